@@ -1,0 +1,64 @@
+"""xpnn: neural networks with hand-written forward and backward passes, once, for every array library."""
+
+__version__ = "0.1.0"
+
+from xpnn import data, initializers, losses, metrics, optimizers, schedules
+from xpnn.backends import get_backend
+from xpnn.diagnostics import gradcheck
+from xpnn.layers import (
+    ELU,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    ReLU,
+    Rescale,
+    Reshape,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Softplus,
+    Standardize,
+    Step,
+    Tanh,
+)
+from xpnn.model import Model
+from xpnn.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
+from xpnn.training import Trainer
+from xpnn.training.checkpoint import load
+
+__all__ = [
+    "ELU",
+    "SGD",
+    "AdaGrad",
+    "Adam",
+    "AdamW",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "Layer",
+    "LeakyReLU",
+    "Model",
+    "RMSProp",
+    "ReLU",
+    "Rescale",
+    "Reshape",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Standardize",
+    "Step",
+    "Tanh",
+    "Trainer",
+    "data",
+    "get_backend",
+    "gradcheck",
+    "initializers",
+    "load",
+    "losses",
+    "metrics",
+    "optimizers",
+    "schedules",
+]

@@ -1,0 +1,108 @@
+"""A backend: an Array API namespace plus what the standard leaves out."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from xpnn.backends.convert import to_host
+from xpnn.errors import BackendError, DeviceError, UsageError, did_you_mean
+from xpnn.kernels import Array, Kernels
+
+DTYPES = ("float32", "float64")
+
+
+class Backend(Kernels):
+    """One array library on one device in one dtype. Made by `get_backend`, never by hand.
+
+    `xp` is the namespace, `device` the library's device object, `dtype` the library's dtype of the model.
+    """
+
+    name: ClassVar[str]
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+
+    def __init__(self, device: str, dtype: str) -> None:
+        if dtype not in DTYPES:
+            raise UsageError(f"unknown dtype {dtype!r}", fix=did_you_mean(dtype, DTYPES))
+        if device.split(":")[0] not in self.devices:
+            raise UsageError(
+                f"backend {self.name!r} has no device {device!r}", fix=did_you_mean(device, self.devices)
+            )
+        self.device_name, self.dtype_name = device, dtype
+        self.xp = self.load()
+        self.dtype = getattr(self.xp, dtype)
+        self.device = self.open_device(device)
+
+    def load(self) -> Any:
+        """Import the library and return its array-api-compat namespace. Raises BackendError if it is not there."""
+        raise NotImplementedError
+
+    def open_device(self, device: str) -> Any:
+        """The library's own object for `device`."""
+        return device
+
+    def version(self) -> str:
+        """The library's version."""
+        return str(self.xp.__version__)
+
+    def owns(self, a: Any) -> bool:
+        """Is `a` an array of this library on this device?"""
+        raise NotImplementedError
+
+    def require(self, name: str, a: Any) -> None:
+        """Refuse an array that would need a copy from another library or device in the middle of a step."""
+        if not self.owns(a):
+            kind = f"{type(a).__module__.split('.')[0]}.{type(a).__name__}"
+            where = f" on {a.device}" if hasattr(a, "device") else ""
+            raise DeviceError(
+                f"{name} is a {kind}{where}; this model's arrays live on {self.name}/{self.device_name}",
+                why="inside a step nothing is copied between libraries or devices",
+                fix=f"{name} = model.backend.asarray({name}), once, outside the loop",
+            )
+
+    def asarray(self, a: Any, dtype: Any = None) -> Array:
+        """`a` (list, NumPy array, any DLPack array) as an array of this backend. `dtype=None` keeps a's own."""
+        with self.scope():
+            if not self.owns(a):
+                a = self.from_host(to_host(a))
+            return a if dtype is None or a.dtype == dtype else self.xp.astype(a, dtype)
+
+    def from_host(self, a: np.ndarray[Any, Any]) -> Array:
+        """A NumPy array of native byte order, moved to the device."""
+        return self.xp.asarray(a, device=self.device)
+
+    def to_numpy(self, a: Array) -> np.ndarray[Any, Any]:
+        """An array of this backend, brought to the host."""
+        return np.asarray(a)
+
+    def scalar(self, value: float | int | bool, dtype: Any = None) -> Array:
+        """A 0-d array of the model's dtype, or of `dtype`."""
+        return self.xp.asarray(value, dtype=dtype or self.dtype, device=self.device)
+
+    def zeros(self, shape: tuple[int, ...]) -> Array:
+        """Zeros of the model's dtype."""
+        return self.xp.zeros(shape, dtype=self.dtype, device=self.device)
+
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
+        """Entered by Model and Trainer around everything they do, never by a layer."""
+        return contextlib.nullcontext()
+
+    def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """Make a pure function of arrays fast, if the library can. The default leaves it alone."""
+        return step
+
+    def __repr__(self) -> str:
+        return f"<{self.name} backend on {self.device_name}, {self.dtype_name}>"
+
+
+def missing(name: str, package: str, error: Exception) -> BackendError:
+    """The error for a library that cannot be imported."""
+    why = "" if isinstance(error, ModuleNotFoundError) else f"{type(error).__name__}: {error}".splitlines()[0]
+    return BackendError(
+        f"backend {name!r} needs {package}, which is not installed"
+        if not why
+        else f"{package} cannot be imported",
+        why=why,
+        fix=f"pip install 'xpnn[{name}]'   (or use the CPU: backend='numpy')",
+    )

@@ -1,0 +1,114 @@
+"""CuPy arrays on a CUDA GPU. Everything that can be wrong with an installation is said here, before the first array."""
+
+import importlib
+from typing import Any
+
+import numpy as np
+
+from xpnn.backends.base import Backend
+from xpnn.backends.cuda import WHEELS, driver_version, fitting_extra, installed_cupy
+from xpnn.errors import BackendError
+from xpnn.kernels import Array
+
+
+class CupyBackend(Backend):
+    """CuPy through array-api-compat, on `cuda` (the first GPU) or `cuda:N`."""
+
+    name = "cupy"
+    devices = ("cuda",)
+
+    def load(self) -> Any:
+        """Import CuPy only here, after checking that it can work."""
+        check_installation()
+        try:
+            self.cupy = importlib.import_module("cupy")
+            return importlib.import_module("array_api_compat.cupy")
+        except ImportError as error:
+            raise BackendError(
+                "CuPy cannot be imported",
+                why=f"{type(error).__name__}: {error}".splitlines()[0],
+                fix=f"pip install --force-reinstall 'xpnn[{fitting_extra(driver_version())}]'",
+            ) from error
+
+    def open_device(self, device: str) -> Any:
+        """cupy.cuda.Device(N); an index beyond the last GPU is an error."""
+        _, _, index = device.partition(":")
+        count = self.cupy.cuda.runtime.getDeviceCount()
+        if not (index or "0").isdigit() or int(index or 0) >= count:
+            raise BackendError(
+                f"there is no GPU {device!r}",
+                why=f"the driver shows {count} device(s)",
+                fix=f"device='cuda:N' with N below {count}; CUDA_VISIBLE_DEVICES may hide some",
+            )
+        return self.cupy.cuda.Device(int(index or 0))
+
+    def version(self) -> str:
+        """Of CuPy."""
+        return str(self.cupy.__version__)
+
+    def owns(self, a: Any) -> bool:
+        """A cupy.ndarray on the same GPU."""
+        return isinstance(a, self.cupy.ndarray) and a.device == self.device
+
+    def from_host(self, a: np.ndarray[Any, Any]) -> Array:
+        """One copy to the GPU."""
+        return self.xp.asarray(a)
+
+    def to_numpy(self, a: Array) -> np.ndarray[Any, Any]:
+        """One copy to the host; waits for the GPU."""
+        host: np.ndarray[Any, Any] = self.cupy.asnumpy(a)
+        return host
+
+    def scope(self) -> Any:
+        """CuPy's device is a context, and its creation functions ignore `device=`: enter it once, outside."""
+        return self.cupy.cuda.Device(self.device.id)
+
+
+def check_installation() -> None:
+    """Raise the BackendError that says what is wrong with CuPy here, if anything is.
+
+    Imports nothing, touches no GPU.
+    """
+    driver, found = driver_version(), installed_cupy()
+    extra, cuda = fitting_extra(driver), ".".join(map(str, driver)) if driver else ""
+    wheel = f"cupy-{extra}x"
+    if not found:
+        raise BackendError(
+            "backend 'cupy' needs CuPy, which is not installed",
+            why=f"an NVIDIA driver is here; it supports CUDA {cuda}"
+            if driver
+            else "there is no NVIDIA driver either",
+            fix=f"pip install 'xpnn[{extra}]'   (or run on the CPU: --backend numpy)",
+        )
+    if len(found) > 1:
+        raise BackendError(
+            "more than one CuPy package is installed: " + ", ".join(f"{k} {v}" for k, v in found.items()),
+            why="they overwrite each other's files",
+            fix=f"pip uninstall -y {' '.join(found)} && pip install {wheel}",
+        )
+    ((name, version),) = found.items()
+    if driver is None:
+        raise BackendError(
+            f"CuPy {version} is installed, but there is no NVIDIA driver",
+            why="libcuda.so.1 was not found or reports no version",
+            fix="install the driver, or run on the CPU: --backend numpy",
+        )
+    if WHEELS.get(name, 0) > driver[0]:
+        raise BackendError(
+            f"{name} {version} was built for CUDA {WHEELS[name]}, the driver supports CUDA {cuda}",
+            fix=f"pip uninstall -y {name} && pip install {wheel}   (or a newer driver)",
+        )
+    check_device_count()
+
+
+def check_device_count() -> None:
+    """A driver with no visible GPU is as good as none."""
+    runtime = importlib.import_module("cupy").cuda.runtime
+    try:
+        runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
+        raise BackendError(
+            "CuPy sees no usable GPU",
+            why=str(error).splitlines()[0],
+            fix="check nvidia-smi and CUDA_VISIBLE_DEVICES, or run on the CPU: --backend numpy",
+        ) from error

@@ -1,0 +1,64 @@
+"""JAX arrays; the whole training step runs under jax.jit."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from xpnn.backends.base import Backend, missing
+from xpnn.errors import BackendError
+from xpnn.kernels import Array
+
+
+class JaxBackend(Backend):
+    """jax.numpy, which follows the standard itself."""
+
+    name = "jax"
+    devices = ("cpu", "cuda")
+
+    def load(self) -> Any:
+        """Import JAX only here."""
+        try:
+            import jax
+        except ImportError as error:
+            raise missing("jax", "JAX", error) from error
+        self.jax = jax
+        return jax.numpy
+
+    def open_device(self, device: str) -> Any:
+        """A jax.Device; an absent GPU is an error, never the CPU."""
+        kind, _, index = device.partition(":")
+        try:
+            return self.jax.devices(kind)[int(index or 0)]
+        except (RuntimeError, IndexError) as error:
+            raise BackendError(
+                f"JAX has no device {device!r}", why=str(error).splitlines()[0], fix="device='cpu'"
+            ) from error
+
+    def version(self) -> str:
+        """Of jax."""
+        return str(self.jax.__version__)
+
+    def owns(self, a: Any) -> bool:
+        """A jax.Array (or a tracer inside jit) on the same device."""
+        if not isinstance(a, self.jax.Array):
+            return False
+        return isinstance(a, self.jax.core.Tracer) or a.devices() == {self.device}
+
+    def from_host(self, a: np.ndarray[Any, Any]) -> Array:
+        """A copy: JAX may otherwise share memory that its owner goes on to change."""
+        return self.xp.array(a, device=self.device, copy=True)
+
+    def scope(self) -> Any:
+        """64-bit types are off by default in JAX; labels, counters and the random hash need int64."""
+        return self.jax.enable_x64(True)
+
+    def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """XLA compiles the step, once per shape."""
+        compiled: Callable[..., Any] = self.jax.jit(step)
+        return compiled
+
+    def cond(self, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:
+        """One branch runs."""
+        new: dict[str, Array] = self.jax.lax.cond(ok, then, lambda same: same, tree)
+        return new

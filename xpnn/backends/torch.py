@@ -1,0 +1,64 @@
+"""PyTorch tensors, on the CPU or a CUDA GPU. Its autograd is never used."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from xpnn.backends.base import Backend, missing
+from xpnn.errors import BackendError
+from xpnn.kernels import Array
+
+
+class TorchBackend(Backend):
+    """PyTorch through array-api-compat."""
+
+    name = "torch"
+    devices = ("cpu", "cuda")
+
+    def load(self) -> Any:
+        """Import torch only here."""
+        try:
+            import array_api_compat.torch as xp
+        except ImportError as error:
+            raise missing("torch", "PyTorch", error) from error
+        return xp
+
+    def open_device(self, device: str) -> Any:
+        """A torch.device; `cuda` without a usable GPU is an error, never the CPU."""
+        if device != "cpu" and not self.xp.cuda.is_available():
+            raise BackendError(
+                "PyTorch sees no CUDA device", why="torch.cuda.is_available() is False", fix="device='cpu'"
+            )
+        return self.xp.device(device)
+
+    def owns(self, a: Any) -> bool:
+        """A tensor on the same device, outside autograd."""
+        return (
+            isinstance(a, self.xp.Tensor)
+            and not a.requires_grad
+            and (a.device.type == self.device.type and self.device.index in (None, a.device.index))
+        )
+
+    def from_host(self, a: np.ndarray[Any, Any]) -> Array:
+        """torch refuses negative strides and wide unsigned integers, and warns about read-only memory."""
+        if a.dtype.kind == "u" and a.dtype.itemsize > 1:
+            a = a.astype(np.int64)
+        if not a.flags.writeable or not a.flags.c_contiguous:
+            a = np.array(a, order="C")
+        return self.xp.asarray(a, device=self.device)
+
+    def to_numpy(self, a: Array) -> np.ndarray[Any, Any]:
+        """A tensor on the host shares its memory."""
+        return np.asarray(a.cpu())
+
+    def scope(self) -> Any:
+        """No gradient tape: the backward passes are ours."""
+        return self.xp.no_grad()
+
+    def cond(self, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:
+        """On the CPU the answer is at hand; on a GPU asking would stop the stream."""
+        if self.device.type != "cpu":
+            return super().cond(ok, then, tree)
+        new: dict[str, Array] = then(tree) if ok else tree
+        return new

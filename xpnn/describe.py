@@ -1,0 +1,87 @@
+"""Descriptions as plain JSON: how a layer, loss, optimizer or initializer is saved and read back.
+
+A description is a frozen dataclass of plain settings. It is written as `{"type": "Dense", "units": 10, ...}`
+and read back through a registry of class names, so that nothing a file says is ever imported or evaluated.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+from xpnn.errors import CheckpointError, UsageError, XpnnError, did_you_mean
+
+_REGISTRY: dict[str, type["Described"]] = {}
+
+
+class Described:
+    """Base of everything that is plain settings. Subclasses register themselves by class name."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        known = _REGISTRY.get(cls.__name__)
+        if known is not None and known.__module__ != cls.__module__ and known.__module__.startswith("xpnn."):
+            raise UsageError(
+                f"the name {cls.__name__!r} already belongs to {known.__module__}.{cls.__name__}",
+                why="saved models find their layers by class name",
+                fix="give your class another name",
+            )
+        _REGISTRY[cls.__name__] = cls
+
+
+def brief(value: Any) -> str:
+    """The repr with only those settings that differ from their defaults: `Dense(units=10)`."""
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(brief, value)) + "]"
+    if not isinstance(value, Described):
+        return repr(value)
+    fields = dataclasses.fields(value)  # type: ignore[arg-type]
+    told = [f for f in fields if getattr(value, f.name) != f.default]
+    return f"{type(value).__name__}({', '.join(f'{f.name}={brief(getattr(value, f.name))}' for f in told)})"
+
+
+def describe(value: Any) -> Any:
+    """A description (or a plain setting) as JSON values. Tuples become lists."""
+    if isinstance(value, Described):
+        fields = dataclasses.fields(value)  # type: ignore[arg-type]
+        return {"type": type(value).__name__} | {f.name: describe(getattr(value, f.name)) for f in fields}
+    if isinstance(value, tuple | list):
+        return [describe(item) for item in value]
+    if (
+        value is None
+        or isinstance(value, str | bool | int)
+        or (isinstance(value, float) and math.isfinite(value))
+    ):
+        return value
+    raise UsageError(
+        f"cannot save the setting {value!r} of type {type(value).__name__}",
+        why="a saved model holds numbers, strings and registered descriptions only",
+    )
+
+
+def build(data: Any, where: str = "net") -> Any:
+    """The inverse of `describe`. Raises CheckpointError, naming `where`, for anything unknown or unfitting."""
+    if isinstance(data, list):
+        return tuple(build(item, f"{where}[{i}]") for i, item in enumerate(data))
+    if not isinstance(data, dict):
+        return data
+    name, settings = data.get("type"), {k: v for k, v in data.items() if k != "type"}
+    cls = _REGISTRY.get(name) if isinstance(name, str) else None
+    if cls is None or not dataclasses.is_dataclass(cls):
+        raise CheckpointError(
+            f"{where} is {name!r}, which this version of xpnn does not know",
+            fix="import the module that defines it first; " + did_you_mean(str(name)[:80], sorted(_REGISTRY)),
+        )
+    allowed = {f.name for f in dataclasses.fields(cls)}
+    if unknown := settings.keys() - allowed:
+        raise CheckpointError(
+            f"{where}: {name} has no setting {sorted(unknown)[0]!r}",
+            fix=f"it takes: {', '.join(sorted(allowed))}",
+        )
+    try:
+        return cls(**{key: build(value, f"{where}.{key}") for key, value in settings.items()})
+    except CheckpointError:
+        raise
+    except (XpnnError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise CheckpointError(
+            f"{where}: {name} refuses its settings", why=str(error).splitlines()[0]
+        ) from error

@@ -1,0 +1,87 @@
+"""Every error xpnn raises on purpose: what happened, why, and how to fix it.
+
+Each class also derives from the built-in exception a Python user would catch, and carries the exit
+code the command line ends with.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class XpnnError(Exception):
+    """The family. `what` is the headline; `why` and `fix` are one line each, and may be empty."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "") -> None:
+        self.what, self.why, self.fix = what, why, fix
+        lines = [what, f"  why: {why}" if why else "", f"  fix: {fix}" if fix else ""]
+        super().__init__("\n".join(line for line in lines if line))
+
+
+class UsageError(XpnnError, ValueError):
+    """A setting, flag or call that cannot mean anything."""
+
+    exit_code = 2
+
+
+class BackendError(XpnnError, RuntimeError):
+    """An array library, device or optional package that is missing or does not work."""
+
+    exit_code = 3
+
+
+class DataError(XpnnError, ValueError):
+    """Data that cannot be trained on or predicted from: shape, labels, values, damaged files."""
+
+    exit_code = 4
+
+
+class ShapeError(DataError):
+    """Shapes that do not fit: what was wanted and what came. A container adds the layer and its path."""
+
+    def __init__(self, detail: str, *, why: str = "", fix: str = "", path: str = "", layer: str = "") -> None:
+        self.detail, self.path, self.layer = detail, path, layer
+        super().__init__(f"layer {path} {layer} {detail}" if path else detail, why=why, fix=fix)
+
+
+class DeviceError(BackendError, TypeError):
+    """An array of another library or device, met inside a step."""
+
+
+class CheckpointError(XpnnError, ValueError):
+    """A model file that is damaged, foreign, hostile or of another architecture."""
+
+    exit_code = 5
+
+
+class DivergedError(XpnnError, ArithmeticError):
+    """The loss or a gradient became NaN or infinite. The weights are those of the last good step."""
+
+    exit_code = 6
+
+
+class FileError(XpnnError, OSError):
+    """A file or folder that cannot be read or written."""
+
+    exit_code = 7
+
+    def __init__(self, what: str, *, why: str = "", fix: str = "") -> None:
+        XpnnError.__init__(self, what, why=why, fix=fix)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class TargetMissedError(XpnnError):
+    """Training ended below the accuracy that was required of it."""
+
+    exit_code = 8
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`fix` text for a misspelt name: the closest known one, then all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    guess = f"did you mean {close[0]!r}? " if close else ""
+    return f"{guess}one of: {', '.join(known)}"

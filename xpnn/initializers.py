@@ -1,0 +1,116 @@
+"""Initial weights, drawn on the host: `(numpy Generator, shape) -> float64 array`, then moved to any backend.
+
+fan_in is the number of inputs of one output, fan_out the number of outputs of one input: rows and columns of a
+(n_in, n_out) matrix; for a kernel (..., c_in, c_out) both are multiplied by the kernel's window.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xpnn.describe import Described
+from xpnn.errors import UsageError, did_you_mean
+
+Host = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class Initializer(Described):
+    """A frozen description, called with a generator and a shape."""
+
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
+        """A float64 array of that shape."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Constant(Initializer):
+    """Every entry is `value`, a number or a tuple that broadcasts against the last axis."""
+
+    value: float | tuple[float, ...] = 0.0
+
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
+        """Draws nothing."""
+        return np.array(np.broadcast_to(np.asarray(self.value, dtype=np.float64), shape))
+
+
+@dataclass(frozen=True)
+class Normal(Initializer):
+    """N(0, std^2)."""
+
+    std: float = 0.01
+
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
+        """Independent draws."""
+        return self.std * rng.standard_normal(shape)
+
+
+@dataclass(frozen=True)
+class VarianceScaling(Initializer):
+    """Variance scale / fan, normal or uniform: U(-sqrt(3 scale / fan), +sqrt(3 scale / fan)).
+
+    Glorot: scale 1, fan the mean of both (Glorot and Bengio 2010). He: scale 2, fan_in (He et al. 2015).
+    LeCun: scale 1, fan_in (LeCun et al. 1998, "Efficient BackProp").
+    """
+
+    scale: float = 1.0
+    fan: str = "in"
+    distribution: str = "normal"
+
+    def __post_init__(self) -> None:
+        for value, known in ((self.fan, ("in", "out", "mean")), (self.distribution, ("normal", "uniform"))):
+            if value not in known:
+                raise UsageError(f"unknown {value!r} in VarianceScaling", fix=did_you_mean(str(value), known))
+
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
+        """Raises UsageError when the fan is 0: there is no variance to give."""
+        fan_in, fan_out = fans(shape)
+        fan = {"in": fan_in, "out": fan_out, "mean": (fan_in + fan_out) / 2}[self.fan]
+        if fan == 0:
+            raise UsageError(
+                f"cannot scale the variance of weights of shape {shape}", why=f"fan_{self.fan} is 0"
+            )
+        variance = self.scale / fan
+        if self.distribution == "normal":
+            return math.sqrt(variance) * rng.standard_normal(shape)
+        limit = math.sqrt(3 * variance)
+        return rng.uniform(-limit, limit, shape)
+
+
+@dataclass(frozen=True)
+class Orthogonal(Initializer):
+    """gain times a matrix with orthonormal rows or columns, whichever are fewer (Saxe et al. 2014).
+
+    The Q of the QR decomposition of a normal matrix, columns signed by R's diagonal so that it is uniformly
+    distributed (Mezzadri 2007). Leading axes of a kernel count as rows.
+    """
+
+    gain: float = 1.0
+
+    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
+        """Needs at least two axes."""
+        if len(shape) < 2:
+            raise UsageError(f"Orthogonal needs a matrix, got shape {shape}", fix="use Normal or Constant")
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+        q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
+        return self.gain * np.reshape(q if rows >= columns else q.T, shape)
+
+
+def fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """(fan_in, fan_out) of weights (..., n_in, n_out)."""
+    if len(shape) < 2:
+        raise UsageError(f"weights of shape {shape} have no fan", fix="use Normal or Constant")
+    window = math.prod(shape[:-2])
+    return window * shape[-2], window * shape[-1]
+
+
+zeros = Constant(0.0)
+ones = Constant(1.0)
+glorot_normal = VarianceScaling(1.0, "mean", "normal")
+glorot_uniform = VarianceScaling(1.0, "mean", "uniform")
+he_normal = VarianceScaling(2.0, "in", "normal")
+he_uniform = VarianceScaling(2.0, "in", "uniform")
+lecun_normal = VarianceScaling(1.0, "in", "normal")
+lecun_uniform = VarianceScaling(1.0, "in", "uniform")

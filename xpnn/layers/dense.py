@@ -1,0 +1,51 @@
+"""The fully connected layer."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from xpnn.errors import ShapeError, UsageError
+from xpnn.initializers import Initializer, he_normal, zeros
+from xpnn.kernels import Array
+from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
+
+
+@dataclass(frozen=True)
+class Dense(Layer):
+    """y = x W + b on the last axis.
+
+    Shapes: x (..., n_in), W (n_in, units), b (units,), y (..., units).
+    Backward: dW = x^T dy, db = sum of dy over all rows, dx = dy W^T.
+    Source: Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors", Nature 323 (1986).
+    """
+
+    trained = True
+    units: int
+    init: Initializer = he_normal
+    bias_init: Initializer = zeros
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.units, int) or isinstance(self.units, bool) or self.units < 1:
+            raise UsageError(f"Dense(units={self.units!r}): units must be a whole number of at least 1")
+
+    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
+        """W and b; the last axis becomes `units`."""
+        if not shape or shape[-1] == 0:
+            raise ShapeError("wants at least one feature on the last axis", why=f"got {shape}")
+        W, b = Spec((shape[-1], self.units), self.init), Spec((self.units,), self.bias_init, decay=False)
+        return {"W": W, "b": b}, (*shape[:-1], self.units)
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Keeps x."""
+        return cx.be.affine(x, p["W"], p["b"]), (x,)
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        """dx is skipped for the first layer: nobody asks for it, and it costs as much as dW."""
+        (x,) = cache
+        rows, drows = flat_rows(cx, x), flat_rows(cx, dy)
+        grads = {"W": rows.T @ drows, "b": cx.be.xp.sum(drows, axis=0)}
+        return (dy @ p["W"].T if cx.need_dx else None), grads
+
+
+def flat_rows(cx: Ctx, x: Array) -> Array:
+    """(..., n) -> (rows, n)."""
+    return x if x.ndim == 2 else cx.be.xp.reshape(x, (-1, x.shape[-1]))

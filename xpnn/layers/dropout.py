@@ -1,0 +1,40 @@
+"""Dropout."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from xpnn.errors import UsageError
+from xpnn.kernels import Array
+from xpnn.layers.base import Ctx, Layer, Tree
+
+
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """While training y = x / (1 - rate) where u >= rate, else 0, with u uniform in [0, 1); otherwise y = x.
+
+    u is drawn from (seed, path of the layer, step): the same mask on every backend.
+    Source: Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, JMLR 15 (2014).
+    """
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate <= 1:
+            raise UsageError(
+                f"Dropout(rate={self.rate}): the rate is the share of values dropped, from 0 to 1"
+            )
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Keeps the mask, nothing when it drops nothing. Rate 1 gives zeros."""
+        if not cx.train or self.rate == 0:
+            return x, ()
+        keep = cx.be.uniform(cx.key, cx.tick, x.shape) >= self.rate
+        return self._mask(cx, keep, x), (keep,)
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        """The same mask and scale on dy."""
+        return (self._mask(cx, cache[0], dy) if cache else dy), {}
+
+    def _mask(self, cx: Ctx, keep: Array, x: Array) -> Array:
+        scale = 0.0 if self.rate == 1 else 1 / (1 - self.rate)
+        return cx.be.xp.where(keep, x * scale, cx.be.xp.zeros_like(x))

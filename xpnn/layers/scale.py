@@ -1,0 +1,87 @@
+"""Preprocessing as layers, so that it is saved with the model: what trained is what predicts.
+
+They take any real dtype (uint8 images stay uint8 until here) and give the model's dtype.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xpnn.backends.convert import to_host
+from xpnn.errors import ShapeError, UsageError
+from xpnn.initializers import Constant
+from xpnn.kernels import Array
+from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
+
+
+@dataclass(frozen=True)
+class Rescale(Layer):
+    """y = scale x + offset; dx = scale dy.
+
+    Rescale(1 / 255) takes bytes to [0, 1], Rescale(1 / 127.5, -1) to [-1, 1].
+    """
+
+    takes = "any"
+    scale: float
+    offset: float = 0.0
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Keeps nothing."""
+        y = as_float(cx, x) * self.scale
+        return (y + self.offset if self.offset else y), ()
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        """dx = scale dy."""
+        return dy * self.scale, {}
+
+
+@dataclass(frozen=True)
+class Standardize(Layer):
+    """y = (x - mean) / std on the last axis; dx = dy / std. mean and std are numbers or one per feature.
+
+    `Standardize.fit(x_train)` measures them, as floats of 64 bits over all axes but the last (divisor
+    N, as scikit-learn's
+    StandardScaler); a feature that never changes gets std 1. They are kept in phi: saved, not trained.
+    """
+
+    takes = "any"
+    mean: float | tuple[float, ...]
+    std: float | tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not np.all(np.asarray(self.std) > 0):
+            raise UsageError(f"Standardize: std must be above 0, got {self.std}")
+
+    @classmethod
+    def fit(cls, x: Any) -> "Standardize":
+        """The layer that brings `x` (N, ..., features) to mean 0 and standard deviation 1."""
+        rows = to_host(x)
+        rows = rows.reshape(-1, rows.shape[-1])
+        mean, std = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
+        return cls(tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist()))
+
+    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
+        """mean and 1 / std of shape (features,)."""
+        features = shape[-1:]
+        for value in (self.mean, self.std):
+            if np.size(value) not in (1, *features):
+                raise ShapeError(f"holds {np.size(value)} features", why=f"got {shape}")
+        gain = tuple((1 / np.atleast_1d(self.std)).tolist())
+        return {
+            "mean": Spec(features, Constant(self.mean), trainable=False),
+            "gain": Spec(features, Constant(gain), trainable=False),
+        }, shape
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Keeps nothing."""
+        return (as_float(cx, x) - p["mean"]) * p["gain"], ()
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        """dx = dy / std; the statistics are not trained."""
+        return dy * p["gain"], {}
+
+
+def as_float(cx: Ctx, x: Array) -> Array:
+    """x in the model's dtype."""
+    return x if x.dtype == cx.be.dtype else cx.be.xp.astype(x, cx.be.dtype)

@@ -1,0 +1,79 @@
+"""A chain of layers is a layer."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from xpnn.describe import brief
+from xpnn.errors import ShapeError, UsageError
+from xpnn.kernels import Array
+from xpnn.layers.base import Ctx, Layer, Shape, Tree
+
+
+@dataclass(frozen=True)
+class Sequential(Layer):
+    """y = f_n(... f_2(f_1(x))). Parameters, caches and gradients are tuples in layer order."""
+
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(self.layers))
+        for i, layer in enumerate(self.layers):
+            if not isinstance(layer, Layer):
+                hint = f"{layer.__name__}()" if isinstance(layer, type) else "a layer such as Dense(10)"
+                raise UsageError(f"entry {i} of Sequential is not a layer: {layer!r}", fix=f"write {hint}")
+
+    @property
+    def takes(self) -> str | None:  # type: ignore[override]
+        """What the first layer that cares takes."""
+        return next((layer.takes for layer in self.layers if layer.takes is not None), None)
+
+    @property
+    def trained(self) -> bool:  # type: ignore[override]
+        """Whether any layer in the chain has parameters to train."""
+        return any(layer.trained for layer in self.layers)
+
+    @property
+    def gives(self) -> str:  # type: ignore[override]
+        """What the last layer gives."""
+        return self.layers[-1].gives if self.layers else ""
+
+    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
+        """Raises ShapeError with the path of the layer that cannot take its input, and the shapes on the way there."""
+        specs, trail = [], [str(shape)]
+        for i, layer in enumerate(self.layers):
+            try:
+                spec, out = layer.plan(shape)
+            except ShapeError as error:
+                path = f"{i}.{error.path}" if error.path else str(i)
+                culprit = error.layer or brief(layer)
+                way = " -> ".join([*trail, f"{i} {type(layer).__name__} (here)"])
+                raise ShapeError(
+                    error.detail, why=error.why, fix=f"shapes on the way: {way}", path=path, layer=culprit
+                ) from error
+            specs.append(spec)
+            shape = out
+            trail.append(f"{i} {type(layer).__name__} {shape}")
+        return tuple(specs), shape
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Left to right; keeps every layer's cache."""
+        caches = []
+        for i, layer in enumerate(self.layers):
+            x, cache = layer.forward(cx.child(i), p[i], x)
+            caches.append(cache)
+        return x, tuple(caches)
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        """Right to left (the chain rule). Unless dx is wanted, it ends at the first layer with parameters to train."""
+        trained = (i for i, layer in enumerate(self.layers) if layer.trained)
+        first = 0 if cx.need_dx else next(trained, len(self.layers))
+        grads: list[Tree] = [{}] * len(self.layers)
+        dx: Array | None = dy
+        for i in reversed(range(first, len(self.layers))):
+            need = cx.need_dx or i > first
+            dx, grads[i] = self.layers[i].backward(cx.child(i, need), p[i], cache[i], dx)
+        return (dx if cx.need_dx else None), tuple(grads)
+
+    def settle(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
+        """Every layer's new statistics."""
+        return tuple(layer.settle(cx.child(i), p[i], cache[i]) for i, layer in enumerate(self.layers))

@@ -1,0 +1,139 @@
+"""Metrics, as pure functions of arrays that add up over batches of any size.
+
+`metric.count(be, scores, ids) -> counts` runs on the device; counts of several batches are added;
+`metric.result(counts)`
+is a float, or an array for a metric per class. Scores are logits or probabilities (N, C), ids are (N,).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xpnn.backends.base import Backend
+from xpnn.errors import UsageError
+from xpnn.kernels import Array
+
+Host = np.ndarray[Any, Any]
+
+
+class Metric:
+    """A frozen description with `count` and `result`."""
+
+    def count(self, be: Backend, scores: Array, ids: Array) -> Array:
+        """int64 counts of one batch."""
+        raise NotImplementedError
+
+    def result(self, counts: Any) -> Any:
+        """The value for (summed) counts on the host."""
+        raise NotImplementedError
+
+    def __call__(self, be: Backend, scores: Array, ids: Array) -> Any:
+        """The value for one batch."""
+        return self.result(be.to_numpy(self.count(be, scores, ids)))
+
+
+@dataclass(frozen=True)
+class TopK(Metric):
+    """The share of samples whose class is among the k highest scores. Of equal scores the lower class comes first."""
+
+    k: int = 5
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise UsageError(f"TopK(k={self.k}): wanted at least 1")
+
+    def count(self, be: Backend, scores: Array, ids: Array) -> Array:
+        """[hits, samples]. The rank is counted, not sorted for: how many classes come before the true one?"""
+        xp, int64 = be.xp, be.xp.int64
+        classes = be.arange(scores.shape[1])[None, :]
+        own = xp.sum(be.one_hot(ids, scores.shape[1]) * scores, axis=1)[:, None]
+        before = (scores > own) | ((scores == own) & (classes < ids[:, None]))
+        hits = xp.sum(xp.astype(xp.sum(xp.astype(before, int64), axis=1) < self.k, int64))
+        return xp.stack([hits, be.scalar(scores.shape[0], int64)])
+
+    def result(self, counts: Any) -> Any:
+        """hits / samples."""
+        return float(counts[0] / counts[1])
+
+
+@dataclass(frozen=True)
+class Accuracy(Metric):
+    """The share of samples whose class has the highest score."""
+
+    def count(self, be: Backend, scores: Array, ids: Array) -> Array:
+        """[hits, samples]."""
+        hits = be.xp.sum(be.xp.astype(be.xp.argmax(scores, axis=1) == ids, be.xp.int64))
+        return be.xp.stack([hits, be.scalar(scores.shape[0], be.xp.int64)])
+
+    def result(self, counts: Any) -> Any:
+        """hits / samples."""
+        return float(counts[0] / counts[1])
+
+
+@dataclass(frozen=True)
+class ConfusionMatrix(Metric):
+    """Entry (i, j): how many samples of class i were taken for class j."""
+
+    def count(self, be: Backend, scores: Array, ids: Array) -> Array:
+        """(C, C): the product of the one-hot rows of truth and decision."""
+        classes = scores.shape[1]
+        truth, decision = be.one_hot(ids, classes), be.one_hot(be.xp.argmax(scores, axis=1), classes)
+        return be.xp.astype(truth.T @ decision, be.xp.int64)
+
+    def result(self, counts: Any) -> Any:
+        """The matrix as a NumPy array."""
+        return np.asarray(counts)
+
+
+@dataclass(frozen=True)
+class Precision(ConfusionMatrix):
+    """Of what was taken for class c, the share that is c.
+
+    average: "macro" (mean over classes), "micro", "weighted" (by support) or None (one per class).
+    0 / 0 counts as 0, as in scikit-learn with zero_division=0.
+    """
+
+    average: str | None = "macro"
+
+    def __post_init__(self) -> None:
+        if self.average not in ("macro", "micro", "weighted", None):
+            raise UsageError(f"average={self.average!r}", fix='wanted "macro", "micro", "weighted" or None')
+
+    def result(self, counts: Any) -> Any:
+        """A float, or one per class."""
+        hits, support, taken = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+        if self.average == "micro":
+            return float(self.ratio(hits.sum(), support.sum(), taken.sum()))
+        each = self.ratio(hits, support, taken)
+        if self.average is None:
+            return each
+        present = (support + taken) > 0  # scikit-learn averages over the classes that occur at all
+        weights = support if self.average == "weighted" else present.astype(np.float64)
+        return float((each * weights).sum() / max(weights.sum(), 1))
+
+    def ratio(self, hits: Any, support: Any, taken: Any) -> Any:
+        """hits / taken."""
+        return _ratio(hits, taken)
+
+
+@dataclass(frozen=True)
+class Recall(Precision):
+    """Of the samples of class c, the share taken for c. `average` as in Precision."""
+
+    def ratio(self, hits: Any, support: Any, taken: Any) -> Any:
+        """hits / support."""
+        return _ratio(hits, support)
+
+
+@dataclass(frozen=True)
+class F1(Precision):
+    """The harmonic mean of precision and recall: 2 hits / (support + taken). `average` as in Precision."""
+
+    def ratio(self, hits: Any, support: Any, taken: Any) -> Any:
+        """2 hits / (support + taken)."""
+        return _ratio(2 * hits, support + taken)
+
+
+def _ratio(a: Any, b: Any) -> Host:
+    return np.asarray(a / np.maximum(b, 1), dtype=np.float64)

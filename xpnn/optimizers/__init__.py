@@ -1,0 +1,27 @@
+"""The optimizers, by class and by name."""
+
+from xpnn.errors import UsageError, did_you_mean
+from xpnn.optimizers.adagrad import AdaGrad
+from xpnn.optimizers.adam import Adam, AdamW
+from xpnn.optimizers.base import Optimizer
+from xpnn.optimizers.rmsprop import RMSProp
+from xpnn.optimizers.sgd import SGD
+
+__all__ = ["OPTIMIZERS", "SGD", "AdaGrad", "Adam", "AdamW", "Optimizer", "RMSProp", "get_optimizer"]
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "sgd": SGD,
+    "adagrad": AdaGrad,
+    "rmsprop": RMSProp,
+    "adam": Adam,
+    "adamw": AdamW,
+}
+
+
+def get_optimizer(optimizer: str | Optimizer) -> Optimizer:
+    """An optimizer by name with its default settings, or the optimizer itself."""
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    if optimizer not in OPTIMIZERS:
+        raise UsageError(f"unknown optimizer {optimizer!r}", fix=did_you_mean(str(optimizer), OPTIMIZERS))
+    return OPTIMIZERS[optimizer]()

@@ -1,0 +1,41 @@
+"""AdaGrad."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xpnn.backends.base import Backend
+from xpnn.kernels import Array
+from xpnn.optimizers.base import Optimizer, State
+
+
+@dataclass(frozen=True)
+class AdaGrad(Optimizer):
+    """G <- G + g^2; theta <- theta - lr / (1 + (t - 1) lr_decay) g / (sqrt(G) + eps).
+
+    Source: Duchi, Hazan, Singer, JMLR 12 (2011).
+    """
+
+    lr: float = 1e-2
+    lr_decay: float = 0.0
+    initial: float = 0.0
+    eps: float = 1e-10
+
+    bounds: ClassVar = {
+        "lr_decay": (0.0, float("inf")),
+        "initial": (0.0, float("inf")),
+        "eps": (0.0, float("inf")),
+    }
+
+    @property
+    def slots(self) -> dict[str, float]:
+        """The sum of squares G."""
+        return {"G": self.initial}
+
+    def scalars(self, be: Backend, t: Array, lr: Array) -> State:
+        """The decayed rate."""
+        return {"lr": lr / (1 + (t - 1) * self.lr_decay)}
+
+    def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
+        """As in the class's formula."""
+        G = slots[0] + g * g
+        return theta - s["lr"] * g / (be.xp.sqrt(G) + self.eps), G

@@ -1,0 +1,49 @@
+"""Adam and AdamW."""
+
+from dataclasses import KW_ONLY, dataclass
+from typing import ClassVar
+
+from xpnn.backends.base import Backend
+from xpnn.kernels import Array
+from xpnn.optimizers.base import Optimizer, State, bias_correction
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """m <- beta1 m + (1 - beta1) g; v <- beta2 v + (1 - beta2) g^2;
+    theta <- theta - lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps).
+
+    eps is added after the bias correction, as in the paper's algorithm 1 and in PyTorch, not before it (eps-hat).
+    Source: Kingma and Ba, ICLR 2015.
+    """
+
+    lr: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+
+    bounds: ClassVar = {"beta1": (0.0, 1.0), "beta2": (0.0, 1.0), "eps": (0.0, float("inf"))}
+
+    @property
+    def slots(self) -> dict[str, float]:
+        """The first and second moments m and v."""
+        return {"m": 0.0, "v": 0.0}
+
+    def scalars(self, be: Backend, t: Array, lr: Array) -> State:
+        """Both corrections."""
+        root = be.xp.sqrt(bias_correction(be, self.beta2, t))
+        return {"rate": lr / bias_correction(be, self.beta1, t), "root": root}
+
+    def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
+        """As in the class's formula."""
+        m = self.beta1 * slots[0] + (1 - self.beta1) * g
+        v = self.beta2 * slots[1] + (1 - self.beta2) * g * g
+        return theta - s["rate"] * m / (be.xp.sqrt(v) / s["root"] + self.eps), m, v
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled weight decay, 0.01 by default. Source: Loshchilov and Hutter, ICLR 2019."""
+
+    _: KW_ONLY
+    weight_decay: float = 0.01

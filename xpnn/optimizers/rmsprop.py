@@ -1,0 +1,43 @@
+"""RMSProp."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xpnn.backends.base import Backend
+from xpnn.kernels import Array
+from xpnn.optimizers.base import Optimizer, State
+
+
+@dataclass(frozen=True)
+class RMSProp(Optimizer):
+    """S <- rho S + (1 - rho) g^2; theta <- theta - lr g / (sqrt(S) + eps).
+
+    centered: S - M^2 under the root, with M <- rho M + (1 - rho) g. momentum: v <- momentum v + (the step without lr);
+    theta <- theta - lr v. Source: Hinton, Coursera lecture 6e (2012); Graves 2013 for the centered form.
+    """
+
+    lr: float = 1e-2
+    rho: float = 0.99
+    eps: float = 1e-8
+    momentum: float = 0.0
+    centered: bool = False
+
+    bounds: ClassVar = {"rho": (0.0, 1.0), "momentum": (0.0, 1.0), "eps": (0.0, float("inf"))}
+
+    @property
+    def slots(self) -> dict[str, float]:
+        """S, then M if centered, then v if there is momentum."""
+        return {"S": 0.0} | ({"M": 0.0} if self.centered else {}) | ({"v": 0.0} if self.momentum else {})
+
+    def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
+        """As in the class's formula."""
+        S = self.rho * slots[0] + (1 - self.rho) * g * g
+        new, spread = [S], S
+        if self.centered:
+            M = self.rho * slots[1] + (1 - self.rho) * g
+            new, spread = [S, M], S - M * M
+        step = g / (be.xp.sqrt(spread) + self.eps)
+        if self.momentum:
+            step = self.momentum * slots[-1] + step
+            new.append(step)
+        return (theta - s["lr"] * step, *new)

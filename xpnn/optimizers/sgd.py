@@ -1,0 +1,43 @@
+"""Stochastic gradient descent."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xpnn.backends.base import Backend
+from xpnn.errors import UsageError
+from xpnn.kernels import Array
+from xpnn.optimizers.base import Optimizer, State
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """v <- momentum v + g; theta <- theta - lr v, or with nesterov theta <- theta - lr (g + momentum v).
+
+    Sources: Robbins and Monro 1951; Polyak 1964; Sutskever, Martens, Dahl, Hinton, ICML 2013 (PyTorch's form).
+    """
+
+    lr: float = 1e-2
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    bounds: ClassVar = {"momentum": (0.0, 1.0)}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.nesterov and not self.momentum:
+            raise UsageError(
+                "SGD(nesterov=True) needs a momentum above 0", fix="SGD(lr, momentum=0.9, nesterov=True)"
+            )
+
+    @property
+    def slots(self) -> dict[str, float]:
+        """The velocity v, if there is momentum."""
+        return {"v": 0.0} if self.momentum else {}
+
+    def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
+        """As in the class's formula."""
+        if not slots:
+            return (theta - s["lr"] * g,)
+        v = self.momentum * slots[0] + g
+        step = g + self.momentum * v if self.nesterov else v
+        return theta - s["lr"] * step, v

@@ -1,0 +1,95 @@
+"""All trainable parameters are one flat vector theta, all statistics another, phi; names are views into them.
+
+Offsets follow definition order: W1 (row-major), b1, W2, b2, ...
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from xpnn.backends.base import Backend
+from xpnn.kernels import Array
+from xpnn.random import host_rng
+
+Tree = Any
+
+
+def leaves(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
+    """("0.W", leaf), ("0.b", leaf), ... of nested tuples and dicts."""
+    if isinstance(tree, dict | tuple):
+        for key, branch in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            yield from leaves(branch, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, tree
+
+
+def tree_map(f: Callable[[str, Any], Any], tree: Tree, path: str = "") -> Tree:
+    """The same tree with f(path, leaf) for each leaf."""
+    if isinstance(tree, dict):
+        return {key: tree_map(f, branch, f"{path}.{key}" if path else key) for key, branch in tree.items()}
+    if isinstance(tree, tuple):
+        return tuple(tree_map(f, branch, f"{path}.{i}" if path else str(i)) for i, branch in enumerate(tree))
+    return f(path, tree)
+
+
+class Layout:
+    """Where each named parameter lies in theta or phi. Holds sizes only, no array."""
+
+    def __init__(self, specs: Tree) -> None:
+        self.specs = specs
+        self.named = dict(leaves(specs))
+        self.slots: dict[str, tuple[str, int, int]] = {}
+        self.size = {"theta": 0, "phi": 0}
+        for path, spec in self.named.items():
+            vector = "theta" if spec.trainable else "phi"
+            start = self.size[vector]
+            self.size[vector] = stop = start + math.prod(spec.shape)
+            self.slots[path] = (vector, start, stop)
+
+    def split(self, be: Backend, theta: Array, phi: Array) -> Tree:
+        """The parameter tree: views where the library has views, slices fused away under jit."""
+        vectors = {"theta": theta, "phi": phi}
+
+        def view(path: str, spec: Any) -> Array:
+            vector, start, stop = self.slots[path]
+            return be.xp.reshape(vectors[vector][start:stop], spec.shape)
+
+        return tree_map(view, self.specs)
+
+    def join(self, be: Backend, grads: Tree) -> Array:
+        """Gradients, shaped like the trainable parameters, as one vector in theta's order."""
+        parts = dict(leaves(grads))
+        names = [path for path, (vector, _, _) in self.slots.items() if vector == "theta"]
+        return be.xp.concat([be.xp.reshape(parts[name], (-1,)) for name in names] or [be.zeros((0,))])
+
+    def settle(self, be: Backend, phi: Array, news: Tree) -> Array:
+        """phi with the statistics in `news` put in place of the old ones."""
+        parts = dict(leaves(news))
+        if not parts:
+            return phi
+        slots = {path: slot for path, slot in self.slots.items() if slot[0] == "phi"}
+        pick = [be.xp.reshape(parts[k], (-1,)) if k in parts else phi[a:b] for k, (_, a, b) in slots.items()]
+        return be.xp.concat(pick)
+
+    def draw(self, be: Backend, seed: int) -> tuple[Array, Array]:
+        """Initial theta and phi: drawn on the host, one stream per path, so that every backend gets the same bits."""
+        vectors = {name: np.zeros(size, be.dtype_name) for name, size in self.size.items()}
+        for path, (vector, start, stop) in self.slots.items():
+            spec = self.named[path]
+            vectors[vector][start:stop] = spec.init(host_rng(seed, "init", path), spec.shape).reshape(-1)
+        return self.load(be, vectors)
+
+    def load(self, be: Backend, vectors: dict[str, np.ndarray[Any, Any]]) -> tuple[Array, Array]:
+        """Host vectors, moved to the backend as arrays that nobody else holds."""
+        theta, phi = (be.asarray(np.array(vectors[name], be.dtype_name)) for name in ("theta", "phi"))
+        return theta, phi
+
+    def decay_mask(self, be: Backend) -> Array:
+        """1 where weight decay applies, 0 for biases and gains."""
+        mask = np.zeros(self.size["theta"], be.dtype_name)
+        for path, (vector, start, stop) in self.slots.items():
+            if vector == "theta" and self.named[path].decay:
+                mask[start:stop] = 1
+        return be.asarray(mask)

@@ -1,0 +1,27 @@
+"""Random numbers drawn on the host: initial weights, shuffles, splits, synthetic data.
+
+One root seed feeds every draw. Each purpose has its own child stream, so that adding one draw moves no other,
+and every backend receives the same bits because the host draws them. Draws inside a training step
+(dropout) are `Kernels.uniform` instead.
+
+Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011 (Philox).
+"""
+
+import hashlib
+
+import numpy as np
+
+
+def host_rng(seed: int, *key: int | str) -> np.random.Generator:
+    """The stream of `(seed, *key)`, such as `host_rng(0, "shuffle", epoch)`.
+
+    Words are hashed, numbers are taken as they are; different keys give independent streams.
+    """
+    words = tuple(_word(part) for part in key)
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=words)))
+
+
+def _word(part: int | str) -> int:
+    if isinstance(part, int):
+        return part
+    return int.from_bytes(hashlib.blake2b(part.encode(), digest_size=4).digest(), "little")

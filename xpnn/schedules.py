@@ -1,0 +1,150 @@
+"""Learning-rate schedules: `schedule(step, total) -> factor`, multiplied with the optimizer's lr.
+
+`step` counts updates from 0, `total` is the number of updates of the whole run. All are pure functions of
+Python numbers.
+"""
+
+import math
+from dataclasses import dataclass
+
+from xpnn.describe import Described
+from xpnn.errors import UsageError, did_you_mean
+
+
+class Schedule(Described):
+    """A frozen description, called with the step and the total number of steps."""
+
+    def __call__(self, step: int, total: int) -> float:
+        """The factor on the learning rate."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class ConstantRate(Schedule):
+    """1."""
+
+    def __call__(self, step: int, total: int) -> float:
+        """Always 1."""
+        return 1.0
+
+
+@dataclass(frozen=True)
+class InverseTime(Schedule):
+    """1 / (1 + k t)."""
+
+    k: float = 1e-3
+
+    def __call__(self, step: int, total: int) -> float:
+        """t is the step."""
+        return 1 / (1 + self.k * step)
+
+
+@dataclass(frozen=True)
+class StepDecay(Schedule):
+    """gamma^floor(t / every)."""
+
+    every: int
+    gamma: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise UsageError(f"StepDecay(every={self.every}): wanted at least 1 step")
+
+    def __call__(self, step: int, total: int) -> float:
+        """t is the step."""
+        return float(self.gamma ** (step // self.every))
+
+
+@dataclass(frozen=True)
+class Exponential(Schedule):
+    """gamma^t."""
+
+    gamma: float = 0.999
+
+    def __call__(self, step: int, total: int) -> float:
+        """t is the step."""
+        return float(self.gamma**step)
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """final + (1 - final) (1 + cos(pi t / total)) / 2. Source: Loshchilov and Hutter, ICLR 2017 (no restarts)."""
+
+    final: float = 0.0
+
+    def __call__(self, step: int, total: int) -> float:
+        """Stays at `final` after the end."""
+        done = min(step / total, 1.0) if total > 0 else 1.0
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * done)) / 2
+
+
+@dataclass(frozen=True)
+class Warmup(Schedule):
+    """(t + 1) / (steps + 1) for the first `steps` updates, then the schedule `then` over what is left.
+
+    Source: Goyal et al., "Accurate, large minibatch SGD", 2017.
+    """
+
+    steps: int
+    then: Schedule = ConstantRate()
+
+    def __post_init__(self) -> None:
+        if self.steps < 0:
+            raise UsageError(f"Warmup(steps={self.steps}): wanted 0 or more")
+
+    def __call__(self, step: int, total: int) -> float:
+        """With 0 steps it is `then` alone."""
+        if step < self.steps:
+            return (step + 1) / (self.steps + 1)
+        return self.then(step - self.steps, total - self.steps)
+
+
+@dataclass(frozen=True)
+class OneCycle(Schedule):
+    """From 1 / div up to 1 over the share `up` of the run, then down to 1 / (div final_div), both along half a cosine.
+
+    The optimizer's lr is the peak. Source: Smith and Topin 2017, in PyTorch's two-phase form.
+    """
+
+    up: float = 0.3
+    div: float = 25.0
+    final_div: float = 1e4
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.up <= 1 or self.div <= 0 or self.final_div <= 0:
+            raise UsageError(f"{self}: wanted 0 <= up <= 1 and positive divisors")
+
+    def __call__(self, step: int, total: int) -> float:
+        """The last of `total` steps has the smallest rate."""
+        peak, end = self.up * total - 1, total - 1
+        low, last = 1 / self.div, 1 / (self.div * self.final_div)
+        if step <= peak:
+            return _arc(low, 1.0, step / peak if peak > 0 else 1.0)
+        return _arc(1.0, last, min((step - peak) / (end - peak), 1.0) if end > peak else 1.0)
+
+
+def _arc(start: float, end: float, done: float) -> float:
+    """Half a cosine from start to end."""
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * done))
+
+
+SCHEDULES: dict[str, Schedule] = {
+    "constant": ConstantRate(),
+    "inverse-time": InverseTime(),
+    "step": StepDecay(every=1000),
+    "exponential": Exponential(),
+    "cosine": Cosine(),
+    "warmup": Warmup(steps=500),
+    "one-cycle": OneCycle(),
+}
+
+
+def get_schedule(schedule: str | Schedule | None) -> Schedule:
+    """A schedule by name, the schedule itself, or the constant one."""
+    if isinstance(schedule, Schedule):
+        return schedule
+    if schedule is None:
+        return ConstantRate()
+    if schedule not in SCHEDULES:
+        raise UsageError(f"unknown schedule {schedule!r}", fix=did_you_mean(str(schedule), SCHEDULES))
+    return SCHEDULES[schedule]

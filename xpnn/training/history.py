@@ -1,0 +1,45 @@
+"""What a training run was like: one row per epoch."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """One epoch. Losses are means over the samples; `train_loss` is measured while the weights change."""
+
+    epoch: int
+    train_loss: float
+    valid_loss: float | None
+    valid_accuracy: float | None
+    lr: float
+    seconds: float
+    best: bool
+
+
+@dataclass
+class History:
+    """The rows of a run, in order; `history["valid_accuracy"]` is one column."""
+
+    rows: list[Row] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, column: str) -> list[Any]:
+        return [asdict(row)[column] for row in self.rows]
+
+    def score(self, row: Row) -> float:
+        """Higher is better: validation accuracy, else less validation loss, else less training loss."""
+        if row.valid_accuracy is not None:
+            return row.valid_accuracy
+        return -(row.train_loss if row.valid_loss is None else row.valid_loss)
+
+    @property
+    def best(self) -> Row | None:
+        """The first epoch with the highest score."""
+        return max(self.rows, key=self.score, default=None)

@@ -1,0 +1,68 @@
+"""Progress for people, on stderr: a row per epoch, and below the rows a live bar where there is a terminal."""
+
+from typing import TYPE_CHECKING
+
+from xpnn.training.callbacks import Callback
+from xpnn.training.history import Row
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from xpnn.training.trainer import Trainer
+
+HEAD = "epoch   train_loss  valid_loss  valid_acc        lr    time"
+
+
+class Progress(Callback):
+    """Prints rows to a rich console (stderr by default); the bar and its time to go appear on a terminal only."""
+
+    def __init__(self, console: "Console | None" = None) -> None:
+        from rich.console import Console
+
+        self.console = console or Console(stderr=True, highlight=False)
+
+    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+        """The table's head, and the bar at zero."""
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self.samples, self.done, self.last = samples, len(trainer.history), len(trainer.history) + epochs
+        self.first = self.done
+        self.console.print(HEAD, style="bold")
+        self.bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:3.0f} %"),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+        self.task = self.bar.add_task(f"{self.done + 1}/{self.last}", total=epochs * samples, note="")
+        self.bar.start()
+
+    def progress(self, epoch: int, samples: int, loss: float) -> None:
+        """Moves the bar."""
+        done = (epoch - 1 - self.first) * self.samples + samples
+        self.bar.update(
+            self.task, completed=done, description=f"{epoch}/{self.last}", note=f"loss {loss:.4f}"
+        )
+
+    def epoch(self, trainer: "Trainer", row: Row) -> None:
+        """One row; the star marks the best epoch so far."""
+        self.console.print(format_row(row))
+
+    def end(self, trainer: "Trainer") -> None:
+        """Takes the bar away."""
+        self.bar.stop()
+
+
+def format_row(row: Row) -> str:
+    """One line of the table under HEAD."""
+    loss = "-" if row.valid_loss is None else f"{row.valid_loss:.4f}"
+    accuracy = "-" if row.valid_accuracy is None else f"{100 * row.valid_accuracy:.2f} %"
+    star = "*" if row.best else " "
+    return (
+        f"{row.epoch:5d}{star}{row.train_loss:12.4f}{loss:>12}{accuracy:>11}{row.lr:10.2e}{row.seconds:7.1f}s"
+    )
