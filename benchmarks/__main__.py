@@ -25,13 +25,15 @@ def machine(names: list[str]) -> dict[str, Any]:
     """Processor, threads, BLAS kernel and the versions of all contenders."""
     import importlib.metadata
 
+    import numpy  # noqa: F401
     import threadpoolctl
-
-    import numpy  # noqa: F401, ICN001
 
     models = [line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]  # noqa: SIM115
     pools = threadpoolctl.threadpool_info()
-    blas = [f"{p['internal_api']} {p['version']} {p.get('architecture')}, {p['num_threads']} threads" for p in pools]
+    blas = [
+        f"{p['internal_api']} {p['version']} {p.get('architecture')}, {p['num_threads']} threads"
+        for p in pools
+    ]
     packages = ["numpy", *{"torch": 0, "jax": 0, "scikit-learn": 0}]
     return {
         "date": datetime.date.today().isoformat(),
@@ -52,7 +54,8 @@ def measure(names: list[str], nets: list[str], batches: list[int], rounds: int) 
             for batch in batches:
                 times = arena.cell(NETS[net], batch, rounds)
                 ratios = {
-                    name: [b / a for a, b in zip(times["xpnn"], times[name], strict=True)] for name in names[1:]
+                    name: [b / a for a, b in zip(times["xpnn"], times[name], strict=True)]
+                    for name in names[1:]
                 }
                 cells.append({"net": net, "batch": batch, "seconds": times, "ratios": ratios})
                 print(row(cells[-1]), file=sys.stderr)
@@ -68,7 +71,11 @@ def spread(ratios: list[float]) -> str:
 def row(cell: dict[str, Any]) -> str:
     """A line of the table in Markdown."""
     mine = 1e3 * statistics.median(cell["seconds"]["xpnn"])
-    return f"| {cell['net']} | {cell['batch']} | {mine:.2f} ms | " + " | ".join(map(spread, cell["ratios"].values())) + " |"
+    return (
+        f"| {cell['net']} | {cell['batch']} | {mine:.2f} ms | "
+        + " | ".join(map(spread, cell["ratios"].values()))
+        + " |"
+    )
 
 
 def table(about: dict[str, Any], cells: list[dict[str, Any]], rounds: int) -> str:
@@ -77,7 +84,9 @@ def table(about: dict[str, Any], cells: list[dict[str, Any]], rounds: int) -> st
     head = ["net", "batch", "xpnn step", *rivals]
     lines = [
         f"Adam training step, float32. {about['processor']}, {about['cores']} cores; BLAS {about['blas']}; "
-        f"Python {about['python']}; " + ", ".join(f"{k} {v}" for k, v in about["versions"].items()) + f"; {about['date']}.",
+        f"Python {about['python']}; "
+        + ", ".join(f"{k} {v}" for k, v in about["versions"].items())
+        + f"; {about['date']}.",
         "",
         f"Columns of rivals: their time / xpnn's time, median of {rounds} rounds (quartiles); above 1 xpnn is faster.",
         "",

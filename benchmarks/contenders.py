@@ -4,6 +4,7 @@ Every contender is a function (sizes, batch) -> run, where run(steps) trains tha
 same float32 batch, waits for the result, and returns nothing. Each lives in a process of its own.
 """
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -33,11 +34,11 @@ def xpnn_numpy(sizes: list[int], batch: int) -> Run:
     return run
 
 
-def torch_net(sizes: list[int]):  # noqa: ANN201
+def torch_net(sizes: list[int]):
     from torch import nn
 
     layers: list[nn.Module] = []
-    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+    for n_in, n_out in itertools.pairwise(sizes):
         layers += [nn.Linear(n_in, n_out), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
@@ -70,18 +71,20 @@ def jax_jit(sizes: list[int], batch: int) -> Run:
     import jax.numpy as jnp
 
     rng = np.random.default_rng(0)
-    shapes = list(zip(sizes, sizes[1:], strict=False))
-    params = [(rng.standard_normal(s, np.float32) * (2 / s[0]) ** 0.5, np.zeros(s[1], np.float32)) for s in shapes]
+    shapes = list(itertools.pairwise(sizes))
+    params = [
+        (rng.standard_normal(s, np.float32) * (2 / s[0]) ** 0.5, np.zeros(s[1], np.float32)) for s in shapes
+    ]
     x, y = map(jnp.asarray, batch_of(sizes, batch))
 
-    def loss(params, x, y):  # noqa: ANN001, ANN202
+    def loss(params, x, y):
         for W, b in params[:-1]:
             x = jax.nn.relu(x @ W + b)
         logits = x @ params[-1][0] + params[-1][1]
         return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits), y[:, None], axis=1))
 
     @functools.partial(jax.jit, donate_argnums=0)
-    def step(state, x, y):  # noqa: ANN001, ANN202
+    def step(state, x, y):
         params, m, v, t = state
         grads, t = jax.grad(loss)(params, x, y), t + 1
         m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, m, grads)
@@ -90,7 +93,7 @@ def jax_jit(sizes: list[int], batch: int) -> Run:
         params = jax.tree.map(lambda p, m, v: p - rate * m / (jnp.sqrt(v) / root + 1e-8), params, m, v)
         return params, m, v, t
 
-    def fresh():  # noqa: ANN202
+    def fresh():
         return jax.tree.map(jnp.zeros_like, params)
 
     state = [jax.tree.map(jnp.asarray, params), fresh(), fresh(), jnp.float32(0)]
