@@ -34,7 +34,7 @@ def machine(names: list[str]) -> dict[str, Any]:
         f"{p['internal_api']} {p['version']} {p.get('architecture')}, {p['num_threads']} threads"
         for p in pools
     ]
-    packages = ["numpy", *{"torch": 0, "jax": 0, "scikit-learn": 0}]
+    packages = ["numpy", "torch", "jax", "scikit-learn"]
     return {
         "date": datetime.date.today().isoformat(),
         "processor": models[0] if models else platform.processor(),
