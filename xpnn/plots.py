@@ -18,7 +18,7 @@ from xpnn.model import Model
 from xpnn.training import History
 
 MARKERS = "os^Dv*PX"
-DPI = 120
+DPI, DPI_GIF = 120, 80
 FRAMES_PER_SECOND = 8
 PAUSE = 8
 """Frames for which an animation rests on its last picture."""
@@ -82,7 +82,7 @@ def digit_grid(images: ArrayLike, true: ArrayLike, predicted: ArrayLike, path: s
 
 
 def animate_descent(
-    f: Callable[..., Any], points: ArrayLike, span: tuple[float, float], path: str | Path, title: str = ""
+    f: Callable[..., Any], points: ArrayLike, span: tuple[float, float], path: str | Path, title: str = "gradient descent"
 ) -> None:
     """A GIF of gradient descent: points (steps + 1, 1) walk on the curve f(x), (steps + 1, 2) on a map of f(x, y).
 
@@ -121,7 +121,7 @@ def animate_descent(
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # laid out once: otherwise every frame would be, and shake
         writer = PillowWriter(fps=FRAMES_PER_SECOND)
-        with writer.saving(figure, str(path), 80):
+        with writer.saving(figure, str(path), DPI_GIF):
             for step in [*range(len(track)), *[len(track) - 1] * PAUSE]:
                 line.set_data(*track[: step + 1].T)
                 head.set_data(*track[step : step + 1].T)
