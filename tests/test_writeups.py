@@ -262,6 +262,7 @@ class TestPerceptron:
         ("or", [1, 1], -0.5, 0.0, lambda q: q.any(axis=1)),
         ("majority of three", [1, 1, 1], -1.5, 0.0, lambda q: q.sum(axis=1) >= 2),
         ("average above a half", [1 / 3] * 3, 0.0, 0.5, lambda q: q.mean(axis=1) > 0.5),
+        ("exactly the threshold is not above it", [0.5, 0.5], 0.0, 0.5, lambda q: q.all(axis=1)),
         ("one factor outweighs two", [0.6, 0.2, 0.2], 0.0, 0.5, lambda q: q[:, 0]),
         ("a bias pushes over the threshold", [0.6, 0.4, 0.4], 0.2, 0.5, lambda q: q.any(axis=1)),
     )

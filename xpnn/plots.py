@@ -39,7 +39,9 @@ def decision_boundary(model: Model, x: ArrayLike, y: ArrayLike, path: str | Path
     with _figure(path, (6.4, 5.2)) as figure:
         axes = figure.add_subplot()
         axes.contourf(across, up, ids, levels=np.arange(classes + 1) - 0.5, colors=shades, alpha=0.35)
-        axes.contour(across, up, ids, levels=np.arange(classes - 1) + 0.5, colors="black", linewidths=1)
+        present = np.unique(ids)
+        for k in present if len(present) > 1 else ():  # every line is drawn from both sides, so all are alike
+            axes.contour(across, up, ids == k, levels=[0.5], colors="black", linewidths=0.7)
         for k in range(classes):
             axes.scatter(
                 *x[y == k].T, s=16, marker=MARKERS[k % len(MARKERS)], color=shades[k],
@@ -82,7 +84,11 @@ def digit_grid(images: ArrayLike, true: ArrayLike, predicted: ArrayLike, path: s
 
 
 def animate_descent(
-    f: Callable[..., Any], points: ArrayLike, span: tuple[float, float], path: str | Path, title: str = "gradient descent"
+    f: Callable[..., Any],
+    points: ArrayLike,
+    span: tuple[float, float],
+    path: str | Path,
+    title: str = "gradient descent",
 ) -> None:
     """A GIF of gradient descent: points (steps + 1, 1) walk on the curve f(x), (steps + 1, 2) on a map of f(x, y).
 
