@@ -149,7 +149,6 @@ LOSSES += [
 ]
 
 PENALTIES: list[dict[str, Any]] = [
-    {},
     {"l1": 1e-2, "l2": 1e-3},
     {"weight_decay": 0.1, "clip_norm": 0.5},
     {"l1": 1e-3, "l2": 1e-2, "weight_decay": 0.05, "clip_norm": 1e3},
@@ -168,7 +167,7 @@ RULES = [
     Adam(0.1, beta1=0.0, beta2=0.5, eps=1e-2),
     AdamW(0.1),
 ]
-OPTIMIZERS = [replace(rule, **penalty) for rule in RULES for penalty in PENALTIES]
+OPTIMIZERS = RULES + [replace(rule, **penalty) for rule in (RULES[1], RULES[-2]) for penalty in PENALTIES]
 
 SCHEDULES = [
     ConstantRate(),

@@ -1,4 +1,4 @@
-"""Every description - layer, loss, optimizer, schedule, initializer, metric - is plain, comparable and saved as JSON."""
+"""Layers, losses, optimizers, schedules, initializers, metrics: plain, comparable, and (metrics aside) saved as JSON."""
 
 import json
 

@@ -51,7 +51,10 @@ def vectors(size):
 
 
 ROWS = {
-    "affine": [floats(normal(5, 3), normal(3, 4), normal(4)), floats(normal(2, 1, 3), normal(3, 1), normal(1))],
+    "affine": [
+        floats(normal(5, 3), normal(3, 4), normal(4)),
+        floats(normal(2, 1, 3), normal(3, 1), normal(1)),
+    ],
     "relu": [floats(KINKS), floats(normal(7, 1, 3))],
     "relu_grad": [floats(normal(3, 4), np.maximum(KINKS, 0)), floats(normal(2, 3, 2), normal(2, 3, 2))],
     "softmax_cross_entropy": [
@@ -66,7 +69,14 @@ ROWS = {
     "uniform": [counted(0), counted(12345), counted(2**33 + 5)],
     "all_finite": [
         floats(a)
-        for a in (normal(9), normal(3, 4), KINKS, np.array([1.0, NAN]), np.array([INF, 1.0]), np.full(3, 1e38))
+        for a in (
+            normal(9),
+            normal(3, 4),
+            KINKS,
+            np.array([1.0, NAN]),
+            np.array([INF, 1.0]),
+            np.full(3, 1e38),
+        )
     ]
     + [floats(np.array([-INF, INF])), floats(np.zeros(0)), lambda be: (be.asarray(np.arange(4)),)],
     "take_rows": [lambda be: (be.asarray(normal(5, 2), be.dtype), be.asarray(np.array([4, 0, 0])))],
@@ -123,7 +133,9 @@ def test_overrides_take_strided_arrays(any_be):
     flat = be.xp.reshape(be.asarray(normal(40), be.dtype), (20, 2))[:, 0]
     assert_same(be.to_numpy(be.relu(x.T)), be.to_numpy(Kernels.relu(be, x.T)))
     assert_same(be.to_numpy(be.relu_grad(x.T, y)), be.to_numpy(Kernels.relu_grad(be, x.T, y)))
-    assert_close(be.to_numpy(be.affine(x, y, y[0, :])), be.to_numpy(Kernels.affine(be, x, y, y[0, :])), be.dtype_name)
+    assert_close(
+        be.to_numpy(be.affine(x, y, y[0, :])), be.to_numpy(Kernels.affine(be, x, y, y[0, :])), be.dtype_name
+    )
     assert bool(be.all_finite(flat))
     assert not bool(be.all_finite(flat / (flat - flat[3])))
 
@@ -226,7 +238,9 @@ def test_mix_is_a_bijection_that_avalanches():
 
 def test_stream_tells_paths_apart():
     paths = [(a, b) for a in range(64) for b in range(64)] + [(a,) for a in range(64)]
-    paths += [(a, b, 0) for a in range(8) for b in range(8)] + [(a + 2**32, b) for a in range(8) for b in range(8)]
+    paths += [(a, b, 0) for a in range(8) for b in range(8)] + [
+        (a + 2**32, b) for a in range(8) for b in range(8)
+    ]
     assert len({stream(path) for path in paths}) == len(paths)
 
 

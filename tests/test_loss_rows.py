@@ -32,7 +32,7 @@ def test_gradient_is_the_derivative(be, case):
 @each
 def test_what_the_data_check_returns_is_what_the_loss_takes(be, case):
     """The checked target, moved to the backend, is the target."""
-    prediction, target, weight = draw_loss(case)
+    prediction, target, _ = draw_loss(case)
     checked = case.loss.check(target, prediction.shape[1:])
     assert_close(checked, target, "float64")
     ids = case.loss.target_ids(be, be.asarray(checked))
@@ -44,7 +44,9 @@ def test_what_the_data_check_returns_is_what_the_loss_takes(be, case):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("loss", sorted({c.loss for c in LOSSES if c.loss.kind == "classes"}, key=repr), ids=str)
+@pytest.mark.parametrize(
+    "loss", sorted({c.loss for c in LOSSES if c.loss.kind == "classes"}, key=repr), ids=str
+)
 def test_ids_and_their_one_hot_rows_are_the_same_target(be, loss, weighted):
     case = next(c for c in LOSSES if (c.loss.kind, c.target, c.weighted) == ("classes", "ids", weighted))
     prediction, ids, weight = loss_on(be, case)

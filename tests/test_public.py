@@ -25,10 +25,18 @@ ROWS = {
     Metric: METRICS,
 }
 TABLES = [xpnn.losses.LOSSES, xpnn.optimizers.OPTIMIZERS, xpnn.schedules.SCHEDULES]
-MODULES = ["xpnn", "xpnn.data"] + [
-    f"xpnn.{name}"
-    for name in ("backends", "diagnostics", "initializers", "layers", "losses", "metrics", "optimizers")
-    + ("schedules", "training")
+MODULES = [
+    "xpnn",
+    "xpnn.backends",
+    "xpnn.data",
+    "xpnn.diagnostics",
+    "xpnn.initializers",
+    "xpnn.layers",
+    "xpnn.losses",
+    "xpnn.metrics",
+    "xpnn.optimizers",
+    "xpnn.schedules",
+    "xpnn.training",
 ]
 
 
