@@ -1,10 +1,9 @@
 """The backends a test runs on, and the account of what was skipped."""
 
-import contextlib
 import re
 
 import pytest
-from harness import MODES, open_backend
+from harness import MODES, entered, open_backend
 
 from xpnn.errors import BackendError
 
@@ -31,31 +30,14 @@ def mode(request):
 @pytest.fixture
 def be(mode):
     """The backend in float64, inside its scope."""
-    with entered(open_backend(mode, "float64"), mode) as backend:
+    with entered(mode, "float64") as backend:
         yield backend
 
 
 @pytest.fixture(params=["float64", "float32"])
 def any_be(mode, request):
     """The backend in each dtype, inside its scope."""
-    with entered(open_backend(mode, request.param), mode) as backend:
-        yield backend
-
-
-@contextlib.contextmanager
-def entered(backend, mode):
-    with contextlib.ExitStack() as stack:
-        if mode == "strict":
-            import array_api_strict
-
-            flags = array_api_strict.ArrayAPIStrictFlags(
-                api_version=max(array_api_strict.get_array_api_strict_flags()["api_version"], "2025.12"),
-                boolean_indexing=False,
-                data_dependent_shapes=False,
-                enabled_extensions=(),
-            )
-            stack.enter_context(flags)
-        stack.enter_context(backend.scope())
+    with entered(mode, request.param) as backend:
         yield backend
 
 

@@ -1,5 +1,6 @@
 """How the suite runs a row: on which backends, with which numbers, and what a derivative is."""
 
+import contextlib
 import functools
 import zlib
 
@@ -31,6 +32,23 @@ class ReadOnly(NumpyBackend):
 @functools.cache
 def open_backend(mode, dtype):
     return ReadOnly("cpu", dtype) if mode == "readonly" else get_backend(mode, None, dtype)
+
+
+@contextlib.contextmanager
+def entered(mode, dtype):
+    """The backend inside its scope; array-api-strict with its strictest flags."""
+    backend = open_backend(mode, dtype)
+    with contextlib.ExitStack() as stack:
+        if mode == "strict":
+            from array_api_strict import ArrayAPIStrictFlags
+
+            stack.enter_context(
+                ArrayAPIStrictFlags(
+                    boolean_indexing=False, data_dependent_shapes=False, enabled_extensions=()
+                )
+            )
+        stack.enter_context(backend.scope())
+        yield backend
 
 
 def frozen(be, tree):

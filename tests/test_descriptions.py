@@ -1,4 +1,4 @@
-"""Layers, losses, optimizers, schedules, initializers, metrics: plain, comparable, and (metrics aside) saved as JSON."""
+"""Layers, losses, optimizers, schedules, initializers, metrics: plain, comparable, saved as JSON (but metrics)."""
 
 import json
 

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import pkgutil
 import types
 
 import pytest
@@ -27,16 +28,7 @@ ROWS = {
 TABLES = [xpnn.losses.LOSSES, xpnn.optimizers.OPTIMIZERS, xpnn.schedules.SCHEDULES]
 MODULES = [
     "xpnn",
-    "xpnn.backends",
-    "xpnn.data",
-    "xpnn.diagnostics",
-    "xpnn.initializers",
-    "xpnn.layers",
-    "xpnn.losses",
-    "xpnn.metrics",
-    "xpnn.optimizers",
-    "xpnn.schedules",
-    "xpnn.training",
+    *(f"xpnn.{m.name}" for m in pkgutil.iter_modules(xpnn.__path__) if m.name != "__main__"),
 ]
 
 
