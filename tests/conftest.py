@@ -54,7 +54,8 @@ def skipped(terminalreporter):
 def pytest_terminal_summary(terminalreporter):
     passed = terminalreporter.stats.get("passed", [])
     faults = sum(name == "fault" for report in passed for name, _ in report.user_properties)
-    terminalreporter.write_line(f"planted faults caught: {faults}")
+    if faults:
+        terminalreporter.write_line(f"planted faults caught: {faults}")
     for pattern, count in skipped(terminalreporter).items():
         allowed = SKIPS.get(pattern, 0)
         over = "" if count <= allowed else "  <- more than allowed: the session fails"

@@ -90,6 +90,12 @@ def test_fault_in_a_loss_is_caught_by_both_checks(cls, name, fault, monkeypatch,
     record_property("fault", f"{cls.__name__}: {name}")
 
 
+def test_every_loss_has_faults():
+    found = {cls for cls in xpnn.losses.Loss.__subclasses__() if cls.__module__.startswith("xpnn.")}
+    assert found == set(LOSS_CASES)
+    assert all(sum(of is cls for of, _, _ in LOSS_FAULTS) >= 6 for cls in found)
+
+
 @pytest.mark.parametrize("case", SAMPLES, ids=str)
 def test_forgotten_sample_weights_are_caught(case, monkeypatch, record_property):
     """By our check alone: gradcheck weighs no samples."""

@@ -111,7 +111,7 @@ def test_memory_layout_does_not_matter(be, case, layout):
 def test_calls_may_interleave_and_caches_are_not_used_up(be, case):
     """Two forward passes in flight, then their backward passes in the wrong order, the first of them twice."""
     x, p, dy = on(be, case)
-    layer, cx = case.layer, context(be)
+    layer, cx, settings = case.layer, context(be), dict(vars(case.layer))
     other = be.xp.flip(x, axis=0)
 
     def pair(x):
@@ -126,6 +126,7 @@ def test_calls_may_interleave_and_caches_are_not_used_up(be, case):
     back1, back2 = layer.backward(cx, p, cache1, dy), layer.backward(cx, p, cache2, dy)
     again = layer.backward(cx, p, cache1, dy)
     assert prints(be, (cache1, cache2)) == kept
+    assert vars(layer) == settings, "a layer holds no array"
     assert_same_trees(host(be, (y1, *back1)), serial[0])
     assert_same_trees(host(be, (y2, *back2)), serial[1])
     assert_same_trees(host(be, again), host(be, back1))

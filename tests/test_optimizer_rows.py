@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ SIZE, STEPS = 9, 5
 
 def run(be, optimizer):
     """Five updates on fixed gradients; weights are penalised in all but the last two places."""
-    rng = rng_of("optimizer", optimizer)
+    rng = rng_of("optimizer")
     start, grads = rng.standard_normal(SIZE), rng.standard_normal((STEPS, SIZE)) * 2
     theta = be.asarray(start, be.dtype) + 0  # of our own: an update may write into it
     decay = be.asarray(np.repeat([1.0, 0.0], [SIZE - 2, 2]), be.dtype)
@@ -45,6 +46,16 @@ def test_an_optimizer_equals_numpys_and_keeps_the_dtype(any_be, optimizer):
     assert_close(be.to_numpy(theta), one, be.dtype_name)
     for name in optimizer.slots:
         assert_close(be.to_numpy(state[name]), like[name], be.dtype_name, name)
+
+
+@pytest.mark.parametrize("optimizer", [o for o in OPTIMIZERS if o.penalised], ids=brief)
+def test_penalties_leave_biases_alone(be, optimizer):
+    """Where the decay mask is 0 the optimizer acts as if it had none, elsewhere it does not."""
+    theta, plain = (
+        be.to_numpy(run(be, o)[0]) for o in (optimizer, replace(optimizer, l1=0.0, l2=0.0, weight_decay=0.0))
+    )
+    assert_close(theta[-2:], plain[-2:], "float64")
+    assert (theta != plain)[:-2].all()
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=brief)
