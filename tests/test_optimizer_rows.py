@@ -124,9 +124,7 @@ def test_a_metric_equals_numpys_and_its_counts_add_up(any_be, metric):
     assert prints(be, given) == before
     assert whole.dtype == be.xp.int64
     assert_same(metric.result(be.to_numpy(whole)), wanted)
-    parts = [
-        be.to_numpy(counts(given[0][i:j, :], given[1][i:j])) for i, j in itertools.pairwise((0, 1, 17, N))
-    ]
+    parts = [be.to_numpy(counts(given[0][i:j, :], given[1][i:j])) for i, j in itertools.pairwise((0, 25, N))]
     assert_same(metric.result(np.sum(parts, axis=0)), wanted)
     assert_same(metric(be, *given), wanted)
 

@@ -77,12 +77,15 @@ def forward(self, cx: Ctx, p, x):
     return cx.be.relu(y), (x,)
 """
 IMPURE = {
-    "x.sum()": ".sum() is a method",
-    "x.astype(cx.be.dtype)": ".astype() is a method",
-    "x.reshape(-1)": ".reshape() is a method",
-    "(x + 1).mean(axis=0)": ".mean() is a method",
-    "cx.be.xp.sum(x).item()": ".item() is a method",
-    "x.T.copy()": ".copy() is a method",
+    "x.sum()": ".sum is a field or method",
+    "x.astype(cx.be.dtype)": ".astype is a field or method",
+    "x.reshape(-1)": ".reshape is a field or method",
+    "(x + 1).mean(axis=0)": ".mean is a field or method",
+    "cx.be.xp.sum(x).item()": ".item is a field or method",
+    "x.size": ".size is a field or method",
+    "x.mT @ x": ".mT is a field or method",
+    "x.cpu()": ".cpu is a field or method",
+    "x.T.copy()": ".copy is a field or method",
     "float(x)": "float() of a value",
     "int(x[0])": "int() of a value",
     "bool(cx.be.all_finite(x))": "bool() of a value",
