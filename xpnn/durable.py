@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
 
 from xpnn.errors import FileError
@@ -13,6 +12,8 @@ def write_durably(path: Path, data: bytes) -> None:
 
     Raises FileError; the temporary is gone then, and a previous file is untouched.
     """
+    import tempfile  # brings shutil and the archive formats, lzma among them: only when a file is written
+
     temporary = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
