@@ -1,4 +1,4 @@
-"""The optimizers without an oracle: they train, penalties leave biases alone, bad settings and bad gradients are refused."""
+"""The optimizers by themselves: training, penalties, state, bad settings, and the guard against bad gradients."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Every optimizer and schedule against torch.optim in float64: 1,000 steps of one network, and PyTorch's own option sets."""
+"""Optimizers and schedules against torch.optim in float64: 1,000 steps of a network, and PyTorch's own option sets."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Every layer and loss against PyTorch's functional operations and autograd; the initializers against their formulas."""
+"""Layers and losses against PyTorch's functional operations and autograd; initializers against their formulas."""
 
 import math
 
