@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from xpnn.errors import ShapeError
+from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
 
@@ -38,6 +38,8 @@ class Reshape(Layer):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(self.shape))
+        if not all(isinstance(n, int) and n >= 1 for n in self.shape):
+            raise UsageError(f"Reshape({self.shape}): wanted whole numbers of at least 1, without the batch")
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """Raises ShapeError when the numbers of elements differ."""
