@@ -45,7 +45,7 @@ class Recipe:
 
 RECIPES = {
     "mnist": Recipe(),
-    "fashion": Recipe(),
+    "fashion": Recipe(dropout=0.1, epochs=15),
     "spiral": Recipe(hidden=(128, 128), dropout=0.0, epochs=60, batch_size=32, lr=5e-3, validation=0.1),
     "idx": Recipe(validation=0.1),
 }
