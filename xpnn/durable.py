@@ -24,16 +24,18 @@ def write_durably(path: Path, data: bytes) -> None:
             os.fchmod(file.fileno(), 0o666 & ~_umask())  # mkstemp's files are for their owner alone
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        temporary = ""
         _flush_folder(path.parent)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            if temporary:
-                os.unlink(temporary)
         raise FileError(
             f"cannot write {path}",
             why=f"{error.strerror or error} ({len(data):,} bytes to write)",
             fix="free space or choose another folder with --out; the previous file, if any, is intact",
         ) from error
+    finally:  # on Ctrl-C too
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
 
 
 def _flush_folder(folder: Path) -> None:
