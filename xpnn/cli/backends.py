@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from xpnn.backends import BACKENDS, Backend, get_backend
+from xpnn.backends import BACKENDS, get_backend
 from xpnn.backends.auto import check, choose
 from xpnn.backends.blas import blas, warnings
 from xpnn.backends.cuda import driver_version
