@@ -8,6 +8,11 @@ import difflib
 from collections.abc import Iterable
 
 
+def first_line(error: BaseException) -> str:
+    """`why` text for an error of somebody else's; its name if it says nothing."""
+    return str(error).strip().partition("\n")[0][:300] or type(error).__name__
+
+
 class XpnnError(Exception):
     """The family. `what` is the headline; `why` and `fix` are one line each, and may be empty."""
 
@@ -79,9 +84,9 @@ class TargetMissedError(XpnnError):
     exit_code = 8
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: object, known: Iterable[str]) -> str:
     """`fix` text for a misspelt name: the closest known one, then all of them."""
     known = list(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(word)[:80], known, n=1, cutoff=0.5)
     guess = f"did you mean {close[0]!r}? " if close else ""
     return f"{guess}one of: {', '.join(known)}"

@@ -50,6 +50,7 @@ class Standardize(Layer):
     std: float | tuple[float, ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not np.all(np.asarray(self.std) > 0):
             raise UsageError(f"Standardize: std must be above 0, got {self.std}")
 

@@ -1,5 +1,6 @@
 """A chain of layers is a layer."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,9 @@ from xpnn.describe import brief
 from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
+
+TRAIL = 10
+"""Of a long way to the layer that fails, an error tells this many layers."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +20,8 @@ class Sequential(Layer):
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.layers, Iterable):
+            raise UsageError(f"Sequential(layers={self.layers!r}): wanted a list of layers")
         object.__setattr__(self, "layers", tuple(self.layers))
         for i, layer in enumerate(self.layers):
             if not isinstance(layer, Layer):
@@ -46,6 +52,7 @@ class Sequential(Layer):
             except ShapeError as error:
                 path = f"{i}.{error.path}" if error.path else str(i)
                 culprit = error.layer or brief(layer)
+                trail = trail if len(trail) <= TRAIL else [trail[0], "...", *trail[-TRAIL:]]
                 way = " -> ".join([*trail, f"{i} {type(layer).__name__} (here)"])
                 raise ShapeError(
                     error.detail, why=error.why, fix=f"shapes on the way: {way}", path=path, layer=culprit

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from xpnn.errors import ShapeError
+from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
 
@@ -37,7 +37,12 @@ class Reshape(Layer):
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", tuple(self.shape))
+        super().__post_init__()
+        if not all(n > 0 for n in self.shape):
+            raise UsageError(
+                f"Reshape(shape={self.shape}): every size is at least 1",
+                fix="write the sizes out; the axis of the samples is not one of them",
+            )
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """Raises ShapeError when the numbers of elements differ."""
@@ -46,7 +51,7 @@ class Reshape(Layer):
                 f"cannot make {self.shape} ({math.prod(self.shape)} numbers)",
                 why=f"got {shape} ({math.prod(shape)} numbers)",
             )
-        return {}, tuple(self.shape)
+        return {}, self.shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps the shape."""
