@@ -1,5 +1,6 @@
 """What a training run was like: one row per epoch."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -37,7 +38,8 @@ class History:
         """Higher is better: validation accuracy, else less validation loss, else less training loss."""
         if row.valid_accuracy is not None:
             return row.valid_accuracy
-        return -(row.train_loss if row.valid_loss is None else row.valid_loss)
+        loss = row.train_loss if row.valid_loss is None else row.valid_loss
+        return -math.inf if math.isnan(loss) else -loss
 
     @property
     def best(self) -> Row | None:
