@@ -180,6 +180,8 @@ def read_json(text: bytes | str, what: str) -> Any:
         raise CheckpointError(f"the {what} holds {word}")
 
     try:
+        if isinstance(text, bytes):
+            text = text.decode()  # or else json would guess at UTF-16 and UTF-32
         return json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"the {what} is not JSON", why=str(error)[:120]) from error
