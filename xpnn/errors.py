@@ -42,11 +42,30 @@ class DataError(XpnnError, ValueError):
     exit_code = 4
 
 
-class ShapeError(DataError):
-    """Shapes that do not fit: what was wanted and what came. A container adds the layer and its path."""
+WAY = 12
+"""Of a long way to the layer that fails, an error tells this many shapes."""
 
-    def __init__(self, detail: str, *, why: str = "", fix: str = "", path: str = "", layer: str = "") -> None:
-        self.detail, self.path, self.layer = detail, path, layer
+
+class ShapeError(DataError):
+    """Shapes that do not fit: what was wanted and what came.
+
+    A container adds the layer, its path, and the shapes on the way there.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        why: str = "",
+        fix: str = "",
+        path: str = "",
+        layer: str = "",
+        way: tuple[str, ...] = (),
+    ) -> None:
+        self.detail, self.path, self.layer, self.way = detail, path, layer, way
+        if way:
+            told = way if len(way) <= WAY else (way[0], "...", *way[1 - WAY :])
+            fix = "shapes on the way: " + " -> ".join(told)
         super().__init__(f"layer {path} {layer} {detail}" if path else detail, why=why, fix=fix)
 
 

@@ -9,9 +9,6 @@ from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
 
-TRAIL = 10
-"""Of a long way to the layer that fails, an error tells this many layers."""
-
 
 @dataclass(frozen=True)
 class Sequential(Layer):
@@ -52,10 +49,9 @@ class Sequential(Layer):
             except ShapeError as error:
                 path = f"{i}.{error.path}" if error.path else str(i)
                 culprit = error.layer or brief(layer)
-                trail = trail if len(trail) <= TRAIL else [trail[0], "...", *trail[-TRAIL:]]
-                way = " -> ".join([*trail, f"{i} {type(layer).__name__} (here)"])
+                inner = [f"{i}.{step}" for step in error.way[1:]] or [f"{i} {type(layer).__name__} (here)"]
                 raise ShapeError(
-                    error.detail, why=error.why, fix=f"shapes on the way: {way}", path=path, layer=culprit
+                    error.detail, why=error.why, path=path, layer=culprit, way=(*trail, *inner)
                 ) from error
             specs.append(spec)
             shape = out

@@ -65,7 +65,7 @@ class Trainer:
         """
         model, be = self.model, self.model.backend
         for name, a in (("x", x), ("y", y), ("weight", weight)):
-            if a is not None:
+            if a is not None or name != "weight":
                 be.require(name, a)
         model.check_shape("x", x)
         n = x.shape[0]
