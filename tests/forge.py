@@ -7,7 +7,7 @@ import struct
 import numpy as np
 
 import xpnn
-from xpnn.training.checkpoint import digest
+from xpnn.training.checkpoint import digest, seal
 
 NET = [xpnn.Flatten(), xpnn.Rescale(0.5), xpnn.Dense(3), xpnn.ReLU(), xpnn.Sequential([xpnn.Dense(2)])]
 
@@ -31,6 +31,7 @@ def read(path):
     """The description and the tensors of a good file."""
     header, data = unpack(path.read_bytes())
     about = json.loads(header.pop("__metadata__")["xpnn"])
+    del about["sha256"]
     tensors = {}
     for name, entry in header.items():
         start, stop = entry["data_offsets"]
@@ -51,7 +52,9 @@ def table(tensors):
 def forge(about, tensors, edit=None):
     """A file of them. `edit(header)` may then do to the header what it likes."""
     text = about if isinstance(about, str) else json.dumps(about)
-    header = {"__metadata__": {"xpnn": text, "sha256": digest(text, tensors)}, **table(tensors)}
+    if text.endswith("}"):
+        text = seal(text, digest(text, tensors))
+    header = {"__metadata__": {"xpnn": text}, **table(tensors)}
     if edit is not None:
         edit(header)
     return pack(header, b"".join(tensor.tobytes() for tensor in tensors.values()))

@@ -59,7 +59,7 @@ def save(model: Model, path: Path) -> None:
         "loss": describe(model.loss),
     }
     text = json.dumps(about, allow_nan=False)
-    data = serialise(tensors, metadata={"xpnn": text, "sha256": digest(text, tensors)})
+    data = serialise(tensors, metadata={"xpnn": seal(text, digest(text, tensors))})
     if int.from_bytes(data[:8], "little") > MAX_HEADER:
         raise UsageError(
             f"cannot save a model of {len(tensors):,} parameter arrays",
@@ -125,7 +125,8 @@ def _open(file: BinaryIO, size: int, backend: str, device: str | None, dtype: st
     layout = Layout(specs)
     check_table(layout, header, size - start)
     tensors = read_tensors(file.read(size - start), header)
-    if meta.get("sha256") != digest(meta["xpnn"], tensors):
+    text, checksum = unseal(meta["xpnn"])
+    if checksum != digest(text, tensors):
         raise CheckpointError(
             "the checksum does not match: the file is damaged", fix="restore it from a copy, or train again"
         )
@@ -273,6 +274,17 @@ def read_tensors(data: bytes, header: dict[str, Any]) -> dict[str, Host]:
             entry["shape"]
         )
     return tensors
+
+
+def seal(text: str, checksum: str) -> str:
+    """The description with its checksum as a last entry. Two entries of metadata would come in either order."""
+    return f'{text[:-1]}, "sha256": "{checksum}"}}'
+
+
+def unseal(sealed: str) -> tuple[str, str]:
+    """The inverse of `seal`."""
+    text, _, checksum = sealed.rpartition(', "sha256": "')
+    return text + "}", checksum[:-2]
 
 
 def digest(text: str, tensors: dict[str, Host]) -> str:
