@@ -63,7 +63,9 @@ def images(x):
 DEEP = Sequential([Dense(6), Sequential([ReLU(), xpnn.Reshape((5,))])])
 WIDE = [*[Dense(4)] * 40, xpnn.Reshape((3,))]
 
-DEEP_WAY = "(4,) -> 0 ReLU (4,) -> 1.0 Dense (6,) -> 1.1.0 ReLU (6,) -> 1.1.1 Reshape (here)"
+DEEP_WAY = (
+    "shapes on the way: (4,) -> 0 ReLU (4,) -> 1.0 Dense (6,) -> 1.1.0 ReLU (6,) -> 1.1.1 Reshape (here)"
+)
 
 # call, class, fragments of the message
 NAMES = [

@@ -213,6 +213,15 @@ def test_bytes_stay_bytes_until_a_layer_converts_them(backend):
     np.testing.assert_array_equal(bare.forward(x), bare.forward(x.astype(np.float32)))
 
 
+@pytest.mark.parametrize("backend", INSTALLED)
+@pytest.mark.parametrize("dtype", [">f4", ">f8", ">i4", ">i8"])
+def test_a_backend_takes_either_byte_order(backend, dtype):
+    be = xpnn.get_backend(backend)
+    found = be.to_numpy(be.asarray(BASE.astype(dtype)))
+    np.testing.assert_array_equal(found, BASE)
+    assert found.dtype == np.dtype(dtype).newbyteorder("=")
+
+
 def test_numpy_bytes_are_not_even_copied():
     model = xpnn.Model([xpnn.Rescale(1 / 255), xpnn.Dense(3)], (6,))
     for x in (BASE.astype(np.uint8), BASE.astype(np.float32), read_only(BASE.astype(np.float32))):
