@@ -13,7 +13,7 @@ from installed import INSTALLED
 
 import xpnn
 from xpnn.errors import UsageError
-from xpnn.losses import MeanAbsoluteError, MeanSquaredError, SoftmaxCrossEntropy
+from xpnn.losses import BinaryCrossEntropy, MeanAbsoluteError, MeanSquaredError, SoftmaxCrossEntropy
 
 X = np.sin(np.arange(60 * 4.0)).reshape(60, 4)
 IDS = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0.5)
@@ -52,6 +52,9 @@ def test_the_results_of_a_classifier(backend):
 def test_one_output_and_two_classes(backend):
     y = (X[:, 0] > 0).astype(int)
     made = model(xpnn.Dense(1), backend=backend)
+    made.loss = BinaryCrossEntropy()
+    z = np.linspace(-0.4, 0.4, 60)[:, None] * np.ones(4)  # logits of every size around the threshold
+    np.testing.assert_array_equal(made.predict(z), made.predict_proba(z) > 0.5)
     made.fit(X, y, loss="binary_cross_entropy", optimizer=xpnn.Adam(0.1), epochs=30, batch_size=20, verbose=0)
     p, ids = made.predict_proba(X), made.predict(X)
     assert p.shape == ids.shape == (60, 1)
