@@ -112,7 +112,7 @@ SETTINGS = [
     (
         lambda: xpnn.Reshape((-1,)),
         UsageError,
-        ["every size is at least 1", "write the sizes out"],
+        ["wanted whole numbers of at least 1", "write the sizes out"],
     ),
     (lambda: xpnn.Reshape(4), UsageError, ["Reshape(shape=4): wanted a sequence"]),
     (lambda: xpnn.Reshape((2.0, 2)), UsageError, ["each a whole number"]),

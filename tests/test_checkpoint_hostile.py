@@ -289,7 +289,11 @@ SETTINGS = {
     "init has a list for a fan": ((*NET, 2, "init", "fan"), ["in"], "wanted a word"),
     "Constant of words": ((*NET, 2, "bias_init", "value"), ["a", "b"], "wanted a finite number"),
     "Reshape to 10^12": ((*NET, 0), {"type": "Reshape", "shape": [10**12]}, "do not fit each other"),
-    "Reshape below 0": ((*NET, 0), {"type": "Reshape", "shape": [-2, -2]}, "every size is at least 1"),
+    "Reshape below 0": (
+        (*NET, 0),
+        {"type": "Reshape", "shape": [-2, -2]},
+        "wanted whole numbers of at least 1",
+    ),
     "Standardize by 0": ((*NET, 0), {"type": "Standardize", "mean": 0, "std": 0}, "std must be above 0"),
     "Dropout of 2": ((*NET, 0), {"type": "Dropout", "rate": 2}, "from 0 to 1"),
     "loss is a layer": (("loss",), {"type": "ReLU"}, "the saved loss is a ReLU"),

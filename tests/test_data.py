@@ -107,7 +107,9 @@ class TestMnist:
         assert (x == 7).all()
         assert y.tolist() == [0, 1, 9]
         assert y_test.tolist() == [5, 4]
-        assert load("mnist", folder).note == str(folder)
+        data = load("mnist", folder)
+        assert data.note == str(folder)
+        assert len(data.x) == 3
 
     def test_missing_files_are_named(self, tmp_path):
         folder = write(tmp_path / "part")
@@ -172,7 +174,8 @@ def places(tmp_path, monkeypatch):
 
 @pytest.fixture
 def mirror(places, monkeypatch):
-    pooch = pytest.importorskip("pooch")
+    import pooch
+
     mirror = Mirror()
     monkeypatch.setattr(pooch, "HTTPDownloader", mirror)
     monkeypatch.delenv("XPNN_OFFLINE")
@@ -263,6 +266,12 @@ class TestFashion:
         (places / "cache/fashion-mnist" / f"{NAMES[2]}.gz").write_bytes(b"half a file")
         assert load("fashion").x_test.shape == (2, 28, 28, 1)
         assert [url.rsplit("/", 1)[1] for url in mirror.asked[4:]] == [f"{NAMES[2]}.gz"]
+
+    def test_only_what_the_cache_lacks_is_downloaded(self, places, mirror):
+        serve(mirror, "one")
+        (write(places / "cache/fashion-mnist") / NAMES[3]).unlink()
+        load("fashion")
+        assert mirror.asked == [f"http://one.invalid/{NAMES[3]}.gz"]
 
     def test_a_damaged_cache_offline_is_named(self, places):
         (write(places / "cache/fashion-mnist") / NAMES[2]).write_bytes(b"half a file")
@@ -404,6 +413,7 @@ class TestBatches:
             assert np.concatenate([np.arange(n)[s] for s in slices]).tolist() == list(range(n))
             assert all(s.stop - s.start == size for s in slices[:-1])
             assert 0 < slices[-1].stop - slices[-1].start <= size
+            assert slices[-1].stop == n
 
     def test_what_cannot_be_cut(self):
         with pytest.raises(DataError, match="no samples"):

@@ -22,7 +22,7 @@ def write_durably(path: Path, data: bytes) -> None:
         try:
             _write(temporary, data)
             os.replace(temporary, path)
-        except BaseException:
+        except BaseException:  # on Ctrl-C too
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise

@@ -44,11 +44,16 @@ class TopK(Metric):
             raise UsageError(f"TopK(k={self.k}): wanted at least 1")
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
-        """[hits, samples]. The rank is counted, not sorted for: how many classes come before the true one?"""
+        """[hits, samples]. The rank is counted, not sorted for: how many classes are not behind the true one?
+
+        A score may be infinite. A true class whose score is NaN is behind all others.
+        """
         xp, int64 = be.xp, be.xp.int64
         classes = be.arange(scores.shape[1])[None, :]
-        own = xp.sum(be.one_hot(ids, scores.shape[1]) * scores, axis=1)[:, None]
-        before = (scores > own) | ((scores == own) & (classes < ids[:, None]))
+        true = classes == ids[:, None]
+        own = xp.sum(xp.where(true, scores, xp.zeros_like(scores)), axis=1)[:, None]
+        behind = (scores < own) | ((scores == own) & (classes >= ids[:, None]))
+        before = xp.logical_not(behind)
         hits = xp.sum(xp.astype(xp.sum(xp.astype(before, int64), axis=1) < self.k, int64))
         return xp.stack([hits, be.scalar(scores.shape[0], int64)])
 

@@ -96,24 +96,26 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class Warmup(Schedule):
-    """(t + 1) / (steps + 1) for the first `steps` updates, then the schedule `then` over what is left.
+    """(t + 1) / (w + 1) for the first w updates, then the schedule `then` over what is left.
 
-    Source: Goyal et al., "Accurate, large minibatch SGD", 2017.
+    steps: w itself, or a float below 1 for that share of the run. Source: Goyal et al., "Accurate, large minibatch
+    SGD", 2017.
     """
 
-    steps: int
+    steps: int | float
     then: Schedule = ConstantRate()
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.steps < 0:
-            raise UsageError(f"Warmup(steps={self.steps}): wanted 0 or more")
+        if not self.steps >= 0 or (isinstance(self.steps, float) and self.steps >= 1):
+            raise UsageError(
+                f"Warmup(steps={self.steps}): wanted a number of steps, or a share from 0.0 to below 1.0"
+            )
 
     def __call__(self, step: int, total: int) -> float:
         """With 0 steps it is `then` alone."""
-        if step < self.steps:
-            return (step + 1) / (self.steps + 1)
-        return self.then(step - self.steps, total - self.steps)
+        w = round(self.steps * total) if isinstance(self.steps, float) else self.steps
+        return (step + 1) / (w + 1) if step < w else self.then(step - w, total - w)
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,8 @@ SCHEDULES: dict[str, Schedule] = {
     "step": StepDecay(every=1000),
     "exponential": Exponential(),
     "cosine": Cosine(),
-    "warmup": Warmup(steps=500),
+    "warmup": Warmup(0.1),
+    "warmup-cosine": Warmup(0.1, Cosine()),
     "one-cycle": OneCycle(),
 }
 

@@ -24,11 +24,7 @@ class CupyBackend(Backend):
             self.cupy = importlib.import_module("cupy")
             return importlib.import_module("array_api_compat.cupy")
         except ImportError as error:
-            raise BackendError(
-                "CuPy cannot be imported",
-                why=f"{type(error).__name__}: {first_line(error)}",
-                fix=f"pip install --force-reinstall 'xpnn[{fitting_extra(driver_version())}]'",
-            ) from error
+            raise cannot_import(error) from error
 
     def open_device(self, device: str) -> Any:
         """cupy.cuda.Device(N); an index beyond the last GPU is an error."""
@@ -103,7 +99,10 @@ def check_installation() -> None:
 
 def check_device_count() -> None:
     """A driver with no visible GPU is as good as none."""
-    runtime = importlib.import_module("cupy").cuda.runtime
+    try:
+        runtime = importlib.import_module("cupy").cuda.runtime
+    except ImportError as error:
+        raise cannot_import(error) from error
     try:
         runtime.getDeviceCount()
     except runtime.CUDARuntimeError as error:
@@ -112,3 +111,12 @@ def check_device_count() -> None:
             why=first_line(error),
             fix="check nvidia-smi and CUDA_VISIBLE_DEVICES, or run on the CPU: --backend numpy",
         ) from error
+
+
+def cannot_import(error: ImportError) -> BackendError:
+    """A CuPy that is installed but broken."""
+    return BackendError(
+        "CuPy cannot be imported",
+        why=f"{type(error).__name__}: {first_line(error)}",
+        fix=f"pip install --force-reinstall 'xpnn[{fitting_extra(driver_version())}]'",
+    )

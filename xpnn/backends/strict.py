@@ -34,10 +34,10 @@ class StrictBackend(Backend):
             and (a.device == self.device)
         )
 
-    def scope(self) -> Any:
-        """It computes with NumPy, and so warns as NumPy does."""
-        return np.errstate(all="ignore")
-
     def to_numpy(self, a: Array) -> np.ndarray[Any, Any]:
         """By way of its CPU device."""
         return np.asarray(self.xp.asarray(a, device=self.xp.Device("CPU_DEVICE")))
+
+    def scope(self) -> Any:
+        """As for NumPy, which does its arithmetic: what is not finite is reported by the training step."""
+        return np.errstate(all="ignore")

@@ -20,8 +20,10 @@ class TorchBackend(Backend):
         """Import torch only here."""
         try:
             import array_api_compat.torch as xp
+            import torch
         except ImportError as error:
             raise missing("torch", "PyTorch", error) from error
+        self.torch = torch
         return xp
 
     def open_device(self, device: str) -> Any:
@@ -31,6 +33,10 @@ class TorchBackend(Backend):
                 "PyTorch sees no CUDA device", why="torch.cuda.is_available() is False", fix="device='cpu'"
             )
         return self.xp.device(device)
+
+    def version(self) -> str:
+        """Of torch: the wrapper has none."""
+        return str(self.torch.__version__)
 
     def owns(self, a: Any) -> bool:
         """A tensor on the same device, outside autograd."""

@@ -98,7 +98,7 @@ def _from_cache(looked: list[str]) -> tuple[Arrays, str]:
     try:
         return read_folder(cache, SHA256), str(cache)
     except (DataError, FileError) as error:  # damaged or missing
-        looked = [*looked, f"{cache} ({error.what})"]
+        looked = [*looked, error.what]
     if os.environ.get("XPNN_OFFLINE", "0") not in ("", "0"):
         raise _not_found(looked, ["XPNN_OFFLINE forbids the download"])
     failures: list[str] = []
@@ -109,7 +109,7 @@ def _from_cache(looked: list[str]) -> tuple[Arrays, str]:
         except XpnnError as error:
             failures.append(f"{mirror}: {error.what}")
         except OSError as error:  # what the network or the disk said
-            failures.append(f"{mirror}: {type(error).__name__}")
+            failures.append(f"{mirror}: {error.strerror or type(error).__name__}")
     raise _not_found(looked, failures)
 
 
@@ -130,7 +130,7 @@ def _complete(cache: Path, mirror: str) -> None:
                 read_idx(cache / held[name].name, SHA256[name])
                 continue
             except DataError:
-                (cache / held[name].name).unlink()
+                (cache / held[name].name).unlink(missing_ok=True)
         store.fetch(f"{name}.gz", downloader=download)
 
 

@@ -40,7 +40,7 @@ class Reshape(Layer):
         super().__post_init__()
         if not all(n > 0 for n in self.shape):
             raise UsageError(
-                f"Reshape(shape={self.shape}): every size is at least 1",
+                f"Reshape(shape={self.shape}): wanted whole numbers of at least 1",
                 fix="write the sizes out; the axis of the samples is not one of them",
             )
 

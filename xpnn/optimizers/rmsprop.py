@@ -35,7 +35,9 @@ class RMSProp(Optimizer):
         new, spread = [S], S
         if self.centered:
             M = self.rho * slots[1] + (1 - self.rho) * g
-            new, spread = [S, M], S - M * M
+            spread = S - M * M
+            # A variance; rounding takes it below 0 once the gradient has long been constant (PyTorch: NaN from there).
+            new, spread = [S, M], be.xp.where(spread < 0, be.xp.zeros_like(spread), spread)
         step = g / (be.xp.sqrt(spread) + self.eps)
         if self.momentum:
             step = self.momentum * slots[-1] + step

@@ -34,6 +34,7 @@ class Progress(Callback):
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:3.0f} %"),
             TextColumn("{task.fields[note]}"),
+            TextColumn("eta"),
             TimeRemainingColumn(),
             console=self.console,
             transient=True,

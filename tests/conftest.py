@@ -1,0 +1,70 @@
+"""The backends a test runs on, and the account of what was skipped."""
+
+import re
+
+import pytest
+from harness import MODES, entered, open_backend
+
+from xpnn.errors import BackendError
+
+SKIPS = {
+    r"backend cupy: ": 2000,
+    r"backend torch: .* not installed": 1000,
+    r"backend jax: .* not installed": 1000,
+    r"could not import '(torch|jax|sklearn|onnx|onnxruntime|cupy|pooch)'": 60,
+    r"(?i)fashion-mnist": 20,
+}
+"""Why a test may be skipped, and how many may be: a library that is there but broken is no reason."""
+
+
+@pytest.fixture(scope="module", params=MODES)
+def mode(request):
+    """The name of a way to run, once its library is known to be there."""
+    try:
+        open_backend(request.param, "float64")
+    except BackendError as error:
+        pytest.skip(f"backend {request.param}: {error.what}")
+    return request.param
+
+
+@pytest.fixture
+def be(mode):
+    """The backend in float64, inside its scope."""
+    with entered(mode, "float64") as backend:
+        yield backend
+
+
+@pytest.fixture(params=["float64", "float32"])
+def any_be(mode, request):
+    """The backend in each dtype, inside its scope."""
+    with entered(mode, request.param) as backend:
+        yield backend
+
+
+def skipped(terminalreporter):
+    """{pattern: how many}; reasons that no pattern allows count under themselves."""
+    counts = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        pattern = next((p for p in SKIPS if re.search(p, reason)), reason)
+        counts[pattern] = counts.get(pattern, 0) + 1
+    return counts
+
+
+def pytest_terminal_summary(terminalreporter):
+    passed = terminalreporter.stats.get("passed", [])
+    faults = sum(name == "fault" for report in passed for name, _ in report.user_properties)
+    if faults:
+        terminalreporter.write_line(f"planted faults caught: {faults}")
+    for pattern, count in skipped(terminalreporter).items():
+        allowed = SKIPS.get(pattern, 0)
+        over = "" if count <= allowed else "  <- more than allowed: the session fails"
+        terminalreporter.write_line(f"skipped {count} (at most {allowed}): {pattern}{over}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    too_many = any(count > SKIPS.get(pattern, 0) for pattern, count in skipped(reporter).items())
+    if too_many and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,219 @@
+"""How the suite runs a row: on which backends, with which numbers, and what a derivative is."""
+
+import contextlib
+import functools
+import zlib
+
+import numpy as np
+from tolerances import KINK, H
+
+from xpnn.backends import get_backend
+from xpnn.backends.numpy import NumpyBackend
+from xpnn.layers import Ctx
+from xpnn.parameters import Layout, leaves, tree_map
+
+MODES = ["numpy", "readonly", "strict", "torch", "jax", "cupy"]
+KEY, TICK = (7, 1, 2), 5
+"""The context of every call: a root seed with a layer's path, and a step."""
+SMALL = 400
+"""Jacobians of up to this many entries are checked whole, larger ones along DIRECTIONS directions."""
+DIRECTIONS = 20
+
+
+class ReadOnly(NumpyBackend):
+    """NumPy that hands out arrays nobody may write to."""
+
+    def asarray(self, a, dtype=None):
+        view = super().asarray(a, dtype).view()
+        view.flags.writeable = False
+        return view
+
+
+@functools.cache
+def open_backend(mode, dtype):
+    return ReadOnly("cpu", dtype) if mode == "readonly" else get_backend(mode, None, dtype)
+
+
+@contextlib.contextmanager
+def entered(mode, dtype):
+    """The backend inside its scope; array-api-strict with its strictest flags."""
+    backend = open_backend(mode, dtype)
+    with contextlib.ExitStack() as stack:
+        if mode == "strict":
+            from array_api_strict import ArrayAPIStrictFlags
+
+            stack.enter_context(
+                ArrayAPIStrictFlags(
+                    boolean_indexing=False, data_dependent_shapes=False, enabled_extensions=()
+                )
+            )
+        stack.enter_context(backend.scope())
+        yield backend
+
+
+def frozen(be, tree):
+    """The same tree; on the read-only backend its arrays may no longer be written to."""
+    if isinstance(be, ReadOnly):
+        tree_map(lambda _, a: a.setflags(write=False) if isinstance(a, np.ndarray) else None, tree)
+    return tree
+
+
+def rng_of(*words):
+    """A generator that depends on the words alone, so that adding a row moves no other row's numbers."""
+    return np.random.default_rng(zlib.crc32(" ".join(map(str, words)).encode()))
+
+
+def away(x, kink=0.0):
+    """x, with entries nearer than KINK to the kink moved out to that distance."""
+    side = np.where(x < kink, -1.0, 1.0)
+    return np.where(np.abs(x - kink) < KINK, kink + side * KINK, x)
+
+
+@functools.cache
+def draw(case):
+    """(x, parameters, dy) of a case as float64 on the host; parameters are off their initial values."""
+    rng = rng_of(case)
+    specs, out = case.layer.plan(case.shape)
+    shape = (case.batch, *case.shape)
+    x = rng.integers(0, 256, shape) * 1.0 if case.bytes else rng.standard_normal(shape)
+    x = away(away(x), getattr(case.layer, "threshold", 0.0))
+    named = Layout(specs).named
+
+    def parameter(path, spec):
+        noise = 0.2 * rng.standard_normal(spec.shape) if named[path].trainable else 0.0
+        return spec.init(rng, spec.shape) + noise
+
+    return x, tree_map(parameter, specs), rng.standard_normal((case.batch, *out))
+
+
+def on(be, case):
+    """(x, parameters, dy) of a case on a backend; bytes stay bytes."""
+    x, p, dy = draw(case)
+    given = be.asarray(x.astype(np.uint8)) if case.bytes else be.asarray(x, be.dtype)
+    return given, tree_map(lambda _, a: be.asarray(a, be.dtype), p), be.asarray(dy, be.dtype)
+
+
+def context(be, train=True, need_dx=True):
+    return Ctx(be, train=train, key=KEY, tick=be.scalar(TICK, be.xp.int64), need_dx=need_dx)
+
+
+@functools.cache
+def forward_of(be, layer, train=True):
+    """forward(p, x) -> y, compiled where the backend compiles."""
+    return be.compile(lambda p, x: layer.forward(context(be, train), p, x)[0])
+
+
+@functools.cache
+def both_of(be, layer, need_dx=True):
+    """both(p, x, dy) -> y, dx, grads, new statistics: one pass there and back, as a training step makes it."""
+
+    def both(p, x, dy):
+        cx = context(be, need_dx=need_dx)
+        y, cache = layer.forward(cx, p, x)
+        frozen(be, (y, cache))
+        if not layer.differentiable:
+            return y, None, {}, {}
+        dx, grads = layer.backward(cx, p, cache, dy)
+        return y, dx, grads, layer.settle(cx, p, cache)
+
+    return be.compile(both)
+
+
+def host(be, tree):
+    """[(path, NumPy array)] of all arrays in a tree, copied."""
+    return [(k, np.array(be.to_numpy(a))) for k, a in leaves(tree) if hasattr(a, "shape")]
+
+
+def prints(be, tree):
+    """What must not change: the bytes of every array."""
+    return [(k, a.dtype, a.shape, a.tobytes()) for k, a in host(be, tree)]
+
+
+def directions(size, whole, rng):
+    """Rows to differentiate along: all unit vectors, or a few random ones."""
+    return np.eye(size) if whole else rng.standard_normal((DIRECTIONS, size))
+
+
+def derivative_error(f, pullback, a, outputs, rng):
+    """|J_numeric - J_analytic| / max of their norms, for f at `a`; pullback(dy) is what the backward pass gives.
+
+    J is measured whole when it is small, otherwise as C J D for random cotangents C and random directions D.
+    """
+    whole = a.size * outputs <= SMALL
+    along, against = directions(a.size, whole, rng), directions(outputs, whole, rng)
+    numeric = np.stack([(f(a + H * d) - f(a - H * d)) / (2 * H) for d in along.reshape(-1, *a.shape)], axis=1)
+    pulled = []
+    for c in against:
+        da = pullback(c)
+        if da is None or da.shape != a.shape or not np.isfinite(da).all():
+            return np.inf
+        pulled.append(along @ da.reshape(-1))
+    numeric, analytic = against @ numeric, np.stack(pulled)
+    scale = max(np.linalg.norm(numeric), np.linalg.norm(analytic))
+    return float(np.linalg.norm(numeric - analytic) / scale) if scale > 0 else 0.0
+
+
+def layer_errors(be, case):
+    """{"x" or a parameter's path: its derivative error} in float64."""
+    layer, rng = case.layer, rng_of("directions", case)
+    x, p, dy = draw(case)
+    trained = [k for k, spec in Layout(layer.plan(case.shape)[0]).named.items() if spec.trainable]
+    values = dict(leaves(p)) | {"x": x}
+    f, both = forward_of(be, layer), both_of(be, layer)
+
+    def inputs(changed):
+        tree = tree_map(lambda k, a: be.asarray(changed.get(k, a)), p)
+        return tree, be.asarray(changed.get("x", x))
+
+    def pullback(name, c):
+        _, dx, grads, _ = both(*inputs({}), be.asarray(c.reshape(dy.shape)))
+        found = {"x": dx} | dict(leaves(grads))
+        return None if found.get(name) is None else np.asarray(be.to_numpy(found[name]))
+
+    return {
+        name: derivative_error(
+            lambda a, name=name: be.to_numpy(f(*inputs({name: a}))).reshape(-1),
+            functools.partial(pullback, name),
+            values[name],
+            dy.size,
+            rng,
+        )
+        for name in ["x", *trained]
+    }
+
+
+@functools.cache
+def draw_loss(case):
+    """(prediction, target, weight or None) on the host: float64, ids as int64."""
+    rng = rng_of(case)
+    prediction = 2 * rng.standard_normal(case.shape)
+    rows, last = case.shape[0], case.shape[-1]
+    target = {
+        "ids": lambda: rng.integers(0, last, rows),
+        "one-hot": lambda: np.eye(last)[rng.integers(0, last, rows)],
+        "soft": lambda: rng.dirichlet(np.ones(last), rows),
+        "real": lambda: prediction + away(rng.standard_normal(case.shape)),
+        "unit": lambda: rng.uniform(0, 1, case.shape),
+    }[case.target]()
+    return prediction, target, rng.uniform(0, 2, rows) if case.weighted else None
+
+
+def loss_on(be, case):
+    """(prediction, target, weight) of a loss case on a backend."""
+    prediction, target, weight = draw_loss(case)
+    target = be.asarray(target, None if case.target == "ids" else be.dtype)
+    return be.asarray(prediction, be.dtype), target, None if weight is None else be.asarray(weight, be.dtype)
+
+
+@functools.cache
+def loss_of(be, loss):
+    return be.compile(lambda prediction, target, weight: loss(be, prediction, target, weight))
+
+
+def loss_error(be, case):
+    """The derivative error of a loss with respect to the prediction, in float64."""
+    prediction, target, weight = loss_on(be, case)
+    call = loss_of(be, case.loss)
+    f = lambda a: be.to_numpy(call(be.asarray(a), target, weight)[0]).reshape(1)  # noqa: E731
+    gradient = lambda c: c * be.to_numpy(call(prediction, target, weight)[1])  # noqa: E731
+    return derivative_error(f, gradient, draw_loss(case)[0], 1, rng_of("directions", case))

@@ -1,0 +1,257 @@
+"""Each override of a kernel equals the reference, and the random numbers are random."""
+
+import importlib
+
+import numpy as np
+import pytest
+from harness import prints, rng_of
+from tolerances import SIGMAS, assert_close, assert_same
+
+from xpnn.backends import BACKENDS, Backend
+from xpnn.backends.numpy import BLOCK
+from xpnn.kernels import Kernels, mix, stream
+
+NAN, INF = float("nan"), float("inf")
+KINKS = np.array([[0.0, -0.0, 1.5, -1.5], [NAN, INF, -INF, 1e-30], [-1e-30, 88.0, -88.0, 7e2]])
+SIZES = (0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 77)
+
+
+def normal(*shape):
+    return rng_of("kernels", shape).standard_normal(shape)
+
+
+def leaky(g, theta, slot):
+    """An update rule in which every argument matters, and old values are needed after new ones are known."""
+    new = 0.9 * slot + g * g
+    return theta - 0.1 * g / (1 + new * new), new + 0.01 * theta
+
+
+def doubled(tree):
+    return {name: a + a for name, a in tree.items()}
+
+
+def counted(tick):
+    return lambda be: ((7, 2), be.scalar(tick, be.xp.int64), (3, 41))
+
+
+def floats(*arrays):
+    return lambda be: tuple(be.asarray(a, be.dtype) for a in arrays)
+
+
+def choice(ok):
+    return lambda be: (be.scalar(ok, be.xp.bool), doubled, {"a": be.asarray(normal(3), be.dtype)})
+
+
+def vectors(size):
+    def arguments(be):
+        g, theta, slot = (be.asarray(rng_of(i, size).standard_normal(size), be.dtype) for i in range(3))
+        return leaky, (g,), (theta + 0, slot * slot)
+
+    return arguments
+
+
+ROWS = {
+    "affine": [
+        floats(normal(5, 3), normal(3, 4), normal(4)),
+        floats(normal(2, 1, 3), normal(3, 1), normal(1)),
+    ],
+    "relu": [floats(KINKS), floats(normal(7, 1, 3))],
+    "relu_grad": [floats(normal(3, 4), np.maximum(KINKS, 0)), floats(normal(2, 3, 2), normal(2, 3, 2))],
+    "softmax_cross_entropy": [
+        lambda be: (be.asarray(normal(6, 5), be.dtype), be.asarray(np.arange(6) % 5)),
+        lambda be: (be.asarray(80 * normal(1, 3), be.dtype), be.asarray(np.array([2]))),
+    ],
+    "sigmoid": [floats(KINKS)],
+    "softplus": [floats(KINKS)],
+    "softmax": [floats(normal(3, 5)), floats(700 * normal(2, 3, 4))],
+    "one_hot": [lambda be: (be.asarray(np.array([2, 0, 4])), 5)],
+    "arange": [lambda be: (0,), lambda be: (9,)],
+    "uniform": [counted(0), counted(12345), counted(2**33 + 5)],
+    "all_finite": [
+        floats(a)
+        for a in (
+            normal(9),
+            normal(3, 4),
+            KINKS,
+            np.array([1.0, NAN]),
+            np.array([INF, 1.0]),
+            np.full(3, 1e38),
+        )
+    ]
+    + [floats(np.array([-INF, INF])), floats(np.zeros(0)), lambda be: (be.asarray(np.arange(4)),)],
+    "take_rows": [lambda be: (be.asarray(normal(5, 2), be.dtype), be.asarray(np.array([4, 0, 0])))],
+    "elementwise": [vectors(size) for size in SIZES],
+    "cond": [choice(True), choice(False)],
+}
+"""Arguments for each kernel. What differs only in the order of a sum is held to the table, the rest to the bits."""
+BITWISE = {"relu", "relu_grad", "one_hot", "arange", "uniform", "all_finite", "take_rows", "cond"}
+GIVEN_AWAY = {"elementwise": 2}
+"""The argument that the docstring lets an override write to."""
+
+
+def kernels():
+    return {name for name, value in vars(Kernels).items() if callable(value) and not name.startswith("_")}
+
+
+def test_every_kernel_has_a_row():
+    """Every override too: a backend overrides what the reference has, and adds nothing that a layer might call."""
+    assert kernels() == set(ROWS)
+    for name, cls in BACKENDS.items():
+        backend = getattr(importlib.import_module(f"xpnn.backends.{name}"), cls)
+        own = {k for k, value in vars(backend).items() if callable(value) and not k.startswith("_")}
+        assert own <= set(ROWS) | set(vars(Backend)), name
+        assert own & set(vars(Kernels)) <= set(ROWS), name
+
+
+def arrays(be, tree):
+    """The arrays of a result, in order; a bare NumPy scalar counts as one."""
+    tree = tree if isinstance(tree, tuple | dict) else (tree,)
+    return [np.array(be.to_numpy(a)) for a in (tree.values() if isinstance(tree, dict) else tree)]
+
+
+@pytest.mark.parametrize(("name", "row"), [(name, i) for name in ROWS for i in range(len(ROWS[name]))])
+def test_override_equals_the_reference(any_be, name, row):
+    """Values and dtypes; and no argument is written to but the one that is given away."""
+    be = any_be
+    wanted = arrays(be, getattr(Kernels, name)(be, *ROWS[name][row](be)))
+    arguments = ROWS[name][row](be)
+    kept = tuple(a for i, a in enumerate(arguments) if i != GIVEN_AWAY.get(name))
+    before = prints(be, kept)
+    got = arrays(be, getattr(be, name)(*arguments))
+    assert prints(be, kept) == before
+    assert len(got) == len(wanted)
+    for a, b in zip(got, wanted, strict=True):
+        assert a.dtype == b.dtype
+        if name in BITWISE:
+            assert_same(a + (0 if a.dtype != bool else False), b + (0 if b.dtype != bool else False), name)
+        else:
+            assert_close(a, b, be.dtype_name, name)
+
+
+def test_overrides_take_strided_arrays(any_be):
+    """A transposed view gives what its copy gives."""
+    be = any_be
+    x, y = (be.asarray(a, be.dtype) for a in (normal(4, 3), normal(3, 4)))
+    flat = be.xp.reshape(be.asarray(normal(40), be.dtype), (20, 2))[:, 0]
+    assert_same(be.to_numpy(be.relu(x.T)), be.to_numpy(Kernels.relu(be, x.T)))
+    assert_same(be.to_numpy(be.relu_grad(x.T, y)), be.to_numpy(Kernels.relu_grad(be, x.T, y)))
+    assert_close(
+        be.to_numpy(be.affine(x, y, y[0, :])), be.to_numpy(Kernels.affine(be, x, y, y[0, :])), be.dtype_name
+    )
+    assert bool(be.all_finite(flat))
+    assert not bool(be.all_finite(flat / (flat - flat[3])))
+
+
+def test_a_compiled_condition_runs_either_branch(be):
+    """As in the training step, where `ok` is known only while the step runs."""
+    run = be.compile(lambda ok, a: be.cond(ok, doubled, {"a": a})["a"])
+    a = be.asarray(normal(3))
+    for ok, factor in ((True, 2), (False, 1)):
+        assert_same(be.to_numpy(run(be.scalar(ok, be.xp.bool), a)), be.to_numpy(a) * factor)
+
+
+GOLDEN = {
+    ((0,), 0): [14712481, 1393248, 5202006, 5564517],
+    ((7, 1, 2), 5): [9889492, 15395205, 6629293, 3383816],
+    ((2**40, 3), 2**33): [2102981, 16649361, 5810626, 3230074],
+}
+"""uniform(key, tick, (4,)) 2^24: a change would draw other dropout masks for every seed there is."""
+
+
+@pytest.mark.parametrize(("key", "tick"), GOLDEN)
+def test_uniform_draws_the_numbers_it_always_drew(any_be, key, tick):
+    be = any_be
+    u = be.to_numpy(be.uniform(key, be.scalar(tick, be.xp.int64), (4,)))
+    assert u.dtype == be.dtype_name
+    assert (u * 2.0**24).tolist() == GOLDEN[key, tick]
+
+
+def draws(key, tick, n):
+    """The reference on NumPy in float64, as whole numbers of 24 bits."""
+    from xpnn import get_backend
+
+    be = get_backend("numpy", None, "float64")
+    return np.asarray(be.uniform(key, np.asarray(tick), (n,)) * 2.0**24, dtype=np.int64)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (2, 3, 4), (1000,)])
+def test_uniform_is_the_same_on_every_backend_and_dtype(any_be, shape):
+    be = any_be
+    u = be.to_numpy(be.uniform((3, 1), be.scalar(9, be.xp.int64), shape))
+    assert u.shape == shape
+    assert ((u >= 0) & (u < 1)).all()
+    assert (u.reshape(-1) * 2.0**24 == draws((3, 1), 9, int(np.prod(shape)))).all()
+
+
+def test_a_compiled_uniform_draws_anew_each_step(be):
+    draw = be.compile(lambda tick: be.uniform((3, 1), tick, (50,)))
+    for tick in (0, 1, 2):
+        got = be.to_numpy(draw(be.scalar(tick, be.xp.int64)))
+        assert (got * 2.0**24 == draws((3, 1), tick, 50)).all()
+
+
+N = 1 << 16
+STREAMS = [((0, 0), 0), ((0, 0), 1), ((1, 0), 0), ((0, 1), 0), ((0, 0, 0), 0), ((12345, 3), 10**6)]
+
+
+def correlation(a, b):
+    """In standard deviations of what independent numbers give."""
+    return np.corrcoef(a, b)[0, 1] * np.sqrt(len(a))
+
+
+@pytest.mark.parametrize(("key", "tick"), STREAMS)
+def test_uniform_looks_uniform_and_independent(key, tick):
+    bits = draws(key, tick, N)
+    u = bits / 2**24
+    assert abs(u.mean() - 0.5) < SIGMAS * np.sqrt(1 / 12 / N)
+    assert abs(u.var() - 1 / 12) < SIGMAS * np.sqrt(1 / 180 / N)
+    for lag in (1, 2, 3, 7, 28, 128, 784):
+        assert abs(correlation(u[lag:], u[:-lag])) < SIGMAS, lag
+    ones = ((bits[:, None] >> np.arange(24)) & 1).sum(axis=0)
+    assert (((ones - N / 2) ** 2) / (N / 4)).sum() < 24 + SIGMAS * np.sqrt(2 * 24)
+    counts = np.bincount(bits >> 16, minlength=256)
+    assert ((counts - N / 256) ** 2 / (N / 256)).sum() < 255 + SIGMAS * np.sqrt(2 * 255)
+
+
+def test_streams_are_independent_of_each_other():
+    """Neighbouring steps, layers, seeds and nestings share no pattern."""
+    u = [draws(key, tick, N) / 2**24 for key, tick in STREAMS]
+    for i in range(len(u)):
+        for j in range(i):
+            assert abs(correlation(u[i], u[j])) < SIGMAS, (STREAMS[i], STREAMS[j])
+    steps = np.stack([draws((5, 2), tick, 64) for tick in range(2048)]) / 2**24
+    serial = [correlation(steps[1:, i], steps[:-1, i]) for i in range(64)]
+    assert np.abs(serial).max() < SIGMAS
+
+
+def test_mix_is_a_bijection_that_avalanches():
+    """One flipped bit of the input flips each bit of the output half the time."""
+    words = rng_of("mix").integers(0, 2**32, 1 << 13)
+    plain = mix(words)
+    assert plain.min() >= 0
+    assert plain.max() < 2**32
+    flips = plain[:, None] ^ mix(words[:, None] ^ (1 << np.arange(32)))
+    share = ((flips[:, :, None] >> np.arange(32)) & 1).mean(axis=0)
+    assert np.abs(share - 0.5).max() < SIGMAS * 0.5 / np.sqrt(len(words))
+    some = np.arange(1 << 16)
+    assert len(np.unique(mix(some))) == len(some)
+    assert [mix(int(w)) for w in words[:50]] == plain[:50].tolist()
+
+
+def test_stream_tells_paths_apart():
+    paths = [(a, b) for a in range(64) for b in range(64)] + [(a,) for a in range(64)]
+    paths += [(a, b, 0) for a in range(8) for b in range(8)] + [
+        (a + 2**32, b) for a in range(8) for b in range(8)
+    ]
+    assert len({stream(path) for path in paths}) == len(paths)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_elementwise_gives_the_rule_every_element_once(be, size):
+    """Blocks, a ragged last block, and nothing at all."""
+    rule, given, mine = vectors(size)(be)
+    wanted = arrays(be, rule(*given, *mine))
+    got = arrays(be, be.elementwise(rule, given, mine))
+    for a, b in zip(got, wanted, strict=True):
+        assert a.shape == (size,)
+        assert_close(a, b, "float64")

@@ -1,0 +1,55 @@
+"""What follows from a loss's row, on every backend."""
+
+import pytest
+from cases import LOSSES
+from harness import draw_loss, loss_error, loss_of, loss_on, open_backend, prints
+from tolerances import GRADIENT, assert_close
+
+from xpnn.losses import SoftmaxCrossEntropy
+
+each = pytest.mark.parametrize("case", LOSSES, ids=str)
+
+
+@each
+def test_shapes_dtype_and_values_hold_and_inputs_stay(any_be, case):
+    be, dtype = any_be, any_be.dtype_name
+    given = loss_on(be, case)
+    before = prints(be, [a for a in given if a is not None])
+    value, gradient = loss_of(be, case.loss)(*given)
+    assert prints(be, [a for a in given if a is not None]) == before
+    assert (tuple(value.shape), value.dtype) == ((), be.dtype)
+    assert (tuple(gradient.shape), gradient.dtype) == (case.shape, be.dtype)
+    one = open_backend("numpy", "float64")
+    for got, wanted in zip((value, gradient), loss_of(one, case.loss)(*loss_on(one, case)), strict=True):
+        assert_close(be.to_numpy(got), wanted, dtype)
+
+
+@each
+def test_gradient_is_the_derivative(be, case):
+    assert loss_error(be, case) <= GRADIENT
+
+
+@each
+def test_what_the_data_check_returns_is_what_the_loss_takes(be, case):
+    """The checked target, moved to the backend, is the target."""
+    prediction, target, _ = draw_loss(case)
+    checked = case.loss.check(target, prediction.shape[1:])
+    assert_close(checked, target, "float64")
+    ids = case.loss.target_ids(be, be.asarray(checked))
+    if isinstance(case.loss, SoftmaxCrossEntropy):
+        wanted = target if target.ndim == 1 else target.argmax(axis=1)
+        assert (be.to_numpy(ids) == wanted).all()
+    else:
+        assert ids is None or tuple(ids.shape) == case.shape
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    "loss", sorted({c.loss for c in LOSSES if c.loss.kind == "classes"}, key=repr), ids=str
+)
+def test_ids_and_their_one_hot_rows_are_the_same_target(be, loss, weighted):
+    case = next(c for c in LOSSES if (c.loss.kind, c.target, c.weighted) == ("classes", "ids", weighted))
+    prediction, ids, weight = loss_on(be, case)
+    rows = be.one_hot(ids, case.shape[1])
+    for a, b in zip(loss(be, prediction, ids, weight), loss(be, prediction, rows, weight), strict=True):
+        assert_close(be.to_numpy(a), be.to_numpy(b), "float64")

@@ -1,0 +1,184 @@
+"""From any picture to what MNIST would have stored: real digits in many disguises, and what is no digit."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import xpnn
+from xpnn.data.picture import centre, read_picture, shrink
+from xpnn.errors import DataError, FileError
+
+BICUBIC = Image.Resampling.BICUBIC
+
+
+@pytest.fixture(scope="module")
+def digits():
+    x, y, x_test, y_test = xpnn.data.mnist()
+    pick = np.random.default_rng(0).choice(len(y_test), 200, replace=False)
+    return x[:20000], y[:20000], x_test[pick], y_test[pick]
+
+
+@pytest.fixture(scope="module")
+def model(digits):
+    x, y, *_ = digits
+    layers = [xpnn.Flatten(), xpnn.Rescale(1 / 255), xpnn.Dense(128), xpnn.ReLU(), xpnn.Dense(10)]
+    model = xpnn.Model(layers, (28, 28, 1), seed=0)
+    model.fit(x, y, epochs=4, verbose=0)
+    return model
+
+
+def grown(image, side):
+    return np.asarray(Image.fromarray(image).resize((side, side), BICUBIC), dtype=np.float64)
+
+
+def on_a_large_page(image, rng):
+    page = np.full((480, 640), 255, np.uint8)
+    top, left = rng.integers(0, 200), rng.integers(0, 360)
+    page[top : top + 280, left : left + 280] -= grown(image, 280).astype(np.uint8)
+    return Image.fromarray(page).convert("RGB")
+
+
+def see_through(image, ink):
+    layers = np.full((84, 84, 4), ink, np.uint8)
+    layers[..., 3] = grown(image, 84)
+    return Image.fromarray(layers)
+
+
+def pencil_on_grey(image, rng):
+    page = 170 - 0.5 * grown(image, 200) + rng.normal(0, 3, (200, 200))
+    return Image.fromarray(page.clip(0, 255).astype(np.uint8))
+
+
+def coloured(image):
+    share = grown(image, 100)[..., None] / 255
+    return Image.fromarray(
+        (np.array([250, 230, 90]) * (1 - share) + np.array([20, 40, 200]) * share).astype("u1")
+    )
+
+
+DISGUISES = {
+    "as it is": lambda image, rng: Image.fromarray(image),
+    "dark on light": lambda image, rng: Image.fromarray(255 - image),
+    "large page, RGB": on_a_large_page,
+    "black, transparent": lambda image, rng: see_through(image, 0),
+    "white, transparent": lambda image, rng: see_through(image, 255),
+    "half the size": lambda image, rng: Image.fromarray(image).resize((14, 14), Image.Resampling.BOX),
+    "grey paper, noise": pencil_on_grey,
+    "16 bits": lambda image, rng: Image.fromarray(image.astype(np.uint16) * 257),
+    "palette": lambda image, rng: Image.fromarray(image).convert("P"),
+    "1 bit": lambda image, rng: Image.fromarray(grown(image, 224) > 100),
+    "no margin": lambda image, rng: Image.fromarray(image).crop(Image.fromarray(image).getbbox()),
+    "blue on yellow": lambda image, rng: coloured(image),
+}
+
+
+@pytest.mark.parametrize("disguise", DISGUISES)
+def test_digits_are_recognised(disguise, digits, model, tmp_path):
+    *_, x, y = digits
+    rng, path = np.random.default_rng(1), tmp_path / "digit.png"
+    seen = []
+    for image in x[:, :, :, 0]:
+        DISGUISES[disguise](image, rng).save(path)
+        seen.append(read_picture(path).pixels)
+    plain = (model.predict(x) == y).mean()
+    assert plain > 0.93
+    assert (model.predict(np.stack(seen)) == y).mean() >= plain - 0.03
+
+
+def test_an_image_of_mnist_stays_what_it_was(digits, tmp_path):
+    *_, x, _ = digits
+    off = []
+    for image in x:
+        Image.fromarray(image[:, :, 0]).save(tmp_path / "digit.png")
+        seen = read_picture(tmp_path / "digit.png").pixels
+        assert seen.shape == (28, 28, 1)
+        assert seen.dtype == np.uint8
+        off.append(np.abs(seen.astype(int) - image).max())
+    assert (
+        np.mean(np.array(off) <= 40) > 0.95
+    )  # faint pixels are dropped; a shift by one pixel would be 255 off
+
+
+def test_the_note_says_what_was_done(tmp_path):
+    page = np.full((480, 640, 3), 255, np.uint8)
+    page[100:400, 200:300] = 0
+    Image.fromarray(page).save(tmp_path / "one.png")
+    picture = read_picture(tmp_path / "one.png")
+    assert picture.note == "640×480 RGB → grey, inverted (light background), cropped to 100×300, centred"
+    assert picture.box == (200, 100, 300, 400)
+    ink = np.argwhere(picture.pixels[:, :, 0] > 127)
+    assert np.ptp(ink, axis=0).tolist() == [19, 6]  # 20 high, the ratio of the sides kept
+    np.testing.assert_allclose(ink.mean(axis=0), 14, atol=0.5)
+
+
+def test_the_centre_of_mass_decides_not_the_box():
+    heavy = np.zeros((20, 11), np.float32)
+    heavy[:, 0] = 1
+    heavy[0, 10] = 1
+    field = centre(heavy)
+    assert np.flatnonzero(field.any(axis=0)).tolist() == [14, 24]  # the box would have been put at 8 to 18
+    assert np.flatnonzero(field.any(axis=1)).tolist() == list(range(5, 25))
+
+
+def test_nothing_is_cut_off():
+    heavy = np.zeros((20, 20), np.float32)
+    heavy[:, 0] = 1
+    heavy[0, 19] = 0.5
+    field = centre(heavy)
+    assert np.flatnonzero(field.any(axis=0)).tolist() == [8, 27]
+    assert field.sum(dtype=int) == 20 * 255 + 128
+
+
+def test_scaling_keeps_the_ratio_of_the_sides():
+    assert shrink(np.ones((200, 50), np.float32)).shape == (20, 5)
+    assert shrink(np.ones((3, 1000), np.float32)).shape == (1, 20)
+    assert shrink(np.ones((5, 5), np.float32)).shape == (20, 20)
+
+
+def test_a_photograph_that_lies_on_its_side(digits, tmp_path):
+    image = digits[2][0, :, :, 0]
+    Image.fromarray(image).save(tmp_path / "up.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees to see it upright
+    Image.fromarray(np.rot90(image)).save(tmp_path / "side.png", exif=exif)
+    upright, side = read_picture(tmp_path / "up.png"), read_picture(tmp_path / "side.png")
+    np.testing.assert_array_equal(side.pixels, upright.pixels)
+
+
+@pytest.mark.parametrize("level", [0, 90, 255])
+def test_a_blank_page_shows_nothing(level, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 8, (50, 50))
+    Image.fromarray(np.clip(level + noise, 0, 255).astype(np.uint8)).save(tmp_path / "blank.png")
+    with pytest.raises(DataError, match=r"blank\.png shows nothing"):
+        read_picture(tmp_path / "blank.png")
+
+
+def test_a_fully_transparent_page_shows_nothing(tmp_path):
+    Image.new("RGBA", (30, 30), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    with pytest.raises(DataError, match="shows nothing"):
+        read_picture(tmp_path / "clear.png")
+
+
+def test_what_is_no_picture(tmp_path, digits):
+    (tmp_path / "text.png").write_text("seven")
+    with pytest.raises(DataError, match="no picture that can be read"):
+        read_picture(tmp_path / "text.png")
+    Image.fromarray(grown(digits[2][0, :, :, 0], 300).astype(np.uint8)).save(tmp_path / "whole.png")
+    data = (tmp_path / "whole.png").read_bytes()
+    (tmp_path / "half.png").write_bytes(data[: len(data) // 2])
+    with pytest.raises(DataError, match="no picture that can be read"):
+        read_picture(tmp_path / "half.png")
+    with pytest.raises(FileError, match=r"cannot read .*absent\.png"):
+        read_picture(tmp_path / "absent.png")
+    with pytest.raises(FileError, match="cannot read"):
+        read_picture(tmp_path)
+
+
+@pytest.mark.parametrize("side", [12, 15])
+def test_a_picture_that_would_fill_the_memory(side, tmp_path, monkeypatch):
+    Image.fromarray(np.zeros((side, side), np.uint8)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(
+        Image, "MAX_IMAGE_PIXELS", 100
+    )  # Pillow warns above this and refuses above its double
+    with pytest.raises(DataError, match="too large"):
+        read_picture(tmp_path / "bomb.png")

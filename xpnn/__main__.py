@@ -1,0 +1,5 @@
+"""`python -m xpnn` is `xpnn`."""
+
+from xpnn.cli import main
+
+main()

@@ -1,0 +1,75 @@
+"""Which BLAS NumPy multiplies with, which of its kernels, on how many threads: asked of the loaded library itself."""
+
+import ctypes
+import itertools
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+HOLDS = {
+    "OPENBLAS_CORETYPE": "a kernel for an older processor can halve its speed",
+    "OPENBLAS_L2_SIZE": "blocks cut for another cache can cost much of its speed",
+}
+"""Environment variables that overrule what OpenBLAS finds out about the processor, and what that can do."""
+
+
+@dataclass(frozen=True)
+class Blas:
+    """Name and version of the library; kernel and threads where it tells them."""
+
+    name: str
+    version: str
+    kernel: str | None
+    threads: int | None
+
+    def __str__(self) -> str:
+        parts = [f"{self.name} {self.version}".strip()]
+        parts += [f"kernel {self.kernel}"] if self.kernel else []
+        parts += [count_threads(self.threads)] if self.threads else []
+        return " · ".join(parts)
+
+
+def blas() -> Blas:
+    """The BLAS of the NumPy in this process."""
+    about: dict[str, Any] = np.show_config(mode="dicts") or {}  # type: ignore[assignment]
+    built = about.get("Build Dependencies", {}).get("blas", {})
+    name, version = str(built.get("name", "unknown")), str(built.get("version", ""))
+    # A handle on NumPy's extension module also finds the symbols of the libraries it was linked to. NumPy's own
+    # wheels carry an OpenBLAS with a prefix and a suffix on every name.
+    library = ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
+    for prefix, suffix in itertools.product(("scipy_openblas_", "openblas_"), ("64_", "")):
+        try:
+            kernel = getattr(library, f"{prefix}get_corename{suffix}")
+            threads = getattr(library, f"{prefix}get_num_threads{suffix}")
+        except AttributeError:
+            continue
+        kernel.argtypes, kernel.restype = [], ctypes.c_char_p
+        threads.argtypes, threads.restype = [], ctypes.c_int
+        return Blas("OpenBLAS", version, kernel().decode(), threads())
+    return Blas(name, version, None, None)
+
+
+def count_threads(n: int) -> str:
+    """`1 thread`, `2 threads`."""
+    return f"{n} thread{'s' * (n != 1)}"
+
+
+def usable_cores() -> int:
+    """The processor cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def warnings(found: Blas) -> list[str]:
+    """What holds this BLAS back, a line each."""
+    lines = [
+        f"{name}={os.environ[name]} overrules what OpenBLAS finds out by itself: {harm}; unset it"
+        for name, harm in HOLDS.items()
+        if os.environ.get(name)
+    ]
+    if found.threads == 1 and usable_cores() > 1:
+        limits = [name for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS") if os.environ.get(name) == "1"]
+        cause = f": {limits[0]}=1" if limits else ""
+        lines.append(f"BLAS uses 1 thread of {usable_cores()} cores{cause}")
+    return lines

@@ -1,0 +1,182 @@
+"""The command line: `xpnn COMMAND ...`. One file per command, imported when it is asked for.
+
+Nothing but click and xpnn itself is imported here. Results go to stdout, everything else to stderr.
+"""
+
+import contextlib
+import difflib
+import importlib
+import io
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import click
+
+from xpnn import __version__
+from xpnn.errors import FileError, UsageError, XpnnError, did_you_mean
+
+COMMANDS = ("train", "evaluate", "predict", "backends", "gradcheck")
+BUG, IO, INTERRUPTED, TERMINATED = 1, 7, 130, 143
+
+
+class Stopped(BaseException):
+    """The command was stopped from outside: the exit code, and a word for it (none: end without one)."""
+
+    def __init__(self, code: int, word: str = "") -> None:
+        super().__init__()
+        self.code, self.word, self.told = code, word, ""
+
+
+class Commands(click.Group):
+    """The group; each command is `command` in the module of its name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports its module. Raises UsageError for an unknown name."""
+        if cmd_name not in COMMANDS:
+            raise UsageError(f"unknown command {cmd_name!r}", fix=did_you_mean(cmd_name, COMMANDS))
+        command: click.Command = importlib.import_module(f"xpnn.cli.{cmd_name}").command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """click would print an empty line for Ctrl-C, and end with 1 when nobody reads the output any more."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            raise interrupted() from stop
+        except BrokenPipeError as error:
+            raise Stopped(IO) from error
+
+
+@dataclass
+class State:
+    """What the commands share."""
+
+    debug: bool = False
+
+
+def interrupted() -> Stopped:
+    """Ctrl-C."""
+    return Stopped(INTERRUPTED, "interrupted")
+
+
+def _terminate(signum: int, frame: Any) -> None:
+    """SIGTERM as an exception: what is open is closed."""
+    raise Stopped(TERMINATED, "terminated")
+
+
+def show_traceback(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """The callback of `--debug`, which may stand before or after the command."""
+    ctx.find_root().ensure_object(State).debug |= value
+
+
+debug_option = click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=show_traceback,
+    envvar="XPNN_DEBUG",
+    help="Show the traceback of an error.",
+)
+
+
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 ok, 1 bug, 2 usage, 3 backend, 4 data, 5 model file, 6 diverged, 7 files, 8 target missed.",
+)
+@click.version_option(__version__, message="xpnn %(version)s")
+@debug_option
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Neural networks with hand-written forward and backward passes, on any array library.
+
+    Begin with: xpnn train
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """The program. Ends the process with the exit code of the command line's table."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 gets ? for ·, not an exception
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(run(args))
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """The command line `args` (default: the process's own): the exit code. Prints what went wrong."""
+    state = State()
+    try:
+        code = cli.main(args=args, prog_name="xpnn", obj=state, standalone_mode=False)
+        return code if isinstance(code, int) else 0  # --help and --version end by an exit code
+    except (click.Abort, KeyboardInterrupt):
+        return stopped(interrupted())
+    except Stopped as stop:
+        return stopped(stop)
+    except Exception as error:
+        if state.debug:
+            traceback.print_exc()
+        return report(in_our_words(error))
+
+
+def stopped(stop: Stopped) -> int:
+    """One line, with what the command had to say about it; nothing for `xpnn ... | head`."""
+    if stop.code == IO:
+        with contextlib.suppress(
+            OSError, ValueError
+        ):  # else Python complains when it flushes stdout at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    else:
+        click.echo(f"xpnn: {stop.word}" + (f": {stop.told}" if stop.told else ""), err=True)
+    return stop.code
+
+
+def report(error: XpnnError) -> int:
+    """Print the error; its exit code."""
+    colour = False if os.environ.get("NO_COLOR") else None  # None: colours on a terminal only
+    click.secho("xpnn: error:", fg="red", bold=True, nl=False, err=True, color=colour)
+    click.echo(f" {error}", err=True)
+    return error.exit_code
+
+
+def in_our_words(error: Exception) -> XpnnError:
+    """Any exception as one of the family: what, why, fix."""
+    if isinstance(error, XpnnError):
+        return error
+    if isinstance(error, click.ClickException):
+        return usage(error)
+    if isinstance(error, OSError):
+        return FileError(f"{error.filename or 'input or output'}: {error.strerror or error}")
+    what = f"unexpected {type(error).__name__}: {error}".splitlines()[0]
+    return XpnnError(
+        what,
+        why=f"this is a bug in xpnn {__version__}",
+        fix="please report it, with the output under --debug",
+    )
+
+
+def usage(error: click.ClickException) -> UsageError:
+    """click's complaint about the command line, with the closest option or the page to read."""
+    ctx = getattr(error, "ctx", None)
+    fix = f"{ctx.command_path} --help" if ctx is not None else "xpnn --help"
+    if isinstance(error, click.NoSuchOption) and ctx is not None:
+        options = [name for p in ctx.command.get_params(ctx) for name in p.opts if name.startswith("--")]
+        close = difflib.get_close_matches(error.option_name, options, n=1, cutoff=0.5)
+        guess = f"did you mean {close[0]}? " if close else ""
+        return UsageError(f"unknown option {error.option_name}", fix=f"{guess}{fix} shows them all")
+    if isinstance(error, click.BadParameter) and error.param is not None and error.message:
+        return UsageError(f"{error.param.opts[0]}: {error.message.rstrip('.')}", fix=fix)
+    return UsageError(error.format_message().rstrip("."), fix=fix)

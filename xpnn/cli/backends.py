@@ -1,0 +1,98 @@
+"""`xpnn backends`: what is installed, what works, and what `--backend auto` makes of it."""
+
+from typing import Any
+
+import click
+
+from xpnn.backends import BACKENDS, Backend, get_backend
+from xpnn.backends.auto import check, choose
+from xpnn.backends.blas import blas, warnings
+from xpnn.backends.cuda import driver_version
+from xpnn.cli import debug_option
+from xpnn.cli.options import json_option
+from xpnn.cli.output import console, emit, tell
+from xpnn.errors import BackendError
+
+COLOURS = {"ready": "green", "missing": "dim", "broken": "red"}
+
+
+@click.command()
+@json_option
+@debug_option
+def command(as_json: bool) -> None:
+    """Show which array libraries work here.
+
+    Each is tried out on a small matrix product. The last lines say why auto chooses as it does, and what NumPy
+    multiplies with.
+    """
+    rows = [status(name) for name in BACKENDS]
+    auto, why = choose()
+    found, driver = blas(), driver_version()
+    cuda = ".".join(map(str, driver)) if driver else None
+    notes = warnings(found)
+    if as_json:
+        emit(
+            {
+                "backends": rows,
+                "auto": {"backend": auto, "why": why},
+                "blas": {"name": found.name, "version": found.version}
+                | {"kernel": found.kernel, "threads": found.threads},
+                "driver_cuda": cuda,
+                "warnings": notes,
+            }
+        )
+        return
+    show(rows)
+    tell(f"auto    {auto} ({why})")
+    tell(f"BLAS    {found}")
+    tell("driver  " + (f"NVIDIA, CUDA {cuda}" if cuda else "no NVIDIA driver"))
+    for note in notes:
+        tell(f"note    {note}")
+
+
+def status(name: str) -> dict[str, Any]:
+    """One backend, opened on its own device and tried out."""
+    try:
+        be = get_backend(name)
+        check(be)
+    except BackendError as error:
+        missing = "not installed" in error.what
+        detail = error.what if not error.why else f"{error.what}: {error.why}"
+        state = "missing" if missing else "broken"
+        return {
+            "backend": name,
+            "status": state,
+            "version": None,
+            "device": None,
+            "detail": detail,
+            "fix": error.fix,
+        }
+    return {
+        "backend": name, "status": "ready", "version": be.version(), "device": be.device_name,
+        "detail": detail_of(be), "fix": "",
+    }  # fmt: skip
+
+
+def detail_of(be: Backend) -> str:
+    """Where its arrays live."""
+    if be.name == "cupy":
+        properties = be.xp.cuda.runtime.getDeviceProperties(be.device.id)
+        name, memory = properties["name"].decode(), properties["totalGlobalMem"]
+        return f"{be.device_name}: {name}, {memory / 2**30:.0f} GiB"
+    return be.device_name
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """The table."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for head in ("backend", "status", "version", "detail"):
+        table.add_column(head, overflow="fold")
+    for row in rows:
+        colour = COLOURS[row["status"]]
+        detail = "\n".join(filter(None, (row["detail"], row["fix"])))
+        table.add_row(row["backend"], f"[{colour}]{row['status']}[/]", row["version"] or "-", escape(detail))
+    console().print(table)

@@ -1,0 +1,127 @@
+"""`xpnn evaluate`: how good a trained model is on the test set, and what it takes for what."""
+
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from xpnn.cli import debug_option
+from xpnn.cli.options import backend_line, backend_option, json_option, open_backend
+from xpnn.cli.output import console, emit, percent, say, tell
+from xpnn.cli.runs import find_run
+from xpnn.data import Dataset, load
+from xpnn.errors import UsageError
+from xpnn.metrics import ConfusionMatrix
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+WIDEST = 12
+"""Classes up to which the matrix fits a terminal of 80 columns."""
+WORST, WIDTH = 6, 80
+
+Counts = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--data", type=click.Path(path_type=Path), metavar="PATH", help="Folder of the dataset's IDX files."
+)
+@backend_option
+@json_option
+@debug_option
+def command(run: Path | None, data: Path | None, backend: str, as_json: bool) -> None:
+    """Test a trained model.
+
+    RUN is a run folder or a model file in one; the newest run if omitted.
+    Row i, column j of the table: how many samples of class i were taken for class j.
+    """
+    saved = find_run(run)
+    about = saved.about
+    if "dataset" not in about:
+        raise UsageError(
+            f"no run.json beside {saved.weights} says which dataset it was trained on",
+            fix="name a folder written by xpnn train, or use Model.evaluate in Python",
+        )
+    be, why = open_backend(backend, None, str(about.get("dtype", "float32")))
+    model = saved.load(be.name, be.device_name)
+    samples = load(str(about["dataset"]), data or about.get("data"), int(about.get("seed", 0)))
+    began = time.perf_counter()
+    x, y = model.inputs(samples.x_test), model.targets(samples.y_test)
+    loss = model.score(x, y)["loss"]
+    with be.scope():
+        matrix = ConfusionMatrix()(be, model.outputs(x), y)
+    seconds = time.perf_counter() - began
+    result = summarise(matrix, samples) | {"loss": loss, "seconds": round(seconds, 3)}
+    if as_json:
+        where = {"checkpoint": str(saved.weights), "dataset": samples.name}
+        emit(where | {"backend": be.name, "device": be.device_name} | result)
+        return
+    say(f"{saved.weights} · {samples.name} · {backend_line(be, why)}")
+    if len(samples.classes) <= WIDEST:
+        console().print(table(matrix, samples.classes))
+    n, kind = len(samples.y_test), "images" if len(samples.input_shape) == 3 else "samples"
+    tell(
+        f"accuracy {percent(result['accuracy'], 2)} ± {100 * result['standard_error']:.2f} · loss {loss:.4f} · "
+        f"{n:,} {kind} in {seconds:.2f} s"
+    )
+    tell(worst_pairs(result["worst"]))
+
+
+def worst_pairs(pairs: list[dict[str, Any]]) -> str:
+    """`worst pairs  4→9 ×11  7→2 ×9`, as many as fit into 80 columns."""
+    line = "worst pairs"
+    for pair in pairs:
+        longer = f"{line}  {pair['true']}→{pair['taken_for']} ×{pair['count']}"
+        line = longer if len(longer) <= WIDTH else line
+    return line if pairs else f"{line}  none"
+
+
+def summarise(matrix: Counts, data: Dataset) -> dict[str, Any]:
+    """Accuracy with the standard error of a share, sqrt(p (1 - p) / n), and the most frequent confusions."""
+    n = int(matrix.sum())
+    accuracy = float(np.trace(matrix) / n)
+    wrong = matrix - np.diag(np.diag(matrix))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:WORST]
+    pairs = [
+        (int(i), int(j), int(wrong[i, j])) for i, j in zip(*np.unravel_index(order, wrong.shape), strict=True)
+    ]
+    return {
+        "accuracy": accuracy,
+        "standard_error": math.sqrt(accuracy * (1 - accuracy) / n),
+        "samples": n,
+        "classes": list(data.classes),
+        "confusion": matrix.tolist(),
+        "worst": [
+            {"true": data.classes[i], "taken_for": data.classes[j], "count": count}
+            for i, j, count in pairs
+            if count
+        ],
+    }
+
+
+def table(matrix: Counts, classes: tuple[str, ...]) -> "Table":
+    """The confusion matrix: truth down, decision across, in at most 80 columns."""
+    from rich import box
+    from rich.table import Table
+
+    numbered = any(len(name) > 4 for name in classes)
+    grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    grid.add_column("true \\ taken for", style="bold", no_wrap=True)
+    for i, name in enumerate(classes):
+        grid.add_column(str(i) if numbered else name, justify="right", min_width=4)
+    for i, name in enumerate(classes):
+        cells = [cell(int(count), i == j) for j, count in enumerate(matrix[i])]
+        grid.add_row(f"{i} {name}" if numbered else name, *cells)
+    return grid
+
+
+def cell(count: int, right: bool) -> str:
+    """A dot for nothing, so that what happened stands out."""
+    if count == 0:
+        return "[dim]·[/dim]"
+    return f"[green]{count}[/green]" if right else str(count)

@@ -1,0 +1,98 @@
+"""Options that several commands share, and what their values become."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from xpnn.backends import BACKENDS, Backend, get_backend
+from xpnn.backends.auto import check, choose
+from xpnn.backends.blas import blas, count_threads
+from xpnn.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    Choice = click.Choice[str]
+else:
+    Choice = click.Choice
+
+
+class Name(Choice):
+    """One of a table's names; a misspelt one gets the closest. `hints` answers names that many will try."""
+
+    def __init__(self, what: str, known: Any, hints: dict[str, str] | None = None) -> None:
+        super().__init__(tuple(known))
+        self.what, self.hints = what, hints or {}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Raises UsageError."""
+        if value not in self.choices:
+            fix = self.hints.get(value) or did_you_mean(str(value), self.choices)
+            raise UsageError(f"unknown {self.what} {value!r}", fix=fix)
+        return str(value)
+
+
+class Widths(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """`256,128`: the widths of the hidden layers; `none` for no hidden layer."""
+
+    name = "widths"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Raises BadParameter for anything but whole numbers of at least 1."""
+        if isinstance(value, tuple) or value == "none":
+            return () if value == "none" else value
+        parts = value.split(",")
+        if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+            self.fail(f"{value!r} is no list of whole numbers such as 256,128 (or none)", param, ctx)
+        return tuple(map(int, parts))
+
+
+HINTS = dict.fromkeys(("cuda", "gpu"), "did you mean --backend cupy? auto takes the GPU where there is one")
+
+backend_option = click.option(
+    "--backend",
+    type=Name("backend", ("auto", *BACKENDS), HINTS),
+    default="auto",
+    envvar="XPNN_BACKEND",
+    show_default=True,
+    show_choices=True,
+    help="Array library; auto is CuPy where a GPU works, else NumPy.",
+)
+device_option = click.option(
+    "--device",
+    envvar="XPNN_DEVICE",
+    metavar="DEVICE",
+    help="cpu, cuda or cuda:N  [default: the backend's own]",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Results as JSON on stdout.")
+
+
+def open_backend(name: str, device: str | None, dtype: str) -> tuple[Backend, str]:
+    """The backend asked for, and why it is that one. A GPU is tried out before anything is entrusted to it.
+
+    Raises UsageError for a device the backend does not have, BackendError where it does not work.
+    """
+    if name == "auto":
+        name, reason = choose(device)
+        why = f"auto: {reason}"
+    else:
+        source = click.get_current_context().get_parameter_source("backend")
+        why = "XPNN_BACKEND" if source is ParameterSource.ENVIRONMENT else "--backend"
+    if name in ("numpy", "strict") and (device or "").startswith("cuda"):
+        raise UsageError(
+            f"backend {name!r} has no device {device!r}",
+            why="it runs on the CPU alone",
+            fix="--backend cupy (or torch, or jax), or leave --device out",
+        )
+    be = get_backend(name, device, dtype)
+    if be.device_name != "cpu":
+        check(be)
+    return be, why
+
+
+def backend_line(be: Backend, why: str) -> str:
+    """`numpy 2.4.6 on cpu, 2 threads (auto: CuPy not installed)`."""
+    threads = blas().threads if be.name == "numpy" else None
+    told = f", {count_threads(threads)}" if threads else ""
+    return f"{be.name} {be.version()} on {be.device_name}{told} ({why})"

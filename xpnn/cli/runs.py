@@ -1,0 +1,138 @@
+"""Run folders: `runs/DATASET-MODEL-N/` with best.safetensors, run.json and metrics.jsonl."""
+
+import contextlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xpnn.durable import write_durably
+from xpnn.errors import CheckpointError, FileError, UsageError
+from xpnn.training.callbacks import Callback
+from xpnn.training.history import Row
+
+if TYPE_CHECKING:
+    from xpnn.model import Model
+    from xpnn.training.trainer import Trainer
+
+ROOT = Path("runs")
+WEIGHTS, ABOUT, METRICS = "best.safetensors", "run.json", "metrics.jsonl"
+
+
+@dataclass
+class Run:
+    """A folder that a training writes to."""
+
+    folder: Path
+    made: bool  # the folder was not there before
+
+    @property
+    def weights(self) -> Path:
+        """The file of the best weights."""
+        return self.folder / WEIGHTS
+
+    def write(self, about: dict[str, Any]) -> None:
+        """run.json: settings, versions and, at the end, the result. Raises FileError."""
+        write_durably(self.folder / ABOUT, (json.dumps(about, indent=2, allow_nan=False) + "\n").encode())
+
+    def drop_if_empty(self) -> None:
+        """A run that saved no weights leaves nothing behind."""
+        if not self.weights.exists():
+            with contextlib.suppress(OSError):
+                for name in (ABOUT, METRICS):
+                    (self.folder / name).unlink(missing_ok=True)
+                if self.made:
+                    self.folder.rmdir()
+
+
+def new_run(dataset: str, model: str, out: Path | None) -> Run:
+    """`out`, or the next free `runs/DATASET-MODEL-N`; two processes never get the same one.
+
+    Raises UsageError when `out` holds a run already, FileError for a folder that cannot be made.
+    """
+    try:
+        if out is not None:
+            made = not out.exists()
+            out.mkdir(parents=True, exist_ok=True)
+            if (out / WEIGHTS).exists():
+                raise UsageError(
+                    f"{out} already holds a trained model", fix="another --out, or delete that folder first"
+                )
+            return Run(out, made)
+        ROOT.mkdir(exist_ok=True)
+        numbers = [p.name.rpartition("-")[2] for p in ROOT.glob(f"{dataset}-{model}-*")]
+        n = max((int(number) for number in numbers if number.isdecimal()), default=0)
+        while True:
+            n += 1
+            with contextlib.suppress(FileExistsError):
+                (ROOT / f"{dataset}-{model}-{n}").mkdir()
+                return Run(ROOT / f"{dataset}-{model}-{n}", made=True)
+    except OSError as error:
+        raise FileError(
+            f"cannot make the folder {out or ROOT}",
+            why=error.strerror or str(error),
+            fix="--out DIR, in a place that can be written",
+        ) from error
+
+
+class Log(Callback):
+    """Every row as a JSON line in metrics.jsonl."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.lines = path, ""
+
+    def epoch(self, trainer: "Trainer", row: Row) -> None:
+        """The file is whole after every epoch."""
+        self.lines += json.dumps(asdict(row), allow_nan=False) + "\n"
+        write_durably(self.path, self.lines.encode())
+
+
+@dataclass
+class Saved:
+    """A trained model on the disk."""
+
+    weights: Path
+    about: dict[str, Any]  # what run.json says; empty without one
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes, as far as they are known."""
+        return list(map(str, self.about.get("classes", ())))
+
+    def load(self, backend: str, device: str | None = None) -> "Model":
+        """The model. Raises CheckpointError or FileError."""
+        from xpnn.training.checkpoint import load
+
+        return load(self.weights, backend=backend, device=device)
+
+
+def find_run(path: Path | None, fits: Callable[[dict[str, Any]], bool] = lambda about: True) -> Saved:
+    """The run at `path` (a folder or a model file), or the newest in runs/ whose run.json `fits`.
+
+    Raises FileError when there is none.
+    """
+    if path is not None:
+        weights = path / WEIGHTS if path.is_dir() else path
+        if not weights.exists():
+            raise FileError(f"there is no trained model at {path}", fix="xpnn train, or name a run folder")
+        return Saved(weights, read_about(weights.parent))
+    for weights in sorted(ROOT.glob(f"*/{WEIGHTS}"), key=lambda p: p.stat().st_mtime, reverse=True):
+        if fits(about := read_about(weights.parent)):
+            return Saved(weights, about)
+    raise FileError(f"there is no fitting run in {ROOT.resolve()}", fix="xpnn train, or name a run folder")
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """What run.json says. Raises CheckpointError when it is damaged."""
+    try:
+        about = json.loads((folder / ABOUT).read_bytes())
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise FileError(f"cannot read {folder / ABOUT}", why=error.strerror or str(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{folder / ABOUT} is damaged", why=str(error)[:120]) from error
+    if not isinstance(about, dict):
+        raise CheckpointError(f"{folder / ABOUT} is damaged", why="it is no JSON object")
+    return about

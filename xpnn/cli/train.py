@@ -1,0 +1,244 @@
+"""`xpnn train`: from a dataset's name to a trained, tested and saved model."""
+
+import platform
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from xpnn import __version__
+from xpnn.backends import DTYPES, Backend
+from xpnn.cli import Stopped, debug_option, interrupted
+from xpnn.cli.options import (
+    Name,
+    Widths,
+    backend_line,
+    backend_option,
+    device_option,
+    json_option,
+    open_backend,
+)
+from xpnn.cli.output import emit, percent, say, size, tell
+from xpnn.cli.runs import METRICS, Log, Run, new_run
+from xpnn.data import DATASETS, Dataset, load
+from xpnn.errors import TargetMissedError
+from xpnn.models import ACTIVATIONS, MODELS, build
+from xpnn.optimizers import OPTIMIZERS
+from xpnn.recipes import RECIPES, Recipe
+from xpnn.schedules import SCHEDULES
+from xpnn.training.callbacks import Callback, KeepBest
+from xpnn.training.history import Row
+
+if TYPE_CHECKING:
+    from xpnn.model import Model
+    from xpnn.training.trainer import Trainer
+
+
+@click.command()
+@click.argument("dataset", type=Name("dataset", DATASETS), default="mnist")
+@click.option("--model", type=Name("model", MODELS), default="mlp", help="Architecture.  [default: mlp]")
+@click.option("--hidden", type=Widths(), metavar="N,N", help="Widths of the hidden layers, or none.")
+@click.option("--activation", type=Name("activation", ACTIVATIONS), help="After each hidden layer.")
+@click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="Share of activations dropped.")
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the training set.")
+@click.option("--batch-size", type=click.IntRange(1), help="Samples in one step.")
+@click.option("--optimizer", type=Name("optimizer", OPTIMIZERS), help="Update rule.")
+@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Learning rate (of one-cycle: its peak).")
+@click.option("--schedule", type=Name("schedule", SCHEDULES), help="Of the learning rate.")
+@click.option("--weight-decay", type=click.FloatRange(0), help="Decoupled, as in AdamW.")
+@backend_option
+@device_option
+@click.option("--dtype", type=Name("dtype", DTYPES), default="float32", show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(0), default=42, show_default=True, help="Root of every random draw."
+)
+@click.option(
+    "--data", type=click.Path(path_type=Path), metavar="PATH", help="Folder of the dataset's IDX files."
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="[default: runs/DATASET-MODEL-N]")
+@click.option(
+    "--require-accuracy", type=click.FloatRange(0, 1), metavar="A", help="Exit with 8 below it; 0 to 1."
+)
+@json_option
+@debug_option
+def command(
+    dataset: str,
+    model: str,
+    backend: str,
+    device: str | None,
+    dtype: str,
+    seed: int,
+    data: Path | None,
+    out: Path | None,
+    require_accuracy: float | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Train a model and save its best epoch.
+
+    DATASET is mnist unless told otherwise. A part of its training samples is held out to choose the best epoch
+    by; the test samples are used once, at the end. What is not given comes from the dataset's recipe.
+    """
+    began = time.perf_counter()
+    recipe = RECIPES[dataset].but(**given)
+    optimizer = recipe.make_optimizer()
+    be, why = open_backend(backend, device, dtype)
+    if not as_json:
+        say(f"xpnn {__version__} · {backend_line(be, why)} · {dtype} · seed {seed}")
+    samples = load(dataset, data, seed)
+    net = make_model(model, samples, recipe, be, seed)
+    run = new_run(dataset, model, out)
+    about = describe(samples, data, model, net, recipe, seed)
+    try:
+        run.write(about)
+        events = start(about, why, samples, recipe, net, as_json)
+        trainer = train(net, samples, recipe, optimizer, run, events)
+        result = score(trainer, samples, run, began)
+        run.write(about | {"result": result})
+    except (KeyboardInterrupt, Stopped) as cause:
+        stop = cause if isinstance(cause, Stopped) else interrupted()
+        stop.told = left_behind(run)
+        raise stop from cause
+    finally:
+        run.drop_if_empty()
+    if as_json:
+        emit({"event": "end", **result})
+    else:
+        finish(result, samples, run)
+    check_target(result["test_accuracy"], require_accuracy)
+
+
+def make_model(model: str, data: Dataset, recipe: Recipe, be: Backend, seed: int) -> "Model":
+    """The untrained model for this data."""
+    from xpnn.model import Model
+
+    layers = build(
+        model,
+        data.input_shape,
+        len(data.classes),
+        hidden=recipe.hidden,
+        activation=recipe.activation,
+        dropout=recipe.dropout,
+        pixels=data.x.dtype == "uint8",
+    )
+    return Model(
+        layers, data.input_shape, backend=be.name, device=be.device_name, dtype=be.dtype_name, seed=seed
+    )
+
+
+def describe(
+    data: Dataset, path: Path | None, model: str, net: "Model", recipe: Recipe, seed: int
+) -> dict[str, Any]:
+    """run.json before the result is known."""
+    be = net.backend
+    return {
+        "xpnn": __version__,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "dataset": data.name,
+        "data": None if path is None else str(path.resolve()),
+        "classes": data.classes,
+        "input_shape": data.input_shape,
+        "model": model,
+        "settings": asdict(recipe),
+        "parameters": net.layout.size["theta"],
+        "backend": be.name,
+        "device": be.device_name,
+        "dtype": be.dtype_name,
+        "seed": seed,
+        "versions": {"python": platform.python_version(), be.name: be.version()},
+        "result": None,
+    }
+
+
+def start(
+    about: dict[str, Any], why: str, data: Dataset, recipe: Recipe, net: "Model", as_json: bool
+) -> Callback:
+    """Say what is about to happen; what reports the epochs."""
+    held = recipe.validation if isinstance(recipe.validation, int) else round(recipe.validation * len(data.y))
+    counts = {"train": len(data.y) - held, "valid": held, "test": len(data.y_test)}
+    if as_json:
+        told = {key: value for key, value in about.items() if key not in ("started", "classes", "result")}
+        emit({"event": "start", **told, "why": why, **counts})
+        return Events()
+    widths = [*map(str, (net.layout.named[name].shape[0] for name in net.layout.named if name.endswith("W")))]
+    sizes = "-".join([*widths, str(len(data.classes))])
+    count, width = about["parameters"], 4 if about["dtype"] == "float32" else 8
+    say(f"data   {data.name}, {data.note}   " + " · ".join(f"{k} {n:,}" for k, n in counts.items()))
+    say(f"model  {about['model']} {sizes} · {count:,} parameters · {size(width * count)}")
+    from xpnn.training.progress import Progress
+
+    return Progress()
+
+
+class Events(Callback):
+    """Every row as a JSON line on stdout."""
+
+    def epoch(self, trainer: "Trainer", row: Row) -> None:
+        """One event."""
+        emit({"event": "epoch", **asdict(row)})
+
+
+def train(
+    net: "Model", data: Dataset, recipe: Recipe, optimizer: Any, run: Run, events: Callback
+) -> "Trainer":
+    """Fit; afterwards the model holds the weights of the best epoch, which are on the disk too."""
+    from xpnn.losses import SoftmaxCrossEntropy
+    from xpnn.training.trainer import Trainer
+
+    trainer = Trainer(net, SoftmaxCrossEntropy(recipe.label_smoothing), optimizer, schedule=recipe.schedule)
+    trainer.fit(
+        data.x,
+        data.y,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        validation=recipe.validation,
+        callbacks=[KeepBest(run.weights), Log(run.folder / METRICS), events],
+    )
+    return trainer
+
+
+def score(trainer: "Trainer", data: Dataset, run: Run, began: float) -> dict[str, Any]:
+    """The one use of the test set."""
+    net, best = trainer.model, trainer.history.best
+    scores = net.evaluate(data.x_test, data.y_test)
+    return {
+        "test_accuracy": scores["accuracy"],
+        "test_loss": scores["loss"],
+        "best_epoch": best.epoch if best else None,
+        "seconds": round(time.perf_counter() - began, 3),
+        "backend": net.backend.name,
+        "device": net.backend.device_name,
+        "parameters": net.layout.size["theta"],
+        "checkpoint": str(run.weights),
+    }
+
+
+def finish(result: dict[str, Any], data: Dataset, run: Run) -> None:
+    """The last three lines, for people."""
+    accuracy, n = result["test_accuracy"], len(data.y_test)
+    tell(
+        f"test accuracy {percent(accuracy)} ({round((1 - accuracy) * n):,} wrong of {n:,}) · "
+        f"best epoch {result['best_epoch']} · {result['seconds']:.1f} s"
+    )
+    tell(f"saved  {run.weights} ({size(run.weights.stat().st_size)})")
+    other = "" if run.folder.parent == Path("runs") else f" {run.folder}"
+    picture = "xpnn predict FILE.png · " if data.input_shape == (28, 28, 1) else ""
+    tell(f"next   {picture}xpnn evaluate{other}")
+
+
+def left_behind(run: Run) -> str:
+    """What an interrupted run saved."""
+    if not run.weights.exists():
+        return "no epoch was finished, nothing was saved"
+    return f"the best epoch so far is saved in {run.weights}"
+
+
+def check_target(accuracy: float, wanted: float | None) -> None:
+    """Raise TargetMissedError below the accuracy that was required."""
+    if wanted is not None and accuracy < wanted:
+        raise TargetMissedError(
+            f"test accuracy {percent(accuracy, 2)} is below the required {percent(wanted, 2)}",
+            fix="more --epochs, a wider --hidden, or another --seed; the model is saved all the same",
+        )

@@ -1,0 +1,66 @@
+"""The models known by name, as the command line takes them: `xpnn train --model mlp`."""
+
+from collections.abc import Callable, Sequence
+
+from xpnn.errors import UsageError, did_you_mean
+from xpnn.initializers import glorot_uniform, he_normal
+from xpnn.layers import ELU, Dense, Dropout, Flatten, Layer, LeakyReLU, ReLU, Rescale, Sigmoid, Softplus, Tanh
+
+ACTIVATIONS: dict[str, Callable[[], Layer]] = {
+    "relu": ReLU,
+    "leaky-relu": LeakyReLU,
+    "elu": ELU,
+    "softplus": Softplus,
+    "sigmoid": Sigmoid,
+    "tanh": Tanh,
+}
+SQUASHING = ("sigmoid", "tanh")
+"""Activations whose weights are drawn as Glorot and Bengio (2010) do; the others' as He et al. (2015) do."""
+
+
+def mlp(
+    input_shape: Sequence[int],
+    classes: int,
+    *,
+    hidden: Sequence[int] = (512, 256),
+    activation: str = "relu",
+    dropout: float = 0.0,
+    pixels: bool = False,
+) -> list[Layer]:
+    """Dense layers of the widths `hidden`, each with its activation and dropout, then Dense(classes): logits.
+
+    pixels: the samples are bytes from 0 to 255, brought to [0, 1] by the first layer. No `hidden` at all is
+    softmax regression. Raises UsageError for an unknown activation.
+    """
+    if activation not in ACTIVATIONS:
+        raise UsageError(f"unknown activation {activation!r}", fix=did_you_mean(activation, ACTIVATIONS))
+    init = glorot_uniform if activation in SQUASHING else he_normal
+    layers: list[Layer] = [Flatten()] if len(input_shape) > 1 else []
+    if pixels:
+        layers.append(Rescale(1 / 255))
+    for units in hidden:
+        layers += [Dense(units, init=init), ACTIVATIONS[activation]()]
+        if dropout:
+            layers.append(Dropout(dropout))
+    return [*layers, Dense(classes)]
+
+
+MODELS: dict[str, Callable[..., list[Layer]]] = {"mlp": mlp}
+
+
+def build(
+    name: str,
+    input_shape: Sequence[int],
+    classes: int,
+    *,
+    hidden: Sequence[int] = (512, 256),
+    activation: str = "relu",
+    dropout: float = 0.0,
+    pixels: bool = False,
+) -> list[Layer]:
+    """The layers of the model called `name`; see the function of that name. Raises UsageError for an unknown one."""
+    if name not in MODELS:
+        raise UsageError(f"unknown model {name!r}", fix=did_you_mean(name, MODELS))
+    return MODELS[name](
+        input_shape, classes, hidden=hidden, activation=activation, dropout=dropout, pixels=pixels
+    )

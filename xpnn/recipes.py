@@ -1,0 +1,51 @@
+"""How each dataset is trained unless told otherwise: the defaults of `xpnn train DATASET`."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from xpnn.optimizers import OPTIMIZERS, Optimizer, get_optimizer
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of one training run.
+
+    validation: how many training samples are held out to choose the best epoch by, a number or a share.
+    lr, weight_decay: None means the optimizer's own default.
+    """
+
+    hidden: tuple[int, ...] = (512, 256)
+    activation: str = "relu"
+    dropout: float = 0.2
+    epochs: int = 12
+    batch_size: int = 128
+    optimizer: str = "adam"
+    lr: float | None = 1e-3
+    schedule: str = "one-cycle"
+    weight_decay: float | None = None
+    label_smoothing: float = 0.0
+    validation: int | float = 5000
+
+    def but(self, **given: Any) -> "Recipe":
+        """This recipe with the settings that are not None put in place of its own.
+
+        Its lr and weight decay belong to its optimizer: with another one, they are that one's defaults.
+        """
+        given = {name: value for name, value in given.items() if value is not None}
+        if given.get("optimizer", self.optimizer) != self.optimizer:
+            given = {"lr": None, "weight_decay": None} | given
+        return replace(self, **given)
+
+    def make_optimizer(self) -> Optimizer:
+        """The optimizer of that name. Raises UsageError for an unknown name or a value out of its bounds."""
+        settings = {"lr": self.lr, "weight_decay": self.weight_decay}
+        cls = OPTIMIZERS.get(self.optimizer) or type(get_optimizer(self.optimizer))
+        return cls(**{name: value for name, value in settings.items() if value is not None})
+
+
+RECIPES = {
+    "mnist": Recipe(),
+    "fashion": Recipe(dropout=0.1, epochs=15),
+    "spiral": Recipe(hidden=(128, 128), dropout=0.0, epochs=60, batch_size=32, lr=5e-3, validation=0.1),
+    "idx": Recipe(validation=0.1),
+}
