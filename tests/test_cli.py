@@ -92,11 +92,17 @@ def fits(event, schema):
         assert isinstance(event[key], kind), (key, event[key])
 
 
+MAIN = """import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from xpnn.cli import main
+main()"""
+"""SIGINT gets its default meaning back: a test run in the background may ignore it."""
+
+
 def start(*args, **more):
-    """A real process. SIGINT gets its default meaning back: a test run in the background may ignore it."""
+    """A real process."""
     return subprocess.Popen(
-        [sys.executable, "-m", "xpnn", *map(str, args)],
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        [sys.executable, "-c", MAIN, *map(str, args)],
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | more,
     )
 
@@ -225,7 +231,7 @@ class TestTrain:
         plain, seen = course(), []
         assert course() == plain
         for flags in (
-            ["--activation", "tanh"], ["--dropout", "0.5"], ["--batch-size", "64"], ["--optimizer", "sgd"],
+            ["--activation", "tanh"], ["--dropout", "0.5"], ["--batch-size", "32"], ["--optimizer", "sgd"],
             ["--lr", "0.25"], ["--schedule", "constant"], ["--weight-decay", "0.5"], ["--seed", "1"],
             ["--dtype", "float64"], ["--hidden", "7,5"],
         ):  # fmt: skip

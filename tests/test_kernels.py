@@ -67,6 +67,14 @@ ROWS = {
     "one_hot": [lambda be: (be.asarray(np.array([2, 0, 4])), 5)],
     "arange": [lambda be: (0,), lambda be: (9,)],
     "uniform": [counted(0), counted(12345), counted(2**33 + 5)],
+    "keep_mask": [
+        lambda be, rate=rate: (*counted(9)(be), rate) for rate in (0.0, 0.2, 0.5, 2.0**-24, 1 - 2.0**-24, 1.0)
+    ],
+    "mask": [
+        lambda be: (be.asarray(KINKS, be.dtype), be.asarray(KINKS > 0)),
+        lambda be: (be.asarray(KINKS, be.dtype), be.asarray(KINKS <= 0)),
+        lambda be: (be.asarray(normal(4, 3, 2), be.dtype), be.asarray(normal(4, 3, 2) > 0)),
+    ],
     "all_finite": [
         floats(a)
         for a in (
@@ -84,7 +92,18 @@ ROWS = {
     "cond": [choice(True), choice(False)],
 }
 """Arguments for each kernel. What differs only in the order of a sum is held to the table, the rest to the bits."""
-BITWISE = {"relu", "relu_grad", "one_hot", "arange", "uniform", "all_finite", "take_rows", "cond"}
+BITWISE = {
+    "relu",
+    "relu_grad",
+    "one_hot",
+    "arange",
+    "uniform",
+    "keep_mask",
+    "mask",
+    "all_finite",
+    "take_rows",
+    "cond",
+}
 GIVEN_AWAY = {"elementwise": 2}
 """The argument that the docstring lets an override write to."""
 

@@ -19,6 +19,10 @@ EXEMPT = {("metrics.py", "__call__")}
 """A metric called on its own brings its counts home: no part of a step."""
 
 
+BY_NAME = {"cli/__init__.py"}
+"""Imports the module of a command, whose name stands in the table of commands."""
+
+
 def parse(file):
     return ast.parse(file.read_text(), str(file))
 
@@ -47,7 +51,8 @@ def test_every_function_of_a_namespace_is_in_the_standard(file):
 
 @pytest.mark.parametrize("file", ELSEWHERE, ids=name_of)
 def test_only_backends_import_array_libraries(file):
-    assert not list(foreign(parse(file)))
+    found = [what for _, what in foreign(parse(file))]
+    assert found == (["imports by a computed name"] if name_of(file) in BY_NAME else [])
 
 
 @pytest.mark.parametrize("file", FILES, ids=name_of)

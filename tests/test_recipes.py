@@ -27,7 +27,7 @@ def test_what_is_given_replaces_what_is_not_stays():
 
 
 def test_another_optimizer_brings_its_own_rate_and_decay():
-    recipe = Recipe(lr=0.5, weight_decay=0.25)
+    recipe = Recipe(optimizer="adam", lr=0.5, weight_decay=0.25)
     assert recipe.but(optimizer="adam").make_optimizer() == xpnn.Adam(0.5, weight_decay=0.25)
     assert recipe.but(optimizer="sgd").make_optimizer() == xpnn.SGD()
     assert recipe.but(optimizer="adamw").make_optimizer() == xpnn.AdamW()

@@ -187,10 +187,11 @@ class TestHistory:
         history = Trainer(model(), optimizer=xpnn.SGD(2.0)).fit(
             X, IDS, epochs=15, batch_size=4, validation=0.3
         )
-        best = -1.0
+        best = (-1.0, 0.0)
         for row in history:
-            assert row.best == (row.valid_accuracy > best)
-            best = max(best, row.valid_accuracy)
+            score = (row.valid_accuracy, -row.valid_loss)
+            assert row.best == (score > best)
+            best = max(best, score)
         assert not all(row.best for row in history)
 
 

@@ -42,6 +42,12 @@ def stream(key: tuple[int, ...]) -> int:
     return int(word)
 
 
+def counters(key: tuple[int, ...], tick: Any) -> tuple[Any, Any]:
+    """The words A (odd) and B of stream `key` at step `tick`, a Python integer or a 0-d int64 array."""
+    word = mix((tick + stream((*key, 1))) & WORD)
+    return mix(word ^ stream((*key, 2))) | 1, mix(word ^ stream((*key, 3)))
+
+
 class Kernels:
     """The reference kernels. `xp`, `dtype` and `device` are set by the backend that inherits them."""
 
@@ -63,7 +69,11 @@ class Kernels:
 
     def relu_grad(self, dy: Array, y: Array) -> Array:
         """dx = dy where y > 0, else 0 (so the slope at 0 is 0)."""
-        return self.xp.where(y <= 0, self.xp.zeros_like(dy), dy)
+        return self.mask(dy, y > 0)
+
+    def mask(self, x: Array, keep: Array) -> Array:
+        """x where `keep` (bool, of the same shape), else 0, whatever x is there."""
+        return self.xp.where(keep, x, self.xp.zeros_like(x))
 
     def sigmoid(self, x: Array) -> Array:
         """y = 1 / (1 + e^-x), from e^-|x| so that nothing overflows and small values keep their digits."""
@@ -98,10 +108,15 @@ class Kernels:
         (key, tick): a counter-based generator, so there is no state to keep, and a replayed or compiled step
         draws fresh numbers from its own `tick`, a 0-d int64 array. At most 2^31 elements.
         """
-        word = mix((tick + stream((*key, 1))) & WORD)
-        step, start = mix(word ^ stream((*key, 2))) | 1, mix(word ^ stream((*key, 3)))
+        step, start = counters(key, tick)
         bits = mix((self.arange(math.prod(shape)) * step + start) & WORD) >> 8
         return self.xp.reshape(self.xp.astype(bits, self.dtype) * 2.0**-24, shape)
+
+    def keep_mask(self, key: tuple[int, ...], tick: Array, shape: tuple[int, ...], rate: float) -> Array:
+        """Bool: True where `uniform(key, tick, shape)` is at least `rate`, compared as integers: exact in any dtype."""
+        step, start = counters(key, tick)
+        bits = mix((self.arange(math.prod(shape)) * step + start) & WORD) >> 8
+        return self.xp.reshape(bits >= math.ceil(rate * 2**24), shape)
 
     def all_finite(self, x: Array) -> Array:
         """0-d bool: no NaN and no infinity in x."""

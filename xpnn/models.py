@@ -1,6 +1,7 @@
 """The models known by name, as the command line takes them: `xpnn train --model mlp`."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from xpnn.errors import UsageError, did_you_mean
 from xpnn.initializers import glorot_uniform, he_normal
@@ -25,9 +26,12 @@ def mlp(
     hidden: Sequence[int] = (512, 256),
     activation: str = "relu",
     dropout: float = 0.0,
+    input_dropout: float = 0.0,
     pixels: bool = False,
 ) -> list[Layer]:
     """Dense layers of the widths `hidden`, each with its activation and dropout, then Dense(classes): logits.
+
+    input_dropout: of the samples themselves (Srivastava et al., JMLR 2014, use 0.2 for images).
 
     pixels: the samples are bytes from 0 to 255, brought to [0, 1] by the first layer. No `hidden` at all is
     softmax regression. Raises UsageError for an unknown activation.
@@ -38,6 +42,8 @@ def mlp(
     layers: list[Layer] = [Flatten()] if len(input_shape) > 1 else []
     if pixels:
         layers.append(Rescale(1 / 255))
+    if input_dropout:
+        layers.append(Dropout(input_dropout))
     for units in hidden:
         layers += [Dense(units, init=init), ACTIVATIONS[activation]()]
         if dropout:
@@ -48,19 +54,8 @@ def mlp(
 MODELS: dict[str, Callable[..., list[Layer]]] = {"mlp": mlp}
 
 
-def build(
-    name: str,
-    input_shape: Sequence[int],
-    classes: int,
-    *,
-    hidden: Sequence[int] = (512, 256),
-    activation: str = "relu",
-    dropout: float = 0.0,
-    pixels: bool = False,
-) -> list[Layer]:
+def build(name: str, input_shape: Sequence[int], classes: int, **settings: Any) -> list[Layer]:
     """The layers of the model called `name`; see the function of that name. Raises UsageError for an unknown one."""
     if name not in MODELS:
         raise UsageError(f"unknown model {name!r}", fix=did_you_mean(name, MODELS))
-    return MODELS[name](
-        input_shape, classes, hidden=hidden, activation=activation, dropout=dropout, pixels=pixels
-    )
+    return MODELS[name](input_shape, classes, **settings)

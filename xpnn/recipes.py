@@ -8,7 +8,7 @@ from xpnn.optimizers import OPTIMIZERS, Optimizer, get_optimizer
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings of one training run.
+    """The settings of one training run: the values below are MNIST's.
 
     validation: how many training samples are held out to choose the best epoch by, a number or a share.
     lr, weight_decay: None means the optimizer's own default.
@@ -16,13 +16,14 @@ class Recipe:
 
     hidden: tuple[int, ...] = (512, 256)
     activation: str = "relu"
+    input_dropout: float = 0.2
     dropout: float = 0.2
-    epochs: int = 12
-    batch_size: int = 128
-    optimizer: str = "adam"
-    lr: float | None = 1e-3
-    schedule: str = "one-cycle"
-    weight_decay: float | None = None
+    epochs: int = 14
+    batch_size: int = 256
+    optimizer: str = "adamw"
+    lr: float | None = 3e-3
+    schedule: str = "warmup-cosine"
+    weight_decay: float | None = 0.01
     label_smoothing: float = 0.0
     validation: int | float = 5000
 
@@ -45,7 +46,7 @@ class Recipe:
 
 RECIPES = {
     "mnist": Recipe(),
-    "fashion": Recipe(dropout=0.1, epochs=15),
-    "spiral": Recipe(hidden=(128, 128), dropout=0.0, epochs=60, batch_size=32, lr=5e-3, validation=0.1),
+    "fashion": Recipe(hidden=(512, 512), input_dropout=0.0, dropout=0.1, epochs=12, label_smoothing=0.1),
+    "spiral": Recipe((64, 64), "relu", 0.0, 0.0, 40, 64, "adam", 1e-2, weight_decay=None, validation=0.1),
     "idx": Recipe(validation=0.1),
 }

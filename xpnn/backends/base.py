@@ -47,6 +47,10 @@ class Backend(Kernels):
         """The library's version."""
         return str(self.xp.__version__)
 
+    def hardware(self) -> str:
+        """The device in words."""
+        return self.device_name
+
     def owns(self, a: Any) -> bool:
         """Is `a` an array of this library on this device?"""
         raise NotImplementedError

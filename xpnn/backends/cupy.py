@@ -42,6 +42,11 @@ class CupyBackend(Backend):
         """Of CuPy."""
         return str(self.cupy.__version__)
 
+    def hardware(self) -> str:
+        """The GPU's name and memory."""
+        about = self.cupy.cuda.runtime.getDeviceProperties(self.device.id)
+        return f"{self.device_name}: {about['name'].decode()}, {about['totalGlobalMem'] / 2**30:.0f} GiB"
+
     def owns(self, a: Any) -> bool:
         """A cupy.ndarray on the same GPU."""
         return isinstance(a, self.cupy.ndarray) and a.device == self.device

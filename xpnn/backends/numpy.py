@@ -1,16 +1,21 @@
 """NumPy: always there. Its overrides save passes over memory, nothing else."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from xpnn.backends.base import Backend
 from xpnn.backends.threads import in_threads
-from xpnn.kernels import WORD, Array, Rule, mix, stream
+from xpnn.kernels import WORD, Array, Rule, counters
 
 BLOCK = 1 << 16
 """Elements per block of a flat update: with its temporaries it stays inside the processor's caches."""
+WORDS = 1 << 14
+"""Random words per block."""
+MIX = [(np.uint32(16), np.uint32(0x21F0AAAD)), (np.uint32(15), np.uint32(0x735A2D97))]
+"""Shift and factor of the two rounds of `xpnn.kernels.mix`."""
 
 
 class NumpyBackend(Backend):
@@ -46,26 +51,28 @@ class NumpyBackend(Backend):
         """np.maximum keeps NaN and takes one pass."""
         return np.maximum(x, 0)
 
-    def relu_grad(self, dy: Array, y: Array) -> Array:
-        """Zeroes are copied in under a mask: half the cost of `where`."""
-        dx = np.array(dy)
-        np.copyto(dx, 0, where=y <= 0)
-        return dx
+    def mask(self, x: Array, keep: Array) -> Array:
+        """x's bits and-ed with all ones or all zeros: `where` guesses each branch, and of a random mask half wrong."""
+        bits = np.int32 if x.itemsize == 4 else np.int64
+        ones = np.negative(keep.view(np.int8)).astype(bits)
+        ones &= x.view(bits)
+        return ones.view(x.dtype)
 
     def uniform(self, key: tuple[int, ...], tick: Array, shape: tuple[int, ...]) -> Array:
-        """The reference in unsigned 32-bit words, which wrap by themselves: half the memory, no masks."""
-        word = mix((int(tick) + stream((*key, 1))) & WORD)
-        step, start = mix(word ^ stream((*key, 2))) | 1, mix(word ^ stream((*key, 3)))
-        x = np.arange(np.prod(shape, dtype=np.int64), dtype=np.uint32)
-        x *= np.uint32(step)
-        x += np.uint32(start)
-        x ^= x >> np.uint32(16)
-        x *= np.uint32(0x21F0AAAD)
-        x ^= x >> np.uint32(15)
-        x *= np.uint32(0x735A2D97)
-        x ^= x >> np.uint32(15)
-        x >>= np.uint32(8)
-        return np.multiply(x.view(np.int32), 2.0**-24, dtype=self.dtype).reshape(shape)
+        """The reference, from words of 32 bits."""
+        out = np.empty(math.prod(shape), self.dtype)
+        for start, words in random_words(key, int(tick), out.size):
+            np.multiply(
+                words >> np.uint32(8), 2.0**-24, out=out[start : start + words.size], dtype=self.dtype
+            )
+        return out.reshape(shape)
+
+    def keep_mask(self, key: tuple[int, ...], tick: Array, shape: tuple[int, ...], rate: float) -> Array:
+        """The reference, comparing whole words: their low 8 bits decide nothing."""
+        out, threshold = np.empty(math.prod(shape), np.bool_), math.ceil(rate * 2**24) << 8
+        for start, words in random_words(key, int(tick), out.size):
+            np.greater_equal(words, threshold, out=out[start : start + words.size])
+        return out.reshape(shape)
 
     def all_finite(self, x: Array) -> Array:
         """A sum of squares is one fast pass; only when it is not finite is every element looked at."""
@@ -95,3 +102,23 @@ class NumpyBackend(Backend):
         """The answer is on the host already: ask it."""
         new: dict[str, Array] = then(tree) if ok else tree
         return new
+
+
+def random_words(key: tuple[int, ...], tick: int, size: int) -> Iterator[tuple[int, Array]]:
+    """(start, words): mix(A i + B) for i = start ..., a block at a time in the same buffers, which stay in cache.
+
+    Words of 32 bits wrap by themselves, so the reference's masks fall away.
+    """
+    step, start = counters(key, tick)
+    ramp = np.arange(min(size, WORDS), dtype=np.uint32)
+    ramp *= np.uint32(step)
+    buffer, spare = np.empty_like(ramp), np.empty_like(ramp)
+    for i in range(0, size, WORDS):
+        n = min(WORDS, size - i)
+        x, shifted = buffer[:n], spare[:n]
+        np.add(ramp[:n], np.uint32((i * step + start) & WORD), out=x)
+        for shift, factor in MIX:
+            x ^= np.right_shift(x, shift, out=shifted)
+            x *= factor
+        x ^= np.right_shift(x, np.uint32(15), out=shifted)
+        yield i, x

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from xpnn.backends import BACKENDS, Backend, get_backend
+from xpnn.backends import BACKENDS, get_backend
 from xpnn.backends.auto import check, choose
 from xpnn.backends.blas import blas, warnings
 from xpnn.backends.cuda import driver_version
@@ -69,17 +69,8 @@ def status(name: str) -> dict[str, Any]:
         }
     return {
         "backend": name, "status": "ready", "version": be.version(), "device": be.device_name,
-        "detail": detail_of(be), "fix": "",
+        "detail": be.hardware(), "fix": "",
     }  # fmt: skip
-
-
-def detail_of(be: Backend) -> str:
-    """Where its arrays live."""
-    if be.name == "cupy":
-        properties = be.xp.cuda.runtime.getDeviceProperties(be.device.id)
-        name, memory = properties["name"].decode(), properties["totalGlobalMem"]
-        return f"{be.device_name}: {name}, {memory / 2**30:.0f} GiB"
-    return be.device_name
 
 
 def show(rows: list[dict[str, Any]]) -> None:

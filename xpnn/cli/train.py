@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 @click.option("--hidden", type=Widths(), metavar="N,N", help="Widths of the hidden layers, or none.")
 @click.option("--activation", type=Name("activation", ACTIVATIONS), help="After each hidden layer.")
 @click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="Share of activations dropped.")
+@click.option("--input-dropout", type=click.FloatRange(0, 1, max_open=True), help="Share of inputs dropped.")
+@click.option("--label-smoothing", type=click.FloatRange(0, 1), help="Share of each label spread over all.")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training set.")
 @click.option("--batch-size", type=click.IntRange(1), help="Samples in one step.")
 @click.option("--optimizer", type=Name("optimizer", OPTIMIZERS), help="Update rule.")
@@ -121,6 +123,7 @@ def make_model(model: str, data: Dataset, recipe: Recipe, be: Backend, seed: int
         hidden=recipe.hidden,
         activation=recipe.activation,
         dropout=recipe.dropout,
+        input_dropout=recipe.input_dropout,
         pixels=data.x.dtype == "uint8",
     )
     return Model(

@@ -29,7 +29,7 @@ class Dropout(Layer):
         """Keeps the mask, nothing when it drops nothing. Rate 1 gives zeros."""
         if not cx.train or self.rate == 0:
             return x, ()
-        keep = cx.be.uniform(cx.key, cx.tick, x.shape) >= self.rate
+        keep = cx.be.keep_mask(cx.key, cx.tick, x.shape, self.rate)
         return self._mask(cx, keep, x), (keep,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
@@ -38,4 +38,4 @@ class Dropout(Layer):
 
     def _mask(self, cx: Ctx, keep: Array, x: Array) -> Array:
         scale = 0.0 if self.rate == 1 else 1 / (1 - self.rate)
-        return cx.be.xp.where(keep, x * scale, cx.be.xp.zeros_like(x))
+        return cx.be.mask(x * scale, keep)

@@ -34,12 +34,12 @@ class History:
     def __getitem__(self, column: str) -> list[Any]:
         return [asdict(row)[column] for row in self.rows]
 
-    def score(self, row: Row) -> float:
-        """Higher is better: validation accuracy, else less validation loss, else less training loss."""
-        if row.valid_accuracy is not None:
-            return row.valid_accuracy
+    def score(self, row: Row) -> tuple[float, float]:
+        """Higher is better: validation accuracy, then less validation loss; without validation, less training loss."""
         loss = row.train_loss if row.valid_loss is None else row.valid_loss
-        return -math.inf if math.isnan(loss) else -loss
+        return (0.0 if row.valid_accuracy is None else row.valid_accuracy), -math.inf if math.isnan(
+            loss
+        ) else -loss
 
     @property
     def best(self) -> Row | None:
