@@ -118,7 +118,7 @@ def test_settings_that_mean_nothing():
         with pytest.raises(UsageError, match="class_weight"):
             losses.SoftmaxCrossEntropy(class_weight=weights)
     for shape in ((0, -1), (5, -1, -3), (2.0, 3)):
-        with pytest.raises(UsageError, match="whole numbers"):
+        with pytest.raises(UsageError, match="whole number"):
             layers.Reshape(shape)
 
 
@@ -301,7 +301,7 @@ def test_initial_weights_without_inputs_are_refused():
     with pytest.raises(UsageError, match="fan_mean is 0"):
         initializers.glorot_uniform(rng, (0, 0))
     with pytest.raises(DataError, match="at least one feature"):
-        xpnn.Model([xpnn.Dense(3)], (0,))
+        xpnn.Dense(3).plan((0,))
 
 
 def test_schedules_at_their_first_and_last_step():

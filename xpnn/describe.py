@@ -8,13 +8,23 @@ import dataclasses
 import math
 from typing import Any
 
-from xpnn.errors import CheckpointError, UsageError, XpnnError, did_you_mean
+import numpy as np
+
+from xpnn.errors import CheckpointError, UsageError, did_you_mean, first_line
+from xpnn.settings import check_settings
 
 _REGISTRY: dict[str, type["Described"]] = {}
 
 
 class Described:
-    """Base of everything that is plain settings. Subclasses register themselves by class name."""
+    """Base of everything that is plain settings. Subclasses register themselves by class name.
+
+    A subclass with a `__post_init__` of its own calls this one first: it holds the settings to their annotations.
+    """
+
+    def __post_init__(self) -> None:
+        """NumPy's numbers become Python's. Raises UsageError for a setting of another type than its field's."""
+        check_settings(self)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -44,6 +54,8 @@ def describe(value: Any) -> Any:
     if isinstance(value, Described):
         fields = dataclasses.fields(value)  # type: ignore[arg-type]
         return {"type": type(value).__name__} | {f.name: describe(getattr(value, f.name)) for f in fields}
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, tuple | list):
         return [describe(item) for item in value]
     if (
@@ -68,20 +80,20 @@ def build(data: Any, where: str = "net") -> Any:
     cls = _REGISTRY.get(name) if isinstance(name, str) else None
     if cls is None or not dataclasses.is_dataclass(cls):
         raise CheckpointError(
-            f"{where} is {name!r}, which this version of xpnn does not know",
-            fix="import the module that defines it first; " + did_you_mean(str(name)[:80], sorted(_REGISTRY)),
+            f"{where} is {repr(name)[:80]}, which this version of xpnn does not know",
+            fix="import the module that defines it first; " + did_you_mean(name, sorted(_REGISTRY)),
         )
     allowed = {f.name for f in dataclasses.fields(cls)}
     if unknown := settings.keys() - allowed:
         raise CheckpointError(
-            f"{where}: {name} has no setting {sorted(unknown)[0]!r}",
+            f"{where}: {name} has no setting {min(unknown)[:80]!r}",
             fix=f"it takes: {', '.join(sorted(allowed))}",
         )
     try:
-        return cls(**{key: build(value, f"{where}.{key}") for key, value in settings.items()})
-    except CheckpointError:
+        made = cls(**{key: build(value, f"{where}.{key}") for key, value in settings.items()})
+        check_settings(made)  # also where a class of the user's does not do so itself
+    except (CheckpointError, RecursionError):
         raise
-    except (XpnnError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-        raise CheckpointError(
-            f"{where}: {name} refuses its settings", why=str(error).splitlines()[0]
-        ) from error
+    except Exception as error:  # whatever the constructor of any registered class may raise
+        raise CheckpointError(f"{where}: {name} refuses its settings", why=first_line(error)) from error
+    return made

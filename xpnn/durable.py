@@ -2,40 +2,47 @@
 
 import contextlib
 import os
+import secrets
 from pathlib import Path
 
-from xpnn.errors import FileError
+from xpnn.errors import FileError, first_line
 
 
 def write_durably(path: Path, data: bytes) -> None:
     """Write a temporary beside `path`, flush it to the disk, and rename it into place; then flush the folder.
 
-    Raises FileError; the temporary is gone then, and a previous file is untouched.
+    Raises FileError, also for a `path` that is a folder, a device or a pipe. The temporary is gone then, and
+    `path` is untouched, or whole and new where only the last flush failed.
     """
-    import tempfile  # brings shutil and the archive formats, lzma among them: only when a file is written
-
-    temporary = ""
+    temporary = path.parent / f".xpnn-{secrets.token_hex(8)}.tmp"
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("it is there, and is not a regular file")
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fchmod(file.fileno(), 0o666 & ~_umask())  # mkstemp's files are for their owner alone
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        temporary = ""
-        _flush_folder(path.parent)
-    except OSError as error:
-        raise FileError(
-            f"cannot write {path}",
-            why=f"{error.strerror or error} ({len(data):,} bytes to write)",
-            fix="free space or choose another folder with --out; the previous file, if any, is intact",
-        ) from error
-    finally:  # on Ctrl-C too
-        if temporary:
+        try:
+            _write(temporary, data)
+            os.replace(temporary, path)
+        except BaseException:  # on Ctrl-C too
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+            raise
+        _flush_folder(path.parent)
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+        why = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
+        raise FileError(
+            f"cannot write {path}",
+            why=f"{why} ({len(data):,} bytes to write)",
+            fix="free space or choose another folder with --out; a file that was there is whole",
+        ) from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    """A new file with the permissions that the umask leaves, on the disk when this returns."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    with open(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _flush_folder(folder: Path) -> None:
@@ -45,9 +52,3 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -8,6 +8,11 @@ import difflib
 from collections.abc import Iterable
 
 
+def first_line(error: BaseException) -> str:
+    """`why` text for an error of somebody else's; its name if it says nothing."""
+    return str(error).strip().partition("\n")[0][:300] or type(error).__name__
+
+
 class XpnnError(Exception):
     """The family. `what` is the headline; `why` and `fix` are one line each, and may be empty."""
 
@@ -37,11 +42,30 @@ class DataError(XpnnError, ValueError):
     exit_code = 4
 
 
-class ShapeError(DataError):
-    """Shapes that do not fit: what was wanted and what came. A container adds the layer and its path."""
+WAY = 12
+"""Of a long way to the layer that fails, an error tells this many shapes."""
 
-    def __init__(self, detail: str, *, why: str = "", fix: str = "", path: str = "", layer: str = "") -> None:
-        self.detail, self.path, self.layer = detail, path, layer
+
+class ShapeError(DataError):
+    """Shapes that do not fit: what was wanted and what came.
+
+    A container adds the layer, its path, and the shapes on the way there.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        why: str = "",
+        fix: str = "",
+        path: str = "",
+        layer: str = "",
+        way: tuple[str, ...] = (),
+    ) -> None:
+        self.detail, self.path, self.layer, self.way = detail, path, layer, way
+        if way:
+            told = way if len(way) <= WAY else (way[0], "...", *way[1 - WAY :])
+            fix = "shapes on the way: " + " -> ".join(told)
         super().__init__(f"layer {path} {layer} {detail}" if path else detail, why=why, fix=fix)
 
 
@@ -79,9 +103,9 @@ class TargetMissedError(XpnnError):
     exit_code = 8
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: object, known: Iterable[str]) -> str:
     """`fix` text for a misspelt name: the closest known one, then all of them."""
     known = list(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(word)[:80], known, n=1, cutoff=0.5)
     guess = f"did you mean {close[0]!r}? " if close else ""
     return f"{guess}one of: {', '.join(known)}"

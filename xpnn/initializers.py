@@ -59,6 +59,9 @@ class VarianceScaling(Initializer):
     distribution: str = "normal"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.scale > 0:
+            raise UsageError(f"VarianceScaling(scale={self.scale}): wanted a scale above 0")
         for value, known in ((self.fan, ("in", "out", "mean")), (self.distribution, ("normal", "uniform"))):
             if value not in known:
                 raise UsageError(f"unknown {value!r} in VarianceScaling", fix=did_you_mean(str(value), known))

@@ -30,7 +30,8 @@ class Model:
     net: a layer or a list of layers. input_shape: of one sample, such as (28, 28, 1). backend, device, dtype: see
     `xpnn.get_backend`. seed: the root of every random draw; equal seeds give equal parameters on every
     backend. None draws
-    one, kept in `model.seed`. Raises ShapeError, with the layer's path, when the layers do not fit.
+    one, kept in `model.seed`. vectors: theta and phi, as `snapshot` gives them, in place of drawn ones.
+    Raises ShapeError, with the layer's path, when the layers do not fit.
     """
 
     def __init__(
@@ -42,17 +43,21 @@ class Model:
         device: str | None = None,
         dtype: str = "float32",
         seed: int | None = None,
+        vectors: dict[str, Host] | None = None,
     ) -> None:
-        layers = (net,) if isinstance(net, Layer) else tuple(net)
-        self.net = net if isinstance(net, Sequential) else Sequential(layers)
-        self.input_shape = tuple(int(n) for n in input_shape)
+        layers = (net,) if isinstance(net, Layer) else net
+        self.net = net if isinstance(net, Sequential) else Sequential(layers)  # type: ignore[arg-type]
+        self.input_shape = check_input_shape(input_shape)
         self.seed = secrets.randbits(32) if seed is None else check_seed(seed)
         specs, self.output_shape = self.net.plan(self.input_shape)
         self.layout = Layout(specs)
         self.backend = get_backend(backend, device, dtype)
         self.loss: Loss = SoftmaxCrossEntropy()
         with self.backend.scope():
-            self.theta, self.phi = self.layout.draw(self.backend, self.seed)
+            if vectors is None:
+                self.theta, self.phi = self.layout.draw(self.backend, self.seed)
+            else:
+                self.theta, self.phi = self.layout.load(self.backend, vectors)
         self._forward: Callable[..., Array] = self.backend.compile(self._run)
 
     # What a user does with it
@@ -95,10 +100,8 @@ class Model:
         `loss`: the trained one by default.
         """
         measure = self.loss if loss is None else get_loss(loss)
-        y = measure.check(to_host(y), self.output_shape)
-        x = self.inputs(x)
-        if len(y) != x.shape[0]:
-            raise DataError(f"x has {x.shape[0]} samples, y has {len(y)}")
+        self.check_ending(measure)
+        x, y = self.pair(x, y, measure)
         return self.score(x, self.targets(y), measure)
 
     def predict(self, x: Any) -> Host:
@@ -146,13 +149,26 @@ class Model:
 
     # What training is made of
 
+    def pair(self, x: Any, y: Any, loss: Loss, name: str = "") -> tuple[Array, Host]:
+        """Samples on the device and their targets, checked, still on the host. `name` is put before x and y."""
+        y = loss.check(to_host(y), self.output_shape)
+        x = self.inputs(x, f"{name}x")
+        if len(y) != x.shape[0]:
+            raise DataError(
+                f"{name}x has {x.shape[0]} samples, {name}y has {len(y)}",
+                fix="give one target for each sample",
+            )
+        return x, y
+
     def inputs(self, x: Any, name: str = "x") -> Array:
         """Samples as an array of the backend: bytes stay bytes, other numbers take the model's dtype.
 
         Raises ShapeError, or DataError for no samples at all and for NaN or infinity.
         """
         be = self.backend
-        if not be.owns(x):
+        if be.owns(x):
+            be.require(name, x)
+        else:
             x = to_host(x)
         self.check_shape(name, x)
         if x.shape[0] == 0:
@@ -174,8 +190,19 @@ class Model:
 
     def targets(self, y: Host) -> Array:
         """Checked targets on the device: ids as int64, everything else in the model's dtype."""
-        be = self.backend
-        return be.asarray(y if y.dtype == np.int64 and y.ndim == 1 else np.asarray(y, be.dtype_name))
+        return self.backend.asarray(y if y.dtype == np.int64 and y.ndim == 1 else self.narrow(y, "y"))
+
+    def narrow(self, a: Host, name: str) -> Host:
+        """Finite numbers in the model's dtype. Raises DataError where they do not fit into it."""
+        with np.errstate(over="ignore"):
+            new: Host = a.astype(self.backend.dtype_name, copy=False)
+        bad = np.argwhere(~np.isfinite(new))
+        if len(bad):
+            i = tuple(bad[0].tolist())
+            raise DataError(
+                f"{name}{list(i)} is {a[i]}, too large for {self.backend.dtype_name}", fix="scale it down"
+            )
+        return new
 
     def weights(self, weight: Any, samples: int) -> Array | None:
         """Sample weights (N,), finite, at least 0 and not all 0, in the model's dtype."""
@@ -183,10 +210,17 @@ class Model:
             return None
         w = to_host(weight)
         if w.shape != (samples,):
-            raise ShapeError(f"sample_weight of shape {w.shape}", why=f"wanted ({samples},)")
-        if not (np.isfinite(w) & (w >= 0)).all() or not w.any():
-            raise DataError("sample_weight must be finite, at least 0 and not all 0")
-        return self.backend.asarray(np.asarray(w, self.backend.dtype_name))
+            raise ShapeError(
+                f"sample_weight has shape {w.shape}, x has {samples} samples", fix="one for each sample"
+            )
+        bad = ~(np.isfinite(w) & (w >= 0))
+        if bad.any() or not w.any():
+            i = int(np.argmax(bad))
+            raise DataError(
+                f"sample_weight[{i}] is {w[i]}" if bad.any() else "every sample_weight is 0",
+                why="weights are finite, at least 0 and not all 0",
+            )
+        return self.backend.asarray(self.narrow(w, "sample_weight"))
 
     def outputs(self, x: Array, batch_size: int = 1024) -> Array:
         """The network's outputs for device samples, in batches of one size."""
@@ -226,6 +260,15 @@ class Model:
         with self.backend.scope():
             self.theta, self.phi = self.layout.load(self.backend, vectors)
 
+    def check_ending(self, loss: Loss) -> None:
+        """A loss from logits applies its own softmax or sigmoid; a second one would flatten the gradients."""
+        if loss.wants == "logits" and self.net.gives == "probabilities":
+            raise UsageError(
+                f"the network ends in {self.net.layers[-1]!r}, but {type(loss).__name__} wants logits",
+                why="it applies the squashing itself, where it can be done without overflow",
+                fix="drop the last layer; predict_proba gives the probabilities",
+            )
+
     def check_shape(self, name: str, x: Any) -> None:
         """Raise the ShapeError that says how `x` differs from (N, *input_shape)."""
         if tuple(x.shape[1:]) == self.input_shape and len(x.shape) == len(self.input_shape) + 1:
@@ -242,9 +285,20 @@ class Model:
 
 def check_seed(seed: int) -> int:
     """A whole number of at least 0."""
-    if not isinstance(seed, int | np.integer) or seed < 0:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise UsageError(f"seed={seed!r}: wanted a whole number of at least 0")
     return int(seed)
+
+
+def check_input_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """The sizes of one sample, each a whole number of at least 1; () for samples that are single numbers."""
+    sizes = list(shape) if isinstance(shape, Sequence | np.ndarray) else [None]
+    if not all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0 for n in sizes):
+        raise UsageError(
+            f"input_shape={shape!r}: wanted the sizes of one sample, each a whole number of at least 1",
+            fix=f"input_shape=({shape},)" if isinstance(shape, int) else "such as (784,) or (28, 28, 1)",
+        )
+    return tuple(int(n) for n in sizes if n is not None)
 
 
 def shape_hint(got: tuple[int, ...], wanted: tuple[int, ...], name: str) -> str:

@@ -34,6 +34,11 @@ class InverseTime(Schedule):
 
     k: float = 1e-3
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.k < 0:
+            raise UsageError(f"InverseTime(k={self.k}): wanted 0 or more")
+
     def __call__(self, step: int, total: int) -> float:
         """t is the step."""
         return 1 / (1 + self.k * step)
@@ -47,6 +52,8 @@ class StepDecay(Schedule):
     gamma: float = 0.1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        check_gamma(self)
         if self.every < 1:
             raise UsageError(f"StepDecay(every={self.every}): wanted at least 1 step")
 
@@ -61,6 +68,10 @@ class Exponential(Schedule):
 
     gamma: float = 0.999
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_gamma(self)
+
     def __call__(self, step: int, total: int) -> float:
         """t is the step."""
         return float(self.gamma**step)
@@ -71,6 +82,11 @@ class Cosine(Schedule):
     """final + (1 - final) (1 + cos(pi t / total)) / 2. Source: Loshchilov and Hutter, ICLR 2017 (no restarts)."""
 
     final: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.final <= 1:
+            raise UsageError(f"Cosine(final={self.final}): wanted a share of the rate, from 0 to 1")
 
     def __call__(self, step: int, total: int) -> float:
         """Stays at `final` after the end."""
@@ -90,6 +106,7 @@ class Warmup(Schedule):
     then: Schedule = ConstantRate()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.steps >= 0 or (isinstance(self.steps, float) and self.steps >= 1):
             raise UsageError(
                 f"Warmup(steps={self.steps}): wanted a number of steps, or a share from 0.0 to below 1.0"
@@ -113,6 +130,7 @@ class OneCycle(Schedule):
     final_div: float = 1e4
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.up <= 1 or self.div <= 0 or self.final_div <= 0:
             raise UsageError(f"{self}: wanted 0 <= up <= 1 and positive divisors")
 
@@ -123,6 +141,12 @@ class OneCycle(Schedule):
         if step <= peak:
             return _arc(low, 1.0, step / peak if peak > 0 else 1.0)
         return _arc(1.0, last, min((step - peak) / (end - peak), 1.0) if end > peak else 1.0)
+
+
+def check_gamma(schedule: StepDecay | Exponential) -> None:
+    """A rate stays above 0; it may rise, as when one looks for the largest that still learns."""
+    if not schedule.gamma > 0:
+        raise UsageError(f"{type(schedule).__name__}(gamma={schedule.gamma}): wanted a factor above 0")
 
 
 def _arc(start: float, end: float, done: float) -> float:
@@ -148,6 +172,6 @@ def get_schedule(schedule: str | Schedule | None) -> Schedule:
         return schedule
     if schedule is None:
         return ConstantRate()
-    if schedule not in SCHEDULES:
-        raise UsageError(f"unknown schedule {schedule!r}", fix=did_you_mean(str(schedule), SCHEDULES))
+    if not isinstance(schedule, str) or schedule not in SCHEDULES:
+        raise UsageError(f"unknown schedule {schedule!r}", fix=did_you_mean(schedule, SCHEDULES))
     return SCHEDULES[schedule]

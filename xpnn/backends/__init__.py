@@ -23,9 +23,13 @@ def get_backend(name: str = "numpy", device: str | None = None, dtype: str = "fl
     `device` is "cpu", "cuda" or "cuda:1"; None means the backend's own default (the GPU for cupy, else the CPU).
     Raises UsageError for an unknown name, device or dtype, BackendError for a library that is missing or broken.
     """
-    if name not in BACKENDS:
+    if not isinstance(name, str) or name not in BACKENDS:
         fix = "backend='cupy' (device 'cuda')" if name in ("cuda", "gpu") else did_you_mean(name, BACKENDS)
         raise UsageError(f"unknown backend {name!r}", fix=fix)
+    if not isinstance(device, str | None) or not isinstance(dtype, str):
+        raise UsageError(
+            f"device={device!r}, dtype={dtype!r}: wanted words", fix="device='cpu', dtype='float32'"
+        )
     return _open(name, device, dtype)
 
 

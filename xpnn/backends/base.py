@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from xpnn.backends.convert import to_host
-from xpnn.errors import BackendError, DeviceError, UsageError, did_you_mean
+from xpnn.errors import BackendError, DataError, DeviceError, UsageError, did_you_mean, first_line
 from xpnn.kernels import Array, Kernels
 
 DTYPES = ("float32", "float64")
@@ -25,9 +25,10 @@ class Backend(Kernels):
     def __init__(self, device: str, dtype: str) -> None:
         if dtype not in DTYPES:
             raise UsageError(f"unknown dtype {dtype!r}", fix=did_you_mean(dtype, DTYPES))
-        if device.split(":")[0] not in self.devices:
+        kind, colon, index = device.partition(":")
+        if kind not in self.devices or (colon and not (kind == "cuda" and index.isdecimal())):
             raise UsageError(
-                f"backend {self.name!r} has no device {device!r}", fix=did_you_mean(device, self.devices)
+                f"backend {self.name!r} has no device {device!r}", fix=did_you_mean(kind, self.devices)
             )
         self.device_name, self.dtype_name = device, dtype
         self.xp = self.load()
@@ -64,6 +65,8 @@ class Backend(Kernels):
                 why="inside a step nothing is copied between libraries or devices",
                 fix=f"{name} = model.backend.asarray({name}), once, outside the loop",
             )
+        if not self.xp.isdtype(a.dtype, ("bool", "integral", "real floating")):
+            raise DataError(f"{name} is of dtype {a.dtype}", why="xpnn takes real numbers")
 
     def asarray(self, a: Any, dtype: Any = None) -> Array:
         """`a` (list, NumPy array, any DLPack array) as an array of this backend. `dtype=None` keeps a's own."""
@@ -102,7 +105,7 @@ class Backend(Kernels):
 
 def missing(name: str, package: str, error: Exception) -> BackendError:
     """The error for a library that cannot be imported."""
-    why = "" if isinstance(error, ModuleNotFoundError) else f"{type(error).__name__}: {error}".splitlines()[0]
+    why = "" if isinstance(error, ModuleNotFoundError) else f"{type(error).__name__}: {first_line(error)}"
     return BackendError(
         f"backend {name!r} needs {package}, which is not installed"
         if not why

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnn.errors import DataError
+from xpnn.errors import DataError, first_line
 
 
 def to_host(a: Any) -> np.ndarray[Any, Any]:
@@ -15,9 +15,9 @@ def to_host(a: Any) -> np.ndarray[Any, Any]:
     """
     try:
         host = _fetch(a)
-    except (ValueError, TypeError, RuntimeError, BufferError) as error:
+    except (ValueError, TypeError, RuntimeError, BufferError, AttributeError, OverflowError) as error:
         raise DataError(
-            f"cannot read {type(a).__name__} as an array of numbers", why=str(error).splitlines()[0]
+            f"cannot read {type(a).__name__} as an array of numbers", why=first_line(error)
         ) from error
     if host.dtype.kind not in "biuf":
         raise DataError(

@@ -7,7 +7,7 @@ import numpy as np
 
 from xpnn.backends.base import Backend
 from xpnn.backends.cuda import WHEELS, driver_version, fitting_extra, installed_cupy
-from xpnn.errors import BackendError
+from xpnn.errors import BackendError, first_line
 from xpnn.kernels import Array
 
 
@@ -19,8 +19,8 @@ class CupyBackend(Backend):
 
     def load(self) -> Any:
         """Import CuPy only here, after checking that it can work."""
-        check_installation()
         try:
+            check_installation()
             self.cupy = importlib.import_module("cupy")
             return importlib.import_module("array_api_compat.cupy")
         except ImportError as error:
@@ -30,7 +30,7 @@ class CupyBackend(Backend):
         """cupy.cuda.Device(N); an index beyond the last GPU is an error."""
         _, _, index = device.partition(":")
         count = self.cupy.cuda.runtime.getDeviceCount()
-        if not (index or "0").isdigit() or int(index or 0) >= count:
+        if int(index or 0) >= count:
             raise BackendError(
                 f"there is no GPU {device!r}",
                 why=f"the driver shows {count} device(s)",
@@ -68,7 +68,7 @@ class CupyBackend(Backend):
 def check_installation() -> None:
     """Raise the BackendError that says what is wrong with CuPy here, if anything is.
 
-    Imports nothing, touches no GPU.
+    Imports CuPy only to count the GPUs, when nothing else is wrong.
     """
     driver, found = driver_version(), installed_cupy()
     extra, cuda = fitting_extra(driver), ".".join(map(str, driver)) if driver else ""
@@ -113,7 +113,7 @@ def check_device_count() -> None:
     except runtime.CUDARuntimeError as error:
         raise BackendError(
             "CuPy sees no usable GPU",
-            why=str(error).splitlines()[0],
+            why=first_line(error),
             fix="check nvidia-smi and CUDA_VISIBLE_DEVICES, or run on the CPU: --backend numpy",
         ) from error
 
@@ -122,6 +122,6 @@ def cannot_import(error: ImportError) -> BackendError:
     """A CuPy that is installed but broken."""
     return BackendError(
         "CuPy cannot be imported",
-        why=f"{type(error).__name__}: {error}".splitlines()[0],
+        why=f"{type(error).__name__}: {first_line(error)}",
         fix=f"pip install --force-reinstall 'xpnn[{fitting_extra(driver_version())}]'",
     )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends.base import Backend, missing
-from xpnn.errors import BackendError
+from xpnn.errors import BackendError, first_line
 from xpnn.kernels import Array
 
 
@@ -32,7 +32,7 @@ class JaxBackend(Backend):
             return self.jax.devices(kind)[int(index or 0)]
         except (RuntimeError, IndexError) as error:
             raise BackendError(
-                f"JAX has no device {device!r}", why=str(error).splitlines()[0], fix="device='cpu'"
+                f"JAX has no device {device!r}", why=first_line(error), fix="device='cpu'"
             ) from error
 
     def version(self) -> str:

@@ -72,3 +72,8 @@ def as_input(net: Layer, be: Backend, x: Array) -> Array:
     if net.takes == "any" or x.dtype == be.dtype:
         return x
     return be.xp.astype(x, be.dtype)
+
+
+def as_float(cx: Ctx, x: Array) -> Array:
+    """x in the model's dtype."""
+    return x if x.dtype == cx.be.dtype else cx.be.xp.astype(x, cx.be.dtype)

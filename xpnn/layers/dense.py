@@ -24,8 +24,9 @@ class Dense(Layer):
     bias_init: Initializer = zeros
 
     def __post_init__(self) -> None:
-        if not isinstance(self.units, int) or isinstance(self.units, bool) or self.units < 1:
-            raise UsageError(f"Dense(units={self.units!r}): units must be a whole number of at least 1")
+        super().__post_init__()
+        if self.units < 1:
+            raise UsageError(f"Dense(units={self.units}): wanted a whole number of at least 1")
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """W and b; the last axis becomes `units`."""

@@ -19,6 +19,7 @@ class Dropout(Layer):
     rate: float
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.rate <= 1:
             raise UsageError(
                 f"Dropout(rate={self.rate}): the rate is the share of values dropped, from 0 to 1"

@@ -12,7 +12,7 @@ from xpnn.backends.convert import to_host
 from xpnn.errors import ShapeError, UsageError
 from xpnn.initializers import Constant
 from xpnn.kernels import Array
-from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
+from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree, as_float
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class Standardize(Layer):
     std: float | tuple[float, ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not np.all(np.asarray(self.std) > 0):
             raise UsageError(f"Standardize: std must be above 0, got {self.std}")
 
@@ -80,8 +81,3 @@ class Standardize(Layer):
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """dx = dy / std; the statistics are not trained."""
         return dy * p["gain"], {}
-
-
-def as_float(cx: Ctx, x: Array) -> Array:
-    """x in the model's dtype."""
-    return x if x.dtype == cx.be.dtype else cx.be.xp.astype(x, cx.be.dtype)

@@ -1,5 +1,6 @@
 """A chain of layers is a layer."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ class Sequential(Layer):
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.layers, Iterable):
+            raise UsageError(f"Sequential(layers={self.layers!r}): wanted a list of layers")
         object.__setattr__(self, "layers", tuple(self.layers))
         for i, layer in enumerate(self.layers):
             if not isinstance(layer, Layer):
@@ -46,9 +49,9 @@ class Sequential(Layer):
             except ShapeError as error:
                 path = f"{i}.{error.path}" if error.path else str(i)
                 culprit = error.layer or brief(layer)
-                way = " -> ".join([*trail, f"{i} {type(layer).__name__} (here)"])
+                inner = [f"{i}.{step}" for step in error.way[1:]] or [f"{i} {type(layer).__name__} (here)"]
                 raise ShapeError(
-                    error.detail, why=error.why, fix=f"shapes on the way: {way}", path=path, layer=culprit
+                    error.detail, why=error.why, path=path, layer=culprit, way=(*trail, *inner)
                 ) from error
             specs.append(spec)
             shape = out

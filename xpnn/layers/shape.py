@@ -37,9 +37,12 @@ class Reshape(Layer):
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", tuple(self.shape))
-        if not all(isinstance(n, int) and n >= 1 for n in self.shape):
-            raise UsageError(f"Reshape({self.shape}): wanted whole numbers of at least 1, without the batch")
+        super().__post_init__()
+        if not all(n > 0 for n in self.shape):
+            raise UsageError(
+                f"Reshape(shape={self.shape}): wanted whole numbers of at least 1",
+                fix="write the sizes out; the axis of the samples is not one of them",
+            )
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """Raises ShapeError when the numbers of elements differ."""
@@ -48,7 +51,7 @@ class Reshape(Layer):
                 f"cannot make {self.shape} ({math.prod(self.shape)} numbers)",
                 why=f"got {shape} ({math.prod(shape)} numbers)",
             )
-        return {}, tuple(self.shape)
+        return {}, self.shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps the shape."""

@@ -28,6 +28,6 @@ def get_loss(loss: str | Loss) -> Loss:
     """A loss by name, or the loss itself."""
     if isinstance(loss, Loss):
         return loss
-    if loss not in LOSSES:
-        raise UsageError(f"unknown loss {loss!r}", fix=did_you_mean(str(loss), LOSSES))
+    if not isinstance(loss, str) or loss not in LOSSES:
+        raise UsageError(f"unknown loss {loss!r}", fix=did_you_mean(loss, LOSSES))
     return LOSSES[loss]()

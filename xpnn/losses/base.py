@@ -62,11 +62,17 @@ def same_shape(name: str, prediction: Array, target: Array) -> None:
         )
 
 
+def as_target(be: Backend, loss: Loss, y: Array) -> Array:
+    """Class ids as they are, all other targets in the model's dtype: a wider one would widen the gradient."""
+    ids = loss.kind == "classes" and y.ndim == 1
+    return y if ids or y.dtype == be.dtype else be.xp.astype(y, be.dtype)
+
+
 def check_real(target: Host, outputs: tuple[int, ...], name: str) -> Host:
     """Targets of the outputs' own shape, finite; (N,) is taken as (N, 1) where the network has one output."""
     if outputs == (1,) and target.ndim == 1:
         target = target[:, None]
-    if target.shape[1:] != outputs:
+    if target.ndim == 0 or target.shape[1:] != outputs:
         raise ShapeError(
             f"{name}: targets of shape {target.shape} for outputs of shape (N, {', '.join(map(str, outputs))})",
             why="a loss never broadcasts",

@@ -7,7 +7,7 @@ import numpy as np
 from xpnn.backends.base import Backend
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
-from xpnn.losses.base import Host, Loss, total_weight
+from xpnn.losses.base import Host, Loss, same_shape, total_weight
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class SoftmaxCrossEntropy(Loss):
     class_weight: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.label_smoothing <= 1:
             raise UsageError(f"label_smoothing={self.label_smoothing} is not between 0 and 1")
         if self.class_weight is not None:
@@ -41,6 +42,8 @@ class SoftmaxCrossEntropy(Loss):
         if target.ndim == 1 and weight is None and self.class_weight is None and self.label_smoothing == 0:
             return be.softmax_cross_entropy(prediction, target)
         xp, classes = be.xp, prediction.shape[1]
+        if target.ndim != 1:
+            same_shape("softmax cross-entropy", prediction, target)
         y = be.one_hot(target, classes) if target.ndim == 1 else target
         q = (1 - self.label_smoothing) * y + self.label_smoothing / classes
         rows = xp.sum(y, axis=1)
@@ -109,11 +112,12 @@ def check_rows(rows: Host, classes: int) -> Host:
         raise ShapeError(
             f"labels of width {rows.shape[1]} for {classes} outputs", fix="one column for each output"
         )
-    bad = ~((rows >= 0).all(axis=1) & (np.abs(rows.sum(axis=1, dtype=np.float64) - 1) < 1e-3))
+    with np.errstate(invalid="ignore", over="ignore"):
+        bad = ~((rows >= 0).all(axis=1) & (np.abs(rows.sum(axis=1, dtype=np.float64) - 1) < 1e-3))
     if bad.any():
         i = int(np.argmax(bad))
         raise DataError(
-            f"label row {i} is no distribution: {rows[i].tolist()}",
+            f"label row {i} is no distribution: {np.array2string(rows[i], threshold=20)}",
             why="entries are at least 0 and sum to 1",
             fix="divide each row by its sum, or give class ids",
         )

@@ -22,6 +22,6 @@ def get_optimizer(optimizer: str | Optimizer) -> Optimizer:
     """An optimizer by name with its default settings, or the optimizer itself."""
     if isinstance(optimizer, Optimizer):
         return optimizer
-    if optimizer not in OPTIMIZERS:
-        raise UsageError(f"unknown optimizer {optimizer!r}", fix=did_you_mean(str(optimizer), OPTIMIZERS))
+    if not isinstance(optimizer, str) or optimizer not in OPTIMIZERS:
+        raise UsageError(f"unknown optimizer {optimizer!r}", fix=did_you_mean(optimizer, OPTIMIZERS))
     return OPTIMIZERS[optimizer]()

@@ -38,6 +38,7 @@ class Optimizer(Described):
     """Settings of a subclass that must lie in [low, high)."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         bounds = {
             "lr": (0.0, math.inf),
             "l1": (0.0, math.inf),

@@ -31,6 +31,11 @@ class KeepBest(Callback):
         self.path = path
         self.vectors: Any = None
 
+    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+        """Forgets the weights of an earlier run, perhaps of another model; a run that goes on keeps its best."""
+        if not len(trainer.history):
+            self.vectors = None
+
     def epoch(self, trainer: "Trainer", row: Row) -> None:
         """A copy, because training goes on in the same memory."""
         if row.best:

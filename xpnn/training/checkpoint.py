@@ -7,26 +7,36 @@ against a registry, values against a checksum. Nothing is imported, evaluated or
 import hashlib
 import json
 import math
+import os
+import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from xpnn.backends import get_backend
 from xpnn.describe import build, describe
 from xpnn.durable import write_durably
-from xpnn.errors import CheckpointError, FileError, XpnnError
+from xpnn.errors import CheckpointError, FileError, UsageError, first_line
 from xpnn.layers.sequential import Sequential
 from xpnn.losses import Loss
 from xpnn.model import Model
 from xpnn.parameters import Layout
 
 FORMAT = 1
-MAX_HEADER = 16 * 2**20
-SIZES = {"F32": ("float32", 4), "F64": ("float64", 8)}
+MAX_HEADER = 2**20
+"""Bytes. As Python objects, the worst JSON takes some forty times its size."""
+MAX_SAMPLE = 2**40
+DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
+
+Host = np.ndarray[Any, Any]
 
 
 def save(model: Model, path: Path) -> None:
-    """Write `model` to `path`, whole or not at all. Raises FileError."""
+    """Write `model` to `path`, whole or not at all.
+
+    Raises FileError, and UsageError for a model that could not be read back.
+    """
     from safetensors.numpy import save as serialise
 
     from xpnn import __version__
@@ -36,6 +46,9 @@ def save(model: Model, path: Path) -> None:
         name: np.ascontiguousarray(vectors[vector][start:stop].reshape(model.layout.named[name].shape))
         for name, (vector, start, stop) in model.layout.slots.items()
     }
+    bad = [name for name, tensor in tensors.items() if not np.isfinite(tensor).all()]
+    if bad:
+        raise UsageError(f"cannot save a model whose parameter {bad[0]} holds NaN or infinity")
     about = {
         "format": FORMAT,
         "xpnn": __version__,
@@ -46,7 +59,13 @@ def save(model: Model, path: Path) -> None:
         "loss": describe(model.loss),
     }
     text = json.dumps(about, allow_nan=False)
-    write_durably(path, serialise(tensors, metadata={"xpnn": text, "sha256": digest(text, tensors)}))
+    data = serialise(tensors, metadata={"xpnn": seal(text, digest(text, tensors))})
+    if int.from_bytes(data[:8], "little") > MAX_HEADER:
+        raise UsageError(
+            f"cannot save a model of {len(tensors):,} parameter arrays",
+            why=f"its description would take more than {MAX_HEADER:,} bytes",
+        )
+    write_durably(path, data)
 
 
 def load(
@@ -58,17 +77,35 @@ def load(
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise FileError(f"cannot read {path}", why=error.strerror or str(error)) from error
-    try:
-        return _open(data, backend, device, dtype)
+        with _open_file(path) as file:
+            return _open(file, os.fstat(file.fileno()).st_size, backend, device, dtype)
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error.what}", why=error.why, fix=error.fix) from error
+        raise CheckpointError(f"{path}: {error.what[:500]}", why=error.why[:500], fix=error.fix) from error
+    except RecursionError as error:
+        raise CheckpointError(f"{path}: the saved network is nested too deeply") from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
-def _open(data: bytes, backend: str, device: str | None, dtype: str | None) -> Model:
-    header = read_header(data)
+def _open_file(path: Path) -> BinaryIO:
+    """A regular file, opened: a pipe would keep us waiting, a device might never end. Raises FileError."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise OSError("it is not a regular file")
+        return open(path, "rb")
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> FileError:
+    if isinstance(error, FileError):
+        return error
+    why = getattr(error, "strerror", None) or first_line(error)
+    return FileError(f"cannot read {path}", why=why)
+
+
+def _open(file: BinaryIO, size: int, backend: str, device: str | None, dtype: str | None) -> Model:
+    header, start = read_header(file, size)
     meta = header.pop("__metadata__", None)
     if not isinstance(meta, dict) or not isinstance(meta.get("xpnn"), str):
         raise CheckpointError(
@@ -81,46 +118,54 @@ def _open(data: bytes, backend: str, device: str | None, dtype: str | None) -> M
     shape = tuple(about["input_shape"])
     try:
         specs, _ = net.plan(shape)
-    except (XpnnError, IndexError, TypeError, OverflowError) as error:
-        raise CheckpointError(
-            "the saved layers do not fit each other", why=str(error).splitlines()[0]
-        ) from error
+    except RecursionError:
+        raise
+    except Exception as error:  # whatever the plan of any registered layer may raise
+        raise CheckpointError("the saved layers do not fit each other", why=first_line(error)) from error
     layout = Layout(specs)
-    check_table(layout, header)
-    tensors = read_tensors(data)
-    if meta.get("sha256") != digest(meta["xpnn"], tensors):
+    check_table(layout, header, size - start)
+    tensors = read_tensors(file.read(size - start), header)
+    text, checksum = unseal(meta["xpnn"])
+    if checksum != digest(text, tensors):
         raise CheckpointError(
             "the checksum does not match: the file is damaged", fix="restore it from a copy, or train again"
         )
+    be = get_backend(backend, device, about["dtype"] if dtype is None else dtype)
     model = Model(
-        net, shape, backend=backend, device=device, dtype=dtype or about["dtype"], seed=about["seed"]
-    )
+        net, shape, backend=backend, device=device, dtype=be.dtype_name, seed=about["seed"],
+        vectors=join(layout, tensors, be.dtype_name),
+    )  # fmt: skip
     model.loss = about["loss"]
-    vectors = {name: np.zeros(size, model.backend.dtype_name) for name, size in layout.size.items()}
-    for name, (vector, start, stop) in layout.slots.items():
-        if not np.isfinite(tensors[name]).all():
-            raise CheckpointError(f"parameter {name} holds NaN or infinity")
-        vectors[vector][start:stop] = tensors[name].reshape(-1)
-    model.restore(vectors)
     return model
 
 
-def read_header(data: bytes) -> dict[str, Any]:
-    """The JSON table at the front, after 8 bytes of its length, as plain objects."""
-    if len(data) < 8:
+def join(layout: Layout, tensors: dict[str, Host], dtype: str) -> dict[str, Host]:
+    """theta and phi in `dtype`. Raises CheckpointError for NaN, infinity, and numbers too large for it."""
+    vectors = {name: np.zeros(size, dtype) for name, size in layout.size.items()}
+    for name, (vector, start, stop) in layout.slots.items():
+        with np.errstate(over="ignore"):
+            vectors[vector][start:stop] = tensors[name].reshape(-1)
+        if not np.isfinite(vectors[vector][start:stop]).all():
+            raise CheckpointError(f"parameter {name} holds NaN or infinity (as {dtype})")
+    return vectors
+
+
+def read_header(file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
+    """The JSON table at the front, after 8 bytes of its length, as plain objects; and where it ends."""
+    if size < 8:
         raise CheckpointError(
-            f"{len(data)} bytes are no model file", why="a safetensors file begins with 8 bytes of length"
+            f"{size} bytes are no model file", why="a safetensors file begins with 8 bytes of length"
         )
-    length = int.from_bytes(data[:8], "little")
-    if length > min(len(data) - 8, MAX_HEADER):
+    length = int.from_bytes(file.read(8), "little")
+    if length > min(size - 8, MAX_HEADER):
         raise CheckpointError(
-            "this is no safetensors file, or it is cut short",
-            why=f"its header promises {length:,} bytes, {len(data) - 8:,} are there",
+            "this is no safetensors file of a model, or it is cut short",
+            why=f"its header promises {length:,} bytes, {size - 8:,} are there, at most {MAX_HEADER:,} are read",
         )
-    header = read_json(data[8 : 8 + length], "header")
+    header = read_json(file.read(length), "header")
     if not isinstance(header, dict):
         raise CheckpointError("the header is not a JSON object")
-    return header
+    return header, 8 + length
 
 
 def read_json(text: bytes | str, what: str) -> Any:
@@ -136,6 +181,8 @@ def read_json(text: bytes | str, what: str) -> Any:
         raise CheckpointError(f"the {what} holds {word}")
 
     try:
+        if isinstance(text, bytes):
+            text = text.decode()  # or else json would guess at UTF-16 and UTF-32
         return json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"the {what} is not JSON", why=str(error)[:120]) from error
@@ -154,7 +201,7 @@ def read_about(text: str) -> dict[str, Any]:
         "loss": dict,
     }
     for key, kind in wanted.items():
-        if not isinstance(about, dict) or not isinstance(about.get(key), kind):
+        if not isinstance(about, dict) or type(about.get(key)) is not kind:
             raise CheckpointError(f"the model description has no {kind.__name__} called {key!r}")
     if about["format"] != FORMAT:
         raise CheckpointError(
@@ -162,17 +209,23 @@ def read_about(text: str) -> dict[str, Any]:
             fix=f"use xpnn {str(about['xpnn'])[:20]}, which wrote it",
         )
     if about["dtype"] not in ("float32", "float64") or about["seed"] < 0:
-        raise CheckpointError(f"the model description holds dtype {about['dtype']!r}, seed {about['seed']}")
-    if not all(isinstance(n, int) and 0 < n < 2**40 for n in about["input_shape"]):
-        raise CheckpointError(f"the model description holds input_shape {about['input_shape']}")
+        raise CheckpointError("the model description holds an unknown dtype or a seed below 0")
+    sizes = about["input_shape"]
+    if not all(type(n) is int and 0 < n <= MAX_SAMPLE for n in sizes) or len(sizes) > 32:
+        raise CheckpointError(f"the model description holds input_shape {str(sizes)[:80]}")
+    if math.prod(sizes) > MAX_SAMPLE:
+        raise CheckpointError(f"the model description holds input_shape {sizes}, which is too large")
     loss = build(about["loss"], "loss")
     if not isinstance(loss, Loss):
         raise CheckpointError(f"the saved loss is a {type(loss).__name__}")
     return {**about, "loss": loss}
 
 
-def check_table(layout: Layout, header: dict[str, Any]) -> None:
-    """Names, shapes and byte counts of the header against the architecture: nothing is allocated before they agree."""
+def check_table(layout: Layout, header: dict[str, Any], size: int) -> None:
+    """Names, shapes and offsets of the header against the architecture and the `size` bytes that follow.
+
+    Nothing is allocated before they agree: the spans tile those bytes without hole or overlap.
+    """
     for names, word in (
         (layout.named.keys() - header.keys(), "missing"),
         (header.keys() - layout.named.keys(), "unknown"),
@@ -182,40 +235,59 @@ def check_table(layout: Layout, header: dict[str, Any]) -> None:
                 f"parameters are {word}: {', '.join(sorted(names)[:5])}",
                 why="the architecture says otherwise",
             )
-    for name, spec in layout.named.items():
-        entry = header[name]
-        if (
-            not isinstance(entry, dict)
-            or entry.get("shape") != list(spec.shape)
-            or entry.get("dtype") not in SIZES
-        ):
-            got = entry.get("shape") if isinstance(entry, dict) else entry
-            raise CheckpointError(
-                f"parameter {name} has shape {got}, the architecture wants {list(spec.shape)}"
-            )
-        offsets = entry.get("data_offsets")
-        size = math.prod(spec.shape) * SIZES[entry["dtype"]][1]
-        if not (isinstance(offsets, list) and len(offsets) == 2 and all(type(n) is int for n in offsets)):
-            raise CheckpointError(f"parameter {name} has no offsets")
-        if offsets[1] - offsets[0] != size:
-            raise CheckpointError(
-                f"parameter {name} spans {offsets[1] - offsets[0]} bytes, its shape needs {size}"
-            )
+    spans = sorted(check_entry(name, list(spec.shape), header[name]) for name, spec in layout.named.items())
+    ends = [0, *(stop for _, stop in spans)]
+    if [start for start, _ in spans] != ends[:-1] or ends[-1] != size:
+        raise CheckpointError(
+            "the parameters do not fill the file: it is cut short or damaged",
+            why=f"they take {sum(stop - start for start, stop in spans):,} bytes, {size:,} are there",
+        )
 
 
-def read_tensors(data: bytes) -> dict[str, np.ndarray[Any, Any]]:
-    """The arrays; safetensors itself checks that their offsets tile the file without hole or overlap."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as parse
+def check_entry(name: str, shape: list[int], entry: Any) -> tuple[int, int]:
+    """The bytes [start, stop) that a parameter takes."""
+    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+        raise CheckpointError(f"parameter {name} has no dtype, shape and offsets")
+    dtype, offsets = entry["dtype"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise CheckpointError(f"parameter {name} has an unknown dtype", fix=f"one of: {', '.join(DTYPES)}")
+    if entry["shape"] != shape or any(type(n) is not int for n in entry["shape"]):
+        raise CheckpointError(
+            f"parameter {name} has shape {str(entry['shape'])[:80]}, the architecture wants {shape}"
+        )
+    if not (isinstance(offsets, list) and len(offsets) == 2 and all(type(n) is int for n in offsets)):
+        raise CheckpointError(f"parameter {name} has no offsets")
+    start, stop = offsets
+    if not 0 <= start < 2**63 or stop - start != math.prod(shape) * DTYPES[dtype].itemsize:
+        raise CheckpointError(f"parameter {name} has offsets that do not fit its shape {shape}")
+    return start, stop
 
-    try:
-        tensors: dict[str, np.ndarray[Any, Any]] = parse(data)
-    except SafetensorError as error:
-        raise CheckpointError("this is no valid safetensors file", why=str(error)[:200]) from error
+
+def read_tensors(data: bytes, header: dict[str, Any]) -> dict[str, Host]:
+    """The arrays, as views of the bytes that follow the header."""
+    tensors: dict[str, Host] = {}
+    for name, entry in header.items():
+        start, stop = entry["data_offsets"]
+        if stop > len(data):
+            raise CheckpointError("the file grew shorter while it was read")
+        tensors[name] = np.frombuffer(memoryview(data)[start:stop], DTYPES[entry["dtype"]]).reshape(
+            entry["shape"]
+        )
     return tensors
 
 
-def digest(text: str, tensors: dict[str, np.ndarray[Any, Any]]) -> str:
+def seal(text: str, checksum: str) -> str:
+    """The description with its checksum as a last entry. Two entries of metadata would come in either order."""
+    return f'{text[:-1]}, "sha256": "{checksum}"}}'
+
+
+def unseal(sealed: str) -> tuple[str, str]:
+    """The inverse of `seal`."""
+    text, _, checksum = sealed.rpartition(', "sha256": "')
+    return text + "}", checksum[:-2]
+
+
+def digest(text: str, tensors: dict[str, Host]) -> str:
     """sha256 over the description and, in order of name, every tensor's name, shape and bytes."""
     total = hashlib.sha256(text.encode())
     for name in sorted(tensors):

@@ -1,5 +1,6 @@
 """What a training run was like: one row per epoch."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -36,7 +37,9 @@ class History:
     def score(self, row: Row) -> tuple[float, float]:
         """Higher is better: validation accuracy, then less validation loss; without validation, less training loss."""
         loss = row.train_loss if row.valid_loss is None else row.valid_loss
-        return (0.0 if row.valid_accuracy is None else row.valid_accuracy), -loss
+        return (0.0 if row.valid_accuracy is None else row.valid_accuracy), -math.inf if math.isnan(
+            loss
+        ) else -loss
 
     @property
     def best(self) -> Row | None:

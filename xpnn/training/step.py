@@ -5,8 +5,8 @@ from typing import Any
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
-from xpnn.layers.base import Ctx, Layer, as_input
-from xpnn.losses.base import Loss
+from xpnn.layers.base import Ctx, Layer, as_float, as_input
+from xpnn.losses.base import Loss, as_target
 from xpnn.optimizers.base import Optimizer, State
 from xpnn.parameters import Layout
 
@@ -20,7 +20,9 @@ def make_gradient(net: Layer, loss: Loss, layout: Layout, be: Backend, seed: int
         cx = Ctx(be, train=True, key=(seed,), tick=tick, need_dx=False)
         p = layout.split(be, theta, phi)
         out, cache = net.forward(cx, p, as_input(net, be, x))
-        value, dout = loss(be, out, y, weight)
+        if weight is not None:
+            weight = as_float(cx, weight)
+        value, dout = loss(be, out, as_target(be, loss, y), weight)
         _, grads = net.backward(cx, p, cache, dout)
         return value, layout.join(be, grads), layout.settle(be, phi, net.settle(cx, p, cache))
 

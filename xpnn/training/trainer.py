@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from xpnn.backends.convert import to_host
 from xpnn.data.batches import Batches, epoch_order
 from xpnn.data.split import stratified_split
 from xpnn.errors import DataError, ShapeError, UsageError
@@ -44,7 +43,11 @@ class Trainer:
     ) -> None:
         self.model, self.loss, self.optimizer = model, get_loss(loss), get_optimizer(optimizer)
         self.schedule = get_schedule(schedule)
-        check_ending(model, self.loss)
+        model.check_ending(self.loss)
+        if not model.layout.size["theta"]:
+            raise UsageError(
+                "the model has no parameters to train", fix="add a layer that has, such as Dense(10)"
+            )
         model.loss = self.loss
         be = model.backend
         with be.scope():
@@ -62,11 +65,16 @@ class Trainer:
         """
         model, be = self.model, self.model.backend
         for name, a in (("x", x), ("y", y), ("weight", weight)):
-            if a is not None:
+            if a is not None or name != "weight":
                 be.require(name, a)
         model.check_shape("x", x)
-        if x.shape[0] != y.shape[0]:
-            raise ShapeError(f"x has {x.shape[0]} samples, y has {y.shape[0]}")
+        n = x.shape[0]
+        if n == 0:
+            raise DataError("x has no samples")
+        if tuple(y.shape[:1]) != (n,):
+            raise ShapeError(f"x has {n} samples, y has shape {tuple(y.shape)}")
+        if weight is not None and tuple(weight.shape) != (n,):
+            raise ShapeError(f"x has {n} samples, weight has shape {tuple(weight.shape)}, wanted ({n},)")
         with be.scope():
             self._set_rate()
             value, model.theta, model.phi, self.state = self._step(
@@ -92,19 +100,17 @@ class Trainer:
         (x, y). sample_weight: (N,), at least 0. Raises DataError and ShapeError for data that cannot be trained on,
         DivergedError when the loss stops being finite.
         """
-        check_counts(epochs, batch_size)
+        epochs, batch_size = check_count("epochs", epochs), check_count("batch_size", batch_size)
+        check_validation(validation)
         model = self.model
-        y = self.loss.check(to_host(y), model.output_shape)
-        x = model.inputs(x)
-        check_lengths(x, y, sample_weight)
+        x, y = model.pair(x, y, self.loss)
         train, held = self._hold_out(y, validation)
         valid = self._given(validation) if held is None else self._slice(x, y, held)
         data = (x, model.targets(y), model.weights(sample_weight, len(y)))
         self.total = self.steps + epochs * len(Batches(len(train), batch_size))
-        for callback in callbacks:
-            callback.start(self, epochs, len(train), batch_size)
         with contextlib.ExitStack() as stack:
             for callback in callbacks:
+                callback.start(self, epochs, len(train), batch_size)
                 stack.callback(callback.end, self)
             first = len(self.history) + 1
             for epoch in range(first, first + epochs):
@@ -164,8 +170,9 @@ class Trainer:
             self.state["lr"] = self.model.backend.scalar(lr)
 
     def _hold_out(self, y: np.ndarray[Any, Any], validation: Any) -> tuple[np.ndarray[Any, Any], Any]:
-        if validation is None or isinstance(validation, tuple) or validation == 0:
+        if validation is None or isinstance(validation, tuple | list) or validation == 0:
             return np.arange(len(y)), None
+        validation = int(validation) if isinstance(validation, np.integer) else validation
         return stratified_split(y, validation, host_rng(self.model.seed, "validation"))
 
     def _slice(self, x: Array, y: np.ndarray[Any, Any], held: np.ndarray[Any, Any]) -> tuple[Array, Array]:
@@ -174,33 +181,26 @@ class Trainer:
             return self.model.backend.take_rows(x, rows), self.model.targets(y[held])
 
     def _given(self, validation: Any) -> tuple[Array, Array] | None:
-        if not isinstance(validation, tuple):
+        if not isinstance(validation, tuple | list):
             return None
-        y = self.loss.check(to_host(validation[1]), self.model.output_shape)
-        x = self.model.inputs(validation[0], "validation x")
-        check_lengths(x, y, None)
+        x, y = self.model.pair(validation[0], validation[1], self.loss, "validation ")
         return x, self.model.targets(y)
 
 
-def check_ending(model: Model, loss: Loss) -> None:
-    """A loss from logits applies its own softmax or sigmoid; a second one would flatten the gradients."""
-    if loss.wants == "logits" and model.net.gives == "probabilities":
+def check_count(name: str, value: Any) -> int:
+    """A whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise UsageError(f"{name}={value!r}: wanted a whole number of at least 1")
+    return int(value)
+
+
+def check_validation(validation: Any) -> None:
+    """None, a number, or a pair."""
+    if isinstance(validation, tuple | list):
+        if len(validation) != 2:
+            raise UsageError(f"validation holds {len(validation)} arrays", fix="validation=(x, y)")
+    elif isinstance(validation, bool) or not isinstance(validation, int | float | np.number | None):
         raise UsageError(
-            f"the network ends in {model.net.layers[-1]!r}, but {type(loss).__name__} wants logits",
-            why="it applies the squashing itself, where it can be done without overflow",
-            fix="drop the last layer; predict_proba gives the probabilities",
+            f"validation is a {type(validation).__name__}",
+            fix="a share such as 0.1, a number of samples, or a pair (x, y)",
         )
-
-
-def check_counts(epochs: int, batch_size: int) -> None:
-    """Whole numbers of at least 1."""
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if not isinstance(value, int) or value < 1:
-            raise UsageError(f"{name}={value!r}: wanted a whole number of at least 1")
-
-
-def check_lengths(x: Array, y: Any, weight: Any) -> None:
-    """One target (and one weight) for each sample."""
-    for name, a in (("y", y), ("sample_weight", weight)):
-        if a is not None and len(a) != x.shape[0]:
-            raise DataError(f"x has {x.shape[0]} samples, {name} has {len(a)}")

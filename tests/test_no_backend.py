@@ -1,0 +1,150 @@
+"""Array libraries that are missing or do not work: each fault is told apart, and nothing falls back silently."""
+
+import subprocess
+import sys
+import types
+
+import pytest
+
+import xpnn
+from xpnn.backends import cupy as cupy_module
+from xpnn.errors import BackendError
+
+BOTH = {"cupy-cuda12x": "14.0.1", "cupy-cuda13x": "14.0.1"}
+OLD, NEW = {"cupy-cuda12x": "14.0.1"}, {"cupy-cuda13x": "14.0.1"}
+
+
+def machine(monkeypatch, driver, found, cupy=None):
+    """One with this driver, these packages, and this in place of the module."""
+    monkeypatch.setattr(cupy_module, "driver_version", lambda: driver)
+    monkeypatch.setattr(cupy_module, "installed_cupy", lambda: found)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)  # None: its import fails
+
+
+def fake_cupy(count=None, error=None):
+    """As much of CuPy as is asked before the first array."""
+
+    class CUDARuntimeError(RuntimeError):
+        pass
+
+    def count_devices():
+        if error is not None:
+            raise CUDARuntimeError(error)
+        return count
+
+    cupy = types.ModuleType("cupy")
+    runtime = types.SimpleNamespace(CUDARuntimeError=CUDARuntimeError, getDeviceCount=count_devices)
+    cupy.cuda = types.SimpleNamespace(runtime=runtime, Device=lambda index: index)
+    return cupy
+
+
+# driver, packages, module, fragments of the message
+FAULTS = {
+    "nothing": (None, {}, None, ["CuPy, which is not installed", "no NVIDIA driver either", "xpnn[cuda13]"]),
+    "driver 13 alone": ((13, 0), {}, None, ["it supports CUDA 13.0", "pip install 'xpnn[cuda13]'"]),
+    "driver 12 alone": ((12, 4), {}, None, ["it supports CUDA 12.4", "pip install 'xpnn[cuda12]'"]),
+    "no driver": (None, NEW, None, ["CuPy 14.0.1 is installed", "no NVIDIA driver", "libcuda.so.1"]),
+    "two wheels": (
+        (12, 4),
+        BOTH,
+        None,
+        ["cupy-cuda12x 14.0.1, cupy-cuda13x", "uninstall", "install cupy-cuda12x"],
+    ),
+    "wrong major": ((12, 4), NEW, None, ["built for CUDA 13, the driver supports CUDA 12.4", "cupy-cuda12x"]),
+    "no GPU to be seen": (
+        (12, 4),
+        OLD,
+        fake_cupy(error="cudaErrorNoDevice: no CUDA-capable device is detected"),
+        ["CuPy sees no usable GPU", "cudaErrorNoDevice", "CUDA_VISIBLE_DEVICES"],
+    ),
+    "an error without words": ((12, 4), OLD, fake_cupy(error=""), ["no usable GPU", "why: CUDARuntimeError"]),
+    "broken wheel": ((12, 4), OLD, None, ["CuPy cannot be imported", "ModuleNotFoundError", "xpnn[cuda12]"]),
+}
+
+
+@pytest.mark.parametrize(("driver", "found", "module", "fragments"), FAULTS.values(), ids=FAULTS)
+def test_faults_of_cupy(monkeypatch, driver, found, module, fragments):
+    machine(monkeypatch, driver, found, module)
+    with pytest.raises(BackendError) as caught:
+        xpnn.Model([xpnn.Dense(2)], (3,), backend="cupy")
+    for fragment in fragments:
+        assert fragment in str(caught.value)
+    assert caught.value.fix
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize("driver", [(12, 4), (13, 0), (14, 1)])
+def test_an_older_wheel_on_a_newer_driver_is_no_fault(monkeypatch, driver):
+    machine(monkeypatch, driver, OLD, fake_cupy(count=1))
+    cupy_module.check_installation()
+
+
+@pytest.mark.parametrize("device", ["cuda:2", "cuda:99"])
+def test_a_gpu_that_is_not_there(monkeypatch, device):
+    machine(monkeypatch, (12, 4), OLD, fake_cupy(count=2))
+    backend = object.__new__(cupy_module.CupyBackend)
+    backend.cupy = sys.modules["cupy"]
+    assert backend.open_device("cuda:1") == 1
+    with pytest.raises(BackendError, match=rf"no GPU '{device}'\n  why: the driver shows 2 device"):
+        backend.open_device(device)
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "package"),
+    [
+        ("torch", "torch", "PyTorch"),
+        ("jax", "jax", "JAX"),
+        ("strict", "array_api_strict", "array-api-strict"),
+    ],
+)
+def test_a_library_that_is_missing(name, module, package):
+    code = f"""if True:
+        import sys
+        sys.modules[{module!r}] = None
+        import xpnn
+        from xpnn.errors import BackendError
+        assert xpnn.Model([xpnn.Dense(2)], (3,), seed=0).backend.name == "numpy"
+        try:
+            xpnn.Model([xpnn.Dense(2)], (3,), backend={name!r})
+        except BackendError as error:
+            print(error)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert f"backend '{name}' needs {package}, which is not installed" in done.stdout
+    assert f"fix: pip install 'xpnn[{name}]'" in done.stdout
+
+
+def test_a_library_that_breaks_on_import(tmp_path):
+    """Its own first line is passed on."""
+    (tmp_path / "torch.py").write_text("raise ImportError('libtorch.so: cannot open\\nand more')\n")
+    code = f"""if True:
+        import sys
+        sys.path.insert(0, {str(tmp_path)!r})
+        import xpnn
+        from xpnn.errors import BackendError
+        try:
+            xpnn.get_backend("torch")
+        except BackendError as error:
+            print(error)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "PyTorch cannot be imported\n  why: ImportError: libtorch.so: cannot open\n  fix: " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "fragment"),
+    [("torch", "cuda", "PyTorch sees no CUDA device"), ("jax", "cuda", "JAX has no device 'cuda:7'")],
+)
+def test_an_explicit_gpu_never_falls_back(monkeypatch, name, device, fragment):
+    library = pytest.importorskip(name)
+    if name == "torch":
+        monkeypatch.setattr(library.cuda, "is_available", lambda: False)
+    else:
+
+        def none(kind=None):
+            raise RuntimeError(f"Unknown backend {kind}")
+
+        monkeypatch.setattr(library, "devices", none)
+    with pytest.raises(BackendError, match=fragment) as caught:
+        xpnn.Model([xpnn.Dense(2)], (3,), backend=name, device=f"{device}:7")
+    assert "device='cpu'" in caught.value.fix
