@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.contenders import CONTENDERS
 
-TURN, REST, WARM = 0.25, 0.06, 3
+TURN, REST, WARM = 0.25, 0.3, 3
 
 
 def serve(name: str, pipe: Connection) -> None:

@@ -20,6 +20,7 @@ def batch_of(sizes: list[int], batch: int) -> tuple[np.ndarray, np.ndarray]:
 def xpnn_numpy(sizes: list[int], batch: int) -> Run:
     import xpnn
 
+    xpnn.keep_memory()
     layers: list[xpnn.Layer] = []
     for units in sizes[1:]:
         layers += [xpnn.Dense(units), xpnn.ReLU()]

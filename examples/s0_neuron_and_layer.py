@@ -13,7 +13,7 @@ def layer(neurons, biases, *activation):
     """A Dense layer with given weights: one row of `neurons` per neuron, as the books write them."""
     W = np.array(neurons).T  # xpnn keeps (inputs, neurons), so that y = x W + b
     model = xpnn.Model([xpnn.Dense(W.shape[1]), *activation], input_shape=(W.shape[0],), dtype="float64")
-    model.restore({"theta": np.concatenate([W.reshape(-1), biases]), "phi": np.zeros(0)})
+    model.load_parameters({"0.W": W, "0.b": biases})
     return model
 
 

@@ -14,7 +14,7 @@ import xpnn
 def decide(weights, bias, threshold=0.0):
     """The perceptron's answer, 0 or 1, to every combination of answers to its questions."""
     model = xpnn.Model([xpnn.Dense(1), xpnn.Step(threshold)], input_shape=(len(weights),))
-    model.restore({"theta": np.array([*weights, bias]), "phi": np.zeros(0)})
+    model.load_parameters({"0.W": np.array(weights)[:, None], "0.b": [bias]})
     questions = np.array(list(itertools.product([0, 1], repeat=len(weights))))
     return questions, model.forward(questions)[:, 0].astype(int)
 

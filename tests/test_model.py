@@ -12,7 +12,7 @@ import pytest
 from installed import INSTALLED
 
 import xpnn
-from xpnn.errors import UsageError
+from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.losses import BinaryCrossEntropy, MeanAbsoluteError, MeanSquaredError, SoftmaxCrossEntropy
 
 X = np.sin(np.arange(60 * 4.0)).reshape(60, 4)
@@ -250,3 +250,29 @@ def test_eight_threads_predict_as_one(backend):
         for _ in range(10):
             found = list(pool.map(made.forward, inputs))
             assert [result.tobytes() for result in found] == expected
+
+
+class TestLoadParameters:
+    def test_named_arrays_take_their_places(self):
+        model = xpnn.Model([xpnn.Dense(2), xpnn.Tanh(), xpnn.Dense(1)], (3,), seed=0)
+        before = {name: np.array(a) for name, a in model.parameters().items()}
+        model.load_parameters({"2.W": [[1], [2]], "0.b": np.array([3.0, 4.0])})
+        after = model.parameters()
+        assert after["2.W"].tolist() == [[1], [2]]
+        assert after["0.b"].tolist() == [3, 4]
+        assert all((after[name] == before[name]).all() for name in ("0.W", "2.b"))
+
+    @pytest.mark.parametrize(
+        ("named", "wrong", "words"),
+        [
+            ({"0.w": [[1.0]]}, UsageError, "no parameter '0.w'"),
+            ({"0.W": [[1.0]]}, ShapeError, r"0\.W has shape \(3, 2\), got \(1, 1\)"),
+            ({"0.b": [1.0, float("nan")]}, DataError, r"0\.b\[1\] is nan, not finite"),
+        ],
+    )
+    def test_what_does_not_fit_changes_nothing(self, named, wrong, words):
+        model = xpnn.Model([xpnn.Dense(2)], (3,), seed=0)
+        before = model.snapshot()["theta"]
+        with pytest.raises(wrong, match=words):
+            model.load_parameters({"0.b": [5.0, 6.0]} | named)
+        assert (model.snapshot()["theta"] == before).all()

@@ -54,7 +54,7 @@ def digits():
 
 def with_weights(layers, W, b, backend, dtype="float64"):
     model = xpnn.Model(layers, (len(W),), backend=backend, dtype=dtype)
-    model.restore({"theta": np.concatenate([np.reshape(W, -1), b]), "phi": np.zeros(0)})
+    model.load_parameters({"0.W": W, "0.b": b})
     return model
 
 

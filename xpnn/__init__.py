@@ -4,6 +4,7 @@ __version__ = "0.1.0"
 
 from xpnn import data, initializers, losses, metrics, optimizers, schedules
 from xpnn.backends import get_backend
+from xpnn.backends.allocator import keep_memory
 from xpnn.diagnostics import gradcheck
 from xpnn.layers import (
     ELU,
@@ -56,6 +57,7 @@ __all__ = [
     "get_backend",
     "gradcheck",
     "initializers",
+    "keep_memory",
     "load",
     "losses",
     "metrics",

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnn import edge
 from xpnn.backends import get_backend
 from xpnn.backends.convert import to_host
-from xpnn.errors import DataError, ShapeError, UsageError
+from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_input
 from xpnn.layers.sequential import Sequential
@@ -28,9 +29,8 @@ class Model:
     """A network with parameters, on one backend.
 
     net: a layer or a list of layers. input_shape: of one sample, such as (28, 28, 1). backend, device, dtype: see
-    `xpnn.get_backend`. seed: the root of every random draw; equal seeds give equal parameters on every
-    backend. None draws
-    one, kept in `model.seed`. vectors: theta and phi, as `snapshot` gives them, in place of drawn ones.
+    `xpnn.get_backend`. seed: the root of every random draw; equal seeds give equal parameters on every backend; None
+    draws one, kept in `model.seed`. vectors: theta and phi, as `snapshot` gives them, in place of drawn ones.
     Raises ShapeError, with the layer's path, when the layers do not fit.
     """
 
@@ -47,8 +47,8 @@ class Model:
     ) -> None:
         layers = (net,) if isinstance(net, Layer) else net
         self.net = net if isinstance(net, Sequential) else Sequential(layers)  # type: ignore[arg-type]
-        self.input_shape = check_input_shape(input_shape)
-        self.seed = secrets.randbits(32) if seed is None else check_seed(seed)
+        self.input_shape = edge.check_input_shape(input_shape)
+        self.seed = secrets.randbits(32) if seed is None else edge.check_seed(seed)
         specs, self.output_shape = self.net.plan(self.input_shape)
         self.layout = Layout(specs)
         self.backend = get_backend(backend, device, dtype)
@@ -161,66 +161,32 @@ class Model:
         return x, y
 
     def inputs(self, x: Any, name: str = "x") -> Array:
-        """Samples as an array of the backend: bytes stay bytes, other numbers take the model's dtype.
-
-        Raises ShapeError, or DataError for no samples at all and for NaN or infinity.
-        """
-        be = self.backend
-        if be.owns(x):
-            be.require(name, x)
-        else:
-            x = to_host(x)
-        self.check_shape(name, x)
-        if x.shape[0] == 0:
-            raise DataError(f"{name} has no samples")
-        raw = str(x.dtype).rsplit(".", maxsplit=1)[-1] in ("uint8", "bool")
-        with np.errstate(over="ignore"):
-            x = (
-                be.asarray(x, None if raw else be.dtype)
-                if be.owns(x) or raw
-                else be.asarray(x.astype(be.dtype_name, copy=False))
-            )
-        with be.scope():
-            if not raw and not bool(be.all_finite(x)):
-                i = int(np.argmin(np.isfinite(be.to_numpy(x)).reshape(x.shape[0], -1).all(axis=1)))
-                raise DataError(
-                    f"{name}[{i}] holds NaN or infinity (as {be.dtype_name})", fix="drop or fill such samples"
-                )
-        return x
+        """Samples as an array of the backend, checked: bytes stay bytes, other numbers take the model's dtype."""
+        return edge.inputs(self.backend, self.input_shape, x, name)
 
     def targets(self, y: Host) -> Array:
         """Checked targets on the device: ids as int64, everything else in the model's dtype."""
-        return self.backend.asarray(y if y.dtype == np.int64 and y.ndim == 1 else self.narrow(y, "y"))
-
-    def narrow(self, a: Host, name: str) -> Host:
-        """Finite numbers in the model's dtype. Raises DataError where they do not fit into it."""
-        with np.errstate(over="ignore"):
-            new: Host = a.astype(self.backend.dtype_name, copy=False)
-        bad = np.argwhere(~np.isfinite(new))
-        if len(bad):
-            i = tuple(bad[0].tolist())
-            raise DataError(
-                f"{name}{list(i)} is {a[i]}, too large for {self.backend.dtype_name}", fix="scale it down"
-            )
-        return new
+        return edge.targets(self.backend, y)
 
     def weights(self, weight: Any, samples: int) -> Array | None:
         """Sample weights (N,), finite, at least 0 and not all 0, in the model's dtype."""
-        if weight is None:
-            return None
-        w = to_host(weight)
-        if w.shape != (samples,):
-            raise ShapeError(
-                f"sample_weight has shape {w.shape}, x has {samples} samples", fix="one for each sample"
-            )
-        bad = ~(np.isfinite(w) & (w >= 0))
-        if bad.any() or not w.any():
-            i = int(np.argmax(bad))
-            raise DataError(
-                f"sample_weight[{i}] is {w[i]}" if bad.any() else "every sample_weight is 0",
-                why="weights are finite, at least 0 and not all 0",
-            )
-        return self.backend.asarray(self.narrow(w, "sample_weight"))
+        return edge.weights(self.backend, weight, samples)
+
+    def load_parameters(self, named: dict[str, Any]) -> None:
+        """Put arrays in place of parameters: {"0.W": ..., "0.b": ...}, any of those that `parameters` names.
+
+        Raises UsageError for an unknown name, ShapeError and DataError for arrays that do not fit; then nothing changes.
+        """
+        vectors = self.snapshot()
+        for path, a in named.items():
+            if path not in self.layout.named:
+                raise UsageError(f"there is no parameter {path!r}", fix=did_you_mean(path, self.layout.named))
+            host, shape = to_host(a), self.layout.named[path].shape
+            if host.shape != shape:
+                raise ShapeError(f"parameter {path} has shape {shape}, got {host.shape}")
+            vector, start, stop = self.layout.slots[path]
+            vectors[vector][start:stop] = edge.narrow(self.backend, host, path).reshape(-1)
+        self.restore(vectors)
 
     def outputs(self, x: Array, batch_size: int = 1024) -> Array:
         """The network's outputs for device samples, in batches of one size."""
@@ -269,44 +235,6 @@ class Model:
                 fix="drop the last layer; predict_proba gives the probabilities",
             )
 
-    def check_shape(self, name: str, x: Any) -> None:
-        """Raise the ShapeError that says how `x` differs from (N, *input_shape)."""
-        if tuple(x.shape[1:]) == self.input_shape and len(x.shape) == len(self.input_shape) + 1:
-            return
-        raise ShapeError(
-            f"{name} has shape {tuple(x.shape)}, the model takes (N, {', '.join(map(str, self.input_shape))})",
-            fix=shape_hint(tuple(x.shape), self.input_shape, name),
-        )
-
     def __repr__(self) -> str:
         size = self.layout.size["theta"]
         return f"<Model {self.input_shape} -> {self.output_shape}, {size:,} parameters, {self.backend!r}>"
-
-
-def check_seed(seed: int) -> int:
-    """A whole number of at least 0."""
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise UsageError(f"seed={seed!r}: wanted a whole number of at least 0")
-    return int(seed)
-
-
-def check_input_shape(shape: Sequence[int]) -> tuple[int, ...]:
-    """The sizes of one sample, each a whole number of at least 1; () for samples that are single numbers."""
-    sizes = list(shape) if isinstance(shape, Sequence | np.ndarray) else [None]
-    if not all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0 for n in sizes):
-        raise UsageError(
-            f"input_shape={shape!r}: wanted the sizes of one sample, each a whole number of at least 1",
-            fix=f"input_shape=({shape},)" if isinstance(shape, int) else "such as (784,) or (28, 28, 1)",
-        )
-    return tuple(int(n) for n in sizes if n is not None)
-
-
-def shape_hint(got: tuple[int, ...], wanted: tuple[int, ...], name: str) -> str:
-    """What probably happened."""
-    if got == wanted:
-        return f"a single sample? {name}[None]"
-    if got[1:] == (*wanted[2:], *wanted[:2]) and len(wanted) == 3:
-        return f"channels come last: np.moveaxis({name}, 1, -1)"
-    if int(np.prod(got[1:])) == int(np.prod(wanted)):
-        return f"{name}.reshape(-1, {', '.join(map(str, wanted))})"
-    return f"give (N, {', '.join(map(str, wanted))}), or build the model with input_shape={got[1:]}"

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends.base import Backend
-from xpnn.backends.threads import in_threads
 from xpnn.kernels import WORD, Array, Rule, counters
 
-BLOCK = 1 << 16
+BLOCK = 1 << 15
 """Elements per block of a flat update: with its temporaries it stays inside the processor's caches."""
 WORDS = 1 << 14
 """Random words per block."""
@@ -84,18 +83,12 @@ class NumpyBackend(Backend):
     def elementwise(
         self, rule: Rule, given: tuple[Array, ...], vectors: tuple[Array, ...]
     ) -> tuple[Array, ...]:
-        """Block by block, so that the rule's temporaries stay in cache; results go into the given vectors.
-
-        Blocks are independent, so threads share them (NumPy's loops release the interpreter), with equal bits.
-        """
-
-        def work(start: int) -> None:
+        """Block by block, so that the rule's temporaries stay in cache; results go into the given vectors."""
+        for start in range(0, vectors[0].shape[0], BLOCK):
             block = slice(start, start + BLOCK)
             news = rule(*(v[block] for v in given), *(v[block] for v in vectors))
             for old, new in zip(vectors, news, strict=True):
                 old[block] = new
-
-        in_threads(work, range(0, vectors[0].shape[0], BLOCK))
         return vectors
 
     def cond(self, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:

@@ -10,6 +10,7 @@ import click
 
 from xpnn import __version__
 from xpnn.backends import DTYPES, Backend
+from xpnn.backends.allocator import keep_memory
 from xpnn.cli import Stopped, debug_option, interrupted
 from xpnn.cli.options import (
     Name,
@@ -84,6 +85,7 @@ def command(
     by; the test samples are used once, at the end. What is not given comes from the dataset's recipe.
     """
     began = time.perf_counter()
+    keep_memory()
     recipe = RECIPES[dataset].but(**given)
     optimizer = recipe.make_optimizer()
     be, why = open_backend(backend, device, dtype)

@@ -1,6 +1,6 @@
 """What a layer is: a frozen description with a plan, a forward and a backward. It never holds an array."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 from xpnn.backends.base import Backend
@@ -36,7 +36,7 @@ class Ctx:
     def child(self, index: int, need_dx: bool | None = None) -> "Ctx":
         """The context of the layer at `index` inside this one."""
         need = self.need_dx if need_dx is None else need_dx
-        return replace(self, key=(*self.key, index), need_dx=need)
+        return Ctx(self.be, self.train, (*self.key, index), self.tick, need)
 
 
 class Layer(Described):

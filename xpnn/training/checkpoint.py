@@ -8,7 +8,6 @@ import hashlib
 import json
 import math
 import os
-import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,17 +16,23 @@ import numpy as np
 from xpnn.backends import get_backend
 from xpnn.describe import build, describe
 from xpnn.durable import write_durably
-from xpnn.errors import CheckpointError, FileError, UsageError, first_line
+from xpnn.errors import CheckpointError, UsageError, first_line
 from xpnn.layers.sequential import Sequential
 from xpnn.losses import Loss
 from xpnn.model import Model
 from xpnn.parameters import Layout
+from xpnn.training.container import (
+    MAX_HEADER,
+    check_table,
+    open_file,
+    read_header,
+    read_json,
+    read_tensors,
+    unreadable,
+)
 
 FORMAT = 1
-MAX_HEADER = 2**20
-"""Bytes. As Python objects, the worst JSON takes some forty times its size."""
 MAX_SAMPLE = 2**40
-DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 
 Host = np.ndarray[Any, Any]
 
@@ -77,31 +82,14 @@ def load(
     """
     path = Path(path)
     try:
-        with _open_file(path) as file:
+        with open_file(path) as file:
             return _open(file, os.fstat(file.fileno()).st_size, backend, device, dtype)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error.what[:500]}", why=error.why[:500], fix=error.fix) from error
     except RecursionError as error:
         raise CheckpointError(f"{path}: the saved network is nested too deeply") from error
     except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _open_file(path: Path) -> BinaryIO:
-    """A regular file, opened: a pipe would keep us waiting, a device might never end. Raises FileError."""
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise OSError("it is not a regular file")
-        return open(path, "rb")
-    except (OSError, ValueError) as error:  # ValueError: a path with a null character
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> FileError:
-    if isinstance(error, FileError):
-        return error
-    why = getattr(error, "strerror", None) or first_line(error)
-    return FileError(f"cannot read {path}", why=why)
+        raise unreadable(path, error) from error
 
 
 def _open(file: BinaryIO, size: int, backend: str, device: str | None, dtype: str | None) -> Model:
@@ -123,7 +111,7 @@ def _open(file: BinaryIO, size: int, backend: str, device: str | None, dtype: st
     except Exception as error:  # whatever the plan of any registered layer may raise
         raise CheckpointError("the saved layers do not fit each other", why=first_line(error)) from error
     layout = Layout(specs)
-    check_table(layout, header, size - start)
+    check_table({name: spec.shape for name, spec in layout.named.items()}, header, size - start)
     tensors = read_tensors(file.read(size - start), header)
     text, checksum = unseal(meta["xpnn"])
     if checksum != digest(text, tensors):
@@ -148,44 +136,6 @@ def join(layout: Layout, tensors: dict[str, Host], dtype: str) -> dict[str, Host
         if not np.isfinite(vectors[vector][start:stop]).all():
             raise CheckpointError(f"parameter {name} holds NaN or infinity (as {dtype})")
     return vectors
-
-
-def read_header(file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
-    """The JSON table at the front, after 8 bytes of its length, as plain objects; and where it ends."""
-    if size < 8:
-        raise CheckpointError(
-            f"{size} bytes are no model file", why="a safetensors file begins with 8 bytes of length"
-        )
-    length = int.from_bytes(file.read(8), "little")
-    if length > min(size - 8, MAX_HEADER):
-        raise CheckpointError(
-            "this is no safetensors file of a model, or it is cut short",
-            why=f"its header promises {length:,} bytes, {size - 8:,} are there, at most {MAX_HEADER:,} are read",
-        )
-    header = read_json(file.read(length), "header")
-    if not isinstance(header, dict):
-        raise CheckpointError("the header is not a JSON object")
-    return header, 8 + length
-
-
-def read_json(text: bytes | str, what: str) -> Any:
-    """JSON without duplicate keys, NaN, or nesting deeper than the interpreter bears."""
-
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        table = dict(items)
-        if len(table) != len(items):
-            raise CheckpointError(f"the {what} names a key twice")
-        return table
-
-    def constant(word: str) -> None:
-        raise CheckpointError(f"the {what} holds {word}")
-
-    try:
-        if isinstance(text, bytes):
-            text = text.decode()  # or else json would guess at UTF-16 and UTF-32
-        return json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"the {what} is not JSON", why=str(error)[:120]) from error
 
 
 def read_about(text: str) -> dict[str, Any]:
@@ -219,61 +169,6 @@ def read_about(text: str) -> dict[str, Any]:
     if not isinstance(loss, Loss):
         raise CheckpointError(f"the saved loss is a {type(loss).__name__}")
     return {**about, "loss": loss}
-
-
-def check_table(layout: Layout, header: dict[str, Any], size: int) -> None:
-    """Names, shapes and offsets of the header against the architecture and the `size` bytes that follow.
-
-    Nothing is allocated before they agree: the spans tile those bytes without hole or overlap.
-    """
-    for names, word in (
-        (layout.named.keys() - header.keys(), "missing"),
-        (header.keys() - layout.named.keys(), "unknown"),
-    ):
-        if names:
-            raise CheckpointError(
-                f"parameters are {word}: {', '.join(sorted(names)[:5])}",
-                why="the architecture says otherwise",
-            )
-    spans = sorted(check_entry(name, list(spec.shape), header[name]) for name, spec in layout.named.items())
-    ends = [0, *(stop for _, stop in spans)]
-    if [start for start, _ in spans] != ends[:-1] or ends[-1] != size:
-        raise CheckpointError(
-            "the parameters do not fill the file: it is cut short or damaged",
-            why=f"they take {sum(stop - start for start, stop in spans):,} bytes, {size:,} are there",
-        )
-
-
-def check_entry(name: str, shape: list[int], entry: Any) -> tuple[int, int]:
-    """The bytes [start, stop) that a parameter takes."""
-    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-        raise CheckpointError(f"parameter {name} has no dtype, shape and offsets")
-    dtype, offsets = entry["dtype"], entry["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise CheckpointError(f"parameter {name} has an unknown dtype", fix=f"one of: {', '.join(DTYPES)}")
-    if entry["shape"] != shape or any(type(n) is not int for n in entry["shape"]):
-        raise CheckpointError(
-            f"parameter {name} has shape {str(entry['shape'])[:80]}, the architecture wants {shape}"
-        )
-    if not (isinstance(offsets, list) and len(offsets) == 2 and all(type(n) is int for n in offsets)):
-        raise CheckpointError(f"parameter {name} has no offsets")
-    start, stop = offsets
-    if not 0 <= start < 2**63 or stop - start != math.prod(shape) * DTYPES[dtype].itemsize:
-        raise CheckpointError(f"parameter {name} has offsets that do not fit its shape {shape}")
-    return start, stop
-
-
-def read_tensors(data: bytes, header: dict[str, Any]) -> dict[str, Host]:
-    """The arrays, as views of the bytes that follow the header."""
-    tensors: dict[str, Host] = {}
-    for name, entry in header.items():
-        start, stop = entry["data_offsets"]
-        if stop > len(data):
-            raise CheckpointError("the file grew shorter while it was read")
-        tensors[name] = np.frombuffer(memoryview(data)[start:stop], DTYPES[entry["dtype"]]).reshape(
-            entry["shape"]
-        )
-    return tensors
 
 
 def seal(text: str, checksum: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from xpnn.data.batches import Batches, epoch_order
 from xpnn.data.split import stratified_split
+from xpnn.edge import check_shape
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.losses import Loss, get_loss
@@ -67,7 +68,7 @@ class Trainer:
         for name, a in (("x", x), ("y", y), ("weight", weight)):
             if a is not None or name != "weight":
                 be.require(name, a)
-        model.check_shape("x", x)
+        check_shape("x", x, model.input_shape)
         n = x.shape[0]
         if n == 0:
             raise DataError("x has no samples")
