@@ -38,7 +38,19 @@ from xpnn.layers import (
 )
 from xpnn.losses import BinaryCrossEntropy, Loss, MeanAbsoluteError, MeanSquaredError, SoftmaxCrossEntropy
 from xpnn.metrics import F1, Accuracy, ConfusionMatrix, Precision, Recall, TopK
-from xpnn.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
+from xpnn.optimizers import (
+    SGD,
+    Adadelta,
+    AdaGrad,
+    Adam,
+    Adamax,
+    AdamW,
+    AMSGrad,
+    Lion,
+    NAdam,
+    RAdam,
+    RMSProp,
+)
 from xpnn.schedules import ConstantRate, Cosine, Exponential, InverseTime, OneCycle, StepDecay, Warmup
 
 
@@ -168,6 +180,23 @@ RULES = [
     AdamW(0.1),
 ]
 OPTIMIZERS = RULES + [replace(rule, **penalty) for rule in (RULES[1], RULES[-2]) for penalty in PENALTIES]
+
+OPTIMIZERS += [
+    AMSGrad(0.1),
+    AMSGrad(0.1, beta1=0.5, beta2=0.0, eps=1e-2, weight_decay=0.1),
+    NAdam(0.1),
+    NAdam(0.1, beta1=0.0, beta2=0.5, eps=1e-2),
+    NAdam(0.1, momentum_decay=0.5, l2=1e-2, clip_norm=0.5),
+    RAdam(0.1),
+    RAdam(0.1, beta2=0.9, weight_decay=0.1, l1=1e-2),
+    RAdam(0.1, beta1=0.0, beta2=0.5),
+    Adamax(0.1),
+    Adamax(0.1, beta1=0.0, beta2=0.5, eps=1e-2, l2=1e-2),
+    Adadelta(),
+    Adadelta(0.5, rho=0.5, eps=1e-2, weight_decay=0.1),
+    Lion(0.1),
+    Lion(0.01, beta1=0.3, beta2=0.5, weight_decay=0.5, clip_norm=0.5),
+]
 
 SCHEDULES = [
     ConstantRate(),
