@@ -51,7 +51,21 @@ from xpnn.optimizers import (
     RAdam,
     RMSProp,
 )
-from xpnn.schedules import ConstantRate, Cosine, Exponential, InverseTime, OneCycle, StepDecay, Warmup
+from xpnn.schedules import (
+    ConstantRate,
+    Cosine,
+    CosineRestarts,
+    Cyclic,
+    Exponential,
+    InverseTime,
+    Joined,
+    MultiStep,
+    Noam,
+    OneCycle,
+    Polynomial,
+    StepDecay,
+    Warmup,
+)
 
 
 @dataclass(frozen=True)
@@ -215,6 +229,22 @@ SCHEDULES = [
     OneCycle(0.5, 10.0, 100.0),
     OneCycle(0.0),
     OneCycle(1.0),
+    Polynomial(),
+    Polynomial(2.5),
+    MultiStep((0.5, 0.75)),
+    MultiStep((2, 5, 30), 0.5),
+    MultiStep(()),
+    CosineRestarts(),
+    CosineRestarts(3, 2, 0.1),
+    CosineRestarts(1, 3),
+    Cyclic(),
+    Cyclic(3, 5, 0.0, "triangular2"),
+    Cyclic(0.2, 0.1, 0.5, "exp_range", 0.9),
+    Noam(),
+    Noam(4),
+    Joined((Warmup(2), Cosine(), ConstantRate()), (3, 9)),
+    Joined((Polynomial(), CosineRestarts(0.5)), (0.4,)),
+    Joined((Cosine(),), ()),
 ]
 
 INITIALIZERS = [

@@ -369,6 +369,10 @@ def one_cycle(**settings):
     return lambda opt: s.OneCycleLR(opt, PEAK, TOTAL, cycle_momentum=False, **settings)
 
 
+def cyclic(up, down, low, **settings):
+    return lambda opt: s.CyclicLR(opt, low * PEAK, PEAK, up, down, cycle_momentum=False, **settings)
+
+
 SCHEDULES = [
     (schedules.ConstantRate(), lambda opt: s.ConstantLR(opt, 1.0)),
     (schedules.InverseTime(0.1), lambda opt: s.LambdaLR(opt, lambda t: 1 / (1 + 0.1 * t))),
@@ -382,6 +386,30 @@ SCHEDULES = [
     (
         schedules.OneCycle(0.45, 10.0, 100.0),
         one_cycle(pct_start=0.45, div_factor=10.0, final_div_factor=100.0),
+    ),
+    (schedules.Polynomial(), lambda opt: s.PolynomialLR(opt, TOTAL)),
+    (schedules.Polynomial(2.5), lambda opt: s.PolynomialLR(opt, TOTAL, 2.5)),
+    (schedules.MultiStep((7, 20, 21), 0.5), lambda opt: s.MultiStepLR(opt, [7, 20, 21], 0.5)),
+    (schedules.MultiStep((0.5, 0.75)), lambda opt: s.MultiStepLR(opt, [30, 45])),
+    (schedules.CosineRestarts(), lambda opt: s.CosineAnnealingWarmRestarts(opt, 15)),
+    (schedules.CosineRestarts(4, 2, 0.1), lambda opt: s.CosineAnnealingWarmRestarts(opt, 4, 2, 0.1 * PEAK)),
+    (schedules.CosineRestarts(1, 3), lambda opt: s.CosineAnnealingWarmRestarts(opt, 1, 3)),
+    (schedules.Cyclic(), cyclic(6, None, 0.1)),
+    (schedules.Cyclic(7, 4, 0.25), cyclic(7, 4, 0.25)),
+    (schedules.Cyclic(3, 8, 0.0, "triangular2"), cyclic(3, 8, 0.0, mode="triangular2")),
+    (schedules.Cyclic(5, None, 0.2, "exp_range", 0.9), cyclic(5, None, 0.2, mode="exp_range", gamma=0.9)),
+    (
+        schedules.Noam(8),
+        lambda opt: s.LambdaLR(opt, lambda t: 8**0.5 * min((t + 1) ** -0.5, (t + 1) * 8**-1.5)),
+    ),
+    (schedules.Joined((schedules.Warmup(10), schedules.Cosine()), (10,)), warm_cosine),
+    (
+        schedules.Joined(
+            (schedules.Exponential(0.9), schedules.Polynomial(2.0), schedules.MultiStep((5,))), (0.25, 0.75)
+        ),
+        lambda opt: s.SequentialLR(
+            opt, [s.ExponentialLR(opt, 0.9), s.PolynomialLR(opt, 30, 2.0), s.MultiStepLR(opt, [5])], [15, 45]
+        ),
     ),
 ]
 
@@ -402,7 +430,7 @@ def test_schedule_equals_torch_at_every_step(ours, theirs):
 
 
 def test_every_schedule_has_a_row():
-    assert {type(ours) for ours, _ in SCHEDULES} == {type(v) for v in schedules.SCHEDULES.values()}
+    assert {type(ours) for ours, _ in SCHEDULES} == set(schedules.Schedule.__subclasses__())
 
 
 def test_trainer_multiplies_the_rate_by_the_schedule(digits):
