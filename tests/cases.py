@@ -6,8 +6,12 @@ from typing import Any
 from xpnn.describe import brief
 from xpnn.initializers import (
     Constant,
+    Dirac,
+    Identity,
     Normal,
     Orthogonal,
+    Sparse,
+    TruncatedNormal,
     VarianceScaling,
     glorot_normal,
     glorot_uniform,
@@ -263,6 +267,14 @@ INITIALIZERS = [
     VarianceScaling(0.5, "out", "uniform"),
     Orthogonal(),
     Orthogonal(2.0),
+    TruncatedNormal(),
+    TruncatedNormal(2.0, 0.5),
+    Identity(),
+    Identity(-0.5),
+    Dirac(),
+    Dirac(2),
+    Sparse(0.6),
+    Sparse(0.2, 2.0),
 ]
 
 METRICS = [

@@ -4,6 +4,8 @@
 Python numbers.
 """
 
+import itertools
+
 from xpnn.describe import Described
 from xpnn.errors import UsageError
 
@@ -34,7 +36,7 @@ def check_steps(schedule: Schedule, **settings: int | float) -> None:
 def check_milestones(schedule: Schedule, milestones: tuple[int | float, ...]) -> None:
     """Rising numbers of steps, or rising shares."""
     check_steps(schedule, **{f"milestones[{i}]": value for i, value in enumerate(milestones)})
-    rising = all(a < b for a, b in zip(milestones, milestones[1:], strict=False))
+    rising = all(a < b for a, b in itertools.pairwise(milestones))
     if len({type(value) for value in milestones}) > 1 or not rising:
         raise UsageError(
             f"{type(schedule).__name__}(milestones={milestones}): wanted rising numbers, all steps or all shares"
