@@ -41,7 +41,24 @@ from xpnn.layers import (
     Tanh,
 )
 from xpnn.losses import BinaryCrossEntropy, Loss, MeanAbsoluteError, MeanSquaredError, SoftmaxCrossEntropy
-from xpnn.metrics import F1, Accuracy, ConfusionMatrix, Precision, Recall, TopK
+from xpnn.metrics import (
+    F1,
+    MAE,
+    MSE,
+    R2,
+    ROCAUC,
+    Accuracy,
+    AveragePrecision,
+    CalibrationError,
+    CohenKappa,
+    ConfusionMatrix,
+    LogLoss,
+    MatthewsCorrelation,
+    Perplexity,
+    Precision,
+    Recall,
+    TopK,
+)
 from xpnn.optimizers import (
     SGD,
     Adadelta,
@@ -284,4 +301,17 @@ METRICS = [
     TopK(9),
     ConfusionMatrix(),
     *(kind(average) for kind in (Precision, Recall, F1) for average in ("macro", "micro", "weighted", None)),
+    CohenKappa(),
+    MatthewsCorrelation(),
+    ROCAUC(),
+    ROCAUC(None),
+    AveragePrecision(),
+    AveragePrecision(None),
+    LogLoss(),
+    Perplexity(),
+    CalibrationError(),
+    CalibrationError(4),
+    MAE(),
+    MSE(),
+    R2(),
 ]
