@@ -6,8 +6,12 @@ from typing import Any
 from xpnn.describe import brief
 from xpnn.initializers import (
     Constant,
+    Dirac,
+    Identity,
     Normal,
     Orthogonal,
+    Sparse,
+    TruncatedNormal,
     VarianceScaling,
     glorot_normal,
     glorot_uniform,
@@ -37,9 +41,52 @@ from xpnn.layers import (
     Tanh,
 )
 from xpnn.losses import BinaryCrossEntropy, Loss, MeanAbsoluteError, MeanSquaredError, SoftmaxCrossEntropy
-from xpnn.metrics import F1, Accuracy, ConfusionMatrix, Precision, Recall, TopK
-from xpnn.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
-from xpnn.schedules import ConstantRate, Cosine, Exponential, InverseTime, OneCycle, StepDecay, Warmup
+from xpnn.metrics import (
+    F1,
+    MAE,
+    MSE,
+    R2,
+    ROCAUC,
+    Accuracy,
+    AveragePrecision,
+    CalibrationError,
+    CohenKappa,
+    ConfusionMatrix,
+    LogLoss,
+    MatthewsCorrelation,
+    Perplexity,
+    Precision,
+    Recall,
+    TopK,
+)
+from xpnn.optimizers import (
+    SGD,
+    Adadelta,
+    AdaGrad,
+    Adam,
+    Adamax,
+    AdamW,
+    AMSGrad,
+    Lion,
+    NAdam,
+    RAdam,
+    RMSProp,
+)
+from xpnn.schedules import (
+    ConstantRate,
+    Cosine,
+    CosineRestarts,
+    Cyclic,
+    Exponential,
+    InverseTime,
+    Joined,
+    MultiStep,
+    Noam,
+    OneCycle,
+    Polynomial,
+    StepDecay,
+    Warmup,
+)
 
 
 @dataclass(frozen=True)
@@ -169,6 +216,23 @@ RULES = [
 ]
 OPTIMIZERS = RULES + [replace(rule, **penalty) for rule in (RULES[1], RULES[-2]) for penalty in PENALTIES]
 
+OPTIMIZERS += [
+    AMSGrad(0.1),
+    AMSGrad(0.1, beta1=0.5, beta2=0.0, eps=1e-2, weight_decay=0.1),
+    NAdam(0.1),
+    NAdam(0.1, beta1=0.0, beta2=0.5, eps=1e-2),
+    NAdam(0.1, momentum_decay=0.5, l2=1e-2, clip_norm=0.5),
+    RAdam(0.1),
+    RAdam(0.1, beta2=0.9, weight_decay=0.1, l1=1e-2),
+    RAdam(0.1, beta1=0.0, beta2=0.5),
+    Adamax(0.1),
+    Adamax(0.1, beta1=0.0, beta2=0.5, eps=1e-2, l2=1e-2),
+    Adadelta(),
+    Adadelta(0.5, rho=0.5, eps=1e-2, weight_decay=0.1),
+    Lion(0.1),
+    Lion(0.01, beta1=0.3, beta2=0.5, weight_decay=0.5, clip_norm=0.5),
+]
+
 SCHEDULES = [
     ConstantRate(),
     InverseTime(),
@@ -186,6 +250,22 @@ SCHEDULES = [
     OneCycle(0.5, 10.0, 100.0),
     OneCycle(0.0),
     OneCycle(1.0),
+    Polynomial(),
+    Polynomial(2.5),
+    MultiStep((0.5, 0.75)),
+    MultiStep((2, 5, 30), 0.5),
+    MultiStep(()),
+    CosineRestarts(),
+    CosineRestarts(3, 2, 0.1),
+    CosineRestarts(1, 3),
+    Cyclic(),
+    Cyclic(3, 5, 0.0, "triangular2"),
+    Cyclic(0.2, 0.1, 0.5, "exp_range", 0.9),
+    Noam(),
+    Noam(4),
+    Joined((Warmup(2), Cosine(), ConstantRate()), (3, 9)),
+    Joined((Polynomial(), CosineRestarts(0.5)), (0.4,)),
+    Joined((Cosine(),), ()),
 ]
 
 INITIALIZERS = [
@@ -204,6 +284,14 @@ INITIALIZERS = [
     VarianceScaling(0.5, "out", "uniform"),
     Orthogonal(),
     Orthogonal(2.0),
+    TruncatedNormal(),
+    TruncatedNormal(2.0, 0.5),
+    Identity(),
+    Identity(-0.5),
+    Dirac(),
+    Dirac(2),
+    Sparse(0.6),
+    Sparse(0.2, 2.0),
 ]
 
 METRICS = [
@@ -213,4 +301,17 @@ METRICS = [
     TopK(9),
     ConfusionMatrix(),
     *(kind(average) for kind in (Precision, Recall, F1) for average in ("macro", "micro", "weighted", None)),
+    CohenKappa(),
+    MatthewsCorrelation(),
+    ROCAUC(),
+    ROCAUC(None),
+    AveragePrecision(),
+    AveragePrecision(None),
+    LogLoss(),
+    Perplexity(),
+    CalibrationError(),
+    CalibrationError(4),
+    MAE(),
+    MSE(),
+    R2(),
 ]

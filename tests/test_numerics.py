@@ -315,6 +315,12 @@ def test_schedules_at_their_first_and_last_step():
         schedules.Warmup(4): (0.2, 1),
         schedules.Warmup(9, schedules.Cosine()): (0.1, 1),
         schedules.OneCycle(): (1 / 25, 1 / 25e4),
+        schedules.Polynomial(2.0): (1, 0.01),
+        schedules.MultiStep((0.5, 0.9)): (1, 0.01),
+        schedules.CosineRestarts(0.5): (1, (1 + math.cos(0.8 * math.pi)) / 2),
+        schedules.Cyclic(2, 1, 0.1): (0.1, 0.1),
+        schedules.Noam(0.5): (0.2, math.sqrt(0.5)),
+        schedules.Joined((schedules.Cosine(), schedules.Polynomial()), (0.5,)): (1, 0.2),
     }
     for schedule, (first, last) in ends.items():
         assert schedule(0, 10) == pytest.approx(first, rel=1e-12), schedule

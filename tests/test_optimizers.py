@@ -13,7 +13,21 @@ from xpnn.backends import get_backend
 from xpnn.errors import UsageError
 from xpnn.layers import Layer
 from xpnn.losses import MeanSquaredError
-from xpnn.optimizers import OPTIMIZERS, SGD, AdaGrad, Adam, AdamW, RMSProp, get_optimizer
+from xpnn.optimizers import (
+    OPTIMIZERS,
+    SGD,
+    Adadelta,
+    AdaGrad,
+    Adam,
+    Adamax,
+    AdamW,
+    AMSGrad,
+    Lion,
+    NAdam,
+    RAdam,
+    RMSProp,
+    get_optimizer,
+)
 from xpnn.training.step import make_step
 
 F64 = 1e-12
@@ -45,6 +59,12 @@ TRAINERS = [
     RMSProp(0.002, momentum=0.9, centered=True),
     Adam(0.02),
     AdamW(0.02),
+    AMSGrad(0.02),
+    NAdam(0.02),
+    RAdam(0.05),
+    Adamax(0.02),
+    Adadelta(5.0),
+    Lion(0.005, weight_decay=0.1),
 ]
 
 
@@ -122,6 +142,12 @@ def test_state_holds_what_the_rule_carries():
         (RMSProp, {"centered": True, "momentum": 0.5}, {"S", "M", "v"}),
         (Adam, {}, {"m", "v"}),
         (AdamW, {}, {"m", "v", "decay"}),
+        (AMSGrad, {}, {"m", "v", "V"}),
+        (NAdam, {}, {"m", "v", "P"}),
+        (RAdam, {}, {"m", "v"}),
+        (Adamax, {}, {"m", "u"}),
+        (Adadelta, {}, {"S", "D"}),
+        (Lion, {}, {"m"}),
     ):
         state = kind(**settings).init(NUMPY, np.zeros(3))
         assert set(state) == slots | {"t", "lr"}, kind
@@ -196,6 +222,17 @@ BAD = [
     (Adam, {"beta2": -0.1}),
     (Adam, {"eps": -1.0}),
     (AdamW, {"weight_decay": math.nan}),
+    (AMSGrad, {"beta2": 1.0}),
+    (NAdam, {"beta1": 1.0}),
+    (NAdam, {"momentum_decay": -0.1}),
+    (RAdam, {"beta2": 1.0}),
+    (RAdam, {"eps": -1.0}),
+    (Adamax, {"beta2": -0.1}),
+    (Adamax, {"eps": 0.0}),
+    (Adadelta, {"rho": 1.0}),
+    (Adadelta, {"eps": 0.0}),
+    (Lion, {"beta1": 1.0}),
+    (Lion, {"beta2": -0.5}),
 ]
 
 

@@ -25,22 +25,40 @@ from xpnn.layers import (
     Tanh,
 )
 from xpnn.model import Model
-from xpnn.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
+from xpnn.optimizers import (
+    SGD,
+    Adadelta,
+    AdaGrad,
+    Adam,
+    Adamax,
+    AdamW,
+    AMSGrad,
+    Lion,
+    NAdam,
+    RAdam,
+    RMSProp,
+)
 from xpnn.training import Trainer
 from xpnn.training.checkpoint import load
 
 __all__ = [
     "ELU",
     "SGD",
+    "AMSGrad",
     "AdaGrad",
+    "Adadelta",
     "Adam",
     "AdamW",
+    "Adamax",
     "Dense",
     "Dropout",
     "Flatten",
     "Layer",
     "LeakyReLU",
+    "Lion",
     "Model",
+    "NAdam",
+    "RAdam",
     "RMSProp",
     "ReLU",
     "Rescale",

@@ -1,13 +1,34 @@
 """The optimizers, by class and by name."""
 
 from xpnn.errors import UsageError, did_you_mean
+from xpnn.optimizers.adadelta import Adadelta
 from xpnn.optimizers.adagrad import AdaGrad
 from xpnn.optimizers.adam import Adam, AdamW
+from xpnn.optimizers.adamax import Adamax
+from xpnn.optimizers.amsgrad import AMSGrad
 from xpnn.optimizers.base import Optimizer
+from xpnn.optimizers.lion import Lion
+from xpnn.optimizers.nadam import NAdam
+from xpnn.optimizers.radam import RAdam
 from xpnn.optimizers.rmsprop import RMSProp
 from xpnn.optimizers.sgd import SGD
 
-__all__ = ["OPTIMIZERS", "SGD", "AdaGrad", "Adam", "AdamW", "Optimizer", "RMSProp", "get_optimizer"]
+__all__ = [
+    "OPTIMIZERS",
+    "SGD",
+    "AMSGrad",
+    "AdaGrad",
+    "Adadelta",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Lion",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSProp",
+    "get_optimizer",
+]
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "sgd": SGD,
@@ -15,6 +36,12 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "rmsprop": RMSProp,
     "adam": Adam,
     "adamw": AdamW,
+    "amsgrad": AMSGrad,
+    "nadam": NAdam,
+    "radam": RAdam,
+    "adamax": Adamax,
+    "adadelta": Adadelta,
+    "lion": Lion,
 }
 
 

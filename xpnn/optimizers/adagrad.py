@@ -31,7 +31,7 @@ class AdaGrad(Optimizer):
         """The sum of squares G."""
         return {"G": self.initial}
 
-    def scalars(self, be: Backend, t: Array, lr: Array) -> State:
+    def scalars(self, be: Backend, t: Array, lr: Array, state: State) -> State:
         """The decayed rate."""
         return {"lr": lr / (1 + (t - 1) * self.lr_decay)}
 

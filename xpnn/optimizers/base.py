@@ -60,6 +60,11 @@ class Optimizer(Described):
         return {}
 
     @property
+    def carried(self) -> dict[str, float]:
+        """The 0-d numbers carried from step to step besides t, and what each begins with."""
+        return {}
+
+    @property
     def penalised(self) -> bool:
         """Whether theta itself is pulled towards 0."""
         return bool(self.l1 or self.l2 or self.weight_decay)
@@ -72,6 +77,8 @@ class Optimizer(Described):
         state: State = {"t": be.scalar(0, be.xp.int64), "lr": be.scalar(self.lr)}
         for name, start in self.slots.items():
             state[name] = be.xp.zeros_like(theta) + start
+        for name, start in self.carried.items():
+            state[name] = be.scalar(start)
         if self.penalised:
             state["decay"] = be.xp.ones_like(theta) if decay is None else decay
         return state
@@ -79,7 +86,7 @@ class Optimizer(Described):
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
         """One step. theta and the slots are given away: a backend may write the new values into them."""
         t = state["t"] + 1
-        s = self.scalars(be, be.xp.astype(t, be.dtype), state["lr"])
+        s = self.scalars(be, be.xp.astype(t, be.dtype), state["lr"], state)
         if self.clip_norm is not None:
             s["clip"] = clip_factor(be, grad, self.clip_norm)
         if self.weight_decay:
@@ -91,7 +98,8 @@ class Optimizer(Described):
             return self.rule(be, s, g, theta, *slots)
 
         theta, *slots = be.elementwise(rule, given, (theta, *(state[name] for name in self.slots)))
-        return theta, {**state, "t": t, **dict(zip(self.slots, slots, strict=True))}
+        carried = {name: s[name] for name in self.carried}
+        return theta, {**state, "t": t, **carried, **dict(zip(self.slots, slots, strict=True))}
 
     def penalise(self, be: Backend, s: State, g: Array, decay: Array, theta: Array) -> tuple[Array, Array]:
         """Clipping, then decoupled decay, then the gradients of the penalties."""
@@ -105,8 +113,8 @@ class Optimizer(Described):
             g = g + self.l1 * decay * be.xp.sign(theta)
         return g, theta
 
-    def scalars(self, be: Backend, t: Array, lr: Array) -> State:
-        """0-d arrays computed once a step. t counts from 1."""
+    def scalars(self, be: Backend, t: Array, lr: Array, state: State) -> State:
+        """0-d arrays computed once a step, the new values of those `carried` among them. t counts from 1."""
         return {"lr": lr}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:

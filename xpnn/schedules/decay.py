@@ -1,22 +1,10 @@
-"""Learning-rate schedules: `schedule(step, total) -> factor`, multiplied with the optimizer's lr.
-
-`step` counts updates from 0, `total` is the number of updates of the whole run. All are pure functions of
-Python numbers.
-"""
+"""Schedules along one curve."""
 
 import math
 from dataclasses import dataclass
 
-from xpnn.describe import Described
-from xpnn.errors import UsageError, did_you_mean
-
-
-class Schedule(Described):
-    """A frozen description, called with the step and the total number of steps."""
-
-    def __call__(self, step: int, total: int) -> float:
-        """The factor on the learning rate."""
-        raise NotImplementedError
+from xpnn.errors import UsageError
+from xpnn.schedules.base import Schedule, steps_of
 
 
 @dataclass(frozen=True)
@@ -114,7 +102,7 @@ class Warmup(Schedule):
 
     def __call__(self, step: int, total: int) -> float:
         """With 0 steps it is `then` alone."""
-        w = round(self.steps * total) if isinstance(self.steps, float) else self.steps
+        w = steps_of(self.steps, total)
         return (step + 1) / (w + 1) if step < w else self.then(step - w, total - w)
 
 
@@ -152,26 +140,3 @@ def check_gamma(schedule: StepDecay | Exponential) -> None:
 def _arc(start: float, end: float, done: float) -> float:
     """Half a cosine from start to end."""
     return end + (start - end) / 2 * (1 + math.cos(math.pi * done))
-
-
-SCHEDULES: dict[str, Schedule] = {
-    "constant": ConstantRate(),
-    "inverse-time": InverseTime(),
-    "step": StepDecay(every=1000),
-    "exponential": Exponential(),
-    "cosine": Cosine(),
-    "warmup": Warmup(0.1),
-    "warmup-cosine": Warmup(0.1, Cosine()),
-    "one-cycle": OneCycle(),
-}
-
-
-def get_schedule(schedule: str | Schedule | None) -> Schedule:
-    """A schedule by name, the schedule itself, or the constant one."""
-    if isinstance(schedule, Schedule):
-        return schedule
-    if schedule is None:
-        return ConstantRate()
-    if not isinstance(schedule, str) or schedule not in SCHEDULES:
-        raise UsageError(f"unknown schedule {schedule!r}", fix=did_you_mean(schedule, SCHEDULES))
-    return SCHEDULES[schedule]

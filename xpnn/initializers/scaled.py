@@ -1,27 +1,12 @@
-"""Initial weights, drawn on the host: `(numpy Generator, shape) -> float64 array`, then moved to any backend.
-
-fan_in is the number of inputs of one output, fan_out the number of outputs of one input: rows and columns of a
-(n_in, n_out) matrix; for a kernel (..., c_in, c_out) both are multiplied by the kernel's window.
-"""
+"""Dense weights: constant, normal, of scaled variance, orthogonal."""
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from xpnn.describe import Described
 from xpnn.errors import UsageError, did_you_mean
-
-Host = np.ndarray[Any, np.dtype[np.float64]]
-
-
-class Initializer(Described):
-    """A frozen description, called with a generator and a shape."""
-
-    def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
-        """A float64 array of that shape."""
-        raise NotImplementedError
+from xpnn.initializers.base import Host, Initializer, fans
 
 
 @dataclass(frozen=True)
@@ -99,14 +84,6 @@ class Orthogonal(Initializer):
         q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
         q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
         return self.gain * np.reshape(q if rows >= columns else q.T, shape)
-
-
-def fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """(fan_in, fan_out) of weights (..., n_in, n_out)."""
-    if len(shape) < 2:
-        raise UsageError(f"weights of shape {shape} have no fan", fix="use Normal or Constant")
-    window = math.prod(shape[:-2])
-    return window * shape[-2], window * shape[-1]
 
 
 zeros = Constant(0.0)

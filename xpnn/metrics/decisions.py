@@ -1,9 +1,4 @@
-"""Metrics, as pure functions of arrays that add up over batches of any size.
-
-`metric.count(be, scores, ids) -> counts` runs on the device; counts of several batches are added;
-`metric.result(counts)`
-is a float, or an array for a metric per class. Scores are logits or probabilities (N, C), ids are (N,).
-"""
+"""Metrics of what was decided: how often, and for which class."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,24 +8,7 @@ import numpy as np
 from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
-
-Host = np.ndarray[Any, Any]
-
-
-class Metric:
-    """A frozen description with `count` and `result`."""
-
-    def count(self, be: Backend, scores: Array, ids: Array) -> Array:
-        """int64 counts of one batch."""
-        raise NotImplementedError
-
-    def result(self, counts: Any) -> Any:
-        """The value for (summed) counts on the host."""
-        raise NotImplementedError
-
-    def __call__(self, be: Backend, scores: Array, ids: Array) -> Any:
-        """The value for one batch."""
-        return self.result(be.to_numpy(self.count(be, scores, ids)))
+from xpnn.metrics.metric import Host, Metric
 
 
 @dataclass(frozen=True)

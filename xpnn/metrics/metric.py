@@ -1,0 +1,32 @@
+"""Metrics, as pure functions of arrays that add up over batches of any size.
+
+`metric.count(be, scores, ids) -> counts` runs on the device; counts of several batches are added;
+`metric.result(counts)` is a float, or an array for a metric per class. Scores are logits or probabilities (N, C),
+ids are (N,); in a metric of real numbers both are (N, ...), predictions and targets. Counts are int64, sums float64
+whatever the model's dtype is.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from xpnn.backends.base import Backend
+from xpnn.kernels import Array
+
+Host = np.ndarray[Any, Any]
+
+
+class Metric:
+    """A frozen description with `count` and `result`."""
+
+    def count(self, be: Backend, scores: Array, ids: Array) -> Array:
+        """int64 counts, or float64 sums, of one batch."""
+        raise NotImplementedError
+
+    def result(self, counts: Any) -> Any:
+        """The value for (summed) counts on the host."""
+        raise NotImplementedError
+
+    def __call__(self, be: Backend, scores: Array, ids: Array) -> Any:
+        """The value for one batch."""
+        return self.result(be.to_numpy(self.count(be, scores, ids)))

@@ -1,0 +1,82 @@
+"""Metrics of predicted probabilities. With logits=True (the default) the softmax is taken here, in float64."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xpnn.backends.base import Backend
+from xpnn.errors import UsageError
+from xpnn.kernels import Array
+from xpnn.metrics.metric import Metric
+
+TINY = 2.0**-52
+"""A probability counts as at least this much, as in scikit-learn in float64."""
+
+
+@dataclass(frozen=True)
+class LogLoss(Metric):
+    """The mean of -log p[id]. Scores (..., C), ids (...)."""
+
+    logits: bool = True
+
+    def count(self, be: Backend, scores: Array, ids: Array) -> Array:
+        """[sum, samples]."""
+        xp = be.xp
+        z = xp.astype(scores, xp.float64)
+        hot = be.arange(z.shape[-1]) == ids[..., None]
+        own = xp.sum(xp.where(hot, z, xp.zeros_like(z)), axis=-1)
+        if self.logits:
+            top = xp.max(z, axis=-1)
+            loss = xp.log(xp.sum(xp.exp(z - top[..., None]), axis=-1)) + top - own
+        else:
+            loss = -xp.log(xp.where(own < TINY, xp.full_like(own, TINY), own))
+        return xp.stack([xp.sum(loss), be.scalar(math.prod(ids.shape), xp.float64)])
+
+    def result(self, counts: Any) -> Any:
+        """Sum / samples, in nats."""
+        return float(counts[0] / counts[1])
+
+
+@dataclass(frozen=True)
+class Perplexity(LogLoss):
+    """e^(mean of -log p[id]): among how many equally likely classes one is as uncertain. Scores (..., C), ids (...)."""
+
+    def result(self, counts: Any) -> Any:
+        """At least 1; infinity where it would overflow."""
+        mean = super().result(counts)
+        return math.exp(mean) if mean < 709 else math.inf
+
+
+@dataclass(frozen=True)
+class CalibrationError(Metric):
+    """sum over bins |hits - confidence| / N, where the confidence is the largest probability of a sample.
+
+    Bin b of B holds the confidences in (b / B, (b + 1) / B]. Source: Guo et al., "On calibration of modern neural
+    networks", ICML 2017 (the expected calibration error, ECE).
+    """
+
+    bins: int = 15
+    logits: bool = True
+
+    def __post_init__(self) -> None:
+        if self.bins < 1:
+            raise UsageError(f"CalibrationError(bins={self.bins}): wanted at least 1")
+
+    def count(self, be: Backend, scores: Array, ids: Array) -> Array:
+        """(3, bins): samples, hits, sum of confidences."""
+        xp = be.xp
+        p = xp.astype(scores, xp.float64)
+        if self.logits:
+            p = be.softmax(p)
+        confidence = xp.max(p, axis=1)
+        hit = xp.astype(xp.argmax(scores, axis=1) == ids, xp.float64)
+        place = xp.astype(xp.ceil(confidence * self.bins), xp.int64) - 1
+        inside = xp.astype(place[:, None] == be.arange(self.bins)[None, :], xp.float64)
+        return xp.stack([xp.sum(a[:, None] * inside, axis=0) for a in (xp.ones_like(hit), hit, confidence)])
+
+    def result(self, counts: Any) -> Any:
+        """From 0 to 1."""
+        samples, hits, confidence = np.asarray(counts)
+        return float(np.abs(hits - confidence).sum() / samples.sum())

@@ -1,0 +1,76 @@
+"""Metrics of real numbers: predictions and targets of one shape (N, ...). Sums are float64."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xpnn.backends.base import Backend
+from xpnn.errors import ShapeError
+from xpnn.kernels import Array
+from xpnn.metrics.metric import Metric
+
+
+@dataclass(frozen=True)
+class MAE(Metric):
+    """The mean of |target - prediction|."""
+
+    def count(self, be: Backend, scores: Array, ids: Array) -> Array:
+        """[sum of absolute errors, numbers]."""
+        prediction, target = doubles(be, scores, ids)
+        total = be.xp.sum(be.xp.abs(target - prediction))
+        return be.xp.stack([total, be.scalar(math.prod(scores.shape), be.xp.float64)])
+
+    def result(self, counts: Any) -> Any:
+        """Sum / numbers."""
+        return float(counts[0] / counts[1])
+
+
+@dataclass(frozen=True)
+class MSE(Metric):
+    """The mean of (target - prediction)^2."""
+
+    def count(self, be: Backend, scores: Array, ids: Array) -> Array:
+        """[sum of squared errors, numbers]."""
+        prediction, target = doubles(be, scores, ids)
+        total = be.xp.sum((target - prediction) * (target - prediction))
+        return be.xp.stack([total, be.scalar(math.prod(scores.shape), be.xp.float64)])
+
+    def result(self, counts: Any) -> Any:
+        """Sum / numbers."""
+        return float(counts[0] / counts[1])
+
+
+@dataclass(frozen=True)
+class R2(Metric):
+    """1 - sum (y - prediction)^2 / sum (y - mean y)^2 for each output, and the mean over outputs.
+
+    The denominator is sum y^2 - (sum y)^2 / N, so that batches add up; it has lost the digits by which (mean y)^2
+    exceeds the variance. Where all targets are equal it is 0, and the value 1 for perfect predictions, else 0.
+    """
+
+    def count(self, be: Backend, scores: Array, ids: Array) -> Array:
+        """(4, outputs): samples, sum y, sum y^2, sum of squared errors."""
+        xp = be.xp
+        prediction, target = (xp.reshape(a, (scores.shape[0], -1)) for a in doubles(be, scores, ids))
+        miss = target - prediction
+        sums = [xp.ones_like(target), target, target * target, miss * miss]
+        return xp.stack([xp.sum(a, axis=0) for a in sums])
+
+    def result(self, counts: Any) -> Any:
+        """At most 1."""
+        n, total, squares, missed = np.asarray(counts, np.float64)
+        spread = squares - total * total / n
+        spread = np.where(spread > 4 * np.finfo(np.float64).eps * squares, spread, 0.0)
+        share = missed / np.where(spread > 0, spread, 1.0)
+        return float(np.mean(np.where(spread > 0, 1 - share, missed == 0)))
+
+
+def doubles(be: Backend, prediction: Array, target: Array) -> tuple[Array, Array]:
+    """Both as float64. Raises ShapeError where their shapes differ: nothing is broadcast."""
+    if tuple(prediction.shape) != tuple(target.shape):
+        raise ShapeError(
+            f"predictions {tuple(prediction.shape)} and targets {tuple(target.shape)} differ in shape"
+        )
+    return be.xp.astype(prediction, be.xp.float64), be.xp.astype(target, be.xp.float64)

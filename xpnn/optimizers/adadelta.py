@@ -1,0 +1,36 @@
+"""Adadelta."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xpnn.backends.base import Backend
+from xpnn.kernels import Array
+from xpnn.optimizers.base import Optimizer, State
+
+
+@dataclass(frozen=True)
+class Adadelta(Optimizer):
+    """S <- rho S + (1 - rho) g^2; d = sqrt(D + eps) / sqrt(S + eps) g; D <- rho D + (1 - rho) d^2;
+    theta <- theta - lr d.
+
+    PyTorch's form (torch.optim.Adadelta); the paper has lr = 1 and rho = 0.95. eps starts the motion, so it is above 0.
+    Source: Zeiler, "ADADELTA: an adaptive learning rate method", 2012.
+    """
+
+    lr: float = 1.0
+    rho: float = 0.9
+    eps: float = 1e-6
+
+    bounds: ClassVar = {"rho": (0.0, 1.0), "eps": (5e-324, float("inf"))}
+
+    @property
+    def slots(self) -> dict[str, float]:
+        """The mean squares of gradients S and of steps D."""
+        return {"S": 0.0, "D": 0.0}
+
+    def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
+        """As in the class's formula."""
+        S = self.rho * slots[0] + (1 - self.rho) * g * g
+        d = be.xp.sqrt(slots[1] + self.eps) / be.xp.sqrt(S + self.eps) * g
+        D = self.rho * slots[1] + (1 - self.rho) * d * d
+        return theta - s["lr"] * d, S, D

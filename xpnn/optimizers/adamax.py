@@ -1,0 +1,39 @@
+"""Adamax."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xpnn.backends.base import Backend
+from xpnn.kernels import Array
+from xpnn.optimizers.base import Optimizer, State, bias_correction
+
+
+@dataclass(frozen=True)
+class Adamax(Optimizer):
+    """m <- beta1 m + (1 - beta1) g; u <- max(beta2 u, |g| + eps); theta <- theta - lr / (1 - beta1^t) m / u.
+
+    PyTorch's form (torch.optim.Adamax). With eps = 0 a weight whose gradient has always been 0 divides 0 by 0, so eps
+    is above 0. Source: Kingma and Ba, ICLR 2015, section 7.1.
+    """
+
+    lr: float = 2e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+
+    bounds: ClassVar = {"beta1": (0.0, 1.0), "beta2": (0.0, 1.0), "eps": (5e-324, float("inf"))}
+
+    @property
+    def slots(self) -> dict[str, float]:
+        """The first moment m and the infinity norm u."""
+        return {"m": 0.0, "u": 0.0}
+
+    def scalars(self, be: Backend, t: Array, lr: Array, state: State) -> State:
+        """The corrected rate."""
+        return {"rate": lr / bias_correction(be, self.beta1, t)}
+
+    def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
+        """As in the class's formula."""
+        m = self.beta1 * slots[0] + (1 - self.beta1) * g
+        u = be.xp.maximum(self.beta2 * slots[1], be.xp.abs(g) + self.eps)
+        return theta - s["rate"] * m / u, m, u

@@ -1,0 +1,43 @@
+"""Schedules that follow a power of the step."""
+
+import math
+from dataclasses import dataclass
+
+from xpnn.errors import UsageError
+from xpnn.schedules.base import Schedule, check_steps, steps_of
+
+
+@dataclass(frozen=True)
+class Polynomial(Schedule):
+    """(1 - t / total)^power: a straight line to 0 by default."""
+
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.power > 0:
+            raise UsageError(f"Polynomial(power={self.power}): wanted a power above 0")
+
+    def __call__(self, step: int, total: int) -> float:
+        """Stays at 0 after the end."""
+        return float((1 - step / total) ** self.power) if step < total else 0.0
+
+
+@dataclass(frozen=True)
+class Noam(Schedule):
+    """min(t / w, sqrt(w / t)) with t = step + 1: a straight line up to 1, then down with the root of the step.
+
+    warmup: w itself, or a float for that share of the run. The paper's rate for a model of width d is this with the
+    optimizer's lr = 1 / sqrt(d w). Source: Vaswani et al., "Attention is all you need", NeurIPS 2017, equation 3.
+    """
+
+    warmup: int | float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_steps(self, warmup=self.warmup)
+
+    def __call__(self, step: int, total: int) -> float:
+        """Goes on falling after the end."""
+        t, w = step + 1, max(steps_of(self.warmup, total), 1)
+        return min(t / w, math.sqrt(w / t))
