@@ -29,9 +29,12 @@ from xpnn.layers import (
     Flatten,
     Layer,
     LeakyReLU,
+    Parallel,
+    Recompute,
     ReLU,
     Rescale,
     Reshape,
+    Residual,
     Sequential,
     Sigmoid,
     Softmax,
@@ -151,6 +154,22 @@ LAYERS = [
     Case(MLP, (4, 2), batch=1),
     Case(DEEP, (3,)),
     Case(PIXELS, (2, 2, 1), bytes=True),
+]
+
+SKIP = Residual(Sequential((Dense(4), Dropout(0.4), Tanh())))
+LAYERS += [
+    Case(SKIP, (4,)),
+    Case(Residual(Tanh()), (2, 3), batch=1),
+    Case(Residual(Residual(Dense(3))), (2, 3)),
+    Case(Parallel((Dense(2), Dense(3, bias_init=Normal(0.5)))), (5,)),
+    Case(Parallel((Dense(1), SKIP, Flatten())), (4,), batch=1),
+    *(Case(Parallel((Dense(3), Tanh(), Dropout(0.3)), merge), (3,)) for merge in ("add", "average")),
+    Case(Parallel((Dense(5), Softmax(), Dense(5)), "multiply"), (2, 5)),
+    Case(Parallel((Rescale(1 / 255), Standardize(100.0, 50.0)), "add"), (2, 3), bytes=True),
+    Case(Parallel((Sigmoid(),), "multiply"), (7,)),
+    Case(Recompute(Sequential((Dense(4), Dropout(0.4), Tanh(), Dense(2)))), (3,)),
+    Case(Recompute(Dense(3)), (2, 5), batch=1),
+    Case(Sequential((Recompute(PIXELS), Recompute(Recompute(Tanh())))), (2, 2, 1), bytes=True),
 ]
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import faults_nested
 import numpy as np
 from cases import LOSSES, WEIGHTS, Case, LossCase
 
@@ -189,6 +190,10 @@ FAULTS = {
     }
     for cls in CASES
 }
+
+# Containers, embeddings and recurrent layers
+CASES |= faults_nested.CASES
+FAULTS |= faults_nested.planted(GENERIC)
 
 
 def chain(order=None, last=True, skip=None):

@@ -4,6 +4,8 @@ from xpnn.layers.activation import ELU, LeakyReLU, ReLU, Sigmoid, Softmax, Softp
 from xpnn.layers.base import Ctx, Layer, Spec
 from xpnn.layers.dense import Dense
 from xpnn.layers.dropout import Dropout
+from xpnn.layers.merge import Parallel, Residual
+from xpnn.layers.recompute import Recompute
 from xpnn.layers.scale import Rescale, Standardize
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.shape import Flatten, Reshape
@@ -16,9 +18,12 @@ __all__ = [
     "Flatten",
     "Layer",
     "LeakyReLU",
+    "Parallel",
     "ReLU",
+    "Recompute",
     "Rescale",
     "Reshape",
+    "Residual",
     "Sequential",
     "Sigmoid",
     "Softmax",
