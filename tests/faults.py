@@ -11,12 +11,16 @@ from xpnn.layers import (
     ELU,
     GELU,
     SELU,
+    BatchNorm,
     Dense,
     Dropout,
     Flatten,
+    GroupNorm,
     HardSigmoid,
     HardSwish,
     HardTanh,
+    InstanceNorm,
+    LayerNorm,
     LeakyReLU,
     LogSigmoid,
     LogSoftmax,
@@ -25,6 +29,7 @@ from xpnn.layers import (
     ReLU,
     Rescale,
     Reshape,
+    RMSNorm,
     Sequential,
     Sigmoid,
     SiLU,
@@ -283,6 +288,78 @@ OWN |= {
         "slope's gradient a mean": slope(lambda x, dy: (dy * x * (x <= 0)).mean(axis=(0, 1))),
         "summed over features": slope(lambda x, dy: np.full(5, (dy * x * (x <= 0)).sum())),
     },
+}
+
+
+def normalized(axis, f):
+    """dx of a normalization that is wrong: f(dn, n, r, mean over `axis`)."""
+
+    def backward(layer, cx, p, cache, dy, right):
+        _, grads = right(layer, cx, p, cache, dy)
+        shape = dy.shape
+        if isinstance(layer, GroupNorm | InstanceNorm):
+            groups = layer.groups if isinstance(layer, GroupNorm) else shape[-1]
+            shape = (len(dy), -1, groups, dy.shape[-1] // groups)
+        dn, n = np.reshape(dy * p["gain"], shape), np.reshape(cache[0], shape)
+        dx = f(dn, n, cache[1], lambda a: a.mean(axis=axis, keepdims=True))
+        return np.reshape(dx, dy.shape), grads
+
+    return backward
+
+
+def normalization(axis, centred=True):
+    """What somebody has forgotten in every kind of them."""
+    faults = {
+        "statistics taken as constant": lambda dn, n, r, mean: dn * r,
+        "mean's share dropped": lambda dn, n, r, mean: r * (dn - n * mean(dn * n)),
+        "variance's share dropped": lambda dn, n, r, mean: r * (dn - mean(dn)),
+        "r forgotten": lambda dn, n, r, mean: dn - centred * mean(dn) - n * mean(dn * n),
+        "r^2": lambda dn, n, r, mean: r * r * (dn - centred * mean(dn) - n * mean(dn * n)),
+        "divisor n - 1": lambda dn, n, r, mean: r * (dn - centred * mean(dn) - 1.25 * n * mean(dn * n)),
+        "means of the whole": lambda dn, n, r, mean: r * (dn - centred * dn.mean() - n * (dn * n).mean()),
+        "n dropped": lambda dn, n, r, mean: r * (dn - centred * mean(dn) - mean(dn * n)),
+    }
+    if not centred:
+        del faults["mean's share dropped"]
+    return {name: normalized(axis, f) for name, f in faults.items()} | {"gain forgotten": gainless}
+
+
+def gainless(layer, cx, p, cache, dy, right):
+    return right(layer, cx, {**p, "gain": np.ones_like(p["gain"])}, cache, dy)
+
+
+def gain(f):
+    """Gradients of gain and bias that are wrong: f(gradients, n, dy)."""
+
+    def backward(layer, cx, p, cache, dy, right):
+        dx, grads = right(layer, cx, p, cache, dy)
+        return dx, grads | f(grads, cache[0], dy)
+
+    return backward
+
+
+GAINS = {
+    "n forgotten in dgain": gain(lambda g, n, dy: {"gain": dy.reshape(-1, dy.shape[-1]).sum(axis=0)}),
+    "dgain divided by N": gain(lambda g, n, dy: {"gain": g["gain"] / len(dy)}),
+    "dgain of the last sample": gain(lambda g, n, dy: {"gain": (dy * n)[-1].reshape(-1, n.shape[-1]).sum(0)}),
+}
+BIASES = {
+    "dbias a mean": gain(lambda g, n, dy: {"bias": dy.reshape(-1, dy.shape[-1]).mean(axis=0)}),
+    "gain's gradient for the bias": gain(lambda g, n, dy: {"bias": g["gain"], "gain": g["bias"]}),
+}
+CASES |= {
+    BatchNorm: Case(BatchNorm(), (5,), batch=4),
+    LayerNorm: Case(LayerNorm(), (5,), batch=4),
+    RMSNorm: Case(RMSNorm(), (5,), batch=4),
+    GroupNorm: Case(GroupNorm(2), (3, 4), batch=4),
+    InstanceNorm: Case(InstanceNorm(), (5, 3), batch=4),
+}
+OWN |= {
+    BatchNorm: normalization(0) | GAINS | BIASES,
+    LayerNorm: normalization(-1) | GAINS | BIASES,
+    RMSNorm: normalization(-1, centred=False) | GAINS,
+    GroupNorm: normalization((1, 3)) | GAINS | BIASES,
+    InstanceNorm: normalization((1, 3)) | GAINS | BIASES,
 }
 
 

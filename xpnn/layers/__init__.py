@@ -2,11 +2,14 @@
 
 from xpnn.layers.activation import ELU, LeakyReLU, ReLU, Sigmoid, Softmax, Softplus, Step, Tanh
 from xpnn.layers.base import Ctx, Layer, Spec
+from xpnn.layers.batchnorm import BatchNorm
 from xpnn.layers.dense import Dense
 from xpnn.layers.dropout import Dropout
 from xpnn.layers.exponential import CELU, SELU
 from xpnn.layers.gated import GELU, Mish, SiLU
+from xpnn.layers.groupnorm import GroupNorm, InstanceNorm
 from xpnn.layers.hard import HardSigmoid, HardSwish, HardTanh, Softsign
+from xpnn.layers.layernorm import LayerNorm, RMSNorm
 from xpnn.layers.logarithmic import LogSigmoid, LogSoftmax
 from xpnn.layers.prelu import PReLU
 from xpnn.layers.scale import Rescale, Standardize
@@ -18,19 +21,24 @@ __all__ = [
     "ELU",
     "GELU",
     "SELU",
+    "BatchNorm",
     "Ctx",
     "Dense",
     "Dropout",
     "Flatten",
+    "GroupNorm",
     "HardSigmoid",
     "HardSwish",
     "HardTanh",
+    "InstanceNorm",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
     "LogSigmoid",
     "LogSoftmax",
     "Mish",
     "PReLU",
+    "RMSNorm",
     "ReLU",
     "Rescale",
     "Reshape",
