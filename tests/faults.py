@@ -10,11 +10,14 @@ from xpnn.layers import (
     CELU,
     ELU,
     GELU,
+    GLU,
     SELU,
+    AlphaDropout,
     BatchNorm,
     Dense,
     Dropout,
     Flatten,
+    GaussianNoise,
     GroupNorm,
     HardSigmoid,
     HardSwish,
@@ -24,6 +27,7 @@ from xpnn.layers import (
     LeakyReLU,
     LogSigmoid,
     LogSoftmax,
+    Maxout,
     Mish,
     PReLU,
     ReLU,
@@ -36,6 +40,7 @@ from xpnn.layers import (
     Softmax,
     Softplus,
     Softsign,
+    SpatialDropout,
     Standardize,
     Tanh,
 )
@@ -360,6 +365,58 @@ OWN |= {
     RMSNorm: normalization(-1, centred=False) | GAINS,
     GroupNorm: normalization((1, 3)) | GAINS | BIASES,
     InstanceNorm: normalization((1, 3)) | GAINS | BIASES,
+}
+
+
+def maxout(**wrong):
+    """One gradient of Maxout replaced: f(p, x, dz)."""
+
+    def backward(layer, cx, p, cache, dy, right):
+        dx, grads = right(layer, cx, p, cache, dy)
+        chosen = cache[1][..., None] == np.arange(layer.pieces)
+        dz = (chosen * dy[..., None]).reshape(len(dy), -1)
+        found = {"x": dx, **grads} | {name: f(p, cache[0], dz) for name, f in wrong.items()}
+        return found.pop("x"), found
+
+    return backward
+
+
+CASES |= {
+    GaussianNoise: Case(GaussianNoise(0.5), (5,), batch=4),
+    SpatialDropout: Case(SpatialDropout(0.4), (2, 9), batch=4),
+    AlphaDropout: Case(AlphaDropout(0.4), (9,), batch=4),
+    GLU: Case(GLU(), (6,), batch=4),
+    Maxout: Case(Maxout(3), (4,), batch=4),
+}
+OWN |= {
+    GaussianNoise: {"std": own(lambda layer, p, c, dy: layer.std * dy)},
+    SpatialDropout: {
+        "mask forgotten": own(lambda layer, p, c, dy: dy / (1 - layer.rate)),
+        "scale forgotten": own(lambda _, p, c, dy: dy * c[0]),
+        "mask inverted": own(lambda layer, p, c, dy: dy * ~c[0] / (1 - layer.rate)),
+        "another sample's mask": own(lambda layer, p, c, dy: dy * np.roll(c[0], 1, 0) / (1 - layer.rate)),
+    },
+    AlphaDropout: {
+        "mask forgotten": own(lambda layer, p, c, dy: dy * layer._gain()),
+        "gain forgotten": own(lambda _, p, c, dy: dy * c[0]),
+        "Dropout's gain": own(lambda layer, p, c, dy: dy * c[0] / (1 - layer.rate)),
+        "mask inverted": own(lambda layer, p, c, dy: dy * ~c[0] * layer._gain()),
+    },
+    GLU: {
+        "stale cache": stale,
+        "halves exchanged": own(lambda _, p, c, dy: np.hstack([dy * c[0] * c[1] * (1 - c[1]), dy * c[1]])),
+        "a forgotten": own(lambda _, p, c, dy: np.hstack([dy * c[1], dy * c[1] * (1 - c[1])])),
+        "1 - s forgotten": own(lambda _, p, c, dy: np.hstack([dy * c[1], dy * c[0] * c[1]])),
+    },
+    Maxout: {
+        "every piece": maxout(b=lambda p, x, dz: np.repeat(dz.sum(axis=0).reshape(-1, 2).sum(axis=1), 2)),
+        "the other piece": maxout(W=lambda p, x, dz: x.T @ dz.reshape(4, 3, 2)[..., ::-1].reshape(4, 6)),
+        "dx of the other piece": maxout(
+            x=lambda p, x, dz: dz.reshape(4, 3, 2)[..., ::-1].reshape(4, 6) @ p["W"].T
+        ),
+        "db a mean": maxout(b=lambda p, x, dz: dz.mean(axis=0)),
+        "dW without the last sample": maxout(W=lambda p, x, dz: x[:-1].T @ dz[:-1]),
+    },
 }
 
 

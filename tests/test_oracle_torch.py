@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import test_oracle_activation
+import test_oracle_noise
 import test_oracle_norm
 from measure import error, parameters, run_layer, run_loss
 
@@ -86,7 +87,7 @@ def test_step_equals_heaviside():
     assert np.array_equal(run_layer(layers.Step(0.5), x), wanted.numpy())
 
 
-FAMILIES = [test_oracle_activation, test_oracle_norm]
+FAMILIES = [test_oracle_activation, test_oracle_noise, test_oracle_norm]
 """Files with the rows of whole families of layers."""
 
 

@@ -11,6 +11,8 @@ from xpnn.layers.groupnorm import GroupNorm, InstanceNorm
 from xpnn.layers.hard import HardSigmoid, HardSwish, HardTanh, Softsign
 from xpnn.layers.layernorm import LayerNorm, RMSNorm
 from xpnn.layers.logarithmic import LogSigmoid, LogSoftmax
+from xpnn.layers.maxout import GLU, Maxout
+from xpnn.layers.noise import AlphaDropout, GaussianNoise, SpatialDropout
 from xpnn.layers.prelu import PReLU
 from xpnn.layers.scale import Rescale, Standardize
 from xpnn.layers.sequential import Sequential
@@ -20,12 +22,15 @@ __all__ = [
     "CELU",
     "ELU",
     "GELU",
+    "GLU",
     "SELU",
+    "AlphaDropout",
     "BatchNorm",
     "Ctx",
     "Dense",
     "Dropout",
     "Flatten",
+    "GaussianNoise",
     "GroupNorm",
     "HardSigmoid",
     "HardSwish",
@@ -36,6 +41,7 @@ __all__ = [
     "LeakyReLU",
     "LogSigmoid",
     "LogSoftmax",
+    "Maxout",
     "Mish",
     "PReLU",
     "RMSNorm",
@@ -48,6 +54,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Softsign",
+    "SpatialDropout",
     "Spec",
     "Standardize",
     "Step",
