@@ -11,27 +11,37 @@ from xpnn.layers import (
     CELU,
     ELU,
     GELU,
+    GLU,
     SELU,
+    AlphaDropout,
+    BatchNorm,
     Dense,
     Dropout,
     Flatten,
+    GaussianNoise,
+    GroupNorm,
     HardSigmoid,
     HardSwish,
     HardTanh,
+    InstanceNorm,
+    LayerNorm,
     LeakyReLU,
     LogSigmoid,
     LogSoftmax,
+    Maxout,
     Mish,
     PReLU,
     ReLU,
     Rescale,
     Reshape,
+    RMSNorm,
     Sequential,
     Sigmoid,
     SiLU,
     Softmax,
     Softplus,
     Softsign,
+    SpatialDropout,
     Standardize,
     Tanh,
 )
@@ -283,6 +293,130 @@ OWN |= {
         "x dropped for the slope": slope(lambda x, dy: (dy * (x <= 0)).sum(axis=(0, 1))),
         "slope's gradient a mean": slope(lambda x, dy: (dy * x * (x <= 0)).mean(axis=(0, 1))),
         "summed over features": slope(lambda x, dy: np.full(5, (dy * x * (x <= 0)).sum())),
+    },
+}
+
+
+def normalized(axis, f):
+    """dx of a normalization that is wrong: f(dn, n, r, mean over `axis`)."""
+
+    def backward(layer, cx, p, cache, dy, right):
+        _, grads = right(layer, cx, p, cache, dy)
+        shape = dy.shape
+        if isinstance(layer, GroupNorm | InstanceNorm):
+            groups = layer.groups if isinstance(layer, GroupNorm) else shape[-1]
+            shape = (len(dy), -1, groups, dy.shape[-1] // groups)
+        dn, n = np.reshape(dy * p["gain"], shape), np.reshape(cache[0], shape)
+        dx = f(dn, n, cache[1], lambda a: a.mean(axis=axis, keepdims=True))
+        return np.reshape(dx, dy.shape), grads
+
+    return backward
+
+
+def normalization(axis, centred=True):
+    """What somebody has forgotten in every kind of them."""
+    faults = {
+        "statistics taken as constant": lambda dn, n, r, mean: dn * r,
+        "mean's share dropped": lambda dn, n, r, mean: r * (dn - n * mean(dn * n)),
+        "variance's share dropped": lambda dn, n, r, mean: r * (dn - mean(dn)),
+        "r forgotten": lambda dn, n, r, mean: dn - centred * mean(dn) - n * mean(dn * n),
+        "r^2": lambda dn, n, r, mean: r * r * (dn - centred * mean(dn) - n * mean(dn * n)),
+        "divisor n - 1": lambda dn, n, r, mean: r * (dn - centred * mean(dn) - 1.25 * n * mean(dn * n)),
+        "means of the whole": lambda dn, n, r, mean: r * (dn - centred * dn.mean() - n * (dn * n).mean()),
+        "n dropped": lambda dn, n, r, mean: r * (dn - centred * mean(dn) - mean(dn * n)),
+    }
+    if not centred:
+        del faults["mean's share dropped"]
+    return {name: normalized(axis, f) for name, f in faults.items()} | {"gain forgotten": gainless}
+
+
+def gainless(layer, cx, p, cache, dy, right):
+    return right(layer, cx, {**p, "gain": np.ones_like(p["gain"])}, cache, dy)
+
+
+def gain(f):
+    """Gradients of gain and bias that are wrong: f(gradients, n, dy)."""
+
+    def backward(layer, cx, p, cache, dy, right):
+        dx, grads = right(layer, cx, p, cache, dy)
+        return dx, grads | f(grads, cache[0], dy)
+
+    return backward
+
+
+GAINS = {
+    "n forgotten in dgain": gain(lambda g, n, dy: {"gain": dy.reshape(-1, dy.shape[-1]).sum(axis=0)}),
+    "dgain divided by N": gain(lambda g, n, dy: {"gain": g["gain"] / len(dy)}),
+    "dgain of the last sample": gain(lambda g, n, dy: {"gain": (dy * n)[-1].reshape(-1, n.shape[-1]).sum(0)}),
+}
+BIASES = {
+    "dbias a mean": gain(lambda g, n, dy: {"bias": dy.reshape(-1, dy.shape[-1]).mean(axis=0)}),
+    "gain's gradient for the bias": gain(lambda g, n, dy: {"bias": g["gain"], "gain": g["bias"]}),
+}
+CASES |= {
+    BatchNorm: Case(BatchNorm(), (5,), batch=4),
+    LayerNorm: Case(LayerNorm(), (5,), batch=4),
+    RMSNorm: Case(RMSNorm(), (5,), batch=4),
+    GroupNorm: Case(GroupNorm(2), (3, 4), batch=4),
+    InstanceNorm: Case(InstanceNorm(), (5, 3), batch=4),
+}
+OWN |= {
+    BatchNorm: normalization(0) | GAINS | BIASES,
+    LayerNorm: normalization(-1) | GAINS | BIASES,
+    RMSNorm: normalization(-1, centred=False) | GAINS,
+    GroupNorm: normalization((1, 3)) | GAINS | BIASES,
+    InstanceNorm: normalization((1, 3)) | GAINS | BIASES,
+}
+
+
+def maxout(**wrong):
+    """One gradient of Maxout replaced: f(p, x, dz)."""
+
+    def backward(layer, cx, p, cache, dy, right):
+        dx, grads = right(layer, cx, p, cache, dy)
+        chosen = cache[1][..., None] == np.arange(layer.pieces)
+        dz = (chosen * dy[..., None]).reshape(len(dy), -1)
+        found = {"x": dx, **grads} | {name: f(p, cache[0], dz) for name, f in wrong.items()}
+        return found.pop("x"), found
+
+    return backward
+
+
+CASES |= {
+    GaussianNoise: Case(GaussianNoise(0.5), (5,), batch=4),
+    SpatialDropout: Case(SpatialDropout(0.4), (2, 9), batch=4),
+    AlphaDropout: Case(AlphaDropout(0.4), (9,), batch=4),
+    GLU: Case(GLU(), (6,), batch=4),
+    Maxout: Case(Maxout(3), (4,), batch=4),
+}
+OWN |= {
+    GaussianNoise: {"std": own(lambda layer, p, c, dy: layer.std * dy)},
+    SpatialDropout: {
+        "mask forgotten": own(lambda layer, p, c, dy: dy / (1 - layer.rate)),
+        "scale forgotten": own(lambda _, p, c, dy: dy * c[0]),
+        "mask inverted": own(lambda layer, p, c, dy: dy * ~c[0] / (1 - layer.rate)),
+        "another sample's mask": own(lambda layer, p, c, dy: dy * np.roll(c[0], 1, 0) / (1 - layer.rate)),
+    },
+    AlphaDropout: {
+        "mask forgotten": own(lambda layer, p, c, dy: dy * layer._gain()),
+        "gain forgotten": own(lambda _, p, c, dy: dy * c[0]),
+        "Dropout's gain": own(lambda layer, p, c, dy: dy * c[0] / (1 - layer.rate)),
+        "mask inverted": own(lambda layer, p, c, dy: dy * ~c[0] * layer._gain()),
+    },
+    GLU: {
+        "stale cache": stale,
+        "halves exchanged": own(lambda _, p, c, dy: np.hstack([dy * c[0] * c[1] * (1 - c[1]), dy * c[1]])),
+        "a forgotten": own(lambda _, p, c, dy: np.hstack([dy * c[1], dy * c[1] * (1 - c[1])])),
+        "1 - s forgotten": own(lambda _, p, c, dy: np.hstack([dy * c[1], dy * c[0] * c[1]])),
+    },
+    Maxout: {
+        "every piece": maxout(b=lambda p, x, dz: np.repeat(dz.sum(axis=0).reshape(-1, 2).sum(axis=1), 2)),
+        "the other piece": maxout(W=lambda p, x, dz: x.T @ dz.reshape(4, 3, 2)[..., ::-1].reshape(4, 6)),
+        "dx of the other piece": maxout(
+            x=lambda p, x, dz: dz.reshape(4, 3, 2)[..., ::-1].reshape(4, 6) @ p["W"].T
+        ),
+        "db a mean": maxout(b=lambda p, x, dz: dz.mean(axis=0)),
+        "dW without the last sample": maxout(W=lambda p, x, dz: x[:-1].T @ dz[:-1]),
     },
 }
 

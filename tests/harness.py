@@ -120,8 +120,11 @@ def both_of(be, layer, need_dx=True):
 
 
 def host(be, tree):
-    """[(path, NumPy array)] of all arrays in a tree, copied."""
-    return [(k, np.array(be.to_numpy(a))) for k, a in leaves(tree) if hasattr(a, "shape")]
+    """[(path, NumPy array)] of all arrays in a tree, copied; by path, because jit sorts the keys of a dict."""
+    return sorted(
+        ((k, np.array(be.to_numpy(a))) for k, a in leaves(tree) if hasattr(a, "shape")),
+        key=lambda pair: pair[0],
+    )
 
 
 def prints(be, tree):

@@ -73,6 +73,7 @@ ROWS = {
     "one_hot": [lambda be: (be.asarray(np.array([2, 0, 4])), 5)],
     "arange": [lambda be: (0,), lambda be: (9,)],
     "uniform": [counted(0), counted(12345), counted(2**33 + 5)],
+    "normal": [counted(0), counted(12345), counted(2**33 + 5)],
     "keep_mask": [
         lambda be, rate=rate: (*counted(9)(be), rate) for rate in (0.0, 0.2, 0.5, 2.0**-24, 1 - 2.0**-24, 1.0)
     ],
@@ -104,6 +105,7 @@ BITWISE = {
     "one_hot",
     "arange",
     "uniform",
+    "normal",
     "keep_mask",
     "mask",
     "all_finite",
@@ -217,6 +219,35 @@ def test_a_compiled_uniform_draws_anew_each_step(be):
 
 N = 1 << 16
 STREAMS = [((0, 0), 0), ((0, 0), 1), ((1, 0), 0), ((0, 1), 0), ((0, 0, 0), 0), ((12345, 3), 10**6)]
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (2, 3, 4), (40_001,)])
+def test_normal_is_the_same_on_every_backend_and_dtype(any_be, shape):
+    z = any_be.to_numpy(any_be.normal((3, 1), any_be.scalar(9, any_be.xp.int64), shape))
+    assert (z.shape, z.dtype) == (shape, any_be.dtype_name)
+    assert (z == normals((3, 1), 9, int(np.prod(shape))).reshape(shape)).all()
+
+
+def normals(key, tick, n):
+    """The reference on NumPy in float64."""
+    from xpnn import get_backend
+
+    return Kernels.normal(get_backend("numpy", None, "float64"), key, np.asarray(tick), (n,))
+
+
+@pytest.mark.parametrize(("key", "tick"), STREAMS)
+def test_normal_looks_normal_and_independent(key, tick):
+    """Moments of a sum of twelve uniform numbers, quantiles of the normal distribution within 0.01."""
+    z = normals(key, tick, N)
+    assert abs(z.mean()) < SIGMAS / np.sqrt(N)
+    assert abs(z.var() - 1) < SIGMAS * np.sqrt(1.9 / N)
+    assert abs((z**3).mean()) < SIGMAS * np.sqrt(15 / N)
+    assert abs((z**4).mean() - 2.9) < SIGMAS * np.sqrt(96 / N)
+    for lag in (1, 2, 7, 784):
+        assert abs(correlation(z[lag:], z[:-lag])) < SIGMAS, lag
+    assert abs(correlation(z, draws(key, tick, N))) < SIGMAS
+    found = np.quantile(z, [0.0228, 0.1587, 0.5, 0.8413, 0.9772])
+    assert np.abs(found - [-2, -1, 0, 1, 2]).max() < 0.01 + SIGMAS * 3 / np.sqrt(N)
 
 
 def correlation(a, b):

@@ -14,6 +14,7 @@ from xpnn import initializers, layers, losses, schedules
 from xpnn.backends import get_backend
 from xpnn.errors import DataError, DivergedError, UsageError
 from xpnn.layers import Ctx
+from xpnn.layers.normalize import moments
 from xpnn.metrics import Accuracy
 from xpnn.optimizers import SGD, Adam
 from xpnn.optimizers.base import bias_correction, clip_factor
@@ -232,6 +233,89 @@ def test_log_sigmoid_at_its_ends(be):
     y, dx = run(be, layers.LogSigmoid(), [-1e4, -100, 0, 17, 3e38, -3e38])
     close(be, y, [-1e4, -100, -math.log(2), -4.13994e-8, 0, -3e38])
     close(be, dx, [1, 1, 0.5, 4.13994e-8, 0, 1])
+
+
+# Normalizations
+
+NORMS = [layers.BatchNorm(), layers.LayerNorm(), layers.GroupNorm(1), layers.InstanceNorm()]
+
+
+def normalize(be, layer, values, dy=None):
+    """y, dx and the new statistics for `values` laid out along the axis that is normalized."""
+    x = np.asarray(values, np.float32)
+    shape = {layers.BatchNorm: (len(x), 1), layers.InstanceNorm: (1, len(x), 1)}.get(type(layer), (1, len(x)))
+    x = array(be, x.reshape(shape))
+    p = {
+        k: array(be, s.init(np.random.default_rng(0), s.shape)) for k, s in layer.plan(x.shape[1:])[0].items()
+    }
+    cx = Ctx(be, True, (0, 0), be.scalar(0, be.xp.int64))
+    y, cache = layer.forward(cx, p, x)
+    dy = be.xp.ones_like(y) if dy is None else be.xp.reshape(array(be, dy), shape)
+    flat = [be.to_numpy(a).reshape(-1) for a in (y, layer.backward(cx, p, cache, dy)[0])]
+    return *flat, layer.settle(cx, p, cache)
+
+
+@pytest.mark.parametrize("offset", [1e4, 1e6])
+@pytest.mark.parametrize("layer", NORMS, ids=str)
+def test_variance_far_from_0(be, layer, offset):
+    """The mean of squares less the square of the mean would be 0 at 1e4 and -65536 at 1e6; it is 1.25."""
+    y, dx, news = normalize(be, layer, offset + np.arange(4.0), [1, 0, 0, 0])
+    root = math.sqrt(1.25 + layer.eps)
+    np.testing.assert_allclose(y, np.asarray([-1.5, -0.5, 0.5, 1.5]) / root, rtol=RTOL)
+    np.testing.assert_allclose(dx, np.asarray([0.3, -0.4, -0.1, 0.2]) / root, rtol=1e-4)
+    if news:
+        close(be, news["mean"], [0.1 * (offset + 1.5)])
+        close(be, news["var"], [0.9 + 0.1 * 1.25 * 4 / 3])
+
+
+@pytest.mark.parametrize("value", [5.0, 0.1, 1e6 / 3, 0.0])
+@pytest.mark.parametrize("layer", NORMS, ids=str)
+def test_a_constant_input_becomes_0(be, layer, value):
+    """Its deviations, 0 but for rounding, are divided by sqrt(eps), never by 0."""
+    y, dx, _ = normalize(be, layer, [value] * 4, [1, -2, 3, -4])
+    assert np.abs(y).max() <= 1e-4
+    np.testing.assert_allclose(dx, np.asarray([1.5, -1.5, 3.5, -3.5]) / math.sqrt(layer.eps), rtol=1e-4)
+
+
+def test_variance_of_many_values_keeps_its_digits():
+    """NIST's NumAcc3 and NumAcc4 in float64, of standard deviation 0.1: as many digits as the data have."""
+    be = get_backend("numpy", None, "float64")
+    for offset, digits in ((1e6, 9.4), (1e7, 8.2)):
+        x = np.concatenate([[offset + 0.2], np.tile([offset + 0.1, offset + 0.3], 500)])
+        _, _, var = moments(Ctx(be), x[:, None], 0)
+        assert abs(math.sqrt(var[0, 0] * 1001 / 1000) / 0.1 - 1) <= 10**-digits
+
+
+def test_rms_norm_of_zeros_and_of_large_values(be):
+    y, dx, _ = normalize(be, layers.RMSNorm(), [0, 0, 0, 0], [1, 2, 3, 4])
+    assert not y.any()
+    np.testing.assert_allclose(dx, np.asarray([1, 2, 3, 4]) * 1e3, rtol=1e-5)
+    np.testing.assert_allclose(normalize(be, layers.RMSNorm(), [1e15, -1e15])[0], [1, -1], rtol=RTOL)
+
+
+def test_settings_of_normalizations_that_mean_nothing():
+    for kind in (layers.BatchNorm, layers.LayerNorm, layers.RMSNorm, layers.InstanceNorm):
+        for eps in (0.0, -1e-5, NAN):
+            with pytest.raises(UsageError, match="eps"):
+                kind(eps=eps)
+    for momentum in (-0.1, 1.1, NAN):
+        with pytest.raises(UsageError, match="momentum"):
+            layers.BatchNorm(momentum)
+    with pytest.raises(UsageError, match="groups"):
+        layers.GroupNorm(0)
+    for layer, shape in (
+        (layers.GroupNorm(3), (2, 4)),
+        (layers.GroupNorm(4), (4,)),
+        (layers.InstanceNorm(), (4,)),
+        (layers.InstanceNorm(), (1, 1, 4)),
+        (layers.InstanceNorm(), (0, 4)),
+        (layers.BatchNorm(), ()),
+        (layers.BatchNorm(), (3, 0)),
+        (layers.LayerNorm(), (0,)),
+        (layers.RMSNorm(), ()),
+    ):
+        with pytest.raises(DataError, match=f"layer 0 {type(layer).__name__}"):
+            xpnn.layers.Sequential([layer]).plan(shape)
 
 
 # Sums over many

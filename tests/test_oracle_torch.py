@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 import test_oracle_activation
+import test_oracle_noise
+import test_oracle_norm
 from measure import error, parameters, run_layer, run_loss
 
 import xpnn
@@ -89,7 +91,7 @@ ELSEWHERE = {
     *(layers.Residual, layers.Parallel, layers.Recompute),  # test_oracle_recurrent.py
 }
 """Layers that are held to PyTorch in a file of their own."""
-FAMILIES = [test_oracle_activation]
+FAMILIES = [test_oracle_activation, test_oracle_noise, test_oracle_norm]
 """Files with the rows of whole families of layers."""
 
 

@@ -7,8 +7,8 @@ import pytest
 import xpnn
 from xpnn.data import DATASETS
 from xpnn.errors import UsageError
-from xpnn.initializers import glorot_uniform, he_normal
-from xpnn.models import ACTIVATIONS, MODELS, build
+from xpnn.initializers import glorot_uniform, he_normal, lecun_normal
+from xpnn.models import ACTIVATIONS, MODELS, SQUASHING, build
 from xpnn.recipes import RECIPES, Recipe
 from xpnn.schedules import SCHEDULES
 
@@ -51,7 +51,8 @@ def test_points_need_no_flattening_and_no_hidden_layer_is_softmax_regression():
 def test_each_activation_is_the_layer_of_its_name(name):
     dense, layer, _ = build("mlp", (2,), 3, hidden=(4,), activation=name)
     assert type(layer).__name__.lower() == name.replace("-", "")
-    assert dense.init == (glorot_uniform if name in ("tanh", "sigmoid") else he_normal)
+    own = {"selu": lecun_normal} | dict.fromkeys(SQUASHING, glorot_uniform)
+    assert dense.init == own.get(name, he_normal)
 
 
 def test_unknown_names():

@@ -16,7 +16,7 @@ Array: TypeAlias = Any
 Rule: TypeAlias = Callable[..., tuple[Array, ...]]
 """A function of flat arrays that treats every element alone."""
 
-WORD = 0xFFFFFFFF
+WORD, WORD16 = 0xFFFFFFFF, 0xFFFF
 
 
 def mix(x: Any) -> Any:
@@ -173,6 +173,20 @@ class Kernels:
         step, start = counters(key, tick)
         bits = mix((self.arange(math.prod(shape)) * step + start) & WORD) >> 8
         return self.xp.reshape(bits >= math.ceil(rate * 2**24), shape)
+
+    def normal(self, key: tuple[int, ...], tick: Array, shape: tuple[int, ...]) -> Array:
+        """Numbers of mean 0 and variance 1, nearly normal: the same on every backend, and in every dtype.
+
+        Each is a sum of twelve random words of 16 bits, less its mean, times 2^-16: whole numbers below 2^19, so
+        nothing is ever rounded. It lies within 6 standard deviations, and its fourth moment is 2.9, not 3.
+        Source: M. E. Muller, "A comparison of methods for generating normal deviates", J. ACM 6 (1959).
+        """
+        n, total = self.arange(math.prod(shape)), -6 * WORD16
+        for part in range(6):
+            step, start = counters((*key, part), tick)
+            bits = mix((n * step + start) & WORD)
+            total = (bits & WORD16) + (bits >> 16) + total
+        return self.xp.reshape(self.xp.astype(total, self.dtype) * 2.0**-16, shape)
 
     def all_finite(self, x: Array) -> Array:
         """0-d bool: no NaN and no infinity in x."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends.base import Backend
-from xpnn.kernels import WORD, Array, Rule, counters
+from xpnn.kernels import WORD, WORD16, Array, Rule, counters
 
 BLOCK = 1 << 15
 """Elements per block of a flat update: with its temporaries it stays inside the processor's caches."""
@@ -72,6 +72,16 @@ class NumpyBackend(Backend):
         for start, words in random_words(key, int(tick), out.size):
             np.greater_equal(words, threshold, out=out[start : start + words.size])
         return out.reshape(shape)
+
+    def normal(self, key: tuple[int, ...], tick: Array, shape: tuple[int, ...]) -> Array:
+        """The reference, from words of 32 bits."""
+        total = np.full(math.prod(shape), -6 * WORD16, np.int32)
+        for part in range(6):
+            for start, words in random_words((*key, part), int(tick), total.size):
+                block = total[start : start + words.size]
+                block += (words & np.uint32(WORD16)).view(np.int32)
+                block += (words >> np.uint32(16)).view(np.int32)
+        return np.multiply(total, 2.0**-16, dtype=self.dtype).reshape(shape)
 
     def erf(self, x: Array) -> Array:
         """The reference, block by block: its thirty temporaries stay in cache."""

@@ -2,13 +2,18 @@
 
 from xpnn.layers.activation import ELU, LeakyReLU, ReLU, Sigmoid, Softmax, Softplus, Step, Tanh
 from xpnn.layers.base import Ctx, Layer, Spec
+from xpnn.layers.batchnorm import BatchNorm
 from xpnn.layers.dense import Dense
 from xpnn.layers.dropout import Dropout
 from xpnn.layers.exponential import CELU, SELU
 from xpnn.layers.gated import GELU, Mish, SiLU
+from xpnn.layers.groupnorm import GroupNorm, InstanceNorm
 from xpnn.layers.hard import HardSigmoid, HardSwish, HardTanh, Softsign
+from xpnn.layers.layernorm import LayerNorm, RMSNorm
 from xpnn.layers.logarithmic import LogSigmoid, LogSoftmax
+from xpnn.layers.maxout import GLU, Maxout
 from xpnn.layers.merge import Parallel, Residual
+from xpnn.layers.noise import AlphaDropout, GaussianNoise, SpatialDropout
 from xpnn.layers.prelu import PReLU
 from xpnn.layers.recompute import Recompute
 from xpnn.layers.scale import Rescale, Standardize
@@ -19,21 +24,30 @@ __all__ = [
     "CELU",
     "ELU",
     "GELU",
+    "GLU",
     "SELU",
+    "AlphaDropout",
+    "BatchNorm",
     "Ctx",
     "Dense",
     "Dropout",
     "Flatten",
+    "GaussianNoise",
+    "GroupNorm",
     "HardSigmoid",
     "HardSwish",
     "HardTanh",
+    "InstanceNorm",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
     "LogSigmoid",
     "LogSoftmax",
+    "Maxout",
     "Mish",
     "PReLU",
     "Parallel",
+    "RMSNorm",
     "ReLU",
     "Recompute",
     "Rescale",
@@ -45,6 +59,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Softsign",
+    "SpatialDropout",
     "Spec",
     "Standardize",
     "Step",

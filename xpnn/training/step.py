@@ -34,8 +34,9 @@ def make_step(
 ) -> Callable[..., tuple[Array, Array, Array, State]]:
     """step(theta, phi, state, x, y, weight) -> loss, theta, phi, state; compiled by the backend.
 
-    A loss or gradient that is not finite changes nothing: the weights stay those of the last good step, the loss
-    returned is NaN, state["ok"] turns False and stays so. The same step can then be replayed and explained.
+    A loss, gradient or running statistic that is not finite changes nothing: the weights stay those of the last
+    good step, the loss returned is NaN, state["ok"] turns False and stays so. The same step can then be replayed
+    and explained.
     theta and state are given away.
     """
     gradient = make_gradient(net, loss, layout, be, seed)
@@ -45,6 +46,8 @@ def make_step(
     ) -> tuple[Array, Array, Array, State]:
         value, grad, new_phi = gradient(theta, phi, state["t"], x, y, weight)
         ok = state["ok"] & be.xp.isfinite(value) & be.all_finite(grad)
+        if new_phi is not phi:
+            ok = ok & be.all_finite(new_phi)
 
         def update(tree: State) -> State:
             slots = {name: a for name, a in tree.items() if name not in ("theta", "phi")}

@@ -1,0 +1,94 @@
+"""Batch normalization: statistics over the samples of a batch, remembered for evaluation."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from xpnn.errors import ShapeError, UsageError
+from xpnn.initializers import ones, zeros
+from xpnn.kernels import Array
+from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
+from xpnn.layers.normalize import affine_grads, inverse_root, moments, normalized_grad
+
+
+@dataclass(frozen=True)
+class BatchNorm(Layer):
+    """y = gain (x - mean) / sqrt(var + eps) + bias, for each feature of the last axis.
+
+    While training, mean and var (divisor n) are those of the batch, over its samples and all axes but the last;
+    afterwards they are the running ones, kept in phi and moved by every training step:
+    new = (1 - momentum) old + momentum batch's, where the batch's variance has the divisor n - 1. That is PyTorch's
+    convention; Keras calls 1 - momentum momentum.
+    Shapes: x (N, ..., features); gain, bias, mean, var (features,). A batch of one value per feature is refused
+    while training: it has no variance. Source: Ioffe and Szegedy, ICML 2015.
+    """
+
+    trained = True
+    momentum: float = 0.1
+    eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.momentum <= 1:
+            raise UsageError(f"BatchNorm(momentum={self.momentum}): wanted a share of the new, from 0 to 1")
+        if not self.eps > 0:
+            raise UsageError(f"BatchNorm(eps={self.eps}): wanted a number above 0")
+
+    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
+        """gain and bias in theta, mean and var in phi."""
+        if not shape or 0 in shape:
+            raise ShapeError(
+                "wants at least one feature on the last axis, and a value of it", why=f"got {shape}"
+            )
+        features = shape[-1:]
+        return {
+            "gain": Spec(features, ones, decay=False),
+            "bias": Spec(features, zeros, decay=False),
+            "mean": Spec(features, zeros, trainable=False),
+            "var": Spec(features, ones, trainable=False),
+        }, shape
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Keeps n = (x - mean) / sqrt(var + eps) and 1 / sqrt(var + eps); while training also mean and var."""
+        rows = tuple(range(x.ndim - 1))
+        if not cx.train:
+            r = inverse_root(cx, p["var"], self.eps)
+            n = (x - p["mean"]) * r
+            return n * p["gain"] + p["bias"], (n, r)
+        if count(x) < 2:
+            path = ".".join(map(str, cx.key[1:]))
+            raise ShapeError(
+                "cannot train on one value per feature: it has no variance",
+                why=f"got a batch of shape {tuple(x.shape)}",
+                fix="larger batches; choose a batch size that leaves no last batch of one sample",
+                path=path or "0",
+                layer="BatchNorm",
+            )
+        d, mean, var = moments(cx, x, rows)
+        r = inverse_root(cx, var, self.eps)
+        n = d * r
+        return n * p["gain"] + p["bias"], (n, r, mean, var)
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        """Through the batch's statistics while training; the running ones do not depend on x."""
+        n, r = cache[:2]
+        grads = affine_grads(cx, n, dy)
+        if not cx.need_dx:
+            return None, grads
+        dn = dy * p["gain"]
+        return (normalized_grad(cx, dn, n, r, tuple(range(dy.ndim - 1))) if cx.train else dn * r), grads
+
+    def settle(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
+        """The running mean and variance, moved towards the batch's."""
+        n, _, mean, var = cache
+        unbiased = var * (count(n) / (count(n) - 1))
+        batch = {"mean": mean, "var": unbiased}
+        old, new = 1 - self.momentum, self.momentum
+        return {k: old * p[k] + new * cx.be.xp.reshape(a, p[k].shape) for k, a in batch.items()}
+
+
+def count(x: Array) -> int:
+    """Values per feature."""
+    n = 1
+    for size in x.shape[:-1]:
+        n = n * size
+    return n

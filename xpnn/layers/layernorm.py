@@ -1,0 +1,90 @@
+"""Normalizations of one sample alone: the same in training and evaluation, at any batch size."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from xpnn.errors import ShapeError, UsageError
+from xpnn.initializers import ones, zeros
+from xpnn.kernels import Array
+from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
+from xpnn.layers.normalize import affine_grads, inverse_root, moments, normalized_grad
+
+
+@dataclass(frozen=True)
+class LayerNorm(Layer):
+    """y = gain (x - mean) / sqrt(var + eps) + bias, mean and var (divisor n) over the last axis of every row.
+
+    Shapes: x (..., n); gain, bias (n,). Source: Ba, Kiros, Hinton, arXiv:1607.06450 (2016).
+    """
+
+    trained = True
+    eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_eps(self, self.eps)
+
+    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
+        """gain and bias."""
+        features = last_axis(shape)
+        return {"gain": Spec(features, ones, decay=False), "bias": Spec(features, zeros, decay=False)}, shape
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Keeps n = (x - mean) / sqrt(var + eps) and 1 / sqrt(var + eps)."""
+        d, _, var = moments(cx, x, -1)
+        r = inverse_root(cx, var, self.eps)
+        n = d * r
+        return n * p["gain"] + p["bias"], (n, r)
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        """dx = (dn - mean(dn) - n mean(dn n)) / sqrt(var + eps), dn = dy gain."""
+        n, r = cache
+        dx = normalized_grad(cx, dy * p["gain"], n, r, -1) if cx.need_dx else None
+        return dx, affine_grads(cx, n, dy)
+
+
+@dataclass(frozen=True)
+class RMSNorm(Layer):
+    """y = gain x / sqrt(mean(x^2) + eps), the mean over the last axis of every row.
+
+    Shapes: x (..., n), gain (n,). Source: Zhang and Sennrich, NeurIPS 2019.
+    """
+
+    trained = True
+    eps: float = 1e-6
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_eps(self, self.eps)
+
+    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
+        """gain."""
+        return {"gain": Spec(last_axis(shape), ones, decay=False)}, shape
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Keeps n = x / sqrt(mean(x^2) + eps) and 1 / sqrt(mean(x^2) + eps)."""
+        r = inverse_root(cx, cx.be.xp.mean(x * x, axis=-1, keepdims=True), self.eps)
+        n = x * r
+        return n * p["gain"], (n, r)
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        """dx = (dn - n mean(dn n)) / sqrt(mean(x^2) + eps), dn = dy gain."""
+        n, r = cache
+        grads = {"gain": affine_grads(cx, n, dy)["gain"]}
+        if not cx.need_dx:
+            return None, grads
+        dn = dy * p["gain"]
+        return r * (dn - n * cx.be.xp.mean(dn * n, axis=-1, keepdims=True)), grads
+
+
+def check_eps(layer: Layer, eps: float) -> None:
+    """Without it a constant input would be divided by 0. Raises UsageError."""
+    if not eps > 0:
+        raise UsageError(f"{type(layer).__name__}(eps={eps}): wanted a number above 0")
+
+
+def last_axis(shape: Shape) -> Shape:
+    """(n,). Raises ShapeError where there is nothing to take a mean of."""
+    if not shape or shape[-1] == 0:
+        raise ShapeError("wants at least one feature on the last axis", why=f"got {shape}")
+    return shape[-1:]

@@ -1,0 +1,81 @@
+"""Layers that compute several candidates and let some decide over others."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from xpnn.errors import ShapeError, UsageError
+from xpnn.initializers import Initializer, he_normal, zeros
+from xpnn.kernels import Array
+from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
+from xpnn.layers.dense import flat_rows
+
+
+@dataclass(frozen=True)
+class GLU(Layer):
+    """y = a sigmoid(b), where a and b are the two halves of the last axis; da = dy s, db = dy a s (1 - s).
+
+    Shapes: x (..., 2 n), y (..., n). Source: Dauphin, Fan, Auli, Grangier, ICML 2017.
+    """
+
+    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
+        """Raises ShapeError unless the last axis has two halves."""
+        if not shape or shape[-1] % 2:
+            raise ShapeError("wants an even number of features on the last axis", why=f"got {shape}")
+        return {}, (*shape[:-1], shape[-1] // 2)
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Keeps a and s = sigmoid(b)."""
+        n = x.shape[-1] // 2
+        a, s = x[..., :n], cx.be.sigmoid(x[..., n:])
+        return a * s, (a, s)
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        """da and db, side by side."""
+        a, s = cache
+        da = dy * s
+        return cx.be.xp.concat([da, da * a * (1 - s)], axis=-1), {}
+
+
+@dataclass(frozen=True)
+class Maxout(Layer):
+    """y_j = the largest of z_j1 ... z_jk, z = x W + b: the maximum of `pieces` linear functions.
+
+    Shapes: x (..., n_in), W (n_in, units pieces), b (units pieces,), y (..., units).
+    Backward: dz = dy for the first of the largest, else 0; dW = x^T dz, db = sum of dz over all rows, dx = dz W^T.
+    Source: Goodfellow, Warde-Farley, Mirza, Courville, Bengio, ICML 2013.
+    """
+
+    trained = True
+    units: int
+    pieces: int = 2
+    init: Initializer = he_normal
+    bias_init: Initializer = zeros
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.units < 1 or self.pieces < 1:
+            raise UsageError(f"Maxout(units={self.units}, pieces={self.pieces}): wanted at least 1 of each")
+
+    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
+        """W and b; the last axis becomes `units`."""
+        if not shape or shape[-1] == 0:
+            raise ShapeError("wants at least one feature on the last axis", why=f"got {shape}")
+        columns = self.units * self.pieces
+        W, b = Spec((shape[-1], columns), self.init), Spec((columns,), self.bias_init, decay=False)
+        return {"W": W, "b": b}, (*shape[:-1], self.units)
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Keeps x and which piece is the largest."""
+        z = cx.be.affine(x, p["W"], p["b"])
+        z = cx.be.xp.reshape(z, (*x.shape[:-1], self.units, self.pieces))
+        return cx.be.xp.max(z, axis=-1), (x, cx.be.xp.argmax(z, axis=-1))
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        """dx is skipped for the first layer."""
+        (x, first), xp = cache, cx.be.xp
+        chosen = xp.expand_dims(first, axis=-1) == cx.be.arange(self.pieces)
+        dz = xp.where(chosen, xp.expand_dims(dy, axis=-1), xp.zeros_like(xp.expand_dims(dy, axis=-1)))
+        dz = xp.reshape(dz, (*dy.shape[:-1], self.units * self.pieces))
+        rows = flat_rows(cx, dz)
+        grads = {"W": flat_rows(cx, x).T @ rows, "b": xp.sum(rows, axis=0)}
+        return (dz @ p["W"].T if cx.need_dx else None), grads
