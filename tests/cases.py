@@ -20,8 +20,12 @@ from xpnn.initializers import (
 )
 from xpnn.layers import (
     ELU,
+    GRU,
+    LSTM,
+    Bidirectional,
     Dense,
     Dropout,
+    Embedding,
     Flatten,
     Layer,
     LeakyReLU,
@@ -33,6 +37,7 @@ from xpnn.layers import (
     Residual,
     Sequential,
     Sigmoid,
+    SimpleRNN,
     Softmax,
     Softplus,
     Standardize,
@@ -47,12 +52,19 @@ from xpnn.schedules import ConstantRate, Cosine, Exponential, InverseTime, OneCy
 
 @dataclass(frozen=True)
 class Case:
-    """A layer, the shape of one sample, and how many there are. bytes: the samples are uint8."""
+    """A layer, the shape of one sample, and how many there are. bytes: the samples are uint8.
+
+    A layer that takes ids gets ids.
+    """
 
     layer: Layer
     shape: tuple[int, ...]
     batch: int = 3
     bytes: bool = False
+
+    @property
+    def ids(self) -> bool:
+        return self.layer.takes == "int"
 
     def __str__(self) -> str:
         return f"{brief(self.layer)}-{self.shape}x{self.batch}".replace(" ", "")
@@ -122,6 +134,25 @@ LAYERS += [
     Case(Parallel((Sigmoid(),), "multiply"), (7,)),
     Case(Recompute(Sequential((Dense(4), Dropout(0.4), Tanh(), Dense(2)))), (3,)),
     Case(Recompute(Dense(3)), (2, 5), batch=1),
+    *(
+        row
+        for kind in (SimpleRNN, LSTM, GRU)
+        for row in (
+            Case(kind(3), (3, 2)),
+            Case(kind(2, sequences=True), (2, 5), batch=1),
+            Case(kind(4, False, Normal(0.5), Normal(0.5)), (1, 1), batch=2),
+        )
+    ),
+    Case(Bidirectional(SimpleRNN(3)), (3, 2)),
+    Case(Bidirectional(LSTM(2)), (1, 2), batch=1),
+    Case(Bidirectional(GRU(1, sequences=True)), (3, 2), batch=2),
+    Case(Sequential((Embedding(4, 2), GRU(3, True), Residual(LSTM(3, True)), SimpleRNN(2))), (2,)),
+    Case(Embedding(5, 3), (4,)),
+    Case(Embedding(3, 1), (), batch=7),
+    Case(Embedding(50, 2, Normal(1.0)), (2, 3), batch=1),
+    Case(Embedding(1, 4), (3,)),
+    Case(Parallel((Embedding(5, 3), Embedding(9, 3)), "add"), (4,)),
+    Case(Sequential((Reshape((2, 3)), Recompute(Embedding(4, 2)), Flatten(), Dense(2))), (6,)),
     Case(Sequential((Recompute(PIXELS), Recompute(Recompute(Tanh())))), (2, 2, 1), bytes=True),
 ]
 

@@ -77,6 +77,8 @@ def draw(case):
     shape = (case.batch, *case.shape)
     x = rng.integers(0, 256, shape) * 1.0 if case.bytes else rng.standard_normal(shape)
     x = away(away(x), getattr(case.layer, "threshold", 0.0))
+    if case.ids:
+        x = rng.integers(0, case.layer.vocabulary(), shape) * 1.0
     named = Layout(specs).named
 
     def parameter(path, spec):
@@ -86,11 +88,17 @@ def draw(case):
     return x, tree_map(parameter, specs), rng.standard_normal((case.batch, *out))
 
 
+def given(be, case, x):
+    """Samples in the form that the layer takes."""
+    if case.bytes or case.ids:
+        return be.asarray(x.astype(np.uint8 if case.bytes else np.int64))
+    return be.asarray(x, be.dtype)
+
+
 def on(be, case):
-    """(x, parameters, dy) of a case on a backend; bytes stay bytes."""
+    """(x, parameters, dy) of a case on a backend; bytes stay bytes, ids are integers."""
     x, p, dy = draw(case)
-    given = be.asarray(x.astype(np.uint8)) if case.bytes else be.asarray(x, be.dtype)
-    return given, tree_map(lambda _, a: be.asarray(a, be.dtype), p), be.asarray(dy, be.dtype)
+    return given(be, case, x), tree_map(lambda _, a: be.asarray(a, be.dtype), p), be.asarray(dy, be.dtype)
 
 
 def context(be, train=True, need_dx=True):
@@ -120,8 +128,8 @@ def both_of(be, layer, need_dx=True):
 
 
 def host(be, tree):
-    """[(path, NumPy array)] of all arrays in a tree, copied."""
-    return [(k, np.array(be.to_numpy(a))) for k, a in leaves(tree) if hasattr(a, "shape")]
+    """[(path, NumPy array)] of all arrays in a tree, copied; by path, since jax.jit sorts the keys of a dict."""
+    return sorted((k, np.array(be.to_numpy(a))) for k, a in leaves(tree) if hasattr(a, "shape"))
 
 
 def prints(be, tree):
@@ -163,7 +171,7 @@ def layer_errors(be, case):
 
     def inputs(changed):
         tree = tree_map(lambda k, a: be.asarray(changed.get(k, a)), p)
-        return tree, be.asarray(changed.get("x", x))
+        return tree, given(be, case, x) if case.ids else be.asarray(changed.get("x", x))
 
     def pullback(name, c):
         _, dx, grads, _ = both(*inputs({}), be.asarray(c.reshape(dy.shape)))
@@ -178,7 +186,7 @@ def layer_errors(be, case):
             dy.size,
             rng,
         )
-        for name in ["x", *trained]
+        for name in ["x"] * (not case.ids) + trained
     }
 
 

@@ -85,7 +85,16 @@ def test_step_equals_heaviside():
 
 
 ELSEWHERE = {
-    *(layers.Residual, layers.Parallel, layers.Recompute),  # test_oracle_recurrent.py
+    *(
+        layers.Residual,
+        layers.Parallel,
+        layers.Recompute,
+        layers.Embedding,
+        layers.SimpleRNN,
+        layers.LSTM,
+        layers.GRU,
+        layers.Bidirectional,
+    ),  # test_oracle_recurrent.py
 }
 """Layers that are held to PyTorch in a file of their own."""
 

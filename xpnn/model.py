@@ -161,8 +161,12 @@ class Model:
         return x, y
 
     def inputs(self, x: Any, name: str = "x") -> Array:
-        """Samples as an array of the backend, checked: bytes stay bytes, other numbers take the model's dtype."""
-        return edge.inputs(self.backend, self.input_shape, x, name)
+        """Samples as an array of the backend, checked: bytes stay bytes, other numbers take the model's dtype.
+
+        Ids become int64 where the network takes ids.
+        """
+        vocabulary = self.net.vocabulary() if self.net.takes == "int" else 0
+        return edge.inputs(self.backend, self.input_shape, x, name, vocabulary)
 
     def targets(self, y: Host) -> Array:
         """Checked targets on the device: ids as int64, everything else in the model's dtype."""

@@ -2,19 +2,26 @@
 
 from xpnn.layers.activation import ELU, LeakyReLU, ReLU, Sigmoid, Softmax, Softplus, Step, Tanh
 from xpnn.layers.base import Ctx, Layer, Spec
+from xpnn.layers.bidirectional import Bidirectional
 from xpnn.layers.dense import Dense
 from xpnn.layers.dropout import Dropout
+from xpnn.layers.embedding import Embedding
 from xpnn.layers.merge import Parallel, Residual
 from xpnn.layers.recompute import Recompute
+from xpnn.layers.recurrent import GRU, LSTM, SimpleRNN
 from xpnn.layers.scale import Rescale, Standardize
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.shape import Flatten, Reshape
 
 __all__ = [
     "ELU",
+    "GRU",
+    "LSTM",
+    "Bidirectional",
     "Ctx",
     "Dense",
     "Dropout",
+    "Embedding",
     "Flatten",
     "Layer",
     "LeakyReLU",
@@ -26,6 +33,7 @@ __all__ = [
     "Residual",
     "Sequential",
     "Sigmoid",
+    "SimpleRNN",
     "Softmax",
     "Softplus",
     "Spec",
