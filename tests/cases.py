@@ -44,7 +44,23 @@ from xpnn.layers import (
     Step,
     Tanh,
 )
-from xpnn.losses import BinaryCrossEntropy, Loss, MeanAbsoluteError, MeanSquaredError, SoftmaxCrossEntropy
+from xpnn.losses import (
+    BinaryCrossEntropy,
+    CosineEmbedding,
+    Focal,
+    Hinge,
+    Huber,
+    KLDivergence,
+    LogCosh,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    NegativeLogLikelihood,
+    Poisson,
+    SmoothL1,
+    SoftmaxCrossEntropy,
+    SquaredHinge,
+)
 from xpnn.metrics import F1, Accuracy, ConfusionMatrix, Precision, Recall, TopK
 from xpnn.optimizers import SGD, AdaGrad, Adam, AdamW, RMSProp
 from xpnn.schedules import ConstantRate, Cosine, Exponential, InverseTime, OneCycle, StepDecay, Warmup
@@ -163,7 +179,7 @@ class LossCase:
 
     loss: Loss
     shape: tuple[int, ...]
-    target: str  # "ids", "one-hot", "soft", "real" or "unit" (from 0 to 1)
+    target: str  # "ids", "one-hot", "soft", "real", "unit" (from 0 to 1) ...
     weighted: bool = False
 
     def __str__(self) -> str:
@@ -196,6 +212,35 @@ LOSSES += [
     LossCase(SoftmaxCrossEntropy(), (1, 2), "ids"),
     LossCase(SoftmaxCrossEntropy(1.0), (4, 3), "ids"),
     LossCase(MeanSquaredError(), (1, 1), "real"),
+]
+
+LOSSES += [
+    LossCase(loss, shape, target, weighted)
+    for loss, target in (
+        (Huber(), "real"),
+        (Huber(0.3), "real"),
+        (SmoothL1(0.5), "real"),
+        (LogCosh(), "real"),
+        (Hinge(), "signs"),
+        (SquaredHinge(), "signs"),
+        (KLDivergence(), "unit"),
+        (Poisson(), "counts"),
+        (CosineEmbedding(), "real"),
+    )
+    for shape, weighted in (((4, 3), False), ((3, 2, 5), True))
+]
+LOSSES += [
+    LossCase(loss, (6, 5), target, weighted)
+    for loss in (NegativeLogLikelihood(), Focal(), Focal(1.0))
+    for target, weighted in (("ids", False), ("ids", True), ("soft", True))
+]
+LOSSES += [
+    LossCase(KLDivergence(), (4, 3), "soft"),
+    LossCase(KLDivergence(), (4, 3), "one-hot", True),
+    LossCase(Focal(0.0), (4, 3), "one-hot"),
+    LossCase(Focal(3.5), (1, 2), "ids"),
+    LossCase(NegativeLogLikelihood(-100), (7, 3), "ignored"),
+    LossCase(NegativeLogLikelihood(-100), (7, 3), "ignored", True),
 ]
 
 PENALTIES: list[dict[str, Any]] = [

@@ -201,6 +201,9 @@ def draw_loss(case):
         "one-hot": lambda: np.eye(last)[rng.integers(0, last, rows)],
         "soft": lambda: rng.dirichlet(np.ones(last), rows),
         "real": lambda: prediction + away(rng.standard_normal(case.shape)),
+        "ignored": lambda: np.where(np.arange(rows) % 3 == 1, -100, rng.integers(0, last, rows)),
+        "signs": lambda: rng.choice([-1.0, 1.0], case.shape),
+        "counts": lambda: rng.integers(0, 5, case.shape) * 1.0,
         "unit": lambda: rng.uniform(0, 1, case.shape),
     }[case.target]()
     return prediction, target, rng.uniform(0, 2, rows) if case.weighted else None
@@ -209,7 +212,7 @@ def draw_loss(case):
 def loss_on(be, case):
     """(prediction, target, weight) of a loss case on a backend."""
     prediction, target, weight = draw_loss(case)
-    target = be.asarray(target, None if case.target == "ids" else be.dtype)
+    target = be.asarray(target, None if case.target in ("ids", "ignored") else be.dtype)
     return be.asarray(prediction, be.dtype), target, None if weight is None else be.asarray(weight, be.dtype)
 
 

@@ -232,9 +232,9 @@ class Model:
 
     def check_ending(self, loss: Loss) -> None:
         """A loss from logits applies its own softmax or sigmoid; a second one would flatten the gradients."""
-        if loss.wants == "logits" and self.net.gives == "probabilities":
+        if loss.wants and self.net.gives == "probabilities":
             raise UsageError(
-                f"the network ends in {self.net.layers[-1]!r}, but {type(loss).__name__} wants logits",
+                f"the network ends in {self.net.layers[-1]!r}, but {type(loss).__name__} wants {loss.wants}",
                 why="it applies the squashing itself, where it can be done without overflow",
                 fix="drop the last layer; predict_proba gives the probabilities",
             )
