@@ -27,11 +27,15 @@ from xpnn.layers import (
     ELU,
     GELU,
     GLU,
+    GRU,
+    LSTM,
     SELU,
     AlphaDropout,
     BatchNorm,
+    Bidirectional,
     Dense,
     Dropout,
+    Embedding,
     Flatten,
     GaussianNoise,
     GroupNorm,
@@ -57,6 +61,7 @@ from xpnn.layers import (
     Sequential,
     Sigmoid,
     SiLU,
+    SimpleRNN,
     Softmax,
     Softplus,
     Softsign,
@@ -65,7 +70,23 @@ from xpnn.layers import (
     Step,
     Tanh,
 )
-from xpnn.losses import BinaryCrossEntropy, Loss, MeanAbsoluteError, MeanSquaredError, SoftmaxCrossEntropy
+from xpnn.losses import (
+    BinaryCrossEntropy,
+    CosineEmbedding,
+    Focal,
+    Hinge,
+    Huber,
+    KLDivergence,
+    LogCosh,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    NegativeLogLikelihood,
+    Poisson,
+    SmoothL1,
+    SoftmaxCrossEntropy,
+    SquaredHinge,
+)
 from xpnn.metrics import (
     F1,
     MAE,
@@ -116,12 +137,19 @@ from xpnn.schedules import (
 
 @dataclass(frozen=True)
 class Case:
-    """A layer, the shape of one sample, and how many there are. bytes: the samples are uint8."""
+    """A layer, the shape of one sample, and how many there are. bytes: the samples are uint8.
+
+    A layer that takes ids gets ids.
+    """
 
     layer: Layer
     shape: tuple[int, ...]
     batch: int = 3
     bytes: bool = False
+
+    @property
+    def ids(self) -> bool:
+        return self.layer.takes == "int"
 
     def __str__(self) -> str:
         return f"{brief(self.layer)}-{self.shape}x{self.batch}".replace(" ", "")
@@ -191,6 +219,25 @@ LAYERS += [
     Case(Parallel((Sigmoid(),), "multiply"), (7,)),
     Case(Recompute(Sequential((Dense(4), Dropout(0.4), Tanh(), Dense(2)))), (3,)),
     Case(Recompute(Dense(3)), (2, 5), batch=1),
+    *(
+        row
+        for kind in (SimpleRNN, LSTM, GRU)
+        for row in (
+            Case(kind(3), (3, 2)),
+            Case(kind(2, sequences=True), (2, 5), batch=1),
+            Case(kind(4, False, Normal(0.5), Normal(0.5)), (1, 1), batch=2),
+        )
+    ),
+    Case(Bidirectional(SimpleRNN(3)), (3, 2)),
+    Case(Bidirectional(LSTM(2)), (1, 2), batch=1),
+    Case(Bidirectional(GRU(1, sequences=True)), (3, 2), batch=2),
+    Case(Sequential((Embedding(4, 2), GRU(3, True), Residual(LSTM(3, True)), SimpleRNN(2))), (2,)),
+    Case(Embedding(5, 3), (4,)),
+    Case(Embedding(3, 1), (), batch=7),
+    Case(Embedding(50, 2, Normal(1.0)), (2, 3), batch=1),
+    Case(Embedding(1, 4), (3,)),
+    Case(Parallel((Embedding(5, 3), Embedding(9, 3)), "add"), (4,)),
+    Case(Sequential((Reshape((2, 3)), Recompute(Embedding(4, 2)), Flatten(), Dense(2))), (6,)),
     Case(Sequential((Recompute(PIXELS), Recompute(Recompute(Tanh())))), (2, 2, 1), bytes=True),
 ]
 
@@ -269,7 +316,7 @@ class LossCase:
 
     loss: Loss
     shape: tuple[int, ...]
-    target: str  # "ids", "one-hot", "soft", "real" or "unit" (from 0 to 1)
+    target: str  # "ids", "one-hot", "soft", "real", "unit" (from 0 to 1) ...
     weighted: bool = False
 
     def __str__(self) -> str:
@@ -302,6 +349,35 @@ LOSSES += [
     LossCase(SoftmaxCrossEntropy(), (1, 2), "ids"),
     LossCase(SoftmaxCrossEntropy(1.0), (4, 3), "ids"),
     LossCase(MeanSquaredError(), (1, 1), "real"),
+]
+
+LOSSES += [
+    LossCase(loss, shape, target, weighted)
+    for loss, target in (
+        (Huber(), "real"),
+        (Huber(0.3), "real"),
+        (SmoothL1(0.5), "real"),
+        (LogCosh(), "real"),
+        (Hinge(), "signs"),
+        (SquaredHinge(), "signs"),
+        (KLDivergence(), "unit"),
+        (Poisson(), "counts"),
+        (CosineEmbedding(), "real"),
+    )
+    for shape, weighted in (((4, 3), False), ((3, 2, 5), True))
+]
+LOSSES += [
+    LossCase(loss, (6, 5), target, weighted)
+    for loss in (NegativeLogLikelihood(), Focal(), Focal(1.0))
+    for target, weighted in (("ids", False), ("ids", True), ("soft", True))
+]
+LOSSES += [
+    LossCase(KLDivergence(), (4, 3), "soft"),
+    LossCase(KLDivergence(), (4, 3), "one-hot", True),
+    LossCase(Focal(0.0), (4, 3), "one-hot"),
+    LossCase(Focal(3.5), (1, 2), "ids"),
+    LossCase(NegativeLogLikelihood(-100), (7, 3), "ignored"),
+    LossCase(NegativeLogLikelihood(-100), (7, 3), "ignored", True),
 ]
 
 PENALTIES: list[dict[str, Any]] = [

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import faults_losses
 import faults_nested
 import numpy as np
 from cases import LOSSES, WEIGHTS, Case, LossCase
@@ -579,6 +580,12 @@ LOSS_OWN = {
         "sign dropped": LossFault(lambda loss, z, t, w, g: abs(g)),
         "error for its sign": LossFault(lambda loss, z, t, w, g: (z - t) / z.size),
     },
+}
+# Later losses
+LOSS_CASES |= faults_losses.CASES
+LOSS_OWN |= {
+    cls: {name: LossFault(wrong) for name, wrong in faults.items()}
+    for cls, faults in faults_losses.OWN.items()
 }
 LOSS_FAULTS = [
     (cls, name, fault) for cls in LOSS_CASES for name, fault in (LOSS_GENERIC | LOSS_OWN[cls]).items()

@@ -3,7 +3,21 @@
 import numpy as np
 from cases import Case
 
-from xpnn.layers import Dense, Dropout, Parallel, Recompute, Residual, Sequential, Sigmoid, Tanh
+from xpnn.layers import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    Dense,
+    Dropout,
+    Embedding,
+    Parallel,
+    Recompute,
+    Residual,
+    Sequential,
+    Sigmoid,
+    SimpleRNN,
+    Tanh,
+)
 from xpnn.parameters import leaves, tree_map
 
 
@@ -65,10 +79,86 @@ def other_context(**changes):
     return backward
 
 
+def hot(ids, n):
+    return np.eye(n)[ids.reshape(-1)]
+
+
+def last_wins(ids, dy, n):
+    """Assigned, not added."""
+    W = np.zeros((n, dy.shape[-1]))
+    W[ids] = dy
+    return W
+
+
+def mean_of(ids, dy, n):
+    rows = hot(ids, n)
+    return rows.T @ dy.reshape(-1, dy.shape[-1]) / np.maximum(rows.sum(0), 1)[:, None]
+
+
+def added(f):
+    """dW = f(ids, dy, tokens)."""
+    return lambda layer, cx, p, cache, dy, right: (None, {"W": f(cache[0], dy, layer.tokens)})
+
+
+def told(f):
+    """f(x, states, p, dy) -> dx, grads."""
+    return lambda layer, cx, p, cache, dy, right: f(cache[0], cache[1], p, dy)
+
+
+def rnn(x, states, p, dy, slope):
+    """SimpleRNN's backward pass with another slope."""
+    dh, grads, dxs = 0 * states[0], {k: 0 * a for k, a in p.items()}, []
+    for t in reversed(range(x.shape[1])):
+        da = (dh + dy[:, t]) * slope(states[t + 1])
+        for key, g in (("W", x[:, t].T @ da), ("U", states[t].T @ da), ("b", da.sum(0))):
+            grads[key] = grads[key] + g
+        dh = da @ p["U"].T
+        dxs.insert(0, da @ p["W"].T)
+    return np.stack(dxs, 1), grads
+
+
+def step_changed(f):
+    """What was kept of every step, put through f."""
+    return given(lambda layer, p, c, dy: (p, (c[0], tuple(f(*step) for step in c[1])), dy))
+
+
+def walked(gates):
+    """Mistakes in walking back that every recurrent layer could make."""
+
+    def turned(U):
+        return np.concatenate([u.T for u in np.split(U, gates, 1)], 1)
+
+    return {
+        "steps in the wrong order": given(lambda layer, p, c, dy: (p, c, np.flip(dy, 1))),
+        "only the last step's dy": given(lambda layer, p, c, dy: (p, c, dy * (np.arange(3) == 2)[:, None])),
+        "nothing flows back in time": given(lambda layer, p, c, dy: ({**p, "U": 0 * p["U"]}, c, dy)),
+        "U not transposed": given(lambda layer, p, c, dy: ({**p, "U": turned(p["U"])}, c, dy)),
+        "gates of U in another order": given(
+            lambda layer, p, c, dy: ({**p, "U": np.roll(p["U"], 1, 1)}, c, dy)
+        ),
+        "inputs of another sample": given(lambda layer, p, c, dy: (p, (np.flip(c[0], 0), *c[1:]), dy)),
+    }
+
+
+def wrong_halves(f):
+    """The two halves of dy changed before they are used."""
+
+    def backward(layer, cx, p, cache, dy, right):
+        n = dy.shape[-1] // 2
+        return right(layer, cx, p, cache, np.concatenate(f(dy[..., :n], dy[..., n:]), axis=-1))
+
+    return backward
+
+
 CASES = {
     Residual: Case(Residual(Sequential((Dense(4), Tanh(), Dense(4)))), (4,), batch=4),
     Parallel: Case(Parallel((Dense(3), Sequential((Dense(3), Sigmoid()))), "multiply"), (4,), batch=4),
     Recompute: Case(Recompute(Sequential((Dense(9), Dropout(0.4), Tanh(), Dense(4)))), (4,), batch=4),
+    Embedding: Case(Embedding(4, 4), (3,), batch=4),
+    SimpleRNN: Case(SimpleRNN(2, True), (3, 2), batch=4),
+    LSTM: Case(LSTM(2, True), (3, 2), batch=4),
+    GRU: Case(GRU(2, True), (3, 2), batch=4),
+    Bidirectional: Case(Bidirectional(GRU(2, True)), (3, 2), batch=4),
 }
 OWN = {
     Residual: {
@@ -91,6 +181,50 @@ OWN = {
         ),
         "of the last branch alone": last_branch,
         "averaged": given(lambda layer, p, c, dy: (p, c, dy / 2)),
+    },
+    SimpleRNN: walked(1)
+    | {
+        "slope forgotten": told(lambda x, c, p, dy: rnn(x, c, p, dy, lambda h: 1)),
+        "1 - h for 1 - h^2": told(lambda x, c, p, dy: rnn(x, c, p, dy, lambda h: 1 - h)),
+        "the state after for the state before": given(
+            lambda layer, p, c, dy: (p, (c[0], (*c[1][:1], *c[1][:1], *c[1][2:])), dy)
+        ),
+    },
+    LSTM: walked(4)
+    | {
+        "cell state forgotten": step_changed(lambda h, c, i, f, g, o, s: (h, 0 * c, i, f, g, o, s)),
+        "i and f exchanged": step_changed(lambda h, c, i, f, g, o, s: (h, c, f, i, g, o, s)),
+        "i and g exchanged": step_changed(lambda h, c, i, f, g, o, s: (h, c, g, f, i, o, s)),
+        "tanh of the cell forgotten": step_changed(
+            lambda h, c, i, f, g, o, s: (h, c, i, f, g, o, np.arctanh(s))
+        ),
+        "output gate forgotten": step_changed(lambda h, c, i, f, g, o, s: (h, c, i, f, g, 0 * o + 1, s)),
+        "forget gate forgotten": step_changed(lambda h, c, i, f, g, o, s: (h, c, i, 0 * f + 1, g, o, s)),
+    },
+    GRU: walked(3)
+    | {
+        "z for 1 - z": step_changed(lambda h, r, z, n, u: (h, r, 1 - z, n, u)),
+        "r and z exchanged": step_changed(lambda h, r, z, n, u: (h, z, r, n, u)),
+        "reset before the product": step_changed(lambda h, r, z, n, u: (h, r, z, n, u * r)),
+        "reset forgotten": step_changed(lambda h, r, z, n, u: (h, 0 * r + 1, z, n, u)),
+        "candidate squashed twice": step_changed(lambda h, r, z, n, u: (h, r, z, np.tanh(n), u)),
+        "the state before forgotten": step_changed(lambda h, r, z, n, u: (0 * h, r, z, n, u)),
+    },
+    Bidirectional: {
+        "not turned back": wrong_halves(lambda dy, reverse: (dy, np.flip(reverse, 1))),
+        "halves exchanged": wrong_halves(lambda dy, reverse: (reverse, dy)),
+        "reverse forgotten": wrong_halves(lambda dy, reverse: (dy, 0 * reverse)),
+        "forward forgotten": wrong_halves(lambda dy, reverse: (0 * dy, reverse)),
+        "caches exchanged": given(lambda layer, p, c, dy: (p, c[::-1], dy)),
+        "parameters exchanged": given(lambda layer, p, c, dy: (p[::-1], c, dy)),
+    },
+    Embedding: {
+        "of other ids": given(lambda layer, p, c, dy: (p, (np.roll(c[0], 1),), dy)),
+        "ids after the first forgotten": added(lambda ids, dy, n: hot(ids[:, :1], n).T @ dy[:, 0]),
+        "the last wins": added(lambda ids, dy, n: last_wins(ids, dy, n)),
+        "mean over the places": added(lambda ids, dy, n: mean_of(ids, dy, n)),
+        "column by column": added(lambda ids, dy, n: hot(ids.T, n).T @ dy.reshape(-1, dy.shape[-1])),
+        "divided by the length": added(lambda ids, dy, n: hot(ids, n).T @ dy.reshape(-1, dy.shape[-1]) / 3),
     },
     Recompute: {
         "of another input": given(lambda layer, p, c, dy: (p, (np.flip(c[0], 0), c[1]), dy)),

@@ -77,6 +77,8 @@ def draw(case):
     shape = (case.batch, *case.shape)
     x = rng.integers(0, 256, shape) * 1.0 if case.bytes else rng.standard_normal(shape)
     x = away(away(x), getattr(case.layer, "threshold", 0.0))
+    if case.ids:
+        x = rng.integers(0, case.layer.vocabulary(), shape) * 1.0
     named = Layout(specs).named
 
     def parameter(path, spec):
@@ -86,11 +88,17 @@ def draw(case):
     return x, tree_map(parameter, specs), rng.standard_normal((case.batch, *out))
 
 
+def given(be, case, x):
+    """Samples in the form that the layer takes."""
+    if case.bytes or case.ids:
+        return be.asarray(x.astype(np.uint8 if case.bytes else np.int64))
+    return be.asarray(x, be.dtype)
+
+
 def on(be, case):
-    """(x, parameters, dy) of a case on a backend; bytes stay bytes."""
+    """(x, parameters, dy) of a case on a backend; bytes stay bytes, ids are integers."""
     x, p, dy = draw(case)
-    given = be.asarray(x.astype(np.uint8)) if case.bytes else be.asarray(x, be.dtype)
-    return given, tree_map(lambda _, a: be.asarray(a, be.dtype), p), be.asarray(dy, be.dtype)
+    return given(be, case, x), tree_map(lambda _, a: be.asarray(a, be.dtype), p), be.asarray(dy, be.dtype)
 
 
 def context(be, train=True, need_dx=True):
@@ -166,7 +174,7 @@ def layer_errors(be, case):
 
     def inputs(changed):
         tree = tree_map(lambda k, a: be.asarray(changed.get(k, a)), p)
-        return tree, be.asarray(changed.get("x", x))
+        return tree, given(be, case, x) if case.ids else be.asarray(changed.get("x", x))
 
     def pullback(name, c):
         _, dx, grads, _ = both(*inputs({}), be.asarray(c.reshape(dy.shape)))
@@ -181,7 +189,7 @@ def layer_errors(be, case):
             dy.size,
             rng,
         )
-        for name in ["x", *trained]
+        for name in ["x"] * (not case.ids) + trained
     }
 
 
@@ -196,6 +204,9 @@ def draw_loss(case):
         "one-hot": lambda: np.eye(last)[rng.integers(0, last, rows)],
         "soft": lambda: rng.dirichlet(np.ones(last), rows),
         "real": lambda: prediction + away(rng.standard_normal(case.shape)),
+        "ignored": lambda: np.where(np.arange(rows) % 3 == 1, -100, rng.integers(0, last, rows)),
+        "signs": lambda: rng.choice([-1.0, 1.0], case.shape),
+        "counts": lambda: rng.integers(0, 5, case.shape) * 1.0,
         "unit": lambda: rng.uniform(0, 1, case.shape),
     }[case.target]()
     return prediction, target, rng.uniform(0, 2, rows) if case.weighted else None
@@ -204,7 +215,7 @@ def draw_loss(case):
 def loss_on(be, case):
     """(prediction, target, weight) of a loss case on a backend."""
     prediction, target, weight = draw_loss(case)
-    target = be.asarray(target, None if case.target == "ids" else be.dtype)
+    target = be.asarray(target, None if case.target in ("ids", "ignored") else be.dtype)
     return be.asarray(prediction, be.dtype), target, None if weight is None else be.asarray(weight, be.dtype)
 
 

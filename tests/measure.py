@@ -56,7 +56,8 @@ def run_layer(layer, x, dy=None, p=None, *, name="numpy", train=True):
         if dy is None:
             return be.to_numpy(y)
         dx, grads = layer.backward(cx, p, cache, be.asarray(dy))
-        return be.to_numpy(y), be.to_numpy(dx), {path: be.to_numpy(g) for path, g in leaves(grads)}
+        dx = None if dx is None else be.to_numpy(dx)
+        return be.to_numpy(y), dx, {path: be.to_numpy(g) for path, g in leaves(grads)}
 
 
 def run_loss(loss, z, target, weight=None, *, dtype="float64", name="numpy"):

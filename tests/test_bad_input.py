@@ -359,7 +359,7 @@ RUNS = [
     (lambda: fit(model=Model([], (4,))), UsageError, ["no parameters to train", "Dense(10)"]),
     (lambda: fit(model=Model([ReLU()], (4,))), UsageError, ["no parameters to train"]),
     (lambda: fit(model=net(xpnn.Standardize(0, 1))), UsageError, ["no parameters to train"]),
-    (lambda: net().evaluate(X, IDS, loss="hinge"), UsageError, ["unknown loss 'hinge'"]),
+    (lambda: net().evaluate(X, IDS, loss="perplexity"), UsageError, ["unknown loss 'perplexity'"]),
     (lambda: net().evaluate(X, IDS[:4]), DataError, ["x has 6 samples, y has 4"]),
 ]
 TABLE = [*NAMES, *SETTINGS, *CONSTRUCTION, *SHAPES, *LABELS, *DATA, *RUNS]

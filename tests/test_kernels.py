@@ -38,6 +38,11 @@ def floats(*arrays):
     return lambda be: tuple(be.asarray(a, be.dtype) for a in arrays)
 
 
+def added(count, n, width):
+    ids = rng_of("ids", count, n).integers(0, n, count)
+    return lambda be: (be.asarray(ids), be.asarray(normal(count, width), be.dtype), n)
+
+
 def choice(ok):
     return lambda be: (be.scalar(ok, be.xp.bool), doubled, {"a": be.asarray(normal(3), be.dtype)})
 
@@ -95,6 +100,14 @@ ROWS = {
     ]
     + [floats(np.array([-INF, INF])), floats(np.zeros(0)), lambda be: (be.asarray(np.arange(4)),)],
     "take_rows": [lambda be: (be.asarray(normal(5, 2), be.dtype), be.asarray(np.array([4, 0, 0])))],
+    "add_rows": [
+        added(4, 3, 1),
+        added(50, 7, 4),
+        added(5, 40, 3),  # more rows than ids
+        added(1, 1, 2),
+        added(0, 3, 2),
+        added(300, 300, 5),
+    ],
     "elementwise": [vectors(size) for size in SIZES],
     "cond": [choice(True), choice(False)],
 }
@@ -167,6 +180,16 @@ def test_overrides_take_strided_arrays(any_be):
     )
     assert bool(be.all_finite(flat))
     assert not bool(be.all_finite(flat / (flat - flat[3])))
+
+
+@pytest.mark.parametrize(("count", "n", "width"), [(1, 1, 1), (9, 4, 3), (3, 11, 2), (200, 200, 5)])
+def test_adding_rows_is_the_adjoint_of_taking_them(be, count, n, width):
+    """<take(W), rows> = <W, add(rows)>; strided rows too."""
+    ids, rows, _ = added(count, n, 2 * width)(be)
+    rows, W = rows[:, ::2], be.asarray(normal(n, width))
+    taken, added_up = be.to_numpy(be.take_rows(W, ids)), be.to_numpy(be.add_rows(ids, rows, n))
+    left, right = np.sum(taken * be.to_numpy(rows)), np.sum(be.to_numpy(W) * added_up)
+    assert_close(left, right, "float64")
 
 
 def test_a_compiled_condition_runs_either_branch(be):

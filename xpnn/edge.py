@@ -13,10 +13,11 @@ from xpnn.kernels import Array
 Host = np.ndarray[Any, Any]
 
 
-def inputs(be: Backend, shape: tuple[int, ...], x: Any, name: str) -> Array:
+def inputs(be: Backend, shape: tuple[int, ...], x: Any, name: str, vocabulary: int = 0) -> Array:
     """Samples (N, *shape) as an array of the backend: bytes stay bytes, other numbers take the model's dtype.
 
-    Raises ShapeError, or DataError for no samples at all and for NaN or infinity.
+    vocabulary: if above 0, samples are ids 0, ..., vocabulary - 1, and become int64. Raises ShapeError, or
+    DataError for no samples at all, for NaN or infinity, and for what is no id.
     """
     if be.owns(x):
         be.require(name, x)
@@ -25,6 +26,9 @@ def inputs(be: Backend, shape: tuple[int, ...], x: Any, name: str) -> Array:
     check_shape(name, x, shape)
     if x.shape[0] == 0:
         raise DataError(f"{name} has no samples")
+    if vocabulary:
+        with be.scope():
+            return be.asarray(ids(x if isinstance(x, np.ndarray) else be.to_numpy(x), vocabulary, name))
     if str(x.dtype).rsplit(".", maxsplit=1)[-1] in ("uint8", "bool"):
         return be.asarray(x)
     if isinstance(x, np.ndarray):
@@ -38,6 +42,21 @@ def inputs(be: Backend, shape: tuple[int, ...], x: Any, name: str) -> Array:
                 f"{name}[{i}] holds NaN or infinity (as {be.dtype_name})", fix="drop or fill such samples"
             )
     return x
+
+
+def ids(x: Host, vocabulary: int, name: str) -> Host:
+    """Whole numbers from 0 to vocabulary - 1 as int64. Raises DataError for the first that is none."""
+    with np.errstate(invalid="ignore"):
+        good = (x >= 0) & (x < vocabulary) & ((x == np.floor(x)) if x.dtype.kind == "f" else True)
+    bad = np.argwhere(~good)
+    if len(bad):
+        i = tuple(bad[0].tolist())
+        raise DataError(
+            f"{name}{list(i)} is {x[i]}",
+            why=f"the layer knows the ids 0 to {vocabulary - 1}; {len(bad)} of {x.size} are not among them",
+            fix="number the tokens from 0, or give the layer more of them",
+        )
+    return x.astype(np.int64)
 
 
 def targets(be: Backend, y: Host) -> Array:

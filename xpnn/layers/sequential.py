@@ -19,7 +19,7 @@ class Sequential(Layer):
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", checked_layers("Sequential", self.layers))
         for i, layer in enumerate(self.layers):
-            if layer.takes == "int" and any(before.takes in ("float", "any") for before in self.layers[:i]):
+            if layer.takes == "int" and any(before.takes is not None for before in self.layers[:i]):
                 raise UsageError(
                     f"entry {i} of Sequential takes ids: {brief(layer)}",
                     why="a layer before it gives real numbers",

@@ -3,16 +3,31 @@
 from xpnn.errors import UsageError, did_you_mean
 from xpnn.losses.base import Loss
 from xpnn.losses.binary import BinaryCrossEntropy
+from xpnn.losses.cosine import CosineEmbedding
 from xpnn.losses.cross_entropy import SoftmaxCrossEntropy
+from xpnn.losses.focal import Focal
+from xpnn.losses.likelihood import KLDivergence, NegativeLogLikelihood, Poisson
+from xpnn.losses.margin import Hinge, SquaredHinge
 from xpnn.losses.regression import MeanAbsoluteError, MeanSquaredError
+from xpnn.losses.robust import Huber, LogCosh, SmoothL1
 
 __all__ = [
     "LOSSES",
     "BinaryCrossEntropy",
+    "CosineEmbedding",
+    "Focal",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCosh",
     "Loss",
     "MeanAbsoluteError",
     "MeanSquaredError",
+    "NegativeLogLikelihood",
+    "Poisson",
+    "SmoothL1",
     "SoftmaxCrossEntropy",
+    "SquaredHinge",
     "get_loss",
 ]
 
@@ -21,6 +36,16 @@ LOSSES: dict[str, type[Loss]] = {
     "binary_cross_entropy": BinaryCrossEntropy,
     "mean_squared_error": MeanSquaredError,
     "mean_absolute_error": MeanAbsoluteError,
+    "huber": Huber,
+    "smooth_l1": SmoothL1,
+    "log_cosh": LogCosh,
+    "hinge": Hinge,
+    "squared_hinge": SquaredHinge,
+    "kl_divergence": KLDivergence,
+    "negative_log_likelihood": NegativeLogLikelihood,
+    "poisson": Poisson,
+    "cosine_embedding": CosineEmbedding,
+    "focal": Focal,
 }
 
 

@@ -19,7 +19,7 @@ class Loss(Described):
     """A frozen description of a loss. Reduction: the mean over all elements, weighted by `weight` (one per sample)."""
 
     wants: ClassVar[str] = ""
-    """"logits": a network that ends in Softmax or Sigmoid is refused."""
+    """"logits" or "log-probabilities": a network that ends in Softmax or Sigmoid is refused."""
     kind: ClassVar[str] = "regression"
     """"classes", "binary" or "regression": what `predict` returns."""
 

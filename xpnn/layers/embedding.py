@@ -1,0 +1,55 @@
+"""Rows of a table, by number."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from xpnn.errors import UsageError
+from xpnn.initializers import Initializer, Normal
+from xpnn.kernels import Array
+from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
+
+near_zero = Normal(0.05)
+
+
+@dataclass(frozen=True)
+class Embedding(Layer):
+    """y = W[x]: each id 0 <= x < tokens becomes its row of W.
+
+    Shapes: x (...) of whole numbers, W (tokens, width), y (..., width).
+    Backward: dW[i] = sum of dy over all places where x is i; ids have no gradient, so dx is None. Comes first in a
+    network, or after layers that only move elements. Ids are checked where data enters a model, not in a step.
+    Source: Bengio, Ducharme, Vincent, Jauvin, "A neural probabilistic language model", JMLR 3 (2003).
+    """
+
+    trained = True
+    takes = "int"
+    tokens: int
+    width: int
+    init: Initializer = near_zero
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tokens < 1 or self.width < 1:
+            raise UsageError(
+                f"Embedding(tokens={self.tokens}, width={self.width}): wanted whole numbers of at least 1"
+            )
+
+    def vocabulary(self) -> int:
+        """tokens."""
+        return self.tokens
+
+    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
+        """W; `width` becomes the last axis."""
+        return {"W": Spec((self.tokens, self.width), self.init)}, (*shape, self.width)
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Keeps the ids."""
+        xp = cx.be.xp
+        rows = cx.be.take_rows(p["W"], xp.reshape(x, (-1,)))
+        return xp.reshape(rows, (*x.shape, self.width)), (x,)
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        """The adjoint of taking rows is adding rows."""
+        xp, (x,) = cx.be.xp, cache
+        rows = xp.reshape(dy, (-1, self.width))
+        return None, {"W": cx.be.add_rows(xp.reshape(x, (-1,)), rows, self.tokens)}

@@ -1,0 +1,246 @@
+"""Layers that walk along a sequence: a loop over time in Python, with the products of all inputs made before it.
+
+All: x (time, n_in) per sample; y (units,), the last state, or (time, units) with sequences=True; states begin at 0.
+The shapes below leave the axis of the samples out. W and U hold the gates side by side.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from xpnn.errors import ShapeError, UsageError
+from xpnn.initializers import Constant, Initializer, Orthogonal, glorot_uniform, zeros
+from xpnn.kernels import Array
+from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
+from xpnn.layers.dense import flat_rows
+
+orthogonal = Orthogonal()
+
+
+def check_units(layer: Any) -> None:
+    """At least one."""
+    if layer.units < 1:
+        raise UsageError(f"{type(layer).__name__}(units={layer.units}): wanted a whole number of at least 1")
+
+
+def plan_gates(layer: Any, gates: int, shape: Shape, bias: Initializer = zeros) -> tuple[Tree, Shape]:
+    """W (n_in, gates units), U (units, gates units), b (gates units,). Raises ShapeError for no sequence."""
+    if len(shape) != 2 or 0 in shape:
+        raise ShapeError("wants a sequence (time, features), each at least 1", why=f"got {shape}")
+    width = gates * layer.units
+    specs = {
+        "W": Spec((shape[1], width), layer.init),
+        "U": Spec((layer.units, width), layer.recurrent_init),
+        "b": Spec((width,), bias, decay=False),
+    }
+    return specs, ((shape[0], layer.units) if layer.sequences else (layer.units,))
+
+
+def parts(a: Array, n: int) -> list[Array]:
+    """The last axis cut into n gates."""
+    width = a.shape[-1] // n
+    return [a[..., i * width : (i + 1) * width] for i in range(n)]
+
+
+def start(cx: Ctx, x: Array, units: int) -> Array:
+    """The state before the first step."""
+    return cx.be.zeros((x.shape[0], units))
+
+
+def result(cx: Ctx, layer: Any, states: list[Array]) -> Array:
+    """All states, or the last."""
+    return cx.be.xp.stack(states, axis=1) if layer.sequences else states[-1]
+
+
+def backwards(layer: Any, dy: Array, steps: int) -> Iterator[tuple[int, Array | None]]:
+    """(t, the part of dy that belongs to state t) from the last step to the first."""
+    for t in reversed(range(steps)):
+        yield t, dy[:, t, :] if layer.sequences else (dy if t == steps - 1 else None)
+
+
+def plus(a: Array, b: Array | None) -> Array:
+    """a + b, where None is 0."""
+    return a if b is None else a + b
+
+
+def gradients(cx: Ctx, p: Tree, x: Array, before: list[Array], da: list[Array], du: list[Array]) -> Any:
+    """dx = da W^T; dW = x^T da, dU = h_{t-1}^T du, db = sum of da, over all samples and times.
+
+    da: per step, with respect to x_t W + b; du: to h_{t-1} U, where that differs.
+    """
+    xp = cx.be.xp
+    inputs, states = xp.stack(da, axis=1), xp.stack(before, axis=1)
+    rows = flat_rows(cx, inputs)
+    rows_u = rows if du is da else flat_rows(cx, xp.stack(du, axis=1))
+    grads = {
+        "W": flat_rows(cx, x).T @ rows,
+        "U": flat_rows(cx, states).T @ rows_u,
+        "b": xp.sum(rows, axis=0),
+    }
+    return (inputs @ p["W"].T if cx.need_dx else None), grads
+
+
+@dataclass(frozen=True)
+class SimpleRNN(Layer):
+    """h_t = tanh(x_t W + h_{t-1} U + b).
+
+    Shapes: W (n_in, units), U (units, units), b (units,).
+    Backward, t from the last step to the first: dh_t += dy_t; da_t = dh_t (1 - h_t^2); dh_{t-1} = da_t U^T.
+    Source: Elman, "Finding structure in time", Cognitive Science 14 (1990); Werbos, Proc. IEEE 78 (1990).
+    """
+
+    trained = True
+    units: int
+    sequences: bool = False
+    init: Initializer = glorot_uniform
+    recurrent_init: Initializer = orthogonal
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_units(self)
+
+    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
+        """W, U, b."""
+        return plan_gates(self, 1, shape)
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Keeps x and the states, the first among them."""
+        a, states = cx.be.affine(x, p["W"], p["b"]), [start(cx, x, self.units)]
+        for t in range(x.shape[1]):
+            states.append(cx.be.xp.tanh(a[:, t, :] + states[-1] @ p["U"]))
+        return result(cx, self, states[1:]), (x, tuple(states))
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        """Back through time."""
+        x, states = cache
+        dh, das = cx.be.xp.zeros_like(states[0]), []
+        for t, part in backwards(self, dy, x.shape[1]):
+            h = states[t + 1]
+            da = plus(dh, part) * (1 - h * h)
+            dh = da @ p["U"].T
+            das.append(da)
+        das = das[::-1]
+        return gradients(cx, p, x, states[:-1], das, das)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class LSTM(Layer):
+    """c_t = f c_{t-1} + i g and h_t = o tanh(c_t), with i, f, g, o cut from x_t W + h_{t-1} U + b.
+
+    i, f and o, the input, forget and output gates, go through the sigmoid, the candidate g through tanh.
+    Shapes: W (n_in, 4 units), U (units, 4 units), b (4 units,), gates in the order i, f, g, o, as PyTorch's. The forget
+    gate's bias begins at 1. Backward, t from the last step to the first: dh_t += dy_t; do = dh_t tanh(c_t);
+    dc_t += dh_t o (1 - tanh(c_t)^2); di = dc_t g; df = dc_t c_{t-1}; dg = dc_t i; dc_{t-1} = dc_t f; each gate's slope
+    gives da_t; dh_{t-1} = da_t U^T.
+    Source: Hochreiter, Schmidhuber, Neural Computation 9 (1997); forget gate: Gers, Schmidhuber, Cummins (2000);
+    its bias: Jozefowicz, Zaremba, Sutskever, ICML 2015.
+    """
+
+    trained = True
+    units: int
+    sequences: bool = False
+    init: Initializer = glorot_uniform
+    recurrent_init: Initializer = orthogonal
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_units(self)
+
+    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
+        """W, U, b."""
+        n = self.units
+        return plan_gates(self, 4, shape, Constant((0.0,) * n + (1.0,) * n + (0.0,) * 2 * n))
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Keeps x and of every step the states before it, the gates and tanh(c)."""
+        be, a, states, steps = cx.be, cx.be.affine(x, p["W"], p["b"]), [], []
+        h = c = start(cx, x, self.units)
+        for t in range(x.shape[1]):
+            zi, zf, zg, zo = parts(a[:, t, :] + h @ p["U"], 4)
+            i, f, g, o = be.sigmoid(zi), be.sigmoid(zf), be.xp.tanh(zg), be.sigmoid(zo)
+            new = f * c + i * g
+            squashed = be.xp.tanh(new)
+            steps.append((h, c, i, f, g, o, squashed))
+            h, c = o * squashed, new
+            states.append(h)
+        return result(cx, self, states), (x, tuple(steps))
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        """Back through time, along both states."""
+        x, steps = cache
+        das, dh = [], cx.be.xp.zeros_like(steps[0][0])
+        dc = dh
+        for t, part in backwards(self, dy, x.shape[1]):
+            _, c, i, f, g, o, squashed = steps[t]
+            dh = plus(dh, part)
+            dc = dc + dh * o * (1 - squashed * squashed)
+            gates = [
+                dc * g * i * (1 - i),
+                dc * c * f * (1 - f),
+                dc * i * (1 - g * g),
+                dh * squashed * o * (1 - o),
+            ]
+            da = cx.be.xp.concat(gates, axis=-1)
+            dc, dh = dc * f, da @ p["U"].T
+            das.append(da)
+        das = das[::-1]
+        return gradients(cx, p, x, [step[0] for step in steps], das, das)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class GRU(Layer):
+    """h_t = (1 - z) n + z h_{t-1}, where r, z are gates and n the candidate, with the reset r after its product.
+
+    r, z = sigmoid of the first two parts of x_t W + h_{t-1} U + b; n = tanh(x_t W_n + b_n + r (h_{t-1} U_n + c)).
+    Shapes: W (n_in, 3 units), U (units, 3 units), b (3 units,), in the order r, z, n, and c (units,), as PyTorch's.
+    Backward, t from the last step to the first: dh_t += dy_t; dn = dh_t (1 - z) (1 - n^2);
+    dz = dh_t (h_{t-1} - n) z (1 - z); dr = dn (h_{t-1} U_n + c) r (1 - r); da_t = (dr, dz, dn), du_t = (dr, dz, dn r);
+    dh_{t-1} = dh_t z + du_t U^T; dc = sum of dn r.
+    Source: Cho et al., EMNLP 2014; reset after the product: Appleyard, Kocisky, Blunsom (2016).
+    """
+
+    trained = True
+    units: int
+    sequences: bool = False
+    init: Initializer = glorot_uniform
+    recurrent_init: Initializer = orthogonal
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_units(self)
+
+    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
+        """W, U, b, c."""
+        specs, out = plan_gates(self, 3, shape)
+        return specs | {"c": Spec((self.units,), zeros, decay=False)}, out
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Keeps x and of every step the state before it, the gates and h U_n + c."""
+        be, a, states, steps = cx.be, cx.be.affine(x, p["W"], p["b"]), [], []
+        h = start(cx, x, self.units)
+        for t in range(x.shape[1]):
+            ar, az, an = parts(a[:, t, :], 3)
+            ur, uz, un = parts(h @ p["U"], 3)
+            r, z, inner = be.sigmoid(ar + ur), be.sigmoid(az + uz), un + p["c"]
+            n = be.xp.tanh(an + r * inner)
+            steps.append((h, r, z, n, inner))
+            h = (1 - z) * n + z * h
+            states.append(h)
+        return result(cx, self, states), (x, tuple(steps))
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        """Back through time."""
+        xp, (x, steps) = cx.be.xp, cache
+        das, dus, dh = [], [], xp.zeros_like(steps[0][0])
+        for t, part in backwards(self, dy, x.shape[1]):
+            h, r, z, n, inner = steps[t]
+            dh = plus(dh, part)
+            dn = dh * (1 - z) * (1 - n * n)
+            dr, dz = dn * inner * r * (1 - r), dh * (h - n) * z * (1 - z)
+            du = xp.concat([dr, dz, dn * r], axis=-1)
+            das.append(xp.concat([dr, dz, dn], axis=-1))
+            dus.append(du)
+            dh = dh * z + du @ p["U"].T
+        dx, grads = gradients(cx, p, x, [step[0] for step in steps], das[::-1], dus[::-1])
+        dc = xp.sum(xp.stack([parts(du, 3)[2] for du in dus], axis=1), axis=(0, 1))
+        return dx, grads | {"c": dc}

@@ -1,0 +1,36 @@
+"""Losses of the angle between prediction and target."""
+
+from dataclasses import dataclass
+
+from xpnn.backends.base import Backend
+from xpnn.kernels import Array
+from xpnn.losses.base import Host, Loss, check_real, same_shape
+from xpnn.losses.regression import weighted_mean
+
+TINY = 1e-12
+"""Added to squared lengths, as PyTorch does: a row of zeros has cosine 0."""
+
+
+@dataclass(frozen=True)
+class CosineEmbedding(Loss):
+    """L = mean over rows of 1 - cos, with cos = p t / (|p| |t|) on the last axis: PyTorch's, for matching pairs.
+
+    p, t: (N, ..., features). Gradient: (cos p / |p|^2 - t / (|p| |t|)) / (number of rows).
+    """
+
+    def __call__(
+        self, be: Backend, prediction: Array, target: Array, weight: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Shapes must be equal."""
+        same_shape("cosine embedding", prediction, target)
+        xp, width = be.xp, target.shape[-1]
+        square = xp.sum(prediction * prediction, axis=-1, keepdims=True) + TINY
+        lengths = xp.sqrt(square * (xp.sum(target * target, axis=-1, keepdims=True) + TINY))
+        cosine = xp.sum(prediction * target, axis=-1, keepdims=True) / lengths
+        # one loss per row, spread over its elements: the mean over all of them is the mean over rows
+        losses = xp.broadcast_to(1 - cosine, prediction.shape)
+        return weighted_mean(be, losses, width * (cosine * prediction / square - target / lengths), weight)
+
+    def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
+        """The outputs' shape, finite."""
+        return check_real(target, outputs, "cosine embedding")
