@@ -26,7 +26,10 @@ from xpnn.layers import (
 )
 from xpnn.model import Model
 from xpnn.optimizers import (
+    EMA,
     SGD,
+    SWA,
+    Accumulate,
     Adadelta,
     AdaGrad,
     Adam,
@@ -34,6 +37,7 @@ from xpnn.optimizers import (
     AdamW,
     AMSGrad,
     Lion,
+    Lookahead,
     NAdam,
     RAdam,
     RMSProp,
@@ -43,8 +47,11 @@ from xpnn.training.checkpoint import load
 
 __all__ = [
     "ELU",
+    "EMA",
     "SGD",
+    "SWA",
     "AMSGrad",
+    "Accumulate",
     "AdaGrad",
     "Adadelta",
     "Adam",
@@ -56,6 +63,7 @@ __all__ = [
     "Layer",
     "LeakyReLU",
     "Lion",
+    "Lookahead",
     "Model",
     "NAdam",
     "RAdam",
