@@ -13,6 +13,8 @@ SKIPS = {
     r"backend jax: .* not installed": 1000,
     r"could not import '(torch|jax|sklearn|onnx|onnxruntime|cupy|pooch)'": 60,
     r"(?i)fashion-mnist": 20,
+    r"an NVIDIA driver is here": 2,
+    r"no glibc": 1,
 }
 """Why a test may be skipped, and how many may be: a library that is there but broken is no reason."""
 

@@ -3,26 +3,40 @@
 from dataclasses import dataclass
 from typing import Any
 
+import faults_nested
 import numpy as np
 from cases import LOSSES, WEIGHTS, Case, LossCase
 
 from xpnn.layers import (
+    CELU,
     ELU,
+    GELU,
+    SELU,
     Dense,
     Dropout,
     Flatten,
+    HardSigmoid,
+    HardSwish,
+    HardTanh,
     LeakyReLU,
+    LogSigmoid,
+    LogSoftmax,
+    Mish,
+    PReLU,
     ReLU,
     Rescale,
     Reshape,
     Sequential,
     Sigmoid,
+    SiLU,
     Softmax,
     Softplus,
+    Softsign,
     Standardize,
     Tanh,
 )
 from xpnn.losses import BinaryCrossEntropy, MeanAbsoluteError, MeanSquaredError, SoftmaxCrossEntropy
+from xpnn.parameters import leaves
 
 
 def last_dropped(a):
@@ -162,6 +176,117 @@ OWN = {
 }
 
 
+def logistic(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def slope(f):
+    """The gradient of PReLU's slope replaced: f(x, dy)."""
+
+    def backward(layer, cx, p, cache, dy, right):
+        dx, _ = right(layer, cx, p, cache, dy)
+        return dx, {"slope": f(cache[0], dy)}
+
+    return backward
+
+
+CASES |= {
+    GELU: Case(GELU(), (5,), batch=4),
+    SiLU: Case(SiLU(), (5,), batch=4),
+    Mish: Case(Mish(), (5,), batch=4),
+    SELU: Case(SELU(), (7,), batch=4),
+    CELU: Case(CELU(0.4), (7,), batch=4),
+    HardSigmoid: Case(HardSigmoid(), (5,), batch=4),
+    HardSwish: Case(HardSwish(), (5,), batch=4),
+    HardTanh: Case(HardTanh(), (9,), batch=4),
+    Softsign: Case(Softsign(), (5,), batch=4),
+    LogSoftmax: Case(LogSoftmax(), (5,), batch=4),
+    LogSigmoid: Case(LogSigmoid(), (5,), batch=4),
+    PReLU: Case(PReLU(), (3, 5), batch=4),
+}
+OWN |= {
+    GELU: {
+        "stale cache": stale,
+        "x P' dropped": own(lambda _, p, c, dy: dy * c[1]),
+        "P dropped": own(lambda _, p, c, dy: dy * c[0] * np.exp(-(c[0] ** 2) / 2) / np.sqrt(2 * np.pi)),
+        "1 / sqrt(pi)": own(
+            lambda _, p, c, dy: dy * (c[1] + c[0] * np.exp(-(c[0] ** 2) / 2) / np.sqrt(np.pi))
+        ),
+        "the approximation's slope": own(
+            lambda _, p, c, dy: dy * (c[1] + c[0] * 1.702 * logistic(1.702 * c[0]) * logistic(-1.702 * c[0]))
+        ),
+    },
+    SiLU: {
+        "stale cache": stale,
+        "x dropped": own(lambda _, p, c, dy: dy * c[1] * (2 - c[1])),
+        "x s (1 - s) dropped": own(lambda _, p, c, dy: dy * c[1]),
+        "s^2 for s": own(lambda _, p, c, dy: dy * c[1] * (1 + c[0] * (1 - c[1] ** 2))),
+    },
+    Mish: {
+        "stale cache": stale,
+        "sigmoid dropped": own(lambda _, p, c, dy: dy * (c[1] + c[0] * (1 - c[1] ** 2))),
+        "not squared": own(lambda _, p, c, dy: dy * (c[1] + c[0] * logistic(c[0]) * (1 - c[1]))),
+        "t alone": own(lambda _, p, c, dy: dy * c[1]),
+    },
+    SELU: {
+        "stale cache": stale,
+        "scale dropped above 0": own(lambda _, p, c, dy: np.where(c[0] > 0, dy, dy * (c[1] + 1.7580993408))),
+        "alpha dropped": own(lambda _, p, c, dy: np.where(c[0] > 0, 1.0507009873554805 * dy, dy * c[1])),
+        "mask inverted": own(lambda _, p, c, dy: np.where(c[0] < 0, 1.0507009873554805 * dy, dy)),
+    },
+    CELU: {
+        "stale cache": stale,
+        "alpha twice": own(lambda layer, p, c, dy: np.where(c[0] > 0, dy, dy * layer.alpha * (c[1] + 1))),
+        "ELU's": own(lambda layer, p, c, dy: np.where(c[0] > 0, dy, dy * (layer.alpha * c[1] + layer.alpha))),
+        "1 dropped": own(lambda _, p, c, dy: np.where(c[0] > 0, dy, dy * c[1])),
+    },
+    HardSigmoid: {
+        "6 dropped": own(lambda _, p, c, dy: dy * c[0]),
+        "the slope 0.2": own(lambda _, p, c, dy: 0.2 * dy * c[0]),
+        "mask inverted": own(lambda _, p, c, dy: dy * ~c[0] / 6),
+    },
+    HardSwish: {
+        "stale cache": stale,
+        "h alone": own(lambda _, p, c, dy: dy * (c[0] + 3) / 6),
+        "1 / 2 dropped": own(lambda _, p, c, dy: dy * c[0] / 3),
+        "x / 6 for x / 3": own(lambda _, p, c, dy: dy * (c[0] / 6 + 0.5) * 1.5),
+    },
+    HardTanh: {
+        "mask forgotten": own(lambda _, p, c, dy: dy),
+        "mask inverted": own(lambda _, p, c, dy: dy * ~c[0]),
+        "mask of dy": own(lambda _, p, c, dy: dy * (abs(dy) < 1)),
+    },
+    Softsign: {
+        "stale cache": stale,
+        "divided once": own(lambda _, p, c, dy: dy / c[0]),
+        "1 dropped": own(lambda _, p, c, dy: dy / (c[0] - 1) ** 2),
+        "square of y": own(lambda _, p, c, dy: dy * (1 - (1 - 1 / c[0]) ** 2)),
+    },
+    LogSoftmax: {
+        "stale cache": stale,
+        "sum dropped": own(lambda _, p, c, dy: dy - np.exp(c[0])),
+        "Softmax's": own(
+            lambda _, p, c, dy: np.exp(c[0]) * (dy - (dy * np.exp(c[0])).sum(-1, keepdims=True))
+        ),
+        "summed over samples": own(lambda _, p, c, dy: dy - np.exp(c[0]) * dy.sum(0, keepdims=True)),
+        "mean for sum": own(lambda _, p, c, dy: dy - np.exp(c[0]) * dy.mean(-1, keepdims=True)),
+    },
+    LogSigmoid: {
+        "stale cache": stale,
+        "sigmoid of x": own(lambda _, p, c, dy: dy * logistic(c[0])),
+        "Sigmoid's": own(lambda _, p, c, dy: dy * logistic(c[0]) * logistic(-c[0])),
+    },
+    PReLU: {
+        "stale cache": stale,
+        "mask inverted for the slope": slope(lambda x, dy: (dy * x * (x > 0)).sum(axis=(0, 1))),
+        "mask forgotten for the slope": slope(lambda x, dy: (dy * x).sum(axis=(0, 1))),
+        "x dropped for the slope": slope(lambda x, dy: (dy * (x <= 0)).sum(axis=(0, 1))),
+        "slope's gradient a mean": slope(lambda x, dy: (dy * x * (x <= 0)).mean(axis=(0, 1))),
+        "summed over features": slope(lambda x, dy: np.full(5, (dy * x * (x <= 0)).sum())),
+    },
+}
+
+
 def generic(array, fault):
     """`fault` applied to one array of what the right backward pass gives."""
 
@@ -176,19 +301,31 @@ def generic(array, fault):
 
 def changes(cls, name, array):
     """A vector has no axes to swap: that would be no fault."""
-    return not (array == "b" and name == "axes swapped")
+    return not (name == "axes swapped" and len(arrays(cls)[array]) < 2)
+
+
+def arrays(cls):
+    """{"x" or the name of a parameter that is trained: its shape}."""
+    case = CASES[cls]
+    specs = dict(leaves(case.layer.plan(case.shape)[0]))
+    trained = {name: spec.shape for name, spec in specs.items() if spec.trainable}
+    return {"x": (case.batch, *case.shape), **trained}
 
 
 FAULTS = {
     cls: OWN[cls]
     | {
         f"d{array} {name}": generic(array, fault)
-        for array in (("x", "W", "b") if cls is Dense else ("x",))
+        for array in arrays(cls)
         for name, fault in GENERIC.items()
         if changes(cls, name, array)
     }
     for cls in CASES
 }
+
+# Containers, embeddings and recurrent layers
+CASES |= faults_nested.CASES
+FAULTS |= faults_nested.planted(GENERIC)
 
 
 def chain(order=None, last=True, skip=None):

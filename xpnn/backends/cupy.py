@@ -64,6 +64,10 @@ class CupyBackend(Backend):
         """CuPy's device is a context, and its creation functions ignore `device=`: enter it once, outside."""
         return self.cupy.cuda.Device(self.device.id)
 
+    def erf(self, x: Array) -> Array:
+        """cupyx's own."""
+        return importlib.import_module("cupyx.scipy.special").erf(x)
+
 
 def check_installation() -> None:
     """Raise the BackendError that says what is wrong with CuPy here, if anything is.

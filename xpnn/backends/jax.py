@@ -58,6 +58,10 @@ class JaxBackend(Backend):
         compiled: Callable[..., Any] = self.jax.jit(step)
         return compiled
 
+    def erf(self, x: Array) -> Array:
+        """jax.scipy.special's own."""
+        return self.jax.scipy.special.erf(x)
+
     def cond(self, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:
         """One branch runs."""
         new: dict[str, Array] = self.jax.lax.cond(ok, then, lambda same: same, tree)

@@ -62,6 +62,10 @@ class TorchBackend(Backend):
         """No gradient tape: the backward passes are ours."""
         return self.xp.no_grad()
 
+    def erf(self, x: Array) -> Array:
+        """torch.special's own."""
+        return self.torch.special.erf(x)
+
     def cond(self, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:
         """On the CPU the answer is at hand; on a GPU asking would stop the stream."""
         if self.device.type != "cpu":

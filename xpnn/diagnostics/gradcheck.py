@@ -63,26 +63,23 @@ def gradcheck(
     rng = host_rng(seed, "gradcheck")
     rows = []
     with be.scope():
-        x = away_from_zero(rng.standard_normal((batch, *input_shape)))
         for path, layer, shape in flatten(chain, tuple(input_shape)):
             cx = Ctx(be, train=True, key=(seed, *map(int, path.split("."))), tick=be.scalar(0, be.xp.int64))
-            rows += check_layer(cx, path, layer, shape, x, rng)
-            x = away_from_zero(rng.standard_normal((batch, *layer.plan(shape)[1])))
+            rows += check_layer(cx, path, layer, shape, drawn(layer, (batch, *shape), rng), rng)
         if loss is not None:
-            rows.append(check_loss(be, get_loss(loss), x, rng))
+            out = away_from_zero(rng.standard_normal((batch, *chain.plan(tuple(input_shape))[1])))
+            rows.append(check_loss(be, get_loss(loss), out, rng))
     return rows
 
 
 def flatten(
-    net: Sequential, shape: tuple[int, ...], prefix: str = ""
+    net: Layer, shape: tuple[int, ...], prefix: str = ""
 ) -> Iterator[tuple[str, Layer, tuple[int, ...]]]:
-    """(path, layer, its input shape) of every layer that is not itself a chain."""
-    for i, layer in enumerate(net.layers):
-        if isinstance(layer, Sequential):
-            yield from flatten(layer, shape, f"{prefix}{i}.")
-        else:
-            yield f"{prefix}{i}", layer, shape
-        shape = layer.plan(shape)[1]
+    """(path, layer, its input shape) of every layer but chains: what is in a container counts too."""
+    for i, (layer, given) in enumerate(net.inner(shape)):
+        if not isinstance(layer, Sequential):
+            yield f"{prefix}{i}", layer, given
+        yield from flatten(layer, given, f"{prefix}{i}.")
 
 
 def check_layer(
@@ -111,11 +108,21 @@ def check_layer(
         return [GradientCheck(path, name, "x", float("inf"), 0, False, error.what)]
     rows = []
     for key, a in arrays.items():
+        if key == "x" and layer.takes == "int":
+            continue  # ids have no derivative
         given = None if analytic.get(key) is None else be.to_numpy(analytic[key])
         scalar = contracted(forward, arrays, key, c, be)
         off, count, note = compare(scalar, a, given, rng)
         rows.append(GradientCheck(path, name, key, off, count, off <= TOLERANCE, note))
     return rows
+
+
+def drawn(layer: Layer, shape: tuple[int, ...], rng: Any) -> Host:
+    """Ids for a layer that takes ids, else numbers from N(0, 1)."""
+    if layer.takes == "int":
+        ids: Host = rng.integers(0, layer.vocabulary(), shape)
+        return ids
+    return away_from_zero(rng.standard_normal(shape))
 
 
 def contracted(

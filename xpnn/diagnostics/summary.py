@@ -4,6 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from xpnn.describe import brief
+from xpnn.layers.base import Layer
 from xpnn.layers.sequential import Sequential
 from xpnn.parameters import leaves
 
@@ -30,14 +31,14 @@ def summary(model: "Model") -> str:
     return "\n".join(lines)
 
 
-def _rows(net: Sequential, shape: tuple[int, ...], prefix: str) -> list[tuple[str, str, str, str]]:
+def _rows(net: Layer, shape: tuple[int, ...], prefix: str) -> list[tuple[str, str, str, str]]:
     rows = []
-    for i, layer in enumerate(net.layers):
-        specs, out = layer.plan(shape)
-        if isinstance(layer, Sequential):
-            rows += _rows(layer, shape, f"{prefix}{i}.")
-        else:
-            count = sum(math.prod(spec.shape) for _, spec in leaves(specs))
-            rows.append((f"{prefix}{i}", brief(layer), str(out), f"{count:,}" if count else ""))
-        shape = out
+    for i, (layer, given) in enumerate(net.inner(shape)):
+        specs, out = layer.plan(given)
+        below = _rows(layer, given, f"{prefix}{i}.")
+        if not isinstance(layer, Sequential):
+            count = 0 if below else sum(math.prod(spec.shape) for _, spec in leaves(specs))
+            name = type(layer).__name__ if below else brief(layer)
+            rows.append((f"{prefix}{i}", name, str(out), f"{count:,}" if count else ""))
+        rows += below
     return rows

@@ -46,7 +46,8 @@ class Layer(Described):
     """Whether the plan has parameters to train: backward passes end at the first layer that has."""
     differentiable: ClassVar[bool] = True
     takes: ClassVar[str | None] = "float"
-    """"float": the model's dtype; "any": every real dtype (the layer converts); None: passes on whatever comes."""
+    """"float": the model's dtype; "any": every real dtype (the layer converts); "int": ids as int64, and there is no
+    dx; None: passes on whatever comes."""
     gives: ClassVar[str] = ""
     """"probabilities" if the outputs are already squashed: a loss that wants logits refuses them."""
 
@@ -66,12 +67,22 @@ class Layer(Described):
         """-> the new values of those entries of phi that a training step changes; most layers change none."""
         return {}
 
+    def vocabulary(self) -> int:
+        """How many ids there are for a layer that takes "int": 0, 1, ..., vocabulary() - 1."""
+        return 0
+
+    def inner(self, shape: Shape) -> list[tuple["Layer", Shape]]:
+        """Of a container, the layers in it and the shapes they get, in the order of their paths."""
+        return []
+
 
 def as_input(net: Layer, be: Backend, x: Array) -> Array:
-    """Bytes and other foreign dtypes become the model's, unless the network's first layer converts them itself."""
-    if net.takes == "any" or x.dtype == be.dtype:
-        return x
-    return be.xp.astype(x, be.dtype)
+    """Bytes and other foreign dtypes become the model's, unless the network's first layer converts them itself.
+
+    Ids become int64.
+    """
+    wanted = be.xp.int64 if net.takes == "int" else be.dtype
+    return x if net.takes == "any" or x.dtype == wanted else be.xp.astype(x, wanted)
 
 
 def as_float(cx: Ctx, x: Array) -> Array:

@@ -1,13 +1,13 @@
 """A chain of layers is a layer."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from xpnn.describe import brief
-from xpnn.errors import ShapeError, UsageError
+from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
+from xpnn.layers.nested import checked_layers, plan_child
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,14 @@ class Sequential(Layer):
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.layers, Iterable):
-            raise UsageError(f"Sequential(layers={self.layers!r}): wanted a list of layers")
-        object.__setattr__(self, "layers", tuple(self.layers))
+        object.__setattr__(self, "layers", checked_layers("Sequential", self.layers))
         for i, layer in enumerate(self.layers):
-            if not isinstance(layer, Layer):
-                hint = f"{layer.__name__}()" if isinstance(layer, type) else "a layer such as Dense(10)"
-                raise UsageError(f"entry {i} of Sequential is not a layer: {layer!r}", fix=f"write {hint}")
+            if layer.takes == "int" and any(before.takes in ("float", "any") for before in self.layers[:i]):
+                raise UsageError(
+                    f"entry {i} of Sequential takes ids: {brief(layer)}",
+                    why="a layer before it gives real numbers",
+                    fix="put it first",
+                )
 
     @property
     def takes(self) -> str | None:  # type: ignore[override]
@@ -40,19 +41,23 @@ class Sequential(Layer):
         """What the last layer gives."""
         return self.layers[-1].gives if self.layers else ""
 
+    def vocabulary(self) -> int:
+        """That of the layer that takes the ids."""
+        return next((layer.vocabulary() for layer in self.layers if layer.takes is not None), 0)
+
+    def inner(self, shape: Shape) -> list[tuple[Layer, Shape]]:
+        """Every layer, with what it gets."""
+        found = []
+        for layer in self.layers:
+            found.append((layer, shape))
+            shape = layer.plan(shape)[1]
+        return found
+
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """Raises ShapeError with the path of the layer that cannot take its input, and the shapes on the way there."""
         specs, trail = [], [str(shape)]
         for i, layer in enumerate(self.layers):
-            try:
-                spec, out = layer.plan(shape)
-            except ShapeError as error:
-                path = f"{i}.{error.path}" if error.path else str(i)
-                culprit = error.layer or brief(layer)
-                inner = [f"{i}.{step}" for step in error.way[1:]] or [f"{i} {type(layer).__name__} (here)"]
-                raise ShapeError(
-                    error.detail, why=error.why, path=path, layer=culprit, way=(*trail, *inner)
-                ) from error
+            spec, out = plan_child(i, layer, shape, tuple(trail))
             specs.append(spec)
             shape = out
             trail.append(f"{i} {type(layer).__name__} {shape}")
@@ -73,6 +78,8 @@ class Sequential(Layer):
         grads: list[Tree] = [{}] * len(self.layers)
         dx: Array | None = dy
         for i in reversed(range(first, len(self.layers))):
+            if dx is None:  # a layer on ids has no gradient for what comes before it
+                break
             need = cx.need_dx or i > first
             dx, grads[i] = self.layers[i].backward(cx.child(i, need), p[i], cache[i], dx)
         return (dx if cx.need_dx else None), tuple(grads)

@@ -1,4 +1,4 @@
-"""Metrics of agreement beyond chance, from the confusion matrix: s samples, c hits, t_k of class k, p_k taken for it."""
+"""Metrics of agreement beyond chance, from the confusion matrix: s samples, c hits, t_k of class k, p_k taken as k."""
 
 import math
 from dataclasses import dataclass

@@ -1,0 +1,169 @@
+"""Layers side by side: skip connections and branches."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from xpnn.errors import ShapeError, UsageError, did_you_mean
+from xpnn.kernels import Array
+from xpnn.layers.base import Ctx, Layer, Shape, Tree
+from xpnn.layers.nested import checked_layers, plan_child, taken_by_all
+
+MERGES = ("concatenate", "add", "multiply", "average")
+
+
+@dataclass(frozen=True)
+class Residual(Layer):
+    """y = x + f(x), where f(x) has the shape of x.
+
+    Backward: dx = dy + (df/dx)^T dy. Parameters of f have the paths "0.W", ....
+    Source: He, Zhang, Ren, Sun, "Deep residual learning for image recognition", CVPR 2016.
+    """
+
+    layer: Layer
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.layer.takes == "int":
+            raise UsageError(f"Residual({type(self.layer).__name__}): ids cannot be added to")
+
+    @property
+    def trained(self) -> bool:  # type: ignore[override]
+        """Whether f has parameters to train."""
+        return self.layer.trained
+
+    def inner(self, shape: Shape) -> list[tuple[Layer, Shape]]:
+        """f."""
+        return [(self.layer, shape)]
+
+    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
+        """Raises ShapeError when f changes the shape."""
+        specs, out = plan_child(0, self.layer, shape, (str(shape),))
+        if out != shape:
+            raise ShapeError(f"wants a layer that keeps the shape {shape}", why=f"it gives {out}")
+        return (specs,), shape
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Keeps what f keeps."""
+        y, cache = self.layer.forward(cx.child(0), p[0], x)
+        return x + y, (cache,)
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        """dy goes both ways."""
+        dx, grads = self.layer.backward(cx.child(0), p[0], cache[0], dy)
+        return (dy + dx if cx.need_dx else None), (grads,)
+
+    def settle(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
+        """f's new statistics."""
+        return (self.layer.settle(cx.child(0), p[0], cache[0]),)
+
+
+@dataclass(frozen=True)
+class Parallel(Layer):
+    """y = merge(f_0(x), f_1(x), ...): every layer gets the same x.
+
+    merge: "concatenate" on the last axis, where the other axes agree; "add", "multiply" or "average", element by
+    element, where all shapes agree. Backward: with dy_i = dy on its part of the last axis, dy, dy prod_{j != i} f_j(x),
+    or dy / n, dx = sum_i (df_i/dx)^T dy_i. Parameters of f_i have the paths "i.W", ....
+    """
+
+    layers: tuple[Layer, ...]
+    merge: str = "concatenate"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", checked_layers("Parallel", self.layers))
+        super().__post_init__()
+        if self.merge not in MERGES:
+            raise UsageError(
+                f"Parallel(merge={self.merge!r}): unknown merge", fix=did_you_mean(self.merge, MERGES)
+            )
+        if not self.layers:
+            raise UsageError("Parallel of no layers gives nothing", fix="name at least one")
+        if len({layer.takes == "int" for layer in self.layers}) > 1:
+            raise UsageError("Parallel: some layers take ids, others real numbers", why="all get the same x")
+
+    @property
+    def takes(self) -> str | None:  # type: ignore[override]
+        """What all of them take, else the model's dtype."""
+        return taken_by_all(self.layers)
+
+    @property
+    def trained(self) -> bool:  # type: ignore[override]
+        """Whether any of them has parameters to train."""
+        return any(layer.trained for layer in self.layers)
+
+    @property
+    def gives(self) -> str:  # type: ignore[override]
+        """An average of probabilities is one."""
+        same = {layer.gives for layer in self.layers}
+        return self.layers[0].gives if self.merge == "average" and len(same) == 1 else ""
+
+    def vocabulary(self) -> int:
+        """The smallest: an id has to be known to all."""
+        return min(layer.vocabulary() for layer in self.layers)
+
+    def inner(self, shape: Shape) -> list[tuple[Layer, Shape]]:
+        """All of them, on the same shape."""
+        return [(layer, shape) for layer in self.layers]
+
+    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
+        """Raises ShapeError when the shapes cannot be merged."""
+        specs, outs = zip(
+            *(plan_child(i, layer, shape, (str(shape),)) for i, layer in enumerate(self.layers)), strict=True
+        )
+        if self.merge == "concatenate":
+            if not all(outs) or len({out[:-1] for out in outs}) > 1:
+                raise ShapeError(
+                    "concatenates shapes that agree but for the last axis", why=f"got {list(outs)}"
+                )
+            return specs, (*outs[0][:-1], sum(out[-1] for out in outs))
+        if len(set(outs)) > 1:
+            raise ShapeError(f"wants one shape to {self.merge}", why=f"got {list(outs)}")
+        return specs, outs[0]
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Keeps what the layers keep, and their widths or, for a product, their outputs."""
+        ys, caches = [], []
+        for i, layer in enumerate(self.layers):
+            y, cache = layer.forward(cx.child(i), p[i], x)
+            ys.append(y)
+            caches.append(cache)
+        if self.merge == "concatenate":
+            return cx.be.xp.concat(ys, axis=-1), (tuple(caches), tuple(y.shape[-1] for y in ys))
+        if self.merge == "multiply":
+            return product(ys), (tuple(caches), tuple(ys))
+        total = added(ys)
+        return (total / len(ys) if self.merge == "average" else total), (tuple(caches), ())
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        """Each layer gets its part of dy; what comes back is added."""
+        dxs, grads = [], []
+        for i, (layer, part) in enumerate(zip(self.layers, self._parts(cache[1], dy), strict=True)):
+            dx, grad = layer.backward(cx.child(i), p[i], cache[0][i], part)
+            dxs.append(dx)
+            grads.append(grad)
+        ids = any(dx is None for dx in dxs)
+        return (added(dxs) if cx.need_dx and not ids else None), tuple(grads)
+
+    def _parts(self, kept: tuple[Any, ...], dy: Array) -> list[Array]:
+        n = len(self.layers)
+        if self.merge == "concatenate":
+            stops = [sum(kept[: i + 1]) for i in range(n)]
+            return [dy[..., stop - width : stop] for stop, width in zip(stops, kept, strict=True)]
+        if self.merge == "multiply":
+            return [product([dy, *kept[:i], *kept[i + 1 :]]) for i in range(n)]
+        return [dy / n if self.merge == "average" else dy] * n
+
+    def settle(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
+        """Every layer's new statistics."""
+        return tuple(layer.settle(cx.child(i), p[i], cache[0][i]) for i, layer in enumerate(self.layers))
+
+
+def added(arrays: list[Array]) -> Array:
+    """Their sum, left to right."""
+    return sum(arrays[1:], start=arrays[0])
+
+
+def product(arrays: list[Array]) -> Array:
+    """Their product, left to right."""
+    return math.prod(arrays[1:], start=arrays[0])

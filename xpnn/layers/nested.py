@@ -1,0 +1,42 @@
+"""What containers share: the check of their layers, and the way to the layer that cannot take its input."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from xpnn.describe import brief
+from xpnn.errors import ShapeError, UsageError
+from xpnn.layers.base import Layer, Shape, Tree
+
+
+def checked_layers(name: str, layers: Any) -> tuple[Layer, ...]:
+    """A tuple of layers. Raises UsageError, naming the entry that is none."""
+    if not isinstance(layers, Iterable):
+        raise UsageError(f"{name}(layers={layers!r}): wanted a list of layers")
+    found: tuple[Layer, ...] = tuple(layers)
+    for i, layer in enumerate(found):
+        if not isinstance(layer, Layer):
+            hint = f"{layer.__name__}()" if isinstance(layer, type) else "a layer such as Dense(10)"
+            raise UsageError(f"entry {i} of {name} is not a layer: {layer!r}", fix=f"write {hint}")
+    return found
+
+
+def plan_child(i: int, layer: Layer, shape: Shape, trail: tuple[str, ...]) -> tuple[Tree, Shape]:
+    """The plan of entry `i`. Raises ShapeError with the path of the layer that cannot take its input.
+
+    `trail`: the shapes on the way there.
+    """
+    try:
+        return layer.plan(shape)
+    except ShapeError as error:
+        path = f"{i}.{error.path}" if error.path else str(i)
+        culprit = error.layer or brief(layer)
+        inner = [f"{i}.{step}" for step in error.way[1:]] or [f"{i} {type(layer).__name__} (here)"]
+        raise ShapeError(
+            error.detail, why=error.why, path=path, layer=culprit, way=(*trail, *inner)
+        ) from error
+
+
+def taken_by_all(layers: tuple[Layer, ...]) -> str:
+    """What layers take that all get the same input and whose results meet: one dtype, so never None."""
+    kinds = {layer.takes for layer in layers}
+    return next(iter(kinds)) or "float" if len(kinds) == 1 else "float"

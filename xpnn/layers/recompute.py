@@ -1,0 +1,64 @@
+"""Time for memory."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from xpnn.kernels import Array
+from xpnn.layers.base import Ctx, Layer, Shape, Tree
+
+
+@dataclass(frozen=True)
+class Recompute(Layer):
+    """y = f(x), keeping x: the backward pass runs f forward again, on the same x, masks and parameters.
+
+    Parameters keep the paths and random streams they have without it, so it changes neither the results nor a saved
+    model's values. A step's peak memory falls by what f keeps; it pays a second forward pass.
+    Source: Griewank, Walther, "Algorithm 799: Revolve", ACM TOMS 26 (2000); Chen, Xu, Zhang, Guestrin (2016).
+    """
+
+    layer: Layer
+
+    @property
+    def takes(self) -> str | None:  # type: ignore[override]
+        """What f takes."""
+        return self.layer.takes
+
+    @property
+    def trained(self) -> bool:  # type: ignore[override]
+        """Whether f has parameters to train."""
+        return self.layer.trained
+
+    @property
+    def gives(self) -> str:  # type: ignore[override]
+        """What f gives."""
+        return self.layer.gives
+
+    @property
+    def differentiable(self) -> bool:  # type: ignore[override]
+        """Whether f is."""
+        return self.layer.differentiable
+
+    def vocabulary(self) -> int:
+        """f's."""
+        return self.layer.vocabulary()
+
+    def inner(self, shape: Shape) -> list[tuple[Layer, Shape]]:
+        """What is in f: f has no path of its own."""
+        return self.layer.inner(shape)
+
+    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
+        """f's."""
+        return self.layer.plan(shape)
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Keeps x, and f's new statistics."""
+        y, cache = self.layer.forward(cx, p, x)
+        return y, (x, self.layer.settle(cx, p, cache) if cx.train else {})
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        """Forward again, for the cache."""
+        return self.layer.backward(cx, p, self.layer.forward(cx, p, cache[0])[1], dy)
+
+    def settle(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
+        """f's new statistics, from the first pass."""
+        return cache[1]
