@@ -106,7 +106,10 @@ from xpnn.metrics import (
     TopK,
 )
 from xpnn.optimizers import (
+    EMA,
     SGD,
+    SWA,
+    Accumulate,
     Adadelta,
     AdaGrad,
     Adam,
@@ -114,6 +117,7 @@ from xpnn.optimizers import (
     AdamW,
     AMSGrad,
     Lion,
+    Lookahead,
     NAdam,
     RAdam,
     RMSProp,
@@ -416,6 +420,17 @@ OPTIMIZERS += [
     Adadelta(0.5, rho=0.5, eps=1e-2, weight_decay=0.1),
     Lion(0.1),
     Lion(0.01, beta1=0.3, beta2=0.5, weight_decay=0.5, clip_norm=0.5),
+    EMA(SGD(0.1, momentum=0.9)),
+    EMA(Adam(0.1), 0.5),
+    SWA(SGD(0.1)),
+    SWA(NAdam(0.1), 1, 2),
+    SWA(SGD(0.1), 9),
+    Lookahead(SGD(0.1, momentum=0.9), 2),
+    Lookahead(Adam(0.1), 3, 0.8),
+    Accumulate(SGD(0.1, momentum=0.9), 2),
+    Accumulate(NAdam(0.1, clip_norm=0.5), 2),
+    Accumulate(Adam(0.1), 1),
+    EMA(Lookahead(Accumulate(Adam(0.1), 2), 2), 0.9),
 ]
 
 SCHEDULES = [

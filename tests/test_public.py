@@ -26,6 +26,8 @@ ROWS = {
     Metric: METRICS,
 }
 TABLES = [xpnn.losses.LOSSES, xpnn.optimizers.OPTIMIZERS, xpnn.schedules.SCHEDULES]
+SHARED = {"Elementwise", "Wrapper", "Average"}
+"""What several optimizers share; none by themselves."""
 MODULES = [
     "xpnn",
     *(f"xpnn.{m.name}" for m in pkgutil.iter_modules(xpnn.__path__) if m.name != "__main__"),
@@ -35,7 +37,7 @@ MODULES = [
 def children(base):
     """Every class below `base` that the package defines, exported or not."""
     below = {c for child in base.__subclasses__() for c in (child, *children(child))}
-    return {c for c in below if c.__module__.startswith("xpnn.")}
+    return {c for c in below if c.__module__.startswith("xpnn.") and c.__name__ not in SHARED}
 
 
 def without_row(base, rows):

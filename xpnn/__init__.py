@@ -56,7 +56,10 @@ from xpnn.layers import (
 )
 from xpnn.model import Model
 from xpnn.optimizers import (
+    EMA,
     SGD,
+    SWA,
+    Accumulate,
     Adadelta,
     AdaGrad,
     Adam,
@@ -64,6 +67,7 @@ from xpnn.optimizers import (
     AdamW,
     AMSGrad,
     Lion,
+    Lookahead,
     NAdam,
     RAdam,
     RMSProp,
@@ -74,13 +78,16 @@ from xpnn.training.checkpoint import load
 __all__ = [
     "CELU",
     "ELU",
+    "EMA",
     "GELU",
     "GLU",
     "GRU",
     "LSTM",
     "SELU",
     "SGD",
+    "SWA",
     "AMSGrad",
+    "Accumulate",
     "AdaGrad",
     "Adadelta",
     "Adam",
@@ -105,6 +112,7 @@ __all__ = [
     "Lion",
     "LogSigmoid",
     "LogSoftmax",
+    "Lookahead",
     "Maxout",
     "Mish",
     "Model",

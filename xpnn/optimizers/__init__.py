@@ -1,28 +1,35 @@
 """The optimizers, by class and by name."""
 
 from xpnn.errors import UsageError, did_you_mean
+from xpnn.optimizers.accumulate import Accumulate
 from xpnn.optimizers.adadelta import Adadelta
 from xpnn.optimizers.adagrad import AdaGrad
 from xpnn.optimizers.adam import Adam, AdamW
 from xpnn.optimizers.adamax import Adamax
 from xpnn.optimizers.amsgrad import AMSGrad
+from xpnn.optimizers.average import EMA, SWA
 from xpnn.optimizers.base import Optimizer
 from xpnn.optimizers.lion import Lion
+from xpnn.optimizers.lookahead import Lookahead
 from xpnn.optimizers.nadam import NAdam
 from xpnn.optimizers.radam import RAdam
 from xpnn.optimizers.rmsprop import RMSProp
 from xpnn.optimizers.sgd import SGD
 
 __all__ = [
+    "EMA",
     "OPTIMIZERS",
     "SGD",
+    "SWA",
     "AMSGrad",
+    "Accumulate",
     "AdaGrad",
     "Adadelta",
     "Adam",
     "AdamW",
     "Adamax",
     "Lion",
+    "Lookahead",
     "NAdam",
     "Optimizer",
     "RAdam",

@@ -5,11 +5,11 @@ from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
-from xpnn.optimizers.base import Optimizer, State
+from xpnn.optimizers.base import Elementwise, State
 
 
 @dataclass(frozen=True)
-class Adadelta(Optimizer):
+class Adadelta(Elementwise):
     """S <- rho S + (1 - rho) g^2; d = sqrt(D + eps) / sqrt(S + eps) g; D <- rho D + (1 - rho) d^2;
     theta <- theta - lr d.
 

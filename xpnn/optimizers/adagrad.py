@@ -5,11 +5,11 @@ from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
-from xpnn.optimizers.base import Optimizer, State
+from xpnn.optimizers.base import Elementwise, State
 
 
 @dataclass(frozen=True)
-class AdaGrad(Optimizer):
+class AdaGrad(Elementwise):
     """G <- G + g^2; theta <- theta - lr / (1 + (t - 1) lr_decay) g / (sqrt(G) + eps).
 
     Source: Duchi, Hazan, Singer, JMLR 12 (2011).

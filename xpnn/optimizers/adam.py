@@ -5,11 +5,11 @@ from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
-from xpnn.optimizers.base import Optimizer, State, bias_correction
+from xpnn.optimizers.base import Elementwise, State, bias_correction
 
 
 @dataclass(frozen=True)
-class Adam(Optimizer):
+class Adam(Elementwise):
     """m <- beta1 m + (1 - beta1) g; v <- beta2 v + (1 - beta2) g^2;
     theta <- theta - lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps).
 

@@ -5,11 +5,11 @@ from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
-from xpnn.optimizers.base import Optimizer, State, bias_correction
+from xpnn.optimizers.base import Elementwise, State, bias_correction
 
 
 @dataclass(frozen=True)
-class Adamax(Optimizer):
+class Adamax(Elementwise):
     """m <- beta1 m + (1 - beta1) g; u <- max(beta2 u, |g| + eps); theta <- theta - lr / (1 - beta1^t) m / u.
 
     PyTorch's form (torch.optim.Adamax). With eps = 0 a weight whose gradient has always been 0 divides 0 by 0, so eps

@@ -16,9 +16,39 @@ from xpnn.kernels import Array
 State: TypeAlias = dict[str, Any]
 
 
-@dataclass(frozen=True)
 class Optimizer(Described):
-    """The settings every optimizer shares.
+    """A frozen description with `init` and `update`."""
+
+    @property
+    def lr(self) -> float:
+        """The learning rate that a schedule multiplies."""
+        raise NotImplementedError
+
+    @property
+    def slots(self) -> dict[str, float]:
+        """The vectors the rule carries from step to step, and the number each begins with."""
+        return {}
+
+    @property
+    def penalised(self) -> bool:
+        """Whether theta itself is pulled towards 0."""
+        return False
+
+    def init(self, be: Backend, theta: Array, decay: Array | None = None) -> State:
+        """The state before the first step, a flat dict with t = 0 and lr among it.
+
+        `decay`: 1 where weights are penalised, 0 for biases (default: everywhere 1).
+        """
+        raise NotImplementedError
+
+    def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
+        """One step. theta and the slots are given away: a backend may write the new values into them."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Elementwise(Optimizer):
+    """An optimizer that treats every weight alone, by `rule`. The settings that all of these share:
 
     l2: adds l2 theta to the gradient, the derivative of l2 / 2 |theta|^2 (PyTorch's `weight_decay` in SGD and Adam).
     l1: adds l1 sign(theta). weight_decay: decoupled, theta <- theta (1 - lr weight_decay) before the step
@@ -55,11 +85,6 @@ class Optimizer(Described):
             )
 
     @property
-    def slots(self) -> dict[str, float]:
-        """The vectors the rule carries from step to step, and the number each begins with."""
-        return {}
-
-    @property
     def carried(self) -> dict[str, float]:
         """The 0-d numbers carried from step to step besides t, and what each begins with."""
         return {}
@@ -70,10 +95,7 @@ class Optimizer(Described):
         return bool(self.l1 or self.l2 or self.weight_decay)
 
     def init(self, be: Backend, theta: Array, decay: Array | None = None) -> State:
-        """Step count t = 0, lr and the slots.
-
-        `decay`: 1 where weights are penalised, 0 for biases (default: everywhere 1).
-        """
+        """Step count t = 0, lr, the slots and the 0-d numbers carried."""
         state: State = {"t": be.scalar(0, be.xp.int64), "lr": be.scalar(self.lr)}
         for name, start in self.slots.items():
             state[name] = be.xp.zeros_like(theta) + start
@@ -84,7 +106,7 @@ class Optimizer(Described):
         return state
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
-        """One step. theta and the slots are given away: a backend may write the new values into them."""
+        """Clipping and penalties, then the rule."""
         t = state["t"] + 1
         s = self.scalars(be, be.xp.astype(t, be.dtype), state["lr"], state)
         if self.clip_norm is not None:

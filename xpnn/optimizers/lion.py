@@ -5,11 +5,11 @@ from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
-from xpnn.optimizers.base import Optimizer, State
+from xpnn.optimizers.base import Elementwise, State
 
 
 @dataclass(frozen=True)
-class Lion(Optimizer):
+class Lion(Elementwise):
     """theta <- theta - lr sign(beta1 m + (1 - beta1) g); m <- beta2 m + (1 - beta2) g.
 
     Every weight moves by lr, so lr is 3 to 10 times smaller than Adam's and weight_decay as much larger.

@@ -5,11 +5,11 @@ from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
-from xpnn.optimizers.base import Optimizer, State
+from xpnn.optimizers.base import Elementwise, State
 
 
 @dataclass(frozen=True)
-class RMSProp(Optimizer):
+class RMSProp(Elementwise):
     """S <- rho S + (1 - rho) g^2; theta <- theta - lr g / (sqrt(S) + eps).
 
     centered: S - M^2 under the root, with M <- rho M + (1 - rho) g. momentum: v <- momentum v + (the step without lr);

@@ -6,11 +6,11 @@ from typing import ClassVar
 from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
-from xpnn.optimizers.base import Optimizer, State
+from xpnn.optimizers.base import Elementwise, State
 
 
 @dataclass(frozen=True)
-class SGD(Optimizer):
+class SGD(Elementwise):
     """v <- momentum v + g; theta <- theta - lr v, or with nesterov theta <- theta - lr (g + momentum v).
 
     Sources: Robbins and Monro 1951; Polyak 1964; Sutskever, Martens, Dahl, Hinton, ICML 2013 (PyTorch's form).

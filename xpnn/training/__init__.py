@@ -1,7 +1,8 @@
 """Training: the pure step, the loop around it, what watches it, and model files."""
 
+from xpnn.training.averages import UseAverage
 from xpnn.training.callbacks import Callback, KeepBest
 from xpnn.training.history import History, Row
 from xpnn.training.trainer import Trainer
 
-__all__ = ["Callback", "History", "KeepBest", "Row", "Trainer"]
+__all__ = ["Callback", "History", "KeepBest", "Row", "Trainer", "UseAverage"]

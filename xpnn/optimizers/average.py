@@ -1,0 +1,85 @@
+"""Averages of the weights. They stand in the state as "average"; training itself goes on as without them."""
+
+from dataclasses import dataclass
+
+from xpnn.backends.base import Backend
+from xpnn.errors import UsageError
+from xpnn.kernels import Array
+from xpnn.optimizers.base import State
+from xpnn.optimizers.wrapper import Wrapper
+
+
+@dataclass(frozen=True)
+class Average(Wrapper):
+    """What the averages share: average <- average + share (theta - average) after every step."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        inner = self.optimizer
+        while isinstance(inner, Wrapper):
+            if isinstance(inner, Average):
+                raise UsageError(
+                    f"{type(self).__name__} around {type(inner).__name__}: one average at a time"
+                )
+            inner = inner.optimizer
+
+    def begin(self, be: Backend, theta: Array) -> State:
+        """The average, at first theta itself."""
+        return {"average": be.xp.zeros_like(theta) + theta}
+
+    def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
+        """The step of the optimizer inside, then the average."""
+        theta, new = self.optimizer.update(be, theta, grad, state)
+        share = self.share(be, be.xp.astype(new["t"], be.dtype))
+        return theta, {**new, "average": state["average"] + share * (theta - state["average"])}
+
+    def share(self, be: Backend, t: Array) -> Array:
+        """How much of theta goes into the average at step t, from 1."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class EMA(Average):
+    """average <- decay average + (1 - decay) theta; at the first step theta itself.
+
+    Sources: Polyak and Juditsky 1992; as torch.optim.swa_utils with `get_ema_avg_fn`.
+    """
+
+    decay: float = 0.999
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.decay < 1:
+            raise UsageError(f"EMA(decay={self.decay}): wanted 0 <= decay < 1")
+
+    def share(self, be: Backend, t: Array) -> Array:
+        """1 at first, then 1 - decay."""
+        first = be.xp.ones_like(t)
+        return be.xp.where(t == 1, first, (1 - self.decay) * first)
+
+
+@dataclass(frozen=True)
+class SWA(Average):
+    """The mean of theta after step start + every, start + 2 every, ...; until then theta itself.
+
+    Best with a rate that stays high (Cyclic, or constant from `start` on). Running statistics, as of BatchNorm, are not
+    averaged. Source: Izmailov et al., "Averaging weights leads to wider optima and better generalization", UAI 2018.
+    """
+
+    start: int = 0
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.start < 0:
+            raise UsageError(f"SWA(start={self.start}): wanted a number of steps, 0 or more")
+        if self.every < 1:
+            raise UsageError(f"SWA(every={self.every}): wanted at least 1 step")
+
+    def share(self, be: Backend, t: Array) -> Array:
+        """1 / n for the n-th that is averaged, 1 before the first, 0 between two."""
+        xp, past = be.xp, t - self.start
+        n = xp.floor(past / self.every)
+        one = xp.ones_like(t)
+        between = xp.where(past == n * self.every, one / xp.where(n < 1, one, n), xp.zeros_like(t))
+        return xp.where(past < self.every, one, between)

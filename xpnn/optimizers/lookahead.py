@@ -1,0 +1,40 @@
+"""Lookahead."""
+
+from dataclasses import dataclass
+
+from xpnn.backends.base import Backend
+from xpnn.errors import UsageError
+from xpnn.kernels import Array
+from xpnn.optimizers.base import State
+from xpnn.optimizers.wrapper import Wrapper
+
+
+@dataclass(frozen=True)
+class Lookahead(Wrapper):
+    """After every k steps of `optimizer`: slow <- slow + alpha (theta - slow); theta <- slow.
+
+    The slots of the optimizer inside go on as they are.
+    Source: Zhang, Lucas, Hinton, Ba, "Lookahead optimizer: k steps forward, 1 step back", NeurIPS 2019.
+    """
+
+    k: int = 5
+    alpha: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.k < 1:
+            raise UsageError(f"Lookahead(k={self.k}): wanted at least 1 step")
+        if not 0 < self.alpha <= 1:
+            raise UsageError(f"Lookahead(alpha={self.alpha}): wanted a share above 0, up to 1")
+
+    def begin(self, be: Backend, theta: Array) -> State:
+        """The slow weights."""
+        return {"slow": be.xp.zeros_like(theta) + theta}
+
+    def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
+        """As in the class's formula."""
+        xp, slow = be.xp, state["slow"]
+        theta, state = self.optimizer.update(be, theta, grad, state)
+        back = state["t"] % self.k == 0
+        slow = xp.where(back, slow + self.alpha * (theta - slow), slow)
+        return xp.where(back, slow, theta), {**state, "slow": slow}
