@@ -20,11 +20,16 @@ from xpnn.initializers import (
 )
 from xpnn.layers import (
     ELU,
+    AvgPool2D,
+    Conv2D,
     Dense,
     Dropout,
     Flatten,
+    GlobalAveragePool,
+    GlobalMaxPool,
     Layer,
     LeakyReLU,
+    MaxPool2D,
     ReLU,
     Rescale,
     Reshape,
@@ -35,6 +40,8 @@ from xpnn.layers import (
     Standardize,
     Step,
     Tanh,
+    UpSampling2D,
+    ZeroPad2D,
 )
 from xpnn.losses import BinaryCrossEntropy, Loss, MeanAbsoluteError, MeanSquaredError, SoftmaxCrossEntropy
 from xpnn.metrics import F1, Accuracy, ConfusionMatrix, Precision, Recall, TopK
@@ -105,6 +112,32 @@ LAYERS = [
     Case(DEEP, (3,)),
     Case(PIXELS, (2, 2, 1), bytes=True),
 ]
+CONVOLUTIONS = [
+    Case(Conv2D(3, 3), (5, 4, 2)),
+    Case(Conv2D(1, 1), (1, 1, 1), batch=1),
+    Case(Conv2D(2, (2, 3), padding="same"), (3, 5, 2), batch=2),
+    Case(Conv2D(2, 3, (2, 3), ((2, 0), (1, 2)), init=glorot_uniform, bias_init=Normal(0.5)), (5, 4, 3)),
+    Case(Conv2D(2, (3, 2), padding=1, dilation=(1, 2)), (3, 5, 1)),
+    Case(Conv2D(4, 3, (2, 1), "same", groups=2), (4, 3, 2), batch=2),
+    Case(Conv2D(3, 2, groups=3), (3, 4, 3)),
+    Case(Conv2D(17, 3, padding="same"), (9, 7, 8)),
+    Case(MaxPool2D(), (4, 4, 3)),
+    Case(MaxPool2D((3, 2), (2, 1), "same"), (5, 4, 2)),
+    Case(MaxPool2D(2, padding=1), (3, 5, 1), batch=1),
+    Case(MaxPool2D((2, 3), 1, ((1, 0), (0, 2))), (4, 3, 2)),
+    Case(AvgPool2D(), (5, 4, 3)),
+    Case(AvgPool2D((3, 2), (2, 1), "same"), (5, 4, 2)),
+    Case(AvgPool2D((2, 3), 1, ((1, 0), (0, 2))), (4, 3, 2), batch=1),
+    Case(GlobalAveragePool(), (3, 2, 4)),
+    Case(GlobalAveragePool(), (1, 1, 1), batch=1),
+    Case(GlobalMaxPool(), (3, 2, 4)),
+    Case(GlobalMaxPool(), (1, 1, 1), batch=1),
+    Case(ZeroPad2D(), (2, 3, 2)),
+    Case(ZeroPad2D(((0, 2), (1, 0))), (1, 3, 2)),
+    Case(UpSampling2D(), (2, 3, 2)),
+    Case(UpSampling2D((1, 3)), (3, 1, 2), batch=1),
+]
+LAYERS[-1:-1] = CONVOLUTIONS
 
 
 @dataclass(frozen=True)

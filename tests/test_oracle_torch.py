@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from measure import error, parameters, run_layer, run_loss
+from test_oracle_convolution import LAYERS as CONVOLUTIONS
 
 import xpnn
 from xpnn import initializers, layers, losses
@@ -86,7 +87,7 @@ def test_step_equals_heaviside():
 
 def test_every_layer_has_a_row():
     public = {getattr(layers, name) for name in layers.__all__} - {layers.Layer, layers.Ctx, layers.Spec}
-    assert public == {type(layer) for layer, _, _ in LAYERS} | {layers.Step}
+    assert public == {type(layer) for layer, _, _ in [*LAYERS, *CONVOLUTIONS]} | {layers.Step}
 
 
 def compare_loss(loss, z, target, weight, oracle):

@@ -2,20 +2,28 @@
 
 from xpnn.layers.activation import ELU, LeakyReLU, ReLU, Sigmoid, Softmax, Softplus, Step, Tanh
 from xpnn.layers.base import Ctx, Layer, Spec
+from xpnn.layers.conv import Conv2D
 from xpnn.layers.dense import Dense
 from xpnn.layers.dropout import Dropout
+from xpnn.layers.pool import AvgPool2D, MaxPool2D
+from xpnn.layers.resize import GlobalAveragePool, GlobalMaxPool, UpSampling2D, ZeroPad2D
 from xpnn.layers.scale import Rescale, Standardize
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.shape import Flatten, Reshape
 
 __all__ = [
     "ELU",
+    "AvgPool2D",
+    "Conv2D",
     "Ctx",
     "Dense",
     "Dropout",
     "Flatten",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
     "Layer",
     "LeakyReLU",
+    "MaxPool2D",
     "ReLU",
     "Rescale",
     "Reshape",
@@ -27,4 +35,6 @@ __all__ = [
     "Standardize",
     "Step",
     "Tanh",
+    "UpSampling2D",
+    "ZeroPad2D",
 ]
