@@ -10,7 +10,9 @@ from xpnn.backends import get_backend
 from xpnn.initializers import Normal
 from xpnn.layers import (
     ELU,
+    AvgPool1D,
     AvgPool2D,
+    Conv1D,
     Conv2D,
     Dense,
     Dropout,
@@ -18,6 +20,7 @@ from xpnn.layers import (
     GlobalAveragePool,
     GlobalMaxPool,
     LeakyReLU,
+    MaxPool1D,
     MaxPool2D,
     ReLU,
     Rescale,
@@ -123,6 +126,9 @@ CASES = {
     Softmax: Case(Softmax(), (5,), batch=4),
     Conv2D: Case(Conv2D(3, (2, 3), (1, 2), ((1, 0), (0, 2)), bias_init=Normal(0.5)), (4, 5, 2), batch=4),
     MaxPool2D: Case(MaxPool2D(3, 2, 1), (4, 5, 2), batch=4),
+    Conv1D: Case(Conv1D(3, 2, 2, (1, 0), bias_init=Normal(0.5)), (5, 2), batch=4),
+    MaxPool1D: Case(MaxPool1D(3, 2, 1), (5, 2), batch=4),
+    AvgPool1D: Case(AvgPool1D(3, 2, 1), (5, 2), batch=4),
     GlobalAveragePool: Case(GlobalAveragePool(), (2, 3, 2), batch=4),
     GlobalMaxPool: Case(GlobalMaxPool(), (2, 3, 2), batch=4),
     ZeroPad2D: Case(ZeroPad2D(((2, 1), (0, 1))), (2, 3, 2), batch=4),
@@ -225,6 +231,24 @@ OWN = {
             lambda layer, p, c, dy: pooled(layer, c[1], dy, c[0] % 3 * 3 + c[0] // 3)
         ),
         "always the middle": own(lambda layer, p, c, dy: pooled(layer, c[1], dy, np.full_like(c[0], 4))),
+    },
+    Conv1D: {
+        "db is a mean": lambda layer, cx, p, cache, dy, right: (
+            (back := right(layer, cx, p, cache, dy))[0],
+            back[1] | {"b": dy.mean(axis=(0, 1))},
+        ),
+        "kernel not flipped back": lambda layer, cx, p, cache, dy, right: (
+            right(layer, cx, {**p, "W": p["W"][::-1]}, cache, dy)[0],
+            right(layer, cx, p, cache, dy)[1],
+        ),
+    },
+    MaxPool1D: {
+        "the next tap": lambda layer, cx, p, cache, dy, right: right(
+            layer, cx, p, ((cache[0] + 1) % 3, cache[1]), dy
+        ),
+    },
+    AvgPool1D: {
+        "a sum": lambda layer, cx, p, cache, dy, right: right(layer, cx, p, cache, 3 * dy),
     },
     GlobalAveragePool: {
         "a sum": own(lambda _, p, c, dy: np.broadcast_to(dy[:, None, None], c[0])),

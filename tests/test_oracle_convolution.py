@@ -3,6 +3,7 @@
 Its images are (N, C, H, W), its kernels (filters, c_in / groups, kh, kw).
 """
 
+import functools
 from collections import Counter
 
 import numpy as np
@@ -63,6 +64,18 @@ def avg_pool2d(x, p, layer):
     return last(F.avg_pool2d(first(x), layer.pool, layer.stride, layer.padding, count_include_pad=False))
 
 
+def conv1d(x, p, layer):
+    padding = layer.padding
+    if isinstance(padding, tuple):
+        x, padding = F.pad(x, (0, 0, *padding)), 0
+    W = p["W"].movedim((-1, -2), (0, 1))
+    return last(F.conv1d(first(x), W, p["b"], layer.stride, padding, layer.dilation, layer.groups))
+
+
+def pool1d(pool):
+    return lambda x, p, layer: last(pool(first(x), layer.pool, layer.stride, layer.padding))
+
+
 # (layer, shape of one sample, the same in PyTorch)
 LAYERS = [
     (layers.Conv2D(4, 3), (7, 6, 2), conv2d),
@@ -80,6 +93,12 @@ LAYERS = [
     (layers.MaxPool2D(padding=0), (6, 7, 3), max_pool2d),
     (layers.MaxPool2D((3, 2), (1, 2), padding=1), (6, 5, 2), max_pool2d),
     (layers.MaxPool2D(3, 2, ((2, 0), (1, 1))), (6, 5, 2), padded_max_pool2d),
+    (layers.Conv1D(4, 3, padding="same", dilation=2), (9, 2), conv1d),
+    (layers.Conv1D(4, 3, 2, 2, groups=2), (8, 4), conv1d),
+    (layers.Conv1D(3, 2, padding=(3, 0)), (5, 2), conv1d),
+    (layers.MaxPool1D(3, 2, 1), (8, 2), pool1d(F.max_pool1d)),
+    (layers.MaxPool1D(2, None, 0), (7, 2), pool1d(F.max_pool1d)),
+    (layers.AvgPool1D(3, 2, 1), (8, 2), pool1d(functools.partial(F.avg_pool1d, count_include_pad=False))),
     (layers.GlobalAveragePool(), (3, 4, 2), lambda x, p, _: x.mean((1, 2))),
     (layers.GlobalMaxPool(), (3, 4, 2), lambda x, p, _: x.amax((1, 2))),
     (layers.ZeroPad2D(((2, 0), (1, 3))), (3, 4, 2), lambda x, p, _: F.pad(x, (0, 0, 1, 3, 2, 0))),

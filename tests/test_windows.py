@@ -29,6 +29,10 @@ INF, NAN = math.inf, math.nan
         (lambda: MaxPool2D(0), "pool=0"),
         (lambda: MaxPool2D(2, 0), "stride=0"),
         (lambda: AvgPool2D(2, padding="SAME"), "unknown padding"),
+        (lambda: xpnn.Conv1D(4, 0), r"Conv1D\(kernel=0\)"),
+        (lambda: xpnn.Conv1D(4, 2, padding="causal"), "unknown padding"),
+        (lambda: xpnn.MaxPool1D(2, 0), r"MaxPool1D\(stride=0\)"),
+        (lambda: xpnn.AvgPool1D(-1), r"AvgPool1D\(pool=-1\)"),
         (lambda: ZeroPad2D(-1), "padding=-1"),
         (lambda: ZeroPad2D("same"), "padding='same'"),
         (lambda: UpSampling2D((2, 0)), "size"),
@@ -53,6 +57,9 @@ def test_settings_that_mean_nothing_are_refused(make, message):
         (GlobalMaxPool(), (4, 2), "wants images"),
         (UpSampling2D(), (4, 2), "wants images"),
         (ZeroPad2D(), (4, 2), "wants images"),
+        (xpnn.Conv1D(2, 3), (2, 1), "span 3 values"),
+        (xpnn.Conv1D(2, 3), (4, 4, 1), "wants sequences"),
+        (xpnn.AvgPool1D(), (4,), "wants sequences"),
     ],
 )
 def test_shapes_that_do_not_fit_name_the_layer(layer, shape, message):

@@ -5,6 +5,7 @@ from xpnn.layers.base import Ctx, Layer, Spec
 from xpnn.layers.conv import Conv2D
 from xpnn.layers.dense import Dense
 from xpnn.layers.dropout import Dropout
+from xpnn.layers.one_dim import AvgPool1D, Conv1D, MaxPool1D
 from xpnn.layers.pool import AvgPool2D, MaxPool2D
 from xpnn.layers.resize import GlobalAveragePool, GlobalMaxPool, UpSampling2D, ZeroPad2D
 from xpnn.layers.scale import Rescale, Standardize
@@ -13,7 +14,9 @@ from xpnn.layers.shape import Flatten, Reshape
 
 __all__ = [
     "ELU",
+    "AvgPool1D",
     "AvgPool2D",
+    "Conv1D",
     "Conv2D",
     "Ctx",
     "Dense",
@@ -23,6 +26,7 @@ __all__ = [
     "GlobalMaxPool",
     "Layer",
     "LeakyReLU",
+    "MaxPool1D",
     "MaxPool2D",
     "ReLU",
     "Rescale",
