@@ -1,6 +1,6 @@
 """The faults that are planted: wrong backward passes, each a mistake somebody has made."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import faults_losses
@@ -8,6 +8,8 @@ import faults_nested
 import numpy as np
 from cases import LOSSES, WEIGHTS, Case, LossCase
 
+from xpnn.backends import get_backend
+from xpnn.initializers import Normal
 from xpnn.layers import (
     CELU,
     ELU,
@@ -15,11 +17,17 @@ from xpnn.layers import (
     GLU,
     SELU,
     AlphaDropout,
+    AvgPool1D,
+    AvgPool2D,
     BatchNorm,
+    Conv1D,
+    Conv2D,
     Dense,
     Dropout,
     Flatten,
     GaussianNoise,
+    GlobalAveragePool,
+    GlobalMaxPool,
     GroupNorm,
     HardSigmoid,
     HardSwish,
@@ -30,6 +38,8 @@ from xpnn.layers import (
     LogSigmoid,
     LogSoftmax,
     Maxout,
+    MaxPool1D,
+    MaxPool2D,
     Mish,
     PReLU,
     ReLU,
@@ -45,9 +55,12 @@ from xpnn.layers import (
     SpatialDropout,
     Standardize,
     Tanh,
+    UpSampling2D,
+    ZeroPad2D,
 )
 from xpnn.losses import BinaryCrossEntropy, MeanAbsoluteError, MeanSquaredError, SoftmaxCrossEntropy
 from xpnn.parameters import leaves
+from xpnn.window import place
 
 
 def last_dropped(a):
@@ -96,6 +109,32 @@ def dense(**wrong):
     return backward
 
 
+def conv(**wrong):
+    """One gradient of Conv2D replaced: f(be, window, p, x, dy)."""
+
+    def backward(layer, cx, p, cache, dy, right):
+        dx, grads = right(layer, cx, p, cache, dy)
+        window = place(cache[0].shape[1:], layer.kernel, layer.stride, layer.padding)
+        found = {"x": dx, **grads}
+        found |= {name: f(cx.be, window, p, cache[0], dy) for name, f in wrong.items()}
+        return found.pop("x"), found
+
+    return backward
+
+
+BE = get_backend("numpy", None, "float64")
+
+
+def pooled(layer, shape, dy, tap):
+    """The gradient of MaxPool2D, had it chosen other taps."""
+    return BE.max_pool_grad(dy, tap, shape, place(shape[1:], (3, 3), (2, 2), layer.padding))
+
+
+def summed(layer, shape, dy):
+    """The gradient of a sum over each window."""
+    return BE.sum_pool_grad(dy, shape, place(shape[1:], layer.pool, (2, 2), layer.padding))
+
+
 CASES = {
     Dense: Case(Dense(4), (4,), batch=4),
     Flatten: Case(Flatten(), (2, 3), batch=4),
@@ -110,6 +149,16 @@ CASES = {
     Tanh: Case(Tanh(), (5,), batch=4),
     Softplus: Case(Softplus(), (5,), batch=4),
     Softmax: Case(Softmax(), (5,), batch=4),
+    Conv2D: Case(Conv2D(3, (2, 3), (1, 2), ((1, 0), (0, 2)), bias_init=Normal(0.5)), (4, 5, 2), batch=4),
+    MaxPool2D: Case(MaxPool2D(3, 2, 1), (4, 5, 2), batch=4),
+    Conv1D: Case(Conv1D(3, 2, 2, (1, 0), bias_init=Normal(0.5)), (5, 2), batch=4),
+    MaxPool1D: Case(MaxPool1D(3, 2, 1), (5, 2), batch=4),
+    AvgPool1D: Case(AvgPool1D(3, 2, 1), (5, 2), batch=4),
+    GlobalAveragePool: Case(GlobalAveragePool(), (2, 3, 2), batch=4),
+    GlobalMaxPool: Case(GlobalMaxPool(), (2, 3, 2), batch=4),
+    ZeroPad2D: Case(ZeroPad2D(((2, 1), (0, 1))), (2, 3, 2), batch=4),
+    UpSampling2D: Case(UpSampling2D((2, 3)), (2, 3, 2), batch=4),
+    AvgPool2D: Case(AvgPool2D((3, 2), 2, ((1, 0), (0, 1))), (4, 5, 2), batch=4),
 }
 OWN = {
     Dense: {
@@ -183,6 +232,76 @@ OWN = {
         "diagonal only": own(lambda _, p, c, dy: dy * c[0] * (1 - c[0])),
         "summed over samples": own(lambda _, p, c, dy: c[0] * (dy - (dy * c[0]).sum(axis=0, keepdims=True))),
         "mean for sum": own(lambda _, p, c, dy: c[0] * (dy - (dy * c[0]).mean(axis=-1, keepdims=True))),
+    },
+    Conv2D: {
+        "stale cache": stale,
+        "kernel not flipped back": conv(
+            x=lambda be, w, p, x, dy: be.conv2d_dx(dy, p["W"][::-1, ::-1], x.shape, w)
+        ),
+        "rows and columns exchanged": conv(
+            W=lambda be, w, p, x, dy: be.conv2d_dw(np.flip(x, 1), np.flip(dy, 1), w)
+        ),
+        "dW without the last sample": conv(W=lambda be, w, p, x, dy: be.conv2d_dw(x[:-1], dy[:-1], w)),
+        "padding on the other side": conv(
+            x=lambda be, w, p, x, dy: be.conv2d_dx(
+                dy, p["W"], x.shape, replace(w, pads=tuple(pad[::-1] for pad in w.pads))
+            )
+        ),
+        "db is a mean": conv(b=lambda be, w, p, x, dy: dy.mean(axis=(0, 1, 2))),
+        "db of the first row": conv(b=lambda be, w, p, x, dy: dy[:, 0].sum(axis=(0, 1))),
+    },
+    MaxPool2D: {
+        "the next tap": own(lambda layer, p, c, dy: pooled(layer, c[1], dy, (c[0] + 1) % 9)),
+        "rows and columns exchanged": own(
+            lambda layer, p, c, dy: pooled(layer, c[1], dy, c[0] % 3 * 3 + c[0] // 3)
+        ),
+        "always the middle": own(lambda layer, p, c, dy: pooled(layer, c[1], dy, np.full_like(c[0], 4))),
+    },
+    Conv1D: {
+        "db is a mean": lambda layer, cx, p, cache, dy, right: (
+            (back := right(layer, cx, p, cache, dy))[0],
+            back[1] | {"b": dy.mean(axis=(0, 1))},
+        ),
+        "kernel not flipped back": lambda layer, cx, p, cache, dy, right: (
+            right(layer, cx, {**p, "W": p["W"][::-1]}, cache, dy)[0],
+            right(layer, cx, p, cache, dy)[1],
+        ),
+    },
+    MaxPool1D: {
+        "the next tap": lambda layer, cx, p, cache, dy, right: right(
+            layer, cx, p, ((cache[0] + 1) % 3, cache[1]), dy
+        ),
+    },
+    AvgPool1D: {
+        "a sum": lambda layer, cx, p, cache, dy, right: right(layer, cx, p, cache, 3 * dy),
+    },
+    GlobalAveragePool: {
+        "a sum": own(lambda _, p, c, dy: np.broadcast_to(dy[:, None, None], c[0])),
+        "divided by the channels too": own(lambda _, p, c, dy: np.broadcast_to(dy[:, None, None] / 12, c[0])),
+    },
+    GlobalMaxPool: {
+        "everywhere": own(lambda _, p, c, dy: np.broadcast_to(dy[:, None, None], c[1])),
+        "the first pixel": own(
+            lambda _, p, c, dy: BE.max_pool_grad(
+                dy[:, None, None], 0 * c[0], c[1], place(c[1][1:], (2, 3), (2, 3), 0)
+            )
+        ),
+    },
+    ZeroPad2D: {
+        "top and bottom exchanged": own(lambda _, p, c, dy: dy[:, 1:3, :3]),
+        "left and right exchanged": own(lambda _, p, c, dy: dy[:, 2:4, 1:]),
+    },
+    UpSampling2D: {
+        "a mean": own(lambda _, p, c, dy: dy.reshape(4, 2, 2, 3, 3, 2).mean(axis=(2, 4))),
+        "the first of each block": own(lambda _, p, c, dy: dy[:, ::2, ::3]),
+        "sizes exchanged": own(
+            lambda _, p, c, dy: dy.reshape(4, 2, 2, 3, 3, 2).sum(axis=(1, 4)).reshape(4, 2, 3, 2)
+        ),
+    },
+    AvgPool2D: {
+        "a sum": own(lambda layer, p, c, dy: summed(layer, c[0], dy)),
+        "padding counted": own(lambda layer, p, c, dy: summed(layer, c[0], dy / 6)),
+        "divided by the windows": own(lambda layer, p, c, dy: summed(layer, c[0], dy / dy[0, :, :, 0].size)),
     },
 }
 

@@ -849,10 +849,13 @@ class TestGradcheck:
         assert "bug" not in err
 
 
+JOBS = [("mnist", 0.983), ("fashion", 0.895), ("spiral", 0.98), ("mnist --model cnn", 0.99)]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("dataset", "wanted"), [("mnist", 0.983), ("fashion", 0.895), ("spiral", 0.98)])
+@pytest.mark.parametrize(("dataset", "wanted"), JOBS)
 def test_main_job(dataset, wanted):
-    with start("train", dataset, "--seed", 1, "--require-accuracy", wanted, "--json") as process:
+    with start("train", *dataset.split(), "--seed", 1, "--require-accuracy", wanted, "--json") as process:
         out, err = process.communicate()
     if process.returncode == 4 and "Fashion-MNIST was not found" in err:
         pytest.skip("Fashion-MNIST is not on this machine")

@@ -10,6 +10,7 @@ from tolerances import SIGMAS, assert_close, assert_same
 from xpnn.backends import BACKENDS, Backend
 from xpnn.backends.numpy import BLOCK
 from xpnn.kernels import Kernels, mix, stream
+from xpnn.window import Window, counts, taps
 
 NAN, INF = float("nan"), float("inf")
 KINKS = np.array([[0.0, -0.0, 1.5, -1.5], [NAN, INF, -INF, 1e-30], [-1e-30, 88.0, -88.0, 7e2]])
@@ -111,6 +112,65 @@ ROWS = {
     "elementwise": [vectors(size) for size in SIZES],
     "cond": [choice(True), choice(False)],
 }
+WINDOWS = [
+    (Window((3, 2)), (2, 5, 4, 3)),
+    (Window((2, 2), (2, 2)), (3, 5, 6, 2)),
+    (Window((3, 3), (2, 3), ((2, 0), (1, 2)), (2, 1)), (2, 6, 5, 8)),
+    (Window((1, 1)), (1, 2, 3, 4)),
+    (Window((3, 3), (1, 1), ((1, 1), (1, 1))), (5, 16, 16, 24)),  # more than one block of columns
+]
+
+
+class Draw:
+    """Arrays of a backend, small enough that sums of many products keep to the table."""
+
+    def __init__(self, be):
+        self.be = be
+
+    def __call__(self, *shape):
+        return self.be.asarray(normal(*shape) / 4, self.be.dtype)
+
+    def whole(self, *shape):
+        """0, 1 or 2: full of ties."""
+        return self.be.asarray(rng_of("whole", shape).integers(0, 3, shape))
+
+
+def windows(f):
+    """A row for each window: f(draw, window, shape, (rows, columns))."""
+
+    def row(window, shape):
+        def arguments(be):
+            return f(Draw(be), window, shape, counts(shape, window))
+
+        return arguments
+
+    return [row(*each) for each in WINDOWS]
+
+
+def convolved(groups):
+    def weights(a, w, s):
+        return a(*w.kernel, s[3] // groups, 2 * groups)
+
+    return {
+        "conv2d": windows(lambda a, w, s, n: (a(*s), weights(a, w, s), a(2 * groups), w, groups)),
+        "conv2d_dx": windows(lambda a, w, s, n: (a(s[0], *n, 2 * groups), weights(a, w, s), s, w, groups)),
+        "conv2d_dw": windows(lambda a, w, s, n: (a(*s), a(s[0], *n, 2 * groups), w, groups)),
+    }
+
+
+ROWS |= {
+    "pad2d": windows(lambda a, w, s, n: (a(*s), w.pads, -INF)),
+    "im2col": windows(lambda a, w, s, n: (a(*s), w, 0.5)),
+    "col2im": windows(lambda a, w, s, n: (a(s[0], *n, w.kernel[0] * w.kernel[1], s[3]), s, w)),
+    **convolved(1),
+    "sum_pool": windows(lambda a, w, s, n: (a(*s), w)),
+    "sum_pool_grad": windows(lambda a, w, s, n: (a(s[0], *n, s[3]), s, w)),
+    "max_pool": windows(lambda a, w, s, n: (a.be.xp.astype(a.whole(*s), a.be.dtype), w)),
+    "max_pool_grad": windows(lambda a, w, s, n: (a(s[0], *n, s[3]), a.whole(s[0], *n, s[3]), s, w)),
+}
+NANS = np.array([[1.0, NAN, -INF, 2.0], [NAN, NAN, -INF, -INF], [0.0, -0.0, INF, NAN]]).reshape(1, 3, 4, 1)
+ROWS["max_pool"] += [lambda be: (be.asarray(NANS, be.dtype), Window((2, 2), (1, 1), ((1, 1), (1, 1))))]
+ROWS["max_pool"] += [lambda be: (be.asarray(NANS, be.dtype), Window((2, 2), (2, 2), ((0, 1), (0, 0))))]
 """Arguments for each kernel. What differs only in the order of a sum is held to the table, the rest to the bits."""
 BITWISE = {
     "relu",
@@ -124,6 +184,9 @@ BITWISE = {
     "all_finite",
     "take_rows",
     "cond",
+    "pad2d",
+    "im2col",
+    "max_pool",
 }
 GIVEN_AWAY = {"elementwise": 2}
 """The argument that the docstring lets an override write to."""
@@ -166,6 +229,37 @@ def test_override_equals_the_reference(any_be, name, row):
             assert_same(a + (0 if a.dtype != bool else False), b + (0 if b.dtype != bool else False), name)
         else:
             assert_close(a, b, be.dtype_name, name)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize(("window", "shape"), WINDOWS, ids=str)
+def test_windows_and_what_puts_them_back_are_adjoint(be, window, shape, groups):
+    """<f(x), c> = <x, g(c)> for im2col and col2im, for sums, and for convolutions in x and in W."""
+    shape = (*shape[:3], 2 * shape[3])
+    draw, n = Draw(be), counts(shape, window)
+    x, W, dy = draw(*shape), draw(*window.kernel, shape[3] // groups, 6), draw(shape[0], *n, 6)
+    cols, sums = draw(shape[0], *n, len(list(taps(shape, window))), shape[3]), draw(shape[0], *n, shape[3])
+
+    def inner(a, b):
+        assert a.shape == b.shape
+        return float(be.xp.sum(a * b))
+
+    for kernels in (be, Kernels):
+
+        def call(name, *given, of=kernels):
+            return getattr(of, name)(*((be,) if of is Kernels else ()), *given)
+
+        left = inner(call("im2col", x, window), cols)
+        assert left == pytest.approx(inner(x, call("col2im", cols, shape, window)), rel=1e-12, abs=1e-12)
+        left = inner(call("sum_pool", x, window), sums)
+        assert left == pytest.approx(
+            inner(x, call("sum_pool_grad", sums, shape, window)), rel=1e-12, abs=1e-12
+        )
+        left = inner(call("conv2d", x, W, None, window, groups), dy)
+        right = inner(x, call("conv2d_dx", dy, W, shape, window, groups))
+        assert left == pytest.approx(right, rel=1e-12, abs=1e-12)
+        right = inner(W, call("conv2d_dw", x, dy, window, groups))
+        assert left == pytest.approx(right, rel=1e-12, abs=1e-12)
 
 
 def test_overrides_take_strided_arrays(any_be):

@@ -8,6 +8,7 @@ import test_oracle_activation
 import test_oracle_noise
 import test_oracle_norm
 from measure import error, parameters, run_layer, run_loss
+from test_oracle_convolution import LAYERS as CONVOLUTIONS
 
 import xpnn
 from xpnn import initializers, layers, losses
@@ -106,7 +107,11 @@ FAMILIES = [test_oracle_activation, test_oracle_noise, test_oracle_norm]
 
 def test_every_layer_has_a_row():
     public = {getattr(layers, name) for name in layers.__all__} - {layers.Layer, layers.Ctx, layers.Spec}
-    elsewhere = ELSEWHERE | {type(row[0]) for family in FAMILIES for row in family.LAYERS}
+    elsewhere = (
+        ELSEWHERE
+        | {type(row[0]) for row in CONVOLUTIONS}
+        | {type(row[0]) for family in FAMILIES for row in family.LAYERS}
+    )
     assert public == {type(layer) for layer, _, _ in LAYERS} | {layers.Step} | elsewhere
 
 

@@ -6,10 +6,10 @@ import pytest
 
 import xpnn
 from xpnn.data import DATASETS
-from xpnn.errors import UsageError
+from xpnn.errors import ShapeError, UsageError
 from xpnn.initializers import glorot_uniform, he_normal, lecun_normal
 from xpnn.models import ACTIVATIONS, MODELS, SQUASHING, build
-from xpnn.recipes import RECIPES, Recipe
+from xpnn.recipes import OVERRIDES, RECIPES, Recipe, recipe_for
 from xpnn.schedules import SCHEDULES
 
 
@@ -55,9 +55,43 @@ def test_each_activation_is_the_layer_of_its_name(name):
     assert dense.init == own.get(name, he_normal)
 
 
+def test_cnn():
+    layers = build("cnn", (28, 28, 1), 10, hidden=(7,), dropout=0.5, pixels=True)
+    one, two = ((xpnn.Conv2D(n, 3), xpnn.ReLU(), xpnn.MaxPool2D()) for n in (32, 64))
+    head = xpnn.Flatten(), xpnn.Dropout(0.25), xpnn.Dense(7), xpnn.ReLU(), xpnn.Dropout(0.5), xpnn.Dense(10)
+    assert layers == [xpnn.Rescale(1 / 255), *one, *two, *head]
+    assert xpnn.Sequential(tuple(layers)).plan((28, 28, 1))[1] == (10,)
+
+
+def test_lenet_has_the_shapes_of_lenet_5():
+    layers = build("lenet", (28, 28, 1), 10, input_dropout=0.1)
+    assert layers[0] == xpnn.Dropout(0.1)
+    specs, out = xpnn.Sequential(tuple(layers)).plan((28, 28, 1))
+    shapes = [spec["W"].shape for spec in specs if spec]
+    assert (shapes, out) == ([(5, 5, 1, 6), (5, 5, 6, 16), (400, 120), (120, 84), (84, 10)], (10,))
+
+
+@pytest.mark.parametrize("name", ["cnn", "lenet"])
+def test_a_network_of_images_says_so_of_other_samples(name):
+    with pytest.raises(ShapeError, match=r"layer 0 Conv2D.* wants images"):
+        xpnn.Model(build(name, (2,), 3), (2,))
+
+
+@pytest.mark.parametrize("dataset", RECIPES)
+def test_a_model_changes_the_recipe_of_a_dataset(dataset):
+    assert recipe_for(dataset, "mlp") == RECIPES[dataset]
+    assert recipe_for(dataset, "cnn").hidden == (128,)
+    assert OVERRIDES.keys() <= MODELS.keys()
+    for model, settings in OVERRIDES.items():
+        recipe = recipe_for(dataset, model)
+        assert dataclasses.replace(RECIPES[dataset], **settings) == recipe
+        assert recipe.activation in ACTIVATIONS
+        assert recipe.make_optimizer().lr == recipe.lr
+
+
 def test_unknown_names():
     with pytest.raises(UsageError, match="did you mean 'mlp'"):
         build("mpl", (2,), 3)
     with pytest.raises(UsageError, match="did you mean 'relu'"):
         build("mlp", (2,), 3, activation="rellu")
-    assert list(MODELS) == ["mlp"]
+    assert list(MODELS) == ["mlp", "cnn", "lenet"]

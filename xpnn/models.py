@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from xpnn.errors import UsageError, did_you_mean
-from xpnn.initializers import glorot_uniform, he_normal, lecun_normal
+from xpnn.initializers import Initializer, glorot_uniform, he_normal
 from xpnn.layers import (
     CELU,
     ELU,
     GELU,
     SELU,
+    AvgPool2D,
+    Conv2D,
     Dense,
     Dropout,
     Flatten,
@@ -19,6 +21,7 @@ from xpnn.layers import (
     Layer,
     LeakyReLU,
     LogSigmoid,
+    MaxPool2D,
     Mish,
     PReLU,
     ReLU,
@@ -75,9 +78,7 @@ def mlp(
     """
     if activation not in ACTIVATIONS:
         raise UsageError(f"unknown activation {activation!r}", fix=did_you_mean(activation, ACTIVATIONS))
-    init = glorot_uniform if activation in SQUASHING else he_normal
-    if activation == "selu":
-        init = lecun_normal
+    init = weights(activation)
     layers: list[Layer] = [Flatten()] if len(input_shape) > 1 else []
     if pixels:
         layers.append(Rescale(1 / 255))
@@ -90,7 +91,63 @@ def mlp(
     return [*layers, Dense(classes)]
 
 
-MODELS: dict[str, Callable[..., list[Layer]]] = {"mlp": mlp}
+def cnn(
+    input_shape: Sequence[int],
+    classes: int,
+    *,
+    filters: Sequence[int] = (32, 64),
+    hidden: Sequence[int] = (128,),
+    activation: str = "relu",
+    dropout: float = 0.5,
+    input_dropout: float = 0.0,
+    pixels: bool = False,
+) -> list[Layer]:
+    """Convolutions 3x3 with `filters`, each with its activation and a 2x2 maximum, then the dense layers of `mlp`.
+
+    What the convolutions give is dropped at half the rate `dropout`.
+    """
+    head = mlp((1,), classes, hidden=hidden, activation=activation, dropout=dropout)
+    layers: list[Layer] = [Rescale(1 / 255)] if pixels else []
+    if input_dropout:
+        layers.append(Dropout(input_dropout))
+    for n in filters:
+        layers += [Conv2D(n, 3, init=weights(activation)), ACTIVATIONS[activation](), MaxPool2D(2)]
+    return [*layers, Flatten(), *([Dropout(dropout / 2)] if dropout else []), *head]
+
+
+def lenet(
+    input_shape: Sequence[int],
+    classes: int,
+    *,
+    hidden: Sequence[int] = (120, 84),
+    activation: str = "tanh",
+    dropout: float = 0.0,
+    input_dropout: float = 0.0,
+    pixels: bool = False,
+) -> list[Layer]:
+    """Two 5x5 convolutions of 6 and 16 filters, each with its activation and a 2x2 mean, then dense layers.
+
+    Source: LeNet-5 (LeCun, Bottou, Bengio, Haffner, Proc. IEEE 86, 1998), with every filter seeing every channel, plain
+    means, and logits at the end.
+    """
+    head = mlp((1,), classes, hidden=hidden, activation=activation, dropout=dropout)
+    layers: list[Layer] = [Rescale(1 / 255)] if pixels else []
+    if input_dropout:
+        layers.append(Dropout(input_dropout))
+    for n, padding in ((6, "same"), (16, "valid")):
+        conv = Conv2D(n, 5, padding=padding, init=weights(activation))
+        layers += [conv, ACTIVATIONS[activation](), AvgPool2D(2)]
+    return [*layers, Flatten(), *head]
+
+
+def weights(activation: str) -> Initializer:
+    """How weights before that activation are drawn."""
+    if activation == "selu":
+        return lecun_normal
+    return glorot_uniform if activation in SQUASHING else he_normal
+
+
+MODELS: dict[str, Callable[..., list[Layer]]] = {"mlp": mlp, "cnn": cnn, "lenet": lenet}
 
 
 def build(name: str, input_shape: Sequence[int], classes: int, **settings: Any) -> list[Layer]:

@@ -52,3 +52,15 @@ RECIPES = {
     "spiral": Recipe((64, 64), "relu", 0.0, 0.0, 40, 64, "adam", 1e-2, weight_decay=None, validation=0.1),
     "idx": Recipe(validation=0.1),
 }
+
+IMAGES: dict[str, Any] = {"input_dropout": 0.0, "batch_size": 256, "lr": 4e-3, "label_smoothing": 0.1}
+OVERRIDES: dict[str, dict[str, Any]] = {
+    "cnn": IMAGES | {"hidden": (128,), "dropout": 0.5, "epochs": 14},
+    "lenet": IMAGES | {"hidden": (120, 84), "activation": "tanh", "dropout": 0.0, "epochs": 10},
+}
+"""What a model changes in every dataset's recipe; `mlp` is what they are written for."""
+
+
+def recipe_for(dataset: str, model: str) -> Recipe:
+    """The recipe of that dataset, with what that model changes in it."""
+    return replace(RECIPES[dataset], **OVERRIDES.get(model, {}))

@@ -27,7 +27,7 @@ from xpnn.data import DATASETS, Dataset, load
 from xpnn.errors import TargetMissedError
 from xpnn.models import ACTIVATIONS, MODELS, build
 from xpnn.optimizers import OPTIMIZERS
-from xpnn.recipes import RECIPES, Recipe
+from xpnn.recipes import Recipe, recipe_for
 from xpnn.schedules import SCHEDULES
 from xpnn.training.callbacks import Callback, KeepBest
 from xpnn.training.history import Row
@@ -82,11 +82,12 @@ def command(
     """Train a model and save its best epoch.
 
     DATASET is mnist unless told otherwise. A part of its training samples is held out to choose the best epoch
-    by; the test samples are used once, at the end. What is not given comes from the dataset's recipe.
+    by; the test samples are used once, at the end. What is not given comes from the dataset's recipe
+    for that model.
     """
     began = time.perf_counter()
     keep_memory()
-    recipe = RECIPES[dataset].but(**given)
+    recipe = recipe_for(dataset, model).but(**given)
     optimizer = recipe.make_optimizer()
     be, why = open_backend(backend, device, dtype)
     if not as_json:
@@ -167,7 +168,9 @@ def start(
         told = {key: value for key, value in about.items() if key not in ("started", "classes", "result")}
         emit({"event": "start", **told, "why": why, **counts})
         return Events()
-    widths = [*map(str, (net.layout.named[name].shape[0] for name in net.layout.named if name.endswith("W")))]
+    widths = [
+        *map(str, (net.layout.named[name].shape[-2] for name in net.layout.named if name.endswith("W")))
+    ]
     sizes = "-".join([*widths, str(len(data.classes))])
     count, width = about["parameters"], 4 if about["dtype"] == "float32" else 8
     say(f"data   {data.name}, {data.note}   " + " · ".join(f"{k} {n:,}" for k, n in counts.items()))

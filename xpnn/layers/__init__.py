@@ -4,6 +4,7 @@ from xpnn.layers.activation import ELU, LeakyReLU, ReLU, Sigmoid, Softmax, Softp
 from xpnn.layers.base import Ctx, Layer, Spec
 from xpnn.layers.batchnorm import BatchNorm
 from xpnn.layers.bidirectional import Bidirectional
+from xpnn.layers.conv import Conv2D
 from xpnn.layers.dense import Dense
 from xpnn.layers.dropout import Dropout
 from xpnn.layers.embedding import Embedding
@@ -16,9 +17,12 @@ from xpnn.layers.logarithmic import LogSigmoid, LogSoftmax
 from xpnn.layers.maxout import GLU, Maxout
 from xpnn.layers.merge import Parallel, Residual
 from xpnn.layers.noise import AlphaDropout, GaussianNoise, SpatialDropout
+from xpnn.layers.one_dim import AvgPool1D, Conv1D, MaxPool1D
+from xpnn.layers.pool import AvgPool2D, MaxPool2D
 from xpnn.layers.prelu import PReLU
 from xpnn.layers.recompute import Recompute
 from xpnn.layers.recurrent import GRU, LSTM, SimpleRNN
+from xpnn.layers.resize import GlobalAveragePool, GlobalMaxPool, UpSampling2D, ZeroPad2D
 from xpnn.layers.scale import Rescale, Standardize
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.shape import Flatten, Reshape
@@ -32,14 +36,20 @@ __all__ = [
     "LSTM",
     "SELU",
     "AlphaDropout",
+    "AvgPool1D",
+    "AvgPool2D",
     "BatchNorm",
     "Bidirectional",
+    "Conv1D",
+    "Conv2D",
     "Ctx",
     "Dense",
     "Dropout",
     "Embedding",
     "Flatten",
     "GaussianNoise",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
     "GroupNorm",
     "HardSigmoid",
     "HardSwish",
@@ -50,6 +60,8 @@ __all__ = [
     "LeakyReLU",
     "LogSigmoid",
     "LogSoftmax",
+    "MaxPool1D",
+    "MaxPool2D",
     "Maxout",
     "Mish",
     "PReLU",
@@ -72,4 +84,6 @@ __all__ = [
     "Standardize",
     "Step",
     "Tanh",
+    "UpSampling2D",
+    "ZeroPad2D",
 ]
