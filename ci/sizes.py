@@ -4,7 +4,7 @@ import pathlib
 import statistics
 import sys
 
-MEDIAN, LONGEST = 100, 260
+MEDIAN, LONGEST = 100, 320
 
 sizes = {path: len(path.read_text().splitlines()) for path in pathlib.Path("xpnn").rglob("*.py")}
 median, longest = statistics.median(sizes.values()), max(sizes, key=lambda path: sizes[path])

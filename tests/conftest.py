@@ -8,9 +8,9 @@ from harness import MODES, entered, open_backend
 from xpnn.errors import BackendError
 
 SKIPS = {
-    r"backend cupy: ": 2000,
-    r"backend torch: .* not installed": 1000,
-    r"backend jax: .* not installed": 1000,
+    r"backend cupy: ": 8000,
+    r"backend torch: .* not installed": 8000,
+    r"backend jax: .* not installed": 8000,
     r"could not import '(torch|jax|sklearn|onnx|onnxruntime|cupy|pooch)'": 60,
     r"(?i)fashion-mnist": 20,
     r"an NVIDIA driver is here": 2,

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from measure import error, parameters, run_layer
+from tolerances import label
 
 from xpnn import layers
 from xpnn.parameters import leaves
@@ -55,7 +56,7 @@ LAYERS = [
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0])
-@pytest.mark.parametrize(("layer", "shape", "oracle"), LAYERS, ids=str)
+@pytest.mark.parametrize(("layer", "shape", "oracle"), LAYERS, ids=label)
 def test_activation_equals_torch(layer, shape, oracle, scale):
     rng = np.random.default_rng(0)
     x, p = scale * rng.standard_normal((6, *shape)), parameters(layer, shape, rng)
@@ -80,7 +81,7 @@ EDGES = [
 ]
 
 
-@pytest.mark.parametrize(("layer", "oracle"), EDGES, ids=str)
+@pytest.mark.parametrize(("layer", "oracle"), EDGES, ids=label)
 def test_the_same_side_of_every_kink(layer, oracle):
     """Where there is no slope, PyTorch's choice of one."""
     x = np.array([[-3.0, -1.0, -0.0, 0.0, 1.0, 3.0]])

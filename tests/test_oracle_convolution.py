@@ -9,6 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from measure import error, parameters, run_layer
+from tolerances import label
 
 from xpnn import layers
 from xpnn.parameters import leaves
@@ -113,7 +114,7 @@ LAYERS = [
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0])
-@pytest.mark.parametrize(("layer", "shape", "oracle"), LAYERS, ids=lambda v: str(v)[:90])
+@pytest.mark.parametrize(("layer", "shape", "oracle"), LAYERS, ids=label)
 def test_layer_equals_torch(layer, shape, oracle, scale):
     rng = np.random.default_rng(0)
     x, p = scale * rng.standard_normal((6, *shape)), parameters(layer, shape, rng)

@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from measure import error, run_loss
+from tolerances import label
 
 import xpnn
 from xpnn import losses
@@ -81,7 +82,7 @@ def compare(loss, z, target, weight, oracle):
 @pytest.mark.parametrize("scale", [0.5, 5.0])
 @pytest.mark.parametrize("weighted", [False, True], ids=["even", "weighted"])
 @pytest.mark.parametrize("shape", [(8, 2), (8, 5), (8, 3, 4)], ids=str)
-@pytest.mark.parametrize(("loss", "kind", "theirs"), ELEMENTWISE, ids=lambda v: str(v)[:30])
+@pytest.mark.parametrize(("loss", "kind", "theirs"), ELEMENTWISE, ids=label)
 def test_elementwise_loss_equals_torch(loss, kind, theirs, shape, weighted, scale):
     rng = np.random.default_rng(2)
     z = scale * rng.standard_normal(shape)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from measure import error, parameters, run_layer
+from tolerances import label
 
 import xpnn
 from xpnn import layers
@@ -61,7 +62,7 @@ LAYERS = [
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (30.0, -5.0), (1e-3, 1.0)])
-@pytest.mark.parametrize(("layer", "shape", "oracle"), LAYERS, ids=str)
+@pytest.mark.parametrize(("layer", "shape", "oracle"), LAYERS, ids=label)
 def test_normalization_equals_torch(layer, shape, oracle, scale, shift):
     rng = np.random.default_rng(0)
     x, p = shift + scale * rng.standard_normal((6, *shape)), parameters(layer, shape, rng)

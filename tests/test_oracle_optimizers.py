@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from measure import error
+from tolerances import label
 
 import xpnn
 from xpnn import schedules
@@ -414,7 +415,7 @@ SCHEDULES = [
 ]
 
 
-@pytest.mark.parametrize(("ours", "theirs"), SCHEDULES, ids=lambda v: str(v)[:50])
+@pytest.mark.parametrize(("ours", "theirs"), SCHEDULES, ids=label)
 def test_schedule_equals_torch_at_every_step(ours, theirs):
     opt = o.SGD([torch.zeros(1, requires_grad=True)], PEAK)
     scheduler, got, wanted = theirs(opt), [], []

@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from measure import error, parameters, run_layer
+from tolerances import label
 
 from xpnn.layers import (
     GRU,
@@ -56,7 +57,7 @@ COMPOSED = [
 
 @pytest.mark.parametrize("shape", [(4,), (3, 4)], ids=str)
 @pytest.mark.parametrize("scale", [1.0, 10.0])
-@pytest.mark.parametrize(("layer", "oracle"), COMPOSED, ids=lambda v: str(v)[:40])
+@pytest.mark.parametrize(("layer", "oracle"), COMPOSED, ids=label)
 def test_composition_equals_torch(layer, oracle, shape, scale):
     rng = np.random.default_rng(0)
     x, p = scale * rng.standard_normal((5, *shape)), parameters(layer, shape, rng)

@@ -28,3 +28,8 @@ def assert_same(got, wanted, what=""):
     got, wanted = np.ascontiguousarray(got), np.ascontiguousarray(wanted)
     assert (got.dtype, got.shape) == (wanted.dtype, wanted.shape), what
     assert got.tobytes() == wanted.tobytes(), f"{what}: {np.sum(got != wanted)} of {got.size} values differ"
+
+
+def label(value):
+    """The name of a parameter of a test: the same in every process, as the address of a function is not."""
+    return "oracle" if callable(value) and not hasattr(value, "__dataclass_fields__") else str(value)[:60]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from xpnn.errors import UsageError, did_you_mean
-from xpnn.initializers import Initializer, glorot_uniform, he_normal
+from xpnn.initializers import Initializer, glorot_uniform, he_normal, lecun_normal
 from xpnn.layers import (
     CELU,
     ELU,
