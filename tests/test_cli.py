@@ -849,7 +849,7 @@ class TestGradcheck:
         assert "bug" not in err
 
 
-JOBS = [("mnist", 0.983), ("fashion", 0.895), ("spiral", 0.98), ("mnist --model cnn", 0.99)]
+JOBS = [("mnist", 0.983), ("fashion", 0.895), ("spiral", 0.98), ("mnist --model cnn --epochs 1", 0.96)]
 
 
 @pytest.mark.slow
