@@ -1,5 +1,6 @@
 """The backends a test runs on, and the account of what was skipped."""
 
+import gc
 import os
 import re
 
@@ -13,6 +14,9 @@ os.environ.setdefault(
 from harness import MODES, entered, open_backend
 
 from xpnn.errors import BackendError
+
+# JAX keeps what it compiled: millions of objects, which the collector need not walk through every few tests.
+gc.set_threshold(100_000, 50, 100)
 
 SKIPS = {
     r"backend cupy: ": 8000,
