@@ -68,7 +68,7 @@ def refuse(path, data, fragment=""):
     path.write_bytes(data)
     start = time.process_time()
     error = opened(path)
-    assert time.process_time() - start < 5  # a bomb would take minutes
+    assert time.process_time() - start < 1  # a bomb would take minutes
     assert isinstance(error, CheckpointError), "it was opened"
     assert fragment in str(error)
     tracemalloc.start()

@@ -1,6 +1,6 @@
 """What containers share: the check of their layers, and the way to the layer that cannot take its input."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from xpnn.describe import brief
@@ -20,7 +20,7 @@ def checked_layers(name: str, layers: Any) -> tuple[Layer, ...]:
     return found
 
 
-def plan_child(i: int, layer: Layer, shape: Shape, trail: tuple[str, ...]) -> tuple[Tree, Shape]:
+def plan_child(i: int, layer: Layer, shape: Shape, trail: Sequence[str]) -> tuple[Tree, Shape]:
     """The plan of entry `i`. Raises ShapeError with the path of the layer that cannot take its input.
 
     `trail`: the shapes on the way there.

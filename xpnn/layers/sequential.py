@@ -60,7 +60,7 @@ class Sequential(Layer):
         """Raises ShapeError with the path of the layer that cannot take its input, and the shapes on the way there."""
         specs, trail = [], [str(shape)]
         for i, layer in enumerate(self.layers):
-            spec, out = plan_child(i, layer, shape, tuple(trail))
+            spec, out = plan_child(i, layer, shape, trail)
             specs.append(spec)
             shape = out
             trail.append(f"{i} {type(layer).__name__} {shape}")
