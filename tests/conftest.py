@@ -3,6 +3,7 @@
 import gc
 import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 )
 
+import proofs
 from harness import MODES, entered, open_backend
 
 from xpnn.errors import BackendError
@@ -69,6 +71,19 @@ def pytest_collection_modifyitems(config, items):
     config.hook.pytest_deselected(items=list(idle))
 
 
+def pytest_addoption(parser):
+    parser.addoption("--table", metavar="FILE", help="write what proves each public class to FILE")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    proofs.USED.clear()
+    result = yield
+    if proof := proofs.proof_of(item):
+        item.user_properties.append(("proof", proof))
+    return result
+
+
 def skipped(terminalreporter):
     """{pattern: how many}; reasons that no pattern allows count under themselves."""
     counts = {}
@@ -84,6 +99,12 @@ def pytest_terminal_summary(terminalreporter):
     faults = sum(name == "fault" for report in passed for name, _ in report.user_properties)
     if faults:
         terminalreporter.write_line(f"planted faults caught: {faults}")
+    found = proofs.gather(passed)
+    samples = sum(proof.samples for proof in found.values())
+    if samples:
+        terminalreporter.write_line(f"comparisons with an independent oracle: {samples}")
+    if path := terminalreporter.config.getoption("--table"):
+        Path(path).write_text(proofs.table(found))
     for pattern, count in skipped(terminalreporter).items():
         allowed = SKIPS.get(pattern, 0)
         over = "" if count <= allowed else "  <- more than allowed: the session fails"

@@ -3,6 +3,7 @@
 import importlib.util
 
 import numpy as np
+from proofs import used
 
 from xpnn.backends import BACKENDS, get_backend
 from xpnn.backends.cupy import check_installation
@@ -48,6 +49,7 @@ def parameters(layer, shape, rng):
 
 def run_layer(layer, x, dy=None, p=None, *, name="numpy", train=True):
     """y, or y, dx and {path: gradient}, in float64 on a backend, as NumPy arrays."""
+    used(layer)
     be = get_backend(name, None, "float64")
     with be.scope():
         cx = Ctx(be, train=train, key=(0, 0), tick=be.scalar(3, be.xp.int64))
@@ -62,6 +64,7 @@ def run_layer(layer, x, dy=None, p=None, *, name="numpy", train=True):
 
 def run_loss(loss, z, target, weight=None, *, dtype="float64", name="numpy"):
     """(value, gradient) of a loss on a backend, as NumPy arrays."""
+    used(loss)
     be = get_backend(name, None, dtype)
     with be.scope():
         given = [None if a is None else be.asarray(a) for a in (z, target, weight)]

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from proofs import used
 from tolerances import SIGMAS
 
 import xpnn
@@ -14,9 +15,11 @@ N = 200_000
 
 
 def drawn(init, shape, seed=0):
+    used(init)
     return init(np.random.default_rng(seed), shape)
 
 
+@pytest.mark.against("distribution")
 @pytest.mark.parametrize(("std", "limit"), [(1.0, 2.0), (0.3, 0.5), (2.0, 5.0)])
 def test_truncated_normal_has_its_distribution(std, limit):
     """Kolmogorov and Smirnov's distance from the distribution function; 2.7 / sqrt(N) is passed once in a million."""
@@ -33,6 +36,7 @@ def test_truncated_normal_has_the_deviation_it_says():
     assert abs(w.std() / 0.87962566 - 1) <= SIGMAS / math.sqrt(2 * N)
 
 
+@pytest.mark.against("distribution")
 @pytest.mark.parametrize(
     ("sparsity", "rows", "zeros"), [(0.9, 300, 270), (0.35, 7, 3), (0.0, 5, 0), (1.0, 5, 5)]
 )
@@ -52,6 +56,7 @@ def test_an_identity_layer_passes_its_input_on():
 
 
 @pytest.mark.oracle
+@pytest.mark.against("PyTorch")
 @pytest.mark.parametrize("shape", [(3, 4), (4, 3), (5, 5), (1, 7)])
 def test_identity_equals_torchs(shape):
     torch = pytest.importorskip("torch")
@@ -59,6 +64,7 @@ def test_identity_equals_torchs(shape):
 
 
 @pytest.mark.oracle
+@pytest.mark.against("PyTorch")
 @pytest.mark.parametrize("window", [(3,), (4,), (3, 5), (2, 1), (3, 3, 2)])
 @pytest.mark.parametrize(
     ("channels", "groups"), [((3, 3), 1), ((2, 5), 1), ((5, 2), 1), ((2, 6), 3), ((3, 4), 2)]

@@ -23,8 +23,10 @@ def test_shapes_dtype_and_values_hold_and_inputs_stay(any_be, case):
 
 
 @each
-def test_gradient_is_the_derivative(be, case):
-    assert loss_error(be, case) <= GRADIENT
+def test_gradient_is_the_derivative(be, case, record_property):
+    error = loss_error(be, case)
+    record_property("gradient", error)
+    assert error <= GRADIENT
 
 
 @each

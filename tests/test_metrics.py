@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from measure import NAMES
+from proofs import used
 
 from xpnn import metrics
 from xpnn.backends import get_backend
@@ -133,6 +134,7 @@ def sklearn():
 
 
 @pytest.mark.oracle
+@pytest.mark.against("scikit-learn")
 @pytest.mark.parametrize("absent", [(), (2,), (0, 5)], ids=str)
 @pytest.mark.parametrize("average", AVERAGES)
 @pytest.mark.parametrize("kind", [Precision, Recall, F1])
@@ -148,10 +150,13 @@ def test_precision_recall_f1_equal_scikit_learn(sklearn, kind, average, absent):
 
 
 @pytest.mark.oracle
+@pytest.mark.against("scikit-learn")
 @pytest.mark.parametrize("absent", [(), (2,), (0, 5)], ids=str)
 def test_counts_equal_scikit_learn(sklearn, absent):
     scores, ids = scored(np.random.default_rng(3), absent=absent)
     decided, labels = scores.argmax(axis=1), np.arange(6)
+    for metric in (ConfusionMatrix(), Accuracy(), *(TopK(k) for k in range(1, 6) if not absent)):
+        used(metric)
     assert np.array_equal(
         ConfusionMatrix()(NUMPY, scores, ids), sklearn.confusion_matrix(ids, decided, labels=labels)
     )

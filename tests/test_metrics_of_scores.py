@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from measure import NAMES
+from proofs import used
 
 from xpnn import metrics as m
 from xpnn.backends import get_backend
@@ -14,11 +15,12 @@ CLOSE = 1e-12
 """Sums of float64 in another order."""
 NUMPY = get_backend("numpy", None, "float64")
 theirs = pytest.importorskip("sklearn.metrics")
-pytestmark = pytest.mark.oracle
+pytestmark = [pytest.mark.oracle, pytest.mark.against("scikit-learn")]
 
 
 def batched(metric, scores, ids, be=NUMPY):
     """The value from counts of batches of 1, 69, 63 and the rest."""
+    used(metric)
     with be.scope():
         parts = [
             be.to_numpy(metric.count(be, be.asarray(s), be.asarray(t)))

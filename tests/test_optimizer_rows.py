@@ -105,6 +105,7 @@ def test_an_initializer_depends_on_the_generator_alone(init, shape):
     assert isinstance(init, FIXED) == (a == other).all()
 
 
+@pytest.mark.against("distribution")
 @pytest.mark.parametrize(
     "init", [i for i in INITIALIZERS if not isinstance(i, FIXED | Sparse | TruncatedNormal)], ids=brief
 )

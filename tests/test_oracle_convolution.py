@@ -18,6 +18,7 @@ torch = pytest.importorskip("torch")
 ops = pytest.importorskip("torch.testing._internal.common_methods_invocations")
 F = torch.nn.functional
 pytestmark = [
+    pytest.mark.against("PyTorch"),
     pytest.mark.oracle,
     pytest.mark.filterwarnings("ignore:Using padding=.same. with even kernel"),
 ]

@@ -13,7 +13,7 @@ from xpnn.errors import DataError, ShapeError, UsageError
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
-pytestmark = pytest.mark.oracle
+pytestmark = [pytest.mark.oracle, pytest.mark.against("PyTorch")]
 
 TOLERANCE = 1e-12
 """Norm-relative, float64."""

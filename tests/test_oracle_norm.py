@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 ops = pytest.importorskip("torch.testing._internal.common_methods_invocations")
 modules = pytest.importorskip("torch.testing._internal.common_modules")
 F = torch.nn.functional
-pytestmark = pytest.mark.oracle
+pytestmark = [pytest.mark.oracle, pytest.mark.against("PyTorch")]
 
 TOLERANCE = 1e-12
 """Norm-relative, float64."""

@@ -30,7 +30,7 @@ from xpnn.training.step import make_gradient, make_step
 
 torch = pytest.importorskip("torch")
 corpus = pytest.importorskip("torch.testing._internal.common_optimizers")
-pytestmark = pytest.mark.oracle
+pytestmark = [pytest.mark.oracle, pytest.mark.against("PyTorch")]
 
 TOLERANCE = 1e-12
 """Norm-relative, float64, after 1,000 steps too: the formulas are the same, term for term."""
@@ -216,9 +216,8 @@ class Theirs:
         return loss
 
 
-@pytest.mark.parametrize("name", RUNS)
-def test_a_thousand_steps_equal_torchs(digits, name):
-    optimizer, kind, settings = RUNS[name]
+@pytest.mark.parametrize(("optimizer", "kind", "settings"), RUNS.values(), ids=RUNS)
+def test_a_thousand_steps_equal_torchs(digits, optimizer, kind, settings):
     ours, theirs = Ours(optimizer), Theirs(kind, settings, optimizer.clip_norm, optimizer.l1)
     curves = [], []
     for step, rows in enumerate(digits.rows):

@@ -24,7 +24,7 @@ from xpnn.parameters import leaves
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
-pytestmark = pytest.mark.oracle
+pytestmark = [pytest.mark.oracle, pytest.mark.against("PyTorch")]
 
 TOLERANCE = 1e-12
 """Norm-relative, float64: two correct implementations differ by rounding alone."""

@@ -8,6 +8,7 @@ import test_oracle_activation
 import test_oracle_noise
 import test_oracle_norm
 from measure import error, parameters, run_layer, run_loss
+from proofs import used
 from test_oracle_convolution import LAYERS as CONVOLUTIONS
 
 import xpnn
@@ -18,7 +19,7 @@ from xpnn.random import host_rng
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
-pytestmark = pytest.mark.oracle
+pytestmark = [pytest.mark.oracle, pytest.mark.against("PyTorch")]
 
 TOLERANCE = 1e-12
 """Norm-relative, float64: two correct implementations differ by rounding alone."""
@@ -203,6 +204,7 @@ INITIALIZERS = [
 ]
 
 
+@pytest.mark.against("distribution")
 @pytest.mark.parametrize(("init", "variance", "limit"), INITIALIZERS, ids=lambda v: str(v)[:60])
 def test_initial_weights_have_the_formulas_variance(init, variance, limit):
     w = init(host_rng(0, "init"), (300, 500))
@@ -227,9 +229,12 @@ def test_initial_weights_spread_as_torchs(torch_init, init):
     assert abs(ours.std() / theirs.std().item() - 1) <= 0.02
 
 
+@pytest.mark.against("distribution")
 @pytest.mark.parametrize("shape", [(40, 40), (60, 20), (20, 60), (3, 3, 4, 20)], ids=str)
 def test_orthogonal_has_orthonormal_rows_or_columns(shape):
-    w = initializers.Orthogonal(2.0)(host_rng(0, "init"), shape).reshape(-1, shape[-1]) / 2
+    init = initializers.Orthogonal(2.0)
+    used(init)
+    w = init(host_rng(0, "init"), shape).reshape(-1, shape[-1]) / 2
     gram = w.T @ w if w.shape[0] >= w.shape[1] else w @ w.T
     assert error(gram, np.eye(len(gram))) <= TOLERANCE
 

@@ -7,6 +7,7 @@ import types
 
 import pytest
 from cases import INITIALIZERS, LAYERS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES
+from proofs import children
 
 import xpnn
 from xpnn.initializers import Initializer
@@ -26,18 +27,10 @@ ROWS = {
     Metric: METRICS,
 }
 TABLES = [xpnn.losses.LOSSES, xpnn.optimizers.OPTIMIZERS, xpnn.schedules.SCHEDULES]
-SHARED = {"Elementwise", "Wrapper", "Average"}
-"""What several optimizers share; none by themselves."""
 MODULES = [
     "xpnn",
     *(f"xpnn.{m.name}" for m in pkgutil.iter_modules(xpnn.__path__) if m.name != "__main__"),
 ]
-
-
-def children(base):
-    """Every class below `base` that the package defines, exported or not."""
-    below = {c for child in base.__subclasses__() for c in (child, *children(child))}
-    return {c for c in below if c.__module__.startswith("xpnn.") and c.__name__ not in SHARED}
 
 
 def without_row(base, rows):

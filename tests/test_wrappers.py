@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from measure import NAMES, error
+from proofs import used
 
 import xpnn
 from xpnn.backends import get_backend
@@ -18,6 +19,7 @@ GRADS, START = RNG.standard_normal((STEPS, SIZE)), RNG.standard_normal(SIZE)
 
 def path_of(optimizer, name="numpy", steps=STEPS, grads=GRADS):
     """theta and the state after every step, copied to the host."""
+    used(optimizer)
     be = get_backend(name, None, "float64")
     with be.scope():
         theta = be.asarray(START.copy())
@@ -38,6 +40,7 @@ def test_an_average_changes_nothing_of_the_training(inner):
         assert all(np.array_equal(a["theta"], b["theta"]) for a, b in zip(path, plain, strict=True))
 
 
+@pytest.mark.against("formula")
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.999])
 def test_ema_follows_its_formula(decay):
     path = path_of(EMA(SGD(0.1, 0.9), decay))
@@ -47,6 +50,7 @@ def test_ema_follows_its_formula(decay):
         assert error(now["average"], average) <= F64
 
 
+@pytest.mark.against("formula")
 @pytest.mark.parametrize(("start", "every"), [(0, 1), (10, 1), (0, 7), (13, 5), (5000, 1)])
 def test_swa_is_the_mean_of_the_chosen_steps(start, every):
     path = path_of(SWA(SGD(0.1, 0.9), start, every))
@@ -58,6 +62,7 @@ def test_swa_is_the_mean_of_the_chosen_steps(start, every):
 
 
 @pytest.mark.oracle
+@pytest.mark.against("PyTorch")
 @pytest.mark.parametrize("wrapped", [EMA(SGD(0.1, 0.9), 0.9), SWA(SGD(0.1, 0.9))], ids=str)
 def test_averages_equal_torchs(wrapped):
     torch = pytest.importorskip("torch")
@@ -76,6 +81,7 @@ def test_averages_equal_torchs(wrapped):
         assert error(now["average"], average.module.weight.detach()[0]) <= F64
 
 
+@pytest.mark.against("formula")
 @pytest.mark.parametrize(("k", "alpha"), [(1, 0.5), (5, 0.5), (7, 1.0), (3, 0.2)])
 def test_lookahead_follows_its_formula(k, alpha):
     """Plain SGD inside, so that the steps forward can be written out."""
@@ -88,6 +94,7 @@ def test_lookahead_follows_its_formula(k, alpha):
         assert error(now["slow"], slow) <= F64
 
 
+@pytest.mark.against("formula")
 @pytest.mark.parametrize("inner", [SGD(0.1, 0.9), AdamW(0.05, clip_norm=1.0), NAdam(0.05)], ids=str)
 @pytest.mark.parametrize("steps", [1, 4, 7])
 def test_accumulation_is_the_step_of_the_mean_gradient(inner, steps):
