@@ -71,7 +71,23 @@ def test_lenet_has_the_shapes_of_lenet_5():
     assert (shapes, out) == ([(5, 5, 1, 6), (5, 5, 6, 16), (400, 120), (120, 84), (84, 10)], (10,))
 
 
-@pytest.mark.parametrize("name", ["cnn", "lenet"])
+def test_resnet_halves_the_image_and_adds_its_skips():
+    layers = build("resnet", (28, 28, 1), 10, filters=(4, 4, 6), dropout=0.1, pixels=True)
+    kinds = [type(layer).__name__ for layer in layers]
+    head = ["Rescale", "Conv2D", "BatchNorm", "ReLU", "MaxPool2D"]
+    blocks = ["Residual", "ReLU", "Parallel", "ReLU", "Parallel", "ReLU"]
+    assert kinds == [*head, *blocks, "GlobalAveragePool", "Dropout", "Dense"]
+    shapes = [shape for _, shape in xpnn.Sequential(tuple(layers)).inner((28, 28, 1))]
+    assert shapes[5:12:2] == [(14, 14, 4), (14, 14, 4), (7, 7, 4), (4, 4, 6)]
+
+
+def test_rnn_reads_rows():
+    layers = build("rnn", (28, 20, 3), 10, hidden=(7, 5), dropout=0.1)
+    dense = [xpnn.Dense(5), xpnn.ReLU(), xpnn.Dropout(0.1), xpnn.Dense(10)]
+    assert layers == [xpnn.Reshape((28, 60)), xpnn.LSTM(7), xpnn.Dropout(0.1), *dense]
+
+
+@pytest.mark.parametrize("name", ["cnn", "lenet", "resnet"])
 def test_a_network_of_images_says_so_of_other_samples(name):
     with pytest.raises(ShapeError, match=r"layer 0 Conv2D.* wants images"):
         xpnn.Model(build(name, (2,), 3), (2,))
@@ -94,4 +110,4 @@ def test_unknown_names():
         build("mpl", (2,), 3)
     with pytest.raises(UsageError, match="did you mean 'relu'"):
         build("mlp", (2,), 3, activation="rellu")
-    assert list(MODELS) == ["mlp", "cnn", "lenet"]
+    assert list(MODELS) == ["mlp", "lenet", "cnn", "resnet", "rnn"]
