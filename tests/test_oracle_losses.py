@@ -109,7 +109,7 @@ def test_negative_log_likelihood_equals_torch(ignore, weighted):
         each = F.nll_loss(tz, target, ignore_index=index, reduction="none")
         return (s * each).sum() / (s * (target != index)).sum()
 
-    loss = losses.NegativeLogLikelihood(ignore)
+    loss = losses.NegativeLogLikelihood(ignore_index=ignore)
     compare(loss, z, ids, rng.uniform(0, 2, 12) if weighted else None, oracle)
 
 
@@ -142,7 +142,7 @@ OPS = {
         "targets are logarithms" if log_target else losses.KLDivergence()
     ),
     "nn.functional.nll_loss": lambda ignore_index=-100, weight=None: (
-        losses.NegativeLogLikelihood(ignore_index) if weight is None else "there are no class weights"
+        losses.NegativeLogLikelihood(ignore_index=ignore_index) if weight is None else "there are no class weights"
     ),
 }
 OP_CASES = 43
@@ -222,7 +222,7 @@ def test_ends():
             value, slope = run_loss(losses.Focal(), np.float32(z), np.array([0]), dtype="float32")
             np.testing.assert_allclose(value, wanted, atol=1e-30)
             np.testing.assert_allclose(slope, [[-1, 1]] if wanted else [[0, 0]], atol=1e-30)
-        value, slope = run_loss(losses.NegativeLogLikelihood(9), np.float32([[-1, -np.inf]]), np.array([9]))
+        value, slope = run_loss(losses.NegativeLogLikelihood(ignore_index=9), np.float32([[-1, -np.inf]]), np.array([9]))
         assert (float(value), np.abs(slope).max()) == (0, 0)
 
 
@@ -238,7 +238,7 @@ def test_ends():
         (losses.Poisson(), np.array([[-1, 1, 1]] * 2), DataError),
         (losses.CosineEmbedding(), np.zeros((2, 3, 1)), ShapeError),
         (losses.NegativeLogLikelihood(), np.array([0, 3]), DataError),
-        (losses.NegativeLogLikelihood(-100), np.array([-100, -1]), DataError),
+        (losses.NegativeLogLikelihood(ignore_index=-100), np.array([-100, -1]), DataError),
         (losses.NegativeLogLikelihood(), np.zeros((2, 3, 1)), ShapeError),
         (losses.NegativeLogLikelihood(), np.ones((2, 3)), DataError),
         (losses.Focal(), np.array([0, 3]), DataError),
@@ -261,7 +261,7 @@ def test_targets_that_do_not_fit_are_refused(loss, target, kind):
         lambda: losses.SmoothL1(0.0),
         lambda: losses.Focal(0.5),
         lambda: losses.Focal(-1.0),
-        lambda: losses.NegativeLogLikelihood(0.5),
+        lambda: losses.NegativeLogLikelihood(ignore_index=0.5),
         lambda: xpnn.Trainer(xpnn.Model([xpnn.Dense(2), xpnn.Softmax()], (2,)), "kl_divergence"),
     ],
 )
