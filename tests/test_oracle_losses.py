@@ -142,7 +142,9 @@ OPS = {
         "targets are logarithms" if log_target else losses.KLDivergence()
     ),
     "nn.functional.nll_loss": lambda ignore_index=-100, weight=None: (
-        losses.NegativeLogLikelihood(ignore_index=ignore_index) if weight is None else "there are no class weights"
+        losses.NegativeLogLikelihood(ignore_index=ignore_index)
+        if weight is None
+        else "there are no class weights"
     ),
 }
 OP_CASES = 43
@@ -222,7 +224,8 @@ def test_ends():
             value, slope = run_loss(losses.Focal(), np.float32(z), np.array([0]), dtype="float32")
             np.testing.assert_allclose(value, wanted, atol=1e-30)
             np.testing.assert_allclose(slope, [[-1, 1]] if wanted else [[0, 0]], atol=1e-30)
-        value, slope = run_loss(losses.NegativeLogLikelihood(ignore_index=9), np.float32([[-1, -np.inf]]), np.array([9]))
+        ignoring = losses.NegativeLogLikelihood(ignore_index=9)
+        value, slope = run_loss(ignoring, np.float32([[-1, -np.inf]]), np.array([9]))
         assert (float(value), np.abs(slope).max()) == (0, 0)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from xpnn import edge
 from xpnn.backends import get_backend
 from xpnn.backends.convert import to_host
+from xpnn.describe import brief
 from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_input
@@ -121,7 +122,8 @@ class Model:
             p = self.loss.probabilities(be, out)
             if p is None:
                 raise UsageError(
-                    f"a model trained with {self.loss} has no probabilities", fix="use predict or forward"
+                    f"a model trained with {brief(self.loss)} has no probabilities",
+                    fix="use predict or forward",
                 )
             return be.to_numpy(p)
 
@@ -244,7 +246,7 @@ class Model:
             self.theta, self.phi = self.layout.load(self.backend, vectors)
 
     def check_loss(self, loss: Loss) -> None:
-        """A loss is one number; one from logits applies its own softmax or sigmoid, a second would flatten gradients."""
+        """A loss is one number; one from logits does the squashing itself, and twice would flatten the gradients."""
         if loss.reduction == "none":
             raise UsageError(
                 f"{type(loss).__name__}(reduction='none') is no number",

@@ -21,7 +21,6 @@ REDUCTIONS = ("mean", "sum", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
-
 class Loss(Described):
     """A frozen description of a loss. With l_ni the losses of sample n, w_n its weight, c_n what it counts:
 
@@ -30,8 +29,8 @@ class Loss(Described):
         "none"  w_n l_ni, one value per sample or element, with the gradient of their sum
 
     w_n is 1 without weights, c_n the number of losses of a sample where its class says nothing else: PyTorch's
-    reductions, but for weights, by whose sum PyTorch's means seldom divide. A loss that is trained on is a number: "mean"
-    or "sum". Raises UsageError for another reduction.
+    reductions, but for weights, by whose sum PyTorch's means seldom divide. A loss to train with is a number: "mean" or
+    "sum". Raises UsageError for another reduction.
     """
 
     reduction: str = "mean"

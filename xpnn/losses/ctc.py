@@ -19,8 +19,8 @@ class CTC(Loss):
     """L = mean of -log p(labels | z) / max(1, number of labels): p is the sum over all paths that spell the labels.
 
     A path has a class for each frame; with repeats merged, then blanks dropped, it spells its labels.
-    z: logits (N, T, C), one class of which is `blank`. Target: (N, S) ids, padded at the end with -1; or (N, 1 + S) with
-    input_lengths=True, where the first column says how many of the T frames are the sample's, from 1 to T.
+    z: logits (N, T, C), one class of which is `blank`. Target: (N, S) ids, padded at the end with -1; or (N, 1 + S),
+    with input_lengths=True, where the first column says how many of the T frames are the sample's, from 1 to T.
     With the states s of blank, label, blank, label, ..., blank, of class c_s, and y_t = log softmax(z_t):
 
         alpha_t(s) = y_t(c_s) + log sum e^alpha_(t-1)(s')    over s' = s, s - 1, and s - 2 where c_s is no blank and
@@ -28,9 +28,9 @@ class CTC(Loss):
         log p      = log sum e^alpha_T(s)    over the last two states
         dz_tk      = softmax(z_t)_k - sum over s with c_s = k of e^(alpha_t(s) + beta_t(s) - log p)
 
-    "sum" and "none" do not divide by the number of labels: PyTorch's `ctc_loss` of log softmax(z). `check` refuses labels
-    that do not fit into their frames (two alike need a blank between them); in a step their loss is infinite and the
-    gradient 0. `predict` gives the likeliest class of each frame (N, T).
+    "sum" and "none" do not divide by the number of labels: PyTorch's `ctc_loss` of log softmax(z). `check` refuses
+    labels that do not fit into their frames (two alike need a blank between them); in a step their loss is infinite
+    and the gradient 0. `predict` gives the likeliest class of each frame (N, T).
     Source: Graves, Fernandez, Gomez, Schmidhuber, "Connectionist temporal classification", ICML 2006.
     """
 
@@ -88,7 +88,7 @@ class CTC(Loss):
         for good, why in (
             (whole & labels.all(axis=1), f"labels are 0 to {classes - 1} but not the blank, {self.blank}"),
             (once, "-1 pads the end of a row alone"),
-            ((known >= 1) & (known <= frames), f"its number of frames, in the first column, is 1 to {frames}"),
+            ((known >= 1) & (known <= frames), f"the first column, its number of frames, is 1 to {frames}"),
             (needed <= known, "it needs a frame for each label, and one more between two alike"),
         ):
             if not good.all():
@@ -110,7 +110,7 @@ class CTC(Loss):
 
 
 def with_blanks(be: Backend, ids: Array, blank: int) -> Array:
-    """(N, S) ids to the states (N, 2 S + 1): blank, label, blank, ..., blank. Padding becomes blanks, never arrived at."""
+    """(N, S) ids to the states (N, 2 S + 1): blank, label, blank, ..., blank; padding becomes blanks too."""
     xp = be.xp
     blanks = xp.full_like(ids, blank)
     pairs = xp.stack([blanks, xp.where(ids >= 0, ids, blanks)], axis=2)

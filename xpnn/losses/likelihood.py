@@ -38,7 +38,8 @@ class KLDivergence(Loss):
     """L = mean over rows of sum_c t_c (log t_c - l_c): how far the distribution e^l is from t. 0 log 0 is 0.
 
     l: log-probabilities (N, ..., C); t: the same shape, at least 0. Gradient: -t / (number of rows).
-    "mean" is PyTorch's "batchmean" for (N, C); "none" has a value per element, as there. Source: Kullback, Leibler (1951).
+    "mean" is PyTorch's "batchmean" for (N, C); "none" has a value per element, as there.
+    Source: Kullback, Leibler (1951).
     """
 
     wants = "log-probabilities"

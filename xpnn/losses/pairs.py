@@ -56,8 +56,8 @@ class PairLoss(Loss):
 class Contrastive(PairLoss):
     """L = mean over pairs i < j of d_ij^2 / 2 where they share a class, else max(0, margin - d_ij)^2 / 2.
 
-    d_ij = |z_i - z_j|; z: embeddings (N, d); target: class ids (N,). Gradient: with g_ij = d_ij for a shared class, else
-    -max(0, margin - d_ij), dz_i = sum_j g_ij (z_i - z_j) / d_ij / (number of pairs); 0 for pairs in one place.
+    d_ij = |z_i - z_j|; z: embeddings (N, d); target: class ids (N,). Gradient: with g_ij = d_ij for a shared class,
+    else -max(0, margin - d_ij), dz_i = sum_j g_ij (z_i - z_j) / d_ij / (number of pairs); 0 for pairs in one place.
     Source: Hadsell, Chopra, LeCun, "Dimensionality reduction by learning an invariant mapping", CVPR 2006.
     """
 
@@ -82,10 +82,10 @@ class Contrastive(PairLoss):
 class Triplet(PairLoss):
     """L = mean over triples (a, p, n) of max(0, d_ap - d_an + margin), for all of the batch with ids a = p and a != n.
 
-    d_ij = |z_i - z_j|; z: embeddings (N, d); target: class ids (N,). Triples of loss 0 count in the mean. It is PyTorch's
-    `triplet_margin_loss` with eps = 0 of all those triples. Gradient: with A_apn = 1 where the loss is above 0 and
-    g_ij = sum_n A_ijn - sum_p A_ipj, dz_i = sum_j (g_ij + g_ji) (z_i - z_j) / d_ij / (number of triples); 0 for pairs in
-    one place. Memory grows with N^3: 2 million triples for 128 samples.
+    d_ij = |z_i - z_j|; z: embeddings (N, d); target: class ids (N,). Triples of loss 0 count in the mean. It is
+    PyTorch's `triplet_margin_loss` with eps = 0 of all those triples. Gradient: with A_apn = 1 where the loss is above
+    0 and g_ij = sum_n A_ijn - sum_p A_ipj, dz_i = sum_j (g_ij + g_ji) (z_i - z_j) / d_ij / (number of triples); 0 for
+    pairs in one place. Memory grows with N^3: 2 million triples for 128 samples.
     Source: Hermans, Beyer, Leibe, "In defense of the triplet loss for person re-identification", 2017 (batch all).
     """
 
