@@ -1,4 +1,4 @@
-"""CTC, Gaussian NLL, Dice, triplet and contrastive losses against PyTorch's functions, autograd and samples, in float64."""
+"""CTC, Gaussian NLL, Dice, triplet, contrastive: against PyTorch's functions, autograd and samples, in float64."""
 
 import itertools
 

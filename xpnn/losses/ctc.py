@@ -26,8 +26,9 @@ class CTC(Loss):
         alpha_t(s) = y_t(c_s) + log sum e^alpha_(t-1)(s')    over s' = s, s - 1, and s - 2 where c_s is no blank and
         beta_t(s)  = log sum e^(beta_(t+1)(s') + y_(t+1)(c_s'))    over their successors         not c_(s-2)
         log p      = log sum e^alpha_T(s)    over the last two states
-        dz_tk      = softmax(z_t)_k - sum over s with c_s = k of e^(alpha_t(s) + beta_t(s) - log p)
+        dz_tk      = softmax(z_t)_k - sum over s with c_s = k of softmax_s(alpha_t(s) + beta_t(s))
 
+    where the last softmax is e^(alpha + beta - log p), but rounds less: the states of each frame add up to 1.
     "sum" and "none" do not divide by the number of labels: PyTorch's `ctc_loss` of log softmax(z). `check` refuses
     labels that do not fit into their frames (two alike need a blank between them); in a step their loss is infinite
     and the gradient 0. `predict` gives the likeliest class of each frame (N, T).
@@ -60,7 +61,7 @@ class CTC(Loss):
         alpha, beta, log_p = passes(be, xp.take_along_axis(y, at, axis=2), states, known, lengths, self.blank)
         possible = log_p > NEVER / 2
         hot = xp.astype(states[:, :, None] == be.arange(classes)[None, None, :], y.dtype)
-        slopes = p - xp.exp(alpha + beta - log_p[:, None, None]) @ hot
+        slopes = p - be.softmax(alpha + beta) @ hot
         inside = (be.arange(frames)[None, :] < known[:, None]) & possible[:, None]
         slopes = be.mask(slopes, xp.broadcast_to(inside[:, :, None], slopes.shape))
         losses = xp.where(possible, -log_p, xp.full_like(log_p, math.inf))
