@@ -162,6 +162,16 @@ def test_embeddings_of_a_class_come_together(name, loss):
     assert model.predict(X).shape == (22, 2)
 
 
+@pytest.mark.parametrize("loss", [losses.Triplet(), losses.Contrastive()], ids=brief)
+def test_large_ids_stay_apart_in_float32(loss):
+    steps = []
+    for ids in ([0, 1, 0, 1], [2**24, 2**24 + 1, 2**24, 2**24 + 1]):
+        model = xpnn.Model([xpnn.Dense(2)], (4,), seed=0)
+        be = model.backend
+        steps.append(xpnn.Trainer(model, loss).step(be.asarray(X[:4], be.dtype), be.asarray(ids)))
+    assert steps[0] == steps[1]
+
+
 def test_samples_are_compared_in_batches_where_they_are_many():
     """A mean over shuffled batches of 128, whatever the order of the samples; the same each time."""
     x = np.random.default_rng(5).standard_normal((1000, 4))

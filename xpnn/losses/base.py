@@ -77,7 +77,10 @@ class Loss(Described):
         return losses if self.reduction == "none" else be.xp.sum(losses), slopes
 
     def over_batches(self, values: list[float], sizes: list[int]) -> float:
-        """The loss over several batches, from that of each: their sum, or their mean by the number of samples."""
+        """The loss over several batches, from that of each: their sum, or their mean by the number of samples.
+
+        Where batches differ in weight or in ignored samples, that is close to the mean over all at once, not equal.
+        """
         return float(np.sum(values) if self.reduction == "sum" else np.average(values, weights=sizes))
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:

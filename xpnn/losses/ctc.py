@@ -23,8 +23,8 @@ class CTC(Loss):
     with input_lengths=True, where the first column says how many of the T frames are the sample's, from 1 to T.
     With the states s of blank, label, blank, label, ..., blank, of class c_s, and y_t = log softmax(z_t):
 
-        alpha_t(s) = y_t(c_s) + log sum e^alpha_(t-1)(s')    over s' = s, s - 1, and s - 2 where c_s is no blank and
-        beta_t(s)  = log sum e^(beta_(t+1)(s') + y_(t+1)(c_s'))    over their successors         not c_(s-2)
+        alpha_t(s) = y_t(c_s) + log sum e^alpha_(t-1)(s')    over s' = s, s - 1, and s - 2 if c_s != blank, c_(s-2)
+        beta_t(s)  = log sum e^(beta_(t+1)(s') + y_(t+1)(c_s'))    over the s' that s leads to
         log p      = log sum e^alpha_T(s)    over the last two states
         dz_tk      = softmax(z_t)_k - sum over s with c_s = k of softmax_s(alpha_t(s) + beta_t(s))
 
