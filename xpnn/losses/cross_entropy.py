@@ -48,8 +48,9 @@ class SoftmaxCrossEntropy(ClassLoss):
         """One loss per sample; it counts as much as its classes weigh."""
         xp, classes = be.xp, prediction.shape[1]
         y, kept = self.rows(be, prediction, target)
-        q = (1 - self.label_smoothing) * y + self.label_smoothing / classes * kept[:, None]
-        counts = xp.sum(y, axis=1)
+        q, counts = y, xp.sum(y, axis=1)
+        if self.label_smoothing:
+            q = (1 - self.label_smoothing) * y + self.label_smoothing / classes * kept[:, None]
         if self.class_weight is not None:
             k = xp.stack([be.scalar(w) for w in self.class_weight])
             q, counts = q * k, xp.sum(y * k, axis=1)
