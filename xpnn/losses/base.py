@@ -29,6 +29,10 @@ class Loss(Described):
         """-> (mean loss, its gradient with respect to the prediction)."""
         raise NotImplementedError
 
+    def mass(self, be: Backend, target: Array, weight: Array) -> Array:
+        """What the mean divides by, 0-d, up to a factor: means of parts, weighted by it, make the mean of the whole."""
+        return be.xp.sum(weight)
+
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
         """The target as the loss wants it, for outputs of that shape per sample. Raises DataError or ShapeError."""
         raise NotImplementedError

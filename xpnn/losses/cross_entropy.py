@@ -58,6 +58,14 @@ class SoftmaxCrossEntropy(Loss):
         value = xp.sum(s * xp.sum(q * (xp.log(total) - z), axis=1))
         return value, s[:, None] * (e / total * xp.sum(q, axis=1, keepdims=True) - q)
 
+    def mass(self, be: Backend, target: Array, weight: Array) -> Array:
+        """sum_n s_n sum_c k_c y_nc."""
+        if self.class_weight is None:
+            return super().mass(be, target, weight)
+        k = be.xp.stack([be.scalar(w) for w in self.class_weight])
+        y = be.one_hot(target, len(self.class_weight)) if target.ndim == 1 else target
+        return be.xp.sum(weight * (y @ k))
+
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
         """Ids become int64; rows are checked to be distributions. The error names the first bad index and value."""
         if len(outputs) != 1 or outputs[0] < 2:

@@ -40,6 +40,12 @@ class NegativeLogLikelihood(Loss):
         y = y * (s / total_weight(be, s))[:, None]
         return -xp.sum(y * be.mask(prediction, y > 0)), -y
 
+    def mass(self, be: Backend, target: Array, weight: Array) -> Array:
+        """What is ignored weighs nothing."""
+        if target.ndim == 1 and self.ignore_index is not None:
+            weight = be.mask(weight, target != self.ignore_index)
+        return be.xp.sum(weight)
+
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
         """Ids become int64, the ignored ones with them; rows are checked to be distributions."""
         if len(outputs) != 1 or outputs[0] < 2 or target.ndim not in (1, 2):
