@@ -63,7 +63,7 @@ class LBFGS(Optimizer):
         """t = 0 and an empty memory: S and Y of shape (history, size), and rho = 1 / s.y, 0 for a free place."""
         rows = be.zeros((self.history, *theta.shape))
         state: State = {"t": be.scalar(0, be.xp.int64), "lr": be.scalar(1.0), "S": rows, "Y": rows}
-        state |= {"rho": be.zeros((self.history,)), "gamma": be.scalar(1.0)}
+        state["rho"], state["gamma"] = be.zeros((self.history,)), be.scalar(1.0)
         if self.penalised:
             state["decay"] = be.xp.ones_like(theta) if decay is None else decay
         return state
@@ -101,8 +101,8 @@ class LBFGS(Optimizer):
             alphas.append(rho[i] * (S[i, :] @ q))
             q = q - alphas[-1] * Y[i, :]
         r = state["gamma"] * q
-        for i in range(self.history):
-            r = r + (alphas.pop() - rho[i] * (Y[i, :] @ r)) * S[i, :]
+        for i, alpha in enumerate(reversed(alphas)):
+            r = r + (alpha - rho[i] * (Y[i, :] @ r)) * S[i, :]
         return -r
 
     def remember(self, be: Backend, s: Array, y: Array, state: State) -> State:
@@ -111,9 +111,10 @@ class LBFGS(Optimizer):
         sy, yy = s @ y, y @ y
         fits = sy > xp.finfo(be.dtype).eps * xp.sqrt((s @ s) * yy)
         sy, yy = (xp.where(fits, a, xp.ones_like(a)) for a in (sy, yy))
-        new = {"gamma": sy / yy}
-        for name, value in (("S", s), ("Y", y), ("rho", 1 / sy)):
-            new[name] = xp.concat([state[name][1:, ...], xp.expand_dims(value, axis=0)])
+        new = {"gamma": sy / yy} | {
+            name: xp.concat([state[name][1:, ...], xp.expand_dims(value, axis=0)])
+            for name, value in (("S", s), ("Y", y), ("rho", 1 / sy))
+        }
         return {**state, "t": state["t"] + 1, **{k: xp.where(fits, new[k], state[k]) for k in new}}
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
