@@ -88,7 +88,7 @@ def lr_finder(sweep: RateSweep, path: str | Path, title: str = "") -> None:
         if fall > 0:
             axes.set_ylim(min(sweep.losses) - 0.1 * fall, sweep.smoothed[0] + 0.4 * fall)
         axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="lower left")
 
 
 def digit_grid(images: ArrayLike, true: ArrayLike, predicted: ArrayLike, path: str | Path) -> None:
