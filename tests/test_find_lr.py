@@ -12,6 +12,7 @@ from PIL import Image
 import xpnn
 from xpnn import plots
 from xpnn.diagnostics import RateSweep, find_lr
+from xpnn.diagnostics.find_lr import steepest
 from xpnn.errors import DataError, DivergedError, UsageError
 from xpnn.optimizers import SGD
 
@@ -90,6 +91,13 @@ def test_losses_below_0_are_no_divergence():
     assert not sweep.diverged
     assert sweep.losses[0] < 0
     assert sweep.losses[-1] < sweep.losses[0]
+
+
+def test_only_the_way_to_the_lowest_point_counts():
+    """What falls back from a spike beyond it is no progress."""
+    assert steepest(np.array([3.0, 2.9, 2.0, 1.0, 1.2, 9.0, 8.0, 1.5])) == 2
+    assert steepest(np.array([1.0, 2.0, 9.0, 3.0])) is None
+    assert steepest(np.array([1.0])) is None
 
 
 def test_the_model_stays_as_it_is():

@@ -281,6 +281,22 @@ def test_tolerances_and_counts_are_kept():
     assert (cut.reason, cut.iterations, cut.evaluations) == ("iterations", 3, len(asked))
 
 
+def test_first_trials():
+    """1 / sum |g| along -g, so that the scale of the loss does not matter; then the whole of -H g."""
+    f, _ = quadratic(NUMPY, 3)
+    start, asked = np.full(3, 50.0), []
+    rule = LBFGS(max_iterations=2)
+    rule.minimize(NUMPY, lambda x: asked.append(x) or f(x), start)
+    g = f(start)[1]
+    assert error(asked[1], start - g / abs(g).sum()) <= F64
+    descent = Descent(rule, NUMPY, lambda x: asked.append(x) or f(x), start, rule.init(NUMPY, start))
+    descent.advance()
+    before = len(asked)
+    point, d = descent.point, rule.direction(NUMPY, descent.point.gradient, descent.state)
+    descent.advance()
+    assert error(asked[before], point.theta + d) <= F64
+
+
 def test_wrong_gradients_never_make_it_worse():
     """Whatever the gradient says, the value at the end is at most that at the start."""
     f, _ = quadratic(NUMPY, 5)
@@ -308,10 +324,11 @@ def test_a_spoilt_memory_is_forgotten_once():
     f, minimum = quadratic(NUMPY, 4)
     rule = LBFGS(tolerance_gradient=1e-8, tolerance_change=0.0)
     state = rule.init(NUMPY, np.zeros(4))
-    uphill = {**state, "gamma": np.asarray(-1.0), "rho": np.append(np.zeros(9), 1e-30)}
+    uphill = {**state, "t": np.asarray(5), "gamma": np.asarray(-1.0), "rho": np.append(np.zeros(9), 1e-30)}
     descent = Descent(rule, NUMPY, f, np.zeros(4), uphill)
     theta, report = descent.run(50)
     assert report.reason == "gradient"
+    assert int(descent.state["t"]) == 5 + report.iterations
     assert error(theta, minimum) <= 1e-8
 
 
@@ -425,6 +442,14 @@ def test_dropout_draws_once_for_all_points():
     losses = [run.history["train_loss"] for run in runs]
     assert losses[0] == sorted(losses[0], reverse=True)
     assert losses[0] == losses[1] != losses[2]
+
+
+def test_parts_have_masks_of_their_own():
+    """Forty copies of one sample in two parts: with the same masks in both, one part would be as good."""
+    layers = xpnn.Dense(16), xpnn.Dropout(0.5), xpnn.Dense(3)
+    x, y = np.repeat(X[:1], 40, axis=0), np.repeat(IDS[:1], 40)
+    two, one = (fitted(net(*layers), x=x[:n], y=y[:n], batch_size=20, epochs=2) for n in (40, 20))
+    assert two.history["train_loss"] != one.history["train_loss"]
 
 
 def test_running_statistics_are_those_of_the_points_kept():

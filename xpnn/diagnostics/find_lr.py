@@ -100,8 +100,8 @@ def find_lr(
             losses.append(value)
             means.append(float(np.mean(losses[-RECENT:])))
             diverged = means[-1] - min(means) > (RISE - 1) * abs(min(means))
-    smoothed = _smooth(np.asarray(losses), WIDTH * steps)
-    best = _steepest(smoothed)
+    smoothed = smooth(np.asarray(losses), WIDTH * steps)
+    best = steepest(smoothed)
     return RateSweep(
         tuple(rates[: len(losses)].tolist()), tuple(losses), tuple(smoothed.tolist()),
         None if best is None else float(rates[best]), diverged,
@@ -119,7 +119,7 @@ def _batches(model: Model, x: Array, y: Array, batch_size: int) -> Iterator[tupl
                 yield be.take_rows(x, rows), be.take_rows(y, rows)
 
 
-def _smooth(values: Host, width: float) -> Host:
+def smooth(values: Host, width: float) -> Host:
     """Means of the neighbours on both sides, weighted by a Gaussian of that standard deviation."""
     at = np.arange(len(values))
     weight = np.exp(-0.5 * ((at[:, None] - at) / width) ** 2)
@@ -127,7 +127,7 @@ def _smooth(values: Host, width: float) -> Host:
     return means
 
 
-def _steepest(smoothed: Host) -> int | None:
+def steepest(smoothed: Host) -> int | None:
     """Where the curve falls most, before its lowest point."""
     if len(smoothed) < 2:
         return None
