@@ -67,7 +67,7 @@ ROWS = {
         lambda be: (be.asarray(normal(6, 5), be.dtype), be.asarray(np.arange(6) % 5)),
         lambda be: (be.asarray(80 * normal(1, 3), be.dtype), be.asarray(np.array([2]))),
     ],
-    "sigmoid": [floats(KINKS)],
+    "sigmoid": [floats(KINKS), floats(10 * normal(40, 3))],
     "softplus": [floats(KINKS)],
     "softmax": [floats(normal(3, 5)), floats(700 * normal(2, 3, 4))],
     "normal_cdf": [

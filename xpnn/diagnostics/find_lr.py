@@ -132,5 +132,5 @@ def steepest(smoothed: Host) -> int | None:
     if len(smoothed) < 2:
         return None
     slopes = np.gradient(smoothed)[: int(np.argmin(smoothed)) + 1]
-    steepest = int(np.argmin(slopes))
-    return steepest if slopes[steepest] < 0 else None
+    place = int(np.argmin(slopes))
+    return place if slopes[place] < 0 else None
