@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from harness import context
 from test_kernels import NAN
-from tolerances import assert_same
 
 from xpnn.backends import get_backend
 from xpnn.kernels import Kernels
@@ -71,9 +70,9 @@ def test_numpys_blocks_equal_the_reference(dtype, size):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_numpys_sigmoid_has_the_references_bits(dtype):
+def test_numpys_sigmoid_is_the_reference_to_the_last_digit(dtype):
     be = get_backend("numpy", None, dtype)
     x = np.concatenate([30 * np.random.default_rng(0).standard_normal(5000), [0.0, -0.0, 1e-40, 800, -800]])
     x = np.append(x, [NAN, np.inf, -np.inf]).astype(dtype)
     with be.scope():
-        assert_same(be.sigmoid(x), Kernels.sigmoid(be, x))
+        np.testing.assert_array_equal(be.sigmoid(x), Kernels.sigmoid(be, x))
