@@ -122,6 +122,7 @@ from xpnn.metrics import (
 )
 from xpnn.optimizers import (
     EMA,
+    LBFGS,
     SGD,
     SWA,
     Accumulate,
@@ -506,6 +507,9 @@ OPTIMIZERS += [
     Accumulate(Adam(0.1), 1),
     EMA(Lookahead(Accumulate(Adam(0.1), 2), 2), 0.9),
 ]
+
+FULL_BATCH = [LBFGS(), LBFGS(3, 7, 1e-3, 0.0, l2=0.1), LBFGS(1, c1=1e-3, c2=0.1, max_evaluations=9)]
+"""Those that ask for the loss at points of their own choice, and so have checks of their own."""
 
 SCHEDULES = [
     ConstantRate(),

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from cases import INITIALIZERS, LAYERS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES
+from cases import FULL_BATCH, INITIALIZERS, LAYERS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES
 
 import xpnn
 from xpnn.describe import build, describe
@@ -12,6 +12,7 @@ DESCRIBED = [
     *dict.fromkeys(case.layer for case in LAYERS),
     *dict.fromkeys(case.loss for case in LOSSES),
     *OPTIMIZERS,
+    *FULL_BATCH,
     *SCHEDULES,
     *INITIALIZERS,
 ]

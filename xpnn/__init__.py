@@ -67,6 +67,7 @@ from xpnn.layers import (
 from xpnn.model import Model
 from xpnn.optimizers import (
     EMA,
+    LBFGS,
     SGD,
     SWA,
     Accumulate,
@@ -92,6 +93,7 @@ __all__ = [
     "GELU",
     "GLU",
     "GRU",
+    "LBFGS",
     "LSTM",
     "SELU",
     "SGD",

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from xpnn.diagnostics import RateSweep
 from xpnn.errors import BackendError, FileError, ShapeError
 from xpnn.model import Model
 from xpnn.training import History
@@ -64,6 +65,30 @@ def loss_curve(history: History, path: str | Path, title: str = "") -> None:
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
+
+
+def lr_finder(sweep: RateSweep, path: str | Path, title: str = "") -> None:
+    """Loss against learning rate on a log axis: grey dots, their smoothed curve black, the suggestion a dashed line.
+
+    The axis of the loss shows the fall and the turn; what rises far above the first loss leaves the frame.
+    """
+    with _figure(path, (6.4, 4)) as figure:
+        axes = figure.add_subplot()
+        axes.plot(sweep.rates, sweep.losses, ".", color="0.65", label="loss after the step")
+        axes.plot(sweep.rates, sweep.smoothed, "-", color="black", label="smoothed")
+        if sweep.suggestion is not None:
+            axes.axvline(
+                sweep.suggestion,
+                color="tab:orange",
+                linestyle="--",
+                label=f"suggestion {sweep.suggestion:.2g}",
+            )
+        axes.set(xscale="log", xlabel="learning rate", ylabel="mean loss of a batch", title=title)
+        fall = sweep.smoothed[0] - min(sweep.smoothed) if sweep.smoothed else 0.0
+        if fall > 0:
+            axes.set_ylim(min(sweep.losses) - 0.1 * fall, sweep.smoothed[0] + 0.4 * fall)
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False, loc="lower left")
 
 
 def digit_grid(images: ArrayLike, true: ArrayLike, predicted: ArrayLike, path: str | Path) -> None:

@@ -83,6 +83,11 @@ class Loss(Described):
         """
         return float(np.sum(values) if self.reduction == "sum" else np.average(values, weights=sizes))
 
+    def mass(self, be: Backend, target: Array, weight: Array) -> Array:
+        """What the mean divides by, 0-d, up to a factor: means of parts, weighted by it, make the mean of the whole."""
+        kept = self.counted(be, target)
+        return be.xp.sum(weight if kept is None else be.mask(weight, kept))
+
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
         """The target as the loss wants it, for outputs of that shape per sample. Raises DataError or ShapeError."""
         raise NotImplementedError

@@ -9,6 +9,7 @@ from xpnn.optimizers.adamax import Adamax
 from xpnn.optimizers.amsgrad import AMSGrad
 from xpnn.optimizers.average import EMA, SWA
 from xpnn.optimizers.base import Optimizer
+from xpnn.optimizers.lbfgs import LBFGS
 from xpnn.optimizers.lion import Lion
 from xpnn.optimizers.lookahead import Lookahead
 from xpnn.optimizers.nadam import NAdam
@@ -18,6 +19,8 @@ from xpnn.optimizers.sgd import SGD
 
 __all__ = [
     "EMA",
+    "FULL_BATCH",
+    "LBFGS",
     "OPTIMIZERS",
     "SGD",
     "SWA",
@@ -50,12 +53,15 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "adadelta": Adadelta,
     "lion": Lion,
 }
+FULL_BATCH: dict[str, type[Optimizer]] = {"lbfgs": LBFGS}
+"""Those that take the whole data at once."""
 
 
 def get_optimizer(optimizer: str | Optimizer) -> Optimizer:
     """An optimizer by name with its default settings, or the optimizer itself."""
     if isinstance(optimizer, Optimizer):
         return optimizer
-    if not isinstance(optimizer, str) or optimizer not in OPTIMIZERS:
-        raise UsageError(f"unknown optimizer {optimizer!r}", fix=did_you_mean(optimizer, OPTIMIZERS))
-    return OPTIMIZERS[optimizer]()
+    known = OPTIMIZERS | FULL_BATCH
+    if not isinstance(optimizer, str) or optimizer not in known:
+        raise UsageError(f"unknown optimizer {optimizer!r}", fix=did_you_mean(optimizer, known))
+    return known[optimizer]()

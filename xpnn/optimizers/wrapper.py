@@ -6,6 +6,7 @@ from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.optimizers.base import Optimizer, State
+from xpnn.optimizers.lbfgs import LBFGS
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,12 @@ class Wrapper(Optimizer):
                 name = type(self).__name__
                 raise UsageError(f"{name} inside {name}", why="both would keep their state under one name")
             inner = inner.optimizer
+        if isinstance(inner, LBFGS):
+            raise UsageError(
+                f"{type(self).__name__} around LBFGS",
+                why="it makes no steps from single gradients that could be wrapped",
+                fix="use LBFGS alone",
+            )
 
     @property
     def lr(self) -> float:

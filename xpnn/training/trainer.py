@@ -1,8 +1,9 @@
 """The only training loop, and the only object that holds an optimizer's state."""
 
 import contextlib
+import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +16,12 @@ from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.losses import Loss, get_loss
 from xpnn.model import Model
-from xpnn.optimizers import Optimizer, get_optimizer
+from xpnn.optimizers import LBFGS, Optimizer, get_optimizer
 from xpnn.random import host_rng
 from xpnn.schedules import Schedule, get_schedule
 from xpnn.training.callbacks import Callback
 from xpnn.training.diverged import explain_divergence
+from xpnn.training.full_batch import FullBatch
 from xpnn.training.history import History, Row
 from xpnn.training.step import make_step
 
@@ -30,10 +32,11 @@ LOOK = 32
 class Trainer:
     """Trains a model: `trainer.step(x, y)` for one batch, `trainer.fit(x, y)` for epochs.
 
-    loss and optimizer by name or object; schedule multiplies the optimizer's lr.
-    Raises UsageError for a network that ends in Softmax or Sigmoid where the loss wants logits, and for a loss with
-    reduction="none", which is no number. With reduction="sum" the gradient grows with the batch, so the last, short
-    batch of an epoch takes a shorter step; the history has sums over all samples of an epoch, as `Model.evaluate`.
+    loss and optimizer by name or object; schedule multiplies `rate`, at first the optimizer's lr.
+    Raises UsageError for a network that ends in Softmax or Sigmoid where the loss wants logits, for a loss with
+    reduction="none", which is no number, and for a schedule beside LBFGS. With reduction="sum" the gradient grows with
+    the batch, so the last, short batch of an epoch takes a shorter step; the history has sums over all samples of an
+    epoch, as `Model.evaluate`.
     """
 
     def __init__(
@@ -56,17 +59,32 @@ class Trainer:
         with be.scope():
             decay = model.layout.decay_mask(be) if self.optimizer.penalised else None
             self.state = {**self.optimizer.init(be, model.theta, decay), "ok": be.scalar(True, be.xp.bool)}
+        if isinstance(self.optimizer, LBFGS) and self.schedule != get_schedule(None):
+            raise UsageError(
+                "LBFGS with a schedule",
+                why="its line search finds the step lengths",
+                fix="leave the schedule out",
+            )
         self._step = make_step(model.net, self.loss, self.optimizer, model.layout, be, model.seed)
-        self.steps, self.total, self.lr = 0, 0, self.optimizer.lr
+        self.steps, self.total = 0, 0
+        self.rate = self.lr = self.optimizer.lr
         self.history = History()
+        self.stopped = ""
+        """Why the optimizer ended the last fit before its last epoch, if it did."""
 
     def step(self, x: Array, y: Array, weight: Array | None = None) -> Array:
         """One update on a batch of this backend's arrays. Returns the loss before it, 0-d, still on the device.
 
         The loss is NaN where it or a gradient was not finite; then nothing was changed. Raises DeviceError for an
-        array of another library or device, ShapeError for one that does not fit.
+        array of another library or device, ShapeError for one that does not fit, UsageError with LBFGS.
         """
         model, be = self.model, self.model.backend
+        if isinstance(self.optimizer, LBFGS):
+            raise UsageError(
+                "Trainer.step with LBFGS",
+                why="its line search needs the loss at several points, always on the same samples",
+                fix="trainer.fit(x, y): an iteration per epoch, on the whole data",
+            )
         for name, a in (("x", x), ("y", y), ("weight", weight)):
             if a is not None or name != "weight":
                 be.require(name, a)
@@ -102,6 +120,9 @@ class Trainer:
         validation: a share (0.1) or number (5000) of the samples, held out by a seeded, stratified draw, or a pair
         (x, y). sample_weight: (N,), at least 0. Raises DataError and ShapeError for data that cannot be trained on,
         DivergedError when the loss stops being finite.
+
+        With LBFGS an epoch is one iteration on all the samples, in one order; batch_size only cuts the sums, to save
+        memory (though BatchNorm sees each part by itself). `stopped` then says why it ended early.
         """
         epochs, batch_size = check_count("epochs", epochs), check_count("batch_size", batch_size)
         check_validation(validation)
@@ -111,25 +132,36 @@ class Trainer:
         valid = self._given(validation) if held is None else self._slice(x, y, held)
         data = (x, model.targets(y), model.weights(sample_weight, len(y)))
         self.total = self.steps + epochs * len(Batches(len(train), batch_size))
+        self.stopped = ""
+        one_epoch: Callable[..., float] = functools.partial(self._batches, data, train, batch_size)
+        if isinstance(self.optimizer, LBFGS):
+            one_epoch = FullBatch(self, self.optimizer, data, train, batch_size)
         with contextlib.ExitStack() as stack:
             for callback in callbacks:
                 callback.start(self, epochs, len(train), batch_size)
                 stack.callback(callback.end, self)
             first = len(self.history) + 1
             for epoch in range(first, first + epochs):
-                self._epoch(epoch, data, train, batch_size, valid, callbacks)
+                began = time.perf_counter()
+                train_loss = one_epoch(epoch, callbacks)
+                row = self._row(epoch, train_loss, valid, began)
+                self.history.rows.append(row)
+                for callback in callbacks:
+                    callback.epoch(self, row)
+                if self.stopped:
+                    break
         return self.history
 
-    def _epoch(
+    def _batches(
         self,
-        epoch: int,
         data: tuple[Array, Array, Array | None],
         train: np.ndarray[Any, Any],
         batch_size: int,
-        valid: tuple[Array, Array] | None,
+        epoch: int,
         callbacks: Sequence[Callback],
-    ) -> None:
-        be, began = self.model.backend, time.perf_counter()
+    ) -> float:
+        """One pass in shuffled batches, a step for each: the loss."""
+        be = self.model.backend
         order = train[epoch_order(self.model.seed, epoch, len(train))]
         losses: list[float] = []
         sizes: list[int] = []
@@ -149,12 +181,10 @@ class Trainer:
                 for callback in callbacks:
                     callback.progress(epoch, sum(sizes), losses[-1])
                 waiting = []
-        row = self._row(epoch, self.loss.over_batches(losses, sizes), valid, time.perf_counter() - began)
-        self.history.rows.append(row)
-        for callback in callbacks:
-            callback.epoch(self, row)
+        return self.loss.over_batches(losses, sizes)
 
-    def _row(self, epoch: int, train_loss: float, valid: tuple[Array, Array] | None, seconds: float) -> Row:
+    def _row(self, epoch: int, train_loss: float, valid: tuple[Array, Array] | None, began: float) -> Row:
+        seconds = time.perf_counter() - began
         scores = self.model.score(*valid) if valid is not None else {}
         row = Row(epoch, train_loss, scores.get("loss"), scores.get("accuracy"), self.lr, seconds, best=False)
         champion = self.history.best
@@ -167,7 +197,7 @@ class Trainer:
         return looked
 
     def _set_rate(self) -> None:
-        lr = self.optimizer.lr * self.schedule(self.steps, max(self.total, self.steps + 1))
+        lr = self.rate * self.schedule(self.steps, max(self.total, self.steps + 1))
         if lr != self.lr:
             self.lr = lr
             self.state["lr"] = self.model.backend.scalar(lr)
