@@ -1,6 +1,5 @@
 """Attention: every position of a sequence looks at all others, or at those of another sequence."""
 
-import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -30,10 +29,10 @@ class MultiHeadAttention(Layer):
     causal: position t sees those up to t alone. A query that may see nothing gets o = 0, and gives no gradient.
     dropout: the rate at which weights, of softmax's, are dropped while training.
     Backward, with a = softmax's weights: dWo = o^T dy, dbo = sum of dy, do = dy Wo^T; dv = a^T do, da = do v^T;
-    dz = a (da - sum(a da)), and sum(a da) = sum(do o); dq = dz k / sqrt(size), dk = dz^T q / sqrt(size); then as for
-    three Dense layers. dx is shaped as what came: a tuple for a tuple, None for the mask.
-    Source: Vaswani et al., "Attention is all you need", NeurIPS 2017; sum(do o), and dividing by softmax's sum after
-    the product with v: Dao, Fu, Ermon, Rudra, Re, "FlashAttention", NeurIPS 2022.
+    dz = a (da - sum(a da)); dq = dz k / sqrt(size), dk = dz^T q / sqrt(size); then as for three Dense layers. dx is
+    shaped as what came: a tuple for a tuple, None for the mask.
+    Source: Vaswani et al., "Attention is all you need", NeurIPS 2017; dividing by softmax's sum after the product with
+    v: Dao, Fu, Ermon, Rudra, Re, "FlashAttention", NeurIPS 2022.
     """
 
     trained = True
@@ -90,14 +89,14 @@ class MultiHeadAttention(Layer):
         return cx.be.affine(o, p["Wo"], p["bo"]), (x, memory, q, k, v, e, r, kept, o)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
-        """Line by line as above, with a = e r. Hidden scores have e = 0, and so dz = 0."""
+        """Line by line as above, with a = e r and r taken into do. Hidden scores have e = 0, and so dz = 0."""
         x, memory, q, k, v, e, r, kept, o = cache
         xp, t, rows = cx.be.xp, cx.be.xp.matrix_transpose, flat_rows(cx, dy)
         grads = {"Wo": flat_rows(cx, o).T @ rows, "bo": xp.sum(rows, axis=0)}
         do = self._heads(cx, xp.reshape(rows @ p["Wo"].T, o.shape)) * r
         dv = t(self._dropout().backward(cx, {}, kept, e)[0]) @ do
         da, _ = self._dropout().backward(cx, {}, kept, do @ t(v))
-        dz = e * (da - xp.sum(do * self._heads(cx, o), axis=-1, keepdims=True))
+        dz = e * (da - xp.sum(e * da, axis=-1, keepdims=True) * r)
         dq, dk = (dz @ k) * (1 / math.sqrt(q.shape[3])), t(dz) @ q
         if not self.cross:
             dx, more = self._project_back(cx, p, x, "qkv", (dq, dk, dv))
@@ -118,13 +117,14 @@ class MultiHeadAttention(Layer):
     def _check(self, shape: Any) -> None:
         """Raise ShapeError unless these are the shapes of the inputs."""
         names = ("x",) + ("memory",) * self.cross + ("mask",) * self.masked
-        inputs = shape if len(names) > 1 else (shape,)
-        if len(inputs) != len(names) or not all(isinstance(n, int) for n in itertools.chain(*inputs)):
-            raise ShapeError(f"takes {len(names)} inputs: {', '.join(names)}", why=f"got {shape}")
+        inputs = tuple(shape) if len(names) > 1 else (shape,)
+        flat = all(isinstance(part, tuple) and all(isinstance(n, int) for n in part) for part in inputs)
+        if len(inputs) != len(names) or not flat:
+            raise ShapeError(f"takes {' and '.join(names)}", why=f"got {shape}")
         _, memory, mask = self._inputs(shape)
         for sequence in inputs[: 1 + self.cross]:
             check_sequence(sequence)
-        if mask is not None and tuple(mask) != tuple(memory[:1]):
+        if mask is not None and mask != memory[:1]:
             raise ShapeError(f"wants a mask for {memory[0]} steps", why=f"got {mask}")
 
     def _heads(self, cx: Ctx, x: Array) -> Array:
