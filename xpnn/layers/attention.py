@@ -139,7 +139,7 @@ class MultiHeadAttention(Layer):
     def _project(self, cx: Ctx, p: Tree, x: Array, names: str) -> list[Array]:
         """Those of q, k and v that are named, in heads."""
         none = cx.be.xp.zeros_like(p["bv"])
-        b = cx.be.xp.concat([p.get(f"b{name}", none) for name in names])
+        b = cx.be.xp.concat([none if name == "k" else p[f"b{name}"] for name in names])
         y = cx.be.affine(x, self._weights(cx, p, names), b)
         return [self._heads(cx, part) for part in parts(y, len(names))]
 
@@ -147,10 +147,9 @@ class MultiHeadAttention(Layer):
         """dx and the gradients of the named projections."""
         rows = flat_rows(cx, cx.be.xp.concat([beside(cx, a) for a in heads], axis=-1))
         dW, db = flat_rows(cx, x).T @ rows, cx.be.xp.sum(rows, axis=0)
-        grads = {f"W{name}": part for name, part in zip(names, parts(dW, len(names)), strict=True)}
-        grads |= {
-            f"b{name}": part for name, part in zip(names, parts(db, len(names)), strict=True) if name != "k"
-        }
+        found = zip(names, parts(dW, len(names)), parts(db, len(names)), strict=True)
+        grads = {f"{kind}{name}": g for name, *both in found for kind, g in zip("Wb", both, strict=True)}
+        grads = {name: g for name, g in grads.items() if name != "bk"}
         dx = cx.be.xp.reshape(rows @ self._weights(cx, p, names).T, x.shape) if cx.need_dx else None
         return dx, grads
 
