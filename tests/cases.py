@@ -10,6 +10,7 @@ from xpnn.initializers import (
     Identity,
     Normal,
     Orthogonal,
+    Sinusoidal,
     Sparse,
     TruncatedNormal,
     VarianceScaling,
@@ -37,6 +38,7 @@ from xpnn.layers import (
     Bidirectional,
     Conv1D,
     Conv2D,
+    ConvTranspose2D,
     Dense,
     Dropout,
     Embedding,
@@ -58,7 +60,9 @@ from xpnn.layers import (
     MaxPool1D,
     MaxPool2D,
     Mish,
+    MultiHeadAttention,
     Parallel,
+    PositionalEncoding,
     PReLU,
     Recompute,
     ReLU,
@@ -362,6 +366,23 @@ LAYERS += [
     Case(Maxout(1, 1), (1,)),
 ]
 
+LAYERS += [
+    Case(ConvTranspose2D(3, 3), (3, 2, 2)),
+    Case(ConvTranspose2D(2, 3, (2, 3), "same"), (3, 2, 3), batch=1),
+    Case(ConvTranspose2D(1, (2, 3), 2, ((1, 0), (0, 2)), (1, 2), output_padding=(1, 0)), (2, 3, 1)),
+    Case(ConvTranspose2D(4, 2, 2, 1, groups=2, init=glorot_uniform, bias_init=Normal(0.5)), (3, 2, 2)),
+    Case(ConvTranspose2D(2, 1, 3, "same", output_padding=0), (1, 2, 1)),
+    Case(ConvTranspose2D(17, 3, 1, 1), (4, 5, 2), batch=1),
+    Case(MultiHeadAttention(2), (3, 4)),
+    Case(MultiHeadAttention(3, 2, causal=True, bias_init=Normal(0.5)), (4, 5), batch=2),
+    Case(MultiHeadAttention(1, dropout=0.4, init=Normal(0.5)), (3, 2)),
+    Case(MultiHeadAttention(1), (1, 1), batch=1),
+    Case(PositionalEncoding(), (3, 5)),
+    Case(PositionalEncoding("sinusoidal"), (1, 1), batch=1),
+    Case(PositionalEncoding("learned"), (3, 2)),
+    Case(PositionalEncoding("learned", Normal(0.5)), (1, 3), batch=1),
+]
+
 
 @dataclass(frozen=True)
 class LossCase:
@@ -568,6 +589,8 @@ INITIALIZERS = [
     Identity(-0.5),
     Dirac(),
     Dirac(2),
+    Sinusoidal(),
+    Sinusoidal(10.0),
     Sparse(0.6),
     Sparse(0.2, 2.0),
 ]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+import faults_attention
 import faults_losses
 import faults_nested
 import numpy as np
@@ -539,6 +540,9 @@ OWN |= {
         "dW without the last sample": maxout(W=lambda p, x, dz: x[:-1].T @ dz[:-1]),
     },
 }
+
+CASES |= faults_attention.CASES
+OWN |= faults_attention.OWN
 
 
 def generic(array, fault):

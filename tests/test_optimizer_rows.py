@@ -18,6 +18,7 @@ from xpnn.initializers import (
     Identity,
     Normal,
     Orthogonal,
+    Sinusoidal,
     Sparse,
     TruncatedNormal,
     VarianceScaling,
@@ -77,7 +78,7 @@ def test_a_schedule_is_a_factor_and_a_pure_function(schedule, total):
 
 
 SHAPES = [(4, 4), (7, 4), (3, 4), (2, 5, 4), (300, 4)]
-FIXED = Constant | Identity | Dirac
+FIXED = Constant | Identity | Dirac | Sinusoidal
 """Those that draw nothing."""
 
 
@@ -85,7 +86,7 @@ def fits(init, shape):
     """A few are for matrices only, one for kernels only."""
     return (
         len(shape) == 2
-        if isinstance(init, Identity | Sparse)
+        if isinstance(init, Identity | Sparse | Sinusoidal)
         else len(shape) > 2 or not isinstance(init, Dirac)
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends import numpy_normal
-from xpnn.backends.numpy_windows import NumpyWindows
+from xpnn.backends.numpy_groups import NumpyGroups
 from xpnn.kernels import WORD, WORD16, Array, Rule, counters
 
 BLOCK = 1 << 15
@@ -18,7 +18,7 @@ MIX = [(np.uint32(16), np.uint32(0x21F0AAAD)), (np.uint32(15), np.uint32(0x735A2
 """Shift and factor of the two rounds of `xpnn.kernels.mix`."""
 
 
-class NumpyBackend(NumpyWindows):
+class NumpyBackend(NumpyGroups):
     """NumPy on the CPU."""
 
     name = "numpy"

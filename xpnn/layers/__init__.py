@@ -1,10 +1,12 @@
 """The layers: one short file per family."""
 
 from xpnn.layers.activation import ELU, LeakyReLU, ReLU, Sigmoid, Softmax, Softplus, Step, Tanh
+from xpnn.layers.attention import MultiHeadAttention
 from xpnn.layers.base import Ctx, Layer, Spec
 from xpnn.layers.batchnorm import BatchNorm
 from xpnn.layers.bidirectional import Bidirectional
 from xpnn.layers.conv import Conv2D
+from xpnn.layers.conv_transpose import ConvTranspose2D
 from xpnn.layers.dense import Dense
 from xpnn.layers.dropout import Dropout
 from xpnn.layers.embedding import Embedding
@@ -19,6 +21,7 @@ from xpnn.layers.merge import Parallel, Residual
 from xpnn.layers.noise import AlphaDropout, GaussianNoise, SpatialDropout
 from xpnn.layers.one_dim import AvgPool1D, Conv1D, MaxPool1D
 from xpnn.layers.pool import AvgPool2D, MaxPool2D
+from xpnn.layers.positional import PositionalEncoding
 from xpnn.layers.prelu import PReLU
 from xpnn.layers.recompute import Recompute
 from xpnn.layers.recurrent import GRU, LSTM, SimpleRNN
@@ -42,6 +45,7 @@ __all__ = [
     "Bidirectional",
     "Conv1D",
     "Conv2D",
+    "ConvTranspose2D",
     "Ctx",
     "Dense",
     "Dropout",
@@ -64,8 +68,10 @@ __all__ = [
     "MaxPool2D",
     "Maxout",
     "Mish",
+    "MultiHeadAttention",
     "PReLU",
     "Parallel",
+    "PositionalEncoding",
     "RMSNorm",
     "ReLU",
     "Recompute",

@@ -23,10 +23,15 @@ def check_units(layer: Any) -> None:
         raise UsageError(f"{type(layer).__name__}(units={layer.units}): wanted a whole number of at least 1")
 
 
-def plan_gates(layer: Any, gates: int, shape: Shape, bias: Initializer = zeros) -> tuple[Tree, Shape]:
-    """W (n_in, gates units), U (units, gates units), b (gates units,). Raises ShapeError for no sequence."""
+def check_sequence(shape: Shape) -> None:
+    """Raise ShapeError for samples other than (time, features)."""
     if len(shape) != 2 or 0 in shape:
         raise ShapeError("wants a sequence (time, features), each at least 1", why=f"got {shape}")
+
+
+def plan_gates(layer: Any, gates: int, shape: Shape, bias: Initializer = zeros) -> tuple[Tree, Shape]:
+    """W (n_in, gates units), U (units, gates units), b (gates units,). Raises ShapeError for no sequence."""
+    check_sequence(shape)
     width = gates * layer.units
     specs = {
         "W": Spec((shape[1], width), layer.init),
