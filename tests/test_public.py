@@ -26,7 +26,7 @@ ROWS = {
     Metric: METRICS,
 }
 TABLES = [xpnn.losses.LOSSES, xpnn.optimizers.OPTIMIZERS, xpnn.schedules.SCHEDULES]
-SHARED = {"Elementwise", "Wrapper", "Average"}
+SHARED = {"Formula", "Elementwise", "Layerwise", "Wrapper", "Average"}
 """What several optimizers share; none by themselves."""
 MODULES = [
     "xpnn",

@@ -51,10 +51,10 @@ class Trainer:
             )
         model.loss = self.loss
         be = model.backend
+        bound = self.optimizer.on(model.layout.places)
         with be.scope():
-            decay = model.layout.decay_mask(be) if self.optimizer.penalised else None
-            self.state = {**self.optimizer.init(be, model.theta, decay), "ok": be.scalar(True, be.xp.bool)}
-        self._step = make_step(model.net, self.loss, self.optimizer, model.layout, be, model.seed)
+            self.state = {**bound.init(be, model.theta), "ok": be.scalar(True, be.xp.bool)}
+        self._step = make_step(model.net, self.loss, bound, model.layout, be, model.seed)
         self.steps, self.total, self.lr = 0, 0, self.optimizer.lr
         self.history = History()
 
