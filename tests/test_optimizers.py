@@ -88,7 +88,7 @@ TRAINERS = [
     SWA(SGD(0.5)),
     Lookahead(SGD(0.5)),
     Accumulate(Adam(0.02)),
-    LARS(0.5, trust=0.02),
+    LARS(0.2, 0.5, 0.1),
     LAMB(0.02),
     Muon(0.05),
     Adafactor(0.2),

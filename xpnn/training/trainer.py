@@ -19,7 +19,7 @@ from xpnn.optimizers import Optimizer, get_optimizer
 from xpnn.random import host_rng
 from xpnn.schedules import Schedule, get_schedule
 from xpnn.training.callbacks import Callback
-from xpnn.training.diverged import explain_divergence
+from xpnn.training.diverged import explain_divergence, explain_overflow, not_finite
 from xpnn.training.history import History, Row
 from xpnn.training.step import make_step
 
@@ -144,6 +144,8 @@ class Trainer:
                     bad = int(np.argmin(np.isfinite(losses)))
                     rows = be.asarray(order[sum(sizes[:bad]) : sum(sizes[: bad + 1])])
                     raise explain_divergence(self, epoch, bad + 1, losses, data, rows)
+                if lost := self._overflown():
+                    raise explain_overflow(self, epoch, len(losses), lost[0])
                 for callback in callbacks:
                     callback.progress(epoch, sum(sizes), losses[-1])
                 waiting = []
@@ -163,6 +165,11 @@ class Trainer:
         with be.scope():
             looked: list[float] = be.to_numpy(be.xp.stack(values)).tolist()
         return looked
+
+    def _overflown(self) -> list[str]:
+        be, theta = self.model.backend, self.model.theta
+        with be.scope():
+            return [] if be.all_finite(theta) else not_finite(self, theta)
 
     def _set_rate(self) -> None:
         lr = self.optimizer.lr * self.schedule(self.steps, max(self.total, self.steps + 1))
