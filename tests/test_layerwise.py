@@ -202,14 +202,21 @@ def option_sets():
                 yield info.optim_cls, options.kwargs, kind(**default | ours), -1 if down else 1
 
 
+@pytest.fixture
+def double():
+    """The corpus holds a rate as a tensor: 0.001 in float32 is another number."""
+    torch = pytest.importorskip("torch")
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
 @pytest.mark.oracle
+@pytest.mark.usefixtures("double")
 def test_option_sets_equal_torch(monkeypatch):
     """Muon's matrices lie the other way round there, and its iteration is told to stay in float64."""
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
-    monkeypatch.setattr(
-        torch, "tensor", lambda value: np.float64(value)
-    )  # a rate of 0.001 in float32 is another
     rows, shapes = list(option_sets()), {Muon: [(4, 3), (2, 5)], Adafactor: [(4, 3), (2, 3, 5), (6,)]}
     assert len(rows) >= OPTION_SETS
     for cls, settings, optimizer, sign in rows:
