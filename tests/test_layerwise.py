@@ -192,7 +192,7 @@ def option_sets():
     for info in corpus.optim_db:
         if info.name in ("Adafactor", "Muon"):
             for options in info.optim_inputs_func("cpu"):
-                given = dict(options.kwargs)
+                given = {k: v.item() if hasattr(v, "item") else v for k, v in options.kwargs.items()}
                 down = given.pop("maximize", False)
                 ours = {renamed.get(k, k): v for k, v in given.items()}
                 if "beta2_decay" in ours:
