@@ -24,7 +24,7 @@ ALL = [
     MaxNorm("*", 0.5, -1),
     MaxNorm("*", 3.0, (1, 0)),
 ]
-MATRICES = hnp.arrays(np.float64, (3, 4), elements=st.floats(-1e300, 1e300))
+MATRICES = hnp.arrays(np.float64, (3, 4), elements=st.floats(-4, 4) | st.floats(-1e300, 1e300))
 
 
 def lengths(w, axis):
@@ -55,7 +55,7 @@ def check(constraint, w, new, tolerance=1e-12):
 
 
 @pytest.mark.parametrize("constraint", ALL, ids=str)
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(deadline=None, max_examples=40, derandomize=True)
 @given(w=MATRICES)
 def test_a_constraint_is_a_projection(constraint, w):
     w = np.where(np.abs(w) < 1e-290, 0.0, w)  # of smaller ones the quotient has lost digits
@@ -106,11 +106,11 @@ def test_it_holds_after_every_step_and_the_rest_is_free(name, optimizer, held):
 
 
 def test_numbers_worked_by_hand():
-    """Columns of lengths 5 and 0.5; a kernel's filter as a whole."""
-    w = np.array([[3.0, 0.3], [-4.0, 0.4]])
-    assert error(project(MaxNorm("*", 2.0), w), np.array([[1.2, 0.3], [-1.6, 0.4]])) <= 1e-15
-    assert error(project(UnitNorm("*"), w), np.array([[0.6, 0.6], [-0.8, 0.8]])) <= 1e-15
-    assert error(project(NonNegative("*"), w), np.array([[3.0, 0.3], [0.0, 0.4]])) == 0
+    """Columns of lengths 5, 0.5 and 1.5; a kernel's filter as a whole."""
+    w = np.array([[3.0, 0.3, 0.9], [-4.0, 0.4, 1.2]])
+    assert error(project(MaxNorm("*", 2.0), w), np.array([[1.2, 0.3, 0.9], [-1.6, 0.4, 1.2]])) <= 1e-15
+    assert error(project(UnitNorm("*"), w), np.array([[0.6, 0.6, 0.6], [-0.8, 0.8, 0.8]])) <= 1e-15
+    assert error(project(NonNegative("*"), w), np.array([[3.0, 0.3, 0.9], [0.0, 0.4, 1.2]])) == 0
     kernel = np.ones((2, 2, 4, 3))
     assert error(project(UnitNorm("*", (0, 1, 2)), kernel), kernel / 4) <= 1e-15
 

@@ -15,7 +15,7 @@ from xpnn.parameters import Place
 class Constrained(Wrapper):
     """theta <- P(theta) after every step of `optimizer`, where P projects the parameters that `constraints` name.
 
-    Constrained(SGD(0.1), [MaxNorm("*.W", limit=3.0), NonNegative("0.W")]): where several fit one parameter, all hold
+    Constrained(SGD(0.1), [MaxNorm("*.W", 3.0), NonNegative("0.W")]): where several fit one parameter, all hold
     it, one after the other. Frozen parameters are left as they are. Around Lookahead and averages it constrains
     the weights that are trained; inside them, those that they see.
     Raises UsageError for a pattern that fits no parameter, and for an axis that a parameter has not.
