@@ -11,9 +11,21 @@ from measure import NAMES, error
 
 import xpnn
 from xpnn.backends import get_backend
-from xpnn.optimizers import EMA, LAMB, SGD, Adam, Constrained, Lookahead, MaxNorm, NonNegative, UnitNorm
+from xpnn.optimizers import (
+    EMA,
+    LAMB,
+    SGD,
+    Adam,
+    Constrained,
+    Lookahead,
+    MaxNorm,
+    NonNegative,
+    UnitNorm,
+    constrained,
+)
 from xpnn.optimizers import constraints as module
 from xpnn.optimizers.constraints import Constraint
+from xpnn.optimizers.patterns import fits
 
 NUMPY = get_backend("numpy", None, "float64")
 ALL = [
@@ -95,11 +107,11 @@ def test_it_holds_after_every_step_and_the_rest_is_free(name, optimizer, held):
         now = {k: np.asarray(be.to_numpy(v)) for k, v in model.parameters().items()}
         for constraint in held:
             for path, w in now.items():
-                if xpnn.optimizers.patterns.fits(path, constraint.pattern):
+                if fits(path, constraint.pattern):
                     assert np.allclose(project(constraint, w), w, rtol=1e-6, atol=0), (step, path)
         if step == 0:  # one step on, what no pattern names is where it would be without
             for path, w in now.items():
-                named = any(xpnn.optimizers.patterns.fits(path, c.pattern) for c in held)
+                named = any(fits(path, c.pattern) for c in held)
                 same = np.allclose(w, be.to_numpy(free.parameters()[path]), rtol=1e-6, atol=1e-7)
                 assert same or named, path
     assert not np.allclose(be.to_numpy(model.theta), be.to_numpy(free.theta))
@@ -129,7 +141,7 @@ def keras(be, w, axis):
 
 FAULTS = {
     "not projected": (Constrained, "project", lambda self, be, theta, p: theta[p.start : p.stop]),
-    "everything projected": (module, "fits", None),
+    "everything projected": (constrained, "fits", lambda path, pattern: True),
     "the other axis": (module, "unit", lambda be, w, axis, right=module.unit: right(be, w, 1 if axis == 0 else 0)),
     "the whole matrix": (module, "unit", lambda be, w, axis, right=module.unit: right(be, w, (0, 1))),
     "Keras' epsilon": (module, "unit", keras),
@@ -141,13 +153,9 @@ FAULTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_in_a_constraint_is_caught(name, monkeypatch, record_property):
-    where, part, fault = FAULTS[name]
-    if fault is None:
-        where, fault = xpnn.optimizers.constrained, lambda path, pattern: True
-    monkeypatch.setattr(where, part, fault)
-    caught = 0
+def caught():
+    """How many rows of the tests above fail."""
+    failed = 0
     for test, rows in (
         (test_a_constraint_is_a_projection, [(c,) for c in ALL]),
         (test_it_holds_after_every_step_and_the_rest_is_free, [("numpy", *row) for row in SETS]),
@@ -157,8 +165,19 @@ def test_a_fault_in_a_constraint_is_caught(name, monkeypatch, record_property):
             try:
                 test(*row)
             except Exception:  # an axis that is not there is a finding too
-                caught += 1
-    assert caught
+                failed += 1
+    return failed
+
+
+def test_without_a_fault_nothing_is_caught():
+    assert not caught()
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_in_a_constraint_is_caught(name, monkeypatch, record_property):
+    where, part, fault = FAULTS[name]
+    monkeypatch.setattr(where, part, fault)
+    assert caught()
     record_property("fault", f"constraints: {name}")
 
 
