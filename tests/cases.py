@@ -126,21 +126,31 @@ from xpnn.metrics import (
 )
 from xpnn.optimizers import (
     EMA,
+    LAMB,
+    LARS,
     LBFGS,
     SGD,
     SWA,
     Accumulate,
     Adadelta,
+    Adafactor,
     AdaGrad,
     Adam,
     Adamax,
     AdamW,
     AMSGrad,
+    Constrained,
+    Group,
+    Groups,
     Lion,
     Lookahead,
+    MaxNorm,
+    Muon,
     NAdam,
+    NonNegative,
     RAdam,
     RMSProp,
+    UnitNorm,
 )
 from xpnn.schedules import (
     ConstantRate,
@@ -531,6 +541,24 @@ OPTIMIZERS += [
 
 FULL_BATCH = [LBFGS(), LBFGS(3, 7, 1e-3, 0.0, l2=0.1), LBFGS(1, c1=1e-3, c2=0.1, max_evaluations=9)]
 """Those that ask for the loss at points of their own choice, and so have checks of their own."""
+SLOW, FROZEN = Group("0.W", lr=0.25, decay=2.0), Group("1.?", frozen=True)
+OPTIMIZERS += [
+    LARS(),
+    LARS(5.0, 0.5, 1e-2, weight_decay=0.1, clip_norm=0.5),
+    LAMB(0.1),
+    LAMB(0.1, 0.0, 0.5, 1e-2, weight_decay=0.1, clip_norm=0.5),
+    Muon(),
+    Muon(0.1, 0.5, False, 2, (2.0, -1.5, 0.5), 1e-3, Adam(0.1, l2=0.1, l1=0.01), weight_decay=0.1),
+    Muon(others=AMSGrad(0.1), clip_norm=0.5),
+    Adafactor(),
+    Adafactor(0.5, 0.5, 1e-2, 0.1, 2.0, weight_decay=0.1, clip_norm=0.5),
+    Groups(NAdam(0.1, l1=1e-2, weight_decay=0.1, clip_norm=0.5), (SLOW, FROZEN)),
+    Groups(EMA(Lookahead(LAMB(0.1, weight_decay=0.1, clip_norm=0.5), 2)), (FROZEN, SLOW)),
+    Groups(
+        Constrained(RAdam(0.1), (NonNegative("1.*"), UnitNorm("*.W"))), (Group("1.b", lr=0.5, decay=1.0),)
+    ),
+    Constrained(SGD(0.5, 0.9), (MaxNorm("0.W", 1.0, (0, 1)), MaxNorm("*.b", 0.5))),
+]
 
 SCHEDULES = [
     ConstantRate(),

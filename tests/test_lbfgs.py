@@ -19,6 +19,7 @@ from xpnn.losses import NegativeLogLikelihood, SoftmaxCrossEntropy
 from xpnn.optimizers import EMA, LBFGS, Accumulate, get_optimizer
 from xpnn.optimizers.descent import Descent
 from xpnn.optimizers.wolfe import Trial, Wolfe, cubic_minimum
+from xpnn.parameters import Place
 from xpnn.training import Callback
 
 NUMPY = get_backend("numpy", None, "float64")
@@ -240,14 +241,14 @@ def test_rosenbrock(be, size):
 @pytest.mark.parametrize("rule", FULL_BATCH, ids=brief)
 def test_a_row_equals_numpys_and_leaves_theta_alone(any_be, rule):
     be, start = any_be, rng_of("start").standard_normal(5)
-    rule = LBFGS(**{**vars(rule), "max_iterations": 2, "tolerance_gradient": 0.0})
-    decay = np.array([1.0, 1.0, 1.0, 0.0, 0.0])
+    places = Place("0.W", 0, 3, (3, 1)), Place("0.b", 3, 5, (2,), weight=False, decay=0.0)
+    rule = LBFGS(**{**vars(rule), "max_iterations": 2, "tolerance_gradient": 0.0}).on(places)
     theta = be.asarray(start, be.dtype)
     before = prints(be, (theta,))
-    got, report = rule.minimize(be, quadratic(be, 5)[0], theta, be.asarray(decay, be.dtype))
+    got, report = rule.minimize(be, quadratic(be, 5)[0], theta)
     assert prints(be, (theta,)) == before
     assert got.dtype == be.dtype
-    wanted, like = rule.minimize(NUMPY, quadratic(NUMPY, 5)[0], start, decay)
+    wanted, like = rule.minimize(NUMPY, quadratic(NUMPY, 5)[0], start)
     assert_close(be.to_numpy(got), wanted, be.dtype_name)
     assert (report.iterations, report.reason) == (like.iterations, like.reason) == (2, "iterations")
 

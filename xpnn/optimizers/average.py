@@ -25,13 +25,13 @@ class Average(Wrapper):
 
     def begin(self, be: Backend, theta: Array) -> State:
         """The average, at first theta itself."""
-        return {"average": be.xp.zeros_like(theta) + theta}
+        return {"average": theta * 1}
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
         """The step of the optimizer inside, then the average."""
         theta, new = self.optimizer.update(be, theta, grad, state)
         share = self.share(be, be.xp.astype(new["t"], be.dtype))
-        return theta, {**new, "average": state["average"] + share * (theta - state["average"])}
+        return theta, {**new, "average": state["average"] - share * (state["average"] - theta)}
 
     def share(self, be: Backend, t: Array) -> Array:
         """How much of theta goes into the average at step t, from 1."""

@@ -75,8 +75,7 @@ class Descent:
         old = self.point
         d, found = self._search()
         if found is None and self._read(self.be.xp.max(self.state["rho"]))[0] > 0:
-            decay = self.state.get("decay")
-            self.state = self.rule.init(self.be, old.theta, decay) | {"t": self.state["t"]}
+            self.state = self.rule.init(self.be, old.theta) | {"t": self.state["t"]}
             d, found = self._search()
         if found is None:
             self.reason, self.step = "line search", 0.0

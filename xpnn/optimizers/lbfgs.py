@@ -7,7 +7,7 @@ from typing import Any
 from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
-from xpnn.optimizers.base import Optimizer, State
+from xpnn.optimizers.base import Optimizer, State, spread
 from xpnn.optimizers.descent import Descent, Report
 
 
@@ -59,13 +59,13 @@ class LBFGS(Optimizer):
         """Whether theta itself is pulled towards 0."""
         return bool(self.l2)
 
-    def init(self, be: Backend, theta: Array, decay: Array | None = None) -> State:
+    def init(self, be: Backend, theta: Array) -> State:
         """t = 0 and an empty memory: S and Y of shape (history, size), and rho = 1 / s.y, 0 for a free place."""
         rows = be.zeros((self.history, *theta.shape))
         state: State = {"t": be.scalar(0, be.xp.int64), "lr": be.scalar(1.0), "S": rows, "Y": rows}
         state["rho"], state["gamma"] = be.zeros((self.history,)), be.scalar(1.0)
         if self.penalised:
-            state["decay"] = be.xp.ones_like(theta) if decay is None else decay
+            state["decay"] = spread(be, theta, self.places, tuple(place.decay for place in self.places))
         return state
 
     def minimize(
@@ -73,15 +73,14 @@ class LBFGS(Optimizer):
         be: Backend,
         value_and_gradient: Callable[[Array], tuple[Any, ...]],
         theta: Array,
-        decay: Array | None = None,
     ) -> tuple[Array, Report]:
         """The lowest point found from theta, and how it was found; theta itself is left as it is.
 
-        value_and_gradient(theta) -> 0-d value, gradient of theta's shape. decay: 1 where l2 applies (everywhere).
+        value_and_gradient(theta) -> 0-d value, gradient of theta's shape. l2 pulls at all of theta, or as `on` says.
         Raises DivergedError where the value or the gradient at theta is not finite.
         """
         with be.scope():
-            descent = Descent(self, be, value_and_gradient, theta, self.init(be, theta, decay))
+            descent = Descent(self, be, value_and_gradient, theta, self.init(be, theta))
             return descent.run(self.max_iterations)
 
     def penalise(

@@ -20,7 +20,7 @@ from xpnn.optimizers import LBFGS, Optimizer, get_optimizer
 from xpnn.random import host_rng
 from xpnn.schedules import Schedule, get_schedule
 from xpnn.training.callbacks import Callback
-from xpnn.training.diverged import explain_divergence
+from xpnn.training.diverged import explain_divergence, explain_overflow, not_finite
 from xpnn.training.full_batch import FullBatch
 from xpnn.training.history import History, Row
 from xpnn.training.step import make_step
@@ -56,16 +56,16 @@ class Trainer:
             )
         model.loss = self.loss
         be = model.backend
+        bound = self._bound = self.optimizer.on(model.layout.places)
         with be.scope():
-            decay = model.layout.decay_mask(be) if self.optimizer.penalised else None
-            self.state = {**self.optimizer.init(be, model.theta, decay), "ok": be.scalar(True, be.xp.bool)}
+            self.state = {**bound.init(be, model.theta), "ok": be.scalar(True, be.xp.bool)}
         if isinstance(self.optimizer, LBFGS) and self.schedule != get_schedule(None):
             raise UsageError(
                 "LBFGS with a schedule",
                 why="its line search finds the step lengths",
                 fix="leave the schedule out",
             )
-        self._step = make_step(model.net, self.loss, self.optimizer, model.layout, be, model.seed)
+        self._step = make_step(model.net, self.loss, bound, model.layout, be, model.seed)
         self.steps, self.total = 0, 0
         self.rate = self.lr = self.optimizer.lr
         self.history = History()
@@ -134,8 +134,8 @@ class Trainer:
         self.total = self.steps + epochs * len(Batches(len(train), batch_size))
         self.stopped = ""
         one_epoch: Callable[..., float] = functools.partial(self._batches, data, train, batch_size)
-        if isinstance(self.optimizer, LBFGS):
-            one_epoch = FullBatch(self, self.optimizer, data, train, batch_size)
+        if isinstance(self._bound, LBFGS):
+            one_epoch = FullBatch(self, self._bound, data, train, batch_size)
         with contextlib.ExitStack() as stack:
             for callback in callbacks:
                 callback.start(self, epochs, len(train), batch_size)
@@ -178,6 +178,8 @@ class Trainer:
                     bad = int(np.argmin(np.isfinite(losses)))
                     rows = be.asarray(order[sum(sizes[:bad]) : sum(sizes[: bad + 1])])
                     raise explain_divergence(self, epoch, bad + 1, losses, data, rows)
+                if lost := self._overflown():
+                    raise explain_overflow(self, epoch, len(losses), lost[0])
                 for callback in callbacks:
                     callback.progress(epoch, sum(sizes), losses[-1])
                 waiting = []
@@ -195,6 +197,11 @@ class Trainer:
         with be.scope():
             looked: list[float] = be.to_numpy(be.xp.stack(values)).tolist()
         return looked
+
+    def _overflown(self) -> list[str]:
+        be, theta = self.model.backend, self.model.theta
+        with be.scope():
+            return [] if be.all_finite(theta) else not_finite(self, theta)
 
     def _set_rate(self) -> None:
         lr = self.rate * self.schedule(self.steps, max(self.total, self.steps + 1))
