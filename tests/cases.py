@@ -30,11 +30,14 @@ from xpnn.layers import (
     GRU,
     LSTM,
     SELU,
+    Add,
     AlphaDropout,
+    Average,
     AvgPool1D,
     AvgPool2D,
     BatchNorm,
     Bidirectional,
+    Concatenate,
     Conv1D,
     Conv2D,
     Dense,
@@ -58,6 +61,7 @@ from xpnn.layers import (
     MaxPool1D,
     MaxPool2D,
     Mish,
+    Multiply,
     Parallel,
     PReLU,
     Recompute,
@@ -80,6 +84,7 @@ from xpnn.layers import (
     UpSampling2D,
     ZeroPad2D,
 )
+from xpnn.layers.base import for_each, is_several
 from xpnn.losses import (
     BinaryCrossEntropy,
     CosineEmbedding,
@@ -153,13 +158,20 @@ from xpnn.schedules import (
 class Case:
     """A layer, the shape of one sample, and how many there are. bytes: the samples are uint8.
 
-    A layer that takes ids gets ids.
+    Of a layer of several inputs the shape is a tuple of shapes. A layer that takes ids gets ids; one that takes a mask
+    gets 0 and 1, never all 0 in a row, unless blank: then the first sample's masks are all 0.
     """
 
     layer: Layer
-    shape: tuple[int, ...]
+    shape: tuple[Any, ...]
     batch: int = 3
     bytes: bool = False
+    blank: bool = False
+
+    @property
+    def kinds(self) -> tuple[str | None, ...]:
+        """What the layer takes, input by input."""
+        return for_each(self.layer.takes, len(self.shape) if is_several(self.shape) else 1)
 
     @property
     def ids(self) -> bool:
@@ -354,6 +366,15 @@ LAYERS += [
     Case(Maxout(3), (5,)),
     Case(Maxout(2, 3, glorot_uniform, Normal(0.5)), (2, 7), batch=1),
     Case(Maxout(1, 1), (1,)),
+]
+
+LAYERS += [
+    Case(Concatenate(), ((2, 3), (2, 1))),
+    Case(Concatenate(), ((4,),), batch=1),
+    Case(Add(), ((3,), (3,), (3,))),
+    Case(Multiply(), ((2, 3), (2, 3), (2, 3))),
+    Case(Average(), ((3,), (3,)), batch=1),
+    Case(Sequential((Average(), Dense(2), Dropout(0.4))), ((2, 3), (2, 3))),
 ]
 
 

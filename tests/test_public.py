@@ -26,8 +26,8 @@ ROWS = {
     Metric: METRICS,
 }
 TABLES = [xpnn.losses.LOSSES, xpnn.optimizers.OPTIMIZERS, xpnn.schedules.SCHEDULES]
-SHARED = {"Elementwise", "Wrapper", "Average"}
-"""What several optimizers share; none by themselves."""
+SHARED = {"Elementwise", "Wrapper", "Averaged", "Merge"}
+"""What several optimizers, or several layers, share; none by themselves."""
 MODULES = [
     "xpnn",
     *(f"xpnn.{m.name}" for m in pkgutil.iter_modules(xpnn.__path__) if m.name != "__main__"),

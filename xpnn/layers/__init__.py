@@ -16,6 +16,7 @@ from xpnn.layers.layernorm import LayerNorm, RMSNorm
 from xpnn.layers.logarithmic import LogSigmoid, LogSoftmax
 from xpnn.layers.maxout import GLU, Maxout
 from xpnn.layers.merge import Parallel, Residual
+from xpnn.layers.merge_inputs import Add, Average, Concatenate, Multiply
 from xpnn.layers.noise import AlphaDropout, GaussianNoise, SpatialDropout
 from xpnn.layers.one_dim import AvgPool1D, Conv1D, MaxPool1D
 from xpnn.layers.pool import AvgPool2D, MaxPool2D
@@ -35,11 +36,14 @@ __all__ = [
     "GRU",
     "LSTM",
     "SELU",
+    "Add",
     "AlphaDropout",
+    "Average",
     "AvgPool1D",
     "AvgPool2D",
     "BatchNorm",
     "Bidirectional",
+    "Concatenate",
     "Conv1D",
     "Conv2D",
     "Ctx",
@@ -64,6 +68,7 @@ __all__ = [
     "MaxPool2D",
     "Maxout",
     "Mish",
+    "Multiply",
     "PReLU",
     "Parallel",
     "RMSNorm",

@@ -5,7 +5,7 @@ from typing import Any
 
 from xpnn.describe import brief
 from xpnn.errors import ShapeError, UsageError
-from xpnn.layers.base import Layer, Shape, Tree
+from xpnn.layers.base import Layer, Shape, Tree, is_several
 
 
 def checked_layers(name: str, layers: Any) -> tuple[Layer, ...]:
@@ -20,12 +20,14 @@ def checked_layers(name: str, layers: Any) -> tuple[Layer, ...]:
     return found
 
 
-def plan_child(i: int, layer: Layer, shape: Shape, trail: tuple[str, ...]) -> tuple[Tree, Shape]:
+def plan_child(i: int | str, layer: Layer, shape: Shape, trail: tuple[str, ...]) -> tuple[Tree, Shape]:
     """The plan of entry `i`. Raises ShapeError with the path of the layer that cannot take its input.
 
     `trail`: the shapes on the way there.
     """
     try:
+        if is_several(shape) and not layer.several:
+            raise ShapeError(f"takes one input, got {len(shape)}", why=f"their shapes are {shape}")
         return layer.plan(shape)
     except ShapeError as error:
         path = f"{i}.{error.path}" if error.path else str(i)
@@ -36,7 +38,12 @@ def plan_child(i: int, layer: Layer, shape: Shape, trail: tuple[str, ...]) -> tu
         ) from error
 
 
-def taken_by_all(layers: tuple[Layer, ...]) -> str:
+def taken_by_all(layers: tuple[Layer, ...]) -> Any:
     """What layers take that all get the same input and whose results meet: one dtype, so never None."""
     kinds = {layer.takes for layer in layers}
     return next(iter(kinds)) or "float" if len(kinds) == 1 else "float"
+
+
+def takes_ids(layer: Layer) -> bool:
+    """Whether any of its inputs are ids."""
+    return "int" in layer.takes if isinstance(layer.takes, tuple) else layer.takes == "int"

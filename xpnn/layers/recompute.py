@@ -19,7 +19,12 @@ class Recompute(Layer):
     layer: Layer
 
     @property
-    def takes(self) -> str | None:  # type: ignore[override]
+    def several(self) -> bool:  # type: ignore[override]
+        """Whether f takes several inputs."""
+        return self.layer.several
+
+    @property
+    def takes(self) -> Any:  # type: ignore[override]
         """What f takes."""
         return self.layer.takes
 
@@ -29,7 +34,7 @@ class Recompute(Layer):
         return self.layer.trained
 
     @property
-    def gives(self) -> str:  # type: ignore[override]
+    def gives(self) -> Any:  # type: ignore[override]
         """What f gives."""
         return self.layer.gives
 
@@ -38,7 +43,7 @@ class Recompute(Layer):
         """Whether f is."""
         return self.layer.differentiable
 
-    def vocabulary(self) -> int:
+    def vocabulary(self) -> Any:
         """f's."""
         return self.layer.vocabulary()
 

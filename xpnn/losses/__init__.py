@@ -10,6 +10,7 @@ from xpnn.losses.likelihood import KLDivergence, NegativeLogLikelihood, Poisson
 from xpnn.losses.margin import Hinge, SquaredHinge
 from xpnn.losses.regression import MeanAbsoluteError, MeanSquaredError
 from xpnn.losses.robust import Huber, LogCosh, SmoothL1
+from xpnn.losses.several import Several
 
 __all__ = [
     "LOSSES",
@@ -25,6 +26,7 @@ __all__ = [
     "MeanSquaredError",
     "NegativeLogLikelihood",
     "Poisson",
+    "Several",
     "SmoothL1",
     "SoftmaxCrossEntropy",
     "SquaredHinge",

@@ -6,7 +6,7 @@ import numpy as np
 
 from xpnn.errors import DivergedError
 from xpnn.kernels import Array
-from xpnn.parameters import leaves
+from xpnn.parameters import gather, leaves
 from xpnn.training.step import make_gradient
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def explain_divergence(
     """The error that names epoch, batch, the last finite loss and the first parameter whose gradient is not finite."""
     model, be = trainer.model, trainer.model.backend
     with be.scope():
-        x, y, weight = (None if a is None else be.take_rows(a, rows) for a in data)
+        x, y, weight = gather(be, data, rows)
         gradient = make_gradient(model.net, trainer.loss, model.layout, be, model.seed)
         value, grad, _ = gradient(model.theta, model.phi, trainer.state["t"], x, y, weight)
         named = dict(leaves(model.layout.split(be, grad, model.phi)))
