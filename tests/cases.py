@@ -47,6 +47,7 @@ from xpnn.layers import (
     GaussianNoise,
     GlobalAveragePool,
     GlobalMaxPool,
+    Graph,
     GroupNorm,
     HardSigmoid,
     HardSwish,
@@ -62,6 +63,7 @@ from xpnn.layers import (
     MaxPool2D,
     Mish,
     Multiply,
+    PaddingMask,
     Parallel,
     PReLU,
     Recompute,
@@ -71,6 +73,7 @@ from xpnn.layers import (
     Residual,
     RMSNorm,
     Sequential,
+    Shared,
     Sigmoid,
     SiLU,
     SimpleRNN,
@@ -368,6 +371,48 @@ LAYERS += [
     Case(Maxout(1, 1), (1,)),
 ]
 
+SIAMESE = Graph(
+    inputs=("left", "right"),
+    nodes={
+        "a": (Sequential((Dense(4), Tanh(), Dropout(0.4))), "left"),
+        "b": (Shared("a"), "right"),
+        "both": (Multiply(), ("a", "b")),
+        "score": (Dense(2), "both"),
+    },
+    outputs="score",
+)
+"""One branch for two inputs."""
+BRANCHED = Graph(
+    inputs=("image", "words"),
+    nodes=[
+        ("flat", Sequential((Flatten(), Dense(4))), "image"),
+        ("sum", Add(), ("flat", "words")),
+        ("class", Dense(3), "sum"),
+        ("value", Dense(1), "sum"),
+    ],
+    outputs=("class", "value", "words"),
+)
+"""Two inputs, three outputs, one of them an input."""
+WORDS = Graph(
+    inputs="ids",
+    nodes={
+        "real": (PaddingMask(), "ids"),
+        "vectors": (Embedding(3, 2), "ids"),
+        "state": (GRU(2, masked=True), ("vectors", "real")),
+    },
+    outputs="state",
+)
+"""Embedding and mask of the same ids."""
+NORMED = Graph(
+    inputs=("x", "y"),
+    nodes={
+        "a": (BatchNorm(), "x"),
+        "b": (Shared("a"), "y"),
+        "c": (Average(), ("a", "b", "b")),
+    },
+    outputs=("c", "a"),
+)
+"""Shared statistics; an output that is taken by a node too."""
 LAYERS += [
     Case(Concatenate(), ((2, 3), (2, 1))),
     Case(Concatenate(), ((4,),), batch=1),
@@ -375,6 +420,24 @@ LAYERS += [
     Case(Multiply(), ((2, 3), (2, 3), (2, 3))),
     Case(Average(), ((3,), (3,)), batch=1),
     Case(Sequential((Average(), Dense(2), Dropout(0.4))), ((2, 3), (2, 3))),
+    Case(PaddingMask(), (4,)),
+    Case(PaddingMask(2), (2, 3), batch=1),
+    Case(SimpleRNN(2, masked=True), ((3, 2), (3,)), blank=True),
+    Case(LSTM(2, True, masked=True), ((3, 2), (3,)), blank=True),
+    Case(GRU(2, True, masked=True), ((3, 1), (3,))),
+    Case(GRU(3, masked=True), ((2, 2), (2,)), batch=1),
+    Case(Bidirectional(LSTM(2, masked=True)), ((3, 2), (3,)), blank=True),
+    Case(Bidirectional(SimpleRNN(1, True, masked=True)), ((3, 2), (3,)), batch=2),
+    Case(SIAMESE, ((3,), (3,))),
+    Case(BRANCHED, ((2, 3), (4,))),
+    Case(WORDS, (3,)),
+    Case(
+        Sequential((Dense(4), Graph("x", (("h", Tanh(), "x"), ("y", Add(), ("x", "h", "h"))), "y"))),
+        (3,),
+        batch=1,
+    ),
+    Case(Recompute(NORMED), ((3,), (3,)), batch=4),
+    Case(NORMED, ((3,), (3,)), batch=4),
 ]
 
 

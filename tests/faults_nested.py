@@ -120,7 +120,7 @@ def rnn(x, states, p, dy, slope):
 
 def step_changed(f):
     """What was kept of every step, put through f."""
-    return given(lambda layer, p, c, dy: (p, (c[0], tuple(f(*step) for step in c[1])), dy))
+    return given(lambda layer, p, c, dy: (p, (c[0], tuple(f(*step) for step in c[1]), c[2]), dy))
 
 
 def walked(gates):
@@ -188,7 +188,7 @@ OWN = {
         "slope forgotten": told(lambda x, c, p, dy: rnn(x, c, p, dy, lambda h: 1)),
         "1 - h for 1 - h^2": told(lambda x, c, p, dy: rnn(x, c, p, dy, lambda h: 1 - h)),
         "the state after for the state before": given(
-            lambda layer, p, c, dy: (p, (c[0], (*c[1][:1], *c[1][:1], *c[1][2:])), dy)
+            lambda layer, p, c, dy: (p, (c[0], (*c[1][:1], *c[1][:1], *c[1][2:]), c[2]), dy)
         ),
     },
     LSTM: walked(4)

@@ -26,7 +26,7 @@ ROWS = {
     Metric: METRICS,
 }
 TABLES = [xpnn.losses.LOSSES, xpnn.optimizers.OPTIMIZERS, xpnn.schedules.SCHEDULES]
-SHARED = {"Elementwise", "Wrapper", "Averaged", "Merge"}
+SHARED = {"Elementwise", "Wrapper", "Averaged", "Merge", "Recurrent"}
 """What several optimizers, or several layers, share; none by themselves."""
 MODULES = [
     "xpnn",

@@ -14,7 +14,9 @@ from xpnn.describe import brief
 from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_input, for_each, is_several
+from xpnn.layers.graph import Graph, as_net
 from xpnn.layers.sequential import Sequential
+from xpnn.layers.wiring import listed
 from xpnn.losses import Loss, Several, SoftmaxCrossEntropy, get_loss
 from xpnn.parameters import Layout, count, leaves, rows_of, tree_map
 
@@ -29,11 +31,11 @@ Host = np.ndarray[Any, Any]
 class Model:
     """A network with parameters, on one backend.
 
-    net: a layer or a list of layers. input_shape: of one sample, such as (28, 28, 1); of several inputs a tuple of
-    shapes, and every x is a tuple of arrays then; y and predictions are tuples where the network has several outputs.
-    backend, device, dtype: see `xpnn.get_backend`. seed: the root of every random draw; equal seeds give equal
-    parameters on every backend; None draws one, kept in `model.seed`. vectors: theta and phi, as `snapshot` gives them,
-    in place of drawn ones.
+    net: a layer, such as a Graph, or a list of layers. input_shape: of one sample, such as (28, 28, 1); of several
+    inputs a tuple of shapes, and every x is a tuple of arrays then; y and predictions are tuples where the network has
+    several outputs. backend, device, dtype: see `xpnn.get_backend`. seed: the root of every random draw; equal seeds
+    give equal parameters on every backend; None draws one, kept in `model.seed`. vectors: theta and phi, as `snapshot`
+    gives them, in place of drawn ones.
     Raises ShapeError, with the layer's path, when the layers do not fit.
     """
 
@@ -48,8 +50,7 @@ class Model:
         seed: int | None = None,
         vectors: dict[str, Host] | None = None,
     ) -> None:
-        layers = (net,) if isinstance(net, Layer) else net
-        self.net = net if isinstance(net, Sequential) else Sequential(layers)  # type: ignore[arg-type]
+        self.net = as_net(net)
         self.input_shape = edge.check_input_shape(input_shape)
         self.seed = secrets.randbits(32) if seed is None else edge.check_seed(seed)
         specs, self.output_shape = self.net.plan(self.input_shape)
@@ -284,6 +285,8 @@ class Model:
         return f"<Model {self.input_shape} -> {self.output_shape}, {size:,} parameters, {self.backend!r}>"
 
 
-def endings(net: Sequential, outputs: int) -> tuple[str, ...]:
+def endings(net: Sequential | Graph, outputs: int) -> tuple[str, ...]:
     """What each output comes from."""
+    if isinstance(net, Graph):
+        return tuple(f"the node {name!r}" for name in listed(net.outputs))
     return (repr(net.layers[-1]),) * outputs if net.layers else ("nothing",)

@@ -10,6 +10,7 @@ from xpnn.layers.dropout import Dropout
 from xpnn.layers.embedding import Embedding
 from xpnn.layers.exponential import CELU, SELU
 from xpnn.layers.gated import GELU, Mish, SiLU
+from xpnn.layers.graph import Graph
 from xpnn.layers.groupnorm import GroupNorm, InstanceNorm
 from xpnn.layers.hard import HardSigmoid, HardSwish, HardTanh, Softsign
 from xpnn.layers.layernorm import LayerNorm, RMSNorm
@@ -19,6 +20,7 @@ from xpnn.layers.merge import Parallel, Residual
 from xpnn.layers.merge_inputs import Add, Average, Concatenate, Multiply
 from xpnn.layers.noise import AlphaDropout, GaussianNoise, SpatialDropout
 from xpnn.layers.one_dim import AvgPool1D, Conv1D, MaxPool1D
+from xpnn.layers.padding import PaddingMask
 from xpnn.layers.pool import AvgPool2D, MaxPool2D
 from xpnn.layers.prelu import PReLU
 from xpnn.layers.recompute import Recompute
@@ -27,6 +29,7 @@ from xpnn.layers.resize import GlobalAveragePool, GlobalMaxPool, UpSampling2D, Z
 from xpnn.layers.scale import Rescale, Standardize
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.shape import Flatten, Reshape
+from xpnn.layers.wiring import Shared
 
 __all__ = [
     "CELU",
@@ -54,6 +57,7 @@ __all__ = [
     "GaussianNoise",
     "GlobalAveragePool",
     "GlobalMaxPool",
+    "Graph",
     "GroupNorm",
     "HardSigmoid",
     "HardSwish",
@@ -70,6 +74,7 @@ __all__ = [
     "Mish",
     "Multiply",
     "PReLU",
+    "PaddingMask",
     "Parallel",
     "RMSNorm",
     "ReLU",
@@ -78,6 +83,7 @@ __all__ = [
     "Reshape",
     "Residual",
     "Sequential",
+    "Shared",
     "SiLU",
     "Sigmoid",
     "SimpleRNN",

@@ -7,6 +7,7 @@ from xpnn.backends.base import Backend
 from xpnn.describe import Described
 from xpnn.initializers import Initializer
 from xpnn.kernels import Array
+from xpnn.random import Key
 
 Shape: TypeAlias = tuple[Any, ...]
 """Of one sample: a tuple of sizes. Of several inputs or outputs: a tuple of such tuples."""
@@ -30,12 +31,12 @@ class Ctx:
 
     be: Backend
     train: bool = False
-    key: tuple[int, ...] = ()  # root seed, then the path of layer indices: each layer draws its own stream
+    key: Key = ()  # root seed, then the layer's path, indices and names: each draws its own stream
     tick: Array | None = None  # 0-d step counter on the device, so that a replayed step draws fresh masks
     need_dx: bool = True  # False: nobody wants the gradient of the input, backward returns None for it
 
-    def child(self, index: int, need_dx: bool | None = None) -> "Ctx":
-        """The context of the layer at `index` inside this one."""
+    def child(self, index: int | str, need_dx: bool | None = None) -> "Ctx":
+        """The context of the layer at `index`, or of that name, inside this one."""
         need = self.need_dx if need_dx is None else need_dx
         return Ctx(self.be, self.train, (*self.key, index), self.tick, need)
 
@@ -84,6 +85,10 @@ class Layer(Described):
     def inner(self, shape: Shape) -> list[tuple["Layer", Shape]]:
         """Of a container, the layers in it and the shapes they get, in the order of their paths."""
         return []
+
+    def branches(self, shape: Shape) -> list[tuple[str, "Layer", Shape]]:
+        """`inner` with their paths, which are 0, 1, ... unless they have names."""
+        return [(str(i), layer, given) for i, (layer, given) in enumerate(self.inner(shape))]
 
 
 def is_several(shape: Shape) -> bool:

@@ -98,7 +98,7 @@ class Parallel(Layer):
 
     def vocabulary(self) -> Any:
         """The smallest: an id has to be known to all."""
-        return min(layer.vocabulary() for layer in self.layers)
+        return min((layer.vocabulary() for layer in self.layers if layer.vocabulary()), default=0)
 
     def inner(self, shape: Shape) -> list[tuple[Layer, Shape]]:
         """All of them, on the same shape."""

@@ -51,6 +51,10 @@ class Recompute(Layer):
         """What is in f: f has no path of its own."""
         return self.layer.inner(shape)
 
+    def branches(self, shape: Shape) -> list[tuple[str, Layer, Shape]]:
+        """Likewise."""
+        return self.layer.branches(shape)
+
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """f's."""
         return self.layer.plan(shape)

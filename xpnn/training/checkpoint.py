@@ -17,6 +17,7 @@ from xpnn.backends import get_backend
 from xpnn.describe import build, describe
 from xpnn.durable import write_durably
 from xpnn.errors import CheckpointError, UsageError, first_line
+from xpnn.layers.graph import Graph
 from xpnn.layers.sequential import Sequential
 from xpnn.losses import Loss
 from xpnn.model import Model
@@ -101,7 +102,7 @@ def _open(file: BinaryIO, size: int, backend: str, device: str | None, dtype: st
         )
     about = read_about(meta["xpnn"])
     net = build(about["net"])
-    if not isinstance(net, Sequential):
+    if not isinstance(net, Sequential | Graph):
         raise CheckpointError(f"the saved network is a {type(net).__name__}, not a Sequential")
     shape = build(about["input_shape"])
     try:
