@@ -101,6 +101,7 @@ from xpnn.losses import (
     MeanSquaredError,
     NegativeLogLikelihood,
     Poisson,
+    Several,
     SmoothL1,
     SoftmaxCrossEntropy,
     SquaredHinge,
@@ -446,7 +447,7 @@ class LossCase:
     """A loss, the shape of the predictions, the form of its target, and whether samples are weighted."""
 
     loss: Loss
-    shape: tuple[int, ...]
+    shape: tuple[Any, ...]
     target: str  # "ids", "one-hot", "soft", "real", "unit" (from 0 to 1) ...
     weighted: bool = False
 
@@ -509,6 +510,19 @@ LOSSES += [
     LossCase(Focal(3.5), (1, 2), "ids"),
     LossCase(NegativeLogLikelihood(-100), (7, 3), "ignored"),
     LossCase(NegativeLogLikelihood(-100), (7, 3), "ignored", True),
+]
+
+SEVERAL = [
+    LossCase(Several((SoftmaxCrossEntropy(), MeanSquaredError())), ((4, 3), (4, 2)), "ids real"),
+    LossCase(
+        Several((MeanSquaredError(), SoftmaxCrossEntropy(0.1)), (1.0, 0.5)),
+        ((4, 1), (4, 3)),
+        "real ids",
+        True,
+    ),
+    LossCase(
+        Several((Huber(), Huber(), Hinge()), (0.0, 2.0, 0.1)), ((3, 2), (3, 2), (3, 1)), "real real signs"
+    ),
 ]
 
 PENALTIES: list[dict[str, Any]] = [

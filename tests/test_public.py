@@ -6,7 +6,7 @@ import pkgutil
 import types
 
 import pytest
-from cases import INITIALIZERS, LAYERS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES
+from cases import INITIALIZERS, LAYERS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES, SEVERAL
 
 import xpnn
 from xpnn.initializers import Initializer
@@ -19,7 +19,7 @@ from xpnn.schedules import Schedule
 
 ROWS = {
     Layer: [case.layer for case in LAYERS],
-    Loss: [case.loss for case in LOSSES],
+    Loss: [case.loss for case in LOSSES + SEVERAL],
     Optimizer: OPTIMIZERS,
     Schedule: SCHEDULES,
     Initializer: INITIALIZERS,

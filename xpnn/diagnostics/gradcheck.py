@@ -69,10 +69,7 @@ def gradcheck(
             cx = Ctx(be, train=True, key=(seed, *key), tick=be.scalar(0, be.xp.int64))
             rows += check_layer(cx, path, layer, given, drawn(layer, given, batch, rng), rng)
         if loss is not None:
-            measure, out = get_loss(loss), chain.plan(shape)[1]
-            losses = measure.losses if isinstance(measure, Several) else (measure,)
-            for one, width in zip(losses, out if is_several(out) else (out,), strict=True):
-                rows.append(check_loss(be, one, away_from_zero(rng.standard_normal((batch, *width))), rng))
+            rows += check_loss(be, get_loss(loss), chain.plan(shape)[1], batch, rng)
     return rows
 
 
@@ -128,7 +125,7 @@ def check_layer(
 
 
 def drawn(layer: Layer, shape: Shape, batch: int, rng: Any) -> dict[str, Host]:
-    """{"x": numbers from N(0, 1), or ids, or a mask}, as the layer takes them; of several inputs {"x0": ..., "x1": ...}."""
+    """{"x": numbers from N(0, 1), or ids, or a mask}, as the layer takes it; of several inputs {"x0": ..., ...}."""
     several = is_several(shape)
     shapes = shape if several else (shape,)
     about = zip(
@@ -158,14 +155,32 @@ def contracted(
     return value
 
 
-def check_loss(be: Backend, loss: Loss, x: Host, rng: Any) -> GradientCheck:
-    """The gradient of the loss with respect to the prediction."""
-    classes = x.shape[-1]
-    target = rng.integers(0, classes, len(x)) if loss.kind == "classes" else rng.uniform(0.1, 0.9, x.shape)
-    y = be.asarray(target)
-    _, given = loss(be, be.asarray(x), y)
-    error, count, note = compare(lambda a: float(loss(be, be.asarray(a), y)[0]), x, be.to_numpy(given), rng)
-    return GradientCheck("loss", type(loss).__name__, "prediction", error, count, error <= TOLERANCE, note)
+def check_loss(be: Backend, loss: Loss, outputs: Shape, batch: int, rng: Any) -> list[GradientCheck]:
+    """The gradient of the loss with respect to each prediction."""
+    several = is_several(outputs)
+    losses = loss.losses if isinstance(loss, Several) else (loss,)
+    x, y = {}, []
+    for i, (one, shape) in enumerate(zip(losses, outputs if several else (outputs,), strict=True)):
+        a = away_from_zero(rng.standard_normal((batch, *shape)))
+        ids = one.kind == "classes"
+        y.append(be.asarray(rng.integers(0, a.shape[-1], batch) if ids else rng.uniform(0.1, 0.9, a.shape)))
+        x[f"prediction{i}" if several else "prediction"] = a
+
+    def call(values: dict[str, Host]) -> tuple[Any, Any]:
+        given = tuple(be.asarray(a) for a in values.values())
+        return loss(be, given if several else given[0], tuple(y) if several else y[0])
+
+    gradient = call(x)[1]
+    rows = []
+    for (key, a), g in zip(x.items(), gradient if several else (gradient,), strict=True):
+        error, count, note = compare(value_of(call, x, key), a, be.to_numpy(g), rng)
+        rows.append(GradientCheck("loss", type(loss).__name__, key, error, count, error <= TOLERANCE, note))
+    return rows
+
+
+def value_of(call: Callable[..., Any], arrays: dict[str, Host], key: str) -> Callable[[Host], float]:
+    """a -> the loss with a in place of arrays[key]."""
+    return lambda a: float(call(arrays | {key: a})[0])
 
 
 def compare(f: Callable[[Host], float], a: Host, given: Host | None, rng: Any) -> tuple[float, int, str]:

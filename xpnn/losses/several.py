@@ -45,12 +45,15 @@ class Several(Loss):
 
     def check(self, target: Any, outputs: tuple[Any, ...]) -> Any:
         """Each target by its own loss, and all of one length."""
-        found = tuple(
-            loss.check(t, shape) for loss, t, shape in zip(self.losses, target, outputs, strict=True)
-        )
+        found = []
+        for i, (loss, t, shape) in enumerate(zip(self.losses, target, outputs, strict=True)):
+            try:
+                found.append(loss.check(t, shape))
+            except DataError as error:
+                raise type(error)(f"y[{i}]: {error.what}", why=error.why, fix=error.fix) from error
         if len({len(t) for t in found}) > 1:
-            raise DataError(f"targets of {[len(t) for t in found]} samples: wanted one number for all")
-        return found
+            raise DataError(f"y has {[len(t) for t in found]} samples: wanted one number for all outputs")
+        return tuple(found)
 
     def labels(self, be: Backend, prediction: Any) -> Any:
         """Each output's."""
