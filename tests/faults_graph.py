@@ -63,13 +63,15 @@ def with_other(**functions):
 
 
 def last_wins(dvs, names, dv):
-    for name, one in zip(graph.listed(names), dv if isinstance(names, tuple) else (dv,), strict=True):
-        dvs[name] = one
+    return {**dvs, **sent(names, dv)}
 
 
 def first_wins(dvs, names, dv):
-    for name, one in zip(graph.listed(names), dv if isinstance(names, tuple) else (dv,), strict=True):
-        dvs.setdefault(name, one)
+    return {**sent(names, dv), **dvs}
+
+
+def sent(names, dv):
+    return dict(zip(graph.listed(names), dv if isinstance(names, tuple) else (dv,), strict=True))
 
 
 EXCHANGED = on_dx(lambda cache, dy, dx: dx[::-1])
@@ -96,7 +98,7 @@ OWN = {
         "of two users the first alone": with_other(send=first_wins),
         "of two uses the last alone": with_other(summed=lambda a, b: b if dict(leaves(b)) else a),
         "of two uses the first alone": with_other(summed=lambda a, b: a or b),
-        "users averaged": with_other(plus=lambda a, b: b if a is None else (a + b) / 2),
+        "users averaged": with_other(plus=lambda a, b: (a + b) / 2),
         "inputs exchanged": EXCHANGED,
         "outputs exchanged": told(lambda cache, dy: (cache, dy[::-1])),
         "an output forgotten": told(lambda cache, dy: (cache, (dy[0], 0 * dy[1]))),

@@ -1,6 +1,6 @@
 """A network that is no chain: named nodes, each with a layer and the names of what it takes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,46 +104,48 @@ class Graph(Layer):
 
     def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Any, tuple[Any, ...]]:
         """In the order of the nodes; keeps every node's cache."""
-        values, caches = dict(self._named(x)), []
+        values, caches = self._named(x), []
         for name, owner, layer, inputs in resolved(self.nodes):
-            values[name], cache = layer.forward(cx.child(name), p[owner], pick(values, inputs))
+            y, cache = layer.forward(cx.child(name), p[owner], pick(values, inputs))
+            values = {**values, name: y}
             caches.append(cache)
         return pick(values, self.outputs), tuple(caches)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Any) -> tuple[Any, Tree]:
         """Against the order of the nodes; past those that nobody wants a gradient of."""
-        wanted = self._wanted(cx)
-        dvs: dict[str, Any] = {}
-        send(dvs, self.outputs, dy)
-        grads: dict[str, Tree] = {name: {} for name, owner, _, _ in resolved(self.nodes) if name == owner}
-        for (name, owner, layer, inputs), kept in reversed([*zip(resolved(self.nodes), cache, strict=True)]):
-            dv = dvs.get(name)
-            if dv is None or name not in wanted:
+        nodes, wanted = [*resolved(self.nodes)], self._wanted(cx.need_dx)
+        dvs = send({}, self.outputs, dy)
+        grads: dict[str, Tree] = {owner: {} for _, owner, _, _ in nodes}
+        for (name, owner, layer, inputs), kept in reversed([*zip(nodes, cache, strict=True)]):
+            if name not in wanted or name not in dvs:
                 continue
             need = any(one in wanted for one in listed(inputs))
-            dx, grad = layer.backward(cx.child(name, need), p[owner], kept, dv)
-            grads[owner] = summed(grads[owner], grad)
+            dx, grad = layer.backward(cx.child(name, need), p[owner], kept, dvs[name])
+            grads = {**grads, owner: summed(grads[owner], grad)}
             if need and dx is not None:
-                send(dvs, inputs, dx)
-        if not cx.need_dx:
-            return None, grads
-        return like(self.inputs, [dvs.get(name) for name in listed(self.inputs)]), grads
+                dvs = send(dvs, inputs, dx)
+        return (self._of_inputs(dvs) if cx.need_dx else None), grads
 
     def settle(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
         """Every node's new statistics; a shared layer's move once for each use."""
         news: dict[str, Tree] = {}
         for (name, owner, layer, _), kept in zip(resolved(self.nodes), cache, strict=True):
             now = replaced(p[owner], news[owner]) if owner in news else p[owner]
-            news[owner] = layer.settle(cx.child(name), now, kept)
+            news = {**news, owner: layer.settle(cx.child(name), now, kept)}
         return news
 
-    def _named(self, x: Any) -> Iterable[tuple[str, Any]]:
-        return zip(listed(self.inputs), x if self.several else (x,), strict=True)
+    def _named(self, x: Any) -> dict[str, Any]:
+        """{name of an input: what came for it}."""
+        return dict(zip(listed(self.inputs), x if self.several else (x,), strict=True))
 
-    def _wanted(self, cx: Ctx) -> set[str]:
+    def _of_inputs(self, dvs: dict[str, Any]) -> Any:
+        """dx, with None for an input that nothing was sent to."""
+        return like(self.inputs, [dvs.get(name) for name in listed(self.inputs)])
+
+    def _wanted(self, need_dx: bool) -> set[str]:
         """Inputs whose gradient is wanted, and nodes that have parameters or take what is wanted."""
         kinds = zip(listed(self.inputs), listed(self.takes), strict=True)
-        wanted = {name for name, kind in kinds if cx.need_dx and kind not in NO_DX}
+        wanted = {name for name, kind in kinds if need_dx and kind not in NO_DX}
         for name, _, layer, inputs in resolved(self.nodes):
             if layer.trained or any(one in wanted for one in listed(inputs)):
                 wanted.add(name)
@@ -154,7 +156,7 @@ class Graph(Layer):
         if self.several != is_several(shape) or (self.several and len(shape) != len(self.inputs)):
             count = len(self.inputs) if self.several else 1
             raise ShapeError(f"takes {count} inputs: {', '.join(listed(self.inputs))}", why=f"got {shape}")
-        shapes: dict[str, Shape] = dict(self._named(shape))
+        shapes: dict[str, Shape] = self._named(shape)
         specs: dict[str, Tree] = {}
         ways: dict[str, tuple[list[str], list[str]]] = {
             name: ([f"{name} {given}"], []) for name, given in shapes.items()
@@ -186,10 +188,13 @@ def pick(values: dict[str, Any], names: Names) -> Any:
     return like(names, [values[name] for name in listed(names)])
 
 
-def send(dvs: dict[str, Any], names: Names, dv: Any) -> None:
-    """Add a gradient to what these names have been sent."""
+def send(dvs: dict[str, Any], names: Names, dv: Any) -> dict[str, Any]:
+    """dvs with a gradient added to what these names have been sent; None is no gradient."""
+    dvs = dict(dvs)
     for name, one in zip(listed(names), dv if isinstance(names, tuple) else (dv,), strict=True):
-        dvs[name] = plus(dvs.get(name), one)
+        if one is not None:
+            dvs[name] = plus(dvs[name], one) if name in dvs else one
+    return dvs
 
 
 def plus(a: Any, b: Any) -> Any:
