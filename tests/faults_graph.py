@@ -63,11 +63,11 @@ def with_other(**functions):
 
 
 def last_wins(dvs, names, dv):
-    return {**dvs, **sent(names, dv)}
+    dvs.update(sent(names, dv))
 
 
 def first_wins(dvs, names, dv):
-    return {**sent(names, dv), **dvs}
+    dvs.update(sent(names, dv) | dvs)
 
 
 def sent(names, dv):

@@ -80,9 +80,9 @@ D, A = Dense(2), Add()
         (lambda: Graph("x", [("a", D, "x"), ("a", D, "x")], "a"), ["'a' stands for two things"]),
         (lambda: Graph("x", {"x": (D, "x")}, "x"), ["'x' stands for two things"]),
         (lambda: Graph(("x", "x"), {"a": (A, ("x", "x"))}, "a"), ["'x' stands for two things"]),
-        (lambda: Graph(("x", "y"), {"a": (D, "x")}, "a"), ["input 'y' is used by no node"]),
-        (lambda: Graph("x", {"a": (D, "x"), "b": (D, "x")}, "a"), ["node 'b' is used by no node"]),
-        (lambda: Graph("x", {"a": (D, "x")}, "b"), ["output 'b' is unknown", "did you mean|one of: x, a"]),
+        (lambda: Graph(("x", "y"), {"a": (D, "x")}, "a"), ["'y' is used by no node"]),
+        (lambda: Graph("x", {"a": (D, "x"), "b": (D, "x")}, "a"), ["'b' is used by no node"]),
+        (lambda: Graph("x", {"a": (D, "x")}, "b"), ["output 'b' is unknown", "one of: a, x"]),
         (lambda: Graph("x", {"a.b": (D, "x")}, "a.b"), ["cannot be called 'a.b'"]),
         (lambda: Graph("x", {"": (D, "x")}, ""), ["cannot be called ''"]),
         (lambda: Graph((), {"a": (D, ())}, "a"), ["at least one input"]),
@@ -341,3 +341,20 @@ def test_a_graph_in_a_graph():
     assert out == (6,)
     assert [path for path, _ in leaves(specs)] == ["a.W", "a.b", "g.d.W", "g.d.b"]
     assert all(row.ok for row in xpnn.gradcheck(outer, (3,)))
+
+
+def test_graphs_in_graphs_ask_each_layer_but_a_few_times():
+    """Thirty deep, and wide: a construction that asked twice per level would never end."""
+    net = Dense(3)
+    for _ in range(30):
+        net = Graph(("x",), {"a": (net, ("x",)) if isinstance(net, Graph) else (net, "x")}, "a")
+    assert net.plan(((3,),))[1] == (3,)
+    free = Graph(("x", "y"), {"a": (Flatten(), "x"), "b": (Flatten(), "y")}, ("a", "b"))
+    nodes = [("0", free, ("x", "x")), *((f"{i}", free, (f"{i - 1}", f"{i - 1}")) for i in range(1, 60))]
+    assert Graph("x", nodes, "59").takes is None
+
+
+def test_a_long_graph_is_made_in_no_time():
+    nodes = [("0", Tanh(), "x"), *((f"{i}", Tanh(), f"{i - 1}") for i in range(1, 5000))]
+    net = Graph("x", nodes, "4999")
+    assert net.plan((3,)) == ({name: {} for name, _, _ in nodes}, (3,))

@@ -1,5 +1,6 @@
 """A network that is no chain: named nodes, each with a layer and the names of what it takes."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,21 +9,7 @@ from xpnn.errors import ShapeError
 from xpnn.layers.base import Ctx, Layer, Shape, Tree, is_several
 from xpnn.layers.nested import plan_child
 from xpnn.layers.sequential import Sequential
-from xpnn.layers.wiring import (
-    NO_DX,
-    Names,
-    Node,
-    as_names,
-    as_nodes,
-    check_ids,
-    check_names,
-    check_reached,
-    check_shared,
-    kind_of,
-    listed,
-    resolved,
-    uses,
-)
+from xpnn.layers.wiring import NO_DX, Names, Node, Wiring, as_names, as_nodes, listed, wiring
 from xpnn.parameters import leaves, tree_map
 
 
@@ -58,12 +45,11 @@ class Graph(Layer):
         object.__setattr__(self, "outputs", as_names(self.outputs))
         object.__setattr__(self, "nodes", as_nodes(self.nodes))
         super().__post_init__()
-        check_names(self.inputs, self.nodes, self.outputs)
-        check_shared(self.nodes)
-        check_ids(self.inputs, self.nodes)
-        check_reached(self.nodes, self.outputs)
-        for name in listed(self.inputs):
-            kind_of(self.nodes, name)
+        vars(self)["wiring"] = wiring(self.inputs, self.nodes, self.outputs)
+
+    @property
+    def _wiring(self) -> Wiring:
+        return vars(self)["wiring"]  # type: ignore[no-any-return]
 
     @property
     def several(self) -> bool:  # type: ignore[override]
@@ -73,29 +59,28 @@ class Graph(Layer):
     @property
     def takes(self) -> Any:  # type: ignore[override]
         """For each input what its users take."""
-        return like(self.inputs, [kind_of(self.nodes, name) for name in listed(self.inputs)])
+        return like(self.inputs, self._wiring.takes)
 
     @property
     def trained(self) -> bool:  # type: ignore[override]
         """Whether any node has parameters to train."""
-        return any(layer.trained for _, _, layer, _ in resolved(self.nodes))
+        return bool(self._wiring.trained)
 
     @property
     def gives(self) -> Any:  # type: ignore[override]
         """For each output what its layer gives."""
-        found = {name: layer.gives for name, _, layer, _ in resolved(self.nodes)}
+        found = {wire.name: wire.layer.gives for wire in self._wiring.wires}
         return like(self.outputs, [found.get(name, "") for name in listed(self.outputs)])
 
     def vocabulary(self) -> Any:
         """For each input the smallest of its users': an id has to be known to all."""
-        sizes = [[size for _, size, _ in uses(self.nodes, name) if size] for name in listed(self.inputs)]
-        return like(self.inputs, [min(known, default=0) for known in sizes])
+        return like(self.inputs, self._wiring.vocabulary)
 
     def branches(self, shape: Shape) -> list[tuple[str, Layer, Shape]]:
         """Every node that has a layer of its own, with what it gets."""
         shapes = self._shapes(shape)[1]
-        own = [(name, layer, inputs) for name, owner, layer, inputs in resolved(self.nodes) if name == owner]
-        return [(name, layer, pick(shapes, inputs)) for name, layer, inputs in own]
+        own = [wire for wire in self._wiring.wires if wire.name == wire.owner]
+        return [(wire.name, wire.layer, pick(shapes, wire.inputs)) for wire in own]
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """A dict by node. Raises ShapeError with the node that cannot take its input, and the shapes on the way."""
@@ -105,33 +90,34 @@ class Graph(Layer):
     def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Any, tuple[Any, ...]]:
         """In the order of the nodes; keeps every node's cache."""
         values, caches = self._named(x), []
-        for name, owner, layer, inputs in resolved(self.nodes):
+        for name, owner, layer, inputs in self._wiring.wires:
             y, cache = layer.forward(cx.child(name), p[owner], pick(values, inputs))
-            values = {**values, name: y}
+            values.update({name: y})
             caches.append(cache)
         return pick(values, self.outputs), tuple(caches)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Any) -> tuple[Any, Tree]:
         """Against the order of the nodes; past those that nobody wants a gradient of."""
-        nodes, wanted = [*resolved(self.nodes)], self._wanted(cx.need_dx)
-        dvs = send({}, self.outputs, dy)
-        grads: dict[str, Tree] = {owner: {} for _, owner, _, _ in nodes}
-        for (name, owner, layer, inputs), kept in reversed([*zip(nodes, cache, strict=True)]):
+        wires, wanted = self._wiring.wires, self._wanted(cx.need_dx)
+        dvs: dict[str, Any] = {}
+        send(dvs, self.outputs, dy)
+        grads: dict[str, Tree] = {wire.owner: {} for wire in wires}
+        for (name, owner, layer, inputs), kept in reversed([*zip(wires, cache, strict=True)]):
             if name not in wanted or name not in dvs:
                 continue
             need = any(one in wanted for one in listed(inputs))
             dx, grad = layer.backward(cx.child(name, need), p[owner], kept, dvs[name])
-            grads = {**grads, owner: summed(grads[owner], grad)}
+            grads.update({owner: summed(grads[owner], grad)})
             if need and dx is not None:
-                dvs = send(dvs, inputs, dx)
+                send(dvs, inputs, dx)
         return (self._of_inputs(dvs) if cx.need_dx else None), grads
 
     def settle(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
         """Every node's new statistics; a shared layer's move once for each use."""
         news: dict[str, Tree] = {}
-        for (name, owner, layer, _), kept in zip(resolved(self.nodes), cache, strict=True):
+        for (name, owner, layer, _), kept in zip(self._wiring.wires, cache, strict=True):
             now = replaced(p[owner], news[owner]) if owner in news else p[owner]
-            news = {**news, owner: layer.settle(cx.child(name), now, kept)}
+            news.update({owner: layer.settle(cx.child(name), now, kept)})
         return news
 
     def _named(self, x: Any) -> dict[str, Any]:
@@ -144,10 +130,10 @@ class Graph(Layer):
 
     def _wanted(self, need_dx: bool) -> set[str]:
         """Inputs whose gradient is wanted, and nodes that have parameters or take what is wanted."""
-        kinds = zip(listed(self.inputs), listed(self.takes), strict=True)
+        kinds = zip(listed(self.inputs), self._wiring.takes, strict=True)
         wanted = {name for name, kind in kinds if need_dx and kind not in NO_DX}
-        for name, _, layer, inputs in resolved(self.nodes):
-            if layer.trained or any(one in wanted for one in listed(inputs)):
+        for name, _, _, inputs in self._wiring.wires:
+            if name in self._wiring.trained or any(one in wanted for one in listed(inputs)):
                 wanted.add(name)
         return wanted
 
@@ -158,27 +144,31 @@ class Graph(Layer):
             raise ShapeError(f"takes {count} inputs: {', '.join(listed(self.inputs))}", why=f"got {shape}")
         shapes: dict[str, Shape] = self._named(shape)
         specs: dict[str, Tree] = {}
-        ways: dict[str, tuple[list[str], list[str]]] = {
-            name: ([f"{name} {given}"], []) for name, given in shapes.items()
-        }
-        for name, owner, layer, inputs in resolved(self.nodes):
-            starts, steps = (
-                list(dict.fromkeys(step for one in listed(inputs) for step in ways[one][k])) for k in (0, 1)
-            )
-            spec, shapes[name] = plan_child(name, layer, pick(shapes, inputs), (", ".join(starts), *steps))
+        for name, owner, layer, inputs in self._wiring.wires:
+            way = functools.partial(self._way, shapes, listed(inputs))
+            spec, shapes[name] = plan_child(name, layer, pick(shapes, inputs), way)
             if specs.setdefault(owner, spec) != spec:
                 raise ShapeError(
                     f"shares the parameters of {owner!r}, which were made for another shape",
                     why=f"got {pick(shapes, inputs)}",
                     path=name,
                     layer=type(layer).__name__,
-                    way=(", ".join(starts), *steps),
+                    way=(*way(), f"{name} {type(layer).__name__} (here)"),
                 )
-            ways[name] = starts, [*steps, f"{name} {type(layer).__name__} {shapes[name]}"]
         return specs, shapes
 
+    def _way(self, shapes: dict[str, Shape], names: tuple[str, ...]) -> tuple[str, ...]:
+        """The inputs that `names` come from, and the nodes between."""
+        needed, steps = set(names), []
+        for wire in reversed(self._wiring.wires):
+            if wire.name in needed:
+                needed |= set(listed(wire.inputs))
+                steps.append(f"{wire.name} {type(wire.layer).__name__} {shapes[wire.name]}")
+        starts = ", ".join(f"{name} {shapes[name]}" for name in listed(self.inputs) if name in needed)
+        return (starts, *reversed(steps))
 
-def like(names: Names, values: list[Any]) -> Any:
+
+def like(names: Names, values: Sequence[Any]) -> Any:
     """The values as a tuple where there is a tuple of names, else the one."""
     return tuple(values) if isinstance(names, tuple) else values[0]
 
@@ -188,13 +178,11 @@ def pick(values: dict[str, Any], names: Names) -> Any:
     return like(names, [values[name] for name in listed(names)])
 
 
-def send(dvs: dict[str, Any], names: Names, dv: Any) -> dict[str, Any]:
-    """dvs with a gradient added to what these names have been sent; None is no gradient."""
-    dvs = dict(dvs)
+def send(dvs: dict[str, Any], names: Names, dv: Any) -> None:
+    """Add a gradient to what these names have been sent; None is no gradient."""
     for name, one in zip(listed(names), dv if isinstance(names, tuple) else (dv,), strict=True):
         if one is not None:
             dvs[name] = plus(dvs[name], one) if name in dvs else one
-    return dvs
 
 
 def plus(a: Any, b: Any) -> Any:

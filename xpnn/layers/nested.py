@@ -1,6 +1,6 @@
 """What containers share: the check of their layers, and the way to the layer that cannot take its input."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from xpnn.describe import brief
@@ -20,10 +20,12 @@ def checked_layers(name: str, layers: Any) -> tuple[Layer, ...]:
     return found
 
 
-def plan_child(i: int | str, layer: Layer, shape: Shape, trail: tuple[str, ...]) -> tuple[Tree, Shape]:
+def plan_child(
+    i: int | str, layer: Layer, shape: Shape, trail: tuple[str, ...] | Callable[[], tuple[str, ...]]
+) -> tuple[Tree, Shape]:
     """The plan of entry `i`. Raises ShapeError with the path of the layer that cannot take its input.
 
-    `trail`: the shapes on the way there.
+    `trail`: the shapes on the way there, or what finds them.
     """
     try:
         if is_several(shape) and not layer.several:
@@ -34,7 +36,11 @@ def plan_child(i: int | str, layer: Layer, shape: Shape, trail: tuple[str, ...])
         culprit = error.layer or brief(layer)
         inner = [f"{i}.{step}" for step in error.way[1:]] or [f"{i} {type(layer).__name__} (here)"]
         raise ShapeError(
-            error.detail, why=error.why, path=path, layer=culprit, way=(*trail, *inner)
+            error.detail,
+            why=error.why,
+            path=path,
+            layer=culprit,
+            way=(*(trail() if callable(trail) else trail), *inner),
         ) from error
 
 

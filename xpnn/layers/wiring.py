@@ -1,8 +1,8 @@
 """How the nodes of a graph are joined: what may be written down, what its inputs are, and where gradients flow."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from xpnn.describe import Described, brief
 from xpnn.errors import UsageError, did_you_mean
@@ -55,117 +55,142 @@ def as_nodes(nodes: Any) -> Any:
 
 def check_names(inputs: Names, nodes: tuple[Node, ...], outputs: Names) -> None:
     """Raises UsageError unless every name is said once, known where it is used, and used."""
-    names = [*listed(inputs), *(name for name, _, _ in nodes)]
-    for i, name in enumerate(names):
+    names: set[str] = set()
+    for name in (*listed(inputs), *(name for name, _, _ in nodes)):
         if not name or "." in name:
             raise UsageError(
                 f"a node cannot be called {name!r}", why="names make the paths of parameters: a.b.W"
             )
-        if name in names[:i]:
+        if name in names:
             raise UsageError(f"the name {name!r} stands for two things in one Graph")
-    known, used = list(listed(inputs)), set(listed(outputs))
+        names.add(name)
+    known, used = set(listed(inputs)), set(listed(outputs))
     for name, _, given in nodes:
         for one in listed(given):
-            if one not in known:
-                later = one in names
+            if one not in known and one in names:
                 raise UsageError(
-                    f"node {name!r} takes {one!r}, which "
-                    + ("does not come before it" if later else "is unknown"),
-                    why="nodes run in the order they are listed, so that there is no cycle" if later else "",
-                    fix="list it later" if later and one != name else did_you_mean(one, known),
+                    f"node {name!r} takes {one!r}, which does not come before it",
+                    why="nodes run in the order they are listed, so that there is no cycle",
+                    fix=f"list {name!r} after {one!r}" if one != name else "give it another input",
+                )
+            if one not in known:
+                raise UsageError(
+                    f"node {name!r} takes {one!r}, which is unknown", fix=did_you_mean(one, sorted(known))
                 )
             used.add(one)
-        known.append(name)
+        known.add(name)
     for one in listed(outputs):
         if one not in known:
-            raise UsageError(f"the output {one!r} is unknown", fix=did_you_mean(one, known))
-    for one in known:
-        if one not in used:
-            kind = "input" if one in listed(inputs) else "node"
-            raise UsageError(f"the {kind} {one!r} is used by no node and is no output", fix="leave it out")
+            raise UsageError(f"the output {one!r} is unknown", fix=did_you_mean(one, sorted(known)))
+    if known - used:
+        raise UsageError(f"{min(known - used)!r} is used by no node and is no output", fix="leave it out")
     if not all((listed(inputs), listed(outputs), *(listed(given) for _, _, given in nodes))):
         raise UsageError("a Graph, and every node in it, has at least one input and one output")
 
 
-def check_shared(nodes: tuple[Node, ...]) -> None:
-    """Raises UsageError for a Shared of what is no node before it, or is shared itself."""
-    owners: list[str] = []
-    for name, layer, _ in nodes:
-        if isinstance(layer, Shared) and layer.node not in owners:
-            raise UsageError(
-                f"node {name!r} shares the layer of {layer.node!r}, which is no node with a layer before it",
-                fix=did_you_mean(layer.node, owners),
-            )
-        if not isinstance(layer, Shared):
-            owners.append(name)
+class Wire(NamedTuple):
+    """A node, with the layer it uses and the node whose parameters these are."""
+
+    name: str
+    owner: str
+    layer: Layer
+    inputs: Names
+
+    def slots(self) -> Iterator[tuple[str, str | None, int]]:
+        """(name, what the layer takes, its vocabulary) of each input."""
+        names = listed(self.inputs)
+        takes, sizes = for_each(self.layer.takes, len(names)), for_each(self.layer.vocabulary(), len(names))
+        return zip(names, takes, sizes, strict=False)
 
 
-def resolved(nodes: tuple[Node, ...]) -> Iterator[tuple[str, str, Layer, Names]]:
-    """(name, the node whose parameters it uses, layer, inputs) of every node."""
+def resolve(nodes: tuple[Node, ...]) -> tuple[Wire, ...]:
+    """The nodes as wires. Raises UsageError for a Shared of what is no node before it, or is shared itself."""
     layers: dict[str, Layer] = {}
+    found = []
     for name, layer, inputs in nodes:
         owner = layer.node if isinstance(layer, Shared) else name
         if not isinstance(layer, Shared):
             layers[name] = layer
-        yield name, owner, layers[owner], inputs
+        elif owner not in layers:
+            raise UsageError(
+                f"node {name!r} shares the layer of {owner!r}, which is no node with a layer before it",
+                fix=did_you_mean(owner, layers),
+            )
+        found.append(Wire(name, owner, layers[owner], inputs))
+    return tuple(found)
 
 
-def uses(nodes: tuple[Node, ...], name: str) -> Iterator[tuple[str | None, int, str]]:
-    """(what it takes, its vocabulary, the node) for every place where a node takes `name`.
-
-    A node that passes on whatever comes stands for those that take what it gives.
-    """
-    for user, _, layer, inputs in resolved(nodes):
-        given = listed(inputs)
-        for one, kind, vocabulary in zip(
-            given, for_each(layer.takes, len(given)), for_each(layer.vocabulary(), len(given)), strict=True
-        ):
-            if one == name and kind is None:
-                yield from uses(nodes, user)
-            elif one == name:
-                yield kind, vocabulary, user
+def users(wires: tuple[Wire, ...]) -> dict[str, dict[tuple[str | None, int, str], None]]:
+    """Of every name (what takes it, its vocabulary, which node): a node that passes on whatever comes does not count,
+    but those do that take what it gives."""
+    found: dict[str, dict[tuple[str | None, int, str], None]] = {}
+    for wire in reversed(wires):
+        for name, kind, size in wire.slots():
+            more = found.get(wire.name, {}) if kind is None else {(kind, size, wire.name): None}
+            found[name] = found.get(name, {}) | more
+    return found
 
 
-def kind_of(nodes: tuple[Node, ...], name: str) -> str | None:
+def kind_of(name: str, used: Iterable[tuple[str | None, int, str]]) -> str | None:
     """What a graph takes as its input `name`: what those take that use it; where they differ, the model's dtype.
 
     Raises UsageError where some take ids and others do not.
     """
-    found = [(kind, user) for kind, _, user in uses(nodes, name)]
-    kinds = {kind for kind, _ in found}
+    kinds = {kind: user for kind, _, user in used}
     if "int" in kinds and len(kinds) > 1:
-        told = ", ".join(
-            f"{user!r} takes {'ids' if kind == 'int' else 'real numbers'}" for kind, user in found
+        told = (
+            f"{user!r} takes {'ids' if kind == 'int' else 'real numbers'}" for kind, user in kinds.items()
         )
-        raise UsageError(f"the input {name!r} cannot be both ids and real numbers: {told}")
+        raise UsageError(f"the input {name!r} cannot be both ids and real numbers: {', '.join(told)}")
     if len(kinds) <= 1:
         return next(iter(kinds), None)
     return "mask" if "mask" in kinds else "float"
 
 
-def check_ids(inputs: Names, nodes: tuple[Node, ...]) -> None:
+def check_ids(inputs: Names, wires: tuple[Wire, ...]) -> None:
     """Raises UsageError for a layer that takes ids and gets what another layer computed."""
     raw = set(listed(inputs))
-    for name, _, layer, given in resolved(nodes):
-        for one, kind in zip(listed(given), for_each(layer.takes, len(listed(given))), strict=True):
-            if kind == "int" and one not in raw:
+    for wire in wires:
+        for name, kind, _ in wire.slots():
+            if kind == "int" and name not in raw:
                 raise UsageError(
-                    f"node {name!r} takes ids: {brief(layer)}",
-                    why=f"{one!r}, which it gets, gives real numbers",
+                    f"node {wire.name!r} takes ids: {brief(wire.layer)}",
+                    why=f"{name!r}, which it gets, gives real numbers",
                 )
-            if kind is None and one in raw:
-                raw.add(name)
+            if kind is None and name in raw:
+                raw.add(wire.name)
 
 
-def check_reached(nodes: tuple[Node, ...], outputs: Names) -> None:
-    """Raises UsageError for a node with parameters that no gradient reaches: only masks or ids come of it."""
+def check_reached(wires: tuple[Wire, ...], outputs: Names) -> None:
+    """Raises UsageError for a layer with parameters that no gradient reaches: only masks come of what it gives."""
     reached = set(listed(outputs))
-    for name, owner, layer, given in reversed(list(resolved(nodes))):
-        if name in reached:
-            kinds = for_each(layer.takes, len(listed(given)))
-            reached |= {one for one, kind in zip(listed(given), kinds, strict=True) if kind not in NO_DX}
-            reached.add(owner)
-        elif layer.trained and owner == name:
+    for wire in reversed(wires):
+        if wire.name in reached:
+            reached |= {name for name, kind, _ in wire.slots() if kind not in NO_DX} | {wire.owner}
+        elif wire.layer.trained and wire.owner == wire.name:
             raise UsageError(
-                f"node {name!r} cannot be trained: {brief(layer)}", why="only masks are made of what it gives"
+                f"node {wire.name!r} cannot be trained: {brief(wire.layer)}",
+                why="only masks are made of what it gives",
             )
+
+
+class Wiring(NamedTuple):
+    """What follows from the nodes, found once: a graph of graphs would ask again and again."""
+
+    wires: tuple[Wire, ...]
+    takes: tuple[str | None, ...]
+    vocabulary: tuple[int, ...]
+    trained: frozenset[str]
+
+
+def wiring(inputs: Names, nodes: tuple[Node, ...], outputs: Names) -> Wiring:
+    """Raises UsageError for what is no graph."""
+    check_names(inputs, nodes, outputs)
+    wires = resolve(nodes)
+    check_ids(inputs, wires)
+    check_reached(wires, outputs)
+    used = users(wires)
+    takes = tuple(kind_of(name, used.get(name, ())) for name in listed(inputs))
+    sizes = ([size for _, size, _ in used.get(name, ()) if size] for name in listed(inputs))
+    trained = frozenset(wire.name for wire in wires if wire.layer.trained)
+    return Wiring(wires, takes, tuple(min(known, default=0) for known in sizes), trained)
