@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from forge import changed, forge, read
 from tolerances import assert_same
 
 import xpnn
@@ -26,7 +27,7 @@ from xpnn import (
     Softmax,
     Tanh,
 )
-from xpnn.errors import DataError, DeviceError, ShapeError, UsageError
+from xpnn.errors import CheckpointError, DataError, DeviceError, ShapeError, UsageError
 from xpnn.layers import Ctx
 from xpnn.parameters import leaves
 
@@ -302,6 +303,38 @@ def test_divergence_is_explained_with_several_inputs():
     x = np.ones((8, 2))
     with pytest.raises(xpnn.errors.DivergedError, match=r"gradient of h\.W|the loss itself"):
         model.fit((x, 1e30 * x), x, loss="mean_squared_error", optimizer=xpnn.SGD(1e30), epochs=4, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("input_shape",), [[2, 3, 1]]),
+        (("input_shape",), [[2, 3, 1], [2], [2]]),
+        (("input_shape",), [[2, 3, 1], 2]),
+        (("input_shape",), [[2, 3, 1], [0]]),
+        (("input_shape",), [[2, 3, 1], [[2]]]),
+        (("input_shape",), [[2**39, 2**39], [2]]),
+        (("net", "nodes"), None),
+        (("net", "nodes"), []),
+        (("net", "nodes", 3), ["logits", {"type": "Dense", "units": 3}]),
+        (("net", "nodes", 3, 0), 7),
+        (("net", "nodes", 3, 0), "both"),
+        (("net", "nodes", 3, 2), "later"),
+        (("net", "nodes", 3, 1), {"type": "Shared", "node": "features"}),
+        (("net", "nodes", 2, 1), {"type": "SoftmaxCrossEntropy"}),
+        (("net", "inputs"), [["image"], "words"]),
+        (("net", "outputs"), {"type": "Dense", "units": 3}),
+    ],
+)
+def test_a_damaged_graph_is_refused(path, value, tmp_path):
+    file = tmp_path / "m.safetensors"
+    pair().save(file)
+    about, tensors = read(file)
+    file.write_bytes(forge(about, tensors))
+    assert xpnn.load(file).net == PAIR
+    file.write_bytes(forge(changed(about, path, value), tensors))
+    with pytest.raises(CheckpointError):
+        xpnn.load(file)
 
 
 # What is shown of it
