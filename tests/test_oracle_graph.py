@@ -5,7 +5,7 @@ import pytest
 from measure import error, parameters
 
 import xpnn
-from xpnn import Add, BatchNorm, Concatenate, Dense, Graph, Multiply, Sequential, Shared, Tanh
+from xpnn import Add, Average, BatchNorm, Concatenate, Dense, Graph, Multiply, Sequential, Shared, Tanh
 from xpnn.backends import get_backend
 from xpnn.layers import Ctx
 from xpnn.losses import MeanSquaredError, Several, SoftmaxCrossEntropy
@@ -27,7 +27,8 @@ SIAMESE = Graph(
         "product": (Multiply(), ("a", "b")),
         "all": (Concatenate(), ("product", "a", "left")),
         "class": (Dense(3), "all"),
-        "again": (Add(), ("product", "b", "a")),
+        "mean": (Average(), ("a", "b")),
+        "again": (Add(), ("product", "b", "mean")),
         "value": (Dense(2), "again"),
     },
     outputs=("class", "value"),
@@ -44,7 +45,7 @@ def siamese(left, right, p):
     a, b = branch(left), branch(right)
     joined = torch.cat([a * b, a, left], -1)
     return F.linear(joined, p["class.W"].T, p["class.b"]), F.linear(
-        a * b + b + a, p["value.W"].T, p["value.b"]
+        a * b + b + (a + b) / 2, p["value.W"].T, p["value.b"]
     )
 
 
