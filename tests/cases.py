@@ -31,11 +31,14 @@ from xpnn.layers import (
     GRU,
     LSTM,
     SELU,
+    Add,
     AlphaDropout,
+    Average,
     AvgPool1D,
     AvgPool2D,
     BatchNorm,
     Bidirectional,
+    Concatenate,
     Conv1D,
     Conv2D,
     ConvTranspose2D,
@@ -46,6 +49,7 @@ from xpnn.layers import (
     GaussianNoise,
     GlobalAveragePool,
     GlobalMaxPool,
+    Graph,
     GroupNorm,
     HardSigmoid,
     HardSwish,
@@ -61,6 +65,8 @@ from xpnn.layers import (
     MaxPool2D,
     Mish,
     MultiHeadAttention,
+    Multiply,
+    PaddingMask,
     Parallel,
     PositionalEncoding,
     PReLU,
@@ -71,6 +77,7 @@ from xpnn.layers import (
     Residual,
     RMSNorm,
     Sequential,
+    Shared,
     Sigmoid,
     SiLU,
     SimpleRNN,
@@ -84,6 +91,7 @@ from xpnn.layers import (
     UpSampling2D,
     ZeroPad2D,
 )
+from xpnn.layers.base import for_each, is_several
 from xpnn.losses import (
     CTC,
     BinaryCrossEntropy,
@@ -101,6 +109,7 @@ from xpnn.losses import (
     MeanSquaredError,
     NegativeLogLikelihood,
     Poisson,
+    Several,
     SmoothL1,
     SoftmaxCrossEntropy,
     SquaredHinge,
@@ -173,13 +182,20 @@ from xpnn.schedules import (
 class Case:
     """A layer, the shape of one sample, and how many there are. bytes: the samples are uint8.
 
-    A layer that takes ids gets ids.
+    Of a layer of several inputs the shape is a tuple of shapes. A layer that takes ids gets ids; one that takes a mask
+    gets 0 and 1, never all 0 in a row, unless blank: then the first sample's masks are all 0.
     """
 
     layer: Layer
-    shape: tuple[int, ...]
+    shape: tuple[Any, ...]
     batch: int = 3
     bytes: bool = False
+    blank: bool = False
+
+    @property
+    def kinds(self) -> tuple[str | None, ...]:
+        """What the layer takes, input by input."""
+        return for_each(self.layer.takes, len(self.shape) if is_several(self.shape) else 1)
 
     @property
     def ids(self) -> bool:
@@ -387,10 +403,81 @@ LAYERS += [
     Case(MultiHeadAttention(3, 2, causal=True, bias_init=Normal(0.5)), (4, 5), batch=2),
     Case(MultiHeadAttention(1, dropout=0.4, init=Normal(0.5)), (3, 2)),
     Case(MultiHeadAttention(1), (1, 1), batch=1),
+    Case(MultiHeadAttention(2, cross=True), ((2, 4), (3, 5)), batch=2),
+    Case(MultiHeadAttention(1, causal=True, masked=True), ((3, 2), (3,)), blank=True),
+    Case(MultiHeadAttention(2, 1, cross=True, masked=True), ((3, 2), (2, 3), (2,)), blank=True),
     Case(PositionalEncoding(), (3, 5)),
     Case(PositionalEncoding("sinusoidal"), (1, 1), batch=1),
     Case(PositionalEncoding("learned"), (3, 2)),
     Case(PositionalEncoding("learned", Normal(0.5)), (1, 3), batch=1),
+]
+SIAMESE = Graph(
+    inputs=("left", "right"),
+    nodes={
+        "a": (Sequential((Dense(4), Tanh(), Dropout(0.4))), "left"),
+        "b": (Shared("a"), "right"),
+        "both": (Multiply(), ("a", "b")),
+        "score": (Dense(2), "both"),
+    },
+    outputs="score",
+)
+"""One branch for two inputs."""
+BRANCHED = Graph(
+    inputs=("image", "words"),
+    nodes=[
+        ("flat", Sequential((Flatten(), Dense(4))), "image"),
+        ("sum", Add(), ("flat", "words")),
+        ("class", Dense(3), "sum"),
+        ("value", Dense(1), "sum"),
+    ],
+    outputs=("class", "value", "words"),
+)
+"""Two inputs, three outputs, one of them an input."""
+WORDS = Graph(
+    inputs="ids",
+    nodes={
+        "real": (PaddingMask(), "ids"),
+        "vectors": (Embedding(3, 2), "ids"),
+        "state": (GRU(2, masked=True), ("vectors", "real")),
+    },
+    outputs="state",
+)
+"""Embedding and mask of the same ids."""
+NORMED = Graph(
+    inputs=("x", "y"),
+    nodes={
+        "a": (BatchNorm(), "x"),
+        "b": (Shared("a"), "y"),
+        "c": (Average(), ("a", "b", "b")),
+    },
+    outputs=("c", "a"),
+)
+"""Shared statistics; an output that is taken by a node too."""
+LAYERS += [
+    Case(Concatenate(), ((2, 3), (2, 1))),
+    Case(Concatenate(), ((4,),), batch=1),
+    Case(Add(), ((3,), (3,), (3,))),
+    Case(Multiply(), ((2, 3), (2, 3), (2, 3))),
+    Case(Average(), ((3,), (3,)), batch=1),
+    Case(Sequential((Average(), Dense(2), Dropout(0.4))), ((2, 3), (2, 3))),
+    Case(PaddingMask(), (4,)),
+    Case(PaddingMask(2), (2, 3), batch=1),
+    Case(SimpleRNN(2, masked=True), ((3, 2), (3,)), blank=True),
+    Case(LSTM(2, True, masked=True), ((3, 2), (3,)), blank=True),
+    Case(GRU(2, True, masked=True), ((3, 1), (3,))),
+    Case(GRU(3, masked=True), ((2, 2), (2,)), batch=1),
+    Case(Bidirectional(LSTM(2, masked=True)), ((3, 2), (3,)), blank=True),
+    Case(Bidirectional(SimpleRNN(1, True, masked=True)), ((3, 2), (3,)), batch=2),
+    Case(SIAMESE, ((3,), (3,))),
+    Case(BRANCHED, ((2, 3), (4,))),
+    Case(WORDS, (3,)),
+    Case(
+        Sequential((Dense(4), Graph("x", (("h", Tanh(), "x"), ("y", Add(), ("x", "h", "h"))), "y"))),
+        (3,),
+        batch=1,
+    ),
+    Case(Recompute(NORMED), ((3,), (3,)), batch=4),
+    Case(NORMED, ((3,), (3,)), batch=4),
 ]
 
 
@@ -399,7 +486,7 @@ class LossCase:
     """A loss, the shape of the predictions, the form of its target, and whether samples are weighted."""
 
     loss: Loss
-    shape: tuple[int, ...]
+    shape: tuple[Any, ...]
     target: str  # "ids", "one-hot", "soft", "real", "unit" (from 0 to 1) ...
     weighted: bool = False
 
@@ -488,6 +575,19 @@ LOSSES += [
     LossCase(CTC(2, True), (4, 5, 3), "own", True),
     LossCase(CTC(1, reduction="sum"), (1, 1, 2), "own"),
     LossCase(CTC(reduction="none"), (2, 2, 3), "own", True),
+]
+
+SEVERAL = [
+    LossCase(Several((SoftmaxCrossEntropy(), MeanSquaredError())), ((4, 3), (4, 2)), "ids real"),
+    LossCase(
+        Several((MeanSquaredError(), SoftmaxCrossEntropy(0.1)), (1.0, 0.5)),
+        ((4, 1), (4, 3)),
+        "real ids",
+        True,
+    ),
+    LossCase(
+        Several((Huber(), Huber(), Hinge()), (0.0, 2.0, 0.1)), ((3, 2), (3, 2), (3, 1)), "real real signs"
+    ),
 ]
 
 PENALTIES: list[dict[str, Any]] = [

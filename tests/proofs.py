@@ -19,8 +19,19 @@ KINDS = {
     "initializer": Initializer,
     "metric": Metric,
 }
-SHARED = {"Formula", "Elementwise", "Layerwise", "Wrapper", "Average", "BinaryLoss", "ClassLoss", "PairLoss"}
-"""What several optimizers or losses share; none by themselves."""
+SHARED = {
+    "Formula",
+    "Elementwise",
+    "Layerwise",
+    "Wrapper",
+    "Averaged",
+    "Merge",
+    "Recurrent",
+    "BinaryLoss",
+    "ClassLoss",
+    "PairLoss",
+}
+"""What several layers, losses or optimizers share; none by themselves."""
 USED = Counter()
 """{class name: how often it was put beside an oracle in the present test}."""
 

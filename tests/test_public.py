@@ -6,7 +6,7 @@ import pkgutil
 import types
 
 import pytest
-from cases import FULL_BATCH, INITIALIZERS, LAYERS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES
+from cases import FULL_BATCH, INITIALIZERS, LAYERS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES, SEVERAL
 from proofs import children
 
 import xpnn
@@ -20,7 +20,7 @@ from xpnn.schedules import Schedule
 
 ROWS = {
     Layer: [case.layer for case in LAYERS],
-    Loss: [case.loss for case in LOSSES],
+    Loss: [case.loss for case in LOSSES + SEVERAL],
     Optimizer: OPTIMIZERS + FULL_BATCH,
     Schedule: SCHEDULES,
     Initializer: INITIALIZERS,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from xpnn.cody import FAR, MIDDLE, NEAR, ratio
+from xpnn.random import Key, word_of
 from xpnn.window import Window, taps
 
 Array: TypeAlias = Any
@@ -36,16 +37,16 @@ def mix(x: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=4096)
-def stream(key: tuple[int, ...]) -> int:
-    """The 32-bit word that a path of integers names."""
+def stream(key: Key) -> int:
+    """The 32-bit word that a path of integers and names stands for."""
     word = 0x9E3779B9
-    for part in key:
+    for part in map(word_of, key):
         for half in (part & WORD, (part >> 32) & WORD):
             word = mix(word ^ mix((half + 0x85EBCA6B) & WORD))
     return int(word)
 
 
-def counters(key: tuple[int, ...], tick: Any) -> tuple[Any, Any]:
+def counters(key: Key, tick: Any) -> tuple[Any, Any]:
     """The words A (odd) and B of stream `key` at step `tick`, a Python integer or a 0-d int64 array."""
     word = mix((tick + stream((*key, 1))) & WORD)
     return mix(word ^ stream((*key, 2))) | 1, mix(word ^ stream((*key, 3)))
@@ -122,7 +123,7 @@ class Kernels:
         total = xp.sum(e, axis=1, keepdims=True)
         return xp.mean(xp.log(total[:, 0]) - xp.sum(z * hot, axis=1)), (e / total - hot) / n
 
-    def uniform(self, key: tuple[int, ...], tick: Array, shape: tuple[int, ...]) -> Array:
+    def uniform(self, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
         """Uniform numbers in [0, 1) with 24 random bits: the same bits on every backend.
 
         Element i of stream `key` at step `tick` is mix(A i + B), where A (odd) and B are words hashed from
@@ -133,13 +134,13 @@ class Kernels:
         bits = mix((self.arange(math.prod(shape)) * step + start) & WORD) >> 8
         return self.xp.reshape(self.xp.astype(bits, self.dtype) * 2.0**-24, shape)
 
-    def keep_mask(self, key: tuple[int, ...], tick: Array, shape: tuple[int, ...], rate: float) -> Array:
+    def keep_mask(self, key: Key, tick: Array, shape: tuple[int, ...], rate: float) -> Array:
         """Bool: True where `uniform(key, tick, shape)` is at least `rate`, compared as integers: exact in any dtype."""
         step, start = counters(key, tick)
         bits = mix((self.arange(math.prod(shape)) * step + start) & WORD) >> 8
         return self.xp.reshape(bits >= math.ceil(rate * 2**24), shape)
 
-    def normal(self, key: tuple[int, ...], tick: Array, shape: tuple[int, ...]) -> Array:
+    def normal(self, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
         """Numbers of mean 0 and variance 1, nearly normal: the same on every backend, and in every dtype.
 
         Each is a sum of twelve random words of 16 bits, less its mean, times 2^-16: whole numbers below 2^19, so

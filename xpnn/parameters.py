@@ -49,6 +49,22 @@ class Place(NamedTuple):
     """A factor of the learning rate; at 0 the parameter is frozen."""
 
 
+def count(samples: Tree) -> int:
+    """How many samples there are: the length of an array, or of the first in a tuple."""
+    first = samples[0] if isinstance(samples, tuple) else samples
+    return int(first.shape[0])
+
+
+def rows_of(samples: Tree, start: int, stop: int) -> Tree:
+    """Rows start, ..., stop - 1 of every array."""
+    return tree_map(lambda _, a: a[start:stop, ...], samples)
+
+
+def gather(be: Backend, samples: Tree, rows: Array) -> Tree:
+    """Those `rows` of every array in nested tuples; None stays None."""
+    return tree_map(lambda _, a: None if a is None else be.take_rows(a, rows), samples)
+
+
 class Layout:
     """Where each named parameter lies in theta or phi. Holds sizes only, no array."""
 

@@ -9,6 +9,7 @@ import numpy as np
 from xpnn.backends import numpy_normal
 from xpnn.backends.numpy_groups import NumpyGroups
 from xpnn.kernels import WORD, WORD16, Array, Rule, counters
+from xpnn.random import Key
 
 BLOCK = 1 << 15
 """Elements per block of a flat update: with its temporaries it stays inside the processor's caches."""
@@ -68,7 +69,7 @@ class NumpyBackend(NumpyGroups):
         y /= below
         return y
 
-    def uniform(self, key: tuple[int, ...], tick: Array, shape: tuple[int, ...]) -> Array:
+    def uniform(self, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
         """The reference, from words of 32 bits."""
         out = np.empty(math.prod(shape), self.dtype)
         for start, words in random_words(key, int(tick), out.size):
@@ -77,14 +78,14 @@ class NumpyBackend(NumpyGroups):
             )
         return out.reshape(shape)
 
-    def keep_mask(self, key: tuple[int, ...], tick: Array, shape: tuple[int, ...], rate: float) -> Array:
+    def keep_mask(self, key: Key, tick: Array, shape: tuple[int, ...], rate: float) -> Array:
         """The reference, comparing whole words: their low 8 bits decide nothing."""
         out, threshold = np.empty(math.prod(shape), np.bool_), math.ceil(rate * 2**24) << 8
         for start, words in random_words(key, int(tick), out.size):
             np.greater_equal(words, threshold, out=out[start : start + words.size])
         return out.reshape(shape)
 
-    def normal(self, key: tuple[int, ...], tick: Array, shape: tuple[int, ...]) -> Array:
+    def normal(self, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
         """The reference, from words of 32 bits."""
         total = np.full(math.prod(shape), -6 * WORD16, np.int32)
         for part in range(6):
@@ -137,7 +138,7 @@ class NumpyBackend(NumpyGroups):
         return new
 
 
-def random_words(key: tuple[int, ...], tick: int, size: int) -> Iterator[tuple[int, Array]]:
+def random_words(key: Key, tick: int, size: int) -> Iterator[tuple[int, Array]]:
     """(start, words): mix(A i + B) for i = start ..., a block at a time in the same buffers, which stay in cache.
 
     Words of 32 bits wrap by themselves, so the reference's masks fall away.

@@ -16,10 +16,10 @@ import numpy as np
 
 from xpnn.data.batches import Batches, epoch_order
 from xpnn.errors import DivergedError, UsageError
-from xpnn.kernels import Array
 from xpnn.losses import Loss
 from xpnn.model import Model
 from xpnn.optimizers import Optimizer
+from xpnn.parameters import count, gather
 from xpnn.training.trainer import Trainer, check_count
 
 WIDTH = 0.02
@@ -108,15 +108,15 @@ def find_lr(
     )  # fmt: skip
 
 
-def _batches(model: Model, x: Array, y: Array, batch_size: int) -> Iterator[tuple[Array, Array]]:
+def _batches(model: Model, x: Any, y: Any, batch_size: int) -> Iterator[tuple[Any, Any]]:
     """Seeded, shuffled batches, epoch after epoch."""
     be = model.backend
     for epoch in itertools.count(1):
-        order = epoch_order(model.seed, epoch, x.shape[0])
+        order = epoch_order(model.seed, epoch, count(x))
         for batch in Batches(len(order), batch_size):
             with be.scope():
                 rows = be.asarray(order[batch])
-                yield be.take_rows(x, rows), be.take_rows(y, rows)
+                yield gather(be, x, rows), gather(be, y, rows)
 
 
 def smooth(values: Host, width: float) -> Host:

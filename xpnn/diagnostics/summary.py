@@ -33,7 +33,7 @@ def summary(model: "Model") -> str:
 
 def _rows(net: Layer, shape: tuple[int, ...], prefix: str) -> list[tuple[str, str, str, str]]:
     rows = []
-    for i, (layer, given) in enumerate(net.inner(shape)):
+    for i, layer, given in net.branches(shape):
         specs, out = layer.plan(given)
         below = _rows(layer, given, f"{prefix}{i}.")
         if not isinstance(layer, Sequential):

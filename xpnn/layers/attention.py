@@ -55,6 +55,17 @@ class MultiHeadAttention(Layer):
                 why="its positions are not those of x",
             )
 
+    @property
+    def several(self) -> bool:  # type: ignore[override]
+        """Whether it takes a memory or a mask too."""
+        return self.cross or self.masked
+
+    @property
+    def takes(self) -> Any:  # type: ignore[override]
+        """Real sequences, and 0 and 1 as the mask."""
+        kinds = ("float",) * (1 + self.cross) + ("mask",) * self.masked
+        return kinds if self.several else "float"
+
     def plan(self, shape: Any) -> tuple[Tree, Shape]:
         """Four matrices, three biases. Raises ShapeError where sequences, mask or heads do not fit."""
         self._check(shape)
@@ -111,7 +122,7 @@ class MultiHeadAttention(Layer):
 
     def _inputs(self, given: Any) -> tuple[Any, Any, Any]:
         """(x, memory, mask or None), of arrays or of shapes."""
-        parts = given if self.cross or self.masked else (given,)
+        parts = given if self.several else (given,)
         return parts[0], parts[1 if self.cross else 0], parts[-1] if self.masked else None
 
     def _check(self, shape: Any) -> None:

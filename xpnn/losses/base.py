@@ -38,7 +38,7 @@ class Loss(Described):
     wants: ClassVar[str] = ""
     """"logits" or "log-probabilities": a network that ends in Softmax or Sigmoid is refused."""
     kind: ClassVar[str] = "regression"
-    """"classes", "binary", "embeddings", "sequences" or "regression": what `predict` returns."""
+    """"classes", "binary", "embeddings", "sequences", "several" or "regression": what `predict` returns."""
     compares: ClassVar[bool] = False
     """Whether samples are compared with each other: such a loss is evaluated on batches."""
 
@@ -134,8 +134,10 @@ def same_shape(name: str, prediction: Array, target: Array) -> None:
         )
 
 
-def as_target(be: Backend, loss: Loss, y: Array) -> Array:
+def as_target(be: Backend, loss: Any, y: Any) -> Any:
     """Class ids as they are, all other targets in the model's dtype: a wider one would widen the gradient."""
+    if isinstance(y, tuple):
+        return tuple(as_target(be, one, part) for one, part in zip(loss.losses, y, strict=True))
     ids = loss.kind in ("classes", "embeddings") and y.ndim == 1
     return y if ids or y.dtype == be.dtype else be.xp.astype(y, be.dtype)
 

@@ -10,14 +10,14 @@ from xpnn.optimizers.wrapper import Wrapper
 
 
 @dataclass(frozen=True)
-class Average(Wrapper):
+class Averaged(Wrapper):
     """What the averages share: average <- average + share (theta - average) after every step."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         inner = self.optimizer
         while isinstance(inner, Wrapper):
-            if isinstance(inner, Average):
+            if isinstance(inner, Averaged):
                 raise UsageError(
                     f"{type(self).__name__} around {type(inner).__name__}: one average at a time"
                 )
@@ -39,7 +39,7 @@ class Average(Wrapper):
 
 
 @dataclass(frozen=True)
-class EMA(Average):
+class EMA(Averaged):
     """average <- decay average + (1 - decay) theta; at the first step theta itself.
 
     Sources: Polyak and Juditsky 1992; as torch.optim.swa_utils with `get_ema_avg_fn`.
@@ -59,7 +59,7 @@ class EMA(Average):
 
 
 @dataclass(frozen=True)
-class SWA(Average):
+class SWA(Averaged):
     """The mean of theta after step start + every, start + 2 every, ...; until then theta itself.
 
     Best with a rate that stays high (Cyclic, or constant from `start` on). Running statistics, as of BatchNorm, are not

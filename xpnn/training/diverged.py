@@ -6,6 +6,7 @@ import numpy as np
 
 from xpnn.errors import DivergedError
 from xpnn.kernels import Array
+from xpnn.parameters import gather
 from xpnn.training.step import make_gradient
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def explain_divergence(
     """The error that names epoch, batch, the last finite loss and the first parameter whose gradient is not finite."""
     model, be = trainer.model, trainer.model.backend
     with be.scope():
-        x, y, weight = (None if a is None else be.take_rows(a, rows) for a in data)
+        x, y, weight = gather(be, data, rows)
         gradient = make_gradient(model.net, trainer.loss, model.layout, be, model.seed)
         value, grad, _ = gradient(model.theta, model.phi, trainer.state["t"], x, y, weight)
         bad, loss = not_finite(trainer, grad), float(be.to_numpy(value))

@@ -10,6 +10,7 @@ from xpnn.kernels import Array
 from xpnn.losses.base import as_target
 from xpnn.optimizers import LBFGS
 from xpnn.optimizers.descent import Descent
+from xpnn.parameters import count, gather
 from xpnn.training.callbacks import Callback
 from xpnn.training.step import make_gradient
 
@@ -29,7 +30,7 @@ class FullBatch:
         self,
         trainer: "Trainer",
         rule: LBFGS,
-        data: tuple[Array, Array, Array | None],
+        data: tuple[Any, Any, Array | None],
         train: np.ndarray[Any, Any],
         batch_size: int,
     ) -> None:
@@ -40,10 +41,10 @@ class FullBatch:
         gradient = make_gradient(model.net, loss, model.layout, be, model.seed)
 
         def part(
-            theta: Array, phi: Array, tick: Array, x: Array, y: Array, weight: Array | None
+            theta: Array, phi: Array, tick: Array, x: Any, y: Any, weight: Array | None
         ) -> tuple[Array, ...]:
             value, grad, phi = gradient(theta, phi, tick, x, y, weight)
-            s = be.xp.ones((x.shape[0],), dtype=be.dtype, device=be.device) if weight is None else weight
+            s = be.xp.ones((count(x),), dtype=be.dtype, device=be.device) if weight is None else weight
             mass = loss.mass(be, as_target(be, loss, y), s) if loss.reduction == "mean" else be.scalar(1.0)
             return be.xp.astype(mass * value, be.xp.float64), mass * grad, phi, mass
 
@@ -76,7 +77,7 @@ class FullBatch:
         be, xp, phi = self.trainer.model.backend, self.trainer.model.backend.xp, self.trainer.model.phi
         value, total, grad = be.scalar(0.0, xp.float64), be.scalar(0.0), xp.zeros_like(theta)
         for tick, rows in enumerate(self.parts):
-            given = (None if a is None else be.take_rows(a, rows) for a in self.data)
+            given = gather(be, self.data, rows)
             more, slope, phi, mass = self._part(theta, phi, be.scalar(tick, xp.int64), *given)
             value, grad, total = value + more, grad + slope, total + mass
         if self.trainer.loss.reduction == "sum":

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from xpnn import edge
 from xpnn.data.batches import Batches, epoch_order
 from xpnn.data.split import stratified_split
-from xpnn.edge import check_shape
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.losses import Loss, get_loss
 from xpnn.model import Model
 from xpnn.optimizers import LBFGS, Optimizer, get_optimizer
+from xpnn.parameters import count, gather, tree_map
 from xpnn.random import host_rng
 from xpnn.schedules import Schedule, get_schedule
 from xpnn.training.callbacks import Callback
@@ -72,11 +73,12 @@ class Trainer:
         self.stopped = ""
         """Why the optimizer ended the last fit before its last epoch, if it did."""
 
-    def step(self, x: Array, y: Array, weight: Array | None = None) -> Array:
+    def step(self, x: Any, y: Any, weight: Array | None = None) -> Array:
         """One update on a batch of this backend's arrays. Returns the loss before it, 0-d, still on the device.
 
         The loss is NaN where it or a gradient was not finite; then nothing was changed. Raises DeviceError for an
-        array of another library or device, ShapeError for one that does not fit, UsageError with LBFGS.
+        array of another library or device, ShapeError for one that does not fit, UsageError with LBFGS. Several inputs
+        or outputs: tuples.
         """
         model, be = self.model, self.model.backend
         if isinstance(self.optimizer, LBFGS):
@@ -85,21 +87,27 @@ class Trainer:
                 why="its line search needs the loss at several points, always on the same samples",
                 fix="trainer.fit(x, y): an iteration per epoch, on the whole data",
             )
-        for name, a in (("x", x), ("y", y), ("weight", weight)):
-            if a is not None or name != "weight":
-                be.require(name, a)
-        check_shape("x", x, model.input_shape)
-        n = x.shape[0]
+        samples = edge.named("x", x, model.input_shape)
+        targets = edge.named("y", y, model.output_shape)
+        given = [("weight", weight, ())] if weight is not None else []
+        for name, a, _ in samples + targets + given:
+            be.require(name, a)
+        for name, a, shape in samples:
+            edge.check_shape(name, a, shape)
+        first, n = samples[0][0], samples[0][1].shape[0]
         if n == 0:
-            raise DataError("x has no samples")
-        if tuple(y.shape[:1]) != (n,):
-            raise ShapeError(f"x has {n} samples, y has shape {tuple(y.shape)}")
+            raise DataError(f"{first} has no samples")
+        for name, a, _ in samples[1:] + targets:
+            if tuple(a.shape[:1]) != (n,):
+                raise ShapeError(f"{first} has {n} samples, {name} has shape {tuple(a.shape)}")
         if weight is not None and tuple(weight.shape) != (n,):
-            raise ShapeError(f"x has {n} samples, weight has shape {tuple(weight.shape)}, wanted ({n},)")
+            raise ShapeError(
+                f"{first} has {n} samples, weight has shape {tuple(weight.shape)}, wanted ({n},)"
+            )
         with be.scope():
             self._set_rate()
             value, model.theta, model.phi, self.state = self._step(
-                model.theta, model.phi, self.state, x, y, weight
+                model.theta, model.phi, self.state, tupled(x), tupled(y), weight
             )
         self.steps += 1
         return value
@@ -130,7 +138,7 @@ class Trainer:
         x, y = model.pair(x, y, self.loss)
         train, held = self._hold_out(y, validation)
         valid = self._given(validation) if held is None else self._slice(x, y, held)
-        data = (x, model.targets(y), model.weights(sample_weight, len(y)))
+        data = (x, model.targets(y), model.weights(sample_weight, count(y)))
         self.total = self.steps + epochs * len(Batches(len(train), batch_size))
         self.stopped = ""
         one_epoch: Callable[..., float] = functools.partial(self._batches, data, train, batch_size)
@@ -154,7 +162,7 @@ class Trainer:
 
     def _batches(
         self,
-        data: tuple[Array, Array, Array | None],
+        data: tuple[Any, Any, Array | None],
         train: np.ndarray[Any, Any],
         batch_size: int,
         epoch: int,
@@ -169,7 +177,7 @@ class Trainer:
         for batch in Batches(len(train), batch_size):
             with be.scope():
                 rows = be.asarray(order[batch])
-                x, y, weight = (None if a is None else be.take_rows(a, rows) for a in data)
+                x, y, weight = gather(be, data, rows)
             waiting.append(self.step(x, y, weight))
             sizes.append(len(order[batch]))
             if len(waiting) == LOOK or sum(sizes) == len(train):
@@ -185,7 +193,7 @@ class Trainer:
                 waiting = []
         return self.loss.over_batches(losses, sizes)
 
-    def _row(self, epoch: int, train_loss: float, valid: tuple[Array, Array] | None, began: float) -> Row:
+    def _row(self, epoch: int, train_loss: float, valid: tuple[Any, Any] | None, began: float) -> Row:
         seconds = time.perf_counter() - began
         scores = self.model.score(*valid) if valid is not None else {}
         row = Row(epoch, train_loss, scores.get("loss"), scores.get("accuracy"), self.lr, seconds, best=False)
@@ -209,22 +217,28 @@ class Trainer:
             self.lr = lr
             self.state["lr"] = self.model.backend.scalar(lr)
 
-    def _hold_out(self, y: np.ndarray[Any, Any], validation: Any) -> tuple[np.ndarray[Any, Any], Any]:
+    def _hold_out(self, y: Any, validation: Any) -> tuple[np.ndarray[Any, Any], Any]:
         if validation is None or isinstance(validation, tuple | list) or validation == 0:
-            return np.arange(len(y)), None
+            return np.arange(count(y)), None
         validation = int(validation) if isinstance(validation, np.integer) else validation
-        return stratified_split(y, validation, host_rng(self.model.seed, "validation"))
+        strata = y[0] if isinstance(y, tuple) else y  # of several targets the first
+        return stratified_split(strata, validation, host_rng(self.model.seed, "validation"))
 
-    def _slice(self, x: Array, y: np.ndarray[Any, Any], held: np.ndarray[Any, Any]) -> tuple[Array, Array]:
+    def _slice(self, x: Any, y: Any, held: np.ndarray[Any, Any]) -> tuple[Any, Any]:
         rows = self.model.backend.asarray(held)
         with self.model.backend.scope():
-            return self.model.backend.take_rows(x, rows), self.model.targets(y[held])
+            return gather(self.model.backend, x, rows), self.model.targets(tree_map(lambda _, a: a[held], y))
 
-    def _given(self, validation: Any) -> tuple[Array, Array] | None:
+    def _given(self, validation: Any) -> tuple[Any, Any] | None:
         if not isinstance(validation, tuple | list):
             return None
         x, y = self.model.pair(validation[0], validation[1], self.loss, "validation ")
         return x, self.model.targets(y)
+
+
+def tupled(a: Any) -> Any:
+    """Several arrays as a tuple: a list would be another structure to a compiler."""
+    return tuple(a) if isinstance(a, list) else a
 
 
 def check_count(name: str, value: Any) -> int:
