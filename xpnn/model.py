@@ -18,6 +18,7 @@ from xpnn.losses import Loss, SoftmaxCrossEntropy, get_loss
 from xpnn.parameters import Layout, leaves
 
 if TYPE_CHECKING:
+    from xpnn.diagnostics.explain import Explanation
     from xpnn.optimizers import Optimizer
     from xpnn.schedules import Schedule
     from xpnn.training import Callback, History
@@ -131,6 +132,24 @@ class Model:
         """{"2.W": array, ...}: live views of theta and phi where the library has views, else their present values."""
         with self.backend.scope():
             return dict(leaves(self.layout.split(self.backend, self.theta, self.phi)))
+
+    def explain(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        loss: "str | Loss | None" = None,
+        optimizer: "str | Optimizer | None" = None,
+    ) -> "Explanation":
+        """One training step on the batch (x, y), layer by layer; nothing is changed.
+
+        Shapes, pre-activations and outputs (mean, std, min, max), zeros and dead units, norms of every gradient. With
+        an optimizer, also |update| / |parameter| of its first step. `loss`: the trained one by default. `print` shows
+        a table; `to_dict` and `to_json` give plain data. Raises what `Trainer.step` raises.
+        """
+        from xpnn.diagnostics.explain import explain
+
+        return explain(self, x, y, loss=loss, optimizer=optimizer)
 
     def summary(self) -> str:
         """A table of layers, shapes and parameters."""
