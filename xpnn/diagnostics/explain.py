@@ -122,7 +122,7 @@ def report(visit: Visit, feeds_activation: bool, ratios: dict[str, float | None]
         float(np.mean(flat == 0)),
         sum(int(np.size(d)) for d in dead),
         sum(int(np.sum(d)) for d in dead),
-        norm(joined(visit.dy)) if visit.reached else None,
+        norm(joined(visit.dy)) if visit.dy else None,
         norm(joined(visit.dx)) if visit.dx else None,
         tuple(parameter_report(visit, name, ratios) for name in visit.parameters),
     )

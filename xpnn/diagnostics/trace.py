@@ -7,6 +7,7 @@ those of a real step, and no kind of container needs to be known: whatever calls
 
 import copy
 import dataclasses
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -39,15 +40,19 @@ class Visit:
     dx: tuple[Host, ...] = ()
     """Empty where nobody wants it: before the first layer with parameters to train, and for ids."""
     gradients: dict[str, Host] = field(default_factory=dict)
-    reached: bool = False
-    """Whether the backward pass came through."""
+    turn: int | None = None
+    """The place among the backward passes, in the order of their ends; None where the way back ended before it."""
 
 
 @dataclass(frozen=True)
 class Trace:
-    """A step: the loss, its gradient in theta's order, and the layers in the order in which their outputs came out."""
+    """A step: the loss, its gradients by the network's output and by theta, and the layers.
+
+    They stand in the order in which their outputs came out.
+    """
 
     loss: float
+    dout: tuple[Host, ...]
     gradient: Host
     visits: tuple[Visit, ...]
 
@@ -66,7 +71,8 @@ def trace(model: "Model", x: Any, y: Any, loss: Loss | None = None) -> Trace:
     with be.scope():
         tick = be.scalar(0, be.xp.int64)
         value, grad, _ = gradient(model.theta, model.phi, tick, batch, model.targets(target), None)
-        return Trace(float(be.to_numpy(value)), recorder.host(grad)[0], tuple(recorder.visits))
+        gradient_of_theta = recorder.host(grad)[0]
+        return Trace(float(be.to_numpy(value)), recorder.dout, gradient_of_theta, tuple(recorder.visits))
 
 
 def watched(value: Any, recorder: "Recorder") -> Any:
@@ -93,11 +99,12 @@ class Recorder:
     def __init__(self, be: Backend) -> None:
         self.be = be
         self.visits: list[Visit] = []
+        self.dout: tuple[Host, ...] = ()
         self._paths: dict[int, str] = {}
         self._outputs: list[
             Any
         ] = []  # those of the visits, still on the device: an input is known by identity
-        self._turned = False
+        self._turned, self._turns = False, itertools.count()
 
     def host(self, value: Any) -> tuple[Host, ...]:
         """Copies, because a backend may use the memory again; without what is None."""
@@ -118,7 +125,8 @@ class Recorder:
             return y, cache
 
         def tell_backward(cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Any) -> tuple[Any, Tree]:
-            self._turned = True
+            if not self._turned:
+                self._turned, self.dout = True, self.host(dy)
             dx, gradients = backward(cx, p, cache, dy)
             self._complete(self._path(cx, p), layer, dy, dx, gradients)
             return dx, gradients
@@ -151,8 +159,8 @@ class Recorder:
     def _complete(self, path: str, layer: Layer, dy: Any, dx: Any, gradients: Tree) -> None:
         """The latest call of that layer that the way back has not come to yet."""
         for visit in reversed(self.visits):
-            if visit.layer is layer and visit.path == path and not visit.reached:
-                visit.reached, visit.dy = True, self.host(dy)
+            if visit.layer is layer and visit.path == path and visit.turn is None:
+                visit.turn, visit.dy = next(self._turns), self.host(dy)
                 visit.dx = self.host(dx)
                 if visit.parameters:
                     visit.gradients = {name: self.host(a)[0] for name, a in leaves(gradients)}
