@@ -152,7 +152,7 @@ class Model:
         return explain(self, x, y, loss=loss, optimizer=optimizer)
 
     def summary(self) -> str:
-        """A table of layers, shapes and parameters."""
+        """A table of layers: shapes, parameters, their bytes, and FLOPs of one sample on its way forward."""
         from xpnn.diagnostics.summary import summary
 
         return summary(self)
