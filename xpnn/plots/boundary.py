@@ -39,7 +39,7 @@ class _Plane:
     def regions(self, axes: Any, ids: NDArray[Any], colours: NDArray[Any]) -> list[Any]:
         """Each class in its shade, more than three hatched as well; black lines between them."""
         edges, n = np.arange(len(colours) + 1) - 0.5, len(colours)
-        hatches = [HATCHES[k % len(HATCHES)] for k in range(n)] if n > 3 else None
+        hatches = [HATCHES[k % len(HATCHES)] for k in range(n)] if n > 3 else [None]
         shaded = axes.contourf(
             self.across, self.up, ids, levels=edges, colors=colours, alpha=0.35, zorder=0, hatches=hatches
         )

@@ -31,15 +31,17 @@ def first_weights(model: Model, path: str | Path, title: str = "") -> Any:
     order = np.argsort(-np.sqrt(np.sum(tiles * tiles, axis=(1, 2))), kind="stable")[:MOST]
     rows = -(-len(order) // ACROSS)
     top = float(np.abs(tiles[order]).max()) or 1.0
-    with new_figure(path, (7, 1.0 + 0.8 * rows)) as figure:
-        grid = figure.subplots(rows, ACROSS, squeeze=False)
-        image = None
-        for axes in grid.reshape(-1):
+    height = 0.8 + 0.85 * rows
+    with new_figure(path, (7, height)) as figure:
+        figure.set_layout_engine("none")  # the places are known, and finding them again takes seconds
+        edges = {"left": 0.02, "right": 0.85, "bottom": 0.02, "top": 1 - 0.7 / height, "hspace": 0.3}
+        grid = figure.subplots(rows, ACROSS, squeeze=False, gridspec_kw=edges).reshape(-1)
+        for axes in grid:
             axes.set_axis_off()
-        for axes, unit in zip(grid.reshape(-1), order, strict=False):
+        for axes, unit in zip(grid, order, strict=False):
             image = axes.imshow(tiles[unit], cmap="gray", vmin=-top, vmax=top)
-            axes.set_title(f"unit {unit}", fontsize=7)
-        figure.colorbar(image, ax=grid, label="weight", shrink=0.8)
+            axes.set_title(f"unit {unit}", fontsize=7, pad=2)
+        figure.colorbar(image, cax=figure.add_axes((0.88, 0.1, 0.02, 0.7)), label="weight")
         figure.suptitle(
             f"{title}\n{name}, {len(order)} of {len(tiles)} units, largest norm first", fontsize=11
         )
