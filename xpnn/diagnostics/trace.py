@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnn.backends.base import Backend
-from xpnn.describe import Described
 from xpnn.layers.base import Ctx, Layer, Tree
 from xpnn.losses import Loss
 from xpnn.parameters import leaves
@@ -79,18 +78,24 @@ def watched(value: Any, recorder: "Recorder") -> Any:
     """A copy of a description in which every layer, however deep, tells the recorder.
 
     Its class stays what it was, and only its own two methods are covered: containers that ask for a class, a setting
-    or a property get the answers they would get from the original.
+    or a property get the answers they would get from the original. What a container has worked out from its settings
+    and kept is copied in the same way.
     """
     if isinstance(value, tuple):
-        return tuple(watched(item, recorder) for item in value)
-    if not isinstance(value, Described):
+        parts = [watched(item, recorder) for item in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    if isinstance(value, dict):
+        return {key: watched(item, recorder) for key, item in value.items()}
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return value
-    twin = copy.copy(value)
-    for setting in dataclasses.fields(value):  # type: ignore[arg-type]
-        object.__setattr__(twin, setting.name, watched(getattr(value, setting.name), recorder))
-    if isinstance(twin, Layer) and isinstance(value, Layer):
-        recorder.cover(twin, value)
-    return twin
+    if id(value) not in recorder.twins:  # once each, or nested containers would double the work per level
+        twin = recorder.twins[id(value)] = copy.copy(value)
+        names = {f.name for f in dataclasses.fields(value)} | getattr(value, "__dict__", {}).keys()
+        for name in names:
+            object.__setattr__(twin, name, watched(getattr(value, name), recorder))
+        if isinstance(value, Layer):
+            recorder.cover(twin, value)
+    return recorder.twins[id(value)]
 
 
 class Recorder:
@@ -100,6 +105,7 @@ class Recorder:
         self.be = be
         self.visits: list[Visit] = []
         self.dout: tuple[Host, ...] = ()
+        self.twins: dict[int, Any] = {}
         self._paths: dict[int, str] = {}
         self._outputs: list[
             Any
@@ -111,7 +117,7 @@ class Recorder:
         parts = value if isinstance(value, tuple) else (value,)
         return tuple(np.array(self.be.to_numpy(part)) for part in parts if part is not None)
 
-    def cover(self, twin: Layer, layer: Layer) -> None:
+    def cover(self, twin: Any, layer: Layer) -> None:
         """Let the twin's methods tell; they run as the original's do."""
         forward, backward = twin.forward, twin.backward
 
@@ -171,7 +177,6 @@ def contains_layers(value: Any) -> bool:
     """Whether there is a layer among the settings of a description, however deep."""
     if isinstance(value, tuple):
         return any(isinstance(item, Layer) or contains_layers(item) for item in value)
-    if not isinstance(value, Described):
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return False
-    settings = tuple(getattr(value, f.name) for f in dataclasses.fields(value))  # type: ignore[arg-type]
-    return contains_layers(settings)
+    return contains_layers(tuple(getattr(value, f.name) for f in dataclasses.fields(value)))
