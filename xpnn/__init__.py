@@ -5,7 +5,7 @@ __version__ = "0.1.0"
 from xpnn import data, initializers, losses, metrics, optimizers, schedules
 from xpnn.backends import get_backend
 from xpnn.backends.allocator import keep_memory
-from xpnn.diagnostics import gradcheck
+from xpnn.diagnostics import compare_backends, gradcheck
 from xpnn.layers import (
     CELU,
     ELU,
@@ -201,6 +201,7 @@ __all__ = [
     "UnitNorm",
     "UpSampling2D",
     "ZeroPad2D",
+    "compare_backends",
     "data",
     "get_backend",
     "gradcheck",

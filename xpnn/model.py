@@ -14,14 +14,13 @@ from xpnn.describe import brief
 from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_input, for_each, is_several
-from xpnn.layers.graph import Graph, as_net
-from xpnn.layers.sequential import Sequential
-from xpnn.layers.wiring import listed
+from xpnn.layers.graph import as_net
 from xpnn.losses import Loss, Several, SoftmaxCrossEntropy, get_loss
-from xpnn.parameters import Layout, count, gather, leaves, rows_of, tree_map
-from xpnn.random import host_rng
+from xpnn.parameters import Layout, count, leaves, rows_of, tree_map
+from xpnn.scoring import check_fit, scores
 
 if TYPE_CHECKING:
+    from xpnn.diagnostics.explain import Explanation
     from xpnn.optimizers import Optimizer
     from xpnn.schedules import Schedule
     from xpnn.training import Callback, History
@@ -140,8 +139,26 @@ class Model:
         with self.backend.scope():
             return dict(leaves(self.layout.split(self.backend, self.theta, self.phi)))
 
+    def explain(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        loss: "str | Loss | None" = None,
+        optimizer: "str | Optimizer | None" = None,
+    ) -> "Explanation":
+        """One training step on the batch (x, y), layer by layer; nothing is changed.
+
+        Shapes, pre-activations and outputs (mean, std, min, max), zeros and dead units, norms of every gradient. With
+        an optimizer, also |update| / |parameter| of its first step. `loss`: the trained one by default. `print` shows
+        a table; `to_dict` and `to_json` give plain data. Raises what `Trainer.step` raises.
+        """
+        from xpnn.diagnostics.explain import explain
+
+        return explain(self, x, y, loss=loss, optimizer=optimizer)
+
     def summary(self) -> str:
-        """A table of layers, shapes and parameters."""
+        """A table of layers: shapes, parameters, their bytes, and FLOPs of one sample on its way forward."""
         from xpnn.diagnostics.summary import summary
 
         return summary(self)
@@ -238,33 +255,8 @@ class Model:
 
     def score(self, x: Any, y: Any, loss: Loss | None = None) -> dict[str, float]:
         """`evaluate` for arrays that are checked and on the device already."""
-        loss, out = loss or self.loss, self.outputs(x)
         with self.backend.scope():
-            scores = self._score(loss, out, y)
-            for i, one in enumerate(loss.losses if isinstance(loss, Several) else ()):
-                scores |= {f"{name}[{i}]": value for name, value in self._score(one, out[i], y[i]).items()}
-            return scores
-
-    def _score(self, loss: Loss, out: Any, y: Any) -> dict[str, float]:
-        be = self.backend
-        scores = {"loss": self._measure(loss, out, y)}
-        ids = loss.target_ids(be, y)
-        if ids is not None:
-            counted = loss.counted(be, y)
-            hits = be.to_numpy(loss.labels(be, out) == ids)
-            hits = hits if counted is None else hits[be.to_numpy(counted)]
-            scores["accuracy"] = float(hits.mean()) if hits.size else 0.0
-        return scores
-
-    def _measure(self, loss: Loss, out: Any, y: Any) -> float:
-        """The loss of all samples at once; in shuffled batches, lest there be too many pairs, if it compares them."""
-        be, n = self.backend, count(out)
-        if not loss.compares:
-            return float(loss(be, out, y)[0])
-        order = host_rng(self.seed, "evaluate").permutation(n)
-        batches = [be.asarray(order[i : i + 128]) for i in range(0, n, 128)]
-        values = [float(loss(be, gather(be, out, rows), gather(be, y, rows))[0]) for rows in batches]
-        return loss.over_batches(values, [rows.shape[0] for rows in batches])
+            return scores(self.backend, loss or self.loss, self.outputs(x), y, self.seed)
 
     def snapshot(self) -> dict[str, Host]:
         """theta and phi, copied to the host."""
@@ -277,37 +269,8 @@ class Model:
 
     def check_loss(self, loss: Loss) -> None:
         """A loss is one number; one from logits does the squashing itself, and twice would flatten the gradients."""
-        losses = loss.losses if isinstance(loss, Several) else (loss,)
-        for one in losses:
-            if one.reduction == "none":
-                raise UsageError(
-                    f"{type(one).__name__}(reduction='none') is no number",
-                    why="it has a value for each sample",
-                    fix="reduction='mean' or 'sum'; for the values themselves call the loss",
-                )
-        outputs = len(self.output_shape) if is_several(self.output_shape) else 1
-        if is_several(self.output_shape) != isinstance(loss, Several) or len(losses) != outputs:
-            raise UsageError(
-                f"{brief(loss)} is for {len(losses)} outputs, the network gives {self.output_shape}",
-                fix="Several((loss, ...)) takes one loss for each of several outputs",
-            )
-        for one, gives, ending in zip(
-            losses, for_each(self.net.gives, outputs), endings(self.net, outputs), strict=True
-        ):
-            if one.wants and gives == "probabilities":
-                raise UsageError(
-                    f"the network ends in {ending}, but {type(one).__name__} wants {one.wants}",
-                    why="it applies the squashing itself, where it can be done without overflow",
-                    fix="drop the last layer; predict_proba gives the probabilities",
-                )
+        check_fit(self.net, self.output_shape, loss)
 
     def __repr__(self) -> str:
         size = self.layout.size["theta"]
         return f"<Model {self.input_shape} -> {self.output_shape}, {size:,} parameters, {self.backend!r}>"
-
-
-def endings(net: Sequential | Graph, outputs: int) -> tuple[str, ...]:
-    """What each output comes from."""
-    if isinstance(net, Graph):
-        return tuple(f"the node {name!r}" for name in listed(net.outputs))
-    return (repr(net.layers[-1]),) * outputs if net.layers else ("nothing",)

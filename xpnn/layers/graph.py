@@ -78,9 +78,13 @@ class Graph(Layer):
 
     def branches(self, shape: Shape) -> list[tuple[str, Layer, Shape]]:
         """Every node that has a layer of its own, with what it gets."""
+        own = {wire.name for wire in self._wiring.wires if wire.name == wire.owner}
+        return [(name, layer, given) for name, layer, given in self.uses(shape) if name in own]
+
+    def uses(self, shape: Shape) -> list[tuple[str, Layer, Shape]]:
+        """Every node with its layer, a shared one at each use, and what it gets."""
         shapes = self._shapes(shape)[1]
-        own = [wire for wire in self._wiring.wires if wire.name == wire.owner]
-        return [(wire.name, wire.layer, pick(shapes, wire.inputs)) for wire in own]
+        return [(wire.name, wire.layer, pick(shapes, wire.inputs)) for wire in self._wiring.wires]
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """A dict by node. Raises ShapeError with the node that cannot take its input, and the shapes on the way."""
