@@ -280,6 +280,8 @@ CONVOLUTIONS = [
     Case(AvgPool1D(3, 2, (1, 2)), (4, 3), batch=1),
     Case(GlobalAveragePool(), (3, 2, 4)),
     Case(GlobalAveragePool(), (1, 1, 1), batch=1),
+    Case(GlobalAveragePool(), (5, 2)),
+    Case(GlobalMaxPool(), (5, 2)),
     Case(GlobalMaxPool(), (3, 2, 4)),
     Case(GlobalMaxPool(), (1, 1, 1), batch=1),
     Case(ZeroPad2D(), (2, 3, 2)),
