@@ -8,7 +8,7 @@ from xpnn.initializers import Initializer
 from xpnn.layers import Layer
 from xpnn.losses import Loss
 from xpnn.metrics import Metric
-from xpnn.optimizers import Optimizer
+from xpnn.optimizers import Constraint, Optimizer
 from xpnn.schedules import Schedule
 
 KINDS = {
@@ -17,6 +17,7 @@ KINDS = {
     "optimizer": Optimizer,
     "schedule": Schedule,
     "initializer": Initializer,
+    "constraint": Constraint,
     "metric": Metric,
 }
 SHARED = {
@@ -38,11 +39,13 @@ USED = Counter()
 
 def used(thing):
     """Note that an object, and what it is made of, is compared in this test; for what no parameter names."""
-    USED[type(thing).__name__] += 1
-    for part in vars(thing).values():
-        for inner in part if isinstance(part, tuple) else (part,):
-            if isinstance(inner, Layer | Optimizer):
-                used(inner)
+    if isinstance(thing, tuple):
+        for part in thing:
+            used(part)
+    elif isinstance(thing, tuple(KINDS.values())):
+        USED[type(thing).__name__] += 1
+        for part in vars(thing).values():
+            used(part)
 
 
 def children(base):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from measure import NAMES, error
+from proofs import used
 
 import xpnn
 from xpnn.backends import get_backend
@@ -66,6 +67,7 @@ def check(constraint, w, new, tolerance=1e-12):
         assert new.tobytes() == w.tobytes()
 
 
+@pytest.mark.against("formula")
 @pytest.mark.parametrize("constraint", ALL, ids=str)
 @settings(deadline=None, max_examples=40, derandomize=True)
 @given(w=MATRICES)
@@ -92,11 +94,13 @@ SETS = [
 ]
 
 
+@pytest.mark.against("formula")
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("optimizer", "held"), SETS, ids=str)
 def test_it_holds_after_every_step_and_the_rest_is_free(name, optimizer, held):
     model = xpnn.Model([xpnn.Dense(4), xpnn.Tanh(), xpnn.Dense(3)], (5,), backend=name, seed=0)
     be, rng = model.backend, np.random.default_rng(0)
+    used(Constrained(optimizer, held))
     trainer = xpnn.Trainer(model, optimizer=Constrained(optimizer, held))
     free = xpnn.Model([xpnn.Dense(4), xpnn.Tanh(), xpnn.Dense(3)], (5,), backend=name, seed=0)
     plain = xpnn.Trainer(free, optimizer=optimizer)

@@ -8,6 +8,7 @@ import loops
 import numpy as np
 import pytest
 from measure import NAMES, error
+from tolerances import label
 
 import xpnn
 from xpnn.backends import get_backend
@@ -67,7 +68,8 @@ def worst(got, wanted):
     return max(error(got[k], wanted[k]) if got[k].shape == wanted[k].shape else math.inf for k in got)
 
 
-@pytest.mark.parametrize(("loop", "optimizer"), ROWS, ids=str)
+@pytest.mark.against("formula")
+@pytest.mark.parametrize(("loop", "optimizer"), ROWS, ids=label)
 def test_a_thousand_steps_equal_the_loop(loop, optimizer):
     assert worst(after(optimizer), loops.run(loop, optimizer, START, GRADS)) <= F64
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from measure import error, parameters
+from proofs import used
 
 import xpnn
 from xpnn import Add, Average, BatchNorm, Concatenate, Dense, Graph, Multiply, Sequential, Shared, Tanh
@@ -13,7 +14,7 @@ from xpnn.parameters import leaves
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
-pytestmark = pytest.mark.oracle
+pytestmark = [pytest.mark.oracle, pytest.mark.against("PyTorch")]
 
 TOLERANCE = 1e-12
 """Norm-relative, float64: two correct implementations differ by rounding alone."""
@@ -61,6 +62,7 @@ def test_a_graph_equals_autograd():
     wanted = siamese(*tx, tp)
     torch.autograd.backward(wanted, [torch.from_numpy(a) for a in dy])
     cx = Ctx(get_backend("numpy", None, "float64"), train=True, key=(0,))
+    used(SIAMESE)
     y, cache = SIAMESE.forward(cx, p, x)
     dx, grads = SIAMESE.backward(cx, p, cache, dy)
     for got, want in (*zip(y, wanted, strict=True), *zip(dx, (t.grad for t in tx), strict=True)):
@@ -79,6 +81,7 @@ def test_a_run_of_sgd_equals_torch(be):
     p = {path: torch.tensor(be.to_numpy(a)).requires_grad_() for path, a in model.parameters().items()}
     loss = Several((SoftmaxCrossEntropy(), MeanSquaredError()), (1.0, 0.5))
     trainer = xpnn.Trainer(model, loss, xpnn.SGD(0.05, momentum=0.9))
+    used((SIAMESE, loss))
     theirs = torch.optim.SGD(p.values(), 0.05, momentum=0.9)
     tx, ty = [torch.from_numpy(a) for a in x], [torch.from_numpy(a) for a in y]
     device_x, device_y = model.inputs(x), model.targets(y)
@@ -102,6 +105,7 @@ def test_shared_statistics_move_once_for_each_use():
     net = Graph(
         ("x", "y"), {"a": (BatchNorm(0.3), "x"), "b": (Shared("a"), "y"), "c": (Add(), ("a", "b"))}, "c"
     )
+    used(net)
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((6, 3)) + 2, 3 * rng.standard_normal((6, 3))
     module = torch.nn.BatchNorm1d(3, momentum=0.3).double()

@@ -10,7 +10,7 @@ from xpnn.layers import Bidirectional, Ctx
 from xpnn.parameters import leaves
 
 torch = pytest.importorskip("torch")
-pytestmark = pytest.mark.oracle
+pytestmark = [pytest.mark.oracle, pytest.mark.against("PyTorch")]
 pack, pad = torch.nn.utils.rnn.pack_padded_sequence, torch.nn.utils.rnn.pad_packed_sequence
 
 TOLERANCE = 1e-12
