@@ -45,7 +45,8 @@ def used(thing):
     elif isinstance(thing, tuple(KINDS.values())):
         USED[type(thing).__name__] += 1
         for part in vars(thing).values():
-            used(part)
+            if not isinstance(part, Initializer):  # it only says where the numbers of a comparison came from
+                used(part)
 
 
 def children(base):
