@@ -287,7 +287,7 @@ class Kernels:
         return xp.reshape(xp.permute_dims(dW, (1, 0, 2)), (*window.kernel, x.shape[3] // groups, filters))
 
     def max_pool(self, x: Array, window: Window) -> tuple[Array, Array]:
-        """The largest value of each window, and the first tap (an integer) that holds it.
+        """The largest value of each window, and the first tap that holds it, as bytes where they can count so far.
 
         NaN counts as the largest. A pad is never chosen, not even beside -inf.
         """
@@ -296,7 +296,11 @@ class Kernels:
         inside = self.im2col(xp.ones_like(x[:1, :, :, :1]), window) > 0
         top = xp.expand_dims(y, axis=3)
         chosen = ((cols == top) | ((cols != cols) & (top != top))) & inside
-        return y, xp.argmax(xp.astype(chosen, xp.int8), axis=3)
+        return y, xp.astype(xp.argmax(xp.astype(chosen, xp.int8), axis=3), self.tap_dtype(window))
+
+    def tap_dtype(self, window: Window) -> Any:
+        """Of the numbers of a window's taps: 0, 1, ..., from the top left on, row by row."""
+        return self.xp.uint8 if math.prod(window.kernel) <= 256 else self.xp.int64
 
     def max_pool_grad(self, dy: Array, tap: Array, shape: tuple[int, ...], window: Window) -> Array:
         """dx: each dy, added where its window found the maximum."""

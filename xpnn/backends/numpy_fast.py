@@ -56,7 +56,7 @@ class FastNumpyBackend(NumpyBackend):
     def max_pool(self, x: Array, window: Window) -> tuple[Array, Array]:
         """All taps of a window while it is at hand."""
         y = np.empty((len(x), *counts(x.shape, window), x.shape[3]), x.dtype)
-        tap = np.zeros(y.shape, np.int64)
+        tap = np.zeros(y.shape, self.tap_dtype(window))
         loops.max_pool(x, y, tap, window.kernel, *placing(window))
         return y, tap
 
