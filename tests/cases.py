@@ -81,9 +81,13 @@ from xpnn.layers import (
     ZeroPad2D,
 )
 from xpnn.losses import (
+    CTC,
     BinaryCrossEntropy,
+    Contrastive,
     CosineEmbedding,
+    Dice,
     Focal,
+    GaussianNLL,
     Hinge,
     Huber,
     KLDivergence,
@@ -96,6 +100,7 @@ from xpnn.losses import (
     SmoothL1,
     SoftmaxCrossEntropy,
     SquaredHinge,
+    Triplet,
 )
 from xpnn.metrics import (
     F1,
@@ -423,8 +428,34 @@ LOSSES += [
     LossCase(KLDivergence(), (4, 3), "one-hot", True),
     LossCase(Focal(0.0), (4, 3), "one-hot"),
     LossCase(Focal(3.5), (1, 2), "ids"),
-    LossCase(NegativeLogLikelihood(-100), (7, 3), "ignored"),
-    LossCase(NegativeLogLikelihood(-100), (7, 3), "ignored", True),
+    LossCase(NegativeLogLikelihood(ignore_index=-100), (7, 3), "ignored"),
+    LossCase(NegativeLogLikelihood(ignore_index=-100), (7, 3), "ignored", True),
+]
+LOSSES += [
+    LossCase(SoftmaxCrossEntropy(ignore_index=-100), (7, 3), "ignored"),
+    LossCase(SoftmaxCrossEntropy(0.2, WEIGHTS, ignore_index=-100), (7, 5), "ignored", True),
+    LossCase(SoftmaxCrossEntropy(ignore_index=1), (7, 3), "ids"),
+    LossCase(Focal(ignore_index=-100), (7, 3), "ignored", True),
+    LossCase(SoftmaxCrossEntropy(reduction="sum"), (4, 3), "ids"),
+    LossCase(SoftmaxCrossEntropy(0.2, WEIGHTS, reduction="none", ignore_index=-100), (7, 5), "ignored"),
+    LossCase(Huber(0.3, reduction="sum"), (3, 2, 5), "real", True),
+    LossCase(KLDivergence(reduction="none"), (3, 2, 5), "unit", True),
+    LossCase(CosineEmbedding(reduction="none"), (3, 2, 5), "real"),
+    LossCase(Dice(), (3, 4, 2), "unit"),
+    LossCase(Dice(0.1), (1, 2, 3, 1), "unit"),
+    LossCase(Dice(reduction="none"), (4, 3, 2), "unit", True),
+    LossCase(GaussianNLL(), (4, 2), "own"),
+    LossCase(GaussianNLL(0.3), (3, 2, 6), "own", True),
+    LossCase(Contrastive(3.0), (6, 3), "own"),
+    LossCase(Contrastive(2.0), (5, 1), "own", True),
+    LossCase(Contrastive(reduction="none"), (1, 2), "own"),
+    LossCase(Triplet(), (6, 3), "own"),
+    LossCase(Triplet(5.0), (5, 1), "own", True),
+    LossCase(Triplet(reduction="none"), (7, 2), "own", True),
+    LossCase(CTC(), (3, 5, 4), "own"),
+    LossCase(CTC(2, True), (4, 5, 3), "own", True),
+    LossCase(CTC(1, reduction="sum"), (1, 1, 2), "own"),
+    LossCase(CTC(reduction="none"), (2, 2, 3), "own", True),
 ]
 
 PENALTIES: list[dict[str, Any]] = [

@@ -642,6 +642,7 @@ def hot(z, t):
 IDS = LossCase(SoftmaxCrossEntropy(), (4, 5), "ids")
 SMOOTH = LossCase(SoftmaxCrossEntropy(0.2), (4, 5), "ids")
 CLASSES = LossCase(SoftmaxCrossEntropy(class_weight=WEIGHTS), (4, 5), "ids")
+IGNORED = LossCase(SoftmaxCrossEntropy(ignore_index=1), (9, 3), "ids")
 UNIT, REAL = (
     LossCase(loss, (4, 5), kind)
     for loss, kind in ((BinaryCrossEntropy(), "unit"), (MeanSquaredError(), "real"))
@@ -665,7 +666,7 @@ LOSS_GENERIC = {
     "last term dropped": LossFault(lambda loss, z, t, w, g: last_dropped(g)),
     "shifted by one": LossFault(lambda loss, z, t, w, g: np.roll(g, 1)),
     "axes swapped": LossFault(lambda loss, z, t, w, g: transposed(g)),
-    "of the first sample only": LossFault(lambda loss, z, t, w, g: g * (np.arange(len(g)) == 0)[:, None]),
+    "of the first sample only": LossFault(lambda loss, z, t, w, g: np.concat([g[:1], 0 * g[1:]])),
 }
 LOSS_OWN = {
     SoftmaxCrossEntropy: {
@@ -684,6 +685,12 @@ LOSS_OWN = {
         "divided by N, not by the weights": LossFault(
             lambda loss, z, t, w, g: np.asarray(WEIGHTS)[t][:, None] * (softmax(z) - hot(z, t)) / len(z),
             CLASSES,
+        ),
+        "ignored samples pull too": LossFault(
+            lambda loss, z, t, w, g: (softmax(z) - hot(z, t)) / (t != 1).sum(), IGNORED
+        ),
+        "ignored samples in the denominator": LossFault(
+            lambda loss, z, t, w, g: g * (t != 1).mean(), IGNORED
         ),
     },
     BinaryCrossEntropy: {

@@ -214,6 +214,7 @@ def draw_loss(case):
         "signs": lambda: rng.choice([-1.0, 1.0], case.shape),
         "counts": lambda: rng.integers(0, 5, case.shape) * 1.0,
         "unit": lambda: rng.uniform(0, 1, case.shape),
+        "own": lambda: case.loss.random_target(rng, case.shape),
     }[case.target]()
     return prediction, target, rng.uniform(0, 2, rows) if case.weighted else None
 
@@ -221,7 +222,7 @@ def draw_loss(case):
 def loss_on(be, case):
     """(prediction, target, weight) of a loss case on a backend."""
     prediction, target, weight = draw_loss(case)
-    target = be.asarray(target, None if case.target in ("ids", "ignored") else be.dtype)
+    target = be.asarray(target, None if target.ndim == 1 else be.dtype)
     return be.asarray(prediction, be.dtype), target, None if weight is None else be.asarray(weight, be.dtype)
 
 
@@ -231,9 +232,9 @@ def loss_of(be, loss):
 
 
 def loss_error(be, case):
-    """The derivative error of a loss with respect to the prediction, in float64."""
+    """The derivative error of a loss, or of the sum of its values, with respect to the prediction, in float64."""
     prediction, target, weight = loss_on(be, case)
     call = loss_of(be, case.loss)
-    f = lambda a: be.to_numpy(call(be.asarray(a), target, weight)[0]).reshape(1)  # noqa: E731
+    f = lambda a: np.sum(be.to_numpy(call(be.asarray(a), target, weight)[0])).reshape(1)  # noqa: E731
     gradient = lambda c: c * be.to_numpy(call(prediction, target, weight)[1])  # noqa: E731
     return derivative_error(f, gradient, draw_loss(case)[0], 1, rng_of("directions", case))

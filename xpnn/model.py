@@ -10,12 +10,14 @@ import numpy as np
 from xpnn import edge
 from xpnn.backends import get_backend
 from xpnn.backends.convert import to_host
+from xpnn.describe import brief
 from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_input
 from xpnn.layers.sequential import Sequential
 from xpnn.losses import Loss, SoftmaxCrossEntropy, get_loss
 from xpnn.parameters import Layout, leaves
+from xpnn.random import host_rng
 
 if TYPE_CHECKING:
     from xpnn.optimizers import Optimizer
@@ -97,10 +99,11 @@ class Model:
     def evaluate(self, x: Any, y: Any, *, loss: "str | Loss | None" = None) -> dict[str, float]:
         """{"loss": mean loss, "accuracy": share of hits}; a regression has no accuracy.
 
-        `loss`: the trained one by default.
+        `loss`: the trained one by default; with reduction="sum", "loss" is the sum over all samples. A loss that
+        compares samples is measured on shuffled batches of 128. Raises UsageError for reduction="none".
         """
         measure = self.loss if loss is None else get_loss(loss)
-        self.check_ending(measure)
+        self.check_loss(measure)
         x, y = self.pair(x, y, measure)
         return self.score(x, self.targets(y), measure)
 
@@ -119,7 +122,8 @@ class Model:
             p = self.loss.probabilities(be, out)
             if p is None:
                 raise UsageError(
-                    f"a model trained with {self.loss} has no probabilities", fix="use predict or forward"
+                    f"a model trained with {brief(self.loss)} has no probabilities",
+                    fix="use predict or forward",
                 )
             return be.to_numpy(p)
 
@@ -213,13 +217,24 @@ class Model:
         """`evaluate` for arrays that are checked and on the device already."""
         be, loss, out = self.backend, loss or self.loss, self.outputs(x)
         with be.scope():
-            value, _ = loss(be, out, y)
-            scores = {"loss": float(value)}
+            scores = {"loss": self._measure(loss, out, y)}
             ids = loss.target_ids(be, y)
             if ids is not None:
-                hits = be.xp.astype(loss.labels(be, out) == ids, be.dtype)
-                scores["accuracy"] = float(np.mean(be.to_numpy(hits), dtype=np.float64))
+                counted = loss.counted(be, y)
+                hits = be.to_numpy(loss.labels(be, out) == ids)
+                hits = hits if counted is None else hits[be.to_numpy(counted)]
+                scores["accuracy"] = float(hits.mean()) if hits.size else 0.0
             return scores
+
+    def _measure(self, loss: Loss, out: Array, y: Array) -> float:
+        """The loss of all samples at once; in shuffled batches, lest there be too many pairs, if it compares them."""
+        be, n = self.backend, out.shape[0]
+        if not loss.compares:
+            return float(loss(be, out, y)[0])
+        order = host_rng(self.seed, "evaluate").permutation(n)
+        batches = [be.asarray(order[i : i + 128]) for i in range(0, n, 128)]
+        values = [float(loss(be, be.take_rows(out, rows), be.take_rows(y, rows))[0]) for rows in batches]
+        return loss.over_batches(values, [rows.shape[0] for rows in batches])
 
     def snapshot(self) -> dict[str, Host]:
         """theta and phi, copied to the host."""
@@ -230,8 +245,14 @@ class Model:
         with self.backend.scope():
             self.theta, self.phi = self.layout.load(self.backend, vectors)
 
-    def check_ending(self, loss: Loss) -> None:
-        """A loss from logits applies its own softmax or sigmoid; a second one would flatten the gradients."""
+    def check_loss(self, loss: Loss) -> None:
+        """A loss is one number; one from logits does the squashing itself, and twice would flatten the gradients."""
+        if loss.reduction == "none":
+            raise UsageError(
+                f"{type(loss).__name__}(reduction='none') is no number",
+                why="it has a value for each sample",
+                fix="reduction='mean' or 'sum'; for the values themselves call the loss",
+            )
         if loss.wants and self.net.gives == "probabilities":
             raise UsageError(
                 f"the network ends in {self.net.layers[-1]!r}, but {type(loss).__name__} wants {loss.wants}",

@@ -52,14 +52,14 @@ def decision_boundary(model: Model, x: ArrayLike, y: ArrayLike, path: str | Path
 
 
 def loss_curve(history: History, path: str | Path, title: str = "") -> None:
-    """Mean loss against epoch: training drawn solid; validation, where there was one, dashed."""
+    """Loss against epoch: training drawn solid; validation, where there was one, dashed."""
     epochs = history["epoch"]
     with _figure(path, (6.4, 4)) as figure:
         axes = figure.add_subplot()
         axes.plot(epochs, history["train_loss"], "o-", color="black", label="training")
         if len(epochs) and history["valid_loss"][0] is not None:
             axes.plot(epochs, history["valid_loss"], "s--", color="tab:orange", label="validation")
-        axes.set(xlabel="epoch", ylabel="mean loss", title=title)
+        axes.set(xlabel="epoch", ylabel="loss", title=title)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)

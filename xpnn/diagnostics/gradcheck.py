@@ -133,12 +133,14 @@ def contracted(
 
 
 def check_loss(be: Backend, loss: Loss, x: Host, rng: Any) -> GradientCheck:
-    """The gradient of the loss with respect to the prediction."""
-    classes = x.shape[-1]
-    target = rng.integers(0, classes, len(x)) if loss.kind == "classes" else rng.uniform(0.1, 0.9, x.shape)
-    y = be.asarray(target)
+    """The gradient of the loss, or of the sum of its values, with respect to the prediction."""
+    y = be.asarray(loss.random_target(rng, x.shape))
     _, given = loss(be, be.asarray(x), y)
-    error, count, note = compare(lambda a: float(loss(be, be.asarray(a), y)[0]), x, be.to_numpy(given), rng)
+
+    def total(a: Host) -> float:
+        return float(be.xp.sum(loss(be, be.asarray(a), y)[0]))
+
+    error, count, note = compare(total, x, be.to_numpy(given), rng)
     return GradientCheck("loss", type(loss).__name__, "prediction", error, count, error <= TOLERANCE, note)
 
 

@@ -2,20 +2,27 @@
 
 from xpnn.errors import UsageError, did_you_mean
 from xpnn.losses.base import Loss
-from xpnn.losses.binary import BinaryCrossEntropy
+from xpnn.losses.binary import BinaryCrossEntropy, Dice
 from xpnn.losses.cosine import CosineEmbedding
 from xpnn.losses.cross_entropy import SoftmaxCrossEntropy
+from xpnn.losses.ctc import CTC
 from xpnn.losses.focal import Focal
+from xpnn.losses.gaussian import GaussianNLL
 from xpnn.losses.likelihood import KLDivergence, NegativeLogLikelihood, Poisson
 from xpnn.losses.margin import Hinge, SquaredHinge
+from xpnn.losses.pairs import Contrastive, Triplet
 from xpnn.losses.regression import MeanAbsoluteError, MeanSquaredError
 from xpnn.losses.robust import Huber, LogCosh, SmoothL1
 
 __all__ = [
+    "CTC",
     "LOSSES",
     "BinaryCrossEntropy",
+    "Contrastive",
     "CosineEmbedding",
+    "Dice",
     "Focal",
+    "GaussianNLL",
     "Hinge",
     "Huber",
     "KLDivergence",
@@ -28,6 +35,7 @@ __all__ = [
     "SmoothL1",
     "SoftmaxCrossEntropy",
     "SquaredHinge",
+    "Triplet",
     "get_loss",
 ]
 
@@ -46,6 +54,11 @@ LOSSES: dict[str, type[Loss]] = {
     "poisson": Poisson,
     "cosine_embedding": CosineEmbedding,
     "focal": Focal,
+    "dice": Dice,
+    "gaussian_nll": GaussianNLL,
+    "contrastive": Contrastive,
+    "triplet": Triplet,
+    "ctc": CTC,
 }
 
 

@@ -1,33 +1,87 @@
-"""What a loss is: `(be, prediction, target, weight) -> (0-d value, dprediction)`, and what its outputs mean.
+"""What a loss is: `(be, prediction, target, weight) -> (value, dprediction)`, and what its outputs mean.
 
 A loss never broadcasts. Targets are checked once, on the host, when data enters (`check`); the call itself is pure.
 """
 
-from typing import Any, ClassVar
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from xpnn.backends.base import Backend
 from xpnn.describe import Described
-from xpnn.errors import DataError, ShapeError
+from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean
 from xpnn.kernels import Array
 
 Host = np.ndarray[Any, Any]
+Terms: TypeAlias = tuple[Array, Array, Array | None]
+"""What a loss says of each sample: see `Loss.terms`."""
+REDUCTIONS = ("mean", "sum", "none")
 
 
+@dataclass(frozen=True, kw_only=True)
 class Loss(Described):
-    """A frozen description of a loss. Reduction: the mean over all elements, weighted by `weight` (one per sample)."""
+    """A frozen description of a loss. With l_ni the losses of sample n, w_n its weight, c_n what it counts:
+
+        "mean"  sum_n w_n sum_i l_ni / sum_n w_n c_n; 0 where nothing counts
+        "sum"   sum_n w_n sum_i l_ni
+        "none"  w_n l_ni, one value per sample or element, with the gradient of their sum
+
+    w_n is 1 without weights, c_n the number of losses of a sample where its class says nothing else: PyTorch's
+    reductions, but for weights, by whose sum PyTorch's means seldom divide. A loss to train with is a number: "mean" or
+    "sum". Raises UsageError for another reduction.
+    """
+
+    reduction: str = "mean"
 
     wants: ClassVar[str] = ""
     """"logits" or "log-probabilities": a network that ends in Softmax or Sigmoid is refused."""
     kind: ClassVar[str] = "regression"
-    """"classes", "binary" or "regression": what `predict` returns."""
+    """"classes", "binary", "embeddings", "sequences" or "regression": what `predict` returns."""
+    compares: ClassVar[bool] = False
+    """Whether samples are compared with each other: such a loss is evaluated on batches."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.reduction not in REDUCTIONS:
+            raise UsageError(
+                f"{type(self).__name__}(reduction={self.reduction!r})",
+                fix=did_you_mean(self.reduction, REDUCTIONS),
+            )
 
     def __call__(
         self, be: Backend, prediction: Array, target: Array, weight: Array | None = None
     ) -> tuple[Array, Array]:
-        """-> (mean loss, its gradient with respect to the prediction)."""
+        """-> (the reduced loss, its gradient with respect to the prediction)."""
+        return self.reduce(be, self.terms(be, prediction, target), weight)
+
+    def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
+        """-> (losses (N, ...), slopes, counts): slopes are shaped like the prediction, the gradient of sum(losses).
+
+        counts (N,): what each sample adds to the denominator of the mean; None: 1 for each of its losses.
+        """
         raise NotImplementedError
+
+    def reduce(self, be: Backend, terms: Terms, weight: Array | None) -> tuple[Array, Array]:
+        """The terms, each sample weighted, as the class says."""
+        losses, slopes, counts = terms
+        if weight is not None or counts is not None:
+            share = be.xp.ones_like(counts) if weight is None else weight
+            if self.reduction == "mean":
+                each = math.prod(losses.shape[1:]) if counts is None else counts
+                share = share / total_weight(be, share * each)
+            losses, slopes = by_sample(be, losses, share), by_sample(be, slopes, share)
+        elif self.reduction == "mean":
+            return be.xp.mean(losses), slopes / math.prod(losses.shape)
+        return losses if self.reduction == "none" else be.xp.sum(losses), slopes
+
+    def over_batches(self, values: list[float], sizes: list[int]) -> float:
+        """The loss over several batches, from that of each: their sum, or their mean by the number of samples.
+
+        Where batches differ in weight or in ignored samples, that is close to the mean over all at once, not equal.
+        """
+        return float(np.sum(values) if self.reduction == "sum" else np.average(values, weights=sizes))
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
         """The target as the loss wants it, for outputs of that shape per sample. Raises DataError or ShapeError."""
@@ -44,6 +98,19 @@ class Loss(Described):
     def target_ids(self, be: Backend, target: Array) -> Array | None:
         """Class ids of a target in any form, to count hits against; None for a regression."""
         return None
+
+    def counted(self, be: Backend, target: Array) -> Array | None:
+        """Bool (N,): which targets count as hits or misses; None: all of them."""
+        return None
+
+    def random_target(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
+        """A target for predictions (N, ...) of that shape, to check gradients with."""
+        return rng.uniform(0.1, 0.9, shape)
+
+
+def by_sample(be: Backend, a: Array, share: Array) -> Array:
+    """a (N, ...), each sample times its share (N,)."""
+    return a * be.xp.reshape(share, (a.shape[0], *(1 for _ in a.shape[1:])))
 
 
 def total_weight(be: Backend, weights: Array) -> Array:
@@ -64,7 +131,7 @@ def same_shape(name: str, prediction: Array, target: Array) -> None:
 
 def as_target(be: Backend, loss: Loss, y: Array) -> Array:
     """Class ids as they are, all other targets in the model's dtype: a wider one would widen the gradient."""
-    ids = loss.kind == "classes" and y.ndim == 1
+    ids = loss.kind in ("classes", "embeddings") and y.ndim == 1
     return y if ids or y.dtype == be.dtype else be.xp.astype(y, be.dtype)
 
 

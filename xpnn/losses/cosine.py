@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
-from xpnn.losses.base import Host, Loss, check_real, same_shape
-from xpnn.losses.regression import weighted_mean
+from xpnn.losses.base import Host, Loss, Terms, check_real, same_shape
 
 TINY = 1e-12
 """Added to squared lengths, as PyTorch does: a row of zeros has cosine 0."""
@@ -18,18 +17,14 @@ class CosineEmbedding(Loss):
     p, t: (N, ..., features). Gradient: (cos p / |p|^2 - t / (|p| |t|)) / (number of rows).
     """
 
-    def __call__(
-        self, be: Backend, prediction: Array, target: Array, weight: Array | None = None
-    ) -> tuple[Array, Array]:
+    def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
         """Shapes must be equal."""
         same_shape("cosine embedding", prediction, target)
-        xp, width = be.xp, target.shape[-1]
+        xp = be.xp
         square = xp.sum(prediction * prediction, axis=-1, keepdims=True) + TINY
         lengths = xp.sqrt(square * (xp.sum(target * target, axis=-1, keepdims=True) + TINY))
         cosine = xp.sum(prediction * target, axis=-1, keepdims=True) / lengths
-        # one loss per row, spread over its elements: the mean over all of them is the mean over rows
-        losses = xp.broadcast_to(1 - cosine, prediction.shape)
-        return weighted_mean(be, losses, width * (cosine * prediction / square - target / lengths), weight)
+        return 1 - cosine[..., 0], cosine * prediction / square - target / lengths, None
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
         """The outputs' shape, finite."""

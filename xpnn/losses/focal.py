@@ -5,22 +5,22 @@ from dataclasses import dataclass
 from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
-from xpnn.losses.base import Host, Loss, same_shape, total_weight
-from xpnn.losses.cross_entropy import SoftmaxCrossEntropy
+from xpnn.losses.base import Terms
+from xpnn.losses.classes import ClassLoss
 
 
 @dataclass(frozen=True)
-class Focal(Loss):
+class Focal(ClassLoss):
     """L = sum_n s_n sum_c -y_nc (1 - p_nc)^gamma log p_nc / sum_n s_n, with p = softmax(z): easy samples count less.
 
     z: logits (N, C). Target: class ids (N,), or one-hot or soft rows (N, C) that sum to 1; y: the target as rows; s:
-    sample weights (1 if none). Gradient: with a_c = y_c (gamma p_c (1 - p_c)^(gamma - 1) log p_c - (1 - p_c)^gamma),
-    dz_k = s (a_k - p_k sum_c a_c) / sum s. gamma: 0, where it is the softmax cross-entropy, or at least 1.
+    sample weights (1 if none), 0 where the id is `ignore_index`. Gradient: with
+    a_c = y_c (gamma p_c (1 - p_c)^(gamma - 1) log p_c - (1 - p_c)^gamma), dz_k = s (a_k - p_k sum_c a_c) / sum s.
+    gamma: 0, where it is the softmax cross-entropy, or at least 1.
     Source: Lin, Goyal, Girshick, He, Dollar, "Focal loss for dense object detection", ICCV 2017.
     """
 
     wants = "logits"
-    kind = "classes"
     gamma: float = 2.0
 
     def __post_init__(self) -> None:
@@ -31,14 +31,10 @@ class Focal(Loss):
                 why="between, the gradient has a pole at p = 1",
             )
 
-    def __call__(
-        self, be: Backend, prediction: Array, target: Array, weight: Array | None = None
-    ) -> tuple[Array, Array]:
+    def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
         """1 - p is -expm1(log p), which keeps its digits where p is nearly 1."""
         xp = be.xp
-        if target.ndim != 1:
-            same_shape("focal", prediction, target)
-        y = be.one_hot(target, prediction.shape[1]) if target.ndim == 1 else target
+        y, kept = self.rows(be, prediction, target)
         z = prediction - xp.max(prediction, axis=1, keepdims=True)
         logs = z - xp.log(xp.sum(xp.exp(z), axis=1, keepdims=True))
         p, rest, logs = xp.exp(logs), -xp.expm1(logs), be.mask(logs, y > 0)
@@ -46,22 +42,4 @@ class Focal(Loss):
         a = -y * rest**self.gamma
         if self.gamma:
             a = a + y * self.gamma * p * rest ** (self.gamma - 1) * logs
-        s = xp.ones_like(y[:, 0]) if weight is None else weight
-        s = s / total_weight(be, s)
-        return xp.sum(s * xp.sum(losses, axis=1)), s[:, None] * (a - p * xp.sum(a, axis=1, keepdims=True))
-
-    def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
-        """As for the softmax cross-entropy."""
-        return SoftmaxCrossEntropy().check(target, outputs)
-
-    def labels(self, be: Backend, prediction: Array) -> Array:
-        """The class of the largest logit."""
-        return be.xp.argmax(prediction, axis=-1)
-
-    def probabilities(self, be: Backend, prediction: Array) -> Array | None:
-        """softmax(z)."""
-        return be.softmax(prediction)
-
-    def target_ids(self, be: Backend, target: Array) -> Array | None:
-        """Ids as they are; rows by their largest entry."""
-        return target if target.ndim == 1 else be.xp.argmax(target, axis=1)
+        return xp.sum(losses, axis=1), a - p * xp.sum(a, axis=1, keepdims=True), kept

@@ -7,8 +7,7 @@ import numpy as np
 from xpnn.backends.base import Backend
 from xpnn.errors import DataError
 from xpnn.kernels import Array
-from xpnn.losses.base import Host, Loss, check_real, same_shape
-from xpnn.losses.regression import weighted_mean
+from xpnn.losses.base import Host, Loss, Terms, check_real, same_shape
 
 
 @dataclass(frozen=True)
@@ -22,13 +21,11 @@ class Hinge(Loss):
     wants = "logits"
     kind = "binary"
 
-    def __call__(
-        self, be: Backend, prediction: Array, target: Array, weight: Array | None = None
-    ) -> tuple[Array, Array]:
+    def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
         """Shapes must be equal."""
         same_shape("hinge", prediction, target)
         short = 1 - target * prediction
-        return weighted_mean(be, be.relu(short), be.relu_grad(-target, short), weight)
+        return be.relu(short), be.relu_grad(-target, short), None
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
         """The outputs' shape, -1 or 1."""
@@ -50,13 +47,11 @@ class SquaredHinge(Loss):
     wants = "logits"
     kind = "binary"
 
-    def __call__(
-        self, be: Backend, prediction: Array, target: Array, weight: Array | None = None
-    ) -> tuple[Array, Array]:
+    def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
         """Shapes must be equal."""
         same_shape("squared hinge", prediction, target)
         short = be.relu(1 - target * prediction)
-        return weighted_mean(be, short * short, -2 * target * short, weight)
+        return short * short, -2 * target * short, None
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
         """The outputs' shape, -1 or 1."""

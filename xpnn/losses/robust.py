@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
-from xpnn.losses.base import Host, Loss, check_real, same_shape
-from xpnn.losses.regression import weighted_mean
+from xpnn.losses.base import Host, Loss, Terms, check_real, same_shape
 
 
 @dataclass(frozen=True)
@@ -25,12 +24,10 @@ class Huber(Loss):
         if not self.delta > 0:
             raise UsageError(f"Huber(delta={self.delta}): wanted a number above 0")
 
-    def __call__(
-        self, be: Backend, prediction: Array, target: Array, weight: Array | None = None
-    ) -> tuple[Array, Array]:
+    def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
         """Shapes must be equal."""
         same_shape("Huber", prediction, target)
-        return weighted_mean(be, *huber(be, prediction - target, self.delta), weight)
+        return *huber(be, prediction - target, self.delta), None
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
         """The outputs' shape, finite."""
@@ -54,13 +51,11 @@ class SmoothL1(Loss):
                 f"SmoothL1(beta={self.beta}): wanted a number above 0", fix="at 0 it is MeanAbsoluteError"
             )
 
-    def __call__(
-        self, be: Backend, prediction: Array, target: Array, weight: Array | None = None
-    ) -> tuple[Array, Array]:
+    def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
         """Shapes must be equal."""
         same_shape("smooth L1", prediction, target)
         losses, slopes = huber(be, prediction - target, self.beta)
-        return weighted_mean(be, losses / self.beta, slopes / self.beta, weight)
+        return losses / self.beta, slopes / self.beta, None
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
         """The outputs' shape, finite."""
@@ -74,9 +69,7 @@ class LogCosh(Loss):
     Gradient: tanh(e) / (number of elements).
     """
 
-    def __call__(
-        self, be: Backend, prediction: Array, target: Array, weight: Array | None = None
-    ) -> tuple[Array, Array]:
+    def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
         """Near 0 from cosh a - 1 = s^2 / 2 (1 + s), s = e^-a - 1, whose digits all count; else without overflow."""
         same_shape("log-cosh", prediction, target)
         xp, error = be.xp, prediction - target
@@ -85,7 +78,7 @@ class LogCosh(Loss):
         s = xp.expm1(-xp.where(near, a, xp.ones_like(a)))
         far = a + xp.log1p(xp.exp(-2 * a)) - math.log(2)
         losses = xp.where(near, xp.log1p(s * s / (2 * (1 + s))), far)
-        return weighted_mean(be, losses, xp.tanh(error), weight)
+        return losses, xp.tanh(error), None
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
         """The outputs' shape, finite."""

@@ -8,7 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Row:
-    """One epoch. Losses are means over the samples; `train_loss` is measured while the weights change."""
+    """One epoch. Losses are means over the samples, or sums over all of them for a loss with reduction="sum".
+
+    `train_loss` is measured while the weights change.
+    """
 
     epoch: int
     train_loss: float

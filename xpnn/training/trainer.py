@@ -31,7 +31,9 @@ class Trainer:
     """Trains a model: `trainer.step(x, y)` for one batch, `trainer.fit(x, y)` for epochs.
 
     loss and optimizer by name or object; schedule multiplies the optimizer's lr.
-    Raises UsageError for a network that ends in Softmax or Sigmoid where the loss wants logits.
+    Raises UsageError for a network that ends in Softmax or Sigmoid where the loss wants logits, and for a loss with
+    reduction="none", which is no number. With reduction="sum" the gradient grows with the batch, so the last, short
+    batch of an epoch takes a shorter step; the history has sums over all samples of an epoch, as `Model.evaluate`.
     """
 
     def __init__(
@@ -44,7 +46,7 @@ class Trainer:
     ) -> None:
         self.model, self.loss, self.optimizer = model, get_loss(loss), get_optimizer(optimizer)
         self.schedule = get_schedule(schedule)
-        model.check_ending(self.loss)
+        model.check_loss(self.loss)
         if not model.layout.size["theta"]:
             raise UsageError(
                 "the model has no parameters to train", fix="add a layer that has, such as Dense(10)"
@@ -59,7 +61,7 @@ class Trainer:
         self.history = History()
 
     def step(self, x: Array, y: Array, weight: Array | None = None) -> Array:
-        """One update on a batch of this backend's arrays. Returns the mean loss before it, 0-d, still on the device.
+        """One update on a batch of this backend's arrays. Returns the loss before it, 0-d, still on the device.
 
         The loss is NaN where it or a gradient was not finite; then nothing was changed. Raises DeviceError for an
         array of another library or device, ShapeError for one that does not fit.
@@ -147,7 +149,7 @@ class Trainer:
                 for callback in callbacks:
                     callback.progress(epoch, sum(sizes), losses[-1])
                 waiting = []
-        row = self._row(epoch, float(np.average(losses, weights=sizes)), valid, time.perf_counter() - began)
+        row = self._row(epoch, self.loss.over_batches(losses, sizes), valid, time.perf_counter() - began)
         self.history.rows.append(row)
         for callback in callbacks:
             callback.epoch(self, row)

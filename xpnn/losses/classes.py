@@ -1,0 +1,111 @@
+"""What the losses over classes share: ids or rows as targets, ids that do not count, hits."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xpnn.backends.base import Backend
+from xpnn.errors import DataError, ShapeError
+from xpnn.kernels import Array
+from xpnn.losses.base import Host, Loss, same_shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassLoss(Loss):
+    """A loss of outputs (N, C) against class ids (N,), or against one-hot or soft rows (N, C) that sum to 1.
+
+    A sample whose id is `ignore_index` counts nowhere: its loss and gradient are 0, the mean does not divide by it, and
+    it is neither hit nor miss. It may be a class or no id at all, such as -100; rows are never ignored.
+    """
+
+    ignore_index: int | None = None
+
+    kind = "classes"
+
+    def rows(self, be: Backend, prediction: Array, target: Array) -> tuple[Array, Array]:
+        """-> (target as rows (N, C), of 0 where ignored; 1 or 0 (N,): whether it counts)."""
+        if target.ndim != 1:
+            same_shape(type(self).__name__, prediction, target)
+            return target, be.xp.ones_like(target[:, 0])
+        y = be.one_hot(target, prediction.shape[1])
+        counted = self.counted(be, target)
+        if counted is None:
+            return y, be.xp.ones_like(y[:, 0])
+        kept = be.xp.astype(counted, y.dtype)
+        return y * kept[:, None], kept
+
+    def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
+        """Ids become int64, the ignored ones with them; rows are checked to be distributions.
+
+        The error names the first bad index and value.
+        """
+        name = type(self).__name__
+        if len(outputs) != 1 or outputs[0] < 2:
+            raise ShapeError(
+                f"{name} wants outputs (N, classes), the network gives (N, {', '.join(map(str, outputs))})",
+                fix="end the network in Dense(classes), or use binary_cross_entropy for one output",
+            )
+        (classes,) = outputs
+        if target.ndim == 2:
+            return check_rows(target, classes)
+        if target.ndim != 1:
+            raise ShapeError(f"labels of shape {target.shape}", why=f"wanted ids (N,) or rows (N, {classes})")
+        return check_ids(target, classes, self.ignore_index)
+
+    def labels(self, be: Backend, prediction: Array) -> Array:
+        """The class of the largest output."""
+        return be.xp.argmax(prediction, axis=-1)
+
+    def probabilities(self, be: Backend, prediction: Array) -> Array | None:
+        """softmax(z)."""
+        return be.softmax(prediction)
+
+    def target_ids(self, be: Backend, target: Array) -> Array | None:
+        """Ids as they are; rows by their largest entry."""
+        return target if target.ndim == 1 else be.xp.argmax(target, axis=1)
+
+    def counted(self, be: Backend, target: Array) -> Array | None:
+        """All but the ignored ids."""
+        return None if self.ignore_index is None or target.ndim != 1 else target != self.ignore_index
+
+    def random_target(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
+        """Ids."""
+        return rng.integers(0, shape[-1], shape[0])
+
+
+def check_ids(ids: Host, classes: int, ignore: int | None = None) -> Host:
+    """Class ids as int64.
+
+    Whole numbers held as floats are fine; fractions, NaN, negatives and ids >= classes are not, but for `ignore`.
+    """
+    with np.errstate(invalid="ignore"):
+        bad = (ids != np.floor(ids)) if ids.dtype.kind == "f" else np.zeros(ids.shape, bool)
+        bad = bad | ~((ids >= 0) & (ids < classes))
+        bad = bad if ignore is None else bad & (ids != ignore)
+    if bad.any():
+        i = int(np.argmax(bad))
+        raise DataError(
+            f"label {i} is {ids[i]}",
+            why=f"with {classes} outputs the labels are 0 to {classes - 1}; "
+            f"{int(bad.sum())} of {len(ids)} are not",
+            fix="renumber the classes from 0, or widen the last layer",
+        )
+    return ids.astype(np.int64)
+
+
+def check_rows(rows: Host, classes: int) -> Host:
+    """One-hot or soft labels: (N, classes), no entry below 0, each row sums to 1."""
+    if rows.shape[1] != classes:
+        raise ShapeError(
+            f"labels of width {rows.shape[1]} for {classes} outputs", fix="one column for each output"
+        )
+    with np.errstate(invalid="ignore", over="ignore"):
+        bad = ~((rows >= 0).all(axis=1) & (np.abs(rows.sum(axis=1, dtype=np.float64) - 1) < 1e-3))
+    if bad.any():
+        i = int(np.argmax(bad))
+        raise DataError(
+            f"label row {i} is no distribution: {np.array2string(rows[i], threshold=20)}",
+            why="entries are at least 0 and sum to 1",
+            fix="divide each row by its sum, or give class ids",
+        )
+    return rows
