@@ -9,6 +9,7 @@ from pathlib import Path
 
 import xpnn
 from xpnn import plots
+from xpnn.training import Film
 
 OUT = Path(__file__).with_name("out")
 
@@ -24,8 +25,11 @@ print(model.summary())
 print(f"untrained: loss {before['loss']:.4f} (ln 3 = {math.log(3):.4f}), accuracy {before['accuracy']:.2%}")
 assert abs(before["loss"] - math.log(3)) < 0.01
 
-# %% Train
-model.fit(x, y, optimizer=xpnn.Adam(0.02), schedule="cosine", epochs=60, batch_size=64, verbose=0)
+# %% Train, and keep the weights along the way
+film = Film(frames=30)
+model.fit(
+    x, y, optimizer=xpnn.Adam(0.02), schedule="cosine", epochs=60, batch_size=64, verbose=0, callbacks=[film]
+)
 after = model.evaluate(x_test, y_test)
 print(f"trained:   loss {after['loss']:.4f}, accuracy {after['accuracy']:.2%} on points it has not seen")
 assert after["accuracy"] > 0.98
@@ -34,3 +38,7 @@ assert after["accuracy"] > 0.98
 title = f"spiral, {after['accuracy']:.1%} of new points right"
 plots.decision_boundary(model, x_test, y_test, OUT / "s1_spiral.png", title)
 print(f"picture:   {OUT / 's1_spiral.png'}")
+
+# %% How it came to believe it, and one step laid bare: how large every gradient is, and which units are dead
+plots.animate_boundary(model, film.frames, x_test, y_test, OUT / "s1_spiral.gif", "spiral, 2-64-3")
+print(model.explain(x[::15], y[::15], optimizer="adam"))

@@ -10,6 +10,7 @@ from xpnn.initializers import (
     Identity,
     Normal,
     Orthogonal,
+    Sinusoidal,
     Sparse,
     TruncatedNormal,
     VarianceScaling,
@@ -30,13 +31,17 @@ from xpnn.layers import (
     GRU,
     LSTM,
     SELU,
+    Add,
     AlphaDropout,
+    Average,
     AvgPool1D,
     AvgPool2D,
     BatchNorm,
     Bidirectional,
+    Concatenate,
     Conv1D,
     Conv2D,
+    ConvTranspose2D,
     Dense,
     Dropout,
     Embedding,
@@ -44,6 +49,7 @@ from xpnn.layers import (
     GaussianNoise,
     GlobalAveragePool,
     GlobalMaxPool,
+    Graph,
     GroupNorm,
     HardSigmoid,
     HardSwish,
@@ -58,7 +64,11 @@ from xpnn.layers import (
     MaxPool1D,
     MaxPool2D,
     Mish,
+    MultiHeadAttention,
+    Multiply,
+    PaddingMask,
     Parallel,
+    PositionalEncoding,
     PReLU,
     Recompute,
     ReLU,
@@ -67,6 +77,7 @@ from xpnn.layers import (
     Residual,
     RMSNorm,
     Sequential,
+    Shared,
     Sigmoid,
     SiLU,
     SimpleRNN,
@@ -80,6 +91,7 @@ from xpnn.layers import (
     UpSampling2D,
     ZeroPad2D,
 )
+from xpnn.layers.base import for_each, is_several
 from xpnn.losses import (
     CTC,
     BinaryCrossEntropy,
@@ -97,6 +109,7 @@ from xpnn.losses import (
     MeanSquaredError,
     NegativeLogLikelihood,
     Poisson,
+    Several,
     SmoothL1,
     SoftmaxCrossEntropy,
     SquaredHinge,
@@ -122,20 +135,31 @@ from xpnn.metrics import (
 )
 from xpnn.optimizers import (
     EMA,
+    LAMB,
+    LARS,
+    LBFGS,
     SGD,
     SWA,
     Accumulate,
     Adadelta,
+    Adafactor,
     AdaGrad,
     Adam,
     Adamax,
     AdamW,
     AMSGrad,
+    Constrained,
+    Group,
+    Groups,
     Lion,
     Lookahead,
+    MaxNorm,
+    Muon,
     NAdam,
+    NonNegative,
     RAdam,
     RMSProp,
+    UnitNorm,
 )
 from xpnn.schedules import (
     ConstantRate,
@@ -158,13 +182,20 @@ from xpnn.schedules import (
 class Case:
     """A layer, the shape of one sample, and how many there are. bytes: the samples are uint8.
 
-    A layer that takes ids gets ids.
+    Of a layer of several inputs the shape is a tuple of shapes. A layer that takes ids gets ids; one that takes a mask
+    gets 0 and 1, never all 0 in a row, unless blank: then the first sample's masks are all 0.
     """
 
     layer: Layer
-    shape: tuple[int, ...]
+    shape: tuple[Any, ...]
     batch: int = 3
     bytes: bool = False
+    blank: bool = False
+
+    @property
+    def kinds(self) -> tuple[str | None, ...]:
+        """What the layer takes, input by input."""
+        return for_each(self.layer.takes, len(self.shape) if is_several(self.shape) else 1)
 
     @property
     def ids(self) -> bool:
@@ -249,6 +280,8 @@ CONVOLUTIONS = [
     Case(AvgPool1D(3, 2, (1, 2)), (4, 3), batch=1),
     Case(GlobalAveragePool(), (3, 2, 4)),
     Case(GlobalAveragePool(), (1, 1, 1), batch=1),
+    Case(GlobalAveragePool(), (5, 2)),
+    Case(GlobalMaxPool(), (5, 2)),
     Case(GlobalMaxPool(), (3, 2, 4)),
     Case(GlobalMaxPool(), (1, 1, 1), batch=1),
     Case(ZeroPad2D(), (2, 3, 2)),
@@ -361,13 +394,101 @@ LAYERS += [
     Case(Maxout(1, 1), (1,)),
 ]
 
+LAYERS += [
+    Case(ConvTranspose2D(3, 3), (3, 2, 2)),
+    Case(ConvTranspose2D(2, 3, (2, 3), "same"), (3, 2, 3), batch=1),
+    Case(ConvTranspose2D(1, (2, 3), 2, ((1, 0), (0, 2)), (1, 2), output_padding=(1, 0)), (2, 3, 1)),
+    Case(ConvTranspose2D(4, 2, 2, 1, groups=2, init=glorot_uniform, bias_init=Normal(0.5)), (3, 2, 2)),
+    Case(ConvTranspose2D(2, 1, 3, "same", output_padding=0), (1, 2, 1)),
+    Case(ConvTranspose2D(17, 3, 1, 1), (4, 5, 2), batch=1),
+    Case(MultiHeadAttention(2), (3, 4)),
+    Case(MultiHeadAttention(3, 2, causal=True, bias_init=Normal(0.5)), (4, 5), batch=2),
+    Case(MultiHeadAttention(1, dropout=0.4, init=Normal(0.5)), (3, 2)),
+    Case(MultiHeadAttention(1), (1, 1), batch=1),
+    Case(MultiHeadAttention(2, cross=True), ((2, 4), (3, 5)), batch=2),
+    Case(MultiHeadAttention(1, causal=True, masked=True), ((3, 2), (3,)), blank=True),
+    Case(MultiHeadAttention(2, 1, cross=True, masked=True), ((3, 2), (2, 3), (2,)), blank=True),
+    Case(PositionalEncoding(), (3, 5)),
+    Case(PositionalEncoding("sinusoidal"), (1, 1), batch=1),
+    Case(PositionalEncoding("learned"), (3, 2)),
+    Case(PositionalEncoding("learned", Normal(0.5)), (1, 3), batch=1),
+]
+SIAMESE = Graph(
+    inputs=("left", "right"),
+    nodes={
+        "a": (Sequential((Dense(4), Tanh(), Dropout(0.4))), "left"),
+        "b": (Shared("a"), "right"),
+        "both": (Multiply(), ("a", "b")),
+        "score": (Dense(2), "both"),
+    },
+    outputs="score",
+)
+"""One branch for two inputs."""
+BRANCHED = Graph(
+    inputs=("image", "words"),
+    nodes=[
+        ("flat", Sequential((Flatten(), Dense(4))), "image"),
+        ("sum", Add(), ("flat", "words")),
+        ("class", Dense(3), "sum"),
+        ("value", Dense(1), "sum"),
+    ],
+    outputs=("class", "value", "words"),
+)
+"""Two inputs, three outputs, one of them an input."""
+WORDS = Graph(
+    inputs="ids",
+    nodes={
+        "real": (PaddingMask(), "ids"),
+        "vectors": (Embedding(3, 2), "ids"),
+        "state": (GRU(2, masked=True), ("vectors", "real")),
+    },
+    outputs="state",
+)
+"""Embedding and mask of the same ids."""
+NORMED = Graph(
+    inputs=("x", "y"),
+    nodes={
+        "a": (BatchNorm(), "x"),
+        "b": (Shared("a"), "y"),
+        "c": (Average(), ("a", "b", "b")),
+    },
+    outputs=("c", "a"),
+)
+"""Shared statistics; an output that is taken by a node too."""
+LAYERS += [
+    Case(Concatenate(), ((2, 3), (2, 1))),
+    Case(Concatenate(), ((4,),), batch=1),
+    Case(Add(), ((3,), (3,), (3,))),
+    Case(Multiply(), ((2, 3), (2, 3), (2, 3))),
+    Case(Average(), ((3,), (3,)), batch=1),
+    Case(Sequential((Average(), Dense(2), Dropout(0.4))), ((2, 3), (2, 3))),
+    Case(PaddingMask(), (4,)),
+    Case(PaddingMask(2), (2, 3), batch=1),
+    Case(SimpleRNN(2, masked=True), ((3, 2), (3,)), blank=True),
+    Case(LSTM(2, True, masked=True), ((3, 2), (3,)), blank=True),
+    Case(GRU(2, True, masked=True), ((3, 1), (3,))),
+    Case(GRU(3, masked=True), ((2, 2), (2,)), batch=1),
+    Case(Bidirectional(LSTM(2, masked=True)), ((3, 2), (3,)), blank=True),
+    Case(Bidirectional(SimpleRNN(1, True, masked=True)), ((3, 2), (3,)), batch=2),
+    Case(SIAMESE, ((3,), (3,))),
+    Case(BRANCHED, ((2, 3), (4,))),
+    Case(WORDS, (3,)),
+    Case(
+        Sequential((Dense(4), Graph("x", (("h", Tanh(), "x"), ("y", Add(), ("x", "h", "h"))), "y"))),
+        (3,),
+        batch=1,
+    ),
+    Case(Recompute(NORMED), ((3,), (3,)), batch=4),
+    Case(NORMED, ((3,), (3,)), batch=4),
+]
+
 
 @dataclass(frozen=True)
 class LossCase:
     """A loss, the shape of the predictions, the form of its target, and whether samples are weighted."""
 
     loss: Loss
-    shape: tuple[int, ...]
+    shape: tuple[Any, ...]
     target: str  # "ids", "one-hot", "soft", "real", "unit" (from 0 to 1) ...
     weighted: bool = False
 
@@ -458,6 +579,19 @@ LOSSES += [
     LossCase(CTC(reduction="none"), (2, 2, 3), "own", True),
 ]
 
+SEVERAL = [
+    LossCase(Several((SoftmaxCrossEntropy(), MeanSquaredError())), ((4, 3), (4, 2)), "ids real"),
+    LossCase(
+        Several((MeanSquaredError(), SoftmaxCrossEntropy(0.1)), (1.0, 0.5)),
+        ((4, 1), (4, 3)),
+        "real ids",
+        True,
+    ),
+    LossCase(
+        Several((Huber(), Huber(), Hinge()), (0.0, 2.0, 0.1)), ((3, 2), (3, 2), (3, 1)), "real real signs"
+    ),
+]
+
 PENALTIES: list[dict[str, Any]] = [
     {"l1": 1e-2, "l2": 1e-3},
     {"weight_decay": 0.1, "clip_norm": 0.5},
@@ -505,6 +639,27 @@ OPTIMIZERS += [
     Accumulate(NAdam(0.1, clip_norm=0.5), 2),
     Accumulate(Adam(0.1), 1),
     EMA(Lookahead(Accumulate(Adam(0.1), 2), 2), 0.9),
+]
+
+FULL_BATCH = [LBFGS(), LBFGS(3, 7, 1e-3, 0.0, l2=0.1), LBFGS(1, c1=1e-3, c2=0.1, max_evaluations=9)]
+"""Those that ask for the loss at points of their own choice, and so have checks of their own."""
+SLOW, FROZEN = Group("0.W", lr=0.25, decay=2.0), Group("1.?", frozen=True)
+OPTIMIZERS += [
+    LARS(),
+    LARS(5.0, 0.5, 1e-2, weight_decay=0.1, clip_norm=0.5),
+    LAMB(0.1),
+    LAMB(0.1, 0.0, 0.5, 1e-2, weight_decay=0.1, clip_norm=0.5),
+    Muon(),
+    Muon(0.1, 0.5, False, 2, (2.0, -1.5, 0.5), 1e-3, Adam(0.1, l2=0.1, l1=0.01), weight_decay=0.1),
+    Muon(others=AMSGrad(0.1), clip_norm=0.5),
+    Adafactor(),
+    Adafactor(0.5, 0.5, 1e-2, 0.1, 2.0, weight_decay=0.1, clip_norm=0.5),
+    Groups(NAdam(0.1, l1=1e-2, weight_decay=0.1, clip_norm=0.5), (SLOW, FROZEN)),
+    Groups(EMA(Lookahead(LAMB(0.1, weight_decay=0.1, clip_norm=0.5), 2)), (FROZEN, SLOW)),
+    Groups(
+        Constrained(RAdam(0.1), (NonNegative("1.*"), UnitNorm("*.W"))), (Group("1.b", lr=0.5, decay=1.0),)
+    ),
+    Constrained(SGD(0.5, 0.9), (MaxNorm("0.W", 1.0, (0, 1)), MaxNorm("*.b", 0.5))),
 ]
 
 SCHEDULES = [
@@ -564,6 +719,8 @@ INITIALIZERS = [
     Identity(-0.5),
     Dirac(),
     Dirac(2),
+    Sinusoidal(),
+    Sinusoidal(10.0),
     Sparse(0.6),
     Sparse(0.2, 2.0),
 ]

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+import faults_attention
+import faults_graph
 import faults_losses
 import faults_nested
 import numpy as np
@@ -540,6 +542,9 @@ OWN |= {
     },
 }
 
+CASES |= faults_attention.CASES
+OWN |= faults_attention.OWN
+
 
 def generic(array, fault):
     """`fault` applied to one array of what the right backward pass gives."""
@@ -578,8 +583,8 @@ FAULTS = {
 }
 
 # Containers, embeddings and recurrent layers
-CASES |= faults_nested.CASES
-FAULTS |= faults_nested.planted(GENERIC)
+CASES |= faults_nested.CASES | faults_graph.CASES
+FAULTS |= faults_nested.planted(GENERIC) | faults_graph.planted(GENERIC)
 
 
 def chain(order=None, last=True, skip=None):

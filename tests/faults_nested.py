@@ -18,6 +18,7 @@ from xpnn.layers import (
     SimpleRNN,
     Tanh,
 )
+from xpnn.layers.merging import parts
 from xpnn.parameters import leaves, tree_map
 
 
@@ -65,7 +66,7 @@ def last_branch(layer, cx, p, cache, dy, right):
     """dx of the last branch alone."""
     _, grads = right(layer, cx, p, cache, dy)
     i = len(layer.layers) - 1
-    part = layer._parts(cache[1], dy)[i]
+    part = parts(layer.merge, cache[1], i + 1, dy)[i]
     return layer.layers[i].backward(cx.child(i), p[i], cache[0][i], part)[0], grads
 
 
@@ -119,7 +120,7 @@ def rnn(x, states, p, dy, slope):
 
 def step_changed(f):
     """What was kept of every step, put through f."""
-    return given(lambda layer, p, c, dy: (p, (c[0], tuple(f(*step) for step in c[1])), dy))
+    return given(lambda layer, p, c, dy: (p, (c[0], tuple(f(*step) for step in c[1]), c[2]), dy))
 
 
 def walked(gates):
@@ -187,7 +188,7 @@ OWN = {
         "slope forgotten": told(lambda x, c, p, dy: rnn(x, c, p, dy, lambda h: 1)),
         "1 - h for 1 - h^2": told(lambda x, c, p, dy: rnn(x, c, p, dy, lambda h: 1 - h)),
         "the state after for the state before": given(
-            lambda layer, p, c, dy: (p, (c[0], (*c[1][:1], *c[1][:1], *c[1][2:])), dy)
+            lambda layer, p, c, dy: (p, (c[0], (*c[1][:1], *c[1][:1], *c[1][2:]), c[2]), dy)
         ),
     },
     LSTM: walked(4)

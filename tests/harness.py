@@ -11,6 +11,7 @@ from tolerances import KINK, H
 from xpnn.backends import get_backend
 from xpnn.backends.numpy import NumpyBackend
 from xpnn.layers import Ctx
+from xpnn.layers.base import for_each, is_several
 from xpnn.parameters import Layout, leaves, tree_map
 
 MODES = ["numpy", "fast", "readonly", "strict", "torch", "jax", "cupy"]
@@ -19,6 +20,8 @@ KEY, TICK = (7, 1, 2), 5
 SMALL = 400
 """Jacobians of up to this many entries are checked whole, larger ones along DIRECTIONS directions."""
 DIRECTIONS = 20
+NO_DX = ("int", "mask")
+"""What a layer takes that has no gradient."""
 
 
 class ReadOnly(NumpyBackend):
@@ -80,23 +83,56 @@ def draw(case):
     """(x, parameters, dy) of a case as float64 on the host; parameters are off their initial values."""
     rng = rng_of(case)
     specs, out = case.layer.plan(case.shape)
-    shape = (case.batch, *case.shape)
-    x = rng.integers(0, 256, shape) * 1.0 if case.bytes else rng.standard_normal(shape)
-    x = away(away(x), getattr(case.layer, "threshold", 0.0))
-    if case.ids:
-        x = rng.integers(0, case.layer.vocabulary(), shape) * 1.0
+    n = len(case.shape)
+    if is_several(case.shape):
+        each = zip(case.shape, case.kinds, for_each(case.layer.vocabulary(), n), strict=True)
+        x = tuple(draw_input(case, *one, rng) for one in each)
+    else:
+        x = draw_input(case, case.shape, case.layer.takes, case.layer.vocabulary(), rng)
     named = Layout(specs).named
 
     def parameter(path, spec):
         noise = 0.2 * rng.standard_normal(spec.shape) if named[path].trainable else 0.0
         return spec.init(rng, spec.shape) + noise
 
-    return x, tree_map(parameter, specs), rng.standard_normal((case.batch, *out))
+    p = tree_map(parameter, specs)
+    return x, p, each_of(lambda shape: rng.standard_normal((case.batch, *shape)), out)
+
+
+def draw_input(case, shape, kind, vocabulary, rng):
+    """One input of a case: numbers, bytes, ids, or a mask."""
+    shape = (case.batch, *shape)
+    if kind == "int":
+        return rng.integers(0, vocabulary or 3, shape) * 1.0
+    if kind == "mask":
+        return draw_mask(shape, case.blank, rng)
+    x = rng.integers(0, 256, shape) * 1.0 if case.bytes else rng.standard_normal(shape)
+    return away(away(x), getattr(case.layer, "threshold", 0.0))
+
+
+def draw_mask(shape, blank, rng):
+    """0 and 1, a 1 in every row of the last axis; where `blank`, the first sample's are all 0."""
+    mask = np.where(rng.random(shape) < 0.6, 1.0, 0.0)
+    mask[..., :1] = np.where(mask.any(-1, keepdims=True), mask[..., :1], 1.0)
+    if blank:
+        mask[0] = 0.0
+    return mask
+
+
+def each_of(f, shape):
+    """f of a shape, or of each in a tuple of shapes."""
+    return tuple(map(f, shape)) if is_several(shape) else f(shape)
 
 
 def given(be, case, x):
     """Samples in the form that the layer takes."""
-    if case.bytes or case.ids:
+    if isinstance(x, tuple):
+        return tuple(given_input(be, case, kind, a) for kind, a in zip(case.kinds, x, strict=True))
+    return given_input(be, case, case.layer.takes, x)
+
+
+def given_input(be, case, kind, x):
+    if case.bytes or kind == "int":
         return be.asarray(x.astype(np.uint8 if case.bytes else np.int64))
     return be.asarray(x, be.dtype)
 
@@ -104,7 +140,8 @@ def given(be, case, x):
 def on(be, case):
     """(x, parameters, dy) of a case on a backend; bytes stay bytes, ids are integers."""
     x, p, dy = draw(case)
-    return given(be, case, x), tree_map(lambda _, a: be.asarray(a, be.dtype), p), be.asarray(dy, be.dtype)
+    p, dy = (tree_map(lambda _, a: be.asarray(a, be.dtype), tree) for tree in (p, dy))
+    return given(be, case, x), p, dy
 
 
 def context(be, train=True, need_dx=True):
@@ -171,32 +208,57 @@ def derivative_error(f, pullback, a, outputs, rng):
 
 
 def layer_errors(be, case):
-    """{"x" or a parameter's path: its derivative error} in float64."""
+    """{"x" (of several inputs "x0", "x1", ...) or a parameter's path: its derivative error} in float64.
+
+    Ids and masks have no derivative. Several outputs are laid end to end.
+    """
     layer, rng = case.layer, rng_of("directions", case)
     x, p, dy = draw(case)
     trained = [k for k, spec in Layout(layer.plan(case.shape)[0]).named.items() if spec.trainable]
-    values = dict(leaves(p)) | {"x": x}
+    names = [f"x{i}" for i in range(len(x))] if isinstance(x, tuple) else ["x"]
+    own = dict(zip(names, x if isinstance(x, tuple) else (x,), strict=True))
+    values = dict(leaves(p)) | own
     f, both = forward_of(be, layer), both_of(be, layer)
 
     def inputs(changed):
         tree = tree_map(lambda k, a: be.asarray(changed.get(k, a)), p)
-        return tree, given(be, case, x) if case.ids else be.asarray(changed.get("x", x))
+        new = [changed.get(name, a) for name, a in own.items()]
+        if case.bytes:
+            return tree, be.asarray(new[0])
+        return tree, given(be, case, tuple(new) if isinstance(x, tuple) else new[0])
 
     def pullback(name, c):
-        _, dx, grads, _ = both(*inputs({}), be.asarray(c.reshape(dy.shape)))
-        found = {"x": dx} | dict(leaves(grads))
+        _, dx, grads, _ = both(*inputs({}), cut(be, c, dy))
+        dxs = dx if isinstance(x, tuple) and dx is not None else (dx,) * len(names)
+        found = dict(zip(names, dxs, strict=True)) | dict(leaves(grads))
         return None if found.get(name) is None else np.asarray(be.to_numpy(found[name]))
+
+    def end_to_end(y):
+        return np.concatenate([np.asarray(be.to_numpy(a)).reshape(-1) for _, a in leaves(y)])
 
     return {
         name: derivative_error(
-            lambda a, name=name: be.to_numpy(f(*inputs({name: a}))).reshape(-1),
+            lambda a, name=name: end_to_end(f(*inputs({name: a}))),
             functools.partial(pullback, name),
             values[name],
-            dy.size,
+            sum(a.size for _, a in leaves(dy)),
             rng,
         )
-        for name in ["x"] * (not case.ids) + trained
+        for name in [name for name, kind in zip(names, case.kinds, strict=True) if kind not in NO_DX]
+        + trained
     }
+
+
+def cut(be, c, like):
+    """A flat vector cut into arrays shaped like those of the tree `like`, on a backend."""
+    start = 0
+
+    def piece(_, a):
+        nonlocal start
+        start += a.size
+        return be.asarray(c[start - a.size : start].reshape(a.shape))
+
+    return tree_map(piece, like)
 
 
 @functools.cache

@@ -40,8 +40,20 @@ BUILTINS = {
 }
 BUILTINS |= {"NotImplementedError", "any", "len", "str"}
 """Of Python's own functions, those that never ask an array for its value."""
-OWN = {"forward", "backward", "settle", "child", "plan", "append", "items", "join"}
-"""Methods of layers, contexts, lists, dicts and strings."""
+OWN = {
+    "forward",
+    "backward",
+    "settle",
+    "child",
+    "plan",
+    "labels",
+    "project",
+    "append",
+    "items",
+    "join",
+    "update",
+}
+"""Methods of layers, losses, constraints, contexts, lists, dicts and strings."""
 FIELDS = {k for k in dir(np.ndarray) if not k.startswith("_")} - {"shape", "ndim", "dtype", "T"}
 """What is not asked of an array itself: only these four are the same for all libraries and cost nothing."""
 LIBRARIES = {"torch", "jax", "cupy", "array_api_strict", "array_api_compat", "numba", "tensorflow"}

@@ -8,7 +8,7 @@ from xpnn.initializers import Initializer
 from xpnn.layers import Layer
 from xpnn.losses import Loss
 from xpnn.metrics import Metric
-from xpnn.optimizers import Optimizer
+from xpnn.optimizers import Constraint, Optimizer
 from xpnn.schedules import Schedule
 
 KINDS = {
@@ -17,21 +17,36 @@ KINDS = {
     "optimizer": Optimizer,
     "schedule": Schedule,
     "initializer": Initializer,
+    "constraint": Constraint,
     "metric": Metric,
 }
-SHARED = {"Elementwise", "Wrapper", "Average", "BinaryLoss", "ClassLoss", "PairLoss"}
-"""What several optimizers or losses share; none by themselves."""
+SHARED = {
+    "Formula",
+    "Elementwise",
+    "Layerwise",
+    "Wrapper",
+    "Averaged",
+    "Merge",
+    "Recurrent",
+    "BinaryLoss",
+    "ClassLoss",
+    "PairLoss",
+}
+"""What several layers, losses or optimizers share; none by themselves."""
 USED = Counter()
 """{class name: how often it was put beside an oracle in the present test}."""
 
 
 def used(thing):
     """Note that an object, and what it is made of, is compared in this test; for what no parameter names."""
-    USED[type(thing).__name__] += 1
-    for part in vars(thing).values():
-        for inner in part if isinstance(part, tuple) else (part,):
-            if isinstance(inner, Layer | Optimizer):
-                used(inner)
+    if isinstance(thing, tuple):
+        for part in thing:
+            used(part)
+    elif isinstance(thing, tuple(KINDS.values())):
+        USED[type(thing).__name__] += 1
+        for part in vars(thing).values():
+            if not isinstance(part, Initializer):  # it only says where the numbers of a comparison came from
+                used(part)
 
 
 def children(base):

@@ -175,7 +175,12 @@ class TestTrain:
     def test_what_is_saved(self, trained):
         _, *epochs, end = trained()
         folder = Path("runs/spiral-mlp-1")
-        assert sorted(p.name for p in folder.iterdir()) == ["best.safetensors", "metrics.jsonl", "run.json"]
+        assert sorted(p.name for p in folder.iterdir()) == [
+            "best.safetensors",
+            "film",
+            "metrics.jsonl",
+            "run.json",
+        ]
         rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         assert [{"event": "epoch", **row} for row in rows] == epochs
         assert {"event": "end", **about()["result"]} == end
@@ -433,7 +438,7 @@ class TestEndings:
         assert err == f"xpnn: {word}: {saved}\n"
         xpnn.load("runs/spiral-mlp-1/best.safetensors")
         assert {p.name for p in Path("runs/spiral-mlp-1").iterdir()} == {
-            "best.safetensors", "metrics.jsonl", "run.json",
+            "best.safetensors", "film", "metrics.jsonl", "run.json",
         }  # fmt: skip
         assert about()["result"] is None
 

@@ -3,15 +3,16 @@
 import json
 
 import pytest
-from cases import INITIALIZERS, LAYERS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES
+from cases import FULL_BATCH, INITIALIZERS, LAYERS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES, SEVERAL
 
 import xpnn
 from xpnn.describe import build, describe
 
 DESCRIBED = [
     *dict.fromkeys(case.layer for case in LAYERS),
-    *dict.fromkeys(case.loss for case in LOSSES),
+    *dict.fromkeys(case.loss for case in LOSSES + SEVERAL),
     *OPTIMIZERS,
+    *FULL_BATCH,
     *SCHEDULES,
     *INITIALIZERS,
 ]

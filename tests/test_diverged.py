@@ -51,6 +51,19 @@ def planted(backwards, backend="numpy"):
     return model, x
 
 
+@pytest.mark.parametrize("backend", INSTALLED)
+@pytest.mark.parametrize("batch", [2, 4])
+def test_weights_beyond_the_dtype_end_the_run(backend, batch):
+    """Loss and gradient are finite, lr times the gradient is not: also in the very last step, which no loss follows."""
+    model = xpnn.Model([xpnn.Dense(2), xpnn.Dense(1)], (3,), backend=backend, seed=0)
+    trainer = Trainer(model, "mean_squared_error", xpnn.SGD(1e38))
+    with pytest.raises(DivergedError) as caught:
+        trainer.fit(np.full((4, 3), 50.0), np.ones((4, 1)), epochs=1, batch_size=batch)
+    what = "beyond float32" if batch == 4 else "Parameter 0.W itself is not"
+    assert what in str(caught.value)
+    assert "0.W" in str(caught.value)
+
+
 @pytest.fixture(scope="module")
 def digits():
     _, _, x, y = xpnn.data.mnist()
@@ -133,7 +146,7 @@ def test_infinite_weights():
     with pytest.raises(DivergedError, match="epoch 1, batch 1") as caught:
         model.fit(X, Y, epochs=1, verbose=0)
     assert "last finite loss none yet in this epoch" in caught.value.why
-    assert "gradient of 0.W" in caught.value.why
+    assert "gradient of 0.W. Parameter 2.W itself is not" in caught.value.why
     assert model.theta.tobytes() == before
 
 

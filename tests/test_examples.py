@@ -34,9 +34,9 @@ EXAMPLES = (
     ),
     Example(
         "s1_spiral",
-        ("387 parameters", "(ln 3 = 1.0986)", "on points it has not seen"),
+        ("387 parameters", "(ln 3 = 1.0986)", "on points it has not seen", "dead units", "|update|/|w|"),
         ('after["accuracy"] > 0.98', 'after["accuracy"] > 1'),
-        ("s1_spiral.png",),
+        ("s1_spiral.gif", "s1_spiral.png"),
     ),
     Example(
         "s2_mnist_fashion",

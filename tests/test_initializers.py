@@ -9,7 +9,7 @@ from tolerances import SIGMAS
 
 import xpnn
 from xpnn.errors import UsageError
-from xpnn.initializers import Dirac, Identity, Sparse, TruncatedNormal
+from xpnn.initializers import Constant, Dirac, Identity, Sparse, TruncatedNormal
 
 N = 200_000
 
@@ -47,6 +47,13 @@ def test_sparse_has_so_many_zeros_in_every_column(sparsity, rows, zeros):
         left = w[w != 0]
         assert abs(left.std() / 0.5 - 1) <= SIGMAS / math.sqrt(2 * left.size)
         assert zeros == 0 or len({tuple(column) for column in (w == 0).T}) > 5  # not the same rows in each
+
+
+@pytest.mark.against("formula")
+@pytest.mark.parametrize("value", [2.5, (1.0, -2.0, 0.5)])
+def test_a_constant_is_its_value_everywhere(value):
+    w = drawn(Constant(value), (4, 3))
+    assert (w == np.array(value)).all()
 
 
 def test_an_identity_layer_passes_its_input_on():

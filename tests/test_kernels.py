@@ -67,14 +67,14 @@ ROWS = {
         lambda be: (be.asarray(normal(6, 5), be.dtype), be.asarray(np.arange(6) % 5)),
         lambda be: (be.asarray(80 * normal(1, 3), be.dtype), be.asarray(np.array([2]))),
     ],
-    "sigmoid": [floats(KINKS)],
+    "sigmoid": [floats(KINKS), floats(10 * normal(40, 3))],
     "softplus": [floats(KINKS)],
     "softmax": [floats(normal(3, 5)), floats(700 * normal(2, 3, 4))],
-    "erf": [
+    "normal_cdf": [
         floats(KINKS),
         floats(normal(40, 3)),
-        floats(np.linspace(-7, 7, 999)),
-        floats(np.array([0.46875, -0.46875, 6.0, -6.0, 3e38, 1e-40])),
+        floats(np.linspace(-12, 12, 999)),
+        floats(np.array([0.46875, -0.46875, 6.0, -6.0, 40.0, -40.0, 3e38, -3e38, 1e-40])),
     ],
     "one_hot": [lambda be: (be.asarray(np.array([2, 0, 4])), 5)],
     "arange": [lambda be: (0,), lambda be: (9,)],
@@ -158,6 +158,24 @@ def convolved(groups):
     }
 
 
+def convolved_in_groups(depthwise):
+    """The rows of `convolved` with each channel a group and a filter, or twice the channels in two groups."""
+
+    def changed(f):
+        def row(a, w, s, n):
+            groups, filters = (s[3], s[3]) if depthwise else (2, 6)
+            s = (*s[:3], s[3] if depthwise else 2 * s[3])
+            return f(a, w, s, a(*w.kernel, s[3] // groups, filters), (s[0], *n, filters), groups)
+
+        return windows(row)
+
+    return {
+        "conv2d": changed(lambda a, w, s, W, out, g: (a(*s), W, a(out[3]), w, g)),
+        "conv2d_dx": changed(lambda a, w, s, W, out, g: (a(*out), W, s, w, g)),
+        "conv2d_dw": changed(lambda a, w, s, W, out, g: (a(*s), a(*out), w, g)),
+    }
+
+
 ROWS |= {
     "pad2d": windows(lambda a, w, s, n: (a(*s), w.pads, -INF)),
     "im2col": windows(lambda a, w, s, n: (a(*s), w, 0.5)),
@@ -168,6 +186,9 @@ ROWS |= {
     "max_pool": windows(lambda a, w, s, n: (a.be.xp.astype(a.whole(*s), a.be.dtype), w)),
     "max_pool_grad": windows(lambda a, w, s, n: (a(s[0], *n, s[3]), a.whole(s[0], *n, s[3]), s, w)),
 }
+for depthwise in (False, True):  # else two groups of as many channels each
+    for name, rows in convolved_in_groups(depthwise).items():
+        ROWS[name] += rows[2:5:2]
 NANS = np.array([[1.0, NAN, -INF, 2.0], [NAN, NAN, -INF, -INF], [0.0, -0.0, INF, NAN]]).reshape(1, 3, 4, 1)
 ROWS["max_pool"] += [lambda be: (be.asarray(NANS, be.dtype), Window((2, 2), (1, 1), ((1, 1), (1, 1))))]
 ROWS["max_pool"] += [lambda be: (be.asarray(NANS, be.dtype), Window((2, 2), (2, 2), ((0, 1), (0, 0))))]

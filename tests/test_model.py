@@ -156,10 +156,12 @@ def test_snapshot_and_restore(backend):
 def test_summary_and_repr():
     made = model(xpnn.Standardize(0, 1), *NET, seed=5)
     lines = made.summary().splitlines()
-    assert [line.split()[0] for line in lines[1:-1]] == ["0", "1", "2", "3.0", "3.1", "4"]
-    assert "Dense(units=5)" in lines[4]
-    assert lines[4].split()[-1] == "45"
-    assert lines[-1] == "103 parameters + 8 fixed, 0.00 MB, float32 on numpy/cpu, seed 5"
+    assert lines[0].split() == ["path", "layer", "output", "parameters", "bytes", "FLOPs"]
+    assert [line.split()[0] for line in lines[2:-2]] == ["0", "1", "2", "3.0", "3.1", "4"]
+    assert "Dense(units=5)" in lines[5]
+    assert lines[5].split()[-3:] == ["45", "180", "80"]
+    assert lines[-2] == "103 parameters + 8 fixed, 444 bytes, 191 FLOPs per sample"
+    assert lines[-1] == "float32 on numpy/cpu, seed 5"
     assert repr(made) == "<Model (4,) -> (3,), 103 parameters, <numpy backend on cpu, float32>>"
 
 

@@ -18,28 +18,36 @@ from xpnn.initializers import (
     Identity,
     Normal,
     Orthogonal,
+    Sinusoidal,
     Sparse,
     TruncatedNormal,
     VarianceScaling,
 )
 from xpnn.metrics import MAE, MSE, R2, Accuracy, CalibrationError, LogLoss, TopK
+from xpnn.optimizers.base import Elementwise
+from xpnn.parameters import Place
 
+PLACES = (
+    Place("0.W", 0, 6, (2, 3)),
+    Place("1.W", 6, 7, (1, 1)),
+    Place("1.b", 7, 9, (2,), weight=False, decay=0.0),
+)
 SIZE, STEPS = 9, 5
 
 
 def run(be, optimizer):
-    """Five updates on fixed gradients; weights are penalised in all but the last two places."""
+    """Five updates on fixed gradients; the last two numbers are a bias."""
     rng = rng_of("optimizer")
     start, grads = rng.standard_normal(SIZE), rng.standard_normal((STEPS, SIZE)) * 2
     theta = be.asarray(start, be.dtype) + 0  # of our own: an update may write into it
-    decay = be.asarray(np.repeat([1.0, 0.0], [SIZE - 2, 2]), be.dtype)
-    state = optimizer.init(be, theta, decay)
+    optimizer = optimizer.on(PLACES)
+    state = optimizer.init(be, theta)
     update = be.compile(lambda theta, grad, state: optimizer.update(be, theta, grad, state))
     for grad in grads:
         grad = be.asarray(grad, be.dtype)
-        before = prints(be, (grad, decay))
+        before = prints(be, (grad,))
         theta, state = update(theta, grad, state)
-        assert prints(be, (grad, decay)) == before
+        assert prints(be, (grad,)) == before
     return theta, state
 
 
@@ -54,11 +62,13 @@ def test_an_optimizer_equals_numpys_and_keeps_the_dtype(any_be, optimizer):
     assert int(state["t"]) == STEPS
     assert theta.dtype == be.dtype
     assert_close(be.to_numpy(theta), one, be.dtype_name)
-    for name in like.keys() - {"t", "lr", "decay"}:
+    for name in like.keys() - {"t", "lr", "decay", "rates"}:
         assert_close(be.to_numpy(state[name]), like[name], be.dtype_name, name)
 
 
-@pytest.mark.parametrize("optimizer", [o for o in OPTIMIZERS if o.penalised], ids=brief)
+@pytest.mark.parametrize(
+    "optimizer", [o for o in OPTIMIZERS if isinstance(o, Elementwise) and o.penalised], ids=brief
+)
 def test_penalties_leave_biases_alone(be, optimizer):
     """Where the decay mask is 0 the optimizer acts as if it had none, elsewhere it does not."""
     theta, plain = (
@@ -77,7 +87,7 @@ def test_a_schedule_is_a_factor_and_a_pure_function(schedule, total):
 
 
 SHAPES = [(4, 4), (7, 4), (3, 4), (2, 5, 4), (300, 4)]
-FIXED = Constant | Identity | Dirac
+FIXED = Constant | Identity | Dirac | Sinusoidal
 """Those that draw nothing."""
 
 
@@ -85,7 +95,7 @@ def fits(init, shape):
     """A few are for matrices only, one for kernels only."""
     return (
         len(shape) == 2
-        if isinstance(init, Identity | Sparse)
+        if isinstance(init, Identity | Sparse | Sinusoidal)
         else len(shape) > 2 or not isinstance(init, Dirac)
     )
 

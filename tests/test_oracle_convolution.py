@@ -51,6 +51,22 @@ def conv2d(x, p, layer):
     return last(F.conv2d(first(x), kernel(p["W"]), p["b"], *settings))
 
 
+def conv_transpose2d(x, p, layer):
+    """PyTorch's weights are (c_in, filters / groups, kh, kw); what it cannot crop is cropped after."""
+    padding = layer.padding if isinstance(layer.padding, int) else 0
+    settings = layer.stride, padding, layer.output_padding, layer.groups, layer.dilation
+    y = last(F.conv_transpose2d(first(x), kernel(p["W"]), p["b"], *settings))
+    if isinstance(layer.padding, tuple):
+        (top, bottom), (left, right) = layer.padding
+        return y[:, top : y.shape[1] - bottom, left : y.shape[2] - right]
+    if layer.padding == "same":  # of an odd number of rows too many, the one more goes below
+        rows, columns = (n * s for n, s in zip(x.shape[1:3], layer.stride, strict=True))
+        y = F.pad(y, (0, 0, 0, max(columns - y.shape[2], 0), 0, max(rows - y.shape[1], 0)))
+        top, left = (y.shape[1] - rows) // 2, (y.shape[2] - columns) // 2
+        return y[:, top : top + rows, left : left + columns]
+    return y
+
+
 def max_pool2d(x, p, layer):
     return last(F.max_pool2d(first(x), layer.pool, layer.stride, layer.padding))
 
@@ -92,6 +108,13 @@ LAYERS = [
     (layers.Conv2D(7, 1), (3, 4, 5), conv2d),
     (layers.Conv2D(2, (5, 4)), (5, 4, 3), conv2d),
     (layers.Conv2D(16, 3, padding=1), (28, 28, 16), conv2d),
+    (layers.ConvTranspose2D(4, 3), (5, 4, 2), conv_transpose2d),
+    (layers.ConvTranspose2D(3, (4, 2), (3, 2), 1, output_padding=(2, 0)), (3, 4, 2), conv_transpose2d),
+    (layers.ConvTranspose2D(3, (2, 3), 2, ((1, 0), (0, 2)), (2, 1)), (3, 4, 2), conv_transpose2d),
+    (layers.ConvTranspose2D(6, 3, (1, 2), 2, (3, 1), 3, (0, 1)), (3, 4, 6), conv_transpose2d),
+    (layers.ConvTranspose2D(8, 3, padding=1, groups=4), (5, 6, 4), conv_transpose2d),
+    (layers.ConvTranspose2D(2, (3, 4), (2, 2), "same"), (3, 4, 5), conv_transpose2d),
+    (layers.ConvTranspose2D(16, 3, padding=1), (14, 14, 16), conv_transpose2d),
     (layers.MaxPool2D(padding=0), (6, 7, 3), max_pool2d),
     (layers.MaxPool2D((3, 2), (1, 2), padding=1), (6, 5, 2), max_pool2d),
     (layers.MaxPool2D(3, 2, ((2, 0), (1, 1))), (6, 5, 2), padded_max_pool2d),
@@ -133,8 +156,9 @@ def test_layer_equals_torch(layer, shape, oracle, scale):
 
 # PyTorch's own samples
 
-SAMPLES = 211
+SAMPLES = 221
 """How many have a counterpart."""
+MORE = "output_padding stays below the stride"
 EMPTY, CEILING, INDICES = (
     "no samples at all",
     "no window may reach beyond the padding",
@@ -165,6 +189,15 @@ def sampled_conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups
     )
 
 
+def sampled_conv_transpose2d(
+    x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1
+):
+    if any(more >= s for more, s in zip(whole(output_padding), whole(stride), strict=True)):
+        return MORE
+    sizes = tuple(weight.shape[2:]), whole(stride), pads(padding), whole(dilation)
+    return layers.ConvTranspose2D(groups * weight.shape[1], *sizes, groups, whole(output_padding))
+
+
 def sampled_max_pool2d(
     x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
 ):
@@ -186,6 +219,7 @@ def sampled_avg_pool2d(
 
 SAMPLED = {
     "nn.functional.conv2d": sampled_conv2d,
+    "nn.functional.conv_transpose2d": sampled_conv_transpose2d,
     "nn.functional.max_pool2d": sampled_max_pool2d,
     "nn.functional.avg_pool2d": sampled_avg_pool2d,
 }
@@ -205,7 +239,7 @@ def run_sample(info, sample):
     wanted.backward(dy)
     p = {}
     if weights:
-        b = weights[1] if len(weights) > 1 else torch.zeros(len(weights[0])).double()
+        b = weights[1] if len(weights) > 1 else torch.zeros(layer.filters).double()
         p = {"W": weights[0].detach().permute(2, 3, 1, 0).numpy(), "b": b.detach().numpy()}
     inside = [last(batch(a.detach())).numpy() for a in (x, dy)]
     layer.plan(inside[0].shape[1:])

@@ -13,15 +13,19 @@ from xpnn.backends import get_backend
 from xpnn.errors import UsageError
 from xpnn.losses import SoftmaxCrossEntropy
 from xpnn.optimizers import (
+    LAMB,
+    LARS,
     OPTIMIZERS,
     SGD,
     Adadelta,
+    Adafactor,
     AdaGrad,
     Adam,
     Adamax,
     AdamW,
     AMSGrad,
     Lion,
+    Muon,
     NAdam,
     RAdam,
     RMSProp,
@@ -30,6 +34,7 @@ from xpnn.training.step import make_gradient, make_step
 
 torch = pytest.importorskip("torch")
 corpus = pytest.importorskip("torch.testing._internal.common_optimizers")
+layerwise = pytest.importorskip("torch_layerwise")
 pytestmark = [pytest.mark.oracle, pytest.mark.against("PyTorch")]
 
 TOLERANCE = 1e-12
@@ -129,6 +134,31 @@ RUNS = {
         o.Adadelta,
         {"lr": 0.5, "rho": 0.95, "eps": 1e-5, "weight_decay": 0.01},
     ),
+    "adafactor": (Adafactor(), o.Adafactor, {}),
+    "adafactor w": (
+        Adafactor(5e-3, 0.5, 1e-2, 0.1, 1.5, weight_decay=0.1),
+        o.Adafactor,
+        {"lr": 5e-3, "beta2_decay": -0.5, "eps": (1e-2, 0.1), "d": 1.5, "weight_decay": 0.1},
+    ),
+    "lars": (LARS(), layerwise.LARS, {}),
+    "lars w": (
+        LARS(0.5, 0.5, 0.01, weight_decay=0.01),
+        layerwise.LARS,
+        {"lr": 0.5, "momentum": 0.5, "trust": 0.01, "weight_decay": 0.01},
+    ),
+    "lamb": (LAMB(1e-3), layerwise.LAMB, {"lr": 1e-3}),
+    "lamb w": (
+        LAMB(2e-3, 0.8, 0.99, 1e-4, weight_decay=0.1),
+        layerwise.LAMB,
+        {"lr": 2e-3, "betas": (0.8, 0.99), "eps": 1e-4, "weight_decay": 0.1},
+    ),
+    "muon": (Muon(2e-3), layerwise.Muon, {"lr": 2e-3}),
+    "muon w": (
+        Muon(1e-3, 0.8, False, 4, (3.4, -4.7, 2.0), 1e-5, AMSGrad(2e-3), weight_decay=0.1),
+        layerwise.Muon,
+        {"lr": 1e-3, "momentum": 0.8, "nesterov": False, "ns_steps": 4, "ns_coefficients": (3.4, -4.7, 2.0)}
+        | {"eps": 1e-5, "weight_decay": 0.1, "others": {"lr": 2e-3, "amsgrad": True}},
+    ),
     "lion": (Lion(1e-3), TorchLion, {"lr": 1e-3}),
     "lion w": (
         Lion(1e-3, 0.8, 0.95, weight_decay=0.1),
@@ -166,10 +196,12 @@ def network():
 
 
 class Ours:
-    """(loss, theta, gradient) by our own step; every parameter is penalised, as PyTorch does."""
+    """(loss, theta, gradient) by our own step. `everywhere`: every parameter is penalised, as PyTorch does."""
 
-    def __init__(self, optimizer):
+    def __init__(self, optimizer, everywhere):
         model, loss = network(), SoftmaxCrossEntropy()
+        places = model.layout.places
+        optimizer = optimizer.on(tuple(p._replace(decay=1.0) for p in places) if everywhere else places)
         self.theta, self.phi, be = model.theta, model.phi, model.backend
         self.state = optimizer.init(be, self.theta) | {"ok": be.scalar(True, be.xp.bool)}
         self.step = make_step(model.net, loss, optimizer, model.layout, be, 0)
@@ -218,7 +250,8 @@ class Theirs:
 
 @pytest.mark.parametrize(("optimizer", "kind", "settings"), RUNS.values(), ids=RUNS)
 def test_a_thousand_steps_equal_torchs(digits, optimizer, kind, settings):
-    ours, theirs = Ours(optimizer), Theirs(kind, settings, optimizer.clip_norm, optimizer.l1)
+    ours = Ours(optimizer, everywhere=kind.__module__ != layerwise.__name__)
+    theirs = Theirs(kind, settings, optimizer.clip_norm, getattr(optimizer, "l1", 0.0))
     curves = [], []
     for step, rows in enumerate(digits.rows):
         x, y = digits.x[rows], digits.y[rows]

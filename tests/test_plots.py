@@ -11,6 +11,7 @@ from PIL import Image
 import xpnn
 from xpnn import plots
 from xpnn.errors import BackendError, FileError, ShapeError
+from xpnn.plots.style import shades
 from xpnn.training import History, Row
 
 
@@ -66,7 +67,7 @@ class TestDecisionBoundary:
         assert grey(tmp_path / "a.png").std() > 1
 
     def test_three_classes_have_three_lightnesses(self):
-        red, green, blue = plots._shades(3)[:, :3].T
+        red, green, blue = shades(3)[:, :3].T
         lightness = 0.3 * red + 0.59 * green + 0.11 * blue
         assert (np.diff(lightness) > 0.2).all()
 

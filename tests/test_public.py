@@ -6,7 +6,7 @@ import pkgutil
 import types
 
 import pytest
-from cases import INITIALIZERS, LAYERS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES
+from cases import FULL_BATCH, INITIALIZERS, LAYERS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES, SEVERAL
 from proofs import children
 
 import xpnn
@@ -20,13 +20,18 @@ from xpnn.schedules import Schedule
 
 ROWS = {
     Layer: [case.layer for case in LAYERS],
-    Loss: [case.loss for case in LOSSES],
-    Optimizer: OPTIMIZERS,
+    Loss: [case.loss for case in LOSSES + SEVERAL],
+    Optimizer: OPTIMIZERS + FULL_BATCH,
     Schedule: SCHEDULES,
     Initializer: INITIALIZERS,
     Metric: METRICS,
 }
-TABLES = [xpnn.losses.LOSSES, xpnn.optimizers.OPTIMIZERS, xpnn.schedules.SCHEDULES]
+TABLES = [
+    xpnn.losses.LOSSES,
+    xpnn.optimizers.OPTIMIZERS,
+    xpnn.optimizers.FULL_BATCH,
+    xpnn.schedules.SCHEDULES,
+]
 MODULES = [
     "xpnn",
     *(f"xpnn.{m.name}" for m in pkgutil.iter_modules(xpnn.__path__) if m.name != "__main__"),

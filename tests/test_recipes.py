@@ -87,7 +87,15 @@ def test_rnn_reads_rows():
     assert layers == [xpnn.Reshape((28, 60)), xpnn.LSTM(7), xpnn.Dropout(0.1), *dense]
 
 
-@pytest.mark.parametrize("name", ["cnn", "lenet", "resnet"])
+def test_transformer_reads_patches():
+    layers = build("transformer", (28, 28, 1), 10, hidden=(8,), dropout=0.1, pixels=True)
+    shapes = [shape for _, shape in xpnn.Sequential(tuple(layers)).inner((28, 28, 1))]
+    assert shapes == [(28, 28, 1)] * 2 + [(7, 7, 8)] + [(49, 8)] * 7 + [(8,)]
+    inner = layers[5].layer.layers
+    assert (inner[1].units, inner[3].units, inner[4]) == (16, 8, xpnn.Dropout(0.1))
+
+
+@pytest.mark.parametrize("name", ["cnn", "lenet", "resnet", "transformer"])
 def test_a_network_of_images_says_so_of_other_samples(name):
     with pytest.raises(ShapeError, match=r"layer 0 Conv2D.* wants images"):
         xpnn.Model(build(name, (2,), 3), (2,))
@@ -110,4 +118,4 @@ def test_unknown_names():
         build("mpl", (2,), 3)
     with pytest.raises(UsageError, match="did you mean 'relu'"):
         build("mlp", (2,), 3, activation="rellu")
-    assert list(MODELS) == ["mlp", "lenet", "cnn", "resnet", "rnn"]
+    assert list(MODELS) == ["mlp", "lenet", "cnn", "resnet", "rnn", "transformer"]

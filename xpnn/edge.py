@@ -9,15 +9,57 @@ from xpnn.backends.base import Backend
 from xpnn.backends.convert import to_host
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
+from xpnn.layers.base import Layer, Shape, for_each, is_several
 
 Host = np.ndarray[Any, Any]
 
 
-def inputs(be: Backend, shape: tuple[int, ...], x: Any, name: str, vocabulary: int = 0) -> Array:
+def inputs(be: Backend, net: Layer, shape: Shape, x: Any, name: str) -> Any:
+    """Samples as the network takes them: an array, or a tuple of arrays with as many samples each.
+
+    Raises DataError when there are not as many arrays as inputs, and when they hold different numbers of samples.
+    """
+    if not is_several(shape):
+        return one_input(be, shape, x, name, net.takes, net.vocabulary())
+    n = len(shape)
+    about = zip(shape, split(name, x, n), for_each(net.takes, n), for_each(net.vocabulary(), n), strict=True)
+    found = tuple(
+        one_input(be, one, a, f"{name}[{i}]", kind, vocabulary)
+        for i, (one, a, kind, vocabulary) in enumerate(about)
+    )
+    for i, a in enumerate(found):
+        if a.shape[0] != found[0].shape[0]:
+            raise DataError(
+                f"{name}[0] has {found[0].shape[0]} samples, {name}[{i}] has {a.shape[0]}",
+                fix="each sample takes one entry of every input",
+            )
+    return found
+
+
+def split(name: str, a: Any, n: int) -> tuple[Any, ...]:
+    """The n parts of what belongs to n inputs or outputs. Raises DataError for anything but a tuple or list of n."""
+    if not isinstance(a, tuple | list):
+        raise DataError(
+            f"{name} is a {type(a).__name__}, the model has {n} of them", fix="give a tuple of arrays"
+        )
+    if len(a) != n:
+        raise DataError(f"{name} holds {len(a)} arrays, the model has {n} of them")
+    return tuple(a)
+
+
+def named(name: str, a: Any, shape: Shape) -> list[tuple[str, Any, Shape]]:
+    """[("x", a, shape)], or of several [("x[0]", ...), ("x[1]", ...)]."""
+    if not is_several(shape):
+        return [(name, a, shape)]
+    parts = split(name, a, len(shape))
+    return [(f"{name}[{i}]", part, one) for i, (part, one) in enumerate(zip(parts, shape, strict=True))]
+
+
+def one_input(be: Backend, shape: Shape, x: Any, name: str, kind: Any, vocabulary: Any) -> Array:
     """Samples (N, *shape) as an array of the backend: bytes stay bytes, other numbers take the model's dtype.
 
-    vocabulary: if above 0, samples are ids 0, ..., vocabulary - 1, and become int64. Raises ShapeError, or
-    DataError for no samples at all, for NaN or infinity, and for what is no id.
+    kind: what the layer takes. Ids, of which there are `vocabulary`, become int64. Raises ShapeError, or DataError for
+    no samples at all, for NaN or infinity, for what is no id, and for a mask that holds more than 0 and 1.
     """
     if be.owns(x):
         be.require(name, x)
@@ -26,10 +68,10 @@ def inputs(be: Backend, shape: tuple[int, ...], x: Any, name: str, vocabulary: i
     check_shape(name, x, shape)
     if x.shape[0] == 0:
         raise DataError(f"{name} has no samples")
-    if vocabulary:
+    if kind == "int":
         with be.scope():
             return be.asarray(ids(x if isinstance(x, np.ndarray) else be.to_numpy(x), vocabulary, name))
-    if str(x.dtype).rsplit(".", maxsplit=1)[-1] in ("uint8", "bool"):
+    if kind != "mask" and str(x.dtype).rsplit(".", maxsplit=1)[-1] in ("uint8", "bool"):
         return be.asarray(x)
     if isinstance(x, np.ndarray):
         with np.errstate(over="ignore"):  # what becomes infinite is reported below
@@ -41,26 +83,36 @@ def inputs(be: Backend, shape: tuple[int, ...], x: Any, name: str, vocabulary: i
             raise DataError(
                 f"{name}[{i}] holds NaN or infinity (as {be.dtype_name})", fix="drop or fill such samples"
             )
+        if kind == "mask" and not bool(be.xp.all((x == 0) | (x == 1))):
+            raise DataError(
+                f"{name} is a mask and holds other numbers than 0 and 1", fix="1 is real, 0 is padding"
+            )
     return x
 
 
 def ids(x: Host, vocabulary: int, name: str) -> Host:
-    """Whole numbers from 0 to vocabulary - 1 as int64. Raises DataError for the first that is none."""
+    """Whole numbers from 0 to vocabulary - 1 as int64. Raises DataError for the first that is none.
+
+    vocabulary: 0 if any whole number will do.
+    """
+    known = vocabulary or 2**53
     with np.errstate(invalid="ignore"):
-        good = (x >= 0) & (x < vocabulary) & ((x == np.floor(x)) if x.dtype.kind == "f" else True)
+        good = (x >= 0) & (x < known) & ((x == np.floor(x)) if x.dtype.kind == "f" else True)
     bad = np.argwhere(~good)
     if len(bad):
         i = tuple(bad[0].tolist())
         raise DataError(
             f"{name}{list(i)} is {x[i]}",
-            why=f"the layer knows the ids 0 to {vocabulary - 1}; {len(bad)} of {x.size} are not among them",
+            why=f"the layer knows the ids 0 to {known - 1}; {len(bad)} of {x.size} are not among them",
             fix="number the tokens from 0, or give the layer more of them",
         )
     return x.astype(np.int64)
 
 
-def targets(be: Backend, y: Host) -> Array:
-    """Checked targets on the device: ids as int64, everything else in the model's dtype."""
+def targets(be: Backend, y: Any) -> Any:
+    """Checked targets on the device: ids as int64, everything else in the model's dtype. Of several outputs a tuple."""
+    if isinstance(y, tuple):
+        return tuple(targets(be, part) for part in y)
     return be.asarray(y if y.dtype == np.int64 and y.ndim == 1 else narrow(be, y, "y"))
 
 
@@ -123,8 +175,18 @@ def check_seed(seed: int) -> int:
     return int(seed)
 
 
-def check_input_shape(shape: Sequence[int]) -> tuple[int, ...]:
-    """The sizes of one sample, each a whole number of at least 1; () for samples that are single numbers."""
+def check_input_shape(shape: Any) -> Shape:
+    """The sizes of one sample, each a whole number of at least 1; () for samples that are single numbers.
+
+    Of several inputs: a tuple of such tuples.
+    """
+    if isinstance(shape, tuple | list) and any(isinstance(part, tuple | list) for part in shape):
+        return tuple(check_one_shape(part) for part in shape)
+    return check_one_shape(shape)
+
+
+def check_one_shape(shape: Any) -> tuple[int, ...]:
+    """The sizes of one sample of one input."""
     sizes = list(shape) if isinstance(shape, Sequence | np.ndarray) else [None]
     if not all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0 for n in sizes):
         raise UsageError(

@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from xpnn.cody import FAR, MIDDLE, NEAR, ratio
+from xpnn.random import Key, word_of
 from xpnn.window import Window, taps
 
 Array: TypeAlias = Any
@@ -35,62 +37,19 @@ def mix(x: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=4096)
-def stream(key: tuple[int, ...]) -> int:
-    """The 32-bit word that a path of integers names."""
+def stream(key: Key) -> int:
+    """The 32-bit word that a path of integers and names stands for."""
     word = 0x9E3779B9
-    for part in key:
+    for part in map(word_of, key):
         for half in (part & WORD, (part >> 32) & WORD):
             word = mix(word ^ mix((half + 0x85EBCA6B) & WORD))
     return int(word)
 
 
-def counters(key: tuple[int, ...], tick: Any) -> tuple[Any, Any]:
+def counters(key: Key, tick: Any) -> tuple[Any, Any]:
     """The words A (odd) and B of stream `key` at step `tick`, a Python integer or a 0-d int64 array."""
     word = mix((tick + stream((*key, 1))) & WORD)
     return mix(word ^ stream((*key, 2))) | 1, mix(word ^ stream((*key, 3)))
-
-
-ERF_SMALL = (
-    (
-        1.85777706184603153e-1,
-        3.16112374387056560e0,
-        1.13864154151050156e2,
-        3.77485237685302021e2,
-        3.20937758913846947e3,
-    ),
-    (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3),
-)
-ERF_LARGE = (
-    (
-        2.15311535474403846e-8,
-        5.64188496988670089e-1,
-        8.88314979438837594e0,
-        6.61191906371416295e1,
-        2.98635138197400131e2,
-        8.81952221241769090e2,
-        1.71204761263407058e3,
-        2.05107837782607147e3,
-        1.23033935479799725e3,
-    ),
-    (
-        1.0,
-        1.57449261107098347e1,
-        1.17693950891312499e2,
-        5.37181101862009858e2,
-        1.62138957456669019e3,
-        3.29079923573345963e3,
-        4.36261909014324716e3,
-        3.43936767414372164e3,
-        1.23033935480374942e3,
-    ),
-)
-"""Numerators and denominators of Cody's rational functions, highest power first."""
-
-
-def ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: Array) -> Array:
-    """The quotient of two polynomials, by Horner's rule."""
-    upper, lower = (functools.reduce(lambda sum, c: sum * x + c, row[1:], row[0]) for row in coefficients)
-    return upper / lower
 
 
 class Kernels:
@@ -134,18 +93,23 @@ class Kernels:
         e = self.xp.exp(z - self.xp.max(z, axis=-1, keepdims=True))
         return e / self.xp.sum(e, axis=-1, keepdims=True)
 
-    def erf(self, x: Array) -> Array:
-        """2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x, to a few units in the last place of the dtype.
+    def normal_cdf(self, x: Array) -> Array:
+        """P(x) = (1 + erf(x / sqrt 2)) / 2: the distribution function of N(0, 1). Small values keep their digits.
 
-        x R(x^2) where |x| <= 0.46875, else 1 - e^(-x^2) S(|x|) with the sign of x, R and S quotients of polynomials.
-        S was fitted up to 4; beyond, 1 - erf is below 2e-8, and its first digits are all that counts.
-        Source: W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23 (1969).
+        With u = |x| / sqrt 2, erfc(u) = 1 - erf(u) = e^(-u^2) S(u): P is half of it below 0, and 1 less half of it
+        above; near 0, 1/2 + x R(x^2 / 2). R and S are quotients of polynomials (xpnn/cody.py); e^(-u^2) is taken from
+        x itself, for the rounding of u would count u^2 times over.
         """
         xp, size = self.xp, self.xp.abs(x)
-        inner = self.mask(x, size <= 0.46875)
-        size = xp.where(size > 6, xp.full_like(x, 6.0), size)
-        outer = xp.sign(x) * (1 - xp.exp(-size * size) * ratio(ERF_LARGE, size))
-        return xp.where(size <= 0.46875, inner * ratio(ERF_SMALL, inner * inner), outer)
+        size = xp.where(size > 40, xp.full_like(x, 40.0), size)  # where e^(-x^2 / 2) is 0 in float64 too
+        u, four = size * math.sqrt(0.5), xp.full_like(x, 4.0)
+        v = 1 / xp.where(u > 4, u, four)
+        far = v * (math.sqrt(1 / math.pi) - v * v * ratio(FAR, v * v))
+        tail = xp.where(u > 4, far, ratio(MIDDLE, xp.where(u > 4, four, u)))
+        tail = 0.5 * xp.exp(-0.5 * size * size) * tail
+        inner = self.mask(x, u <= 0.46875)
+        near = 0.5 + inner * math.sqrt(0.125) * ratio(NEAR, 0.5 * inner * inner)
+        return xp.where(u <= 0.46875, near, xp.where(x < 0, tail, 1 - tail))
 
     def one_hot(self, ids: Array, classes: int) -> Array:
         """(N,) class ids to (N, classes) rows of the model's dtype."""
@@ -159,7 +123,7 @@ class Kernels:
         total = xp.sum(e, axis=1, keepdims=True)
         return xp.mean(xp.log(total[:, 0]) - xp.sum(z * hot, axis=1)), (e / total - hot) / n
 
-    def uniform(self, key: tuple[int, ...], tick: Array, shape: tuple[int, ...]) -> Array:
+    def uniform(self, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
         """Uniform numbers in [0, 1) with 24 random bits: the same bits on every backend.
 
         Element i of stream `key` at step `tick` is mix(A i + B), where A (odd) and B are words hashed from
@@ -170,13 +134,13 @@ class Kernels:
         bits = mix((self.arange(math.prod(shape)) * step + start) & WORD) >> 8
         return self.xp.reshape(self.xp.astype(bits, self.dtype) * 2.0**-24, shape)
 
-    def keep_mask(self, key: tuple[int, ...], tick: Array, shape: tuple[int, ...], rate: float) -> Array:
+    def keep_mask(self, key: Key, tick: Array, shape: tuple[int, ...], rate: float) -> Array:
         """Bool: True where `uniform(key, tick, shape)` is at least `rate`, compared as integers: exact in any dtype."""
         step, start = counters(key, tick)
         bits = mix((self.arange(math.prod(shape)) * step + start) & WORD) >> 8
         return self.xp.reshape(bits >= math.ceil(rate * 2**24), shape)
 
-    def normal(self, key: tuple[int, ...], tick: Array, shape: tuple[int, ...]) -> Array:
+    def normal(self, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
         """Numbers of mean 0 and variance 1, nearly normal: the same on every backend, and in every dtype.
 
         Each is a sum of twelve random words of 16 bits, less its mean, times 2^-16: whole numbers below 2^19, so

@@ -13,13 +13,14 @@ from xpnn.backends.convert import to_host
 from xpnn.describe import brief
 from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean
 from xpnn.kernels import Array
-from xpnn.layers.base import Ctx, Layer, as_input
-from xpnn.layers.sequential import Sequential
-from xpnn.losses import Loss, SoftmaxCrossEntropy, get_loss
-from xpnn.parameters import Layout, leaves
-from xpnn.random import host_rng
+from xpnn.layers.base import Ctx, Layer, as_input, for_each, is_several
+from xpnn.layers.graph import as_net
+from xpnn.losses import Loss, Several, SoftmaxCrossEntropy, get_loss
+from xpnn.parameters import Layout, count, leaves, rows_of, tree_map
+from xpnn.scoring import check_fit, scores
 
 if TYPE_CHECKING:
+    from xpnn.diagnostics.explain import Explanation
     from xpnn.optimizers import Optimizer
     from xpnn.schedules import Schedule
     from xpnn.training import Callback, History
@@ -30,16 +31,18 @@ Host = np.ndarray[Any, Any]
 class Model:
     """A network with parameters, on one backend.
 
-    net: a layer or a list of layers. input_shape: of one sample, such as (28, 28, 1). backend, device, dtype: see
-    `xpnn.get_backend`. seed: the root of every random draw; equal seeds give equal parameters on every backend; None
-    draws one, kept in `model.seed`. vectors: theta and phi, as `snapshot` gives them, in place of drawn ones.
+    net: a layer, such as a Graph, or a list of layers. input_shape: of one sample, such as (28, 28, 1); of several
+    inputs a tuple of shapes, and every x is a tuple of arrays then; y and predictions are tuples where the network has
+    several outputs. backend, device, dtype: see `xpnn.get_backend`. seed: the root of every random draw; equal seeds
+    give equal parameters on every backend; None draws one, kept in `model.seed`. vectors: theta and phi, as `snapshot`
+    gives them, in place of drawn ones.
     Raises ShapeError, with the layer's path, when the layers do not fit.
     """
 
     def __init__(
         self,
         net: Layer | Sequence[Layer],
-        input_shape: Sequence[int],
+        input_shape: Sequence[Any],
         *,
         backend: str = "numpy",
         device: str | None = None,
@@ -47,14 +50,15 @@ class Model:
         seed: int | None = None,
         vectors: dict[str, Host] | None = None,
     ) -> None:
-        layers = (net,) if isinstance(net, Layer) else net
-        self.net = net if isinstance(net, Sequential) else Sequential(layers)  # type: ignore[arg-type]
+        self.net = as_net(net)
         self.input_shape = edge.check_input_shape(input_shape)
         self.seed = secrets.randbits(32) if seed is None else edge.check_seed(seed)
         specs, self.output_shape = self.net.plan(self.input_shape)
         self.layout = Layout(specs)
         self.backend = get_backend(backend, device, dtype)
         self.loss: Loss = SoftmaxCrossEntropy()
+        if is_several(self.output_shape):
+            self.loss = Several((self.loss,) * len(self.output_shape))
         with self.backend.scope():
             if vectors is None:
                 self.theta, self.phi = self.layout.draw(self.backend, self.seed)
@@ -99,45 +103,62 @@ class Model:
     def evaluate(self, x: Any, y: Any, *, loss: "str | Loss | None" = None) -> dict[str, float]:
         """{"loss": mean loss, "accuracy": share of hits}; a regression has no accuracy.
 
-        `loss`: the trained one by default; with reduction="sum", "loss" is the sum over all samples. A loss that
-        compares samples is measured on shuffled batches of 128. Raises UsageError for reduction="none".
+        Of several outputs also {"loss[0]": ..., "accuracy[0]": ..., ...}. `loss`: the trained one by default; with
+        reduction="sum", "loss" is the sum over all samples. A loss that compares samples is measured on shuffled
+        batches of 128. Raises UsageError for reduction="none".
         """
         measure = self.loss if loss is None else get_loss(loss)
         self.check_loss(measure)
         x, y = self.pair(x, y, measure)
         return self.score(x, self.targets(y), measure)
 
-    def predict(self, x: Any) -> Host:
-        """Class ids (N,) for a classifier, 0 or 1 for a binary one, the outputs for a regression; as NumPy."""
+    def predict(self, x: Any) -> Any:
+        """Class ids (N,) for a classifier, 0 or 1 for a binary one, the outputs for a regression; as NumPy.
+
+        Of several outputs a tuple, as in `predict_proba` and `forward`.
+        """
         be, out = self.backend, self.outputs(self.inputs(x))
         with be.scope():
-            return be.to_numpy(self.loss.labels(be, out))
+            return self._host(self.loss.labels(be, out))
 
-    def predict_proba(self, x: Any) -> Host:
+    def predict_proba(self, x: Any) -> Any:
         """Probabilities (N, C), as NumPy. Raises UsageError for a regression."""
-        be, out = self.backend, self.outputs(self.inputs(x))
-        with be.scope():
-            if self.net.gives == "probabilities":
-                return be.to_numpy(out)
-            p = self.loss.probabilities(be, out)
-            if p is None:
-                raise UsageError(
-                    f"a model trained with {brief(self.loss)} has no probabilities",
-                    fix="use predict or forward",
-                )
-            return be.to_numpy(p)
+        out = self.outputs(self.inputs(x))
+        with self.backend.scope():
+            if isinstance(self.loss, Several):
+                each = zip(self.loss.losses, for_each(self.net.gives, len(out)), out, strict=True)
+                return tuple(self._probabilities(*one) for one in each)
+            return self._probabilities(self.loss, self.net.gives, out)
 
-    def forward(self, x: Any) -> Host:
+    def forward(self, x: Any) -> Any:
         """The network's own outputs (logits, for a classifier), as NumPy."""
-        return self.backend.to_numpy(self.outputs(self.inputs(x)))
+        return self._host(self.outputs(self.inputs(x)))
 
     def parameters(self) -> dict[str, Array]:
         """{"2.W": array, ...}: live views of theta and phi where the library has views, else their present values."""
         with self.backend.scope():
             return dict(leaves(self.layout.split(self.backend, self.theta, self.phi)))
 
+    def explain(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        loss: "str | Loss | None" = None,
+        optimizer: "str | Optimizer | None" = None,
+    ) -> "Explanation":
+        """One training step on the batch (x, y), layer by layer; nothing is changed.
+
+        Shapes, pre-activations and outputs (mean, std, min, max), zeros and dead units, norms of every gradient. With
+        an optimizer, also |update| / |parameter| of its first step. `loss`: the trained one by default. `print` shows
+        a table; `to_dict` and `to_json` give plain data. Raises what `Trainer.step` raises.
+        """
+        from xpnn.diagnostics.explain import explain
+
+        return explain(self, x, y, loss=loss, optimizer=optimizer)
+
     def summary(self) -> str:
-        """A table of layers, shapes and parameters."""
+        """A table of layers: shapes, parameters, their bytes, and FLOPs of one sample on its way forward."""
         from xpnn.diagnostics.summary import summary
 
         return summary(self)
@@ -153,26 +174,29 @@ class Model:
 
     # What training is made of
 
-    def pair(self, x: Any, y: Any, loss: Loss, name: str = "") -> tuple[Array, Host]:
+    def pair(self, x: Any, y: Any, loss: Loss, name: str = "") -> tuple[Any, Any]:
         """Samples on the device and their targets, checked, still on the host. `name` is put before x and y."""
-        y = loss.check(to_host(y), self.output_shape)
+        if isinstance(loss, Several):
+            y = tuple(map(to_host, edge.split(f"{name}y", y, len(loss.losses))))
+        else:
+            y = to_host(y)
+        y = loss.check(y, self.output_shape)
         x = self.inputs(x, f"{name}x")
-        if len(y) != x.shape[0]:
+        if count(y) != count(x):
             raise DataError(
-                f"{name}x has {x.shape[0]} samples, {name}y has {len(y)}",
+                f"{name}x has {count(x)} samples, {name}y has {count(y)}",
                 fix="give one target for each sample",
             )
         return x, y
 
-    def inputs(self, x: Any, name: str = "x") -> Array:
-        """Samples as an array of the backend, checked: bytes stay bytes, other numbers take the model's dtype.
+    def inputs(self, x: Any, name: str = "x") -> Any:
+        """Samples as arrays of the backend, checked: bytes stay bytes, other numbers take the model's dtype.
 
         Ids become int64 where the network takes ids.
         """
-        vocabulary = self.net.vocabulary() if self.net.takes == "int" else 0
-        return edge.inputs(self.backend, self.input_shape, x, name, vocabulary)
+        return edge.inputs(self.backend, self.net, self.input_shape, x, name)
 
-    def targets(self, y: Host) -> Array:
+    def targets(self, y: Any) -> Any:
         """Checked targets on the device: ids as int64, everything else in the model's dtype."""
         return edge.targets(self.backend, y)
 
@@ -196,16 +220,32 @@ class Model:
             vectors[vector][start:stop] = edge.narrow(self.backend, host, path).reshape(-1)
         self.restore(vectors)
 
-    def outputs(self, x: Array, batch_size: int = 1024) -> Array:
+    def outputs(self, x: Any, batch_size: int = 1024) -> Any:
         """The network's outputs for device samples, in batches of one size."""
-        be = self.backend
+        be, n = self.backend, count(x)
         with be.scope():
-            n = x.shape[0]
-            batches = [x[i : min(i + batch_size, n), ...] for i in range(0, n, batch_size)]
-            parts = [self._forward(self.theta, self.phi, batch) for batch in batches]
-            return parts[0] if len(parts) == 1 else be.xp.concat(parts)
+            parts = []
+            for i in range(0, n, batch_size):
+                batch = rows_of(x, i, min(i + batch_size, n))
+                parts.append(self._forward(self.theta, self.phi, batch))
+            if len(parts) == 1:
+                return parts[0]
+            if is_several(self.output_shape):
+                return tuple(map(be.xp.concat, zip(*parts, strict=True)))
+            return be.xp.concat(parts)
 
-    def _run(self, theta: Array, phi: Array, x: Array) -> Array:
+    def _host(self, tree: Any) -> Any:
+        return tree_map(lambda _, a: self.backend.to_numpy(a), tree)
+
+    def _probabilities(self, loss: Loss, gives: str, out: Array) -> Host:
+        p = out if gives == "probabilities" else loss.probabilities(self.backend, out)
+        if p is None:
+            raise UsageError(
+                f"a model trained with {brief(loss)} has no probabilities", fix="use predict or forward"
+            )
+        return self.backend.to_numpy(p)
+
+    def _run(self, theta: Array, phi: Array, x: Any) -> Any:
         """The pure forward pass, as in evaluation: no dropout."""
         be = self.backend
         y, _ = self.net.forward(
@@ -213,28 +253,10 @@ class Model:
         )
         return y
 
-    def score(self, x: Array, y: Array, loss: Loss | None = None) -> dict[str, float]:
+    def score(self, x: Any, y: Any, loss: Loss | None = None) -> dict[str, float]:
         """`evaluate` for arrays that are checked and on the device already."""
-        be, loss, out = self.backend, loss or self.loss, self.outputs(x)
-        with be.scope():
-            scores = {"loss": self._measure(loss, out, y)}
-            ids = loss.target_ids(be, y)
-            if ids is not None:
-                counted = loss.counted(be, y)
-                hits = be.to_numpy(loss.labels(be, out) == ids)
-                hits = hits if counted is None else hits[be.to_numpy(counted)]
-                scores["accuracy"] = float(hits.mean()) if hits.size else 0.0
-            return scores
-
-    def _measure(self, loss: Loss, out: Array, y: Array) -> float:
-        """The loss of all samples at once; in shuffled batches, lest there be too many pairs, if it compares them."""
-        be, n = self.backend, out.shape[0]
-        if not loss.compares:
-            return float(loss(be, out, y)[0])
-        order = host_rng(self.seed, "evaluate").permutation(n)
-        batches = [be.asarray(order[i : i + 128]) for i in range(0, n, 128)]
-        values = [float(loss(be, be.take_rows(out, rows), be.take_rows(y, rows))[0]) for rows in batches]
-        return loss.over_batches(values, [rows.shape[0] for rows in batches])
+        with self.backend.scope():
+            return scores(self.backend, loss or self.loss, self.outputs(x), y, self.seed)
 
     def snapshot(self) -> dict[str, Host]:
         """theta and phi, copied to the host."""
@@ -247,18 +269,7 @@ class Model:
 
     def check_loss(self, loss: Loss) -> None:
         """A loss is one number; one from logits does the squashing itself, and twice would flatten the gradients."""
-        if loss.reduction == "none":
-            raise UsageError(
-                f"{type(loss).__name__}(reduction='none') is no number",
-                why="it has a value for each sample",
-                fix="reduction='mean' or 'sum'; for the values themselves call the loss",
-            )
-        if loss.wants and self.net.gives == "probabilities":
-            raise UsageError(
-                f"the network ends in {self.net.layers[-1]!r}, but {type(loss).__name__} wants {loss.wants}",
-                why="it applies the squashing itself, where it can be done without overflow",
-                fix="drop the last layer; predict_proba gives the probabilities",
-            )
+        check_fit(self.net, self.output_shape, loss)
 
     def __repr__(self) -> str:
         size = self.layout.size["theta"]

@@ -5,7 +5,7 @@ Offsets follow definition order: W1 (row-major), b1, W2, b2, ...
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,6 +32,37 @@ def tree_map(f: Callable[[str, Any], Any], tree: Tree, path: str = "") -> Tree:
     if isinstance(tree, tuple):
         return tuple(tree_map(f, branch, f"{path}.{i}" if path else str(i)) for i, branch in enumerate(tree))
     return f(path, tree)
+
+
+class Place(NamedTuple):
+    """Where one trainable parameter lies in theta, and how an optimizer treats it."""
+
+    path: str
+    start: int
+    stop: int
+    shape: tuple[int, ...]
+    weight: bool = True
+    """False: a bias or a gain."""
+    decay: float = 1.0
+    """A factor of every penalty."""
+    lr: float = 1.0
+    """A factor of the learning rate; at 0 the parameter is frozen."""
+
+
+def count(samples: Tree) -> int:
+    """How many samples there are: the length of an array, or of the first in a tuple."""
+    first = samples[0] if isinstance(samples, tuple) else samples
+    return int(first.shape[0])
+
+
+def rows_of(samples: Tree, start: int, stop: int) -> Tree:
+    """Rows start, ..., stop - 1 of every array."""
+    return tree_map(lambda _, a: a[start:stop, ...], samples)
+
+
+def gather(be: Backend, samples: Tree, rows: Array) -> Tree:
+    """Those `rows` of every array in nested tuples; None stays None."""
+    return tree_map(lambda _, a: None if a is None else be.take_rows(a, rows), samples)
 
 
 class Layout:
@@ -86,10 +117,12 @@ class Layout:
         theta, phi = (be.asarray(np.array(vectors[name], be.dtype_name)) for name in ("theta", "phi"))
         return theta, phi
 
-    def decay_mask(self, be: Backend) -> Array:
-        """1 where weight decay applies, 0 for biases and gains."""
-        mask = np.zeros(self.size["theta"], be.dtype_name)
-        for path, (vector, start, stop) in self.slots.items():
-            if vector == "theta" and self.named[path].decay:
-                mask[start:stop] = 1
-        return be.asarray(mask)
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Every trainable parameter in theta's order. Weights are penalised; biases and gains are not."""
+        return tuple(
+            Place(path, start, stop, tuple(self.named[path].shape), decays, float(decays))
+            for path, (vector, start, stop) in self.slots.items()
+            for decays in [self.named[path].decay]
+            if vector == "theta"
+        )

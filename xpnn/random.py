@@ -8,8 +8,12 @@ Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3
 """
 
 import hashlib
+from typing import TypeAlias
 
 import numpy as np
+
+Key: TypeAlias = tuple[int | str, ...]
+"""The path of a stream of random numbers: words and numbers."""
 
 
 def host_rng(seed: int, *key: int | str) -> np.random.Generator:
@@ -17,11 +21,12 @@ def host_rng(seed: int, *key: int | str) -> np.random.Generator:
 
     Words are hashed, numbers are taken as they are; different keys give independent streams.
     """
-    words = tuple(_word(part) for part in key)
+    words = tuple(word_of(part) for part in key)
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=words)))
 
 
-def _word(part: int | str) -> int:
+def word_of(part: int | str) -> int:
+    """A number as it is, a name as 32 bits."""
     if isinstance(part, int):
         return part
     return int.from_bytes(hashlib.blake2b(part.encode(), digest_size=4).digest(), "little")

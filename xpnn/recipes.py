@@ -57,6 +57,10 @@ IMAGES: dict[str, Any] = {"input_dropout": 0.0, "batch_size": 256, "lr": 4e-3, "
 OVERRIDES: dict[str, dict[str, Any]] = {
     "cnn": IMAGES | {"hidden": (128,), "dropout": 0.5, "epochs": 14},
     "lenet": IMAGES | {"hidden": (120, 84), "activation": "tanh", "dropout": 0.0, "epochs": 10},
+    "resnet": IMAGES | {"hidden": (), "dropout": 0.2, "epochs": 10},
+    "rnn": IMAGES | {"hidden": (128,), "dropout": 0.2, "epochs": 12},
+    "transformer": IMAGES
+    | {"hidden": (64, 128), "activation": "gelu", "dropout": 0.1, "epochs": 14, "lr": 2e-3},
 }
 """What a model changes in every dataset's recipe; `mlp` is what they are written for."""
 

@@ -1,5 +1,6 @@
 """JAX arrays; the whole training step runs under jax.jit."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -58,9 +59,9 @@ class JaxBackend(Backend):
         compiled: Callable[..., Any] = self.jax.jit(step)
         return compiled
 
-    def erf(self, x: Array) -> Array:
-        """jax.scipy.special's own."""
-        return self.jax.scipy.special.erf(x)
+    def normal_cdf(self, x: Array) -> Array:
+        """By jax.scipy.special's erfc."""
+        return 0.5 * self.jax.scipy.special.erfc(-math.sqrt(0.5) * x)
 
     def cond(self, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:
         """One branch runs."""

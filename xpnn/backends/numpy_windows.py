@@ -66,7 +66,7 @@ class NumpyWindows(Backend):
             yield slice(start, start + len(part)), cols.reshape(-1, int(np.prod(shape[2:])))
 
     def conv2d(self, x: Array, W: Array, b: Array | None, window: Window, groups: int = 1) -> Array:
-        """A few samples at a time; the bias is added while they are in cache. Groups are left to the reference."""
+        """A few samples at a time; the bias is added while they are in cache. Groups: see numpy_groups.py."""
         if groups > 1:
             return super().conv2d(x, W, b, window, groups)
         y = np.empty((len(x), *counts(x.shape, window), W.shape[3]), x.dtype)

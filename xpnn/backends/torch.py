@@ -1,5 +1,6 @@
 """PyTorch tensors, on the CPU or a CUDA GPU. Its autograd is never used."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -62,9 +63,9 @@ class TorchBackend(Backend):
         """No gradient tape: the backward passes are ours."""
         return self.xp.no_grad()
 
-    def erf(self, x: Array) -> Array:
-        """torch.special's own."""
-        return self.torch.special.erf(x)
+    def normal_cdf(self, x: Array) -> Array:
+        """By torch.special's erfc: its ndtr, where there is one, loses the tail in float32."""
+        return 0.5 * self.torch.special.erfc(-math.sqrt(0.5) * x)
 
     def cond(self, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:
         """On the CPU the answer is at hand; on a GPU asking would stop the stream."""

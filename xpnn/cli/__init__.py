@@ -20,7 +20,7 @@ import click
 from xpnn import __version__
 from xpnn.errors import FileError, UsageError, XpnnError, did_you_mean
 
-COMMANDS = ("train", "evaluate", "predict", "backends", "gradcheck")
+COMMANDS = ("train", "evaluate", "predict", "plot", "backends", "gradcheck")
 BUG, IO, INTERRUPTED, TERMINATED = 1, 7, 130, 143
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from xpnn.durable import write_durably
 from xpnn.errors import CheckpointError, FileError, UsageError
 from xpnn.training.callbacks import Callback
-from xpnn.training.history import Row
+from xpnn.training.history import History, Row
 
 if TYPE_CHECKING:
     from xpnn.model import Model
     from xpnn.training.trainer import Trainer
 
 ROOT = Path("runs")
-WEIGHTS, ABOUT, METRICS = "best.safetensors", "run.json", "metrics.jsonl"
+WEIGHTS, ABOUT, METRICS, FILM = "best.safetensors", "run.json", "metrics.jsonl", "film"
 
 
 @dataclass
@@ -42,6 +43,7 @@ class Run:
             with contextlib.suppress(OSError):
                 for name in (ABOUT, METRICS):
                     (self.folder / name).unlink(missing_ok=True)
+                shutil.rmtree(self.folder / FILM, ignore_errors=True)
                 if self.made:
                     self.folder.rmdir()
 
@@ -121,6 +123,19 @@ def find_run(path: Path | None, fits: Callable[[dict[str, Any]], bool] = lambda 
         if fits(about := read_about(weights.parent)):
             return Saved(weights, about)
     raise FileError(f"there is no fitting run in {ROOT.resolve()}", fix="xpnn train, or name a run folder")
+
+
+def read_history(folder: Path) -> History:
+    """The rows of metrics.jsonl; none without that file. Raises CheckpointError when it is damaged."""
+    try:
+        lines = (folder / METRICS).read_text().splitlines()
+        return History([Row(**json.loads(line)) for line in lines])
+    except FileNotFoundError:
+        return History()
+    except OSError as error:
+        raise FileError(f"cannot read {folder / METRICS}", why=error.strerror or str(error)) from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{folder / METRICS} is damaged", why=str(error)[:120]) from error
 
 
 def read_about(folder: Path) -> dict[str, Any]:

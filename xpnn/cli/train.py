@@ -22,7 +22,7 @@ from xpnn.cli.options import (
     open_backend,
 )
 from xpnn.cli.output import emit, percent, say, size, tell
-from xpnn.cli.runs import METRICS, Log, Run, new_run
+from xpnn.cli.runs import FILM, METRICS, Log, Run, new_run
 from xpnn.data import DATASETS, Dataset, load
 from xpnn.errors import TargetMissedError
 from xpnn.models import ACTIVATIONS, MODELS, build
@@ -30,6 +30,7 @@ from xpnn.optimizers import OPTIMIZERS
 from xpnn.recipes import Recipe, recipe_for
 from xpnn.schedules import SCHEDULES
 from xpnn.training.callbacks import Callback, KeepBest
+from xpnn.training.film import Film
 from xpnn.training.history import Row
 
 if TYPE_CHECKING:
@@ -195,6 +196,9 @@ def train(
     from xpnn.losses import SoftmaxCrossEntropy
     from xpnn.training.trainer import Trainer
 
+    watchers = [KeepBest(run.weights), Log(run.folder / METRICS), events]
+    if data.input_shape == (2,):
+        watchers.append(Film(run.folder / FILM))  # small, and what `xpnn plot` makes a moving picture of
     trainer = Trainer(net, SoftmaxCrossEntropy(recipe.label_smoothing), optimizer, schedule=recipe.schedule)
     trainer.fit(
         data.x,
@@ -202,7 +206,7 @@ def train(
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
         validation=recipe.validation,
-        callbacks=[KeepBest(run.weights), Log(run.folder / METRICS), events],
+        callbacks=watchers,
     )
     return trainer
 

@@ -1,5 +1,26 @@
-"""Looking inside: gradient checks and summaries."""
+"""Looking inside: gradient checks, one step laid bare, backends side by side, summaries, a sweep of learning rates."""
 
+from xpnn.diagnostics.compare import BackendGap, Comparison, Gap, LayerGap, compare_backends
+from xpnn.diagnostics.explain import Explanation, LayerReport, ParameterReport, explain
+from xpnn.diagnostics.find_lr import RateSweep, find_lr
 from xpnn.diagnostics.gradcheck import GradientCheck, gradcheck
+from xpnn.diagnostics.trace import Trace, Visit, trace
 
-__all__ = ["GradientCheck", "gradcheck"]
+__all__ = [
+    "BackendGap",
+    "Comparison",
+    "Explanation",
+    "Gap",
+    "GradientCheck",
+    "LayerGap",
+    "LayerReport",
+    "ParameterReport",
+    "RateSweep",
+    "Trace",
+    "Visit",
+    "compare_backends",
+    "explain",
+    "find_lr",
+    "gradcheck",
+    "trace",
+]

@@ -14,10 +14,13 @@ import numpy as np
 
 from xpnn.backends import get_backend
 from xpnn.backends.base import Backend
+from xpnn.edge import check_input_shape
 from xpnn.errors import XpnnError
-from xpnn.layers.base import Ctx, Layer
+from xpnn.layers.base import Ctx, Layer, Shape, for_each, is_several
+from xpnn.layers.graph import Graph, as_net
 from xpnn.layers.sequential import Sequential
-from xpnn.losses import Loss, get_loss
+from xpnn.layers.wiring import NO_DX
+from xpnn.losses import Loss, Several, get_loss
 from xpnn.parameters import Layout, leaves, tree_map
 from xpnn.random import host_rng
 
@@ -44,7 +47,7 @@ class GradientCheck:
 
 def gradcheck(
     net: Layer | Sequence[Layer],
-    input_shape: tuple[int, ...],
+    input_shape: Shape,
     *,
     loss: str | Loss | None = None,
     backend: str = "numpy",
@@ -57,59 +60,63 @@ def gradcheck(
     is not differentiable gets a row that says so. Raises nothing for a wrong gradient: read `ok`.
     """
     be = get_backend(backend, None, "float64")
-    chain = (
-        net if isinstance(net, Sequential) else Sequential((net,) if isinstance(net, Layer) else tuple(net))
-    )
+    chain, shape = as_net(net), check_input_shape(input_shape)
     rng = host_rng(seed, "gradcheck")
     rows = []
     with be.scope():
-        for path, layer, shape in flatten(chain, tuple(input_shape)):
-            cx = Ctx(be, train=True, key=(seed, *map(int, path.split("."))), tick=be.scalar(0, be.xp.int64))
-            rows += check_layer(cx, path, layer, shape, drawn(layer, (batch, *shape), rng), rng)
+        for path, layer, given in flatten(chain, shape):
+            key = (int(part) if part.isdecimal() else part for part in path.split("."))
+            cx = Ctx(be, train=True, key=(seed, *key), tick=be.scalar(0, be.xp.int64))
+            rows += check_layer(cx, path, layer, given, drawn(layer, given, batch, rng), rng)
         if loss is not None:
-            out = away_from_zero(rng.standard_normal((batch, *chain.plan(tuple(input_shape))[1])))
-            rows.append(check_loss(be, get_loss(loss), out, rng))
+            rows += check_loss(be, get_loss(loss), chain.plan(shape)[1], batch, rng)
     return rows
 
 
-def flatten(
-    net: Layer, shape: tuple[int, ...], prefix: str = ""
-) -> Iterator[tuple[str, Layer, tuple[int, ...]]]:
-    """(path, layer, its input shape) of every layer but chains: what is in a container counts too."""
-    for i, (layer, given) in enumerate(net.inner(shape)):
+def flatten(net: Layer, shape: Shape, prefix: str = "") -> Iterator[tuple[str, Layer, Shape]]:
+    """(path, layer, its input shape) of every layer but chains: what is in a container counts too.
+
+    A graph that is the whole network has the path "".
+    """
+    if isinstance(net, Graph) and not prefix:
+        yield "", net, shape
+    for i, layer, given in net.branches(shape):
         if not isinstance(layer, Sequential):
             yield f"{prefix}{i}", layer, given
         yield from flatten(layer, given, f"{prefix}{i}.")
 
 
 def check_layer(
-    cx: Ctx, path: str, layer: Layer, shape: tuple[int, ...], x: Host, rng: Any
+    cx: Ctx, path: str, layer: Layer, shape: Shape, x: dict[str, Host], rng: Any
 ) -> list[GradientCheck]:
-    """One row for x and one for each trainable parameter."""
+    """One row for each input and one for each trainable parameter."""
     be, name = cx.be, type(layer).__name__
     if not layer.differentiable:
         return [GradientCheck(path, name, "x", 0.0, 0, True, "not differentiable, by design")]
     layout = Layout(layer.plan(shape)[0])
     p = tree_map(lambda key, spec: spec.init(host_rng(0, "gradcheck", path, key), spec.shape), layout.specs)
-    arrays = {"x": x} | {
+    arrays = x | {
         key: a + 0.1 * rng.standard_normal(a.shape) for key, a in leaves(p) if layout.named[key].trainable
     }
 
     def forward(values: dict[str, Host]) -> tuple[Any, Any, Any]:
         tree = tree_map(lambda key, fixed: be.asarray(np.asarray(values.get(key, fixed))), p)
-        return tree, *layer.forward(cx, tree, be.asarray(values["x"]))
+        given = tuple(be.asarray(values[key]) for key in x)
+        return tree, *layer.forward(cx, tree, given if is_several(shape) else given[0])
 
     tree, y, cache = forward(arrays)
-    c = rng.standard_normal(tuple(y.shape))
+    c = tree_map(lambda _, a: rng.standard_normal(tuple(a.shape)), y)
     try:
-        dx, grads = layer.backward(cx, tree, cache, be.asarray(c))
-        analytic = {"x": dx} | dict(leaves(grads))
+        dx, grads = layer.backward(cx, tree, cache, tree_map(lambda _, a: be.asarray(a), c))
+        dxs = dx if isinstance(dx, tuple) else (dx,) * len(x)
+        analytic = dict(zip(x, dxs, strict=True)) | dict(leaves(grads))
     except XpnnError as error:
         return [GradientCheck(path, name, "x", float("inf"), 0, False, error.what)]
     rows = []
+    without = {key for key, kind in zip(x, for_each(layer.takes, len(x)), strict=True) if kind in NO_DX}
     for key, a in arrays.items():
-        if key == "x" and layer.takes == "int":
-            continue  # ids have no derivative
+        if key in without:
+            continue
         given = None if analytic.get(key) is None else be.to_numpy(analytic[key])
         scalar = contracted(forward, arrays, key, c, be)
         off, count, note = compare(scalar, a, given, rng)
@@ -117,31 +124,64 @@ def check_layer(
     return rows
 
 
-def drawn(layer: Layer, shape: tuple[int, ...], rng: Any) -> Host:
-    """Ids for a layer that takes ids, else numbers from N(0, 1)."""
-    if layer.takes == "int":
-        ids: Host = rng.integers(0, layer.vocabulary(), shape)
-        return ids
-    return away_from_zero(rng.standard_normal(shape))
+def drawn(layer: Layer, shape: Shape, batch: int, rng: Any) -> dict[str, Host]:
+    """{"x": numbers from N(0, 1), or ids, or a mask}, as the layer takes it; of several inputs {"x0": ..., ...}."""
+    several = is_several(shape)
+    shapes = shape if several else (shape,)
+    about = zip(
+        shapes, for_each(layer.takes, len(shapes)), for_each(layer.vocabulary(), len(shapes)), strict=True
+    )
+    found = {}
+    for i, (one, kind, vocabulary) in enumerate(about):
+        size = (batch, *one)
+        if kind in NO_DX:
+            a = rng.integers(0, (vocabulary or 2) if kind == "int" else 2, size)
+            a = a if kind == "int" else a * 1.0
+        else:
+            a = away_from_zero(rng.standard_normal(size))
+        found[f"x{i}" if several else "x"] = a
+    return found
 
 
 def contracted(
-    forward: Callable[..., Any], arrays: dict[str, Host], key: str, c: Host, be: Backend
+    forward: Callable[..., Any], arrays: dict[str, Host], key: str, c: Any, be: Backend
 ) -> Callable[[Host], float]:
-    """a -> <c, forward(... a in place of arrays[key] ...)>."""
-    return lambda a: float(np.sum(c * be.to_numpy(forward(arrays | {key: a})[1])))
+    """a -> <c, forward(... a in place of arrays[key] ...)>, summed over several outputs."""
+
+    def value(a: Host) -> float:
+        y = dict(leaves(forward(arrays | {key: a})[1]))
+        return float(sum(np.sum(part * be.to_numpy(y[path])) for path, part in leaves(c)))
+
+    return value
 
 
-def check_loss(be: Backend, loss: Loss, x: Host, rng: Any) -> GradientCheck:
-    """The gradient of the loss, or of the sum of its values, with respect to the prediction."""
-    y = be.asarray(loss.random_target(rng, x.shape))
-    _, given = loss(be, be.asarray(x), y)
+def check_loss(be: Backend, loss: Loss, outputs: Shape, batch: int, rng: Any) -> list[GradientCheck]:
+    """The gradient of the loss, or of the sum of its values, with respect to each prediction."""
+    several = is_several(outputs)
+    losses = loss.losses if isinstance(loss, Several) else (loss,)
+    x, y = {}, []
+    for i, (one, shape) in enumerate(zip(losses, outputs if several else (outputs,), strict=True)):
+        a = away_from_zero(rng.standard_normal((batch, *shape)))
+        y.append(be.asarray(one.random_target(rng, a.shape)))
+        x[f"prediction{i}" if several else "prediction"] = a
 
-    def total(a: Host) -> float:
-        return float(be.xp.sum(loss(be, be.asarray(a), y)[0]))
+    def call(values: dict[str, Host]) -> tuple[Any, Any]:
+        given = tuple(be.asarray(a) for a in values.values())
+        return loss(be, given if several else given[0], tuple(y) if several else y[0])
 
-    error, count, note = compare(total, x, be.to_numpy(given), rng)
-    return GradientCheck("loss", type(loss).__name__, "prediction", error, count, error <= TOLERANCE, note)
+    gradient = call(x)[1]
+    rows = []
+    for (key, a), g in zip(x.items(), gradient if several else (gradient,), strict=True):
+        error, count, note = compare(value_of(be, call, x, key), a, be.to_numpy(g), rng)
+        rows.append(GradientCheck("loss", type(loss).__name__, key, error, count, error <= TOLERANCE, note))
+    return rows
+
+
+def value_of(
+    be: Backend, call: Callable[..., Any], arrays: dict[str, Host], key: str
+) -> Callable[[Host], float]:
+    """a -> the loss with a in place of arrays[key]."""
+    return lambda a: float(np.sum(be.to_numpy(call(arrays | {key: a})[0])))
 
 
 def compare(f: Callable[[Host], float], a: Host, given: Host | None, rng: Any) -> tuple[float, int, str]:

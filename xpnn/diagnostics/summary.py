@@ -1,10 +1,12 @@
-"""A table of a model's layers."""
+"""A table of a model's layers: shapes, parameters, bytes and operations."""
 
 import math
 from typing import TYPE_CHECKING
 
 from xpnn.describe import brief
-from xpnn.layers.base import Layer
+from xpnn.diagnostics.flops import flops
+from xpnn.diagnostics.table import table
+from xpnn.layers.base import Layer, Shape
 from xpnn.layers.sequential import Sequential
 from xpnn.parameters import leaves
 
@@ -13,32 +15,35 @@ if TYPE_CHECKING:
 
 
 def summary(model: "Model") -> str:
-    """One line per layer: path, layer, shape of one sample out, number of parameters; then the totals."""
-    rows = [("", "input", str(model.input_shape), "")]
-    rows += _rows(model.net, model.input_shape, "")
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = [
-        f"{path:<{widths[0]}}  {layer:<{widths[1]}}  {shape:<{widths[2]}}  {count:>{widths[3]}}".rstrip()
-        for path, layer, shape, count in rows
-    ]
+    """One line per layer: path, layer, shape of one sample out, parameters, their bytes, FLOPs; then the totals.
+
+    Settings are cut where they do not fit into 80 columns. FLOPs: of the forward pass of one sample; a multiply-add
+    counts 2; see `xpnn.diagnostics.flops`.
+    """
     size, be = model.layout.size, model.backend
-    width = 4 if be.dtype_name == "float32" else 8
+    width = be.xp.finfo(be.dtype).bits // 8
+    rows: list[tuple[str, ...]] = [("", "input", str(model.input_shape), "", "", "")]
+    rows += _rows(model.net, model.input_shape, "", width)
+    head = ("path", "layer", "output", "parameters", "bytes", "FLOPs")
     fixed = f" + {size['phi']:,} fixed" if size["phi"] else ""
-    lines.append(
-        f"{size['theta']:,} parameters{fixed}, {sum(size.values()) * width / 1e6:.2f} MB, "
-        f"{be.dtype_name} on {be.name}/{be.device_name}, seed {model.seed}"
+    total = (
+        f"{size['theta']:,} parameters{fixed}, {sum(size.values()) * width:,} bytes, "
+        f"{flops(model.net, model.input_shape):,} FLOPs per sample"
     )
-    return "\n".join(lines)
+    where = f"{be.dtype_name} on {be.name}/{be.device_name}, seed {model.seed}"
+    others = sum(max(len(row[k]) for row in (head, *rows)) + 2 for k in range(len(head)) if k != 1)
+    return "\n".join([table(head, rows, "<<<>>>", (80, max(20, 80 - others))), total, where])
 
 
-def _rows(net: Layer, shape: tuple[int, ...], prefix: str) -> list[tuple[str, str, str, str]]:
-    rows = []
-    for i, (layer, given) in enumerate(net.inner(shape)):
+def _rows(net: Layer, shape: Shape, prefix: str, width: int) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for i, layer, given in net.branches(shape):
         specs, out = layer.plan(given)
-        below = _rows(layer, given, f"{prefix}{i}.")
+        below = _rows(layer, given, f"{prefix}{i}.", width)
         if not isinstance(layer, Sequential):
             count = 0 if below else sum(math.prod(spec.shape) for _, spec in leaves(specs))
             name = type(layer).__name__ if below else brief(layer)
-            rows.append((f"{prefix}{i}", name, str(out), f"{count:,}" if count else ""))
+            held = (f"{count:,}", f"{count * width:,}") if count else ("", "")
+            rows.append((f"{prefix}{i}", name, str(out), *held, "" if below else f"{flops(layer, given):,}"))
         rows += below
     return rows

@@ -15,6 +15,7 @@ from xpnn.initializers.scaled import (
     ones,
     zeros,
 )
+from xpnn.initializers.sinusoidal import Sinusoidal
 from xpnn.initializers.sparse import Dirac, Identity, Sparse
 from xpnn.initializers.truncated import TruncatedNormal
 
@@ -25,6 +26,7 @@ __all__ = [
     "Initializer",
     "Normal",
     "Orthogonal",
+    "Sinusoidal",
     "Sparse",
     "TruncatedNormal",
     "VarianceScaling",

@@ -1,24 +1,30 @@
 """The layers: one short file per family."""
 
 from xpnn.layers.activation import ELU, LeakyReLU, ReLU, Sigmoid, Softmax, Softplus, Step, Tanh
+from xpnn.layers.attention import MultiHeadAttention
 from xpnn.layers.base import Ctx, Layer, Spec
 from xpnn.layers.batchnorm import BatchNorm
 from xpnn.layers.bidirectional import Bidirectional
 from xpnn.layers.conv import Conv2D
+from xpnn.layers.conv_transpose import ConvTranspose2D
 from xpnn.layers.dense import Dense
 from xpnn.layers.dropout import Dropout
 from xpnn.layers.embedding import Embedding
 from xpnn.layers.exponential import CELU, SELU
 from xpnn.layers.gated import GELU, Mish, SiLU
+from xpnn.layers.graph import Graph
 from xpnn.layers.groupnorm import GroupNorm, InstanceNorm
 from xpnn.layers.hard import HardSigmoid, HardSwish, HardTanh, Softsign
 from xpnn.layers.layernorm import LayerNorm, RMSNorm
 from xpnn.layers.logarithmic import LogSigmoid, LogSoftmax
 from xpnn.layers.maxout import GLU, Maxout
 from xpnn.layers.merge import Parallel, Residual
+from xpnn.layers.merge_inputs import Add, Average, Concatenate, Multiply
 from xpnn.layers.noise import AlphaDropout, GaussianNoise, SpatialDropout
 from xpnn.layers.one_dim import AvgPool1D, Conv1D, MaxPool1D
+from xpnn.layers.padding import PaddingMask
 from xpnn.layers.pool import AvgPool2D, MaxPool2D
+from xpnn.layers.positional import PositionalEncoding
 from xpnn.layers.prelu import PReLU
 from xpnn.layers.recompute import Recompute
 from xpnn.layers.recurrent import GRU, LSTM, SimpleRNN
@@ -26,6 +32,7 @@ from xpnn.layers.resize import GlobalAveragePool, GlobalMaxPool, UpSampling2D, Z
 from xpnn.layers.scale import Rescale, Standardize
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.shape import Flatten, Reshape
+from xpnn.layers.wiring import Shared
 
 __all__ = [
     "CELU",
@@ -35,13 +42,17 @@ __all__ = [
     "GRU",
     "LSTM",
     "SELU",
+    "Add",
     "AlphaDropout",
+    "Average",
     "AvgPool1D",
     "AvgPool2D",
     "BatchNorm",
     "Bidirectional",
+    "Concatenate",
     "Conv1D",
     "Conv2D",
+    "ConvTranspose2D",
     "Ctx",
     "Dense",
     "Dropout",
@@ -50,6 +61,7 @@ __all__ = [
     "GaussianNoise",
     "GlobalAveragePool",
     "GlobalMaxPool",
+    "Graph",
     "GroupNorm",
     "HardSigmoid",
     "HardSwish",
@@ -64,8 +76,12 @@ __all__ = [
     "MaxPool2D",
     "Maxout",
     "Mish",
+    "MultiHeadAttention",
+    "Multiply",
     "PReLU",
+    "PaddingMask",
     "Parallel",
+    "PositionalEncoding",
     "RMSNorm",
     "ReLU",
     "Recompute",
@@ -73,6 +89,7 @@ __all__ = [
     "Reshape",
     "Residual",
     "Sequential",
+    "Shared",
     "SiLU",
     "Sigmoid",
     "SimpleRNN",

@@ -7,8 +7,10 @@ from xpnn.backends.base import Backend
 from xpnn.describe import Described
 from xpnn.initializers import Initializer
 from xpnn.kernels import Array
+from xpnn.random import Key
 
-Shape: TypeAlias = tuple[int, ...]
+Shape: TypeAlias = tuple[Any, ...]
+"""Of one sample: a tuple of sizes. Of several inputs or outputs: a tuple of such tuples."""
 Tree: TypeAlias = Any
 """Nested tuples and dicts with arrays (or Specs) as leaves, in definition order."""
 
@@ -29,12 +31,12 @@ class Ctx:
 
     be: Backend
     train: bool = False
-    key: tuple[int, ...] = ()  # root seed, then the path of layer indices: each layer draws its own stream
+    key: Key = ()  # root seed, then the layer's path, indices and names: each draws its own stream
     tick: Array | None = None  # 0-d step counter on the device, so that a replayed step draws fresh masks
     need_dx: bool = True  # False: nobody wants the gradient of the input, backward returns None for it
 
-    def child(self, index: int, need_dx: bool | None = None) -> "Ctx":
-        """The context of the layer at `index` inside this one."""
+    def child(self, index: int | str, need_dx: bool | None = None) -> "Ctx":
+        """The context of the layer at `index`, or of that name, inside this one."""
         need = self.need_dx if need_dx is None else need_dx
         return Ctx(self.be, self.train, (*self.key, index), self.tick, need)
 
@@ -45,11 +47,17 @@ class Layer(Described):
     trained: ClassVar[bool] = False
     """Whether the plan has parameters to train: backward passes end at the first layer that has."""
     differentiable: ClassVar[bool] = True
-    takes: ClassVar[str | None] = "float"
+    several: ClassVar[bool] = False
+    """Whether it takes several inputs: `plan` then gets a tuple of shapes, `forward` a tuple of arrays, and `backward`
+    gives a tuple as dx, with None for an input that has no gradient. Several outputs are a tuple likewise, and so is
+    the dy of `backward`."""
+    takes: ClassVar[str | tuple[str | None, ...] | None] = "float"
     """"float": the model's dtype; "any": every real dtype (the layer converts); "int": ids as int64, and there is no
-    dx; None: passes on whatever comes."""
-    gives: ClassVar[str] = ""
-    """"probabilities" if the outputs are already squashed: a loss that wants logits refuses them."""
+    dx; "mask": 0 and 1 in the model's dtype, and there is no dx; None: passes on whatever comes. Of several inputs a
+    tuple, or one word for all."""
+    gives: ClassVar[str | tuple[str, ...]] = ""
+    """"probabilities" if the outputs are already squashed: a loss that wants logits refuses them. Of several outputs a
+    tuple, or one word for all."""
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """Shape of one sample in -> (specs of the parameters, shape of one sample out). Raises ShapeError."""
@@ -67,22 +75,47 @@ class Layer(Described):
         """-> the new values of those entries of phi that a training step changes; most layers change none."""
         return {}
 
-    def vocabulary(self) -> int:
-        """How many ids there are for a layer that takes "int": 0, 1, ..., vocabulary() - 1."""
+    def vocabulary(self) -> int | tuple[int, ...]:
+        """How many ids there are for a layer that takes "int": 0, 1, ..., vocabulary() - 1. 0: as many as you like.
+
+        Of several inputs a tuple, or one number for all.
+        """
         return 0
 
     def inner(self, shape: Shape) -> list[tuple["Layer", Shape]]:
         """Of a container, the layers in it and the shapes they get, in the order of their paths."""
         return []
 
+    def branches(self, shape: Shape) -> list[tuple[str, "Layer", Shape]]:
+        """`inner` with their paths, which are 0, 1, ... unless they have names."""
+        return [(str(i), layer, given) for i, (layer, given) in enumerate(self.inner(shape))]
 
-def as_input(net: Layer, be: Backend, x: Array) -> Array:
+
+def is_several(shape: Shape) -> bool:
+    """Whether it is a tuple of shapes."""
+    return bool(shape) and isinstance(shape[0], tuple)
+
+
+def for_each(value: Any, n: int) -> tuple[Any, ...]:
+    """What is said of n inputs or outputs, one by one: a tuple as it is, anything else n times."""
+    return value if isinstance(value, tuple) else (value,) * n
+
+
+def as_input(net: Layer, be: Backend, x: Any) -> Any:
     """Bytes and other foreign dtypes become the model's, unless the network's first layer converts them itself.
 
-    Ids become int64.
+    Ids become int64. Several inputs are a tuple.
     """
-    wanted = be.xp.int64 if net.takes == "int" else be.dtype
-    return x if net.takes == "any" or x.dtype == wanted else be.xp.astype(x, wanted)
+    if isinstance(x, tuple):
+        kinds = for_each(net.takes, len(x))
+        return tuple(as_kind(kind, be, a) for kind, a in zip(kinds, x, strict=True))
+    return as_kind(net.takes, be, x)
+
+
+def as_kind(kind: Any, be: Backend, x: Array) -> Array:
+    """One input in the dtype of what a layer `takes`."""
+    wanted = be.xp.int64 if kind == "int" else be.dtype
+    return x if kind == "any" or x.dtype == wanted else be.xp.astype(x, wanted)
 
 
 def as_float(cx: Ctx, x: Array) -> Array:

@@ -8,13 +8,15 @@ from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
 from xpnn.layers.nested import plan_child
 from xpnn.layers.recurrent import GRU, LSTM, SimpleRNN
+from xpnn.parameters import tree_map
 
 
 @dataclass(frozen=True)
 class Bidirectional(Layer):
     """y = (f(x), f'(x reversed in time) reversed back) side by side on the last axis; f' has parameters of its own.
 
-    layer: a SimpleRNN, LSTM or GRU. Shapes: x (time, n_in), y (2 units,), or (time, 2 units) with sequences=True.
+    layer: a SimpleRNN, LSTM or GRU; with masked=True both directions get the mask.
+    Shapes: x (time, n_in), y (2 units,), or (time, 2 units) with sequences=True.
     Parameters: "0.W", ... of f, "1.W", ... of f'. Backward: each direction gets its half of dy; the dx are added.
     Source: Schuster, Paliwal, "Bidirectional recurrent neural networks", IEEE Trans. Signal Processing 45 (1997).
     """
@@ -30,6 +32,16 @@ class Bidirectional(Layer):
                 fix="SimpleRNN, LSTM or GRU",
             )
 
+    @property
+    def several(self) -> bool:  # type: ignore[override]
+        """Whether f takes a mask."""
+        return self.layer.several
+
+    @property
+    def takes(self) -> Any:  # type: ignore[override]
+        """What f takes."""
+        return self.layer.takes
+
     def inner(self, shape: Shape) -> list[tuple[Layer, Shape]]:
         """Forwards and backwards."""
         return [(self.layer, shape)] * 2
@@ -39,20 +51,25 @@ class Bidirectional(Layer):
         specs, out = plan_child(0, self.layer, shape, (str(shape),))
         return (specs, specs), (*out[:-1], 2 * out[-1])
 
-    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+    def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
         """Keeps what both keep."""
         xp = cx.be.xp
         y, cache = self.layer.forward(cx.child(0), p[0], x)
-        reverse, reverse_cache = self.layer.forward(cx.child(1), p[1], xp.flip(x, axis=1))
+        flipped = tree_map(lambda _, a: xp.flip(a, axis=1), x)
+        reverse, reverse_cache = self.layer.forward(cx.child(1), p[1], flipped)
         return xp.concat([y, self._turned(cx, reverse)], axis=-1), (cache, reverse_cache)
 
-    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
         """Half of dy each."""
         units = dy.shape[-1] // 2
         dx, grads = self.layer.backward(cx.child(0), p[0], cache[0], dy[..., :units])
         turned = self._turned(cx, dy[..., units:])
         reverse, reverse_grads = self.layer.backward(cx.child(1), p[1], cache[1], turned)
-        return (dx + cx.be.xp.flip(reverse, axis=1) if cx.need_dx else None), (grads, reverse_grads)
+        if dx is None or reverse is None:
+            return None, (grads, reverse_grads)
+        if self.several:
+            return (dx[0] + cx.be.xp.flip(reverse[0], axis=1), None), (grads, reverse_grads)
+        return dx + cx.be.xp.flip(reverse, axis=1), (grads, reverse_grads)
 
     def _turned(self, cx: Ctx, y: Array) -> Array:
         """States in the order of time; a last state stays as it is."""

@@ -28,7 +28,7 @@ class GELU(Layer):
             near = cx.be.mask(x, cx.be.xp.abs(x) < FAR)
             P = cx.be.sigmoid(x + near * (C - 1 + C * 0.044715 * near * near))
         else:
-            P = 0.5 + 0.5 * cx.be.erf(x * math.sqrt(0.5))
+            P = cx.be.normal_cdf(x)
         return x * P, (x, P)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:

@@ -1,15 +1,13 @@
 """Layers side by side: skip connections and branches."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from xpnn.errors import ShapeError, UsageError, did_you_mean
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
+from xpnn.layers.merging import MERGES, added, merged, merged_shape, parts
 from xpnn.layers.nested import checked_layers, plan_child, taken_by_all
-
-MERGES = ("concatenate", "add", "multiply", "average")
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ class Parallel(Layer):
             raise UsageError("Parallel: some layers take ids, others real numbers", why="all get the same x")
 
     @property
-    def takes(self) -> str | None:  # type: ignore[override]
+    def takes(self) -> Any:  # type: ignore[override]
         """What all of them take, else the model's dtype."""
         return taken_by_all(self.layers)
 
@@ -93,14 +91,14 @@ class Parallel(Layer):
         return any(layer.trained for layer in self.layers)
 
     @property
-    def gives(self) -> str:  # type: ignore[override]
+    def gives(self) -> Any:  # type: ignore[override]
         """An average of probabilities is one."""
         same = {layer.gives for layer in self.layers}
         return self.layers[0].gives if self.merge == "average" and len(same) == 1 else ""
 
-    def vocabulary(self) -> int:
+    def vocabulary(self) -> Any:
         """The smallest: an id has to be known to all."""
-        return min(layer.vocabulary() for layer in self.layers)
+        return min((layer.vocabulary() for layer in self.layers if layer.vocabulary()), default=0)
 
     def inner(self, shape: Shape) -> list[tuple[Layer, Shape]]:
         """All of them, on the same shape."""
@@ -111,15 +109,7 @@ class Parallel(Layer):
         specs, outs = zip(
             *(plan_child(i, layer, shape, (str(shape),)) for i, layer in enumerate(self.layers)), strict=True
         )
-        if self.merge == "concatenate":
-            if not all(outs) or len({out[:-1] for out in outs}) > 1:
-                raise ShapeError(
-                    "concatenates shapes that agree but for the last axis", why=f"got {list(outs)}"
-                )
-            return specs, (*outs[0][:-1], sum(out[-1] for out in outs))
-        if len(set(outs)) > 1:
-            raise ShapeError(f"wants one shape to {self.merge}", why=f"got {list(outs)}")
-        return specs, outs[0]
+        return specs, merged_shape(self.merge, outs)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps what the layers keep, and their widths or, for a product, their outputs."""
@@ -128,42 +118,20 @@ class Parallel(Layer):
             y, cache = layer.forward(cx.child(i), p[i], x)
             ys.append(y)
             caches.append(cache)
-        if self.merge == "concatenate":
-            return cx.be.xp.concat(ys, axis=-1), (tuple(caches), tuple(y.shape[-1] for y in ys))
-        if self.merge == "multiply":
-            return product(ys), (tuple(caches), tuple(ys))
-        total = added(ys)
-        return (total / len(ys) if self.merge == "average" else total), (tuple(caches), ())
+        y, kept = merged(cx, self.merge, tuple(ys))
+        return y, (tuple(caches), kept)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """Each layer gets its part of dy; what comes back is added."""
         dxs, grads = [], []
-        for i, (layer, part) in enumerate(zip(self.layers, self._parts(cache[1], dy), strict=True)):
+        shares = parts(self.merge, cache[1], len(self.layers), dy)
+        for i, (layer, part) in enumerate(zip(self.layers, shares, strict=True)):
             dx, grad = layer.backward(cx.child(i), p[i], cache[0][i], part)
             dxs.append(dx)
             grads.append(grad)
         ids = any(dx is None for dx in dxs)
-        return (added(dxs) if cx.need_dx and not ids else None), tuple(grads)
-
-    def _parts(self, kept: tuple[Any, ...], dy: Array) -> list[Array]:
-        n = len(self.layers)
-        if self.merge == "concatenate":
-            stops = [sum(kept[: i + 1]) for i in range(n)]
-            return [dy[..., stop - width : stop] for stop, width in zip(stops, kept, strict=True)]
-        if self.merge == "multiply":
-            return [product([dy, *kept[:i], *kept[i + 1 :]]) for i in range(n)]
-        return [dy / n if self.merge == "average" else dy] * n
+        return (added(tuple(dxs)) if cx.need_dx and not ids else None), tuple(grads)
 
     def settle(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
         """Every layer's new statistics."""
         return tuple(layer.settle(cx.child(i), p[i], cache[0][i]) for i, layer in enumerate(self.layers))
-
-
-def added(arrays: list[Array]) -> Array:
-    """Their sum, left to right."""
-    return sum(arrays[1:], start=arrays[0])
-
-
-def product(arrays: list[Array]) -> Array:
-    """Their product, left to right."""
-    return math.prod(arrays[1:], start=arrays[0])

@@ -1,11 +1,11 @@
 """What containers share: the check of their layers, and the way to the layer that cannot take its input."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from xpnn.describe import brief
 from xpnn.errors import ShapeError, UsageError
-from xpnn.layers.base import Layer, Shape, Tree
+from xpnn.layers.base import Layer, Shape, Tree, is_several
 
 
 def checked_layers(name: str, layers: Any) -> tuple[Layer, ...]:
@@ -20,23 +20,36 @@ def checked_layers(name: str, layers: Any) -> tuple[Layer, ...]:
     return found
 
 
-def plan_child(i: int, layer: Layer, shape: Shape, trail: Sequence[str]) -> tuple[Tree, Shape]:
+def plan_child(
+    i: int | str, layer: Layer, shape: Shape, trail: Sequence[str] | Callable[[], Sequence[str]]
+) -> tuple[Tree, Shape]:
     """The plan of entry `i`. Raises ShapeError with the path of the layer that cannot take its input.
 
-    `trail`: the shapes on the way there.
+    `trail`: the shapes on the way there, or what finds them.
     """
     try:
+        if is_several(shape) and not layer.several:
+            raise ShapeError(f"takes one input, got {len(shape)}", why=f"their shapes are {shape}")
         return layer.plan(shape)
     except ShapeError as error:
         path = f"{i}.{error.path}" if error.path else str(i)
         culprit = error.layer or brief(layer)
         inner = [f"{i}.{step}" for step in error.way[1:]] or [f"{i} {type(layer).__name__} (here)"]
         raise ShapeError(
-            error.detail, why=error.why, path=path, layer=culprit, way=(*trail, *inner)
+            error.detail,
+            why=error.why,
+            path=path,
+            layer=culprit,
+            way=(*(trail() if callable(trail) else trail), *inner),
         ) from error
 
 
-def taken_by_all(layers: tuple[Layer, ...]) -> str:
+def taken_by_all(layers: tuple[Layer, ...]) -> Any:
     """What layers take that all get the same input and whose results meet: one dtype, so never None."""
     kinds = {layer.takes for layer in layers}
     return next(iter(kinds)) or "float" if len(kinds) == 1 else "float"
+
+
+def takes_ids(layer: Layer) -> bool:
+    """Whether any of its inputs are ids."""
+    return "int" in layer.takes if isinstance(layer.takes, tuple) else layer.takes == "int"

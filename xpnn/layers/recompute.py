@@ -19,7 +19,12 @@ class Recompute(Layer):
     layer: Layer
 
     @property
-    def takes(self) -> str | None:  # type: ignore[override]
+    def several(self) -> bool:  # type: ignore[override]
+        """Whether f takes several inputs."""
+        return self.layer.several
+
+    @property
+    def takes(self) -> Any:  # type: ignore[override]
         """What f takes."""
         return self.layer.takes
 
@@ -29,7 +34,7 @@ class Recompute(Layer):
         return self.layer.trained
 
     @property
-    def gives(self) -> str:  # type: ignore[override]
+    def gives(self) -> Any:  # type: ignore[override]
         """What f gives."""
         return self.layer.gives
 
@@ -38,13 +43,17 @@ class Recompute(Layer):
         """Whether f is."""
         return self.layer.differentiable
 
-    def vocabulary(self) -> int:
+    def vocabulary(self) -> Any:
         """f's."""
         return self.layer.vocabulary()
 
     def inner(self, shape: Shape) -> list[tuple[Layer, Shape]]:
         """What is in f: f has no path of its own."""
         return self.layer.inner(shape)
+
+    def branches(self, shape: Shape) -> list[tuple[str, Layer, Shape]]:
+        """Likewise."""
+        return self.layer.branches(shape)
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """f's."""

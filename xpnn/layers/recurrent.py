@@ -1,7 +1,9 @@
 """Layers that walk along a sequence: a loop over time in Python, with the products of all inputs made before it.
 
 All: x (time, n_in) per sample; y (units,), the last state, or (time, units) with sequences=True; states begin at 0.
-The shapes below leave the axis of the samples out. W and U hold the gates side by side.
+The shapes below leave the axis of the samples out. W and U hold the gates side by side. With masked=True they take
+(x, mask), mask (time,) of 1 for real and 0 for padding: where it is 0 the state, and so the output, stays as it was,
+and a gradient goes past that step unchanged. The last state is then that after the last real step.
 """
 
 from collections.abc import Iterator
@@ -11,10 +13,32 @@ from typing import Any
 from xpnn.errors import ShapeError, UsageError
 from xpnn.initializers import Constant, Initializer, Orthogonal, glorot_uniform, zeros
 from xpnn.kernels import Array
-from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
+from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree, is_several
 from xpnn.layers.dense import flat_rows
 
 orthogonal = Orthogonal()
+
+
+class Recurrent(Layer):
+    """What they share."""
+
+    trained = True
+    units: int
+    masked: bool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_units(self)
+
+    @property
+    def several(self) -> bool:  # type: ignore[override]
+        """Whether it takes a mask too."""
+        return self.masked
+
+    @property
+    def takes(self) -> Any:  # type: ignore[override]
+        """A sequence of numbers, and its mask."""
+        return ("float", "mask") if self.masked else "float"
 
 
 def check_units(layer: Any) -> None:
@@ -23,10 +47,17 @@ def check_units(layer: Any) -> None:
         raise UsageError(f"{type(layer).__name__}(units={layer.units}): wanted a whole number of at least 1")
 
 
+def check_sequence(shape: Shape) -> None:
+    """Raise ShapeError for samples other than (time, features)."""
+    if len(shape) != 2 or 0 in shape or is_several(shape):
+        raise ShapeError("wants a sequence (time, features), each at least 1", why=f"got {shape}")
+
+
 def plan_gates(layer: Any, gates: int, shape: Shape, bias: Initializer = zeros) -> tuple[Tree, Shape]:
     """W (n_in, gates units), U (units, gates units), b (gates units,). Raises ShapeError for no sequence."""
-    if len(shape) != 2 or 0 in shape:
-        raise ShapeError("wants a sequence (time, features), each at least 1", why=f"got {shape}")
+    if layer.masked:
+        shape = unmasked(shape)
+    check_sequence(shape)
     width = gates * layer.units
     specs = {
         "W": Spec((shape[1], width), layer.init),
@@ -34,6 +65,36 @@ def plan_gates(layer: Any, gates: int, shape: Shape, bias: Initializer = zeros) 
         "b": Spec((width,), bias, decay=False),
     }
     return specs, ((shape[0], layer.units) if layer.sequences else (layer.units,))
+
+
+def unmasked(shape: Shape) -> Shape:
+    """The shape of x out of that of (x, mask). Raises ShapeError when they do not fit."""
+    if not is_several(shape) or len(shape) != 2 or tuple(shape[1]) != tuple(shape[0][:1]):
+        raise ShapeError("wants a sequence (time, features) and its mask (time,)", why=f"got {shape}")
+    return tuple(shape[0])
+
+
+def given(layer: Any, x: Any) -> tuple[Array, Array | None]:
+    """(x, whether a step is real: None, or bool (N, time, 1))."""
+    return (x[0], (x[1] != 0)[:, :, None]) if layer.masked else (x, None)
+
+
+def carried(cx: Ctx, real: Array | None, t: int, new: Array, old: Array) -> Array:
+    """The new state where step t is real, else the old one."""
+    return new if real is None else cx.be.xp.where(real[:, t, :], new, old)
+
+
+def divided(cx: Ctx, real: Array | None, t: int, da: Array) -> tuple[Array, Array | None]:
+    """What of a state's gradient goes into step t, and what goes past it."""
+    if real is None:
+        return da, None
+    zeros = cx.be.xp.zeros_like(da)
+    return cx.be.xp.where(real[:, t, :], da, zeros), cx.be.xp.where(real[:, t, :], zeros, da)
+
+
+def with_mask(layer: Any, dx: Array | None) -> Any:
+    """dx of all inputs: a mask has none."""
+    return (dx, None) if layer.masked and dx is not None else dx
 
 
 def parts(a: Array, n: int) -> list[Array]:
@@ -81,7 +142,7 @@ def gradients(cx: Ctx, p: Tree, x: Array, before: list[Array], da: list[Array], 
 
 
 @dataclass(frozen=True)
-class SimpleRNN(Layer):
+class SimpleRNN(Recurrent):
     """h_t = tanh(x_t W + h_{t-1} U + b).
 
     Shapes: W (n_in, units), U (units, units), b (units,).
@@ -89,42 +150,42 @@ class SimpleRNN(Layer):
     Source: Elman, "Finding structure in time", Cognitive Science 14 (1990); Werbos, Proc. IEEE 78 (1990).
     """
 
-    trained = True
     units: int
     sequences: bool = False
     init: Initializer = glorot_uniform
     recurrent_init: Initializer = orthogonal
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_units(self)
+    masked: bool = False
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """W, U, b."""
         return plan_gates(self, 1, shape)
 
-    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+    def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
         """Keeps x and the states, the first among them."""
+        x, real = given(self, x)
         a, states = cx.be.affine(x, p["W"], p["b"]), [start(cx, x, self.units)]
         for t in range(x.shape[1]):
-            states.append(cx.be.xp.tanh(a[:, t, :] + states[-1] @ p["U"]))
-        return result(cx, self, states[1:]), (x, tuple(states))
+            new = cx.be.xp.tanh(a[:, t, :] + states[-1] @ p["U"])
+            states.append(carried(cx, real, t, new, states[-1]))
+        return result(cx, self, states[1:]), (x, tuple(states), real)
 
-    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
         """Back through time."""
-        x, states = cache
+        x, states, real = cache
         dh, das = cx.be.xp.zeros_like(states[0]), []
         for t, part in backwards(self, dy, x.shape[1]):
             h = states[t + 1]
-            da = plus(dh, part) * (1 - h * h)
-            dh = da @ p["U"].T
+            dh, past = divided(cx, real, t, plus(dh, part))
+            da = dh * (1 - h * h)
+            dh = plus(da @ p["U"].T, past)
             das.append(da)
         das = das[::-1]
-        return gradients(cx, p, x, states[:-1], das, das)  # type: ignore[no-any-return]
+        dx, grads = gradients(cx, p, x, states[:-1], das, das)
+        return with_mask(self, dx), grads
 
 
 @dataclass(frozen=True)
-class LSTM(Layer):
+class LSTM(Recurrent):
     """c_t = f c_{t-1} + i g and h_t = o tanh(c_t), with i, f, g, o cut from x_t W + h_{t-1} U + b.
 
     i, f and o, the input, forget and output gates, go through the sigmoid, the candidate g through tanh.
@@ -136,23 +197,20 @@ class LSTM(Layer):
     its bias: Jozefowicz, Zaremba, Sutskever, ICML 2015.
     """
 
-    trained = True
     units: int
     sequences: bool = False
     init: Initializer = glorot_uniform
     recurrent_init: Initializer = orthogonal
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_units(self)
+    masked: bool = False
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """W, U, b."""
         n = self.units
         return plan_gates(self, 4, shape, Constant((0.0,) * n + (1.0,) * n + (0.0,) * 2 * n))
 
-    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+    def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
         """Keeps x and of every step the states before it, the gates and tanh(c)."""
+        x, real = given(self, x)
         be, a, states, steps = cx.be, cx.be.affine(x, p["W"], p["b"]), [], []
         h = c = start(cx, x, self.units)
         for t in range(x.shape[1]):
@@ -161,18 +219,19 @@ class LSTM(Layer):
             new = f * c + i * g
             squashed = be.xp.tanh(new)
             steps.append((h, c, i, f, g, o, squashed))
-            h, c = o * squashed, new
+            h, c = carried(cx, real, t, o * squashed, h), carried(cx, real, t, new, c)
             states.append(h)
-        return result(cx, self, states), (x, tuple(steps))
+        return result(cx, self, states), (x, tuple(steps), real)
 
-    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
         """Back through time, along both states."""
-        x, steps = cache
+        x, steps, real = cache
         das, dh = [], cx.be.xp.zeros_like(steps[0][0])
         dc = dh
         for t, part in backwards(self, dy, x.shape[1]):
             _, c, i, f, g, o, squashed = steps[t]
-            dh = plus(dh, part)
+            dh, past = divided(cx, real, t, plus(dh, part))
+            dc, past_c = divided(cx, real, t, dc)
             dc = dc + dh * o * (1 - squashed * squashed)
             gates = [
                 dc * g * i * (1 - i),
@@ -181,14 +240,15 @@ class LSTM(Layer):
                 dh * squashed * o * (1 - o),
             ]
             da = cx.be.xp.concat(gates, axis=-1)
-            dc, dh = dc * f, da @ p["U"].T
+            dc, dh = plus(dc * f, past_c), plus(da @ p["U"].T, past)
             das.append(da)
         das = das[::-1]
-        return gradients(cx, p, x, [step[0] for step in steps], das, das)  # type: ignore[no-any-return]
+        dx, grads = gradients(cx, p, x, [step[0] for step in steps], das, das)
+        return with_mask(self, dx), grads
 
 
 @dataclass(frozen=True)
-class GRU(Layer):
+class GRU(Recurrent):
     """h_t = (1 - z) n + z h_{t-1}, where r, z are gates and n the candidate, with the reset r after its product.
 
     r, z = sigmoid of the first two parts of x_t W + h_{t-1} U + b; n = tanh(x_t W_n + b_n + r (h_{t-1} U_n + c)).
@@ -199,23 +259,20 @@ class GRU(Layer):
     Source: Cho et al., EMNLP 2014; reset after the product: Appleyard, Kocisky, Blunsom (2016).
     """
 
-    trained = True
     units: int
     sequences: bool = False
     init: Initializer = glorot_uniform
     recurrent_init: Initializer = orthogonal
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_units(self)
+    masked: bool = False
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """W, U, b, c."""
         specs, out = plan_gates(self, 3, shape)
         return specs | {"c": Spec((self.units,), zeros, decay=False)}, out
 
-    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+    def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
         """Keeps x and of every step the state before it, the gates and h U_n + c."""
+        x, real = given(self, x)
         be, a, states, steps = cx.be, cx.be.affine(x, p["W"], p["b"]), [], []
         h = start(cx, x, self.units)
         for t in range(x.shape[1]):
@@ -224,23 +281,23 @@ class GRU(Layer):
             r, z, inner = be.sigmoid(ar + ur), be.sigmoid(az + uz), un + p["c"]
             n = be.xp.tanh(an + r * inner)
             steps.append((h, r, z, n, inner))
-            h = (1 - z) * n + z * h
+            h = carried(cx, real, t, (1 - z) * n + z * h, h)
             states.append(h)
-        return result(cx, self, states), (x, tuple(steps))
+        return result(cx, self, states), (x, tuple(steps), real)
 
-    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
         """Back through time."""
-        xp, (x, steps) = cx.be.xp, cache
+        xp, (x, steps, real) = cx.be.xp, cache
         das, dus, dh = [], [], xp.zeros_like(steps[0][0])
         for t, part in backwards(self, dy, x.shape[1]):
             h, r, z, n, inner = steps[t]
-            dh = plus(dh, part)
+            dh, past = divided(cx, real, t, plus(dh, part))
             dn = dh * (1 - z) * (1 - n * n)
             dr, dz = dn * inner * r * (1 - r), dh * (h - n) * z * (1 - z)
             du = xp.concat([dr, dz, dn * r], axis=-1)
             das.append(xp.concat([dr, dz, dn], axis=-1))
             dus.append(du)
-            dh = dh * z + du @ p["U"].T
+            dh = plus(dh * z + du @ p["U"].T, past)
         dx, grads = gradients(cx, p, x, [step[0] for step in steps], das[::-1], dus[::-1])
         dc = xp.sum(xp.stack([parts(du, 3)[2] for du in dus], axis=1), axis=(0, 1))
-        return dx, grads | {"c": dc}
+        return with_mask(self, dx), grads | {"c": dc}

@@ -1,8 +1,10 @@
 """Layers that change the height and width of images, or sum them up to one number for each channel."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from xpnn.errors import ShapeError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
 from xpnn.window import Pair, Size, Window, at_least, check_padding, pair, place
@@ -81,50 +83,66 @@ class UpSampling2D(Layer):
         return cx.be.xp.sum(blocks, axis=(2, 4)), {}
 
 
+def check_channels(shape: Shape) -> None:
+    """Raise ShapeError for samples that are neither images nor sequences."""
+    if len(shape) not in (2, 3) or 0 in shape:
+        raise ShapeError(
+            "wants images (height, width, channels) or sequences (time, channels)", why=f"got {shape}"
+        )
+
+
+def as_image(cx: Ctx, x: Array) -> Array:
+    """(N, H, W, C) of images, (N, 1, time, C) of sequences."""
+    return x if x.ndim == 4 else cx.be.xp.expand_dims(x, axis=1)
+
+
 @dataclass(frozen=True)
 class GlobalAveragePool(Layer):
-    """y = the mean of each channel: (N, H, W, C) -> (N, C); dx = dy / (H W) everywhere.
+    """y = the mean of each channel: (N, H, W, C) or (N, time, C) -> (N, C); dx = dy / (number of places) everywhere.
 
     Source: Lin, Chen, Yan, "Network in network", ICLR 2014.
     """
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """No parameters."""
-        check_images(shape)
-        return {}, shape[2:]
+        check_channels(shape)
+        return {}, shape[-1:]
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps the shape."""
-        return cx.be.xp.mean(x, axis=(1, 2)), (x.shape,)
+        return cx.be.xp.mean(x, axis=tuple(range(1, x.ndim - 1))), (x.shape,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """Every pixel has the same share."""
+        """Every place has the same share."""
         (shape,) = cache
-        share = dy[:, None, None, :] / (shape[1] * shape[2])
+        places = shape[1:-1]
+        share = cx.be.xp.reshape(dy, (shape[0], *(1 for _ in places), shape[-1])) / math.prod(places)
         return share + cx.be.xp.zeros(shape, dtype=dy.dtype, device=cx.be.device), {}
 
 
 @dataclass(frozen=True)
 class GlobalMaxPool(Layer):
-    """y = the largest value of each channel: (N, H, W, C) -> (N, C); dx = dy at the first pixel that holds it.
+    """y = the largest value of each channel: (N, H, W, C) or (N, time, C) -> (N, C); dx = dy at the first of them.
 
     NaN counts as the largest.
     """
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """No parameters."""
-        check_images(shape)
-        return {}, shape[2:]
+        check_channels(shape)
+        return {}, shape[-1:]
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """One window as large as the image; keeps the place of the maximum."""
-        y, tap = cx.be.max_pool(x, one_window(x.shape))
-        return y[:, 0, 0, :], (tap, x.shape)
+        image = as_image(cx, x)
+        y, tap = cx.be.max_pool(image, one_window(image.shape))
+        return y[:, 0, 0, :], (tap, image.shape, x.shape)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """The other pixels get 0."""
-        tap, shape = cache
-        return cx.be.max_pool_grad(dy[:, None, None, :], tap, shape, one_window(shape)), {}
+        """The other places get 0."""
+        tap, image, shape = cache
+        dx = cx.be.max_pool_grad(dy[:, None, None, :], tap, image, one_window(image))
+        return cx.be.xp.reshape(dx, shape), {}
 
 
 def one_window(shape: Shape) -> Window:

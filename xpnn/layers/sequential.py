@@ -7,7 +7,7 @@ from xpnn.describe import brief
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
-from xpnn.layers.nested import checked_layers, plan_child
+from xpnn.layers.nested import checked_layers, plan_child, takes_ids
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Sequential(Layer):
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", checked_layers("Sequential", self.layers))
         for i, layer in enumerate(self.layers):
-            if layer.takes == "int" and any(before.takes is not None for before in self.layers[:i]):
+            if takes_ids(layer) and any(before.takes is not None for before in self.layers[:i]):
                 raise UsageError(
                     f"entry {i} of Sequential takes ids: {brief(layer)}",
                     why="a layer before it gives real numbers",
@@ -27,7 +27,12 @@ class Sequential(Layer):
                 )
 
     @property
-    def takes(self) -> str | None:  # type: ignore[override]
+    def several(self) -> bool:  # type: ignore[override]
+        """Whether the first layer takes several inputs."""
+        return bool(self.layers) and self.layers[0].several
+
+    @property
+    def takes(self) -> Any:  # type: ignore[override]
         """What the first layer that cares takes."""
         kinds = (
             layer.takes for layer in self.layers
@@ -40,11 +45,11 @@ class Sequential(Layer):
         return any(layer.trained for layer in self.layers)
 
     @property
-    def gives(self) -> str:  # type: ignore[override]
+    def gives(self) -> Any:  # type: ignore[override]
         """What the last layer gives."""
         return self.layers[-1].gives if self.layers else ""
 
-    def vocabulary(self) -> int:
+    def vocabulary(self) -> Any:
         """That of the layer that takes the ids."""
         return next((layer.vocabulary() for layer in self.layers if layer.takes is not None), 0)
 

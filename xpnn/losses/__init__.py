@@ -13,6 +13,7 @@ from xpnn.losses.margin import Hinge, SquaredHinge
 from xpnn.losses.pairs import Contrastive, Triplet
 from xpnn.losses.regression import MeanAbsoluteError, MeanSquaredError
 from xpnn.losses.robust import Huber, LogCosh, SmoothL1
+from xpnn.losses.several import Several
 
 __all__ = [
     "CTC",
@@ -32,6 +33,7 @@ __all__ = [
     "MeanSquaredError",
     "NegativeLogLikelihood",
     "Poisson",
+    "Several",
     "SmoothL1",
     "SoftmaxCrossEntropy",
     "SquaredHinge",

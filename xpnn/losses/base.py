@@ -38,7 +38,7 @@ class Loss(Described):
     wants: ClassVar[str] = ""
     """"logits" or "log-probabilities": a network that ends in Softmax or Sigmoid is refused."""
     kind: ClassVar[str] = "regression"
-    """"classes", "binary", "embeddings", "sequences" or "regression": what `predict` returns."""
+    """"classes", "binary", "embeddings", "sequences", "several" or "regression": what `predict` returns."""
     compares: ClassVar[bool] = False
     """Whether samples are compared with each other: such a loss is evaluated on batches."""
 
@@ -82,6 +82,11 @@ class Loss(Described):
         Where batches differ in weight or in ignored samples, that is close to the mean over all at once, not equal.
         """
         return float(np.sum(values) if self.reduction == "sum" else np.average(values, weights=sizes))
+
+    def mass(self, be: Backend, target: Array, weight: Array) -> Array:
+        """What the mean divides by, 0-d, up to a factor: means of parts, weighted by it, make the mean of the whole."""
+        kept = self.counted(be, target)
+        return be.xp.sum(weight if kept is None else be.mask(weight, kept))
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
         """The target as the loss wants it, for outputs of that shape per sample. Raises DataError or ShapeError."""
@@ -129,8 +134,10 @@ def same_shape(name: str, prediction: Array, target: Array) -> None:
         )
 
 
-def as_target(be: Backend, loss: Loss, y: Array) -> Array:
+def as_target(be: Backend, loss: Any, y: Any) -> Any:
     """Class ids as they are, all other targets in the model's dtype: a wider one would widen the gradient."""
+    if isinstance(y, tuple):
+        return tuple(as_target(be, one, part) for one, part in zip(loss.losses, y, strict=True))
     ids = loss.kind in ("classes", "embeddings") and y.ndim == 1
     return y if ids or y.dtype == be.dtype else be.xp.astype(y, be.dtype)
 

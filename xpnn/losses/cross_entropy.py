@@ -60,6 +60,14 @@ class SoftmaxCrossEntropy(ClassLoss):
         losses = xp.sum(q * (xp.log(total) - z), axis=1)
         return losses, e / total * xp.sum(q, axis=1, keepdims=True) - q, counts
 
+    def mass(self, be: Backend, target: Array, weight: Array) -> Array:
+        """sum_n s_n sum_c k_c y_nc."""
+        if self.class_weight is None:
+            return super().mass(be, target, weight)
+        k = be.xp.stack([be.scalar(w) for w in self.class_weight])
+        y = be.one_hot(target, len(self.class_weight)) if target.ndim == 1 else target
+        return super().mass(be, target, weight * (y @ k))
+
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
         """As for every loss over classes; and one class weight for each class."""
         target = super().check(target, outputs)

@@ -11,6 +11,7 @@ from xpnn.models.lenet import lenet
 from xpnn.models.mlp import mlp
 from xpnn.models.resnet import resnet
 from xpnn.models.rnn import rnn
+from xpnn.models.transformer import transformer
 
 MODELS: dict[str, Callable[..., list[Layer]]] = {
     "mlp": mlp,
@@ -18,6 +19,7 @@ MODELS: dict[str, Callable[..., list[Layer]]] = {
     "cnn": cnn,
     "resnet": resnet,
     "rnn": rnn,
+    "transformer": transformer,
 }
 
 __all__ = ["ACTIVATIONS", "MODELS", "SQUASHING", "build"]

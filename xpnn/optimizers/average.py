@@ -10,14 +10,14 @@ from xpnn.optimizers.wrapper import Wrapper
 
 
 @dataclass(frozen=True)
-class Average(Wrapper):
+class Averaged(Wrapper):
     """What the averages share: average <- average + share (theta - average) after every step."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         inner = self.optimizer
         while isinstance(inner, Wrapper):
-            if isinstance(inner, Average):
+            if isinstance(inner, Averaged):
                 raise UsageError(
                     f"{type(self).__name__} around {type(inner).__name__}: one average at a time"
                 )
@@ -25,13 +25,13 @@ class Average(Wrapper):
 
     def begin(self, be: Backend, theta: Array) -> State:
         """The average, at first theta itself."""
-        return {"average": be.xp.zeros_like(theta) + theta}
+        return {"average": theta * 1}
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
         """The step of the optimizer inside, then the average."""
         theta, new = self.optimizer.update(be, theta, grad, state)
         share = self.share(be, be.xp.astype(new["t"], be.dtype))
-        return theta, {**new, "average": state["average"] + share * (theta - state["average"])}
+        return theta, {**new, "average": state["average"] - share * (state["average"] - theta)}
 
     def share(self, be: Backend, t: Array) -> Array:
         """How much of theta goes into the average at step t, from 1."""
@@ -39,7 +39,7 @@ class Average(Wrapper):
 
 
 @dataclass(frozen=True)
-class EMA(Average):
+class EMA(Averaged):
     """average <- decay average + (1 - decay) theta; at the first step theta itself.
 
     Sources: Polyak and Juditsky 1992; as torch.optim.swa_utils with `get_ema_avg_fn`.
@@ -59,7 +59,7 @@ class EMA(Average):
 
 
 @dataclass(frozen=True)
-class SWA(Average):
+class SWA(Averaged):
     """The mean of theta after step start + every, start + 2 every, ...; until then theta itself.
 
     Best with a rate that stays high (Cyclic, or constant from `start` on). Running statistics, as of BatchNorm, are not

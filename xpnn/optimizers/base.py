@@ -1,9 +1,11 @@
 """What an optimizer is: `init(be, theta) -> state` and `update(be, theta, grad, state) -> theta, state`.
 
-It sees one flat vector. The learning rate and the step count are 0-d arrays in the state, so that a compiled or
-replayed step reads their present values. The formulas are PyTorch's (torch.optim), term for term.
+It sees one flat vector; `on` tells it first where each parameter lies there. The learning rate and the step count are
+0-d arrays in the state, so that a compiled or replayed step reads their present values. The formulas are PyTorch's
+(torch.optim), term for term.
 """
 
+import copy
 import math
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, TypeAlias
@@ -12,6 +14,7 @@ from xpnn.backends.base import Backend
 from xpnn.describe import Described
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
+from xpnn.parameters import Place
 
 State: TypeAlias = dict[str, Any]
 
@@ -19,26 +22,34 @@ State: TypeAlias = dict[str, Any]
 class Optimizer(Described):
     """A frozen description with `init` and `update`."""
 
+    places: ClassVar[tuple[Place, ...]] = ()
+    """Where the parameters lie, of a copy that `on` made. No setting: neither shown, compared nor saved."""
+
     @property
     def lr(self) -> float:
         """The learning rate that a schedule multiplies."""
         raise NotImplementedError
 
-    @property
-    def slots(self) -> dict[str, float]:
-        """The vectors the rule carries from step to step, and the number each begins with."""
-        return {}
+    def on(self, places: tuple[Place, ...]) -> "Optimizer":
+        """A copy that knows where the parameters lie: `model.layout.places`. `init` and `update` are then the copy's.
 
-    @property
-    def penalised(self) -> bool:
-        """Whether theta itself is pulled towards 0."""
-        return False
-
-    def init(self, be: Backend, theta: Array, decay: Array | None = None) -> State:
-        """The state before the first step, a flat dict with t = 0 and lr among it.
-
-        `decay`: 1 where weights are penalised, 0 for biases (default: everywhere 1).
+        Raises UsageError for a path pattern that fits none of them.
         """
+        bound = copy.copy(self)
+        object.__setattr__(bound, "places", places)
+        return bound
+
+    def placed(self) -> tuple[Place, ...]:
+        """The places, where it cannot do without. Raises UsageError before `on`."""
+        if not self.places:
+            raise UsageError(
+                f"{type(self).__name__} treats each parameter by its path and shape, and knows none yet",
+                fix="optimizer = optimizer.on(model.layout.places); a Trainer does so by itself",
+            )
+        return self.places
+
+    def init(self, be: Backend, theta: Array) -> State:
+        """The state before the first step, a flat dict with t = 0 and lr among it."""
         raise NotImplementedError
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
@@ -47,35 +58,29 @@ class Optimizer(Described):
 
 
 @dataclass(frozen=True)
-class Elementwise(Optimizer):
-    """An optimizer that treats every weight alone, by `rule`. The settings that all of these share:
+class Formula(Optimizer):
+    """An optimizer with a rule of its own, not one around another. The settings that all of these share:
 
-    l2: adds l2 theta to the gradient, the derivative of l2 / 2 |theta|^2 (PyTorch's `weight_decay` in SGD and Adam).
-    l1: adds l1 sign(theta). weight_decay: decoupled, theta <- theta (1 - lr weight_decay) before the step
-    (Loshchilov and Hutter, ICLR 2019). None of the three touches biases.
+    weight_decay: decoupled, theta <- theta (1 - lr weight_decay) before the step (Loshchilov and Hutter, ICLR 2019),
+    unless the class says otherwise. It leaves biases and gains alone.
     clip_norm: a gradient longer than this is scaled down to it (Pascanu, Mikolov, Bengio, ICML 2013); as PyTorch's
-    `clip_grad_norm_`, before anything else.
+    `clip_grad_norm_`, before anything else. Frozen parameters have no part in its length.
     """
 
     lr: float = 1e-3
     _: KW_ONLY
-    l1: float = 0.0
-    l2: float = 0.0
     weight_decay: float = 0.0
     clip_norm: float | None = None
 
     bounds: ClassVar[dict[str, tuple[float, float]]] = {}
     """Settings of a subclass that must lie in [low, high)."""
+    shared: ClassVar[tuple[str, ...]] = ("lr", "weight_decay")
+    """Settings that must be 0 or above."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        bounds = {
-            "lr": (0.0, math.inf),
-            "l1": (0.0, math.inf),
-            "l2": (0.0, math.inf),
-            "weight_decay": (0.0, math.inf),
-        }
-        for name, (low, high) in (bounds | self.bounds).items():
+        bounds = dict.fromkeys(self.shared, (0.0, math.inf)) | self.bounds
+        for name, (low, high) in bounds.items():
             value = getattr(self, name)
             if not low <= value < high:
                 raise UsageError(f"{type(self).__name__}({name}={value}): wanted {low} <= {name} < {high}")
@@ -83,6 +88,26 @@ class Elementwise(Optimizer):
             raise UsageError(
                 f"{type(self).__name__}(clip_norm={self.clip_norm}): wanted a norm above 0, or None"
             )
+
+
+@dataclass(frozen=True)
+class Elementwise(Formula):
+    """An optimizer that treats every weight alone, by `rule`. Two more settings, which leave biases alone too:
+
+    l2: adds l2 theta to the gradient, the derivative of l2 / 2 |theta|^2 (PyTorch's `weight_decay` in SGD and Adam).
+    l1: adds l1 sign(theta).
+    """
+
+    _: KW_ONLY
+    l1: float = 0.0
+    l2: float = 0.0
+
+    shared: ClassVar = ("lr", "l1", "l2", "weight_decay")
+
+    @property
+    def slots(self) -> dict[str, float]:
+        """The vectors the rule carries from step to step, and the number each begins with."""
+        return {}
 
     @property
     def carried(self) -> dict[str, float]:
@@ -94,39 +119,50 @@ class Elementwise(Optimizer):
         """Whether theta itself is pulled towards 0."""
         return bool(self.l1 or self.l2 or self.weight_decay)
 
-    def init(self, be: Backend, theta: Array, decay: Array | None = None) -> State:
-        """Step count t = 0, lr, the slots and the 0-d numbers carried."""
+    @property
+    def uneven(self) -> bool:
+        """Whether some parameters have a learning rate of their own."""
+        return any(place.lr != 1 for place in self.places)
+
+    def init(self, be: Backend, theta: Array) -> State:
+        """Step count t = 0, lr, the slots, the 0-d numbers carried, and the places' factors where they are needed."""
         state: State = {"t": be.scalar(0, be.xp.int64), "lr": be.scalar(self.lr)}
         for name, start in self.slots.items():
             state[name] = be.xp.zeros_like(theta) + start
         for name, start in self.carried.items():
             state[name] = be.scalar(start)
         if self.penalised:
-            state["decay"] = be.xp.ones_like(theta) if decay is None else decay
+            state["decay"] = spread(be, theta, self.places, tuple(place.decay for place in self.places))
+        if self.uneven:
+            state["rates"] = spread(be, theta, self.places, tuple(place.lr for place in self.places))
         return state
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
         """Clipping and penalties, then the rule."""
-        t = state["t"] + 1
-        s = self.scalars(be, be.xp.astype(t, be.dtype), state["lr"], state)
+        t, uneven = state["t"] + 1, self.uneven
+        s = self.numbers(be, t, state["lr"], state)
+        clip = None
         if self.clip_norm is not None:
-            s["clip"] = clip_factor(be, grad, self.clip_norm)
-        if self.weight_decay:
-            s["shrink"] = state["lr"] * self.weight_decay
-        given = (grad, state["decay"] if self.penalised else grad)
+            clip = clip_factor(be, be.mask(grad, state["rates"] > 0) if uneven else grad, self.clip_norm)
+        given = (grad, state["decay"] if self.penalised else grad, state["rates"] if uneven else grad)
 
-        def rule(g: Array, decay: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-            g, theta = self.penalise(be, s, g, decay, theta)
-            return self.rule(be, s, g, theta, *slots)
+        def rule(g: Array, decay: Array, rates: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
+            own = self.numbers(be, t, state["lr"] * rates, state) if uneven else s
+            g, shrunk = self.penalise(be, own, g if clip is None else g * clip, decay, theta)
+            new, *rest = self.rule(be, own, g, shrunk, *slots)
+            return be.xp.where(rates > 0, new, theta) if uneven else new, *rest
 
         theta, *slots = be.elementwise(rule, given, (theta, *(state[name] for name in self.slots)))
         carried = {name: s[name] for name in self.carried}
         return theta, {**state, "t": t, **carried, **dict(zip(self.slots, slots, strict=True))}
 
+    def numbers(self, be: Backend, t: Array, lr: Array, state: State) -> State:
+        """What the rule reads besides vectors: of one learning rate, or of one for every weight."""
+        s = self.scalars(be, be.xp.astype(t, be.dtype), lr, state)
+        return s | {"shrink": lr * self.weight_decay}
+
     def penalise(self, be: Backend, s: State, g: Array, decay: Array, theta: Array) -> tuple[Array, Array]:
-        """Clipping, then decoupled decay, then the gradients of the penalties."""
-        if self.clip_norm is not None:
-            g = g * s["clip"]
+        """Decoupled decay, then the gradients of the penalties."""
         if self.weight_decay:
             theta = theta - s["shrink"] * decay * theta
         if self.l2:
@@ -136,7 +172,10 @@ class Elementwise(Optimizer):
         return g, theta
 
     def scalars(self, be: Backend, t: Array, lr: Array, state: State) -> State:
-        """0-d arrays computed once a step, the new values of those `carried` among them. t counts from 1."""
+        """Numbers computed before the rule, the new values of those `carried` among them. t counts from 1.
+
+        All are 0-d arrays; those that follow from lr have its shape, which may be that of the weights.
+        """
         return {"lr": lr}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
@@ -144,13 +183,26 @@ class Elementwise(Optimizer):
         raise NotImplementedError
 
 
+def spread(be: Backend, theta: Array, places: tuple[Place, ...], values: tuple[float, ...]) -> Array:
+    """Each place's value at all of its weights; 1 everywhere where there are no places."""
+    if not places:
+        return be.xp.ones_like(theta)
+    sizes = [place.stop - place.start for place in places]
+    return be.xp.concat([be.zeros((size,)) + value for size, value in zip(sizes, values, strict=True)])
+
+
+def length(be: Backend, x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
+    """|x| = sqrt(sum x^2), as max|x| |x / max|x||, so that no square overflows or vanishes. Given axes are kept."""
+    xp, kept = be.xp, axis is not None
+    top = xp.max(xp.abs(x), axis=axis, keepdims=kept)
+    scaled = x / xp.where(top > 0, top, xp.ones_like(top))
+    return top * xp.sqrt(xp.sum(scaled * scaled, axis=axis, keepdims=kept))
+
+
 def clip_factor(be: Backend, grad: Array, limit: float) -> Array:
-    """min(1, limit / (|grad| + 1e-6)), with the norm taken of grad / max|grad| so that squares do not overflow."""
-    xp = be.xp
-    top = xp.max(xp.abs(grad))
-    scaled = grad / xp.where(top > 0, top, xp.ones_like(top))
-    factor = limit / (top * xp.sqrt(xp.sum(scaled * scaled)) + 1e-6)
-    return xp.where(factor < 1, factor, xp.ones_like(factor))
+    """min(1, limit / (|grad| + 1e-6))."""
+    factor = limit / (length(be, grad) + 1e-6)
+    return be.xp.where(factor < 1, factor, be.xp.ones_like(factor))
 
 
 def bias_correction(be: Backend, beta: float, t: Array) -> Array:

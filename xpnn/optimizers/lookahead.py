@@ -29,12 +29,13 @@ class Lookahead(Wrapper):
 
     def begin(self, be: Backend, theta: Array) -> State:
         """The slow weights."""
-        return {"slow": be.xp.zeros_like(theta) + theta}
+        return {"slow": theta * 1}
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
         """As in the class's formula."""
         xp, slow = be.xp, state["slow"]
         theta, state = self.optimizer.update(be, theta, grad, state)
         back = state["t"] % self.k == 0
-        slow = xp.where(back, slow + self.alpha * (theta - slow), slow)
+        # slow - (slow - theta), as a weight that rests then keeps its bits, the sign of 0 among them.
+        slow = xp.where(back, slow - self.alpha * (slow - theta), slow)
         return xp.where(back, slow, theta), {**state, "slow": slow}

@@ -1,11 +1,14 @@
 """Optimizers around an optimizer."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.optimizers.base import Optimizer, State
+from xpnn.optimizers.lbfgs import LBFGS
+from xpnn.parameters import Place
 
 
 @dataclass(frozen=True)
@@ -14,33 +17,45 @@ class Wrapper(Optimizer):
 
     optimizer: Optimizer
 
+    outermost: ClassVar[bool] = False
+    """Whether nothing may be around it."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         inner = self.optimizer
         while isinstance(inner, Wrapper):
             if type(inner) is type(self):
                 name = type(self).__name__
-                raise UsageError(f"{name} inside {name}", why="both would keep their state under one name")
+                raise UsageError(f"{name} inside {name}", why="each kind has its names in the state once")
+            if inner.outermost:
+                name, other = type(self).__name__, type(inner).__name__
+                raise UsageError(
+                    f"{other} inside {name}",
+                    why=f"{name} must treat each parameter as {other} says, too",
+                    fix=f"{other}({name}(...), ...)",
+                )
             inner = inner.optimizer
+        if isinstance(inner, LBFGS):
+            raise UsageError(
+                f"{type(self).__name__} around LBFGS",
+                why="it makes no steps from single gradients that could be wrapped",
+                fix="use LBFGS alone",
+            )
 
     @property
     def lr(self) -> float:
         """Of the optimizer inside."""
         return self.optimizer.lr
 
-    @property
-    def slots(self) -> dict[str, float]:
-        """Of the optimizer inside."""
-        return self.optimizer.slots
+    def on(self, places: tuple[Place, ...]) -> Optimizer:
+        """The same around a bound optimizer."""
+        bound = super().on(places)
+        object.__setattr__(bound, "optimizer", self.optimizer.on(places))
+        return bound
 
-    @property
-    def penalised(self) -> bool:
-        """Of the optimizer inside."""
-        return self.optimizer.penalised
-
-    def init(self, be: Backend, theta: Array, decay: Array | None = None) -> State:
+    def init(self, be: Backend, theta: Array) -> State:
         """The inner state with this one's arrays."""
-        return self.optimizer.init(be, theta, decay) | self.begin(be, theta)
+        return self.optimizer.init(be, theta) | self.begin(be, theta)
 
     def begin(self, be: Backend, theta: Array) -> State:
         """This one's own arrays before the first step. A subclass gives each memory of its own: theta is given away."""

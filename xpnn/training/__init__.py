@@ -2,7 +2,19 @@
 
 from xpnn.training.averages import UseAverage
 from xpnn.training.callbacks import Callback, KeepBest
+from xpnn.training.film import Film, load_film
 from xpnn.training.history import History, Row
+from xpnn.training.plateau import ReduceOnPlateau
 from xpnn.training.trainer import Trainer
 
-__all__ = ["Callback", "History", "KeepBest", "Row", "Trainer", "UseAverage"]
+__all__ = [
+    "Callback",
+    "Film",
+    "History",
+    "KeepBest",
+    "ReduceOnPlateau",
+    "Row",
+    "Trainer",
+    "UseAverage",
+    "load_film",
+]

@@ -17,6 +17,7 @@ from xpnn.backends import get_backend
 from xpnn.describe import build, describe
 from xpnn.durable import write_durably
 from xpnn.errors import CheckpointError, UsageError, first_line
+from xpnn.layers.graph import Graph
 from xpnn.layers.sequential import Sequential
 from xpnn.losses import Loss
 from xpnn.model import Model
@@ -58,7 +59,7 @@ def save(model: Model, path: Path) -> None:
         "format": FORMAT,
         "xpnn": __version__,
         "net": describe(model.net),
-        "input_shape": list(model.input_shape),
+        "input_shape": describe(model.input_shape),
         "dtype": model.backend.dtype_name,
         "seed": model.seed,
         "loss": describe(model.loss),
@@ -101,9 +102,9 @@ def _open(file: BinaryIO, size: int, backend: str, device: str | None, dtype: st
         )
     about = read_about(meta["xpnn"])
     net = build(about["net"])
-    if not isinstance(net, Sequential):
+    if not isinstance(net, Sequential | Graph):
         raise CheckpointError(f"the saved network is a {type(net).__name__}, not a Sequential")
-    shape = tuple(about["input_shape"])
+    shape = build(about["input_shape"])
     try:
         specs, _ = net.plan(shape)
     except RecursionError:
@@ -160,11 +161,13 @@ def read_about(text: str) -> dict[str, Any]:
         )
     if about["dtype"] not in ("float32", "float64") or about["seed"] < 0:
         raise CheckpointError("the model description holds an unknown dtype or a seed below 0")
-    sizes = about["input_shape"]
-    if not all(type(n) is int and 0 < n <= MAX_SAMPLE for n in sizes) or len(sizes) > 32:
-        raise CheckpointError(f"the model description holds input_shape {str(sizes)[:80]}")
-    if math.prod(sizes) > MAX_SAMPLE:
-        raise CheckpointError(f"the model description holds input_shape {sizes}, which is too large")
+    shape = about["input_shape"]
+    inputs = shape if shape and all(type(sizes) is list for sizes in shape) else [shape]
+    for sizes in inputs:
+        if not all(type(n) is int and 0 < n <= MAX_SAMPLE for n in sizes) or len(sizes) > 32:
+            raise CheckpointError(f"the model description holds input_shape {str(shape)[:80]}")
+        if math.prod(sizes) > MAX_SAMPLE:
+            raise CheckpointError(f"the model description holds input_shape {sizes}, which is too large")
     loss = build(about["loss"], "loss")
     if not isinstance(loss, Loss):
         raise CheckpointError(f"the saved loss is a {type(loss).__name__}")

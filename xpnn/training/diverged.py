@@ -6,7 +6,7 @@ import numpy as np
 
 from xpnn.errors import DivergedError
 from xpnn.kernels import Array
-from xpnn.parameters import leaves
+from xpnn.parameters import gather
 from xpnn.training.step import make_gradient
 
 if TYPE_CHECKING:
@@ -19,22 +19,40 @@ def explain_divergence(
     """The error that names epoch, batch, the last finite loss and the first parameter whose gradient is not finite."""
     model, be = trainer.model, trainer.model.backend
     with be.scope():
-        x, y, weight = (None if a is None else be.take_rows(a, rows) for a in data)
+        x, y, weight = gather(be, data, rows)
         gradient = make_gradient(model.net, trainer.loss, model.layout, be, model.seed)
         value, grad, _ = gradient(model.theta, model.phi, trainer.state["t"], x, y, weight)
-        named = dict(leaves(model.layout.split(be, grad, model.phi)))
-        bad = [
-            path
-            for path, (vector, _, _) in model.layout.slots.items()
-            if vector == "theta" and not np.isfinite(be.to_numpy(named[path])).all()
-        ]
-        loss = float(be.to_numpy(value))
+        bad, loss = not_finite(trainer, grad), float(be.to_numpy(value))
+    lost = not_finite(trainer, model.theta)
+    left = f"Parameter {lost[0]} itself is not" if lost else "The weights are those of the batch before"
     good = [v for v in losses[: batch - 1] if np.isfinite(v)]
     last = f"{good[-1]:.4g}" if good else "none yet in this epoch"
     first = f"gradient of {bad[0]}" if bad else "the loss itself"
     return DivergedError(
         f"loss became {loss} at epoch {epoch}, batch {batch}",
-        why=f"lr {trainer.lr:.3g}, last finite loss {last}; first not finite: {first}. "
-        "The weights are those of the batch before",
+        why=f"lr {trainer.lr:.3g}, last finite loss {last}; first not finite: {first}. {left}",
         fix=f"a lower learning rate (lr={trainer.optimizer.lr / 10:.3g}), clip_norm=1, or check the gradients",
     )
+
+
+def explain_overflow(trainer: "Trainer", epoch: int, batch: int, path: str) -> DivergedError:
+    """The error for a step of finite loss and gradient whose weights are too large for the dtype.
+
+    The step itself does not look at the new weights: that is a pass over memory for every update, and NumPy has by then
+    written them over the old ones.
+    """
+    return DivergedError(
+        f"parameter {path} is not finite any more at epoch {epoch}, batch {batch}",
+        why=f"lr {trainer.lr:.3g} took it beyond {trainer.model.backend.dtype_name}. The last good weights are lost",
+        fix=f"a lower learning rate (lr={trainer.optimizer.lr / 10:.3g}) or clip_norm=1, and a new model",
+    )
+
+
+def not_finite(trainer: "Trainer", vector: Array) -> list[str]:
+    """The paths of the parameters at which a vector as long as theta holds NaN or infinity."""
+    be = trainer.model.backend
+    return [
+        place.path
+        for place in trainer.model.layout.places
+        if not np.isfinite(be.to_numpy(vector[place.start : place.stop])).all()
+    ]

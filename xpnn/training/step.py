@@ -36,7 +36,8 @@ def make_step(
 
     A loss, gradient or running statistic that is not finite changes nothing: the weights stay those of the last
     good step, the loss returned is NaN, state["ok"] turns False and stays so. The same step can then be replayed
-    and explained.
+    and explained. New weights beyond the dtype are not looked for here: the next step's loss shows them, and
+    Trainer.fit looks now and then.
     theta and state are given away.
     """
     gradient = make_gradient(net, loss, layout, be, seed)

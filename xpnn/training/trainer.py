@@ -1,25 +1,28 @@
 """The only training loop, and the only object that holds an optimizer's state."""
 
 import contextlib
+import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from xpnn import edge
 from xpnn.data.batches import Batches, epoch_order
 from xpnn.data.split import stratified_split
-from xpnn.edge import check_shape
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.losses import Loss, get_loss
 from xpnn.model import Model
-from xpnn.optimizers import Optimizer, get_optimizer
+from xpnn.optimizers import LBFGS, Optimizer, get_optimizer
+from xpnn.parameters import count, gather, tree_map
 from xpnn.random import host_rng
 from xpnn.schedules import Schedule, get_schedule
 from xpnn.training.callbacks import Callback
-from xpnn.training.diverged import explain_divergence
+from xpnn.training.diverged import explain_divergence, explain_overflow, not_finite
+from xpnn.training.full_batch import FullBatch
 from xpnn.training.history import History, Row
 from xpnn.training.step import make_step
 
@@ -30,10 +33,11 @@ LOOK = 32
 class Trainer:
     """Trains a model: `trainer.step(x, y)` for one batch, `trainer.fit(x, y)` for epochs.
 
-    loss and optimizer by name or object; schedule multiplies the optimizer's lr.
-    Raises UsageError for a network that ends in Softmax or Sigmoid where the loss wants logits, and for a loss with
-    reduction="none", which is no number. With reduction="sum" the gradient grows with the batch, so the last, short
-    batch of an epoch takes a shorter step; the history has sums over all samples of an epoch, as `Model.evaluate`.
+    loss and optimizer by name or object; schedule multiplies `rate`, at first the optimizer's lr.
+    Raises UsageError for a network that ends in Softmax or Sigmoid where the loss wants logits, for a loss with
+    reduction="none", which is no number, and for a schedule beside LBFGS. With reduction="sum" the gradient grows with
+    the batch, so the last, short batch of an epoch takes a shorter step; the history has sums over all samples of an
+    epoch, as `Model.evaluate`.
     """
 
     def __init__(
@@ -53,35 +57,57 @@ class Trainer:
             )
         model.loss = self.loss
         be = model.backend
+        bound = self._bound = self.optimizer.on(model.layout.places)
         with be.scope():
-            decay = model.layout.decay_mask(be) if self.optimizer.penalised else None
-            self.state = {**self.optimizer.init(be, model.theta, decay), "ok": be.scalar(True, be.xp.bool)}
-        self._step = make_step(model.net, self.loss, self.optimizer, model.layout, be, model.seed)
-        self.steps, self.total, self.lr = 0, 0, self.optimizer.lr
+            self.state = {**bound.init(be, model.theta), "ok": be.scalar(True, be.xp.bool)}
+        if isinstance(self.optimizer, LBFGS) and self.schedule != get_schedule(None):
+            raise UsageError(
+                "LBFGS with a schedule",
+                why="its line search finds the step lengths",
+                fix="leave the schedule out",
+            )
+        self._step = make_step(model.net, self.loss, bound, model.layout, be, model.seed)
+        self.steps, self.total = 0, 0
+        self.rate = self.lr = self.optimizer.lr
         self.history = History()
+        self.stopped = ""
+        """Why the optimizer ended the last fit before its last epoch, if it did."""
 
-    def step(self, x: Array, y: Array, weight: Array | None = None) -> Array:
+    def step(self, x: Any, y: Any, weight: Array | None = None) -> Array:
         """One update on a batch of this backend's arrays. Returns the loss before it, 0-d, still on the device.
 
         The loss is NaN where it or a gradient was not finite; then nothing was changed. Raises DeviceError for an
-        array of another library or device, ShapeError for one that does not fit.
+        array of another library or device, ShapeError for one that does not fit, UsageError with LBFGS. Several inputs
+        or outputs: tuples.
         """
         model, be = self.model, self.model.backend
-        for name, a in (("x", x), ("y", y), ("weight", weight)):
-            if a is not None or name != "weight":
-                be.require(name, a)
-        check_shape("x", x, model.input_shape)
-        n = x.shape[0]
+        if isinstance(self.optimizer, LBFGS):
+            raise UsageError(
+                "Trainer.step with LBFGS",
+                why="its line search needs the loss at several points, always on the same samples",
+                fix="trainer.fit(x, y): an iteration per epoch, on the whole data",
+            )
+        samples = edge.named("x", x, model.input_shape)
+        targets = edge.named("y", y, model.output_shape)
+        given = [("weight", weight, ())] if weight is not None else []
+        for name, a, _ in samples + targets + given:
+            be.require(name, a)
+        for name, a, shape in samples:
+            edge.check_shape(name, a, shape)
+        first, n = samples[0][0], samples[0][1].shape[0]
         if n == 0:
-            raise DataError("x has no samples")
-        if tuple(y.shape[:1]) != (n,):
-            raise ShapeError(f"x has {n} samples, y has shape {tuple(y.shape)}")
+            raise DataError(f"{first} has no samples")
+        for name, a, _ in samples[1:] + targets:
+            if tuple(a.shape[:1]) != (n,):
+                raise ShapeError(f"{first} has {n} samples, {name} has shape {tuple(a.shape)}")
         if weight is not None and tuple(weight.shape) != (n,):
-            raise ShapeError(f"x has {n} samples, weight has shape {tuple(weight.shape)}, wanted ({n},)")
+            raise ShapeError(
+                f"{first} has {n} samples, weight has shape {tuple(weight.shape)}, wanted ({n},)"
+            )
         with be.scope():
             self._set_rate()
             value, model.theta, model.phi, self.state = self._step(
-                model.theta, model.phi, self.state, x, y, weight
+                model.theta, model.phi, self.state, tupled(x), tupled(y), weight
             )
         self.steps += 1
         return value
@@ -102,6 +128,9 @@ class Trainer:
         validation: a share (0.1) or number (5000) of the samples, held out by a seeded, stratified draw, or a pair
         (x, y). sample_weight: (N,), at least 0. Raises DataError and ShapeError for data that cannot be trained on,
         DivergedError when the loss stops being finite.
+
+        With LBFGS an epoch is one iteration on all the samples, in one order; batch_size only cuts the sums, to save
+        memory (though BatchNorm sees each part by itself). `stopped` then says why it ended early.
         """
         epochs, batch_size = check_count("epochs", epochs), check_count("batch_size", batch_size)
         check_validation(validation)
@@ -109,27 +138,38 @@ class Trainer:
         x, y = model.pair(x, y, self.loss)
         train, held = self._hold_out(y, validation)
         valid = self._given(validation) if held is None else self._slice(x, y, held)
-        data = (x, model.targets(y), model.weights(sample_weight, len(y)))
+        data = (x, model.targets(y), model.weights(sample_weight, count(y)))
         self.total = self.steps + epochs * len(Batches(len(train), batch_size))
+        self.stopped = ""
+        one_epoch: Callable[..., float] = functools.partial(self._batches, data, train, batch_size)
+        if isinstance(self._bound, LBFGS):
+            one_epoch = FullBatch(self, self._bound, data, train, batch_size)
         with contextlib.ExitStack() as stack:
             for callback in callbacks:
                 callback.start(self, epochs, len(train), batch_size)
                 stack.callback(callback.end, self)
             first = len(self.history) + 1
             for epoch in range(first, first + epochs):
-                self._epoch(epoch, data, train, batch_size, valid, callbacks)
+                began = time.perf_counter()
+                train_loss = one_epoch(epoch, callbacks)
+                row = self._row(epoch, train_loss, valid, began)
+                self.history.rows.append(row)
+                for callback in callbacks:
+                    callback.epoch(self, row)
+                if self.stopped:
+                    break
         return self.history
 
-    def _epoch(
+    def _batches(
         self,
-        epoch: int,
-        data: tuple[Array, Array, Array | None],
+        data: tuple[Any, Any, Array | None],
         train: np.ndarray[Any, Any],
         batch_size: int,
-        valid: tuple[Array, Array] | None,
+        epoch: int,
         callbacks: Sequence[Callback],
-    ) -> None:
-        be, began = self.model.backend, time.perf_counter()
+    ) -> float:
+        """One pass in shuffled batches, a step for each: the loss."""
+        be = self.model.backend
         order = train[epoch_order(self.model.seed, epoch, len(train))]
         losses: list[float] = []
         sizes: list[int] = []
@@ -137,7 +177,7 @@ class Trainer:
         for batch in Batches(len(train), batch_size):
             with be.scope():
                 rows = be.asarray(order[batch])
-                x, y, weight = (None if a is None else be.take_rows(a, rows) for a in data)
+                x, y, weight = gather(be, data, rows)
             waiting.append(self.step(x, y, weight))
             sizes.append(len(order[batch]))
             if len(waiting) == LOOK or sum(sizes) == len(train):
@@ -146,15 +186,15 @@ class Trainer:
                     bad = int(np.argmin(np.isfinite(losses)))
                     rows = be.asarray(order[sum(sizes[:bad]) : sum(sizes[: bad + 1])])
                     raise explain_divergence(self, epoch, bad + 1, losses, data, rows)
+                if lost := self._overflown():
+                    raise explain_overflow(self, epoch, len(losses), lost[0])
                 for callback in callbacks:
                     callback.progress(epoch, sum(sizes), losses[-1])
                 waiting = []
-        row = self._row(epoch, self.loss.over_batches(losses, sizes), valid, time.perf_counter() - began)
-        self.history.rows.append(row)
-        for callback in callbacks:
-            callback.epoch(self, row)
+        return self.loss.over_batches(losses, sizes)
 
-    def _row(self, epoch: int, train_loss: float, valid: tuple[Array, Array] | None, seconds: float) -> Row:
+    def _row(self, epoch: int, train_loss: float, valid: tuple[Any, Any] | None, began: float) -> Row:
+        seconds = time.perf_counter() - began
         scores = self.model.score(*valid) if valid is not None else {}
         row = Row(epoch, train_loss, scores.get("loss"), scores.get("accuracy"), self.lr, seconds, best=False)
         champion = self.history.best
@@ -166,28 +206,39 @@ class Trainer:
             looked: list[float] = be.to_numpy(be.xp.stack(values)).tolist()
         return looked
 
+    def _overflown(self) -> list[str]:
+        be, theta = self.model.backend, self.model.theta
+        with be.scope():
+            return [] if be.all_finite(theta) else not_finite(self, theta)
+
     def _set_rate(self) -> None:
-        lr = self.optimizer.lr * self.schedule(self.steps, max(self.total, self.steps + 1))
+        lr = self.rate * self.schedule(self.steps, max(self.total, self.steps + 1))
         if lr != self.lr:
             self.lr = lr
             self.state["lr"] = self.model.backend.scalar(lr)
 
-    def _hold_out(self, y: np.ndarray[Any, Any], validation: Any) -> tuple[np.ndarray[Any, Any], Any]:
+    def _hold_out(self, y: Any, validation: Any) -> tuple[np.ndarray[Any, Any], Any]:
         if validation is None or isinstance(validation, tuple | list) or validation == 0:
-            return np.arange(len(y)), None
+            return np.arange(count(y)), None
         validation = int(validation) if isinstance(validation, np.integer) else validation
-        return stratified_split(y, validation, host_rng(self.model.seed, "validation"))
+        strata = y[0] if isinstance(y, tuple) else y  # of several targets the first
+        return stratified_split(strata, validation, host_rng(self.model.seed, "validation"))
 
-    def _slice(self, x: Array, y: np.ndarray[Any, Any], held: np.ndarray[Any, Any]) -> tuple[Array, Array]:
+    def _slice(self, x: Any, y: Any, held: np.ndarray[Any, Any]) -> tuple[Any, Any]:
         rows = self.model.backend.asarray(held)
         with self.model.backend.scope():
-            return self.model.backend.take_rows(x, rows), self.model.targets(y[held])
+            return gather(self.model.backend, x, rows), self.model.targets(tree_map(lambda _, a: a[held], y))
 
-    def _given(self, validation: Any) -> tuple[Array, Array] | None:
+    def _given(self, validation: Any) -> tuple[Any, Any] | None:
         if not isinstance(validation, tuple | list):
             return None
         x, y = self.model.pair(validation[0], validation[1], self.loss, "validation ")
         return x, self.model.targets(y)
+
+
+def tupled(a: Any) -> Any:
+    """Several arrays as a tuple: a list would be another structure to a compiler."""
+    return tuple(a) if isinstance(a, list) else a
 
 
 def check_count(name: str, value: Any) -> int:

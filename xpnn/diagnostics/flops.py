@@ -1,0 +1,170 @@
+"""How many floating-point operations one sample costs on its way forward.
+
+An addition and a multiplication count 1 each, so a multiply-add is 2. A product with a matrix (n_in, n_out) is
+2 n_in n_out, its bias included: n_in products and n_in additions for each output. A convolution is
+2 kh kw (c_in / groups) filters rows columns, pads counted like values. A recurrent layer is its two products at every
+time. Pooling costs 1 for each tap; what only moves values, or does nothing outside of training, 0; everything else 1
+for each output. A container costs what is in it.
+"""
+
+import math
+from functools import singledispatch
+from typing import Any
+
+from xpnn.layers import (
+    GRU,
+    LSTM,
+    Add,
+    AlphaDropout,
+    Average,
+    AvgPool1D,
+    AvgPool2D,
+    Concatenate,
+    Conv1D,
+    Conv2D,
+    ConvTranspose2D,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    GaussianNoise,
+    GlobalAveragePool,
+    GlobalMaxPool,
+    Graph,
+    Layer,
+    Maxout,
+    MaxPool1D,
+    MaxPool2D,
+    MultiHeadAttention,
+    Multiply,
+    Parallel,
+    PositionalEncoding,
+    Recompute,
+    Reshape,
+    Residual,
+    SimpleRNN,
+    SpatialDropout,
+    UpSampling2D,
+    ZeroPad2D,
+)
+from xpnn.layers.base import Shape, is_several
+from xpnn.parameters import leaves
+from xpnn.window import pair
+
+
+@singledispatch
+def flops(layer: Layer, shape: Shape) -> int:
+    """Of one sample of `shape`, forward. A layer of one's own has a rule by `@flops.register(MyLayer)`."""
+    inner = layer.branches(shape)
+    return sum(flops(part, given) for _, part, given in inner) if inner else outputs(layer, shape)
+
+
+def outputs(layer: Layer, shape: Shape) -> int:
+    """How many numbers the layer gives for one sample."""
+    out = layer.plan(shape)[1]
+    return sum(map(math.prod, out)) if is_several(out) else math.prod(out)
+
+
+def weights(layer: Layer, shape: Shape) -> int:
+    """How many entries its matrices have, without biases and gains."""
+    return sum(math.prod(spec.shape) for _, spec in leaves(layer.plan(shape)[0]) if len(spec.shape) > 1)
+
+
+@flops.register(Dense)
+@flops.register(Maxout)
+@flops.register(Conv1D)
+@flops.register(Conv2D)
+def _(layer: Layer, shape: Shape) -> int:
+    """Every weight, at every place of the output."""
+    return 2 * weights(layer, shape) * math.prod(layer.plan(shape)[1][:-1])
+
+
+@flops.register(SimpleRNN)
+@flops.register(GRU)
+@flops.register(LSTM)
+def _(layer: Layer, shape: Shape) -> int:
+    """Every weight, at every time."""
+    return 2 * weights(layer, shape) * int((shape[0] if is_several(shape) else shape)[0])
+
+
+@flops.register(ConvTranspose2D)
+def _(layer: ConvTranspose2D, shape: Shape) -> int:
+    """Every weight, at every place of the input."""
+    return 2 * weights(layer, shape) * math.prod(shape[:-1])
+
+
+@flops.register(MultiHeadAttention)
+def _(layer: MultiHeadAttention, shape: Any) -> int:
+    """q and o at every time of x, k and v at every step of the memory, and two products of times and steps."""
+    time, features = shape[0] if is_several(shape) else shape
+    steps, known = shape[1] if layer.cross else (time, features)
+    width = layer.heads * (layer.size or features // layer.heads)
+    return int(4 * width * (time * features + steps * known + time * steps))
+
+
+@flops.register(Graph)
+def _(layer: Graph, shape: Shape) -> int:
+    """Every node, a shared layer at each use."""
+    return sum(flops(part, given) for _, part, given in layer.uses(shape))
+
+
+@flops.register(PositionalEncoding)
+def _(layer: Layer, shape: Shape) -> int:
+    """One addition each."""
+    return outputs(layer, shape)
+
+
+@flops.register(Add)
+@flops.register(Multiply)
+@flops.register(Average)
+def _(layer: Layer, shape: Any) -> int:
+    """Between every two inputs; a mean divides once more."""
+    return (len(shape) - 1 + isinstance(layer, Average)) * outputs(layer, shape)
+
+
+@flops.register(MaxPool1D)
+@flops.register(MaxPool2D)
+@flops.register(AvgPool1D)
+@flops.register(AvgPool2D)
+def _(layer: MaxPool1D | MaxPool2D | AvgPool1D | AvgPool2D, shape: Shape) -> int:
+    taps = layer.pool if isinstance(layer, MaxPool1D | AvgPool1D) else math.prod(pair(layer.pool))
+    return taps * outputs(layer, shape)
+
+
+@flops.register(GlobalAveragePool)
+@flops.register(GlobalMaxPool)
+def _(layer: Layer, shape: Shape) -> int:
+    return math.prod(shape)
+
+
+@flops.register(Concatenate)
+@flops.register(Flatten)
+@flops.register(Reshape)
+@flops.register(ZeroPad2D)
+@flops.register(UpSampling2D)
+@flops.register(Embedding)
+@flops.register(Dropout)
+@flops.register(SpatialDropout)
+@flops.register(AlphaDropout)
+@flops.register(GaussianNoise)
+def _(layer: Layer, shape: Shape) -> int:
+    return 0
+
+
+@flops.register(Recompute)
+def _(layer: Recompute, shape: Shape) -> int:
+    """What f costs: on the way forward it runs once."""
+    return flops(layer.layer, shape)
+
+
+@flops.register(Residual)
+def _(layer: Residual, shape: Shape) -> int:
+    """f, and the addition."""
+    return flops(layer.layer, shape) + outputs(layer, shape)
+
+
+@flops.register(Parallel)
+def _(layer: Parallel, shape: Shape) -> int:
+    """All of them, and what merges them."""
+    merges = {"concatenate": 0, "average": len(layer.layers)}.get(layer.merge, len(layer.layers) - 1)
+    return sum(flops(part, shape) for part in layer.layers) + merges * outputs(layer, shape)

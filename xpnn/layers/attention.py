@@ -1,0 +1,195 @@
+"""Attention: every position of a sequence looks at all others, or at those of another sequence."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from xpnn.errors import ShapeError, UsageError
+from xpnn.initializers import Initializer, glorot_uniform, zeros
+from xpnn.kernels import Array
+from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
+from xpnn.layers.dense import flat_rows
+from xpnn.layers.dropout import Dropout
+from xpnn.layers.recurrent import check_sequence, parts
+from xpnn.window import at_least
+
+QKV = ("Wq", "Wk", "Wv")
+
+
+@dataclass(frozen=True)
+class MultiHeadAttention(Layer):
+    """y = o Wo + bo, with o = softmax(q k^T / sqrt(size)) v in each of the heads, side by side.
+
+    q = x Wq + bq, k = m Wk, v = m Wv + bv, each cut into heads of `size` features (features / heads unless given). m
+    is x, or with cross=True a second sequence, the memory. k has no bias: it would add the same number to all scores
+    of a query, and softmax does not see that.
+    Takes x, or a tuple of arrays: (x, memory) with cross=True; (x, mask) with masked=True; (x, memory, mask) with
+    both. Shapes: x and y (N, time, features), memory (N, steps, width), mask (N, steps) in the model's dtype, 1 for
+    real tokens and 0 for padding; Wq (features, heads size), Wk and Wv (width, heads size), Wo (heads size, features).
+    causal: position t sees those up to t alone. A query that may see nothing gets o = 0, and gives no gradient.
+    dropout: the rate at which weights, of softmax's, are dropped while training.
+    Backward, with a = softmax's weights: dWo = o^T dy, dbo = sum of dy, do = dy Wo^T; dv = a^T do, da = do v^T;
+    dz = a (da - sum(a da)); dq = dz k / sqrt(size), dk = dz^T q / sqrt(size); then as for three Dense layers. dx is
+    shaped as what came: a tuple for a tuple, None for the mask.
+    Source: Vaswani et al., "Attention is all you need", NeurIPS 2017; dividing by softmax's sum after the product with
+    v: Dao, Fu, Ermon, Rudra, Re, "FlashAttention", NeurIPS 2022.
+    """
+
+    trained = True
+    heads: int
+    size: int | None = None
+    causal: bool = False
+    cross: bool = False
+    masked: bool = False
+    dropout: float = 0.0
+    init: Initializer = glorot_uniform
+    bias_init: Initializer = zeros
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(1, self, heads=self.heads, size=1 if self.size is None else self.size)
+        self._dropout()
+        if self.causal and self.cross:
+            raise UsageError(
+                "MultiHeadAttention(causal=True, cross=True): the memory has no future to hide",
+                why="its positions are not those of x",
+            )
+
+    @property
+    def several(self) -> bool:  # type: ignore[override]
+        """Whether it takes a memory or a mask too."""
+        return self.cross or self.masked
+
+    @property
+    def takes(self) -> Any:  # type: ignore[override]
+        """Real sequences, and 0 and 1 as the mask."""
+        kinds = ("float",) * (1 + self.cross) + ("mask",) * self.masked
+        return kinds if self.several else "float"
+
+    def plan(self, shape: Any) -> tuple[Tree, Shape]:
+        """Four matrices, three biases. Raises ShapeError where sequences, mask or heads do not fit."""
+        self._check(shape)
+        x, memory, _ = self._inputs(shape)
+        size = self.size or x[1] // self.heads
+        if self.size is None and x[1] % self.heads:
+            raise ShapeError(
+                f"has {self.heads} heads, which do not divide {x[1]} features", fix="give a size of your own"
+            )
+        width = self.heads * size
+        specs = {
+            name: Spec((n, width), self.init)
+            for name, n in zip(QKV, (x[1], memory[1], memory[1]), strict=True)
+        }
+        specs["Wo"] = Spec((width, x[1]), self.init)
+        for name, n in (("bq", width), ("bv", width), ("bo", x[1])):
+            specs[name] = Spec((n,), self.bias_init, decay=False)
+        return specs, x
+
+    def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
+        """Keeps the inputs, q / sqrt(size), k, v, e^(z - max z), the inverse of its sum, what was dropped, and o."""
+        x, memory, mask = self._inputs(x)
+        if self.cross:
+            q, k, v = *self._project(cx, p, x, "q"), *self._project(cx, p, memory, "kv")
+        else:
+            q, k, v = self._project(cx, p, x, "qkv")
+        q = q * (1 / math.sqrt(q.shape[3]))
+        z = q @ cx.be.xp.matrix_transpose(k)
+        e, r = exponentials(cx, z, self._visible(cx, z, mask))
+        dropped, kept = self._dropout().forward(cx, {}, e)
+        o = beside(cx, (dropped @ v) * r)
+        return cx.be.affine(o, p["Wo"], p["bo"]), (x, memory, q, k, v, e, r, kept, o)
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
+        """Line by line as above, with a = e r and r taken into do. Hidden scores have e = 0, and so dz = 0."""
+        x, memory, q, k, v, e, r, kept, o = cache
+        xp, t, rows = cx.be.xp, cx.be.xp.matrix_transpose, flat_rows(cx, dy)
+        grads = {"Wo": flat_rows(cx, o).T @ rows, "bo": xp.sum(rows, axis=0)}
+        do = self._heads(cx, xp.reshape(rows @ p["Wo"].T, o.shape)) * r
+        dv = t(self._dropout().backward(cx, {}, kept, e)[0]) @ do
+        da, _ = self._dropout().backward(cx, {}, kept, do @ t(v))
+        dz = e * (da - xp.sum(e * da, axis=-1, keepdims=True) * r)
+        dq, dk = (dz @ k) * (1 / math.sqrt(q.shape[3])), t(dz) @ q
+        if not self.cross:
+            dx, more = self._project_back(cx, p, x, "qkv", (dq, dk, dv))
+            return ((dx, None) if self.masked and cx.need_dx else dx), grads | more
+        dx, more = self._project_back(cx, p, x, "q", (dq,))
+        dm, rest = self._project_back(cx, p, memory, "kv", (dk, dv))
+        nones = (None,) if self.masked else ()
+        return ((dx, dm, *nones) if cx.need_dx else None), grads | more | rest
+
+    def _dropout(self) -> Dropout:
+        return Dropout(self.dropout)
+
+    def _inputs(self, given: Any) -> tuple[Any, Any, Any]:
+        """(x, memory, mask or None), of arrays or of shapes."""
+        parts = given if self.several else (given,)
+        return parts[0], parts[1 if self.cross else 0], parts[-1] if self.masked else None
+
+    def _check(self, shape: Any) -> None:
+        """Raise ShapeError unless these are the shapes of the inputs."""
+        names = ("x",) + ("memory",) * self.cross + ("mask",) * self.masked
+        inputs = tuple(shape) if len(names) > 1 else (shape,)
+        flat = all(isinstance(part, tuple) and all(isinstance(n, int) for n in part) for part in inputs)
+        if len(inputs) != len(names) or not flat:
+            raise ShapeError(f"takes {' and '.join(names)}", why=f"got {shape}")
+        _, memory, mask = self._inputs(shape)
+        for sequence in inputs[: 1 + self.cross]:
+            check_sequence(sequence)
+        if mask is not None and mask != memory[:1]:
+            raise ShapeError(f"wants a mask for {memory[0]} steps", why=f"got {mask}")
+
+    def _heads(self, cx: Ctx, x: Array) -> Array:
+        """(N, time, heads size) -> (N, heads, time, size)."""
+        xp, (n, time, width) = cx.be.xp, x.shape
+        return xp.permute_dims(xp.reshape(x, (n, time, self.heads, width // self.heads)), (0, 2, 1, 3))
+
+    def _weights(self, cx: Ctx, p: Tree, names: str) -> Array:
+        """W of the named projections, side by side: one product instead of three."""
+        return cx.be.xp.concat([p[f"W{name}"] for name in names], axis=1)
+
+    def _project(self, cx: Ctx, p: Tree, x: Array, names: str) -> list[Array]:
+        """Those of q, k and v that are named, in heads."""
+        none = cx.be.xp.zeros_like(p["bv"])
+        b = cx.be.xp.concat([none if name == "k" else p[f"b{name}"] for name in names])
+        y = cx.be.affine(x, self._weights(cx, p, names), b)
+        return [self._heads(cx, part) for part in parts(y, len(names))]
+
+    def _project_back(self, cx: Ctx, p: Tree, x: Array, names: str, heads: tuple[Array, ...]) -> Any:
+        """dx and the gradients of the named projections."""
+        rows = flat_rows(cx, cx.be.xp.concat([beside(cx, a) for a in heads], axis=-1))
+        dW, db = flat_rows(cx, x).T @ rows, cx.be.xp.sum(rows, axis=0)
+        found = zip(names, parts(dW, len(names)), parts(db, len(names)), strict=True)
+        grads = {f"{kind}{name}": g for name, *both in found for kind, g in zip("Wb", both, strict=True)}
+        grads = {name: g for name, g in grads.items() if name != "bk"}
+        dx = cx.be.xp.reshape(rows @ self._weights(cx, p, names).T, x.shape) if cx.need_dx else None
+        return dx, grads
+
+    def _visible(self, cx: Ctx, z: Array, mask: Array | None) -> Array | None:
+        """What a query may see, broadcast against z (N, heads, time, steps); None for everything."""
+        seen = None if mask is None else mask[:, None, None, :] > 0
+        if self.causal:
+            past = cx.be.arange(z.shape[2])[:, None] >= cx.be.arange(z.shape[3])[None, :]
+            seen = past if seen is None else seen & past
+        return seen
+
+
+def beside(cx: Ctx, heads: Array) -> Array:
+    """(N, heads, time, size) -> (N, time, heads size)."""
+    xp, (n, h, time, size) = cx.be.xp, heads.shape
+    return xp.reshape(xp.permute_dims(heads, (0, 2, 1, 3)), (n, time, h * size))
+
+
+def exponentials(cx: Ctx, z: Array, visible: Array | None) -> tuple[Array, Array]:
+    """(e, r) with softmax(z) = e r on the last axis: e = e^(z - max z), r = 1 / sum of e.
+
+    Where z is not visible, e is 0; where nothing is, r is 1.
+    """
+    xp = cx.be.xp
+    if visible is None:
+        e = xp.exp(z - xp.max(z, axis=-1, keepdims=True))
+        return e, 1 / xp.sum(e, axis=-1, keepdims=True)
+    z = xp.where(visible, z, xp.full((1,), -math.inf, dtype=z.dtype, device=cx.be.device))
+    top = xp.max(z, axis=-1, keepdims=True)
+    e = xp.exp(z - xp.where(top > -math.inf, top, xp.zeros_like(top)))
+    total = xp.sum(e, axis=-1, keepdims=True)
+    return e, 1 / xp.where(total > 0, total, xp.ones_like(total))

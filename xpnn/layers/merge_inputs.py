@@ -1,0 +1,63 @@
+"""Layers of several inputs that become one."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from xpnn.errors import ShapeError
+from xpnn.kernels import Array
+from xpnn.layers.base import Ctx, Layer, Shape, Tree, is_several
+from xpnn.layers.merging import merged, merged_shape, parts
+
+
+class Merge(Layer):
+    """What they share."""
+
+    several = True
+    merge: ClassVar[str]
+
+    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
+        """No parameters. Raises ShapeError for one input alone, and when the shapes cannot be merged."""
+        if not is_several(shape):
+            raise ShapeError("wants several inputs, a tuple of shapes", why=f"got {shape}")
+        return {}, merged_shape(self.merge, shape)
+
+    def forward(self, cx: Ctx, p: Tree, x: tuple[Array, ...]) -> tuple[Array, tuple[Any, ...]]:
+        """Keeps the widths or, for a product, x."""
+        y, kept = merged(cx, self.merge, x)
+        return y, (len(x), kept)
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
+        """Each input gets its part of dy."""
+        n, kept = cache
+        return (tuple(parts(self.merge, kept, n, dy)) if cx.need_dx else None), {}
+
+
+@dataclass(frozen=True)
+class Concatenate(Merge):
+    """y = (x_0, x_1, ...) side by side on the last axis; dx_i = dy on the part of x_i.
+
+    Shapes: (..., n_0), (..., n_1), ... to (..., n_0 + n_1 + ...): they agree but for the last axis.
+    """
+
+    merge = "concatenate"
+
+
+@dataclass(frozen=True)
+class Add(Merge):
+    """y = x_0 + x_1 + ..., all of one shape; dx_i = dy."""
+
+    merge = "add"
+
+
+@dataclass(frozen=True)
+class Multiply(Merge):
+    """y = x_0 x_1 ..., element by element, all of one shape; dx_i = dy prod_{j != i} x_j."""
+
+    merge = "multiply"
+
+
+@dataclass(frozen=True)
+class Average(Merge):
+    """y = (x_0 + x_1 + ...) / n, all of one shape; dx_i = dy / n."""
+
+    merge = "average"

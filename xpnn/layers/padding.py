@@ -1,0 +1,32 @@
+"""Which places of a sequence are real and which are padding."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from xpnn.errors import UsageError
+from xpnn.kernels import Array
+from xpnn.layers.base import Ctx, Layer, Tree
+
+
+@dataclass(frozen=True)
+class PaddingMask(Layer):
+    """y = 1 where the id is not `pad`, else 0: the mask of recurrent layers with masked=True. Ids have no gradient.
+
+    Shapes: ids (...), y (...), in the model's dtype.
+    """
+
+    takes = "int"
+    pad: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pad < 0:
+            raise UsageError(f"PaddingMask(pad={self.pad}): ids are whole numbers of at least 0")
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Keeps nothing."""
+        return cx.be.xp.astype(x != self.pad, cx.be.dtype), ()
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        """None."""
+        return None, {}

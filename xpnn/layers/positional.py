@@ -1,0 +1,54 @@
+"""Where in a sequence a value stands, told to layers that could not know."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from xpnn.errors import UsageError, did_you_mean
+from xpnn.initializers import Initializer, Normal, Sinusoidal
+from xpnn.kernels import Array
+from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
+from xpnn.layers.recurrent import check_sequence
+
+KINDS = ("sinusoidal", "learned")
+near_zero = Normal(0.02)
+
+
+@dataclass(frozen=True)
+class PositionalEncoding(Layer):
+    """y = x + P: each position of a sequence gets a vector of its own added.
+
+    kind "sinusoidal": P is fixed, sin and cos of falling frequencies (`initializers.Sinusoidal`); kept in phi: saved,
+    not trained. "learned": P is trained, and begins as `init` says. Shapes: x and y (N, time, features), P (time,
+    features): the input shape fixes the time. Backward: dx = dy; dP = sum of dy over the samples.
+    Source: Vaswani et al., "Attention is all you need", NeurIPS 2017; learned: Gehring, Auli, Grangier, Yarats,
+    Dauphin, "Convolutional sequence to sequence learning", ICML 2017.
+    """
+
+    kind: str = "sinusoidal"
+    init: Initializer = near_zero
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kind not in KINDS:
+            raise UsageError(
+                f"PositionalEncoding(kind={self.kind!r}): unknown kind", fix=did_you_mean(self.kind, KINDS)
+            )
+
+    @property
+    def trained(self) -> bool:  # type: ignore[override]
+        """Whether P is."""
+        return self.kind == "learned"
+
+    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
+        """P. Raises ShapeError for what is no sequence."""
+        check_sequence(shape)
+        return {"P": Spec(shape, self.init if self.trained else Sinusoidal(), trainable=self.trained)}, shape
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Keeps nothing."""
+        return x + p["P"], ()
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        """Both see the same sum."""
+        grads = {"P": cx.be.xp.sum(dy, axis=0)} if self.trained else {}
+        return (dy if cx.need_dx else None), grads

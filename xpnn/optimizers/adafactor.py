@@ -1,0 +1,83 @@
+"""Adafactor."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xpnn.backends.base import Backend
+from xpnn.errors import UsageError
+from xpnn.kernels import Array
+from xpnn.optimizers.base import State, length
+from xpnn.optimizers.layerwise import Layerwise
+from xpnn.parameters import Place
+
+
+@dataclass(frozen=True)
+class Adafactor(Layerwise):
+    """b = t^-decay_rate; rho = min(lr, 1 / sqrt(t)); alpha = max(eps2, rms(w)) rho; w <- w - lr weight_decay w;
+    matrices: R <- (1 - b) R + b mean_j g_ij^2; C <- (1 - b) C + b mean_i g_ij^2; V_ij = R_i C_j / max(mean R, eps1);
+    vectors: V <- (1 - b) V + b g^2;
+    u = g / max(sqrt(V), eps1); w <- w - alpha u / max(1, rms(u) / threshold), where rms(x) = sqrt(mean x^2).
+
+    A matrix lies in the last two axes; those before them number several, as the taps of a convolution's kernel do.
+    PyTorch's form (torch.optim.Adafactor): the paper adds eps1 to g^2 and has 0.01 for lr. eps1 None: the spacing of
+    the model's dtype at 1. Source: Shazeer and Stern, "Adafactor: adaptive learning rates with sublinear memory
+    cost", ICML 2018.
+    """
+
+    lr: float = 1e-2
+    decay_rate: float = 0.8
+    eps1: float | None = None
+    eps2: float = 1e-3
+    threshold: float = 1.0
+
+    bounds: ClassVar = {
+        "decay_rate": (0.0, math.inf),
+        "eps2": (0.0, math.inf),
+        "threshold": (1.0, math.inf),
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.eps1 is not None and not self.eps1 > 0:
+            raise UsageError(f"Adafactor(eps1={self.eps1}): wanted a number above 0, or None")
+
+    def shapes(self, place: Place) -> dict[str, tuple[int, ...]]:
+        """R and C of a matrix, V of a vector."""
+        if len(place.shape) < 2:
+            return {"V": place.shape}
+        *several, rows, columns = place.shape
+        return {"R": (*several, rows, 1), "C": (*several, 1, columns)}
+
+    def scalars(self, be: Backend, t: Array, lr: Array) -> State:
+        """The rate, the share b of the new gradient, and rho."""
+        rho = 1 / be.xp.sqrt(t)
+        return {"lr": lr, "b": t**-self.decay_rate, "rho": be.xp.where(lr < rho, lr, rho)}
+
+    def rule(
+        self, be: Backend, s: State, place: Place, g: Array, w: Array, *slots: Array
+    ) -> tuple[Array, ...]:
+        """As in the class's formula."""
+        xp, square = be.xp, g * g
+        eps1 = xp.finfo(be.dtype).eps if self.eps1 is None else self.eps1
+        if len(slots) == 2:
+            means = xp.mean(square, axis=-1, keepdims=True), xp.mean(square, axis=-2, keepdims=True)
+            R, C = news = tuple(old + s["b"] * (mean - old) for old, mean in zip(slots, means, strict=True))
+            V = R / at_least(be, xp.mean(R, axis=-2, keepdims=True), eps1) * C
+        else:
+            V = slots[0] + s["b"] * (square - slots[0])
+            news = (V,)
+        alpha = at_least(be, rms(be, w), self.eps2) * s["rho"]
+        u = g / at_least(be, xp.sqrt(V), eps1)
+        w = w - s["lr"] * (self.weight_decay * place.decay) * w
+        return w - alpha / at_least(be, rms(be, u) / self.threshold, 1.0) * u, *news
+
+
+def rms(be: Backend, x: Array) -> Array:
+    """sqrt(mean x^2), 0-d."""
+    return length(be, x) / math.sqrt(math.prod(x.shape))
+
+
+def at_least(be: Backend, x: Array, limit: float) -> Array:
+    """max(x, limit). NaN stays NaN."""
+    return be.xp.where(x < limit, be.xp.full_like(x, limit), x)

@@ -1,0 +1,50 @@
+"""Constraints on parameters."""
+
+from dataclasses import dataclass
+
+from xpnn.backends.base import Backend
+from xpnn.kernels import Array
+from xpnn.optimizers.base import Optimizer, State
+from xpnn.optimizers.constraints import Constraint
+from xpnn.optimizers.patterns import fits, fitting
+from xpnn.optimizers.wrapper import Wrapper
+from xpnn.parameters import Place
+
+
+@dataclass(frozen=True)
+class Constrained(Wrapper):
+    """theta <- P(theta) after every step of `optimizer`, where P projects the parameters that `constraints` name.
+
+    Constrained(SGD(0.1), [MaxNorm("*.W", 3.0), NonNegative("0.W")]): where several fit one parameter, all hold
+    it, one after the other. Frozen parameters are left as they are. Around Lookahead and averages it constrains
+    the weights that are trained; inside them, those that they see.
+    Raises UsageError for a pattern that fits no parameter, and for an axis that a parameter has not.
+    """
+
+    constraints: tuple[Constraint, ...]
+
+    def on(self, places: tuple[Place, ...]) -> Optimizer:
+        """Each constraint is held to the places it fits."""
+        by_path = {place.path: place for place in places}
+        for constraint in self.constraints:
+            for path in fitting(constraint.pattern, by_path):
+                constraint.check(by_path[path])
+        return super().on(places)
+
+    def begin(self, be: Backend, theta: Array) -> State:
+        """Nothing. Raises UsageError before `on`."""
+        self.placed()
+        return {}
+
+    def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
+        """As in the class's formula."""
+        theta, state = self.optimizer.update(be, theta, grad, state)
+        return be.xp.concat([self.project(be, theta, place) for place in self.places]), state
+
+    def project(self, be: Backend, theta: Array, place: Place) -> Array:
+        """The part of theta at `place`, projected, flat."""
+        w = be.xp.reshape(theta[place.start : place.stop], place.shape)
+        for constraint in self.constraints:
+            if place.lr and fits(place.path, constraint.pattern):
+                w = constraint.project(be, w)
+        return be.xp.reshape(w, (-1,))

@@ -1,0 +1,97 @@
+"""What parameters may be held to: each constraint is a projection."""
+
+from dataclasses import dataclass
+
+from xpnn.backends.base import Backend
+from xpnn.describe import Described
+from xpnn.errors import UsageError
+from xpnn.kernels import Array
+from xpnn.optimizers.base import length
+from xpnn.parameters import Place
+
+
+@dataclass(frozen=True)
+class Constraint(Described):
+    """For the parameters whose path fits `pattern`, as file names fit theirs: "2.W", "0.*", "*.W"."""
+
+    pattern: str
+
+    def check(self, place: Place) -> None:
+        """Raises UsageError for a parameter that it cannot hold."""
+
+    def project(self, be: Backend, w: Array) -> Array:
+        """The allowed values nearest to w."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class NonNegative(Constraint):
+    """w <- max(w, 0). As keras.constraints.NonNeg."""
+
+    def project(self, be: Backend, w: Array) -> Array:
+        """As in the class's formula."""
+        return be.relu(w)
+
+
+@dataclass(frozen=True)
+class UnitNorm(Constraint):
+    """w <- w / |w| along `axis`; zeros stay zeros. As keras.constraints.UnitNorm, without its 1e-7 beside |w|.
+
+    axis 0 takes each column of a (n_in, n_out) matrix: the weights into one unit. A convolution's kernel
+    (height, width, n_in, filters) wants (0, 1, 2).
+    """
+
+    axis: int | tuple[int, ...] = 0
+
+    def check(self, place: Place) -> None:
+        """Raises UsageError for an axis that the parameter has not, or that is named twice."""
+        check_axes(self, self.axis, place)
+
+    def project(self, be: Backend, w: Array) -> Array:
+        """As in the class's formula."""
+        return unit(be, w, self.axis)
+
+
+@dataclass(frozen=True)
+class MaxNorm(Constraint):
+    """w <- w min(1, limit / |w|) along `axis`, as UnitNorm's. As keras.constraints.MaxNorm, without its 1e-7 beside
+    |w|: what is short enough keeps its bits.
+
+    Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15 (2014).
+    """
+
+    limit: float = 2.0
+    axis: int | tuple[int, ...] = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.limit > 0:
+            raise UsageError(f"MaxNorm({self.pattern!r}, limit={self.limit}): wanted a length above 0")
+
+    def check(self, place: Place) -> None:
+        """Raises UsageError for an axis that the parameter has not, or that is named twice."""
+        check_axes(self, self.axis, place)
+
+    def project(self, be: Backend, w: Array) -> Array:
+        """As in the class's formula."""
+        return be.xp.where(length(be, w, self.axis) > self.limit, self.limit * unit(be, w, self.axis), w)
+
+
+def check_axes(constraint: Constraint, axis: int | tuple[int, ...], place: Place) -> None:
+    """Raises UsageError unless `axis` names different axes of the parameter, one at least."""
+    axes, n = axis if isinstance(axis, tuple) else (axis,), len(place.shape)
+    if not axes or not all(-n <= a < n for a in axes) or len({a % n for a in axes}) < len(axes):
+        raise UsageError(
+            f"{type(constraint).__name__}({constraint.pattern!r}, axis={axis}): parameter {place.path} has shape"
+            f" {place.shape}",
+            fix=f"different axes from 0 to {n - 1}, or a pattern that leaves this parameter out",
+        )
+
+
+def unit(be: Backend, w: Array, axis: int | tuple[int, ...]) -> Array:
+    """w / |w|, dividing by max|w| first: of tiny weights every square is 0. Zeros stay zeros."""
+    xp = be.xp
+    top = xp.max(xp.abs(w), axis=axis, keepdims=True)
+    scaled = w / xp.where(top > 0, top, xp.ones_like(top))
+    size = xp.sqrt(xp.sum(scaled * scaled, axis=axis, keepdims=True))
+    return scaled / xp.where(top > 0, size, xp.ones_like(top))

@@ -1,0 +1,75 @@
+"""Settings for some parameters alone, chosen by their paths."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xpnn.backends.base import Backend
+from xpnn.describe import Described
+from xpnn.errors import UsageError
+from xpnn.kernels import Array
+from xpnn.optimizers.base import Optimizer, State
+from xpnn.optimizers.patterns import fitting
+from xpnn.optimizers.wrapper import Wrapper
+from xpnn.parameters import Place
+
+
+@dataclass(frozen=True)
+class Group(Described):
+    """The parameters whose path fits `pattern`, as file names fit theirs: "2.W", "0.*" (layer 0), "*.b", "[12].*".
+
+    lr: a factor of the optimizer's learning rate, scheduled or not. frozen: they keep their values, bit for bit.
+    decay: a factor of l1, l2 and weight_decay; None leaves it at 1 for weights, 0 for biases and gains.
+    Raises UsageError for a factor below 0.
+    """
+
+    pattern: str
+    lr: float = 1.0
+    decay: float | None = None
+    frozen: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, value in (("lr", self.lr), ("decay", self.decay or 0.0)):
+            if value < 0:
+                raise UsageError(f"Group({self.pattern!r}, {name}={value}): wanted a factor of 0 or more")
+
+    def apply(self, place: Place) -> Place:
+        """The place with this group's factors."""
+        decay = place.decay if self.decay is None else self.decay
+        return place._replace(decay=decay, lr=0.0 if self.frozen else self.lr)
+
+
+@dataclass(frozen=True)
+class Groups(Wrapper):
+    """`optimizer` with settings for groups of parameters; the first that fits holds, the rest are as without groups.
+
+    Groups(Adam(1e-3), [Group("0.*", frozen=True), Group("*.W", lr=0.1)]) trains all but layer 0, its weights slowly.
+    `on` hands the factors to the optimizer inside and is then done, so Groups goes outside all other wrappers.
+    Raises UsageError for a pattern that fits no parameter, and where all are frozen.
+    """
+
+    groups: tuple[Group, ...]
+
+    outermost: ClassVar = True
+
+    def on(self, places: tuple[Place, ...]) -> Optimizer:
+        """The optimizer inside, bound to places with the groups' factors."""
+        found = {place.path: place for place in places}
+        left = set(found)
+        for group in self.groups:
+            paths = fitting(group.pattern, found)
+            if left.isdisjoint(paths):
+                raise UsageError(
+                    f"the pattern {group.pattern!r} fits no parameter that groups before it leave",
+                    fix="the narrower pattern goes first",
+                )
+            found |= {path: group.apply(found[path]) for path in paths if path in left}
+            left -= set(paths)
+        if not any(place.lr for place in found.values()):
+            raise UsageError("Groups freezes every parameter: there is nothing left to train")
+        return self.optimizer.on(tuple(found.values()))
+
+    def init(self, be: Backend, theta: Array) -> State:
+        """Raises UsageError: the optimizer that `on` gives has a state."""
+        self.placed()
+        raise NotImplementedError

@@ -1,0 +1,53 @@
+"""LAMB."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xpnn.backends.base import Backend
+from xpnn.kernels import Array
+from xpnn.optimizers.base import State, bias_correction, length
+from xpnn.optimizers.layerwise import Layerwise, trust_ratio
+from xpnn.parameters import Place
+
+
+@dataclass(frozen=True)
+class LAMB(Layerwise):
+    """m <- beta1 m + (1 - beta1) g; v <- beta2 v + (1 - beta2) g^2;
+    u = m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) + weight_decay w; w <- w - lr |w| / |u| u.
+
+    |.| is the length of one parameter: a W, a b. |w| / |u| is 1 where either is 0, and for biases and gains, which are
+    not decayed either. Source: You et al., "Large batch optimization for deep learning: training BERT in 76 minutes",
+    ICLR 2020, algorithm 2, with phi(z) = z.
+    """
+
+    lr: float = 5e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-6
+
+    bounds: ClassVar = {"beta1": (0.0, 1.0), "beta2": (0.0, 1.0), "eps": (0.0, float("inf"))}
+
+    def shapes(self, place: Place) -> dict[str, tuple[int, ...]]:
+        """The first and second moments m and v."""
+        return {"m": place.shape, "v": place.shape}
+
+    def scalars(self, be: Backend, t: Array, lr: Array) -> State:
+        """The rate and both corrections."""
+        return {
+            "lr": lr,
+            "of_m": bias_correction(be, self.beta1, t),
+            "of_v": bias_correction(be, self.beta2, t),
+        }
+
+    def rule(
+        self, be: Backend, s: State, place: Place, g: Array, w: Array, *slots: Array
+    ) -> tuple[Array, ...]:
+        """As in the class's formula."""
+        m = self.beta1 * slots[0] + (1 - self.beta1) * g
+        v = self.beta2 * slots[1] + (1 - self.beta2) * g * g
+        u = m / s["of_m"] / (be.xp.sqrt(v / s["of_v"]) + self.eps) + self.weight_decay * place.decay * w
+        rate = s["lr"]
+        if place.weight:
+            of_w, of_u = length(be, w), length(be, u)
+            rate = rate * trust_ratio(be, of_w, of_u, (of_w > 0) & (of_u > 0))
+        return w - rate * u, m, v

@@ -1,0 +1,42 @@
+"""LARS."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xpnn.backends.base import Backend
+from xpnn.kernels import Array
+from xpnn.optimizers.base import State, length
+from xpnn.optimizers.layerwise import Layerwise, trust_ratio
+from xpnn.parameters import Place
+
+
+@dataclass(frozen=True)
+class LARS(Layerwise):
+    """r = trust |w| / (|g| + weight_decay |w|); v <- momentum v + lr r (g + weight_decay w); w <- w - v.
+
+    |.| is the length of one parameter: a W, a b. r = 1 where |w| or |g| is 0, and for biases and gains, which are not
+    decayed either. weight_decay is part of the gradient here, and lr part of the velocity, as in the paper.
+    Source: You, Gitman, Ginsburg, "Large batch training of convolutional networks", 2017, algorithm 1.
+    """
+
+    lr: float = 1.0
+    momentum: float = 0.9
+    trust: float = 1e-3
+
+    bounds: ClassVar = {"momentum": (0.0, 1.0), "trust": (5e-324, float("inf"))}
+
+    def shapes(self, place: Place) -> dict[str, tuple[int, ...]]:
+        """The velocity v."""
+        return {"v": place.shape}
+
+    def rule(
+        self, be: Backend, s: State, place: Place, g: Array, w: Array, *slots: Array
+    ) -> tuple[Array, ...]:
+        """As in the class's formula."""
+        decay, rate = self.weight_decay * place.decay, s["lr"]
+        if place.weight:
+            of_w, of_g = length(be, w), length(be, g)
+            defined = (of_w > 0) & (of_g > 0)
+            rate = rate * trust_ratio(be, self.trust * of_w, of_g + decay * of_w, defined)
+        v = self.momentum * slots[0] + rate * (g + decay * w)
+        return w - v, v

@@ -1,0 +1,62 @@
+"""What optimizers share that treat each parameter as a whole."""
+
+from dataclasses import dataclass
+
+from xpnn.backends.base import Backend
+from xpnn.kernels import Array
+from xpnn.optimizers.base import Formula, State, clip_factor
+from xpnn.parameters import Place
+
+
+@dataclass(frozen=True)
+class Layerwise(Formula):
+    """An optimizer whose `rule` sees one parameter at a time, in its own shape, and carries arrays of any shape.
+
+    They stand in the state under the parameter's path and their name: "2.W.m". They begin with zeros.
+    """
+
+    def shapes(self, place: Place) -> dict[str, tuple[int, ...]]:
+        """The arrays carried for this parameter."""
+        raise NotImplementedError
+
+    def init(self, be: Backend, theta: Array) -> State:
+        """Step count t = 0, lr, and the arrays carried. Raises UsageError before `on`."""
+        state: State = {"t": be.scalar(0, be.xp.int64), "lr": be.scalar(self.lr)}
+        for place in self.placed():
+            for name, shape in self.shapes(place).items():
+                state[f"{place.path}.{name}"] = be.zeros(shape)
+        return state
+
+    def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
+        """Clipping, then the rule, parameter by parameter. Frozen ones are left as they are."""
+        xp, t = be.xp, state["t"] + 1
+        parts, new, free = [], {"t": t}, [place for place in self.places if place.lr]
+        if self.clip_norm is not None:
+            free_grad = xp.concat([grad[place.start : place.stop] for place in free])
+            grad = grad * clip_factor(be, free_grad, self.clip_norm)
+        for place in self.places:
+            w, g = theta[place.start : place.stop], grad[place.start : place.stop]
+            if place.lr:
+                s = self.scalars(be, xp.astype(t, be.dtype), state["lr"] * place.lr)
+                names = [f"{place.path}.{name}" for name in self.shapes(place)]
+                w, g = xp.reshape(w, place.shape), xp.reshape(g, place.shape)
+                w, *slots = self.rule(be, s, place, g, w, *(state[name] for name in names))
+                w, new = xp.reshape(w, (-1,)), new | dict(zip(names, slots, strict=True))
+            parts.append(w)
+        return xp.concat(parts), {**state, **new}
+
+    def scalars(self, be: Backend, t: Array, lr: Array) -> State:
+        """0-d arrays that depend on the step and the learning rate alone. t counts from 1."""
+        return {"lr": lr, "t": t}
+
+    def rule(
+        self, be: Backend, s: State, place: Place, g: Array, w: Array, *slots: Array
+    ) -> tuple[Array, ...]:
+        """-> (w, *slots), each of the shape that came."""
+        raise NotImplementedError
+
+
+def trust_ratio(be: Backend, upper: Array, lower: Array, defined: Array) -> Array:
+    """upper / lower (0-d) where `defined`, else 1."""
+    one = be.xp.ones_like(lower)
+    return be.xp.where(defined, upper / be.xp.where(defined, lower, one), one)

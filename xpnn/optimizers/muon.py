@@ -1,0 +1,96 @@
+"""Muon."""
+
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from xpnn.backends.base import Backend
+from xpnn.errors import UsageError
+from xpnn.kernels import Array
+from xpnn.optimizers.adam import Adam, AdamW
+from xpnn.optimizers.base import State, length
+from xpnn.optimizers.layerwise import Layerwise
+from xpnn.parameters import Place
+
+
+@dataclass(frozen=True)
+class Muon(Layerwise):
+    """B <- momentum B + (1 - momentum) g; D = (1 - momentum) g + momentum B with nesterov, else B;
+    w <- w (1 - lr weight_decay) - lr sqrt(max(1, columns / rows)) orthogonalise(D).
+
+    For weights of two or more axes: all axes but the last are the rows of a matrix, so a convolution's kernel has one
+    row per tap and input channel and one column per filter; the gates of a recurrent layer are one matrix.
+    Everything else, biases and gains of any shape among it, is trained by `others`, whose learning rate the schedule
+    multiplies too. The orthogonalisation runs in the model's dtype (PyTorch's in bfloat16).
+    Source: Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024; as torch.optim.Muon.
+    """
+
+    lr: float = 0.02
+    momentum: float = 0.95
+    nesterov: bool = True
+    steps: int = 5
+    coefficients: tuple[float, float, float] = (3.4445, -4.7750, 2.0315)
+    eps: float = 1e-7
+    others: Adam = field(default=AdamW())
+
+    bounds: ClassVar = {
+        "lr": (5e-324, math.inf),
+        "momentum": (0.0, 1.0),
+        "eps": (5e-324, math.inf),
+        "steps": (1, 100),
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.others.carried or self.others.clip_norm is not None:
+            raise UsageError(
+                f"Muon(others={self.others}): wanted Adam, AdamW or AMSGrad without clip_norm",
+                why="one gradient has one length",
+                fix="Muon(clip_norm=...) clips for all parameters",
+            )
+
+    def shapes(self, place: Place) -> dict[str, tuple[int, ...]]:
+        """The momentum B of a matrix; else what `others` carries."""
+        names = ["B"] if is_matrix(place) else self.others.slots
+        return dict.fromkeys(names, place.shape)
+
+    def scalars(self, be: Backend, t: Array, lr: Array) -> State:
+        """The rate, and what `others` reads."""
+        return self.others.numbers(be, t, lr * (self.others.lr / self.lr), {}) | {"muon": lr}
+
+    def rule(
+        self, be: Backend, s: State, place: Place, g: Array, w: Array, *slots: Array
+    ) -> tuple[Array, ...]:
+        """As in the class's formula."""
+        if not is_matrix(place):
+            g, w = self.others.penalise(be, s, g, place.decay, w)
+            return self.others.rule(be, s, g, w, *slots)
+        B = slots[0] + (1 - self.momentum) * (g - slots[0])
+        D = g + self.momentum * (B - g) if self.nesterov else B
+        step = self.orthogonalise(be, be.xp.reshape(D, (-1, place.shape[-1])))
+        step = stretch(place.shape) * be.xp.reshape(step, place.shape)
+        return w - s["muon"] * (self.weight_decay * place.decay) * w - s["muon"] * step, B
+
+    def orthogonalise(self, be: Backend, D: Array) -> Array:
+        """X = D / max(|D|, eps); `steps` times: X <- a X + b (X X^T) X + c (X X^T)^2 X, with `coefficients` a, b, c.
+
+        Newton-Schulz: it takes the singular values of D near 1 and leaves the singular vectors.
+        """
+        xp, (a, b, c) = be.xp, self.coefficients
+        size, tall = length(be, D), D.shape[0] > D.shape[1]
+        X = D / xp.where(size < self.eps, xp.full_like(size, self.eps), size)
+        X = X.T if tall else X
+        for _ in range(self.steps):
+            A = X @ X.T
+            X = a * X + (b * A + c * (A @ A)) @ X
+        return X.T if tall else X
+
+
+def is_matrix(place: Place) -> bool:
+    """Whether Muon orthogonalises it."""
+    return place.weight and len(place.shape) >= 2
+
+
+def stretch(shape: tuple[int, ...]) -> float:
+    """sqrt(max(1, columns / rows)): a step changes the output as much in a wide matrix as in a tall one."""
+    return math.sqrt(max(1.0, shape[-1] / math.prod(shape[:-1])))

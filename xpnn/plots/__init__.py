@@ -1,0 +1,30 @@
+"""Pictures, by matplotlib (the extra `plot`), which is imported only when one is drawn.
+
+Every function writes one file, makes its folder, and gives the matplotlib figure back. The ending of `path` chooses
+the kind: .png, .svg (whose words stay text); .gif for what moves. Classes and curves differ in lightness, marker,
+hatching or line style, never in hue alone, so that the pictures survive a grey printer. Raises BackendError where
+matplotlib is missing, UsageError for another kind of file, and FileError where `path` cannot be written.
+"""
+
+from xpnn.plots.boundary import animate_boundary, decision_boundary
+from xpnn.plots.confusion import confusion_matrix
+from xpnn.plots.curves import loss_curve, lr_finder, training_curves
+from xpnn.plots.descent import animate_descent
+from xpnn.plots.histograms import activation_histograms, gradient_histograms
+from xpnn.plots.images import digit_grid, worst_mistakes
+from xpnn.plots.weights import first_weights
+
+__all__ = [
+    "activation_histograms",
+    "animate_boundary",
+    "animate_descent",
+    "confusion_matrix",
+    "decision_boundary",
+    "digit_grid",
+    "first_weights",
+    "gradient_histograms",
+    "loss_curve",
+    "lr_finder",
+    "training_curves",
+    "worst_mistakes",
+]

@@ -1,0 +1,50 @@
+"""What was taken for what."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from xpnn.errors import ShapeError
+from xpnn.plots.style import new_figure
+
+WIDEST = 30
+"""Classes up to which the counts are written into the cells."""
+
+
+def confusion_matrix(counts: ArrayLike, classes: Sequence[str], path: str | Path, title: str = "") -> Any:
+    """Row i, column j: how many samples of class i were taken for class j, as `metrics.ConfusionMatrix` counts them.
+
+    Only mistakes are shaded, the more the darker; the diagonal, where the decisions are right, is hatched.
+    """
+    counts = np.asarray(counts)
+    n = len(classes)
+    if counts.shape != (n, n):
+        raise ShapeError(
+            f"counts of shape {counts.shape} for {n} classes", fix="one row and column for each class"
+        )
+    side = min(14.0, max(4.5, 0.52 * n + 1.6))
+    wrong = counts - np.diag(np.diag(counts))
+    with new_figure(path, (side + 1.2, side)) as figure:
+        from matplotlib.patches import Rectangle
+
+        axes = figure.add_subplot()
+        image = axes.imshow(wrong, cmap="Greys", vmin=0, vmax=max(1, wrong.max()))
+        figure.colorbar(image, label="mistakes", shrink=0.8).locator.set_params(integer=True)
+        for i in range(n):
+            axes.add_patch(
+                Rectangle((i - 0.5, i - 0.5), 1, 1, fill=False, hatch="////", edgecolor="0.8", linewidth=0)
+            )
+        for i, j in np.argwhere(counts > 0) if n <= WIDEST else ():
+            dark = wrong[i, j] > 0.55 * max(1, wrong.max())
+            axes.text(
+                j, i, f"{counts[i, j]}", ha="center", va="center", fontsize=8 if n <= 12 else 6,
+                color="white" if dark else "black", weight="bold" if i == j else "normal",
+            )  # fmt: skip
+        long = max(map(len, classes)) > 3
+        axes.set_xticks(range(n), classes, rotation=45 if long else 0, ha="right" if long else "center")
+        axes.set_yticks(range(n), classes)
+        axes.set(xlabel="taken for", ylabel="true class", title=title)
+    return figure

@@ -1,0 +1,66 @@
+"""What all pictures share: sizes, marks that survive a grey printer, and the file."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpnn.errors import BackendError, FileError, UsageError
+
+MARKERS = "os^Dv*PX"
+HATCHES = ("", "....", "////", "\\\\\\\\", "xxxx", "++++", "----", "||||")
+DPI, DPI_GIF = 120, 80
+FRAMES_PER_SECOND = 8
+PAUSE = 8
+"""Frames for which an animation rests on its last picture."""
+TEXT = {"svg.fonttype": "none", "svg.hashsalt": "xpnn"}
+"""Words stay words in an SVG, and equal pictures are equal files."""
+
+
+def shades(classes: int) -> NDArray[Any]:
+    """One colour per class, from dark to light."""
+    from matplotlib import colormaps
+
+    colours: NDArray[Any] = colormaps["viridis"](np.linspace(0, 0.95, classes))
+    return colours
+
+
+@contextlib.contextmanager
+def new_figure(path: str | Path, size: tuple[float, float], save: bool = True) -> Iterator[Any]:
+    """An empty figure, saved at the end unless `save` is off. It never touches pyplot, whose figures are global."""
+    try:
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise BackendError(
+            "pictures need matplotlib, which is not installed", fix="pip install 'xpnn[plot]'"
+        ) from error
+    figure, kind = Figure(figsize=size, layout="constrained"), Path(path).suffix[1:].lower()
+    if save and kind not in figure.canvas.get_supported_filetypes():
+        raise UsageError(
+            f"cannot draw {path}", why=f"{kind!r} is no kind of picture", fix="PATH.png or PATH.svg"
+        )
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        yield figure
+        if save:
+            with rc_context(TEXT):
+                figure.savefig(path, dpi=DPI, metadata={"Date": None} if kind == "svg" else None)
+    except OSError as error:
+        raise FileError(f"cannot write {path}", why=error.strerror or str(error)) from error
+
+
+def animate(figure: Any, path: str | Path, steps: int, draw: Any) -> None:
+    """A GIF: `draw(step)` changes the figure for each step, and the last picture rests for a second."""
+    from matplotlib.animation import PillowWriter
+
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once: otherwise every frame would be, and shake
+    writer = PillowWriter(fps=FRAMES_PER_SECOND)
+    with writer.saving(figure, str(path), DPI_GIF):
+        for step in [*range(steps), *[steps - 1] * PAUSE]:
+            draw(step)
+            writer.grab_frame()

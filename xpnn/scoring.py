@@ -1,0 +1,80 @@
+"""Which loss fits a network, and how good a network's outputs are by it."""
+
+from typing import Any
+
+from xpnn.backends.base import Backend
+from xpnn.describe import brief
+from xpnn.errors import UsageError
+from xpnn.layers.base import Shape, for_each, is_several
+from xpnn.layers.graph import Graph
+from xpnn.layers.sequential import Sequential
+from xpnn.layers.wiring import listed
+from xpnn.losses import Loss, Several
+from xpnn.parameters import count, gather
+from xpnn.random import host_rng
+
+PAIRS = 128
+"""Samples that are compared with each other at a time."""
+
+
+def check_fit(net: Sequential | Graph, output_shape: Shape, loss: Loss) -> None:
+    """Raise UsageError for a loss that is no number, or for other outputs, or squashes what is squashed already."""
+    losses = loss.losses if isinstance(loss, Several) else (loss,)
+    for one in losses:
+        if one.reduction == "none":
+            raise UsageError(
+                f"{type(one).__name__}(reduction='none') is no number",
+                why="it has a value for each sample",
+                fix="reduction='mean' or 'sum'; for the values themselves call the loss",
+            )
+    outputs = len(output_shape) if is_several(output_shape) else 1
+    if is_several(output_shape) != isinstance(loss, Several) or len(losses) != outputs:
+        raise UsageError(
+            f"{brief(loss)} is for {len(losses)} outputs, the network gives {output_shape}",
+            fix="Several((loss, ...)) takes one loss for each of several outputs",
+        )
+    for one, gives, ending in zip(losses, for_each(net.gives, outputs), endings(net, outputs), strict=True):
+        if one.wants and gives == "probabilities":
+            raise UsageError(
+                f"the network ends in {ending}, but {type(one).__name__} wants {one.wants}",
+                why="it applies the squashing itself, where it can be done without overflow",
+                fix="drop the last layer; predict_proba gives the probabilities",
+            )
+
+
+def endings(net: Sequential | Graph, outputs: int) -> tuple[str, ...]:
+    """What each output comes from."""
+    if isinstance(net, Graph):
+        return tuple(f"the node {name!r}" for name in listed(net.outputs))
+    return (repr(net.layers[-1]),) * outputs if net.layers else ("nothing",)
+
+
+def scores(be: Backend, loss: Loss, out: Any, y: Any, seed: int) -> dict[str, float]:
+    """{"loss": ..., "accuracy": ...}; of several outputs also {"loss[0]": ..., "accuracy[0]": ..., ...}."""
+    found = score(be, loss, out, y, seed)
+    for i, one in enumerate(loss.losses if isinstance(loss, Several) else ()):
+        found |= {f"{name}[{i}]": value for name, value in score(be, one, out[i], y[i], seed).items()}
+    return found
+
+
+def score(be: Backend, loss: Loss, out: Any, y: Any, seed: int) -> dict[str, float]:
+    """The loss, and the share of hits among the samples that count."""
+    found = {"loss": measure(be, loss, out, y, seed)}
+    ids = loss.target_ids(be, y)
+    if ids is not None:
+        counted = loss.counted(be, y)
+        hits = be.to_numpy(loss.labels(be, out) == ids)
+        hits = hits if counted is None else hits[be.to_numpy(counted)]
+        found["accuracy"] = float(hits.mean()) if hits.size else 0.0
+    return found
+
+
+def measure(be: Backend, loss: Loss, out: Any, y: Any, seed: int) -> float:
+    """The loss of all samples at once; in shuffled batches, lest there be too many pairs, if it compares them."""
+    n = count(out)
+    if not loss.compares:
+        return float(loss(be, out, y)[0])
+    order = host_rng(seed, "evaluate").permutation(n)
+    batches = [be.asarray(order[i : i + PAIRS]) for i in range(0, n, PAIRS)]
+    values = [float(loss(be, gather(be, out, rows), gather(be, y, rows))[0]) for rows in batches]
+    return loss.over_batches(values, [rows.shape[0] for rows in batches])

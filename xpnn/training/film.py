@@ -1,0 +1,53 @@
+"""The weights along the way, for pictures that move."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xpnn.errors import UsageError
+from xpnn.training.callbacks import Callback
+from xpnn.training.history import Row
+
+if TYPE_CHECKING:
+    from xpnn.training.trainer import Trainer
+
+
+class Film(Callback):
+    """Keeps theta and phi before the first epoch and after every one, or after every second, third, ... of a long run.
+
+    frames: at most so many epochs are kept. folder: where each is also saved as a model file, epoch-0007.safetensors.
+    `film.frames` is a list of (epoch, {"theta": ..., "phi": ...}), as `plots.animate_boundary` takes it.
+    """
+
+    def __init__(self, folder: str | Path | None = None, frames: int = 60) -> None:
+        if isinstance(frames, bool) or not isinstance(frames, int) or frames < 1:
+            raise UsageError(f"Film(frames={frames!r}): wanted a whole number of at least 1")
+        self.folder, self.most, self.every = None if folder is None else Path(folder), frames, 1
+        self.frames: list[tuple[int, dict[str, Any]]] = []
+
+    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+        """The weights of the beginning; those of an earlier run are forgotten, unless this one goes on with it."""
+        self.every = -(-epochs // self.most)
+        if not len(trainer.history):
+            self.frames = []
+            self._keep(trainer, 0)
+
+    def epoch(self, trainer: "Trainer", row: Row) -> None:
+        """One more."""
+        if row.epoch % self.every == 0:
+            self._keep(trainer, row.epoch)
+
+    def _keep(self, trainer: "Trainer", epoch: int) -> None:
+        self.frames.append((epoch, trainer.model.snapshot()))
+        if self.folder is not None:
+            trainer.model.save(self.folder / f"epoch-{epoch:04d}.safetensors")
+
+
+def load_film(folder: str | Path) -> list[tuple[int, dict[str, Any]]]:
+    """The frames that a `Film` saved, in order; none where there is no such folder.
+
+    Raises CheckpointError for a damaged file.
+    """
+    from xpnn.training.checkpoint import load
+
+    files = sorted(Path(folder).glob("epoch-*.safetensors"))
+    return [(int(file.stem.partition("-")[2]), load(file).snapshot()) for file in files]

@@ -1,0 +1,86 @@
+"""Training on the whole data at once, for optimizers that choose their own points: one iteration is an epoch."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnn.data.batches import Batches, epoch_order
+from xpnn.kernels import Array
+from xpnn.losses.base import as_target
+from xpnn.optimizers import LBFGS
+from xpnn.optimizers.descent import Descent
+from xpnn.parameters import count, gather
+from xpnn.training.callbacks import Callback
+from xpnn.training.step import make_gradient
+
+if TYPE_CHECKING:
+    from xpnn.training.trainer import Trainer
+
+
+class FullBatch:
+    """The loss over all samples as one function of theta, and the descent on it.
+
+    The function must give the same value twice, so nothing in it changes during a run: the samples keep the order of
+    the first epoch, part k of them draws its random numbers (dropout's masks) at tick k, at every point, and BatchNorm
+    sees each part by itself. Its running statistics are those of the points that were kept.
+    """
+
+    def __init__(
+        self,
+        trainer: "Trainer",
+        rule: LBFGS,
+        data: tuple[Any, Any, Array | None],
+        train: np.ndarray[Any, Any],
+        batch_size: int,
+    ) -> None:
+        self.trainer, self.rule, self.data, self.samples = trainer, rule, data, len(train)
+        model, loss, be = trainer.model, trainer.loss, trainer.model.backend
+        order = train[epoch_order(model.seed, 1, len(train))]
+        self.parts = [be.asarray(order[part]) for part in Batches(len(train), batch_size)]
+        gradient = make_gradient(model.net, loss, model.layout, be, model.seed)
+
+        def part(
+            theta: Array, phi: Array, tick: Array, x: Any, y: Any, weight: Array | None
+        ) -> tuple[Array, ...]:
+            value, grad, phi = gradient(theta, phi, tick, x, y, weight)
+            s = be.xp.ones((count(x),), dtype=be.dtype, device=be.device) if weight is None else weight
+            mass = loss.mass(be, as_target(be, loss, y), s) if loss.reduction == "mean" else be.scalar(1.0)
+            return be.xp.astype(mass * value, be.xp.float64), mass * grad, phi, mass
+
+        self._part = be.compile(part)
+        with be.scope():
+            self.descent = self._begin()
+
+    def __call__(self, epoch: int, callbacks: Sequence[Callback]) -> float:
+        """One iteration: the mean loss at the point it found, without the penalty."""
+        trainer, model = self.trainer, self.trainer.model
+        with model.backend.scope():
+            if model.theta is not self.descent.point.theta:  # somebody put other weights in its place
+                self.descent = self._begin()
+            self.descent.advance()
+        point = self.descent.point
+        model.theta, model.phi = point.theta, point.rest[0]
+        trainer.state = self.descent.state
+        trainer.lr, trainer.stopped = self.descent.step, self.descent.reason
+        trainer.steps += 1
+        for callback in callbacks:
+            callback.progress(epoch, self.samples, point.loss)
+        return point.loss
+
+    def _begin(self) -> Descent:
+        model = self.trainer.model
+        return Descent(self.rule, model.backend, self._whole, model.theta, self.trainer.state)
+
+    def _whole(self, theta: Array) -> tuple[Array, Array, Array]:
+        """Loss, gradient, running statistics: sums over the parts; a mean is divided once."""
+        be, xp, phi = self.trainer.model.backend, self.trainer.model.backend.xp, self.trainer.model.phi
+        value, total, grad = be.scalar(0.0, xp.float64), be.scalar(0.0), xp.zeros_like(theta)
+        for tick, rows in enumerate(self.parts):
+            given = gather(be, self.data, rows)
+            more, slope, phi, mass = self._part(theta, phi, be.scalar(tick, xp.int64), *given)
+            value, grad, total = value + more, grad + slope, total + mass
+        if self.trainer.loss.reduction == "sum":
+            return value, grad, phi
+        total = xp.where(total > 0, total, xp.ones_like(total))
+        return value / xp.astype(total, xp.float64), grad / total, phi
