@@ -35,7 +35,7 @@ class ReadOnly(NumpyBackend):
 
 @functools.cache
 def open_backend(mode, dtype):
-    """"numpy" is NumPy alone, "fast" NumPy with numba's loops, whichever of them users get here."""
+    """ "numpy" is NumPy alone, "fast" NumPy with numba's loops, whichever of them users get here."""
     if mode in ("numpy", "readonly"):
         return {"numpy": NumpyBackend, "readonly": ReadOnly}[mode]("cpu", dtype)
     if mode == "fast":

@@ -170,11 +170,16 @@ class Kernels:
         return self.one_hot(ids, n).T @ rows
 
     def elementwise(
-        self, rule: Rule, given: tuple[Array, ...], vectors: tuple[Array, ...]
+        self,
+        rule: Rule,
+        given: tuple[Array, ...],
+        vectors: tuple[Array, ...],
+        named: tuple[str, tuple[Any, ...]] | None = None,
     ) -> tuple[Array, ...]:
         """rule(*given, *vectors) -> new vectors, where `rule` treats every element alone.
 
-        The caller gives `vectors` away: an override may work in blocks and write the results into them.
+        The caller gives `vectors` away: an override may work in blocks and write the results into them. named: what
+        the rule is called, and the numbers in it, for an override that has a loop of that name.
         """
         return rule(*given, *vectors)
 

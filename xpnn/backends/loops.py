@@ -28,7 +28,7 @@ def relu_grad(dy: Array, y: Array, out: Array) -> None:
 
 
 @compiled
-def word(i: int, step: int, start: int) -> Any:
+def word(i: Any, step: Any, start: Any) -> Any:
     """mix(step i + start); numba widens every product and shift of 32-bit words to 64 bits."""
     x = np.uint32(np.uint32(i) * step + start)
     x ^= np.uint32(x >> np.uint32(16))
@@ -39,7 +39,7 @@ def word(i: int, step: int, start: int) -> Any:
 
 
 @compiled
-def keep(step: int, start: int, threshold: int, out: Array) -> None:
+def keep(step: Any, start: Any, threshold: int, out: Array) -> None:
     """out = word >= threshold."""
     for i in range(out.size):
         out[i] = word(i, step, start) >= threshold
@@ -108,7 +108,7 @@ def add_windows(cols: Array, out: Array, kernel: Any, stride: Any, start: Any, d
 
 @compiled
 def max_pool(x: Array, y: Array, tap: Array, kernel: Any, stride: Any, start: Any, dilation: Any) -> None:
-    """y: the largest value of each window; tap: the first place that holds it. A pad is never chosen; NaN is largest."""
+    """y: the largest value of each window, NaN above all; tap: the first place that holds it, never a pad."""
     count, height, width, channels = x.shape
     _, rows, columns, _ = y.shape
     for n in range(count):
@@ -145,3 +145,37 @@ def max_pool_grad(
                     q = j * stride[1] + t % width * dilation[1] - start[1]
                     if 0 <= r < dx.shape[1] and 0 <= q < dx.shape[2]:
                         dx[n, r, q, c] += dy[n, i, j, c]
+
+
+@compiled
+def penalised(w: Any, g: Any, decay: Any, clip: Any, shrink: Any, l2: Any, l1: Any) -> tuple[Any, Any]:
+    """A weight after decoupled decay, its gradient after clipping and with those of the penalties."""
+    w -= shrink * decay * w
+    return w, g * clip + decay * (l2 * w + l1 * np.sign(w))
+
+
+@compiled
+def adam(
+    theta: Array, m: Array, v: Array, grad: Array, decay: Array,
+    clip: Any, shrink: Any, l2: Any, l1: Any,
+    beta1: Any, rest1: Any, beta2: Any, rest2: Any, eps: Any, rate: Any, root: Any,
+) -> None:  # fmt: skip
+    """Adam's rule, in place."""
+    for i in range(theta.size):
+        w, g = penalised(theta[i], grad[i], decay[i], clip, shrink, l2, l1)
+        m[i] = beta1 * m[i] + rest1 * g
+        v[i] = beta2 * v[i] + rest2 * g * g
+        theta[i] = w - rate * m[i] / (np.sqrt(v[i]) / root + eps)
+
+
+@compiled
+def momentum(
+    theta: Array, v: Array, grad: Array, decay: Array,
+    clip: Any, shrink: Any, l2: Any, l1: Any, keep: Any, nesterov: Any, lr: Any,
+) -> None:  # fmt: skip
+    """SGD's rule with momentum, in place."""
+    for i in range(theta.size):
+        w, g = penalised(theta[i], grad[i], decay[i], clip, shrink, l2, l1)
+        v[i] = keep * v[i] + g
+        step = g + keep * v[i] if nesterov else v[i]
+        theta[i] = w - lr * step

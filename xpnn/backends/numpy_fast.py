@@ -12,7 +12,8 @@ import numpy as np
 
 from xpnn.backends import loops
 from xpnn.backends.numpy import NumpyBackend
-from xpnn.kernels import Array, counters
+from xpnn.kernels import Array, Rule, counters
+from xpnn.random import Key
 from xpnn.window import Window, counts
 
 
@@ -35,7 +36,7 @@ class FastNumpyBackend(NumpyBackend):
         loops.relu_grad(dy.reshape(-1), y.reshape(-1), out.reshape(-1))
         return out
 
-    def keep_mask(self, key: tuple[int, ...], tick: Array, shape: tuple[int, ...], rate: float) -> Array:
+    def keep_mask(self, key: Key, tick: Array, shape: tuple[int, ...], rate: float) -> Array:
         """Words made and compared in registers."""
         step, start = counters(key, int(tick))
         out = np.empty(math.prod(shape), np.bool_)
@@ -46,6 +47,18 @@ class FastNumpyBackend(NumpyBackend):
         """Row by row: largest value, exponentials, their sum, the gradient."""
         dz = np.empty(z.shape, z.dtype)
         return z.dtype.type(loops.softmax_cross_entropy(z, ids, dz)), dz
+
+    def elementwise(
+        self, rule: Rule, given: tuple[Array, ...], vectors: tuple[Array, ...], named: Any = None
+    ) -> tuple[Array, ...]:
+        """One pass over the vectors, where there is a loop for the rule."""
+        if named is None:
+            return super().elementwise(rule, given, vectors)
+        name, numbers = named
+        theta = vectors[0]
+        grad, decay = given[:2]
+        getattr(loops, name)(*vectors, grad, decay, *(theta.dtype.type(n) for n in numbers))
+        return vectors
 
     def col2im(self, cols: Array, shape: tuple[int, ...], window: Window) -> Array:
         """Sample by sample, so that the sums stay in cache."""
