@@ -34,8 +34,10 @@ class Adam(Elementwise):
         root = be.xp.sqrt(bias_correction(be, self.beta2, t))
         return {"rate": lr / bias_correction(be, self.beta1, t), "root": root}
 
-    def named(self, s: State) -> tuple[str, tuple[Any, ...]]:
+    def named(self, s: State) -> tuple[str, tuple[Any, ...]] | None:
         """Each beta with what is left to 1."""
+        if type(self).rule is not Adam.rule:
+            return None
         return "adam", (
             self.beta1,
             1 - self.beta1,
