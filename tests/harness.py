@@ -5,6 +5,7 @@ import functools
 import zlib
 
 import numpy as np
+import pytest
 from tolerances import KINK, H
 
 from xpnn.backends import get_backend
@@ -13,7 +14,7 @@ from xpnn.layers import Ctx
 from xpnn.layers.base import for_each, is_several
 from xpnn.parameters import Layout, leaves, tree_map
 
-MODES = ["numpy", "readonly", "strict", "torch", "jax", "cupy"]
+MODES = ["numpy", "fast", "readonly", "strict", "torch", "jax", "cupy"]
 KEY, TICK = (7, 1, 2), 5
 """The context of every call: a root seed with a layer's path, and a step."""
 SMALL = 400
@@ -34,7 +35,12 @@ class ReadOnly(NumpyBackend):
 
 @functools.cache
 def open_backend(mode, dtype):
-    return ReadOnly("cpu", dtype) if mode == "readonly" else get_backend(mode, None, dtype)
+    """ "numpy" is NumPy alone, "fast" NumPy with numba's loops, whichever of them users get here."""
+    if mode in ("numpy", "readonly"):
+        return {"numpy": NumpyBackend, "readonly": ReadOnly}[mode]("cpu", dtype)
+    if mode == "fast":
+        return pytest.importorskip("xpnn.backends.numpy_fast").FastNumpyBackend("cpu", dtype)
+    return get_backend(mode, None, dtype)
 
 
 @contextlib.contextmanager

@@ -91,7 +91,7 @@ def gather(reports):
         for name, samples in counts.items():
             proof = found[name]
             if mode:
-                proof.backends.add("numpy" if mode == "readonly" else mode)
+                proof.backends.add("numpy" if mode in ("readonly", "fast") else mode)
             if oracle:
                 proof.oracles.add(oracle)
                 proof.samples += samples

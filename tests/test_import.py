@@ -50,8 +50,9 @@ def test_training_on_numpy_brings_no_other_array_library(tmp_path):
         "m.fit(numpy.ones((4, 2)), [0, 1, 2, 0], epochs=1, verbose=0)\n"
         "print(*sys.modules)"
     )
-    loaded = python(code, poisoned(tmp_path, FOREIGN)).split()
-    assert not {name.split(".")[0] for name in loaded} & {*FOREIGN, "array_api_compat.torch"}
+    others = [name for name in FOREIGN if name != "numba"]
+    loaded = python(code, poisoned(tmp_path, others)).split()
+    assert not {name.split(".")[0] for name in loaded} & {*others, "array_api_compat.torch"}
 
 
 def test_import_takes_a_quarter_of_a_second_at_most():

@@ -170,11 +170,16 @@ class Kernels:
         return self.one_hot(ids, n).T @ rows
 
     def elementwise(
-        self, rule: Rule, given: tuple[Array, ...], vectors: tuple[Array, ...]
+        self,
+        rule: Rule,
+        given: tuple[Array, ...],
+        vectors: tuple[Array, ...],
+        named: tuple[str, tuple[Any, ...]] | None = None,
     ) -> tuple[Array, ...]:
         """rule(*given, *vectors) -> new vectors, where `rule` treats every element alone.
 
-        The caller gives `vectors` away: an override may work in blocks and write the results into them.
+        The caller gives `vectors` away: an override may work in blocks and write the results into them. named: what
+        the rule is called, and the numbers in it, for an override that has a loop of that name.
         """
         return rule(*given, *vectors)
 
@@ -251,7 +256,7 @@ class Kernels:
         return xp.reshape(xp.permute_dims(dW, (1, 0, 2)), (*window.kernel, x.shape[3] // groups, filters))
 
     def max_pool(self, x: Array, window: Window) -> tuple[Array, Array]:
-        """The largest value of each window, and the first tap (an integer) that holds it.
+        """The largest value of each window, and the first tap that holds it, as bytes where they can count so far.
 
         NaN counts as the largest. A pad is never chosen, not even beside -inf.
         """
@@ -260,7 +265,11 @@ class Kernels:
         inside = self.im2col(xp.ones_like(x[:1, :, :, :1]), window) > 0
         top = xp.expand_dims(y, axis=3)
         chosen = ((cols == top) | ((cols != cols) & (top != top))) & inside
-        return y, xp.argmax(xp.astype(chosen, xp.int8), axis=3)
+        return y, xp.astype(xp.argmax(xp.astype(chosen, xp.int8), axis=3), self.tap_dtype(window))
+
+    def tap_dtype(self, window: Window) -> Any:
+        """Of the numbers of a window's taps: 0, 1, ..., from the top left on, row by row."""
+        return self.xp.uint8 if math.prod(window.kernel) <= 256 else self.xp.int64
 
     def max_pool_grad(self, dy: Array, tap: Array, shape: tuple[int, ...], window: Window) -> Array:
         """dx: each dy, added where its window found the maximum."""

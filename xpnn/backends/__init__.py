@@ -1,7 +1,9 @@
 """The array libraries a model can live on, chosen per model: `get_backend("cupy", "cuda:0", "float32")`."""
 
+import contextlib
 import functools
-import importlib
+import importlib.util
+import os
 
 from xpnn.backends.base import DTYPES, Backend
 from xpnn.errors import UsageError, did_you_mean
@@ -36,4 +38,12 @@ def get_backend(name: str = "numpy", device: str | None = None, dtype: str = "fl
 @functools.lru_cache(maxsize=64)
 def _open(name: str, device: str | None, dtype: str) -> Backend:
     cls: type[Backend] = getattr(importlib.import_module(f"xpnn.backends.{name}"), BACKENDS[name])
+    if name == "numpy" and loops_wanted():
+        with contextlib.suppress(ImportError):  # a numba that does not fit this NumPy: without it, then
+            cls = importlib.import_module("xpnn.backends.numpy_fast").FastNumpyBackend
     return cls(device or cls.devices[0], dtype)
+
+
+def loops_wanted() -> bool:
+    """Is numba there, and not switched off by XPNN_FAST=0?"""
+    return os.environ.get("XPNN_FAST", "1") != "0" and importlib.util.find_spec("numba") is not None

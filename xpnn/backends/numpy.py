@@ -122,7 +122,7 @@ class NumpyBackend(NumpyGroups):
         return np.bincount(places, rows.reshape(-1), n * width).reshape(n, width).astype(rows.dtype)
 
     def elementwise(
-        self, rule: Rule, given: tuple[Array, ...], vectors: tuple[Array, ...]
+        self, rule: Rule, given: tuple[Array, ...], vectors: tuple[Array, ...], named: Any = None
     ) -> tuple[Array, ...]:
         """Block by block, so that the rule's temporaries stay in cache; results go into the given vectors."""
         for start in range(0, vectors[0].shape[0], BLOCK):

@@ -114,13 +114,14 @@ class NumpyWindows(Backend):
             return super().max_pool(x, window)
         parts = [x[:, i, j] for i, j in taps(x.shape, window)]
         y = functools.reduce(np.maximum, parts[1:], parts[0].copy())
-        tap = np.zeros(y.shape, np.int64)
+        tap = np.zeros(y.shape, self.tap_dtype(window))
         is_nan = np.isnan(y) if np.isnan(np.dot(y.reshape(-1), y.reshape(-1))) else None
         for t in range(len(parts) - 1, -1, -1):  # the first is written last
             found = parts[t] == y
             if is_nan is not None:
                 found |= is_nan & np.isnan(parts[t])
-            np.copyto(tap, t, where=found)
+            tap *= ~found  # bytes: a tenth of what a masked copy takes
+            tap += np.multiply(found, t, dtype=tap.dtype)
         return y, tap
 
     def max_pool_grad(self, dy: Array, tap: Array, shape: tuple[int, ...], window: Window) -> Array:

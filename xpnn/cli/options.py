@@ -92,7 +92,8 @@ def open_backend(name: str, device: str | None, dtype: str) -> tuple[Backend, st
 
 
 def backend_line(be: Backend, why: str) -> str:
-    """`numpy 2.4.6 on cpu, 2 threads (auto: CuPy not installed)`."""
+    """`numpy 2.4.6 on cpu, numba 0.68.1, 2 threads (auto: CuPy not installed)`."""
     threads = blas().threads if be.name == "numpy" else None
     told = f", {count_threads(threads)}" if threads else ""
-    return f"{be.name} {be.version()} on {be.device_name}{told} ({why})"
+    where = be.hardware() if be.name == "numpy" else be.device_name
+    return f"{be.name} {be.version()} on {where}{told} ({why})"

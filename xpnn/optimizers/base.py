@@ -152,7 +152,11 @@ class Elementwise(Formula):
             new, *rest = self.rule(be, own, g, shrunk, *slots)
             return be.xp.where(rates > 0, new, theta) if uneven else new, *rest
 
-        theta, *slots = be.elementwise(rule, given, (theta, *(state[name] for name in self.slots)))
+        named = None if uneven else self.named(s)
+        if named is not None:
+            penalties = 1.0 if clip is None else clip, s["shrink"], self.l2, self.l1
+            named = named[0], (*penalties, *named[1])
+        theta, *slots = be.elementwise(rule, given, (theta, *(state[name] for name in self.slots)), named)
         carried = {name: s[name] for name in self.carried}
         return theta, {**state, "t": t, **carried, **dict(zip(self.slots, slots, strict=True))}
 
@@ -160,6 +164,13 @@ class Elementwise(Formula):
         """What the rule reads besides vectors: of one learning rate, or of one for every weight."""
         s = self.scalars(be, be.xp.astype(t, be.dtype), lr, state)
         return s | {"shrink": lr * self.weight_decay}
+
+    def named(self, s: State) -> tuple[str, tuple[Any, ...]] | None:
+        """The name of the rule and its numbers, in the order in which a loop of that name takes them, if there is one.
+
+        See `Kernels.elementwise`.
+        """
+        return None
 
     def penalise(self, be: Backend, s: State, g: Array, decay: Array, theta: Array) -> tuple[Array, Array]:
         """Decoupled decay, then the gradients of the penalties."""

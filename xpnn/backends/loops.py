@@ -1,0 +1,181 @@
+"""Loops compiled by numba: one pass over memory where NumPy's operations take several. Used by `numpy_fast`.
+
+Each is the reference kernel of its name, element by element; `xpnn.kernels` holds the formulas. Compiled once and
+cached on the disk by numba; they release the interpreter's lock and start no threads.
+"""
+
+from typing import Any
+
+import numba
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
+
+
+@compiled
+def mask(x: Array, keep: Array, out: Array) -> None:
+    """out = x where keep, else 0."""
+    for i in range(x.size):
+        out[i] = x[i] if keep[i] else 0
+
+
+@compiled
+def relu_grad(dy: Array, y: Array, out: Array) -> None:
+    """out = dy where y > 0, else 0."""
+    for i in range(dy.size):
+        out[i] = dy[i] if y[i] > 0 else 0
+
+
+@compiled
+def word(i: Any, step: Any, start: Any) -> Any:
+    """mix(step i + start); numba widens every product and shift of 32-bit words to 64 bits."""
+    x = np.uint32(np.uint32(i) * step + start)
+    x ^= np.uint32(x >> np.uint32(16))
+    x = np.uint32(np.uint32(x) * np.uint32(0x21F0AAAD))
+    x = np.uint32(x ^ np.uint32(x >> np.uint32(15)))
+    x = np.uint32(x * np.uint32(0x735A2D97))
+    return np.uint32(x ^ np.uint32(x >> np.uint32(15)))
+
+
+@compiled
+def keep(step: Any, start: Any, threshold: int, out: Array) -> None:
+    """out = word >= threshold."""
+    for i in range(out.size):
+        out[i] = word(i, step, start) >= threshold
+
+
+@compiled
+def softmax_cross_entropy(z: Array, ids: Array, dz: Array) -> Any:
+    """The mean loss; its gradient goes into dz."""
+    n, classes = z.shape
+    one, total = z.dtype.type(1), z.dtype.type(0)
+    for i in range(n):
+        top = z[i, 0]
+        for j in range(1, classes):
+            top = max(top, z[i, j])
+        s = z.dtype.type(0)
+        for j in range(classes):
+            e = np.exp(z[i, j] - top)
+            dz[i, j] = e
+            s += e
+        total += np.log(s) - (z[i, ids[i]] - top)
+        scale = one / (s * z.dtype.type(n))
+        for j in range(classes):
+            dz[i, j] *= scale
+        dz[i, ids[i]] -= one / z.dtype.type(n)
+    return total / z.dtype.type(n)
+
+
+@compiled
+def copy_windows(x: Array, cols: Array, stride: Any, start: Any, dilation: Any, fill: Any) -> None:
+    """cols[n, i, j, a, b] = x[n, i s + a d - top, j s + b d - left], or fill outside."""
+    count, height, width, channels = x.shape
+    _, rows, columns, kh, kw, _ = cols.shape
+    for n in range(count):
+        for i in range(rows):
+            for j in range(columns):
+                for a in range(kh):
+                    r = i * stride[0] + a * dilation[0] - start[0]
+                    for b in range(kw):
+                        q = j * stride[1] + b * dilation[1] - start[1]
+                        if 0 <= r < height and 0 <= q < width:
+                            for c in range(channels):
+                                cols[n, i, j, a, b, c] = x[n, r, q, c]
+                        else:
+                            for c in range(channels):
+                                cols[n, i, j, a, b, c] = fill
+
+
+@compiled
+def add_windows(cols: Array, out: Array, kernel: Any, stride: Any, start: Any, dilation: Any) -> None:
+    """The adjoint: every column is added where it came from, tap after tap, as the reference adds them."""
+    count, rows, columns, _, channels = cols.shape
+    _, height, width, _ = out.shape
+    for n in range(count):
+        for a in range(kernel[0]):
+            for b in range(kernel[1]):
+                for i in range(rows):
+                    r = i * stride[0] + a * dilation[0] - start[0]
+                    if not 0 <= r < height:
+                        continue
+                    for j in range(columns):
+                        q = j * stride[1] + b * dilation[1] - start[1]
+                        if 0 <= q < width:
+                            for c in range(channels):
+                                out[n, r, q, c] += cols[n, i, j, a * kernel[1] + b, c]
+
+
+@compiled
+def max_pool(x: Array, y: Array, tap: Array, kernel: Any, stride: Any, start: Any, dilation: Any) -> None:
+    """y: the largest value of each window, NaN above all; tap: the first place that holds it, never a pad."""
+    count, height, width, channels = x.shape
+    _, rows, columns, _ = y.shape
+    for n in range(count):
+        for i in range(rows):
+            for j in range(columns):
+                found = False
+                for a in range(kernel[0]):
+                    r = i * stride[0] + a * dilation[0] - start[0]
+                    for b in range(kernel[1]):
+                        q = j * stride[1] + b * dilation[1] - start[1]
+                        if not (0 <= r < height and 0 <= q < width):
+                            continue
+                        t = a * kernel[1] + b
+                        for c in range(channels):
+                            v, top = x[n, r, q, c], y[n, i, j, c]
+                            larger = not found or v > top or (v != v and top == top)
+                            y[n, i, j, c] = v if larger else top
+                            tap[n, i, j, c] = t if larger else tap[n, i, j, c]
+                        found = True
+
+
+@compiled
+def max_pool_grad(
+    dy: Array, tap: Array, dx: Array, width: int, stride: Any, start: Any, dilation: Any
+) -> None:
+    """Every dy is added where its window found the maximum; `width` is that of the kernel."""
+    count, rows, columns, channels = dy.shape
+    for n in range(count):
+        for i in range(rows):
+            for j in range(columns):
+                for c in range(channels):
+                    t = tap[n, i, j, c]
+                    r = i * stride[0] + t // width * dilation[0] - start[0]
+                    q = j * stride[1] + t % width * dilation[1] - start[1]
+                    if 0 <= r < dx.shape[1] and 0 <= q < dx.shape[2]:
+                        dx[n, r, q, c] += dy[n, i, j, c]
+
+
+@compiled
+def penalised(w: Any, g: Any, decay: Any, clip: Any, shrink: Any, l2: Any, l1: Any) -> tuple[Any, Any]:
+    """A weight after decoupled decay, its gradient after clipping and with those of the penalties."""
+    w -= shrink * decay * w
+    return w, g * clip + decay * (l2 * w + l1 * np.sign(w))
+
+
+@compiled
+def adam(
+    theta: Array, m: Array, v: Array, grad: Array, decay: Array,
+    clip: Any, shrink: Any, l2: Any, l1: Any,
+    beta1: Any, rest1: Any, beta2: Any, rest2: Any, eps: Any, rate: Any, root: Any,
+) -> None:  # fmt: skip
+    """Adam's rule, in place."""
+    for i in range(theta.size):
+        w, g = penalised(theta[i], grad[i], decay[i], clip, shrink, l2, l1)
+        m[i] = beta1 * m[i] + rest1 * g
+        v[i] = beta2 * v[i] + rest2 * g * g
+        theta[i] = w - rate * m[i] / (np.sqrt(v[i]) / root + eps)
+
+
+@compiled
+def momentum(
+    theta: Array, v: Array, grad: Array, decay: Array,
+    clip: Any, shrink: Any, l2: Any, l1: Any, keep: Any, nesterov: Any, lr: Any,
+) -> None:  # fmt: skip
+    """SGD's rule with momentum, in place."""
+    for i in range(theta.size):
+        w, g = penalised(theta[i], grad[i], decay[i], clip, shrink, l2, l1)
+        v[i] = keep * v[i] + g
+        step = g + keep * v[i] if nesterov else v[i]
+        theta[i] = w - lr * step

@@ -1,0 +1,88 @@
+"""NumPy with numba's loops (extra `fast`): what NumPy's operations walk several times over, in one pass.
+
+Measured on one thread against `NumpyBackend`: Adam 7 times as fast, dropout masks 12, softmax cross-entropy 3 to 10,
+max-pooling 20, col2im 4 to 6. Copies of windows and disjoint pooling gradients gained nothing and stay as they are.
+"""
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+
+from xpnn.backends import loops
+from xpnn.backends.numpy import NumpyBackend
+from xpnn.kernels import Array, Rule, counters
+from xpnn.random import Key
+from xpnn.window import Window, counts
+
+
+class FastNumpyBackend(NumpyBackend):
+    """The same arrays, results and name; loops in place of some kernels."""
+
+    def hardware(self) -> str:
+        """With whose loops."""
+        return f"{super().hardware()}, numba {numba.__version__}"
+
+    def mask(self, x: Array, keep: Array) -> Array:
+        """One pass; no branch to guess."""
+        out = np.empty(x.shape, x.dtype)
+        loops.mask(x.reshape(-1), keep.reshape(-1), out.reshape(-1))
+        return out
+
+    def relu_grad(self, dy: Array, y: Array) -> Array:
+        """Without the array of booleans."""
+        out = np.empty(dy.shape, dy.dtype)
+        loops.relu_grad(dy.reshape(-1), y.reshape(-1), out.reshape(-1))
+        return out
+
+    def keep_mask(self, key: Key, tick: Array, shape: tuple[int, ...], rate: float) -> Array:
+        """Words made and compared in registers."""
+        step, start = counters(key, int(tick))
+        out = np.empty(math.prod(shape), np.bool_)
+        loops.keep(np.uint32(step), np.uint32(start), math.ceil(rate * 2**24) << 8, out)
+        return out.reshape(shape)
+
+    def softmax_cross_entropy(self, z: Array, ids: Array) -> tuple[Array, Array]:
+        """Row by row: largest value, exponentials, their sum, the gradient."""
+        dz = np.empty(z.shape, z.dtype)
+        return z.dtype.type(loops.softmax_cross_entropy(z, ids, dz)), dz
+
+    def elementwise(
+        self, rule: Rule, given: tuple[Array, ...], vectors: tuple[Array, ...], named: Any = None
+    ) -> tuple[Array, ...]:
+        """One pass over the vectors, where there is a loop for the rule."""
+        if named is None:
+            return super().elementwise(rule, given, vectors)
+        name, numbers = named
+        theta = vectors[0]
+        grad, decay = given[:2]
+        getattr(loops, name)(*vectors, grad, decay, *(theta.dtype.type(n) for n in numbers))
+        return vectors
+
+    def col2im(self, cols: Array, shape: tuple[int, ...], window: Window) -> Array:
+        """Sample by sample, so that the sums stay in cache."""
+        out = np.zeros(shape, cols.dtype)
+        loops.add_windows(cols, out, window.kernel, *placing(window))
+        return out
+
+    def max_pool(self, x: Array, window: Window) -> tuple[Array, Array]:
+        """All taps of a window while it is at hand."""
+        y = np.empty((len(x), *counts(x.shape, window), x.shape[3]), x.dtype)
+        tap = np.zeros(y.shape, self.tap_dtype(window))
+        loops.max_pool(x, y, tap, window.kernel, *placing(window))
+        return y, tap
+
+    def max_pool_grad(self, dy: Array, tap: Array, shape: tuple[int, ...], window: Window) -> Array:
+        """Where windows overlap; NumPy is faster where each value is written once."""
+        if window.kernel == window.stride and not any(map(any, window.pads)):
+            return super().max_pool_grad(dy, tap, shape, window)
+        dx = np.zeros(shape, dy.dtype)
+        loops.max_pool_grad(dy, tap, dx, window.kernel[1], *placing(window))
+        return dx
+
+
+def placing(window: Window) -> Any:
+    """Stride, the padding before the first value, dilation: (down, across) each."""
+    (top, _), (left, _) = window.pads
+    return window.stride, (top, left), window.dilation
