@@ -60,6 +60,13 @@ from xpnn.layers import (
     Mish,
     Parallel,
     PReLU,
+    RandomElastic,
+    RandomErase,
+    RandomFlip,
+    RandomRotation,
+    RandomShear,
+    RandomShift,
+    RandomZoom,
     Recompute,
     ReLU,
     Rescale,
@@ -78,6 +85,7 @@ from xpnn.layers import (
     Step,
     Tanh,
     UpSampling2D,
+    Warp,
     ZeroPad2D,
 )
 from xpnn.losses import (
@@ -354,6 +362,34 @@ LAYERS += [
     Case(Maxout(3), (5,)),
     Case(Maxout(2, 3, glorot_uniform, Normal(0.5)), (2, 7), batch=1),
     Case(Maxout(1, 1), (1,)),
+]
+
+LAYERS += [
+    Case(RandomShift(0.4), (4, 5, 2)),
+    Case(RandomShift(0.9), (1, 3, 1), batch=1),
+    Case(RandomRotation(180.0), (5, 4, 1)),
+    Case(RandomZoom(0.5), (4, 5, 1), batch=1),
+    Case(RandomShear(40.0), (5, 3, 2)),
+    Case(RandomElastic(), (4, 6, 1)),
+    Case(RandomElastic(0.5, 1.5), (1, 1, 3), batch=1),
+    Case(
+        Warp((RandomRotation(), RandomShift(), RandomElastic(0.7), RandomZoom(0.2), RandomElastic())),
+        (5, 4, 1),
+    ),
+    Case(Warp((Warp((RandomShear(), RandomZoom())),)), (3, 3, 1), bytes=True),
+    Case(Warp(()), (2, 3, 1)),
+    Case(RandomErase(0.8, (0.3, 0.9)), (4, 5, 2)),
+    Case(RandomErase(1.0, (1.0, 1.0)), (2, 3, 1), batch=1),
+    Case(RandomErase(0.0), (2, 3, 1)),
+    Case(RandomFlip(), (2, 3, 2), batch=5),
+    Case(RandomFlip(0.9, "vertical"), (3, 2, 1), batch=1),
+    Case(
+        Sequential(
+            (RandomFlip(0.0), RandomErase(), Rescale(1 / 255), Warp((RandomShift(),)), Flatten(), Dense(2))
+        ),
+        (3, 4, 1),
+        bytes=True,
+    ),
 ]
 
 

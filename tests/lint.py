@@ -40,7 +40,7 @@ BUILTINS = {
 }
 BUILTINS |= {"NotImplementedError", "any", "len", "str"}
 """Of Python's own functions, those that never ask an array for its value."""
-OWN = {"forward", "backward", "settle", "child", "plan", "append", "items", "join"}
+OWN = {"forward", "backward", "settle", "child", "plan", "moves", "append", "items", "join"}
 """Methods of layers, contexts, lists, dicts and strings."""
 FIELDS = {k for k in dir(np.ndarray) if not k.startswith("_")} - {"shape", "ndim", "dtype", "T"}
 """What is not asked of an array itself: only these four are the same for all libraries and cost nothing."""

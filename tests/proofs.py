@@ -19,8 +19,8 @@ KINDS = {
     "initializer": Initializer,
     "metric": Metric,
 }
-SHARED = {"Elementwise", "Wrapper", "Average"}
-"""What several optimizers share; none by themselves."""
+SHARED = {"Elementwise", "Wrapper", "Average", "Geometric"}
+"""What several optimizers or layers share; none by themselves."""
 USED = Counter()
 """{class name: how often it was put beside an oracle in the present test}."""
 

@@ -44,6 +44,13 @@ from xpnn.layers import (
     Mish,
     Parallel,
     PReLU,
+    RandomElastic,
+    RandomErase,
+    RandomFlip,
+    RandomRotation,
+    RandomShear,
+    RandomShift,
+    RandomZoom,
     Recompute,
     ReLU,
     Rescale,
@@ -62,6 +69,7 @@ from xpnn.layers import (
     Step,
     Tanh,
     UpSampling2D,
+    Warp,
     ZeroPad2D,
 )
 from xpnn.model import Model
@@ -82,7 +90,7 @@ from xpnn.optimizers import (
     RAdam,
     RMSProp,
 )
-from xpnn.training import Trainer
+from xpnn.training import CutMix, Mixup, Trainer
 from xpnn.training.checkpoint import load
 
 __all__ = [
@@ -110,6 +118,7 @@ __all__ = [
     "Bidirectional",
     "Conv1D",
     "Conv2D",
+    "CutMix",
     "Dense",
     "Dropout",
     "Embedding",
@@ -133,6 +142,7 @@ __all__ = [
     "MaxPool2D",
     "Maxout",
     "Mish",
+    "Mixup",
     "Model",
     "NAdam",
     "PReLU",
@@ -140,6 +150,13 @@ __all__ = [
     "RAdam",
     "RMSNorm",
     "RMSProp",
+    "RandomElastic",
+    "RandomErase",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomShear",
+    "RandomShift",
+    "RandomZoom",
     "ReLU",
     "Recompute",
     "Rescale",
@@ -158,6 +175,7 @@ __all__ = [
     "Tanh",
     "Trainer",
     "UpSampling2D",
+    "Warp",
     "ZeroPad2D",
     "data",
     "get_backend",

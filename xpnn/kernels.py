@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from xpnn.erf import ERF_LARGE, ERF_SMALL, ratio
 from xpnn.window import Window, taps
 
 Array: TypeAlias = Any
@@ -48,49 +49,6 @@ def counters(key: tuple[int, ...], tick: Any) -> tuple[Any, Any]:
     """The words A (odd) and B of stream `key` at step `tick`, a Python integer or a 0-d int64 array."""
     word = mix((tick + stream((*key, 1))) & WORD)
     return mix(word ^ stream((*key, 2))) | 1, mix(word ^ stream((*key, 3)))
-
-
-ERF_SMALL = (
-    (
-        1.85777706184603153e-1,
-        3.16112374387056560e0,
-        1.13864154151050156e2,
-        3.77485237685302021e2,
-        3.20937758913846947e3,
-    ),
-    (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3),
-)
-ERF_LARGE = (
-    (
-        2.15311535474403846e-8,
-        5.64188496988670089e-1,
-        8.88314979438837594e0,
-        6.61191906371416295e1,
-        2.98635138197400131e2,
-        8.81952221241769090e2,
-        1.71204761263407058e3,
-        2.05107837782607147e3,
-        1.23033935479799725e3,
-    ),
-    (
-        1.0,
-        1.57449261107098347e1,
-        1.17693950891312499e2,
-        5.37181101862009858e2,
-        1.62138957456669019e3,
-        3.29079923573345963e3,
-        4.36261909014324716e3,
-        3.43936767414372164e3,
-        1.23033935480374942e3,
-    ),
-)
-"""Numerators and denominators of Cody's rational functions, highest power first."""
-
-
-def ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: Array) -> Array:
-    """The quotient of two polynomials, by Horner's rule."""
-    upper, lower = (functools.reduce(lambda sum, c: sum * x + c, row[1:], row[0]) for row in coefficients)
-    return upper / lower
 
 
 class Kernels:
@@ -315,3 +273,43 @@ class Kernels:
         many = (*dy.shape[:3], window.kernel[0] * window.kernel[1], dy.shape[3])
         cols = self.xp.broadcast_to(self.xp.expand_dims(dy, axis=3), many)
         return self.col2im(cols, shape, window)
+
+    def bilinear(self, x: Array, v: Array, u: Array) -> Array:
+        """y[n, i, j] = x[n] at row v[n, i, j] and column u[n, i, j], between its four nearest pixels; 0 outside.
+
+        With v = V + a and u = U + b, V and U whole: (1 - a) ((1 - b) x[V, U] + b x[V, U + 1]) + a (the same of row
+        V + 1). Shapes: x (N, H, W, C), v and u (N, rows, columns), y (N, rows, columns, C).
+        """
+        xp, (n, height, width, channels) = self.xp, x.shape
+        row = width + 3
+        pixels = xp.reshape(self.pad2d(x, ((1, 2), (1, 2))), (-1, channels))
+        (V, a), (U, b) = self._whole_and_rest(v, height), self._whole_and_rest(u, width)
+        image = xp.reshape(self.arange(n) * ((height + 3) * row), (n, 1, 1))
+        first = xp.reshape(image + V * row + U, (-1,))
+        at, right, below, across = (
+            xp.reshape(self.take_rows(pixels, first + step), (*v.shape, channels))
+            for step in (0, 1, row, row + 1)
+        )
+        upper, lower = at + b * (right - at), below + b * (across - below)
+        return upper + a * (lower - upper)
+
+    def _whole_and_rest(self, v: Array, size: int) -> tuple[Array, Array]:
+        """Of coordinates, held to [-1, size]: the pixel before them in an image with one pixel of padding, the rest."""
+        xp = self.xp
+        v = xp.where(v < -1, xp.full_like(v, -1.0), xp.where(v > size, xp.full_like(v, 1.0 * size), v))
+        whole = xp.floor(v)
+        return xp.astype(whole, xp.int64) + 1, xp.expand_dims(v - whole, axis=-1)
+
+    def bilinear_grad(self, dy: Array, v: Array, u: Array, shape: tuple[int, ...]) -> Array:
+        """dx[n, k, l] = sum over i, j of t(v - k) t(u - l) dy[n, i, j], t(s) = max(1 - |s|, 0): bilinear's adjoint.
+
+        As a product of matrices for each sample, so that nothing is scattered and the order of the sum is fixed.
+        """
+        xp, (n, height, width, channels) = self.xp, shape
+        places = [
+            self.relu(1 - xp.abs(xp.reshape(at, (n, -1, 1)) - xp.astype(self.arange(size), at.dtype)))
+            for at, size in ((v, height), (u, width))
+        ]
+        dy = xp.reshape(dy, (n, -1, 1, channels)) * xp.expand_dims(places[1], axis=-1)
+        spread = xp.reshape(dy, (n, -1, width * channels))
+        return xp.reshape(xp.matrix_transpose(places[0]) @ spread, shape)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from xpnn.optimizers import Optimizer
     from xpnn.schedules import Schedule
     from xpnn.training import Callback, History
+    from xpnn.training.mixing import Mixing
 
 Host = np.ndarray[Any, Any]
 
@@ -70,6 +71,7 @@ class Model:
         loss: "str | Loss" = "softmax_cross_entropy",
         optimizer: "str | Optimizer" = "adam",
         schedule: "str | Schedule | None" = None,
+        augment: "Mixing | None" = None,
         epochs: int = 5,
         batch_size: int = 128,
         validation: float | int | tuple[Any, Any] | None = None,
@@ -88,7 +90,7 @@ class Model:
             from xpnn.training.progress import Progress
 
             watchers.append(Progress())
-        trainer = Trainer(self, loss, optimizer, schedule=schedule)
+        trainer = Trainer(self, loss, optimizer, schedule=schedule, augment=augment)
         return trainer.fit(
             x, y, epochs=epochs, batch_size=batch_size, validation=validation,
             sample_weight=sample_weight, callbacks=watchers,

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnn.backends.numpy_resample import NumpyResample
 from xpnn.backends.numpy_windows import NumpyWindows
 from xpnn.kernels import WORD, WORD16, Array, Rule, counters
 
@@ -17,7 +18,7 @@ MIX = [(np.uint32(16), np.uint32(0x21F0AAAD)), (np.uint32(15), np.uint32(0x735A2
 """Shift and factor of the two rounds of `xpnn.kernels.mix`."""
 
 
-class NumpyBackend(NumpyWindows):
+class NumpyBackend(NumpyWindows, NumpyResample):
     """NumPy on the CPU."""
 
     name = "numpy"

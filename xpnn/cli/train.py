@@ -24,7 +24,8 @@ from xpnn.cli.options import (
 from xpnn.cli.output import emit, percent, say, size, tell
 from xpnn.cli.runs import METRICS, Log, Run, new_run
 from xpnn.data import DATASETS, Dataset, load
-from xpnn.errors import TargetMissedError
+from xpnn.describe import brief
+from xpnn.errors import TargetMissedError, UsageError
 from xpnn.models import ACTIVATIONS, MODELS, build
 from xpnn.optimizers import OPTIMIZERS
 from xpnn.recipes import Recipe, recipe_for
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 @click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="Share of activations dropped.")
 @click.option("--input-dropout", type=click.FloatRange(0, 1, max_open=True), help="Share of inputs dropped.")
 @click.option("--label-smoothing", type=click.FloatRange(0, 1), help="Share of each label spread over all.")
+@click.option("--augment", is_flag=True, help="Move and distort the images anew each epoch; trains longer.")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training set.")
 @click.option("--batch-size", type=click.IntRange(1), help="Samples in one step.")
 @click.option("--optimizer", type=Name("optimizer", OPTIMIZERS), help="Update rule.")
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
 def command(
     dataset: str,
     model: str,
+    augment: bool,
     backend: str,
     device: str | None,
     dtype: str,
@@ -87,7 +90,7 @@ def command(
     """
     began = time.perf_counter()
     keep_memory()
-    recipe = recipe_for(dataset, model).but(**given)
+    recipe = recipe_for(dataset, model, augment).but(**given)
     optimizer = recipe.make_optimizer()
     be, why = open_backend(backend, device, dtype)
     if not as_json:
@@ -119,6 +122,11 @@ def make_model(model: str, data: Dataset, recipe: Recipe, be: Backend, seed: int
     """The untrained model for this data."""
     from xpnn.model import Model
 
+    if recipe.augmentation and len(data.input_shape) != 3:
+        raise UsageError(
+            f"--augment moves images, and {data.name} has samples of shape {data.input_shape}",
+            fix="leave --augment out",
+        )
     layers = build(
         model,
         data.input_shape,
@@ -130,7 +138,12 @@ def make_model(model: str, data: Dataset, recipe: Recipe, be: Backend, seed: int
         pixels=data.x.dtype == "uint8",
     )
     return Model(
-        layers, data.input_shape, backend=be.name, device=be.device_name, dtype=be.dtype_name, seed=seed
+        [*recipe.augmentation, *layers],
+        data.input_shape,
+        backend=be.name,
+        device=be.device_name,
+        dtype=be.dtype_name,
+        seed=seed,
     )
 
 
@@ -147,7 +160,7 @@ def describe(
         "classes": data.classes,
         "input_shape": data.input_shape,
         "model": model,
-        "settings": asdict(recipe),
+        "settings": asdict(recipe) | {"augmentation": [brief(layer) for layer in recipe.augmentation]},
         "parameters": net.layout.size["theta"],
         "backend": be.name,
         "device": be.device_name,

@@ -1,13 +1,16 @@
 """The layers: one short file per family."""
 
 from xpnn.layers.activation import ELU, LeakyReLU, ReLU, Sigmoid, Softmax, Softplus, Step, Tanh
+from xpnn.layers.affine import RandomRotation, RandomShear, RandomShift, RandomZoom
 from xpnn.layers.base import Ctx, Layer, Spec
 from xpnn.layers.batchnorm import BatchNorm
 from xpnn.layers.bidirectional import Bidirectional
 from xpnn.layers.conv import Conv2D
 from xpnn.layers.dense import Dense
 from xpnn.layers.dropout import Dropout
+from xpnn.layers.elastic import RandomElastic
 from xpnn.layers.embedding import Embedding
+from xpnn.layers.erase import RandomErase, RandomFlip
 from xpnn.layers.exponential import CELU, SELU
 from xpnn.layers.gated import GELU, Mish, SiLU
 from xpnn.layers.groupnorm import GroupNorm, InstanceNorm
@@ -26,6 +29,7 @@ from xpnn.layers.resize import GlobalAveragePool, GlobalMaxPool, UpSampling2D, Z
 from xpnn.layers.scale import Rescale, Standardize
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.shape import Flatten, Reshape
+from xpnn.layers.warp import Warp
 
 __all__ = [
     "CELU",
@@ -67,6 +71,13 @@ __all__ = [
     "PReLU",
     "Parallel",
     "RMSNorm",
+    "RandomElastic",
+    "RandomErase",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomShear",
+    "RandomShift",
+    "RandomZoom",
     "ReLU",
     "Recompute",
     "Rescale",
@@ -85,5 +96,6 @@ __all__ = [
     "Step",
     "Tanh",
     "UpSampling2D",
+    "Warp",
     "ZeroPad2D",
 ]

@@ -3,6 +3,7 @@
 from xpnn.training.averages import UseAverage
 from xpnn.training.callbacks import Callback, KeepBest
 from xpnn.training.history import History, Row
+from xpnn.training.mixing import CutMix, Mixup
 from xpnn.training.trainer import Trainer
 
-__all__ = ["Callback", "History", "KeepBest", "Row", "Trainer", "UseAverage"]
+__all__ = ["Callback", "CutMix", "History", "KeepBest", "Mixup", "Row", "Trainer", "UseAverage"]

@@ -20,7 +20,7 @@ def explain_divergence(
     model, be = trainer.model, trainer.model.backend
     with be.scope():
         x, y, weight = (None if a is None else be.take_rows(a, rows) for a in data)
-        gradient = make_gradient(model.net, trainer.loss, model.layout, be, model.seed)
+        gradient = make_gradient(model.net, trainer.loss, model.layout, be, model.seed, trainer.augment)
         value, grad, _ = gradient(model.theta, model.phi, trainer.state["t"], x, y, weight)
         named = dict(leaves(model.layout.split(be, grad, model.phi)))
         bad = [

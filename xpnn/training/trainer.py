@@ -21,6 +21,7 @@ from xpnn.schedules import Schedule, get_schedule
 from xpnn.training.callbacks import Callback
 from xpnn.training.diverged import explain_divergence
 from xpnn.training.history import History, Row
+from xpnn.training.mixing import Mixing, check_mixing
 from xpnn.training.step import make_step
 
 LOOK = 32
@@ -30,7 +31,7 @@ LOOK = 32
 class Trainer:
     """Trains a model: `trainer.step(x, y)` for one batch, `trainer.fit(x, y)` for epochs.
 
-    loss and optimizer by name or object; schedule multiplies the optimizer's lr.
+    loss and optimizer by name or object; schedule multiplies the optimizer's lr; augment: Mixup or CutMix.
     Raises UsageError for a network that ends in Softmax or Sigmoid where the loss wants logits.
     """
 
@@ -41,9 +42,11 @@ class Trainer:
         optimizer: str | Optimizer = "adam",
         *,
         schedule: str | Schedule | None = None,
+        augment: Mixing | None = None,
     ) -> None:
         self.model, self.loss, self.optimizer = model, get_loss(loss), get_optimizer(optimizer)
         self.schedule = get_schedule(schedule)
+        self.augment = check_mixing(augment, model, self.loss)
         model.check_ending(self.loss)
         if not model.layout.size["theta"]:
             raise UsageError(
@@ -54,7 +57,9 @@ class Trainer:
         with be.scope():
             decay = model.layout.decay_mask(be) if self.optimizer.penalised else None
             self.state = {**self.optimizer.init(be, model.theta, decay), "ok": be.scalar(True, be.xp.bool)}
-        self._step = make_step(model.net, self.loss, self.optimizer, model.layout, be, model.seed)
+        self._step = make_step(
+            model.net, self.loss, self.optimizer, model.layout, be, model.seed, self.augment
+        )
         self.steps, self.total, self.lr = 0, 0, self.optimizer.lr
         self.history = History()
 
