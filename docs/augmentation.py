@@ -1,6 +1,6 @@
 """Makes augmentation.png: each augmentation at work on the same digits, by the code that trains.
 
-    python docs/augmentation.py        (needs xpnn[plot])
+python docs/augmentation.py        (needs xpnn[plot])
 """
 
 from pathlib import Path

@@ -346,7 +346,7 @@ class TestEndings:
                 "xpnn train --help",
             ),
             ("train mnist extra", "unexpected extra argument", "xpnn train --help"),
-            ("train idx", "which folder holds the IDX files?", "--data FOLDER"),
+            ("train idx", "which folder holds the data?", "--data FOLDER"),
             ("predict", "Missing argument 'FILE...'", "xpnn predict --help"),
             ("gradcheck mpl", "unknown model 'mpl'", "did you mean 'mlp'?"),
             ("--halp", "unknown option --halp", "did you mean --help?"),

@@ -54,13 +54,23 @@ class Recipe:
         return cls(**{name: value for name, value in settings.items() if value is not None})
 
 
+POINTS = Recipe((64, 64), "relu", 0.0, 0.0, 40, 64, "adam", 1e-2, weight_decay=None, validation=0.1)
 RECIPES = {
     "mnist": Recipe(),
     "fashion": Recipe(
         input_dropout=0.0, dropout=0.1, epochs=12, batch_size=128, lr=1.5e-3, label_smoothing=0.1
     ),
-    "spiral": Recipe((64, 64), "relu", 0.0, 0.0, 40, 64, "adam", 1e-2, weight_decay=None, validation=0.1),
+    "kmnist": Recipe(),
+    "emnist": Recipe(validation=0.1),
+    "strokes": Recipe(validation=0.1, batch_size=64, epochs=10),
+    "spiral": POINTS,
+    "moons": POINTS.but(epochs=10),
+    "rings": POINTS.but(epochs=10),
+    "blobs": POINTS.but(epochs=10),
     "idx": Recipe(validation=0.1),
+    "csv": POINTS.but(optimizer="adamw", lr=3e-3, weight_decay=0.01, batch_size=32, dropout=0.1),
+    "images": Recipe(validation=0.1, batch_size=64),
+    "npz": Recipe(validation=0.1, batch_size=64),
 }
 
 IMAGES: dict[str, Any] = {"input_dropout": 0.0, "batch_size": 256, "lr": 4e-3, "label_smoothing": 0.1}

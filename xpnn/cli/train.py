@@ -34,6 +34,7 @@ from xpnn.training.callbacks import Callback, KeepBest
 from xpnn.training.history import Row
 
 if TYPE_CHECKING:
+    from xpnn.layers import Layer
     from xpnn.model import Model
     from xpnn.training.trainer import Trainer
 
@@ -60,7 +61,10 @@ if TYPE_CHECKING:
     "--seed", type=click.IntRange(0), default=42, show_default=True, help="Root of every random draw."
 )
 @click.option(
-    "--data", type=click.Path(path_type=Path), metavar="PATH", help="Folder of the dataset's IDX files."
+    "--data", type=click.Path(path_type=Path), metavar="PATH", help="The dataset's file, or folder of files."
+)
+@click.option(
+    "--label", metavar="NAME", help="Of csv: the column of the labels.  [default: label, or the last]"
 )
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="[default: runs/DATASET-MODEL-N]")
 @click.option(
@@ -77,6 +81,7 @@ def command(
     dtype: str,
     seed: int,
     data: Path | None,
+    label: str | None,
     out: Path | None,
     require_accuracy: float | None,
     as_json: bool,
@@ -95,10 +100,10 @@ def command(
     be, why = open_backend(backend, device, dtype)
     if not as_json:
         say(f"xpnn {__version__} · {backend_line(be, why)} · {dtype} · seed {seed}")
-    samples = load(dataset, data, seed)
+    samples = load(dataset, data, seed, label)
     net = make_model(model, samples, recipe, be, seed)
     run = new_run(dataset, model, out)
-    about = describe(samples, data, model, net, recipe, seed)
+    about = describe(samples, data, label, model, net, recipe, seed)
     try:
         run.write(about)
         events = start(about, why, samples, recipe, net, as_json)
@@ -138,7 +143,7 @@ def make_model(model: str, data: Dataset, recipe: Recipe, be: Backend, seed: int
         pixels=data.x.dtype == "uint8",
     )
     return Model(
-        [*recipe.augmentation, *layers],
+        [*recipe.augmentation, *preprocessing(data, recipe, seed), *layers],
         data.input_shape,
         backend=be.name,
         device=be.device_name,
@@ -147,8 +152,28 @@ def make_model(model: str, data: Dataset, recipe: Recipe, be: Backend, seed: int
     )
 
 
+def preprocessing(data: Dataset, recipe: Recipe, seed: int) -> list["Layer"]:
+    """For numbers of one's own: a layer measured on what will be trained on, without the part held out of it.
+
+    Features are standardised one by one, images brought to [0, 1]; bytes are the model's business.
+    """
+    from xpnn.layers import Rescale, Standardize
+    from xpnn.training.trainer import hold_out
+
+    if data.name not in ("csv", "npz") or data.x.dtype == "uint8":
+        return []
+    train, _ = hold_out(data.y, recipe.validation, seed)
+    return [(Rescale if len(data.input_shape) > 1 else Standardize).fit(data.x[train])]
+
+
 def describe(
-    data: Dataset, path: Path | None, model: str, net: "Model", recipe: Recipe, seed: int
+    data: Dataset,
+    path: Path | None,
+    label: str | None,
+    model: str,
+    net: "Model",
+    recipe: Recipe,
+    seed: int,
 ) -> dict[str, Any]:
     """run.json before the result is known."""
     be = net.backend
@@ -157,6 +182,7 @@ def describe(
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "dataset": data.name,
         "data": None if path is None else str(path.resolve()),
+        "label": label,
         "classes": data.classes,
         "input_shape": data.input_shape,
         "model": model,

@@ -176,10 +176,7 @@ class Trainer:
             self.state["lr"] = self.model.backend.scalar(lr)
 
     def _hold_out(self, y: np.ndarray[Any, Any], validation: Any) -> tuple[np.ndarray[Any, Any], Any]:
-        if validation is None or isinstance(validation, tuple | list) or validation == 0:
-            return np.arange(len(y)), None
-        validation = int(validation) if isinstance(validation, np.integer) else validation
-        return stratified_split(y, validation, host_rng(self.model.seed, "validation"))
+        return hold_out(y, validation, self.model.seed)
 
     def _slice(self, x: Array, y: np.ndarray[Any, Any], held: np.ndarray[Any, Any]) -> tuple[Array, Array]:
         rows = self.model.backend.asarray(held)
@@ -191,6 +188,14 @@ class Trainer:
             return None
         x, y = self.model.pair(validation[0], validation[1], self.loss, "validation ")
         return x, self.model.targets(y)
+
+
+def hold_out(y: np.ndarray[Any, Any], validation: Any, seed: int) -> tuple[np.ndarray[Any, Any], Any]:
+    """What `fit` trains on, and what it holds out for `validation` with that seed (None where nothing is)."""
+    if validation is None or isinstance(validation, tuple | list) or validation == 0:
+        return np.arange(len(y)), None
+    validation = int(validation) if isinstance(validation, np.integer) else validation
+    return stratified_split(y, validation, host_rng(seed, "validation"))
 
 
 def check_count(name: str, value: Any) -> int:
