@@ -1,7 +1,7 @@
 """Data to train on: datasets by name, generated points, files of one's own, splits and batches."""
 
 from xpnn.data.arrays import read_npy, read_npz
-from xpnn.data.batches import Batches, epoch_order
+from xpnn.data.batches import Batch, Batches, epoch_order
 from xpnn.data.dataset import Dataset
 from xpnn.data.datasets import DATASETS, Source, load
 from xpnn.data.fashion import FASHION_CLASSES, fashion
@@ -20,6 +20,7 @@ __all__ = [
     "DATASETS",
     "FASHION_CLASSES",
     "MNIST_CLASSES",
+    "Batch",
     "Batches",
     "Dataset",
     "Source",

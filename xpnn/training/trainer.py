@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnn.data.batches import Batches, epoch_order
+from xpnn.data.batches import Slices, epoch_order
 from xpnn.data.split import stratified_split
 from xpnn.edge import check_shape
 from xpnn.errors import DataError, ShapeError, UsageError
@@ -113,7 +113,7 @@ class Trainer:
         train, held = self._hold_out(y, validation)
         valid = self._given(validation) if held is None else self._slice(x, y, held)
         data = (x, model.targets(y), model.weights(sample_weight, len(y)))
-        self.total = self.steps + epochs * len(Batches(len(train), batch_size))
+        self.total = self.steps + epochs * len(Slices(len(train), batch_size))
         with contextlib.ExitStack() as stack:
             for callback in callbacks:
                 callback.start(self, epochs, len(train), batch_size)
@@ -137,7 +137,7 @@ class Trainer:
         losses: list[float] = []
         sizes: list[int] = []
         waiting: list[Array] = []
-        for batch in Batches(len(train), batch_size):
+        for batch in Slices(len(train), batch_size):
             with be.scope():
                 rows = be.asarray(order[batch])
                 x, y, weight = (None if a is None else be.take_rows(a, rows) for a in data)
