@@ -1,5 +1,7 @@
 """Augmentation: what is drawn, that it is drawn alike everywhere, and that a trained model knows nothing of it."""
 
+import json
+
 import numpy as np
 import pytest
 from measure import NAMES, error, run_layer
@@ -7,6 +9,7 @@ from tolerances import SIGMAS
 
 import xpnn
 from xpnn.backends import get_backend
+from xpnn.cli import run
 from xpnn.errors import ShapeError, UsageError
 from xpnn.layers import (
     Ctx,
@@ -19,6 +22,8 @@ from xpnn.layers import (
     RandomZoom,
     Warp,
 )
+from xpnn.models import MODELS
+from xpnn.recipes import HANDWRITING, recipe_for
 from xpnn.training import CutMix, Mixup
 from xpnn.training.mixing import shares
 
@@ -176,6 +181,26 @@ def test_what_cannot_be_is_refused():
     for layer in (*LAYERS, WARP):
         with pytest.raises(ShapeError, match="images"):
             xpnn.Model([layer], (28, 28))
+
+
+def test_from_the_command_line(tmp_path, monkeypatch, capsys):
+    """The layers come first and are told; another dataset has its own; points cannot be moved."""
+    monkeypatch.chdir(tmp_path)
+    options = ["--augment", "--epochs", "1", "--backend", "numpy", "--hidden", "8", "--out", "run", "--json"]
+    assert run(["train", "strokes", *options]) == 0
+    start = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert "RandomElastic" in start["settings"]["augmentation"][0]
+    assert xpnn.load("run/best.safetensors").net.layers[0] == HANDWRITING[0]
+    assert run(["train", "spiral", "--augment", "--backend", "numpy"]) == 2
+    assert "spiral has samples of shape (2,)" in capsys.readouterr().err
+
+
+def test_augmented_recipes_train_longer():
+    for model in MODELS:
+        plain, augmented = recipe_for("mnist", model), recipe_for("mnist", model, augment=True)
+        assert augmented.epochs > plain.epochs
+        assert (plain.augmentation, augmented.augmentation) == ((), HANDWRITING)
+    assert recipe_for("fashion", "mlp", augment=True).augmentation[0] == RandomFlip()
 
 
 # Mixtures

@@ -87,10 +87,10 @@ HANDWRITING: tuple[Layer, ...] = (
 CLOTHING: tuple[Layer, ...] = (RandomFlip(), Warp((RandomZoom(0.05), RandomShift(0.05))))
 AUGMENTED: dict[str, dict[str, Any]] = {
     "mlp": {"input_dropout": 0.0, "dropout": 0.1, "epochs": 30},
-    "cnn": {"dropout": 0.4, "epochs": 15},
+    "cnn": {"dropout": 0.3, "label_smoothing": 0.0, "batch_size": 128, "lr": 2e-3, "epochs": 20},
     "lenet": {"epochs": 20},
 }
-"""What `--augment` changes for a model, beside the layers that come first: more epochs, less dropout."""
+"""What `--augment` changes for a model, beside the layers that come first; of the others it doubles the epochs."""
 
 
 def recipe_for(dataset: str, model: str, augment: bool = False) -> Recipe:
@@ -99,4 +99,5 @@ def recipe_for(dataset: str, model: str, augment: bool = False) -> Recipe:
     if not augment:
         return recipe
     layers = CLOTHING if dataset == "fashion" else HANDWRITING
-    return replace(recipe, augmentation=layers, **AUGMENTED.get(model, {}))
+    changed = AUGMENTED.get(model, {"epochs": 2 * recipe.epochs})
+    return replace(recipe, augmentation=layers, **changed)

@@ -5,10 +5,9 @@ it may be larger than memory; an `.npz` is read whole.
 """
 
 import os
-import zipfile
 import zlib
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -16,6 +15,9 @@ from numpy.typing import NDArray
 
 from xpnn.data.idx import cannot_read
 from xpnn.errors import DataError, first_line
+
+if TYPE_CHECKING:  # it imports lzma
+    import zipfile
 
 LARGEST = 4 << 30
 """Bytes of one array of an archive, unpacked."""
@@ -47,6 +49,8 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     Raises FileError when it cannot be read, DataError when it is damaged, or an array holds objects, is not as long as
     its header says, or is larger than 4 GiB.
     """
+    import zipfile
+
     path = Path(path)
     found = {}
     try:
@@ -61,7 +65,7 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     return found
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> NDArray[Any]:
+def _member(archive: "zipfile.ZipFile", info: "zipfile.ZipInfo", name: str) -> NDArray[Any]:
     name = f"{name}, array {info.filename}"
     with archive.open(info) as file:
         dtype, shape, order = _header(file, name)

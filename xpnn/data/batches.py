@@ -116,15 +116,12 @@ class Batches:
             return
         with ThreadPoolExecutor(1, "xpnn-batches") as pool:
             waiting: deque[Future[Batch]] = deque()
-            try:
-                for place in places:
-                    waiting.append(pool.submit(self._read, *place))
-                    if len(waiting) > self.ahead:
-                        yield waiting.popleft().result()
-                while waiting:
+            for place in places:
+                waiting.append(pool.submit(self._read, *place))
+                if len(waiting) > self.ahead:
                     yield waiting.popleft().result()
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+            while waiting:
+                yield waiting.popleft().result()
 
     def _places(self, count: int, start: tuple[int, int]) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
         """Epoch, number and rows of each batch."""

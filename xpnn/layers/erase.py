@@ -1,5 +1,6 @@
 """Images with a part missing or mirrored while training, drawn for each image. Otherwise y = x."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +52,8 @@ class RandomErase(Layer):
 
     def _stretch(self, cx: Ctx, length: Array, start: Array, side: int) -> Array:
         """Bool (N, side): a stretch of drawn length at a drawn place."""
-        xp, low, high = cx.be.xp, round(self.sides[0] * side), round(self.sides[1] * side)
+        xp = cx.be.xp
+        low, high = (math.floor(share * side + 0.5) for share in self.sides)
         size = xp.floor(length * (high - low + 1)) + low
         first = xp.floor(start * (side + 1 - size))
         at = xp.astype(cx.be.arange(side), cx.be.dtype)
