@@ -1,6 +1,8 @@
 """Augmentation: what is drawn, that it is drawn alike everywhere, and that a trained model knows nothing of it."""
 
+import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +29,7 @@ from xpnn.recipes import HANDWRITING, recipe_for
 from xpnn.training import CutMix, Mixup
 from xpnn.training.mixing import shares
 
+DOCS = Path(xpnn.__file__).parents[1] / "docs"
 LAYERS = [
     RandomShift(),
     RandomRotation(),
@@ -193,6 +196,19 @@ def test_from_the_command_line(tmp_path, monkeypatch, capsys):
     assert xpnn.load("run/best.safetensors").net.layers[0] == HANDWRITING[0]
     assert run(["train", "spiral", "--augment", "--backend", "numpy"]) == 2
     assert "spiral has samples of shape (2,)" in capsys.readouterr().err
+
+
+def test_the_picture_in_the_documents_is_made_by_the_code(tmp_path):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    spec = importlib.util.spec_from_file_location("augmentation", DOCS / "augmentation.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    script.draw(tmp_path / "a.png")
+    plt.close("all")
+    assert (tmp_path / "a.png").stat().st_size > 50_000
+    shown = {type(part).__name__ for _, what in script.ROWS for part in (what, *getattr(what, "layers", ()))}
+    assert {type(layer).__name__ for layer in LAYERS} | {"GaussianNoise", "Mixup", "CutMix"} <= shown
 
 
 def test_augmented_recipes_train_longer():

@@ -26,8 +26,8 @@ ROOT = Path(xpnn.__file__).parents[1]
 QUICK = ["train", "spiral", "--hidden", "8", "--epochs", "2"]
 
 START = {
-    "event": str, "xpnn": str, "dataset": str, "data": (str, type(None)), "input_shape": list, "model": str,
-    "settings": dict, "parameters": int, "backend": str, "device": str, "dtype": str, "seed": int,
+    "event": str, "xpnn": str, "dataset": str, "data": (str, type(None)), "label": (str, type(None)),
+    "input_shape": list, "model": str, "settings": dict, "parameters": int, "backend": str, "device": str, "dtype": str, "seed": int,
     "versions": dict, "why": str, "train": int, "valid": int, "test": int,
 }  # fmt: skip
 EPOCH = {
@@ -215,7 +215,7 @@ class TestTrain:
     def test_settings(self, trained, flags, name, value):
         first, *epochs, _ = trained(*flags.split())
         recipe = RECIPES["spiral"].but(hidden=(8,), epochs=2)
-        plain = {**recipe.__dict__, "hidden": [8]}
+        plain = {**recipe.__dict__, "hidden": [8], "augmentation": []}
         if name == "optimizer":
             plain |= {"lr": None, "weight_decay": None}
         assert first["settings"] == plain | {name: value}
