@@ -79,7 +79,7 @@ class Model:
         callbacks: "Sequence[Callback]" = (),
         verbose: int = 1,
     ) -> "History":
-        """Train from the present weights with a fresh optimizer; see `Trainer.fit`.
+        """Train from the present weights with a fresh optimizer; see `Trainer.fit`. augment: Mixup or CutMix.
 
         verbose=1 prints a row per epoch.
         """
