@@ -70,6 +70,13 @@ from xpnn.layers import (
     Parallel,
     PositionalEncoding,
     PReLU,
+    RandomElastic,
+    RandomErase,
+    RandomFlip,
+    RandomRotation,
+    RandomShear,
+    RandomShift,
+    RandomZoom,
     Recompute,
     ReLU,
     Rescale,
@@ -89,6 +96,7 @@ from xpnn.layers import (
     Step,
     Tanh,
     UpSampling2D,
+    Warp,
     ZeroPad2D,
 )
 from xpnn.layers.base import for_each, is_several
@@ -480,6 +488,34 @@ LAYERS += [
     ),
     Case(Recompute(NORMED), ((3,), (3,)), batch=4),
     Case(NORMED, ((3,), (3,)), batch=4),
+]
+
+LAYERS += [
+    Case(RandomShift(0.4), (4, 5, 2)),
+    Case(RandomShift(0.9), (1, 3, 1), batch=1),
+    Case(RandomRotation(180.0), (5, 4, 1)),
+    Case(RandomZoom(0.5), (4, 5, 1), batch=1),
+    Case(RandomShear(40.0), (5, 3, 2)),
+    Case(RandomElastic(), (4, 6, 1)),
+    Case(RandomElastic(0.5, 1.5), (1, 1, 3), batch=1),
+    Case(
+        Warp((RandomRotation(), RandomShift(), RandomElastic(0.7), RandomZoom(0.2), RandomElastic())),
+        (5, 4, 1),
+    ),
+    Case(Warp((Warp((RandomShear(), RandomZoom())),)), (3, 3, 1), bytes=True),
+    Case(Warp(()), (2, 3, 1)),
+    Case(RandomErase(0.8, (0.3, 0.9)), (4, 5, 2)),
+    Case(RandomErase(1.0, (1.0, 1.0)), (2, 3, 1), batch=1),
+    Case(RandomErase(0.0), (2, 3, 1)),
+    Case(RandomFlip(), (2, 3, 2), batch=5),
+    Case(RandomFlip(0.9, "vertical"), (3, 2, 1), batch=1),
+    Case(
+        Sequential(
+            (RandomFlip(0.0), RandomErase(), Rescale(1 / 255), Warp((RandomShift(),)), Flatten(), Dense(2))
+        ),
+        (3, 4, 1),
+        bytes=True,
+    ),
 ]
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import faults_attention
+import faults_augment
 import faults_graph
 import faults_losses
 import faults_nested
@@ -585,6 +586,12 @@ FAULTS = {
 # Containers, embeddings and recurrent layers
 CASES |= faults_nested.CASES | faults_graph.CASES
 FAULTS |= faults_nested.planted(GENERIC) | faults_graph.planted(GENERIC)
+# Augmentation: dx alone
+CASES |= faults_augment.CASES
+FAULTS |= {
+    cls: {f"dx {name}": faults_nested.in_tree("x", fault) for name, fault in GENERIC.items()} | own
+    for cls, own in faults_augment.OWN.items()
+}
 
 
 def chain(order=None, last=True, skip=None):

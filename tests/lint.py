@@ -46,6 +46,7 @@ OWN = {
     "settle",
     "child",
     "plan",
+    "moves",
     "labels",
     "project",
     "append",

@@ -28,6 +28,7 @@ SHARED = {
     "Averaged",
     "Merge",
     "Recurrent",
+    "Geometric",
     "BinaryLoss",
     "ClassLoss",
     "PairLoss",

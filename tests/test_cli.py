@@ -26,9 +26,9 @@ ROOT = Path(xpnn.__file__).parents[1]
 QUICK = ["train", "spiral", "--hidden", "8", "--epochs", "2"]
 
 START = {
-    "event": str, "xpnn": str, "dataset": str, "data": (str, type(None)), "input_shape": list, "model": str,
-    "settings": dict, "parameters": int, "backend": str, "device": str, "dtype": str, "seed": int,
-    "versions": dict, "why": str, "train": int, "valid": int, "test": int,
+    "event": str, "xpnn": str, "dataset": str, "data": (str, type(None)), "label": (str, type(None)),
+    "input_shape": list, "model": str, "settings": dict, "parameters": int, "backend": str, "device": str,
+    "dtype": str, "seed": int, "versions": dict, "why": str, "train": int, "valid": int, "test": int,
 }  # fmt: skip
 EPOCH = {
     "event": str, "epoch": int, "train_loss": float, "valid_loss": float, "valid_accuracy": float, "lr": float,
@@ -220,7 +220,7 @@ class TestTrain:
     def test_settings(self, trained, flags, name, value):
         first, *epochs, _ = trained(*flags.split())
         recipe = RECIPES["spiral"].but(hidden=(8,), epochs=2)
-        plain = {**recipe.__dict__, "hidden": [8]}
+        plain = {**recipe.__dict__, "hidden": [8], "augmentation": []}
         if name == "optimizer":
             plain |= {"lr": None, "weight_decay": None}
         assert first["settings"] == plain | {name: value}
@@ -351,7 +351,7 @@ class TestEndings:
                 "xpnn train --help",
             ),
             ("train mnist extra", "unexpected extra argument", "xpnn train --help"),
-            ("train idx", "which folder holds the IDX files?", "--data FOLDER"),
+            ("train idx", "which folder holds the data?", "--data FOLDER"),
             ("predict", "Missing argument 'FILE...'", "xpnn predict --help"),
             ("gradcheck mpl", "unknown model 'mpl'", "did you mean 'mlp'?"),
             ("--halp", "unknown option --halp", "did you mean --help?"),

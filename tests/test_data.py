@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xpnn.data
-from xpnn.data import Batches, epoch_order, load, spiral, stratified_split
+from xpnn.data import epoch_order, load, spiral, stratified_split
+from xpnn.data.batches import Slices
 from xpnn.data.folder import NAMES
 from xpnn.errors import DataError, FileError, UsageError
 from xpnn.random import host_rng
@@ -406,7 +407,7 @@ class TestBatches:
     @pytest.mark.parametrize("n", [1, 2, 9, 10, 11, 20])
     @pytest.mark.parametrize("size", [1, 3, 10, 100])
     def test_slices_cut_the_samples_without_gap(self, n, size):
-        batches = Batches(n, size)
+        batches = Slices(n, size)
         for _ in range(2):  # it can be iterated again
             slices = list(batches)
             assert len(slices) == len(batches)
@@ -417,9 +418,9 @@ class TestBatches:
 
     def test_what_cannot_be_cut(self):
         with pytest.raises(DataError, match="no samples"):
-            Batches(0, 10)
+            Slices(0, 10)
         with pytest.raises(UsageError, match="batch size 0"):
-            Batches(10, 0)
+            Slices(10, 0)
 
     def test_an_epoch_is_a_permutation(self):
         assert sorted(epoch_order(0, 0, 1000)) == list(range(1000))

@@ -44,6 +44,25 @@ def added(count, n, width):
     return lambda be: (be.asarray(ids), be.asarray(normal(count, width), be.dtype), n)
 
 
+IMAGES = [(2, 5, 4, 1), (3, 4, 6, 3), (50, 28, 28, 1), (1, 1, 1, 2)]  # the third is more than one block
+
+
+def resampled(chosen, n, height, width, channels):
+    """Places inside, on whole pixels, at the edge and far outside."""
+
+    def arguments(be):
+        spots = (2.0 * normal(n, height, width) for _ in (0, 1))
+        v, u = (
+            be.asarray(spot + size / 2, be.dtype) for spot, size in zip(spots, (height, width), strict=True)
+        )
+        far = be.asarray(np.array([-1.0, 0.0, height, -1e6, 1e6])[np.arange(n) % 5], be.dtype)
+        v = be.xp.where(u > width - 1, far[:, None, None], v)
+        x, dy = (be.asarray(a * normal(n, height, width, channels), be.dtype) for a in (1.0, 0.5))
+        return chosen(be, x, v, u, dy)
+
+    return arguments
+
+
 def choice(ok):
     return lambda be: (be.scalar(ok, be.xp.bool), doubled, {"a": be.asarray(normal(3), be.dtype)})
 
@@ -108,6 +127,10 @@ ROWS = {
         added(1, 1, 2),
         added(0, 3, 2),
         added(300, 300, 5),
+    ],
+    "bilinear": [resampled(lambda be, x, v, u, dy: (x, v, u), *shape) for shape in IMAGES],
+    "bilinear_grad": [
+        resampled(lambda be, x, v, u, dy: (dy, v, u, tuple(x.shape)), *shape) for shape in IMAGES
     ],
     "elementwise": [vectors(size) for size in SIZES],
     "cond": [choice(True), choice(False)],

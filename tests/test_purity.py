@@ -10,7 +10,7 @@ import xpnn
 
 PACKAGE = pathlib.Path(xpnn.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-STEP = [PACKAGE / "kernels.py"]
+STEP = [PACKAGE / "kernels.py", PACKAGE / "training" / "mixing.py"]
 STEP += [
     f
     for folder in ("layers", "losses", "optimizers", "metrics")

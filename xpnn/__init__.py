@@ -53,6 +53,13 @@ from xpnn.layers import (
     Parallel,
     PositionalEncoding,
     PReLU,
+    RandomElastic,
+    RandomErase,
+    RandomFlip,
+    RandomRotation,
+    RandomShear,
+    RandomShift,
+    RandomZoom,
     Recompute,
     ReLU,
     Rescale,
@@ -72,6 +79,7 @@ from xpnn.layers import (
     Step,
     Tanh,
     UpSampling2D,
+    Warp,
     ZeroPad2D,
 )
 from xpnn.model import Model
@@ -103,7 +111,7 @@ from xpnn.optimizers import (
     RMSProp,
     UnitNorm,
 )
-from xpnn.training import Trainer
+from xpnn.training import CutMix, Mixup, Trainer
 from xpnn.training.checkpoint import load
 
 __all__ = [
@@ -140,6 +148,7 @@ __all__ = [
     "Conv1D",
     "Conv2D",
     "ConvTranspose2D",
+    "CutMix",
     "Dense",
     "Dropout",
     "Embedding",
@@ -167,6 +176,7 @@ __all__ = [
     "MaxPool2D",
     "Maxout",
     "Mish",
+    "Mixup",
     "Model",
     "MultiHeadAttention",
     "Multiply",
@@ -180,6 +190,13 @@ __all__ = [
     "RAdam",
     "RMSNorm",
     "RMSProp",
+    "RandomElastic",
+    "RandomErase",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomShear",
+    "RandomShift",
+    "RandomZoom",
     "ReLU",
     "Recompute",
     "Rescale",
@@ -200,6 +217,7 @@ __all__ = [
     "Trainer",
     "UnitNorm",
     "UpSampling2D",
+    "Warp",
     "ZeroPad2D",
     "compare_backends",
     "data",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from xpnn.optimizers import Optimizer
     from xpnn.schedules import Schedule
     from xpnn.training import Callback, History
+    from xpnn.training.mixing import Mixing
 
 Host = np.ndarray[Any, Any]
 
@@ -76,6 +77,7 @@ class Model:
         loss: "str | Loss" = "softmax_cross_entropy",
         optimizer: "str | Optimizer" = "adam",
         schedule: "str | Schedule | None" = None,
+        augment: "Mixing | None" = None,
         epochs: int = 5,
         batch_size: int = 128,
         validation: float | int | tuple[Any, Any] | None = None,
@@ -83,7 +85,7 @@ class Model:
         callbacks: "Sequence[Callback]" = (),
         verbose: int = 1,
     ) -> "History":
-        """Train from the present weights with a fresh optimizer; see `Trainer.fit`.
+        """Train from the present weights with a fresh optimizer; see `Trainer.fit`. augment: Mixup or CutMix.
 
         verbose=1 prints a row per epoch.
         """
@@ -94,7 +96,7 @@ class Model:
             from xpnn.training.progress import Progress
 
             watchers.append(Progress())
-        trainer = Trainer(self, loss, optimizer, schedule=schedule)
+        trainer = Trainer(self, loss, optimizer, schedule=schedule, augment=augment)
         return trainer.fit(
             x, y, epochs=epochs, batch_size=batch_size, validation=validation,
             sample_weight=sample_weight, callbacks=watchers,

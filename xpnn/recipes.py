@@ -3,6 +3,15 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+from xpnn.layers import (
+    Layer,
+    RandomElastic,
+    RandomFlip,
+    RandomRotation,
+    RandomShift,
+    RandomZoom,
+    Warp,
+)
 from xpnn.optimizers import OPTIMIZERS, Optimizer, get_optimizer
 
 
@@ -11,7 +20,7 @@ class Recipe:
     """The settings of one training run: the values below are MNIST's.
 
     validation: how many training samples are held out to choose the best epoch by, a number or a share.
-    lr, weight_decay: None means the optimizer's own default.
+    lr, weight_decay: None means the optimizer's own default. augmentation: layers before the model's own.
     """
 
     hidden: tuple[int, ...] = (512, 256)
@@ -26,6 +35,7 @@ class Recipe:
     weight_decay: float | None = 0.01
     label_smoothing: float = 0.0
     validation: int | float = 5000
+    augmentation: tuple[Layer, ...] = ()
 
     def but(self, **given: Any) -> "Recipe":
         """This recipe with the settings that are not None put in place of its own.
@@ -44,13 +54,23 @@ class Recipe:
         return cls(**{name: value for name, value in settings.items() if value is not None})
 
 
+POINTS = Recipe((64, 64), "relu", 0.0, 0.0, 40, 64, "adam", 1e-2, weight_decay=None, validation=0.1)
 RECIPES = {
     "mnist": Recipe(),
     "fashion": Recipe(
         input_dropout=0.0, dropout=0.1, epochs=12, batch_size=128, lr=1.5e-3, label_smoothing=0.1
     ),
-    "spiral": Recipe((64, 64), "relu", 0.0, 0.0, 40, 64, "adam", 1e-2, weight_decay=None, validation=0.1),
+    "kmnist": Recipe(),
+    "emnist": Recipe(validation=0.1),
+    "strokes": Recipe(validation=0.1, batch_size=64, epochs=10),
+    "spiral": POINTS,
+    "moons": POINTS.but(epochs=10),
+    "rings": POINTS.but(epochs=10),
+    "blobs": POINTS.but(epochs=10),
     "idx": Recipe(validation=0.1),
+    "csv": POINTS.but(optimizer="adamw", lr=3e-3, weight_decay=0.01, batch_size=32, dropout=0.1),
+    "images": Recipe(validation=0.1, batch_size=64),
+    "npz": Recipe(validation=0.1, batch_size=64),
 }
 
 IMAGES: dict[str, Any] = {"input_dropout": 0.0, "batch_size": 256, "lr": 4e-3, "label_smoothing": 0.1}
@@ -65,6 +85,23 @@ OVERRIDES: dict[str, dict[str, Any]] = {
 """What a model changes in every dataset's recipe; `mlp` is what they are written for."""
 
 
-def recipe_for(dataset: str, model: str) -> Recipe:
-    """The recipe of that dataset, with what that model changes in it."""
-    return replace(RECIPES[dataset], **OVERRIDES.get(model, {}))
+HANDWRITING: tuple[Layer, ...] = (
+    Warp((RandomRotation(10.0), RandomZoom(0.1), RandomShift(0.07), RandomElastic(1.0, 4.0))),
+)
+CLOTHING: tuple[Layer, ...] = (RandomFlip(), Warp((RandomZoom(0.05), RandomShift(0.05))))
+AUGMENTED: dict[str, dict[str, Any]] = {
+    "mlp": {"input_dropout": 0.0, "dropout": 0.1, "epochs": 30},
+    "cnn": {"dropout": 0.3, "label_smoothing": 0.0, "batch_size": 128, "lr": 2e-3, "epochs": 20},
+    "lenet": {"epochs": 20},
+}
+"""What `--augment` changes for a model, beside the layers that come first; of the others it doubles the epochs."""
+
+
+def recipe_for(dataset: str, model: str, augment: bool = False) -> Recipe:
+    """The recipe of that dataset, with what that model and augmentation change in it."""
+    recipe = replace(RECIPES[dataset], **OVERRIDES.get(model, {}))
+    if not augment:
+        return recipe
+    layers = CLOTHING if dataset == "fashion" else HANDWRITING
+    changed = AUGMENTED.get(model, {"epochs": 2 * recipe.epochs})
+    return replace(recipe, augmentation=layers, **changed)

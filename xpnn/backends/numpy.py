@@ -8,6 +8,7 @@ import numpy as np
 
 from xpnn.backends import numpy_normal
 from xpnn.backends.numpy_groups import NumpyGroups
+from xpnn.backends.numpy_resample import NumpyResample
 from xpnn.kernels import WORD, WORD16, Array, Rule, counters
 from xpnn.random import Key
 
@@ -19,7 +20,7 @@ MIX = [(np.uint32(16), np.uint32(0x21F0AAAD)), (np.uint32(15), np.uint32(0x735A2
 """Shift and factor of the two rounds of `xpnn.kernels.mix`."""
 
 
-class NumpyBackend(NumpyGroups):
+class NumpyBackend(NumpyGroups, NumpyResample):
     """NumPy on the CPU."""
 
     name = "numpy"

@@ -29,7 +29,7 @@ Counts = np.ndarray[Any, np.dtype[np.int64]]
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path), required=False)
 @click.option(
-    "--data", type=click.Path(path_type=Path), metavar="PATH", help="Folder of the dataset's IDX files."
+    "--data", type=click.Path(path_type=Path), metavar="PATH", help="The dataset's file, or folder of files."
 )
 @backend_option
 @json_option
@@ -49,7 +49,9 @@ def command(run: Path | None, data: Path | None, backend: str, as_json: bool) ->
         )
     be, why = open_backend(backend, None, str(about.get("dtype", "float32")))
     model = saved.load(be.name, be.device_name)
-    samples = load(str(about["dataset"]), data or about.get("data"), int(about.get("seed", 0)))
+    samples = load(
+        str(about["dataset"]), data or about.get("data"), int(about.get("seed", 0)), about.get("label")
+    )
     began = time.perf_counter()
     x, y = model.inputs(samples.x_test), model.targets(samples.y_test)
     loss = model.score(x, y)["loss"]

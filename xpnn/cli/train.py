@@ -24,7 +24,8 @@ from xpnn.cli.options import (
 from xpnn.cli.output import emit, percent, say, size, tell
 from xpnn.cli.runs import FILM, METRICS, Log, Run, new_run
 from xpnn.data import DATASETS, Dataset, load
-from xpnn.errors import TargetMissedError
+from xpnn.describe import brief
+from xpnn.errors import TargetMissedError, UsageError
 from xpnn.models import ACTIVATIONS, MODELS, build
 from xpnn.optimizers import OPTIMIZERS
 from xpnn.recipes import Recipe, recipe_for
@@ -34,6 +35,7 @@ from xpnn.training.film import Film
 from xpnn.training.history import Row
 
 if TYPE_CHECKING:
+    from xpnn.layers import Layer
     from xpnn.model import Model
     from xpnn.training.trainer import Trainer
 
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 @click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="Share of activations dropped.")
 @click.option("--input-dropout", type=click.FloatRange(0, 1, max_open=True), help="Share of inputs dropped.")
 @click.option("--label-smoothing", type=click.FloatRange(0, 1), help="Share of each label spread over all.")
+@click.option("--augment", is_flag=True, help="Move and distort the images anew each epoch; trains longer.")
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training set.")
 @click.option("--batch-size", type=click.IntRange(1), help="Samples in one step.")
 @click.option("--optimizer", type=Name("optimizer", OPTIMIZERS), help="Update rule.")
@@ -59,7 +62,10 @@ if TYPE_CHECKING:
     "--seed", type=click.IntRange(0), default=42, show_default=True, help="Root of every random draw."
 )
 @click.option(
-    "--data", type=click.Path(path_type=Path), metavar="PATH", help="Folder of the dataset's IDX files."
+    "--data", type=click.Path(path_type=Path), metavar="PATH", help="The dataset's file, or folder of files."
+)
+@click.option(
+    "--label", metavar="NAME", help="Of csv: the column of the labels.  [default: label, or the last]"
 )
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="[default: runs/DATASET-MODEL-N]")
 @click.option(
@@ -70,11 +76,13 @@ if TYPE_CHECKING:
 def command(
     dataset: str,
     model: str,
+    augment: bool,
     backend: str,
     device: str | None,
     dtype: str,
     seed: int,
     data: Path | None,
+    label: str | None,
     out: Path | None,
     require_accuracy: float | None,
     as_json: bool,
@@ -88,15 +96,15 @@ def command(
     """
     began = time.perf_counter()
     keep_memory()
-    recipe = recipe_for(dataset, model).but(**given)
+    recipe = recipe_for(dataset, model, augment).but(**given)
     optimizer = recipe.make_optimizer()
     be, why = open_backend(backend, device, dtype)
     if not as_json:
         say(f"xpnn {__version__} · {backend_line(be, why)} · {dtype} · seed {seed}")
-    samples = load(dataset, data, seed)
+    samples = load(dataset, data, seed, label)
     net = make_model(model, samples, recipe, be, seed)
     run = new_run(dataset, model, out)
-    about = describe(samples, data, model, net, recipe, seed)
+    about = describe(samples, data, label, model, net, recipe, seed)
     try:
         run.write(about)
         events = start(about, why, samples, recipe, net, as_json)
@@ -120,6 +128,11 @@ def make_model(model: str, data: Dataset, recipe: Recipe, be: Backend, seed: int
     """The untrained model for this data."""
     from xpnn.model import Model
 
+    if recipe.augmentation and len(data.input_shape) != 3:
+        raise UsageError(
+            f"--augment moves images, and {data.name} has samples of shape {data.input_shape}",
+            fix="leave --augment out",
+        )
     layers = build(
         model,
         data.input_shape,
@@ -131,12 +144,37 @@ def make_model(model: str, data: Dataset, recipe: Recipe, be: Backend, seed: int
         pixels=data.x.dtype == "uint8",
     )
     return Model(
-        layers, data.input_shape, backend=be.name, device=be.device_name, dtype=be.dtype_name, seed=seed
+        [*recipe.augmentation, *preprocessing(data, recipe, seed), *layers],
+        data.input_shape,
+        backend=be.name,
+        device=be.device_name,
+        dtype=be.dtype_name,
+        seed=seed,
     )
 
 
+def preprocessing(data: Dataset, recipe: Recipe, seed: int) -> list["Layer"]:
+    """For numbers of one's own: a layer measured on what will be trained on, without the part held out of it.
+
+    Features are standardised one by one, images brought to [0, 1]; bytes are the model's business.
+    """
+    from xpnn.layers import Rescale, Standardize
+    from xpnn.training.trainer import hold_out
+
+    if data.name not in ("csv", "npz") or data.x.dtype == "uint8":
+        return []
+    train, _ = hold_out(data.y, recipe.validation, seed)
+    return [(Rescale if len(data.input_shape) > 1 else Standardize).fit(data.x[train])]
+
+
 def describe(
-    data: Dataset, path: Path | None, model: str, net: "Model", recipe: Recipe, seed: int
+    data: Dataset,
+    path: Path | None,
+    label: str | None,
+    model: str,
+    net: "Model",
+    recipe: Recipe,
+    seed: int,
 ) -> dict[str, Any]:
     """run.json before the result is known."""
     be = net.backend
@@ -145,10 +183,11 @@ def describe(
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "dataset": data.name,
         "data": None if path is None else str(path.resolve()),
+        "label": label,
         "classes": data.classes,
         "input_shape": data.input_shape,
         "model": model,
-        "settings": asdict(recipe),
+        "settings": asdict(recipe) | {"augmentation": [brief(layer) for layer in recipe.augmentation]},
         "parameters": net.layout.size["theta"],
         "backend": be.name,
         "device": be.device_name,

@@ -1,25 +1,47 @@
-"""Data to train on: MNIST, Fashion-MNIST, the spiral, IDX files, splits and batches."""
+"""Data to train on: datasets by name, generated points, files of one's own, splits and batches."""
 
-from xpnn.data.batches import Batches, epoch_order
-from xpnn.data.datasets import DATASETS, Dataset, Source, load
+from xpnn.data.arrays import read_npy, read_npz
+from xpnn.data.batches import Batch, Batches, epoch_order
+from xpnn.data.dataset import Dataset
+from xpnn.data.datasets import DATASETS, Source, load
 from xpnn.data.fashion import FASHION_CLASSES, fashion
+from xpnn.data.folds import hash_split, k_folds, row_keys
 from xpnn.data.idx import read_idx
+from xpnn.data.images import read_images
+from xpnn.data.kin import emnist, kmnist
 from xpnn.data.mnist import MNIST_CLASSES, mnist
+from xpnn.data.points import blobs, moons, rings
 from xpnn.data.spiral import spiral
 from xpnn.data.split import stratified_split
+from xpnn.data.strokes import strokes
+from xpnn.data.table import read_csv
 
 __all__ = [
     "DATASETS",
     "FASHION_CLASSES",
     "MNIST_CLASSES",
+    "Batch",
     "Batches",
     "Dataset",
     "Source",
+    "blobs",
+    "emnist",
     "epoch_order",
     "fashion",
+    "hash_split",
+    "k_folds",
+    "kmnist",
     "load",
     "mnist",
+    "moons",
+    "read_csv",
     "read_idx",
+    "read_images",
+    "read_npy",
+    "read_npz",
+    "rings",
+    "row_keys",
     "spiral",
     "stratified_split",
+    "strokes",
 ]

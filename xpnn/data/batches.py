@@ -1,12 +1,15 @@
-"""The order in which an epoch visits the samples, and where it is cut into batches.
+"""The order in which an epoch visits the samples, where it is cut into batches, and the batches themselves.
 
     batch b of epoch e = order_e[b B : (b + 1) B]        the last one may be shorter
 
 The order depends on the seed and the epoch alone, so a run that resumes in epoch 5 shuffles as epoch 5.
 """
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +24,7 @@ def epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class Batches:
+class Slices:
     """The slices that cut `n` samples into batches of `batch_size`, as often as it is iterated.
 
     Raises `DataError` when there are no samples and `UsageError` for a batch size below 1.
@@ -42,3 +45,113 @@ class Batches:
     def __iter__(self) -> Iterator[slice]:
         for start in range(0, self.n, self.batch_size):
             yield slice(start, min(start + self.batch_size, self.n))
+
+
+class Batch(NamedTuple):
+    """Number `number` (from 0) of epoch `epoch` (from 1), as NumPy arrays."""
+
+    epoch: int
+    number: int
+    x: NDArray[Any]
+    y: NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Batches:
+    """Shuffled batches of `x` (N, ...) and `y` (N, ...), for a loop of one's own around `Trainer.step`.
+
+    Only the rows of a batch are ever read: `x` may be memory-mapped (`read_npy`) and larger than memory, or anything
+    with a shape that takes an array of row numbers. weights: (N,), the chance of each sample, relative to the others;
+    balanced: each class as often as the others, whatever it counts; both draw N samples with replacement, without
+    them each epoch visits every sample once. ahead: so many batches are read in advance by a thread.
+
+        for batch in Batches(x, y, ahead=2).epochs(5, start=(3, 40)):
+            trainer.step(be.asarray(batch.x), be.asarray(batch.y))
+
+    Raises DataError and UsageError for what cannot be: no samples, x and y of different lengths, weights that are
+    negative, not finite or all 0.
+    """
+
+    x: Any
+    y: Any
+    batch_size: int = 128
+    seed: int = 0
+    weights: Any = None
+    balanced: bool = False
+    ahead: int = 0
+
+    def __post_init__(self) -> None:
+        Slices(len(self.x), self.batch_size)
+        if len(self.x) != len(self.y):
+            raise DataError(f"x has {len(self.x)} samples, y has {len(self.y)}")
+        if self.ahead < 0:
+            raise UsageError(f"ahead={self.ahead}: wanted a number of batches, 0 or more")
+        if self.weights is not None and self.balanced:
+            raise UsageError("weights and balanced at once", why="each says how often a sample is drawn")
+        if self.weights is not None:
+            object.__setattr__(self, "weights", _chances(self.weights, len(self.x)))
+        if self.balanced:
+            object.__setattr__(self, "weights", _balanced(np.asarray(self.y)))
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return len(Slices(len(self.x), self.batch_size))
+
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """The samples of that epoch, in order."""
+        n = len(self.x)
+        if self.weights is None:
+            return epoch_order(self.seed, epoch, n)
+        return host_rng(self.seed, "draw", epoch).choice(n, n, p=self.weights)
+
+    def epochs(self, count: int, start: tuple[int, int] = (1, 0)) -> Iterator[Batch]:
+        """Epochs 1 to `count`, from batch `start[1]` of epoch `start[0]` on: exactly the rest of the whole run.
+
+        What goes wrong in the reading thread is raised here. The thread ends with the last batch, or when the
+        iterator is closed or forgotten.
+        """
+        places = self._places(count, start)
+        if not self.ahead:
+            yield from (self._read(*place) for place in places)
+            return
+        with ThreadPoolExecutor(1, "xpnn-batches") as pool:
+            waiting: deque[Future[Batch]] = deque()
+            for place in places:
+                waiting.append(pool.submit(self._read, *place))
+                if len(waiting) > self.ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    def _places(self, count: int, start: tuple[int, int]) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
+        """Epoch, number and rows of each batch."""
+        first, skipped = start
+        if first < 1 or not 0 <= skipped <= len(self):
+            raise UsageError(f"start={start}: wanted an epoch from 1 and a batch from 0 to {len(self)}")
+        for epoch in range(first, count + 1):
+            order = self.order(epoch)
+            for number, cut in enumerate(Slices(len(order), self.batch_size)):
+                if epoch > first or number >= skipped:
+                    yield epoch, number, order[cut]
+
+    def _read(self, epoch: int, number: int, rows: NDArray[np.int64]) -> Batch:
+        return Batch(epoch, number, np.asarray(self.x[rows]), np.asarray(self.y[rows]))
+
+
+def _chances(weights: Any, n: int) -> NDArray[np.float64]:
+    w = np.asarray(weights, np.float64)
+    if w.shape != (n,) or not np.isfinite(w).all() or (w < 0).any() or not w.any():
+        raise DataError(
+            f"weights of shape {w.shape} for {n} samples",
+            why="wanted one for each: finite, at least 0 and not all 0",
+        )
+    chances: NDArray[np.float64] = w / w.sum()
+    return chances
+
+
+def _balanced(y: NDArray[Any]) -> NDArray[np.float64]:
+    """The chance of a sample: 1 / (classes x samples of its class)."""
+    if y.ndim != 1:
+        raise DataError(f"balanced batches want class ids (N,), got labels of shape {y.shape}")
+    _, of, counts = np.unique(y, return_inverse=True, return_counts=True)
+    return _chances(1 / counts[of], len(y))

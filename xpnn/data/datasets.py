@@ -1,43 +1,23 @@
 """The datasets known by name, as the command line takes them: `xpnn train mnist --data PATH`."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
+from xpnn.data.dataset import Dataset, Location
 from xpnn.data.fashion import FASHION_CLASSES, find_fashion
 from xpnn.data.folder import read_folder
+from xpnn.data.kin import KMNIST_CLASSES, emnist, kmnist
 from xpnn.data.mnist import MNIST_CLASSES, mnist
+from xpnn.data.points import blobs, moons, rings
 from xpnn.data.spiral import spiral
 from xpnn.data.split import stratified_split
+from xpnn.data.strokes import strokes
+from xpnn.data.yours import csv_dataset, images_dataset, npz_dataset, required
 from xpnn.errors import UsageError, did_you_mean
 from xpnn.random import host_rng
-
-Location = str | os.PathLike[str] | None
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """Samples `x` (N, ...) and labels `y` int64 (N,) to train on, and others to test with.
-
-    `classes` names each label, `note` says where the data comes from.
-    """
-
-    name: str
-    x: NDArray[Any]
-    y: NDArray[Any]
-    x_test: NDArray[Any]
-    y_test: NDArray[Any]
-    classes: tuple[str, ...]
-    note: str
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """The shape of one sample."""
-        return self.x.shape[1:]
 
 
 @dataclass(frozen=True)
@@ -48,15 +28,19 @@ class Source:
     read: Callable[[Location, int], Dataset]
 
 
-def load(name: str, path: Location = None, seed: int = 0) -> Dataset:
-    """The dataset called `name`, from the folder `path` where one is given.
+def load(name: str, path: Location = None, seed: int = 0, label: str | None = None) -> Dataset:
+    """The dataset called `name`, from the file or folder `path` where one is given.
 
-    `seed` draws what is generated. Raises `UsageError` for an unknown name, and `DataError` or
-    `FileError` as `mnist` and `fashion` do.
+    `seed` draws what is generated; `label` names the column of the labels in a table. Raises `UsageError` for an
+    unknown name, and `DataError` or `FileError` as the function that reads it does.
     """
     if name not in DATASETS:
         raise UsageError(f"unknown dataset {name!r}", fix=did_you_mean(name, DATASETS))
-    return DATASETS[name].read(path, seed)
+    if label is not None and name != "csv":
+        raise UsageError(
+            f"dataset {name!r} has no columns, of which {label!r} could be the label", fix="leave it out"
+        )
+    return DATASETS[name].read(path, seed) if label is None else csv_dataset(path, label)
 
 
 def _mnist(path: Location, seed: int) -> Dataset:
@@ -69,28 +53,59 @@ def _fashion(path: Location, seed: int) -> Dataset:
     return Dataset("fashion", *arrays, FASHION_CLASSES, f"{found} (sha256 ok)")
 
 
-def _spiral(path: Location, seed: int) -> Dataset:
-    if path is not None:
-        raise UsageError("the spiral is generated, it reads no folder", fix="leave --data out")
-    x, y = spiral(seed=seed)
-    train, held = stratified_split(y, 1 / 3, host_rng(seed, "spiral test"))
-    classes = tuple(f"arm {k}" for k in range(1 + y.max()))
-    return Dataset(
-        "spiral", x[train], y[train], x[held], y[held], classes, f"generated (seed {seed}), a third held out"
-    )
+def _generated(
+    name: str, make: Callable[..., tuple[NDArray[Any], NDArray[Any]]], word: str
+) -> Callable[[Location, int], Dataset]:
+    """A third is held out; class k is called `word k`."""
+
+    def read(path: Location, seed: int) -> Dataset:
+        if path is not None:
+            raise UsageError(f"the {name} is generated, it reads no folder", fix="leave --data out")
+        x, y = make(seed=seed)
+        train, held = stratified_split(y, 1 / 3, host_rng(seed, f"{name} test"))
+        classes = tuple(f"{word} {k}".strip() for k in range(1 + y.max()))
+        note = f"generated (seed {seed}), a third held out"
+        return Dataset(name, x[train], y[train], x[held], y[held], classes, note)
+
+    return read
 
 
 def _idx(path: Location, seed: int) -> Dataset:
-    if path is None:
-        raise UsageError("which folder holds the IDX files?", fix="xpnn train idx --data FOLDER")
-    x, y, x_test, y_test = read_folder(Path(path))
+    folder = required(path, "idx", "FOLDER")
+    x, y, x_test, y_test = read_folder(folder)
     classes = tuple(str(label) for label in range(1 + max(y.max(), y_test.max())))
     return Dataset("idx", x, y, x_test, y_test, classes, str(path))
+
+
+def _kmnist(path: Location, seed: int) -> Dataset:
+    return Dataset("kmnist", *kmnist(required(path, "kmnist", "FOLDER")), KMNIST_CLASSES, str(path))
+
+
+def _emnist(path: Location, seed: int) -> Dataset:
+    arrays, classes = emnist(required(path, "emnist", "FOLDER"))
+    return Dataset("emnist", *arrays, classes, str(path))
 
 
 DATASETS = {
     "mnist": Source("handwritten digits, in the package", _mnist),
     "fashion": Source("clothing, from a folder or downloaded", _fashion),
-    "spiral": Source("points in the plane on three interleaved arms, generated", _spiral),
+    "kmnist": Source("Japanese letters, four IDX files in --data", _kmnist),
+    "emnist": Source("letters and digits, the IDX files of a division in --data", _emnist),
+    "strokes": Source("digits drawn by rule, generated", _generated("strokes", strokes, "")),
+    "spiral": Source(
+        "points in the plane on three interleaved arms, generated", _generated("spiral", spiral, "arm")
+    ),
+    "moons": Source("points in the plane on two half-circles, generated", _generated("moons", moons, "moon")),
+    "rings": Source("points in the plane on three circles, generated", _generated("rings", rings, "ring")),
+    "blobs": Source("points in the plane in three clouds, generated", _generated("blobs", blobs, "blob")),
     "idx": Source("any four IDX files of MNIST's layout, from --data", _idx),
+    "csv": Source(
+        "a table of numbers with a column of labels, from --data", lambda path, seed: csv_dataset(path)
+    ),
+    "images": Source(
+        "a folder of pictures for each class, in --data", lambda path, seed: images_dataset(path)
+    ),
+    "npz": Source(
+        "arrays x and y, in an .npz archive or a folder of .npy files", lambda path, seed: npz_dataset(path)
+    ),
 }

@@ -7,7 +7,7 @@ Fashion-MNIST, KMNIST and others are published so. Names may end in .gz or .xz, 
 for the second dash ("train-images.idx3-ubyte"), as some copies do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +32,11 @@ NAMES = (
 )
 
 
-def find_files(folder: "Traversable") -> dict[str, "Traversable"]:
+def find_files(folder: "Traversable", names: Sequence[str] = NAMES) -> dict[str, "Traversable"]:
     """Those of the four files that the folder holds, by their plain names."""
     found = {}
     try:
-        for name in NAMES:
+        for name in names:
             stems = (name, name.replace("-idx", ".idx"))
             for candidate in (stem + suffix for stem in stems for suffix in ("", ".gz", ".xz")):
                 if (file := folder.joinpath(candidate)).is_file():
@@ -47,15 +47,21 @@ def find_files(folder: "Traversable") -> dict[str, "Traversable"]:
     return found
 
 
-def read_folder(folder: "Traversable", sha256: Mapping[str, str] | None = None) -> Arrays:
+def read_folder(
+    folder: "Traversable",
+    sha256: Mapping[str, str] | None = None,
+    names: Sequence[str] = NAMES,
+    limit: int | None = None,
+) -> Arrays:
     """`x, y, x_test, y_test`: images uint8 (N, H, W, 1), labels int64 (N,).
 
-    `sha256` holds by file name the hashes that the unpacked bytes must have. Raises `FileError`
+    `sha256` holds by file name the hashes that the unpacked bytes must have; `names`, the four files in
+    that order; `limit`, the most bytes that one may declare. Raises `FileError`
     when one of the files is missing or cannot be read, and `DataError` when one is damaged or they
     do not belong together.
     """
-    files = find_files(folder)
-    if missing := [name for name in NAMES if name not in files]:
+    files = find_files(folder, names)
+    if missing := [name for name in names if name not in files]:
         raise FileError(
             f"{folder} does not hold the dataset: {len(missing)} of its 4 files are missing",
             why=f"not found: {', '.join(missing)} (also looked for as .gz and .xz)",
@@ -64,16 +70,16 @@ def read_folder(folder: "Traversable", sha256: Mapping[str, str] | None = None) 
 
     def read(name: str) -> NDArray[Any]:
         with files[name].open("rb") as file:
-            return parse_idx(file, str(files[name]), (sha256 or {}).get(name))
+            return parse_idx(file, str(files[name]), (sha256 or {}).get(name), limit)
 
     try:
         with ThreadPoolExecutor() as pool:  # unpacking and hashing run outside the interpreter's lock
-            x, y, x_test, y_test = pool.map(read, NAMES)
+            x, y, x_test, y_test = pool.map(read, names)
     except FileError:
         raise
     except OSError as error:
         raise cannot_read(str(folder), error) from error
-    return _checked(x, y, x_test, y_test, [str(files[name]) for name in NAMES])
+    return _checked(x, y, x_test, y_test, [str(files[name]) for name in names])
 
 
 def _checked(

@@ -42,15 +42,17 @@ def read_idx(path: str | os.PathLike[str], sha256: str | None = None) -> NDArray
         return parse_idx(file, str(path), sha256)
 
 
-def parse_idx(file: IO[bytes], name: str, sha256: str | None = None) -> NDArray[Any]:
-    """`read_idx` for an open, seekable file, which messages call `name`."""
+def parse_idx(
+    file: IO[bytes], name: str, sha256: str | None = None, limit: int | None = None
+) -> NDArray[Any]:
+    """`read_idx` for an open, seekable file, which messages call `name`; `limit`: instead of 256 MiB."""
     try:
         read = unpacked(file, name)
         data = bytearray()
         dtype, shape = _read_header(read, data, name)
         start = len(data)
         expected = start + math.prod(shape) * dtype.itemsize
-        _check_size(expected, shape, name)
+        _check_size(expected, shape, name, MAX_BYTES if limit is None else limit)
         _fill(read, data, expected + 1)  # the one byte more shows that the file goes on
     except OSError as error:
         raise cannot_read(name, error) from error
@@ -138,15 +140,15 @@ def _fill(read: Read, data: bytearray, length: int) -> None:
         data += piece
 
 
-def _check_size(expected: int, shape: tuple[int, ...], name: str) -> None:
+def _check_size(expected: int, shape: tuple[int, ...], name: str, limit: int) -> None:
     if 0 in shape:
         raise DataError(
             f"{name} holds nothing", why=f"expected sizes above 0, found shape {shape}", fix=REPLACE
         )
-    if expected > MAX_BYTES:
+    if expected > limit:
         raise DataError(
             f"{name} is too large: its header declares shape {shape}, {expected:,} bytes",
-            why=f"expected at most {MAX_BYTES:,} bytes; a damaged header declares any size",
+            why=f"expected at most {limit:,} bytes; a damaged header declares any size",
             fix=f"{REPLACE}, or split it",
         )
 

@@ -34,7 +34,7 @@ def stratified_split(
             why="both parts must keep at least one sample",
             fix="give a fraction between 0 and 1, or a count from 1 to one less than the samples",
         )
-    groups = _classes(y) if y.ndim == 1 and y.dtype.kind in "iub" else [np.arange(n)]
+    groups = classes_of(y)
     chosen = [
         rng.permutation(group)[:count]
         for group, count in zip(groups, _share([len(group) for group in groups], held), strict=True)
@@ -48,8 +48,10 @@ def _rounded(fraction: float, n: int) -> int:
     return round(fraction * n) if 0 < fraction < 1 else 0
 
 
-def _classes(y: NDArray[Any]) -> list[Indices]:
-    """The indices of each class, by rising class."""
+def classes_of(y: NDArray[Any]) -> list[Indices]:
+    """The indices of each class of integer or boolean `y` (N,), by rising class; all of them for any other `y`."""
+    if y.ndim != 1 or y.dtype.kind not in "iub":
+        return [np.arange(len(y))]
     order = np.argsort(y, kind="stable")
     starts = np.flatnonzero(np.diff(y[order])) + 1
     return np.split(order, starts)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnn.data.batches import Batches, epoch_order
+from xpnn.data.batches import Slices, epoch_order
 from xpnn.errors import DivergedError, UsageError
 from xpnn.losses import Loss
 from xpnn.model import Model
@@ -113,7 +113,7 @@ def _batches(model: Model, x: Any, y: Any, batch_size: int) -> Iterator[tuple[An
     be = model.backend
     for epoch in itertools.count(1):
         order = epoch_order(model.seed, epoch, count(x))
-        for batch in Batches(len(order), batch_size):
+        for batch in Slices(len(order), batch_size):
             with be.scope():
                 rows = be.asarray(order[batch])
                 yield gather(be, x, rows), gather(be, y, rows)

@@ -1,6 +1,7 @@
 """The layers: one short file per family."""
 
 from xpnn.layers.activation import ELU, LeakyReLU, ReLU, Sigmoid, Softmax, Softplus, Step, Tanh
+from xpnn.layers.affine import RandomRotation, RandomShear, RandomShift, RandomZoom
 from xpnn.layers.attention import MultiHeadAttention
 from xpnn.layers.base import Ctx, Layer, Spec
 from xpnn.layers.batchnorm import BatchNorm
@@ -9,7 +10,9 @@ from xpnn.layers.conv import Conv2D
 from xpnn.layers.conv_transpose import ConvTranspose2D
 from xpnn.layers.dense import Dense
 from xpnn.layers.dropout import Dropout
+from xpnn.layers.elastic import RandomElastic
 from xpnn.layers.embedding import Embedding
+from xpnn.layers.erase import RandomErase, RandomFlip
 from xpnn.layers.exponential import CELU, SELU
 from xpnn.layers.gated import GELU, Mish, SiLU
 from xpnn.layers.graph import Graph
@@ -32,6 +35,7 @@ from xpnn.layers.resize import GlobalAveragePool, GlobalMaxPool, UpSampling2D, Z
 from xpnn.layers.scale import Rescale, Standardize
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.shape import Flatten, Reshape
+from xpnn.layers.warp import Warp
 from xpnn.layers.wiring import Shared
 
 __all__ = [
@@ -83,6 +87,13 @@ __all__ = [
     "Parallel",
     "PositionalEncoding",
     "RMSNorm",
+    "RandomElastic",
+    "RandomErase",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomShear",
+    "RandomShift",
+    "RandomZoom",
     "ReLU",
     "Recompute",
     "Rescale",
@@ -102,5 +113,6 @@ __all__ = [
     "Step",
     "Tanh",
     "UpSampling2D",
+    "Warp",
     "ZeroPad2D",
 ]

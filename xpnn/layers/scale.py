@@ -19,12 +19,20 @@ from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree, as_float
 class Rescale(Layer):
     """y = scale x + offset; dx = scale dy.
 
-    Rescale(1 / 255) takes bytes to [0, 1], Rescale(1 / 127.5, -1) to [-1, 1].
+    Rescale(1 / 255) takes bytes to [0, 1], Rescale(1 / 127.5, -1) to [-1, 1], `Rescale.fit(x_train)` whatever it is.
     """
 
     takes = "any"
     scale: float
     offset: float = 0.0
+
+    @classmethod
+    def fit(cls, x: Any) -> "Rescale":
+        """The layer that brings the smallest number in `x` to 0 and the largest to 1; where all are one, to 0."""
+        rows = to_host(x)
+        low, high = float(rows.min()), float(rows.max())
+        scale = 1 / (high - low) if high > low else 1.0
+        return cls(scale, -low * scale)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps nothing."""

@@ -20,7 +20,7 @@ def explain_divergence(
     model, be = trainer.model, trainer.model.backend
     with be.scope():
         x, y, weight = gather(be, data, rows)
-        gradient = make_gradient(model.net, trainer.loss, model.layout, be, model.seed)
+        gradient = make_gradient(model.net, trainer.loss, model.layout, be, model.seed, trainer.augment)
         value, grad, _ = gradient(model.theta, model.phi, trainer.state["t"], x, y, weight)
         bad, loss = not_finite(trainer, grad), float(be.to_numpy(value))
     lost = not_finite(trainer, model.theta)

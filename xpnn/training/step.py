@@ -9,9 +9,12 @@ from xpnn.layers.base import Ctx, Layer, as_float, as_input
 from xpnn.losses.base import Loss, as_target
 from xpnn.optimizers.base import Optimizer, State
 from xpnn.parameters import Layout
+from xpnn.training.mixing import MIXING, Mixing, mix_targets
 
 
-def make_gradient(net: Layer, loss: Loss, layout: Layout, be: Backend, seed: int) -> Callable[..., Any]:
+def make_gradient(
+    net: Layer, loss: Loss, layout: Layout, be: Backend, seed: int, mixing: Mixing | None = None
+) -> Callable[..., Any]:
     """gradient(theta, phi, tick, x, y, weight) -> loss, its gradient as one vector, new phi."""
 
     def gradient(
@@ -19,9 +22,13 @@ def make_gradient(net: Layer, loss: Loss, layout: Layout, be: Backend, seed: int
     ) -> tuple[Array, ...]:
         cx = Ctx(be, train=True, key=(seed,), tick=tick, need_dx=False)
         p = layout.split(be, theta, phi)
-        out, cache = net.forward(cx, p, as_input(net, be, x))
         if weight is not None:
             weight = as_float(cx, weight)
+        if mixing is not None:
+            x, own = mixing(cx.child(MIXING), x)
+        out, cache = net.forward(cx, p, as_input(net, be, x))
+        if mixing is not None:
+            y, weight = mix_targets(cx, y, weight, own, out.shape[-1])
         value, dout = loss(be, out, as_target(be, loss, y), weight)
         _, grads = net.backward(cx, p, cache, dout)
         return value, layout.join(be, grads), layout.settle(be, phi, net.settle(cx, p, cache))
@@ -30,7 +37,13 @@ def make_gradient(net: Layer, loss: Loss, layout: Layout, be: Backend, seed: int
 
 
 def make_step(
-    net: Layer, loss: Loss, optimizer: Optimizer, layout: Layout, be: Backend, seed: int
+    net: Layer,
+    loss: Loss,
+    optimizer: Optimizer,
+    layout: Layout,
+    be: Backend,
+    seed: int,
+    mixing: Mixing | None = None,
 ) -> Callable[..., tuple[Array, Array, Array, State]]:
     """step(theta, phi, state, x, y, weight) -> loss, theta, phi, state; compiled by the backend.
 
@@ -40,7 +53,7 @@ def make_step(
     Trainer.fit looks now and then.
     theta and state are given away.
     """
-    gradient = make_gradient(net, loss, layout, be, seed)
+    gradient = make_gradient(net, loss, layout, be, seed, mixing)
 
     def step(
         theta: Array, phi: Array, state: State, x: Array, y: Array, weight: Array | None

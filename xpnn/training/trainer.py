@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from xpnn import edge
-from xpnn.data.batches import Batches, epoch_order
+from xpnn.data.batches import Slices, epoch_order
 from xpnn.data.split import stratified_split
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
@@ -24,6 +24,7 @@ from xpnn.training.callbacks import Callback
 from xpnn.training.diverged import explain_divergence, explain_overflow, not_finite
 from xpnn.training.full_batch import FullBatch
 from xpnn.training.history import History, Row
+from xpnn.training.mixing import Mixing, check_mixing
 from xpnn.training.step import make_step
 
 LOOK = 32
@@ -33,7 +34,8 @@ LOOK = 32
 class Trainer:
     """Trains a model: `trainer.step(x, y)` for one batch, `trainer.fit(x, y)` for epochs.
 
-    loss and optimizer by name or object; schedule multiplies `rate`, at first the optimizer's lr.
+    loss and optimizer by name or object; schedule multiplies `rate`, at first the optimizer's lr; augment:
+    Mixup or CutMix.
     Raises UsageError for a network that ends in Softmax or Sigmoid where the loss wants logits, for a loss with
     reduction="none", which is no number, and for a schedule beside LBFGS. With reduction="sum" the gradient grows with
     the batch, so the last, short batch of an epoch takes a shorter step; the history has sums over all samples of an
@@ -47,9 +49,11 @@ class Trainer:
         optimizer: str | Optimizer = "adam",
         *,
         schedule: str | Schedule | None = None,
+        augment: Mixing | None = None,
     ) -> None:
         self.model, self.loss, self.optimizer = model, get_loss(loss), get_optimizer(optimizer)
         self.schedule = get_schedule(schedule)
+        self.augment = check_mixing(augment, model, self.loss)
         model.check_loss(self.loss)
         if not model.layout.size["theta"]:
             raise UsageError(
@@ -66,7 +70,7 @@ class Trainer:
                 why="its line search finds the step lengths",
                 fix="leave the schedule out",
             )
-        self._step = make_step(model.net, self.loss, bound, model.layout, be, model.seed)
+        self._step = make_step(model.net, self.loss, bound, model.layout, be, model.seed, self.augment)
         self.steps, self.total = 0, 0
         self.rate = self.lr = self.optimizer.lr
         self.history = History()
@@ -139,7 +143,7 @@ class Trainer:
         train, held = self._hold_out(y, validation)
         valid = self._given(validation) if held is None else self._slice(x, y, held)
         data = (x, model.targets(y), model.weights(sample_weight, count(y)))
-        self.total = self.steps + epochs * len(Batches(len(train), batch_size))
+        self.total = self.steps + epochs * len(Slices(len(train), batch_size))
         self.stopped = ""
         one_epoch: Callable[..., float] = functools.partial(self._batches, data, train, batch_size)
         if isinstance(self._bound, LBFGS):
@@ -174,7 +178,7 @@ class Trainer:
         losses: list[float] = []
         sizes: list[int] = []
         waiting: list[Array] = []
-        for batch in Batches(len(train), batch_size):
+        for batch in Slices(len(train), batch_size):
             with be.scope():
                 rows = be.asarray(order[batch])
                 x, y, weight = gather(be, data, rows)
@@ -218,11 +222,7 @@ class Trainer:
             self.state["lr"] = self.model.backend.scalar(lr)
 
     def _hold_out(self, y: Any, validation: Any) -> tuple[np.ndarray[Any, Any], Any]:
-        if validation is None or isinstance(validation, tuple | list) or validation == 0:
-            return np.arange(count(y)), None
-        validation = int(validation) if isinstance(validation, np.integer) else validation
-        strata = y[0] if isinstance(y, tuple) else y  # of several targets the first
-        return stratified_split(strata, validation, host_rng(self.model.seed, "validation"))
+        return hold_out(y, validation, self.model.seed)
 
     def _slice(self, x: Any, y: Any, held: np.ndarray[Any, Any]) -> tuple[Any, Any]:
         rows = self.model.backend.asarray(held)
@@ -239,6 +239,15 @@ class Trainer:
 def tupled(a: Any) -> Any:
     """Several arrays as a tuple: a list would be another structure to a compiler."""
     return tuple(a) if isinstance(a, list) else a
+
+
+def hold_out(y: Any, validation: Any, seed: int) -> tuple[np.ndarray[Any, Any], Any]:
+    """What `fit` trains on, and what it holds out for `validation` with that seed (None where nothing is)."""
+    if validation is None or isinstance(validation, tuple | list) or validation == 0:
+        return np.arange(count(y)), None
+    validation = int(validation) if isinstance(validation, np.integer) else validation
+    strata = y[0] if isinstance(y, tuple) else y  # of several targets the first
+    return stratified_split(strata, validation, host_rng(seed, "validation"))
 
 
 def check_count(name: str, value: Any) -> int:

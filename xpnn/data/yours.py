@@ -1,0 +1,118 @@
+"""Data of one's own as datasets: tables, folders of pictures, arrays.
+
+Where nothing says which samples are for the test, a fifth is taken by a hash of each sample (of a picture: of its
+name), so that adding samples moves none from one side to the other.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpnn.data.arrays import read_npy, read_npz
+from xpnn.data.dataset import Dataset, Location
+from xpnn.data.folds import hash_split, row_keys
+from xpnn.data.images import has_parts, read_images
+from xpnn.data.table import read_csv
+from xpnn.errors import DataError, UsageError
+
+TEST = 0.2
+NAMES = (("x", "y", "x_test", "y_test"), ("x_train", "y_train", "x_test", "y_test"))
+
+
+def required(path: Location, name: str, what: str) -> Path:
+    """`path`, which this dataset cannot do without. Raises UsageError."""
+    if path is None:
+        raise UsageError(f"which {what.lower()} holds the data?", fix=f"xpnn train {name} --data {what}")
+    return Path(path)
+
+
+def csv_dataset(path: Location, label: str | None = None) -> Dataset:
+    """A table: see `read_csv`."""
+    path = required(path, "csv", "FILE")
+    x, y, classes = read_csv(path, label)
+    return _held_out("csv", x, y, classes, row_keys(x), str(path))
+
+
+def images_dataset(path: Location) -> Dataset:
+    """Pictures: see `read_images`. PATH/train and PATH/test are taken as they are."""
+    path = required(path, "images", "FOLDER")
+    if not has_parts(path):
+        x, y, classes, files = read_images(path)
+        return _held_out("images", x, y, classes, list(files), str(path))
+    (x, y, classes, _), (x_test, y_test, others, _) = read_images(path / "train"), read_images(path / "test")
+    if classes != others or x.shape[1:] != x_test.shape[1:]:
+        raise DataError(
+            f"{path / 'train'} and {path / 'test'} do not belong together",
+            why=f"{', '.join(classes)[:60]} of {x.shape[1:]}, and {', '.join(others)[:60]} of {x_test.shape[1:]}",
+            fix="the same classes and one size in both",
+        )
+    return Dataset("images", x, y, x_test, y_test, classes, str(path))
+
+
+def npz_dataset(path: Location) -> Dataset:
+    """x and y, or x_train and y_train, with x_test and y_test where they are there.
+
+    From an .npz archive, or from a folder with a .npy file for each. Labels are class numbers, one for each sample.
+    """
+    path = required(path, "npz", "PATH")
+    arrays = _folder(path) if path.is_dir() else read_npz(path)
+    names = next((names for names in NAMES if {*names[:2]} <= arrays.keys()), None)
+    if names is None:
+        raise DataError(
+            f"{path} holds {', '.join(sorted(arrays)) or 'no arrays'}",
+            why="wanted x and y, or x_train and y_train",
+            fix="numpy.savez(path, x=x, y=y)",
+        )
+    x, y = arrays[names[0]], _labels(arrays[names[1]], f"{path}, {names[1]}")
+    _check_pair(x, y, str(path))
+    if not {*names[2:]} <= arrays.keys():
+        return _held_out("npz", x, y, _numbered(y), row_keys(x), str(path))
+    x_test, y_test = arrays[names[2]], _labels(arrays[names[3]], f"{path}, {names[3]}")
+    _check_pair(x_test, y_test, str(path))
+    if x.shape[1:] != x_test.shape[1:]:
+        raise DataError(
+            f"{path}: samples of shape {x.shape[1:]} to train on, {x_test.shape[1:]} to test with"
+        )
+    return Dataset("npz", x, y, x_test, y_test, _numbered(np.concatenate([y, y_test])), str(path))
+
+
+def _folder(path: Path) -> dict[str, NDArray[Any]]:
+    known = {name for names in NAMES for name in names}
+    return {p.stem: read_npy(p) for p in sorted(path.glob("*.npy")) if p.stem in known}
+
+
+def _labels(y: NDArray[Any], name: str) -> NDArray[np.int64]:
+    if y.ndim != 1 or not np.isin(y.dtype.kind, list("biu")) or (len(y) and y.min() < 0):
+        raise DataError(
+            f"{name} is {y.dtype} of shape {y.shape}",
+            why="wanted one class number for each sample, 0 or more",
+            fix="class ids as integers",
+        )
+    return np.array(y, np.int64)
+
+
+def _check_pair(x: NDArray[Any], y: NDArray[Any], name: str) -> None:
+    if x.ndim < 2 or len(x) != len(y) or not len(y):
+        raise DataError(
+            f"{name}: samples of shape {x.shape}, labels of shape {y.shape}",
+            why="wanted (N, ...) and (N,), N at least 1",
+        )
+
+
+def _numbered(y: NDArray[np.int64]) -> tuple[str, ...]:
+    return tuple(str(k) for k in range(1 + int(y.max())))
+
+
+def _held_out(
+    name: str, x: NDArray[Any], y: NDArray[Any], classes: tuple[str, ...], keys: list[Any], path: str
+) -> Dataset:
+    train, held = hash_split(keys, TEST)
+    if not len(held) or not len(train):
+        raise DataError(
+            f"{path} holds {len(y)} samples, and a fifth of them is none",
+            why="samples to test with are taken by a hash",
+            fix="more samples, or a part for the test",
+        )
+    return Dataset(name, x[train], y[train], x[held], y[held], classes, f"{path}, a fifth held out by hash")

@@ -1,0 +1,139 @@
+"""Mixing of samples while training: each with its neighbour in the batch, their labels in the same proportion.
+
+The batch is shuffled, so the neighbour is any other sample. Labels become rows of shares, which every loss on classes
+takes; sample weights are mixed alike. Mixed are the samples as the network gets them, before its first layer.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from xpnn.describe import Described
+from xpnn.errors import ShapeError, UsageError
+from xpnn.kernels import Array
+from xpnn.layers.base import Ctx, as_float
+from xpnn.losses.base import Loss
+
+if TYPE_CHECKING:
+    from xpnn.model import Model
+
+MIXING = -1
+"""The place of these draws in the path of layer indices, where no layer is."""
+TRIES = 24
+"""Pairs drawn for one share: of all, at least one in two is accepted, so one in 2^24 shares is not of the law."""
+
+
+@dataclass(frozen=True)
+class Mixing(Described):
+    """What is given to `Trainer` as `augment=`: y' = s y + (1 - s) y_next, and how x is mixed.
+
+    s, the share of a sample's own: drawn for each from Beta(alpha, alpha), 0 < alpha <= 1; uniform for alpha = 1.
+    """
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.alpha <= 1:
+            raise UsageError(f"{type(self).__name__}(alpha={self.alpha}): wanted a number above 0, up to 1")
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raise ShapeError for samples of a shape that cannot be mixed."""
+
+    def __call__(self, cx: Ctx, x: Array) -> tuple[Array, Array]:
+        """-> (the mixtures in the model's dtype, the share (N,) of its own sample in each)."""
+        return self.mix(cx, as_float(cx, x), shares(cx, self.alpha, x.shape[0]))
+
+    def mix(self, cx: Ctx, x: Array, own: Array) -> tuple[Array, Array]:
+        """The mixtures with these shares, and the shares that came about."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Mixup(Mixing):
+    """x' = s x + (1 - s) x_next, y' = s y + (1 - s) y_next.
+
+    Source: Zhang, Cisse, Dauphin, Lopez-Paz, "mixup: beyond empirical risk minimization", ICLR 2018.
+    """
+
+    def mix(self, cx: Ctx, x: Array, own: Array) -> tuple[Array, Array]:
+        """Every value in the same proportion."""
+        return blend(cx, x, own), own
+
+
+@dataclass(frozen=True)
+class CutMix(Mixing):
+    """x' = x with a rectangle of x_next in its place, y' = s' y + (1 - s') y_next, s' the share of x left.
+
+    Its sides are sqrt(1 - s) of the image's, about a centre uniform in the image; what lies outside is cut off.
+    Source: Yun, Han, Oh, Chun, Choe, Yoo, "CutMix", ICCV 2019.
+    """
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raises ShapeError for samples that are no images (height, width, channels)."""
+        if len(shape) != 3:
+            raise ShapeError("CutMix wants images (height, width, channels)", why=f"got samples {shape}")
+
+    def mix(self, cx: Ctx, x: Array, own: Array) -> tuple[Array, Array]:
+        """The rectangle of each image, as two stretches."""
+        xp, (n, height, width, _) = cx.be.xp, x.shape
+        centres, cut = cx.be.uniform((*cx.key, 1), cx.tick, (n, 2)), xp.sqrt(1 - own)
+        rows = stretch(cx, centres[:, 0], cut, height)
+        columns = stretch(cx, centres[:, 1], cut, width)
+        inside = rows[:, :, None, None] & columns[:, None, :, None]
+        x = xp.where(inside, xp.roll(x, -1, axis=0), x)
+        sizes = [xp.sum(xp.astype(part, cx.be.dtype), axis=1) for part in (rows, columns)]
+        return x, 1 - sizes[0] * sizes[1] / (height * width)
+
+
+def mix_targets(
+    cx: Ctx, y: Array, weight: Array | None, own: Array, classes: int
+) -> tuple[Array, Array | None]:
+    """Rows (N, classes) of shares of the labels, and the mixed weights."""
+    y = cx.be.one_hot(y, classes) if y.ndim == 1 else as_float(cx, y)
+    return blend(cx, y, own), None if weight is None else blend(cx, weight, own)
+
+
+def shares(cx: Ctx, alpha: float, n: int) -> Array:
+    """n draws from Beta(alpha, alpha), alpha <= 1: a / (a + b), the first with a + b <= 1, a = u^(1/alpha), b alike.
+
+    In logarithms, so that small numbers keep their digits. Source: M. D. Johnk, Metrika 8 (1964).
+    """
+    xp = cx.be.xp
+    u = cx.be.uniform((*cx.key, 0), cx.tick, (2, n, TRIES)) + 2.0**-25
+    logs = xp.log(u) / alpha
+    accepted = xp.astype(xp.exp(logs[0, ...]) + xp.exp(logs[1, ...]) <= 1, xp.int8)
+    first = xp.argmax(accepted, axis=1)[:, None] == cx.be.arange(TRIES)[None, :]
+    odds = xp.sum(cx.be.mask(logs[0, ...] - logs[1, ...], first), axis=1)
+    return cx.be.sigmoid(odds)
+
+
+def check_mixing(mixing: Mixing | None, model: "Model", loss: Loss) -> Mixing | None:
+    """Raises UsageError for what is no Mixing, ids or targets that are no classes, ShapeError for its samples."""
+    if mixing is None:
+        return None
+    if not isinstance(mixing, Mixing):
+        raise UsageError(
+            f"augment={mixing!r}: wanted Mixup or CutMix",
+            fix="other augmentation is made of layers: put Warp((RandomShift(), ...)) first in the network",
+        )
+    if loss.kind != "classes" or model.net.takes == "int":
+        raise UsageError(
+            f"{mixing!r} cannot be used with {type(loss).__name__}"
+            if loss.kind != "classes"
+            else f"{mixing!r} cannot mix ids",
+            why="it mixes numbers, and labels as shares of classes",
+        )
+    mixing.check(model.input_shape)
+    return mixing
+
+
+def blend(cx: Ctx, a: Array, own: Array) -> Array:
+    """own a + (1 - own) a_next along the first axis; after the last comes the first."""
+    own = cx.be.xp.reshape(own, (-1, *(1,) * (a.ndim - 1)))
+    return own * a + (1 - own) * cx.be.xp.roll(a, -1, axis=0)
+
+
+def stretch(cx: Ctx, centre: Array, share: Array, side: int) -> Array:
+    """Bool (N, side): pixels within `share` of the side around a centre from 0 to 1."""
+    at = (cx.be.xp.astype(cx.be.arange(side), cx.be.dtype) + 0.5) / side
+    return cx.be.xp.abs(at[None, :] - centre[:, None]) < (share / 2)[:, None]
