@@ -23,7 +23,7 @@ HOST = {
 }
 """What a backend offers outside of a step only: copies between devices, and its own set-up."""
 DECLARED = {
-    k for k in {*vars(Kernels), *vars(Backend)} if not k.startswith("_") and callable(getattr(Backend, k))
+    k for k in {*dir(Kernels), *vars(Backend)} if not k.startswith("_") and callable(getattr(Backend, k))
 } - HOST
 BUILTINS = {
     "dict",

@@ -10,10 +10,10 @@ import xpnn
 
 PACKAGE = pathlib.Path(xpnn.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-STEP = [PACKAGE / "kernels.py", PACKAGE / "training" / "mixing.py"]
+STEP = [PACKAGE / "training" / "mixing.py"]
 STEP += [
     f
-    for folder in ("layers", "losses", "optimizers", "metrics")
+    for folder in ("kernels", "layers", "losses", "optimizers", "metrics")
     for f in sorted((PACKAGE / folder).glob("*.py"))
 ]
 """Files with code that runs inside a step."""

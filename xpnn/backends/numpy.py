@@ -9,7 +9,8 @@ import numpy as np
 from xpnn.backends import numpy_normal
 from xpnn.backends.numpy_groups import NumpyGroups
 from xpnn.backends.numpy_resample import NumpyResample
-from xpnn.kernels import WORD, WORD16, Array, Rule, counters
+from xpnn.kernels import Array, Rule
+from xpnn.kernels.counter import WORD, WORD16, counters
 from xpnn.random import Key
 
 BLOCK = 1 << 15

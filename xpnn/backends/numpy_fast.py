@@ -12,7 +12,8 @@ import numpy as np
 
 from xpnn.backends import loops
 from xpnn.backends.numpy import NumpyBackend
-from xpnn.kernels import Array, Rule, counters
+from xpnn.kernels import Array, Rule
+from xpnn.kernels.counter import counters
 from xpnn.random import Key
 from xpnn.window import Window, counts
 
@@ -69,7 +70,7 @@ class FastNumpyBackend(NumpyBackend):
     def max_pool(self, x: Array, window: Window) -> tuple[Array, Array]:
         """All taps of a window while it is at hand."""
         y = np.empty((len(x), *counts(x.shape, window), x.shape[3]), x.dtype)
-        tap = np.zeros(y.shape, self.tap_dtype(window))
+        tap = np.zeros(y.shape, self._tap_dtype(window))
         loops.max_pool(x, y, tap, window.kernel, *placing(window))
         return y, tap
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnn import cody
+from xpnn.kernels import cody
 
 BLOCK = 1 << 14
 """Elements at a time: what is computed on the way stays in the processor's cache."""

@@ -114,7 +114,7 @@ class NumpyWindows(Backend):
             return super().max_pool(x, window)
         parts = [x[:, i, j] for i, j in taps(x.shape, window)]
         y = functools.reduce(np.maximum, parts[1:], parts[0].copy())
-        tap = np.zeros(y.shape, self.tap_dtype(window))
+        tap = np.zeros(y.shape, self._tap_dtype(window))
         is_nan = np.isnan(y) if np.isnan(np.dot(y.reshape(-1), y.reshape(-1))) else None
         for t in range(len(parts) - 1, -1, -1):  # the first is written last
             found = parts[t] == y

@@ -1,0 +1,103 @@
+"""Every operation worth accelerating, once, in pure Array API calls: the reference.
+
+A backend inherits these and may override any of them; the tests hold each override equal to
+`getattr(Kernels, name)(backend, ...)`. Nothing here assigns to an item, tests an array in an `if`, or
+brings a number to the host.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from xpnn.kernels.base import Array, Rule
+from xpnn.kernels.cody import FAR, MIDDLE, NEAR, ratio
+from xpnn.kernels.counter import CounterKernels
+from xpnn.kernels.sampling import SamplingKernels
+
+__all__ = ["Array", "Kernels", "Rule"]
+
+
+class Kernels(CounterKernels, SamplingKernels):
+    """All of them: those below, random draws, windows, sampling."""
+
+    def affine(self, x: Array, W: Array, b: Array) -> Array:
+        """y = x W + b on the last axis."""
+        return x @ W + b
+
+    def relu_grad(self, dy: Array, y: Array) -> Array:
+        """dx = dy where y > 0, else 0 (so the slope at 0 is 0)."""
+        return self.mask(dy, y > 0)
+
+    def sigmoid(self, x: Array) -> Array:
+        """y = 1 / (1 + e^-x), from e^-|x| so that nothing overflows and small values keep their digits."""
+        e = self.xp.exp(-self.xp.abs(x))
+        return self.xp.where(x >= 0, self.xp.ones_like(x), e) / (1 + e)
+
+    def softplus(self, x: Array) -> Array:
+        """y = log(1 + e^x) = max(x, 0) + log1p(e^-|x|)."""
+        return self.relu(x) + self.xp.log1p(self.xp.exp(-self.xp.abs(x)))
+
+    def softmax(self, z: Array) -> Array:
+        """p = e^(z - max z) / sum e^(z - max z) on the last axis."""
+        e = self.xp.exp(z - self.xp.max(z, axis=-1, keepdims=True))
+        return e / self.xp.sum(e, axis=-1, keepdims=True)
+
+    def normal_cdf(self, x: Array) -> Array:
+        """P(x) = (1 + erf(x / sqrt 2)) / 2: the distribution function of N(0, 1). Small values keep their digits.
+
+        With u = |x| / sqrt 2, erfc(u) = 1 - erf(u) = e^(-u^2) S(u): P is half of it below 0, and 1 less half of it
+        above; near 0, 1/2 + x R(x^2 / 2). R and S are quotients of polynomials (cody.py); e^(-u^2) is taken from
+        x itself, for the rounding of u would count u^2 times over.
+        """
+        xp, size = self.xp, self.xp.abs(x)
+        size = xp.where(size > 40, xp.full_like(x, 40.0), size)  # where e^(-x^2 / 2) is 0 in float64 too
+        u, four = size * math.sqrt(0.5), xp.full_like(x, 4.0)
+        v = 1 / xp.where(u > 4, u, four)
+        far = v * (math.sqrt(1 / math.pi) - v * v * ratio(FAR, v * v))
+        tail = xp.where(u > 4, far, ratio(MIDDLE, xp.where(u > 4, four, u)))
+        tail = 0.5 * xp.exp(-0.5 * size * size) * tail
+        inner = self.mask(x, u <= 0.46875)
+        near = 0.5 + inner * math.sqrt(0.125) * ratio(NEAR, 0.5 * inner * inner)
+        return xp.where(u <= 0.46875, near, xp.where(x < 0, tail, 1 - tail))
+
+    def one_hot(self, ids: Array, classes: int) -> Array:
+        """(N,) class ids to (N, classes) rows of the model's dtype."""
+        return self.xp.astype(ids[:, None] == self.arange(classes)[None, :], self.dtype)
+
+    def softmax_cross_entropy(self, z: Array, ids: Array) -> tuple[Array, Array]:
+        """Mean of -log softmax(z)[id] over (N, C) logits and N ids, and its gradient (softmax(z) - onehot) / N."""
+        xp, (n, classes) = self.xp, z.shape
+        z = z - xp.max(z, axis=1, keepdims=True)
+        hot, e = self.one_hot(ids, classes), xp.exp(z)
+        total = xp.sum(e, axis=1, keepdims=True)
+        return xp.mean(xp.log(total[:, 0]) - xp.sum(z * hot, axis=1)), (e / total - hot) / n
+
+    def all_finite(self, x: Array) -> Array:
+        """0-d bool: no NaN and no infinity in x."""
+        return self.xp.all(self.xp.isfinite(x))
+
+    def add_rows(self, ids: Array, rows: Array, n: int) -> Array:
+        """(n, width): row i is the sum of those of the `rows` (N, width) whose id, one of (N,), is i.
+
+        The adjoint of `take_rows`, as a product with a matrix of 0 and 1.
+        """
+        return self.one_hot(ids, n).T @ rows
+
+    def elementwise(
+        self,
+        rule: Rule,
+        given: tuple[Array, ...],
+        vectors: tuple[Array, ...],
+        named: tuple[str, tuple[Any, ...]] | None = None,
+    ) -> tuple[Array, ...]:
+        """rule(*given, *vectors) -> new vectors, where `rule` treats every element alone.
+
+        The caller gives `vectors` away: an override may work in blocks and write the results into them. named: what
+        the rule is called, and the numbers in it, for an override that has a loop of that name.
+        """
+        return rule(*given, *vectors)
+
+    def cond(self, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:
+        """then(tree) if `ok` (0-d bool) else tree, without asking the device: both are computed, one is kept."""
+        new = then(tree)
+        return {name: self.xp.where(ok, new[name], tree[name]) for name in tree}
