@@ -91,7 +91,14 @@ HANDWRITING: tuple[Layer, ...] = (
 CLOTHING: tuple[Layer, ...] = (RandomFlip(), Warp((RandomZoom(0.05), RandomShift(0.05))))
 AUGMENTED: dict[str, dict[str, Any]] = {
     "mlp": {"input_dropout": 0.0, "dropout": 0.1, "epochs": 30},
-    "cnn": {"dropout": 0.3, "label_smoothing": 0.0, "batch_size": 128, "lr": 2e-3, "epochs": 20},
+    "cnn": {
+        "hidden": (256,),
+        "dropout": 0.4,
+        "label_smoothing": 0.0,
+        "batch_size": 128,
+        "lr": 2e-3,
+        "epochs": 26,
+    },
     "lenet": {"epochs": 20},
 }
 """What `--augment` changes for a model, beside the layers that come first; of the others it doubles the epochs."""
