@@ -143,7 +143,8 @@ class TestTrain:
         assert code == 0
         first, data, model, head, *rows = err.splitlines()
         version = re.escape(np.__version__)
-        pattern = rf"xpnn 0\.1\.0 · numpy {version} on cpu, \d+ threads? \(auto: .+\) · float32 · seed 42"
+        where = r"cpu(?:, numba [\d.]+)?, \d+ threads?"
+        pattern = rf"xpnn 0\.1\.0 · numpy {version} on {where} \(auto: .+\) · float32 · seed 42"
         assert re.fullmatch(pattern, first)
         assert (
             data

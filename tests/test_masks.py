@@ -5,6 +5,7 @@ import pytest
 from cases import Case
 from harness import layer_errors, open_backend
 from measure import parameters
+from proofs import used
 from tolerances import GRADIENT, assert_same
 
 import xpnn
@@ -120,7 +121,9 @@ def test_a_mask_in_any_form_is_the_same(be, dtype):
     assert_same(model.forward((x, mask.astype(dtype))), model.forward((x, mask)))
 
 
+@pytest.mark.against("formula")
 def test_padding_is_found_by_its_id(be):
+    used(PaddingMask())
     ids = be.asarray(np.array([[3, 0, 2], [0, 0, 0]]))
     mask, _ = PaddingMask().forward(Ctx(be), {}, ids)
     assert be.to_numpy(mask).tolist() == [[1, 0, 1], [0, 0, 0]]

@@ -201,31 +201,3 @@ def test_corpus_equals_torch(samples, floor, absent):
     print(f"{ran} samples ran")
     assert names == {*CLASSES, "prelu"} - absent
     assert ran >= floor
-
-
-@pytest.mark.parametrize("name", ["numpy", "strict", "torch", "jax"])
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_erf_equals_scipys(name, dtype):
-    """To rounding: 1e-15 in float64, 3e-7 (five units in the last place of 0.5) in float32."""
-    special = pytest.importorskip("scipy.special")
-    from xpnn.backends import get_backend
-    from xpnn.kernels import Kernels
-
-    be = get_backend(name, None, dtype)
-    x = np.concatenate([np.linspace(-8, 8, 20001), np.geomspace(1e-30, 1, 300), [np.inf, -np.inf]]).astype(
-        dtype
-    )
-    wanted = special.erf(x.astype(float))
-    with be.scope():
-        for found in (be.erf(be.asarray(x)), Kernels.erf(be, be.asarray(x))):
-            got = be.to_numpy(found)
-            assert got.dtype == dtype
-            assert np.max(np.abs(got - wanted)) <= {"float64": 1e-15, "float32": 3e-7}[dtype]
-            assert (
-                np.max(np.abs(got / np.where(x == 0, 1, wanted) - (x != 0)))
-                <= {
-                    "float64": 2e-15,
-                    "float32": 1e-6,
-                }[dtype]
-            )
-        assert np.isnan(be.to_numpy(be.erf(be.asarray(np.array([np.nan], dtype))))).all()

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from harness import context, open_backend
 from measure import error
+from proofs import used
 from tolerances import label
 
-from xpnn import MultiHeadAttention
+import xpnn
+from xpnn import MultiHeadAttention, PositionalEncoding
 from xpnn.initializers import Sinusoidal
 from xpnn.parameters import tree_map
 
@@ -184,3 +186,7 @@ def test_sinusoidal_equals_its_usual_writing_in_torch(time, features):
     wanted[:, 0::2] = torch.sin(t * rate)
     wanted[:, 1::2] = torch.cos(t * rate)[:, : features // 2]
     assert error(Sinusoidal()(np.random.default_rng(0), (time, features)), wanted) <= TOLERANCE
+    used((Sinusoidal(), PositionalEncoding()))
+    model = xpnn.Model([PositionalEncoding()], (time, features), dtype="float64")
+    x = np.ones((2, time, features))
+    assert error(model.forward(x), 1 + np.broadcast_to(wanted, x.shape)) <= TOLERANCE

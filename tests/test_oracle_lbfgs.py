@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from measure import error
+from proofs import used
 
 import xpnn
 from xpnn.backends import get_backend
@@ -72,6 +73,7 @@ def torchs_path(f, start, history, iterations):
 
 def our_path(f, start, history, iterations):
     rule = LBFGS(history, tolerance_gradient=0.0, tolerance_change=0.0)
+    used(rule)
     descent, path = Descent(rule, BE, f, start, rule.init(BE, start)), []
     for _ in range(iterations):
         descent.advance()
@@ -98,6 +100,7 @@ def test_minimum_equals_scipys(size):
         options={"maxcor": 10, "gtol": 1e-10, "ftol": 0, "maxiter": 2000, "maxfun": 5000},
     )  # fmt: skip
     rule = LBFGS(max_iterations=2000, tolerance_gradient=1e-10, tolerance_change=0.0)
+    used(rule)
     theta, report = rule.minimize(BE, rosenbrock, start)
     assert error(theta, theirs.x) <= 1e-8
     assert report.evaluations <= 1.3 * theirs.nfev
@@ -112,6 +115,7 @@ def test_minimum_of_a_regression_equals_scipys(digits):
         f, start, jac=True, method="L-BFGS-B", options={"gtol": 1e-12, "ftol": 0, "maxiter": 5000}
     )
     rule = LBFGS(max_iterations=5000, tolerance_gradient=1e-12, tolerance_change=0.0)
+    used(rule)
     theta, report = rule.minimize(BE, f, start)
     assert error(theta, theirs.x) <= 1e-7
     assert abs(report.value - theirs.fun) <= 1e-14
@@ -124,6 +128,7 @@ def test_model_equals_scikit_learns_logistic_regression(digits):
     theirs = linear.LogisticRegression(C=1.0, solver="lbfgs", tol=1e-12, max_iter=10_000).fit(x, y)
     model = xpnn.Model([xpnn.Dense(10)], (49,), dtype="float64", seed=0)
     rule = LBFGS(l2=1 / len(x), tolerance_gradient=1e-8, tolerance_change=0.0)
+    used(rule)
     trainer = xpnn.Trainer(model, optimizer=rule)
     history = trainer.fit(x, y, epochs=1000, batch_size=64)
     assert trainer.stopped == "gradient"

@@ -4,12 +4,8 @@ import math
 
 import numpy as np
 import pytest
-import test_oracle_activation
-import test_oracle_noise
-import test_oracle_norm
 from measure import error, parameters, run_layer, run_loss
 from proofs import used
-from test_oracle_convolution import LAYERS as CONVOLUTIONS
 
 import xpnn
 from xpnn import initializers, layers, losses
@@ -89,32 +85,6 @@ def test_step_equals_heaviside():
     assert np.array_equal(run_layer(layers.Step(0.5), x), wanted.numpy())
 
 
-ELSEWHERE = {
-    *(
-        layers.Residual,
-        layers.Parallel,
-        layers.Recompute,
-        layers.Embedding,
-        layers.SimpleRNN,
-        layers.LSTM,
-        layers.GRU,
-        layers.Bidirectional,
-    ),  # test_oracle_recurrent.py
-    *(layers.Graph, layers.Concatenate, layers.Add, layers.Multiply, layers.Average),  # test_oracle_graph.py
-}
-"""Layers that are held to PyTorch in a file of their own."""
-FAMILIES = [test_oracle_activation, test_oracle_noise, test_oracle_norm]
-"""Files with the rows of whole families of layers."""
-
-
-def test_every_layer_has_a_row():
-    public = {getattr(layers, name) for name in layers.__all__} - {layers.Layer, layers.Ctx, layers.Spec}
-    public -= {layers.Shared, layers.PaddingMask}  # no layer by itself; nothing to differentiate
-    rows = [*CONVOLUTIONS, *(row for family in FAMILIES for row in family.LAYERS)]
-    elsewhere = ELSEWHERE | {type(row[0]) for row in rows}
-    assert public == {type(layer) for layer, _, _ in LAYERS} | {layers.Step} | elsewhere
-
-
 def compare_loss(loss, z, target, weight, oracle):
     tz = torch.from_numpy(z).requires_grad_()
     wanted = oracle(tz, torch.from_numpy(target), None if weight is None else torch.from_numpy(weight))
@@ -180,18 +150,6 @@ def test_elementwise_loss_equals_torch(loss, torch_loss, shape, weighted, scale)
         return (s / s.sum() * torch_loss(tz, target, reduction="none").flatten(1).mean(1)).sum()
 
     compare_loss(loss, z, target, rng.uniform(0, 2, 8) if weighted else None, oracle)
-
-
-LOSSES_ELSEWHERE = {
-    *(losses.Huber, losses.SmoothL1, losses.LogCosh, losses.Hinge, losses.SquaredHinge, losses.KLDivergence),
-    *(losses.NegativeLogLikelihood, losses.Poisson, losses.CosineEmbedding, losses.Focal),
-}
-"""Held to PyTorch in test_oracle_losses.py."""
-
-
-def test_every_loss_has_a_row():
-    rows = {type(loss) for loss, _ in ELEMENTWISE} | {losses.SoftmaxCrossEntropy}
-    assert rows == set(losses.LOSSES.values()) - LOSSES_ELSEWHERE
 
 
 # (initializer, variance for fan_in 300 and fan_out 500, largest value, fourth moment / variance^2)

@@ -57,7 +57,7 @@ def test_each_activation_is_the_layer_of_its_name(name):
 
 def test_cnn():
     layers = build("cnn", (28, 28, 1), 10, hidden=(7,), dropout=0.5, pixels=True)
-    one, two = ((xpnn.Conv2D(n, 3), xpnn.ReLU(), xpnn.MaxPool2D()) for n in (32, 64))
+    one, two = ((xpnn.Conv2D(n, 3, padding="same"), xpnn.ReLU(), xpnn.MaxPool2D()) for n in (32, 64))
     head = xpnn.Flatten(), xpnn.Dropout(0.25), xpnn.Dense(7), xpnn.ReLU(), xpnn.Dropout(0.5), xpnn.Dense(10)
     assert layers == [xpnn.Rescale(1 / 255), *one, *two, *head]
     assert xpnn.Sequential(tuple(layers)).plan((28, 28, 1))[1] == (10,)
@@ -104,7 +104,7 @@ def test_a_network_of_images_says_so_of_other_samples(name):
 @pytest.mark.parametrize("dataset", RECIPES)
 def test_a_model_changes_the_recipe_of_a_dataset(dataset):
     assert recipe_for(dataset, "mlp") == RECIPES[dataset]
-    assert recipe_for(dataset, "cnn").hidden == (128,)
+    assert recipe_for(dataset, "cnn").hidden == (256,)
     assert OVERRIDES.keys() <= MODELS.keys()
     for model, settings in OVERRIDES.items():
         recipe = recipe_for(dataset, model)

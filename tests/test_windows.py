@@ -54,7 +54,7 @@ def test_settings_that_mean_nothing_are_refused(make, message):
         (MaxPool2D(2, padding=2), (4, 4, 1), "nothing but padding"),
         (AvgPool2D((1, 2), padding=((0, 1), (0, 0))), (4, 4, 1), "nothing but padding"),
         (GlobalAveragePool(), (4,), "wants images"),
-        (GlobalMaxPool(), (4, 2), "wants images"),
+        (GlobalMaxPool(), (4,), "wants images"),
         (UpSampling2D(), (4, 2), "wants images"),
         (ZeroPad2D(), (4, 2), "wants images"),
         (xpnn.Conv1D(2, 3), (2, 1), "span 3 values"),

@@ -73,14 +73,13 @@ RECIPES = {
     "npz": Recipe(validation=0.1, batch_size=64),
 }
 
-IMAGES: dict[str, Any] = {"input_dropout": 0.0, "batch_size": 256, "lr": 4e-3, "label_smoothing": 0.1}
+IMAGES: dict[str, Any] = {"input_dropout": 0.0, "batch_size": 128, "lr": 2e-3}
 OVERRIDES: dict[str, dict[str, Any]] = {
-    "cnn": IMAGES | {"hidden": (128,), "dropout": 0.5, "epochs": 14},
+    "cnn": IMAGES | {"hidden": (256,), "dropout": 0.5, "epochs": 12},
     "lenet": IMAGES | {"hidden": (120, 84), "activation": "tanh", "dropout": 0.0, "epochs": 10},
     "resnet": IMAGES | {"hidden": (), "dropout": 0.2, "epochs": 10},
     "rnn": IMAGES | {"hidden": (128,), "dropout": 0.2, "epochs": 12},
-    "transformer": IMAGES
-    | {"hidden": (64, 128), "activation": "gelu", "dropout": 0.1, "epochs": 14, "lr": 2e-3},
+    "transformer": IMAGES | {"hidden": (64, 128), "activation": "gelu", "dropout": 0.1, "epochs": 14},
 }
 """What a model changes in every dataset's recipe; `mlp` is what they are written for."""
 
@@ -91,14 +90,7 @@ HANDWRITING: tuple[Layer, ...] = (
 CLOTHING: tuple[Layer, ...] = (RandomFlip(), Warp((RandomZoom(0.05), RandomShift(0.05))))
 AUGMENTED: dict[str, dict[str, Any]] = {
     "mlp": {"input_dropout": 0.0, "dropout": 0.1, "epochs": 30},
-    "cnn": {
-        "hidden": (256,),
-        "dropout": 0.4,
-        "label_smoothing": 0.0,
-        "batch_size": 128,
-        "lr": 2e-3,
-        "epochs": 26,
-    },
+    "cnn": {"dropout": 0.4, "epochs": 26},
     "lenet": {"epochs": 20},
 }
 """What `--augment` changes for a model, beside the layers that come first; of the others it doubles the epochs."""
