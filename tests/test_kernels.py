@@ -8,7 +8,7 @@ from harness import prints, rng_of
 from tolerances import SIGMAS, assert_close, assert_same
 
 from xpnn.backends import BACKENDS, Backend
-from xpnn.backends.numpy import BLOCK
+from xpnn.backends.numpy import BLOCK, ROWS
 from xpnn.kernels import Kernels
 from xpnn.kernels.counter import mix, stream
 from xpnn.window import Window, counts, taps
@@ -132,6 +132,13 @@ ROWS = {
     "bilinear": [resampled(lambda be, x, v, u, dy: (x, v, u), *shape) for shape in IMAGES],
     "bilinear_grad": [
         resampled(lambda be, x, v, u, dy: (dy, v, u, tuple(x.shape)), *shape) for shape in IMAGES
+    ],
+    "column_sums": [
+        floats(normal(5, 3)),
+        floats(normal(2, 3, 2, 4)),
+        floats(normal(1, 1)),
+        floats(normal(2 * ROWS + 7, 2) / 64),  # the reference itself loses digits of a long sum
+        floats(np.array([[1.0, NAN, INF], [2.0, 1.0, -1.0]])),
     ],
     "elementwise": [vectors(size) for size in SIZES],
     "cond": [choice(True), choice(False)],

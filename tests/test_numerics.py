@@ -284,6 +284,14 @@ def test_variance_of_many_values_keeps_its_digits():
         assert abs(math.sqrt(var[0, 0] * 1001 / 1000) / 0.1 - 1) <= 10**-digits
 
 
+def test_variance_of_many_pixels_in_float32():
+    """86,528 of them, close together: added row after row, they are off by 1e-5."""
+    be = get_backend("numpy", None, "float32")
+    x = (1 + 1e-3 * np.random.default_rng(0).standard_normal((128, 26, 26, 2))).astype(np.float32)
+    _, _, var = moments(Ctx(be), x, (0, 1, 2))
+    assert np.abs(var / x.astype(float).var(axis=(0, 1, 2)) - 1).max() <= 1e-6
+
+
 def test_rms_norm_of_zeros_and_of_large_values(be):
     y, dx, _ = normalize(be, layers.RMSNorm(), [0, 0, 0, 0], [1, 2, 3, 4])
     assert not y.any()

@@ -97,6 +97,10 @@ class Kernels(CounterKernels, SamplingKernels):
         """
         return rule(*given, *vectors)
 
+    def column_sums(self, x: Array) -> Array:
+        """(..., C) to (C,): the sum over all axes but the last."""
+        return self.xp.sum(x, axis=tuple(range(x.ndim - 1)))
+
     def cond(self, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:
         """then(tree) if `ok` (0-d bool) else tree, without asking the device: both are computed, one is kept."""
         new = then(tree)

@@ -103,7 +103,7 @@ class MultiHeadAttention(Layer):
         """Line by line as above, with a = e r and r taken into do. Hidden scores have e = 0, and so dz = 0."""
         x, memory, q, k, v, e, r, kept, o = cache
         xp, t, rows = cx.be.xp, cx.be.xp.matrix_transpose, flat_rows(cx, dy)
-        grads = {"Wo": flat_rows(cx, o).T @ rows, "bo": xp.sum(rows, axis=0)}
+        grads = {"Wo": flat_rows(cx, o).T @ rows, "bo": cx.be.column_sums(rows)}
         do = self._heads(cx, xp.reshape(rows @ p["Wo"].T, o.shape)) * r
         dv = t(self._dropout().backward(cx, {}, kept, e)[0]) @ do
         da, _ = self._dropout().backward(cx, {}, kept, do @ t(v))
@@ -157,7 +157,7 @@ class MultiHeadAttention(Layer):
     def _project_back(self, cx: Ctx, p: Tree, x: Array, names: str, heads: tuple[Array, ...]) -> Any:
         """dx and the gradients of the named projections."""
         rows = flat_rows(cx, cx.be.xp.concat([beside(cx, a) for a in heads], axis=-1))
-        dW, db = flat_rows(cx, x).T @ rows, cx.be.xp.sum(rows, axis=0)
+        dW, db = flat_rows(cx, x).T @ rows, cx.be.column_sums(rows)
         found = zip(names, parts(dW, len(names)), parts(db, len(names)), strict=True)
         grads = {f"{kind}{name}": g for name, *both in found for kind, g in zip("Wb", both, strict=True)}
         grads = {name: g for name, g in grads.items() if name != "bk"}

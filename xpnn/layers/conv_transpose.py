@@ -78,7 +78,7 @@ class ConvTranspose2D(Layer):
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """The convolution that this is the adjoint of. dx is skipped for the first layer."""
         (x,), window = cache, self._window(dy.shape)
-        grads = {"W": cx.be.conv2d_dw(dy, x, window, self.groups), "b": cx.be.xp.sum(dy, axis=(0, 1, 2))}
+        grads = {"W": cx.be.conv2d_dw(dy, x, window, self.groups), "b": cx.be.column_sums(dy)}
         return (cx.be.conv2d(dy, p["W"], None, window, self.groups) if cx.need_dx else None), grads
 
     def _size(self, shape: Shape) -> tuple[int, ...]:

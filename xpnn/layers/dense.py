@@ -43,7 +43,7 @@ class Dense(Layer):
         """dx is skipped for the first layer: nobody asks for it, and it costs as much as dW."""
         (x,) = cache
         rows, drows = flat_rows(cx, x), flat_rows(cx, dy)
-        grads = {"W": rows.T @ drows, "b": cx.be.xp.sum(drows, axis=0)}
+        grads = {"W": rows.T @ drows, "b": cx.be.column_sums(drows)}
         return (dy @ p["W"].T if cx.need_dx else None), grads
 
 

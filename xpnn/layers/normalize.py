@@ -1,5 +1,7 @@
 """What all normalizations share: rows brought to mean 0 and variance 1, and the way back."""
 
+import math
+
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx
 
@@ -11,9 +13,16 @@ def moments(cx: Ctx, x: Array, axis: Axes) -> tuple[Array, Array, Array]:
 
     The variance is the mean square of x - mean: a mean of x^2 less mean^2 would cancel to nothing, or below it.
     """
-    mean = cx.be.xp.mean(x, axis=axis, keepdims=True)
+    mean = mean_over(cx, x, axis)
     d = x - mean
-    return d, mean, cx.be.xp.mean(d * d, axis=axis, keepdims=True)
+    return d, mean, mean_over(cx, d * d, axis)
+
+
+def mean_over(cx: Ctx, x: Array, axis: Axes) -> Array:
+    """The mean over these axes, to be broadcast against x."""
+    if axis == tuple(range(x.ndim - 1)):
+        return cx.be.column_sums(x) / math.prod(x.shape[:-1])
+    return cx.be.xp.mean(x, axis=axis, keepdims=True)
 
 
 def inverse_root(cx: Ctx, variance: Array, eps: float) -> Array:
@@ -23,14 +32,9 @@ def inverse_root(cx: Ctx, variance: Array, eps: float) -> Array:
 
 def normalized_grad(cx: Ctx, dn: Array, n: Array, r: Array, axis: Axes) -> Array:
     """dx = r (dn - mean(dn) - n mean(dn n)), for n = r (x - mean(x)) with r = 1 / sqrt(var(x) + eps)."""
-    mean = cx.be.xp.mean
-    return r * (dn - mean(dn, axis=axis, keepdims=True) - n * mean(dn * n, axis=axis, keepdims=True))
+    return r * (dn - mean_over(cx, dn, axis) - n * mean_over(cx, dn * n, axis))
 
 
 def affine_grads(cx: Ctx, n: Array, dy: Array) -> dict[str, Array]:
     """Gradients of y = n gain + bias for gain and bias on the last axis: sums of dy n and dy over all others."""
-    xp, features = cx.be.xp, (-1, dy.shape[-1])
-    return {
-        "gain": xp.sum(xp.reshape(dy * n, features), axis=0),
-        "bias": xp.sum(xp.reshape(dy, features), axis=0),
-    }
+    return {"gain": cx.be.column_sums(dy * n), "bias": cx.be.column_sums(dy)}

@@ -7,7 +7,6 @@ from xpnn.errors import ShapeError
 from xpnn.initializers import Constant, Initializer
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
-from xpnn.layers.dense import flat_rows
 
 quarter = Constant(0.25)
 
@@ -38,5 +37,5 @@ class PReLU(Layer):
         """dx = dy where x > 0, else slope dy; dslope = sum of dy x over x <= 0."""
         (x,), xp = cache, cx.be.xp
         share = cx.be.mask(dy * x, x <= 0)
-        slope = xp.reshape(xp.sum(share), (1,)) if self.shared else xp.sum(flat_rows(cx, share), axis=0)
+        slope = xp.reshape(xp.sum(share), (1,)) if self.shared else cx.be.column_sums(share)
         return (xp.where(x > 0, dy, p["slope"] * dy) if cx.need_dx else None), {"slope": slope}

@@ -136,7 +136,7 @@ def gradients(cx: Ctx, p: Tree, x: Array, before: list[Array], da: list[Array], 
     grads = {
         "W": flat_rows(cx, x).T @ rows,
         "U": flat_rows(cx, states).T @ rows_u,
-        "b": xp.sum(rows, axis=0),
+        "b": cx.be.column_sums(rows),
     }
     return (inputs @ p["W"].T if cx.need_dx else None), grads
 
