@@ -9,7 +9,7 @@ from xpnn.data import DATASETS
 from xpnn.errors import ShapeError, UsageError
 from xpnn.initializers import glorot_uniform, he_normal, lecun_normal
 from xpnn.models import ACTIVATIONS, MODELS, SQUASHING, build
-from xpnn.recipes import OVERRIDES, RECIPES, Recipe, recipe_for
+from xpnn.recipes import OVERRIDES, RECIPES, TOGETHER, Recipe, recipe_for
 from xpnn.schedules import SCHEDULES
 
 
@@ -108,6 +108,7 @@ def test_a_model_changes_the_recipe_of_a_dataset(dataset):
     assert OVERRIDES.keys() <= MODELS.keys()
     for model, settings in OVERRIDES.items():
         recipe = recipe_for(dataset, model)
+        settings = settings | TOGETHER.get((dataset, model), {})
         assert dataclasses.replace(RECIPES[dataset], **settings) == recipe
         assert recipe.activation in ACTIVATIONS
         assert recipe.make_optimizer().lr == recipe.lr
