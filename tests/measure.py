@@ -69,3 +69,19 @@ def run_loss(loss, z, target, weight=None, *, dtype="float64", name="numpy"):
     with be.scope():
         given = [None if a is None else be.asarray(a) for a in (z, target, weight)]
         return tuple(be.to_numpy(a) for a in loss(be, *given))
+
+
+def assert_equals_torch(layer, x, oracle, rng, tolerance=1e-12):
+    """y, dx and every parameter's gradient of a layer against oracle(x, {path: tensor}) and autograd, in float64."""
+    torch = importlib.import_module("torch")
+    p = parameters(layer, x.shape[1:], rng)
+    tx = torch.from_numpy(x).requires_grad_()
+    tp = {path: torch.from_numpy(a).requires_grad_() for path, a in leaves(p)}
+    wanted = oracle(tx, tp)
+    dy = rng.standard_normal(tuple(wanted.shape))
+    wanted.backward(torch.from_numpy(dy))
+    y, dx, grads = run_layer(layer, x, dy, p)
+    assert error(y, wanted.detach()) <= tolerance
+    assert error(dx, tx.grad) <= tolerance
+    for path, grad in grads.items():
+        assert error(grad, tp[path].grad) <= tolerance, path

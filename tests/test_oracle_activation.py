@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from measure import error, parameters, run_layer
+from measure import assert_equals_torch, error, run_layer
 from tolerances import label
 
 from xpnn import layers
-from xpnn.parameters import leaves
 
 torch = pytest.importorskip("torch")
 ops = pytest.importorskip("torch.testing._internal.common_methods_invocations")
@@ -59,17 +58,7 @@ LAYERS = [
 @pytest.mark.parametrize(("layer", "shape", "oracle"), LAYERS, ids=label)
 def test_activation_equals_torch(layer, shape, oracle, scale):
     rng = np.random.default_rng(0)
-    x, p = scale * rng.standard_normal((6, *shape)), parameters(layer, shape, rng)
-    tx = torch.from_numpy(x).requires_grad_()
-    tp = {path: torch.from_numpy(a).requires_grad_() for path, a in leaves(p)}
-    wanted = oracle(tx, tp)
-    dy = rng.standard_normal(tuple(wanted.shape))
-    wanted.backward(torch.from_numpy(dy))
-    y, dx, grads = run_layer(layer, x, dy, p)
-    assert error(y, wanted.detach()) <= TOLERANCE
-    assert error(dx, tx.grad) <= TOLERANCE
-    for path, grad in grads.items():
-        assert error(grad, tp[path].grad) <= TOLERANCE, path
+    assert_equals_torch(layer, scale * rng.standard_normal((6, *shape)), oracle, rng, TOLERANCE)
 
 
 EDGES = [

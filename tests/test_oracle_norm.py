@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from measure import error, parameters, run_layer
+from measure import assert_equals_torch, error, parameters, run_layer
 from tolerances import label
 
 import xpnn
@@ -10,7 +10,6 @@ from xpnn import layers
 from xpnn.backends import get_backend
 from xpnn.errors import ShapeError
 from xpnn.layers import Ctx
-from xpnn.parameters import leaves
 
 torch = pytest.importorskip("torch")
 ops = pytest.importorskip("torch.testing._internal.common_methods_invocations")
@@ -65,18 +64,10 @@ LAYERS = [
 @pytest.mark.parametrize(("layer", "shape", "oracle"), LAYERS, ids=label)
 def test_normalization_equals_torch(layer, shape, oracle, scale, shift):
     rng = np.random.default_rng(0)
-    x, p = shift + scale * rng.standard_normal((6, *shape)), parameters(layer, shape, rng)
-    tx = torch.from_numpy(x).requires_grad_()
-    tp = {path: torch.from_numpy(a).requires_grad_() for path, a in leaves(p)}
-    wanted = oracle(tx, tp)
-    dy = rng.standard_normal(tuple(wanted.shape))
-    wanted.backward(torch.from_numpy(dy))
-    y, dx, grads = run_layer(layer, x, dy, p)
     loss = max(1.0, abs(shift) / scale)  # both subtract a mean that is this much larger than what is left
-    assert error(y, wanted.detach()) <= loss * TOLERANCE
-    assert error(dx, tx.grad) <= loss * TOLERANCE
-    for path, grad in grads.items():
-        assert error(grad, tp[path].grad) <= loss * TOLERANCE, path
+    assert_equals_torch(
+        layer, shift + scale * rng.standard_normal((6, *shape)), oracle, rng, loss * TOLERANCE
+    )
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from measure import error, parameters, run_layer
+from measure import assert_equals_torch, error, run_layer
 from tolerances import label
 
 from xpnn.layers import (
@@ -20,7 +20,6 @@ from xpnn.layers import (
     SimpleRNN,
     Tanh,
 )
-from xpnn.parameters import leaves
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
@@ -60,18 +59,7 @@ COMPOSED = [
 @pytest.mark.parametrize(("layer", "oracle"), COMPOSED, ids=label)
 def test_composition_equals_torch(layer, oracle, shape, scale):
     rng = np.random.default_rng(0)
-    x, p = scale * rng.standard_normal((5, *shape)), parameters(layer, shape, rng)
-    tx = torch.from_numpy(x).requires_grad_()
-    tp = {path: torch.from_numpy(a).requires_grad_() for path, a in leaves(p)}
-    wanted = oracle(tx, tp)
-    dy = rng.standard_normal(tuple(wanted.shape))
-    wanted.backward(torch.from_numpy(dy))
-    y, dx, grads = run_layer(layer, x, dy, p)
-    assert error(y, wanted.detach()) <= TOLERANCE
-    assert error(dx, tx.grad) <= TOLERANCE
-    assert set(grads) == set(tp)
-    for path, grad in grads.items():
-        assert error(grad, tp[path].grad) <= TOLERANCE, path
+    assert_equals_torch(layer, scale * rng.standard_normal((5, *shape)), oracle, rng, TOLERANCE)
 
 
 def compare_embedding(ids, W, theirs):

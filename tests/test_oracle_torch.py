@@ -4,13 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from measure import error, parameters, run_layer, run_loss
+from measure import assert_equals_torch, error, run_layer, run_loss
 from proofs import used
 
 import xpnn
 from xpnn import initializers, layers, losses
 from xpnn.backends import get_backend
-from xpnn.parameters import leaves
 from xpnn.random import host_rng
 
 torch = pytest.importorskip("torch")
@@ -66,17 +65,7 @@ LAYERS = [
 @pytest.mark.parametrize(("layer", "shape", "oracle"), LAYERS, ids=lambda v: type(v).__name__)
 def test_layer_equals_torch(layer, shape, oracle, scale):
     rng = np.random.default_rng(0)
-    x, p = scale * rng.standard_normal((6, *shape)), parameters(layer, shape, rng)
-    tx = torch.from_numpy(x).requires_grad_()
-    tp = {path: torch.from_numpy(a).requires_grad_() for path, a in leaves(p)}
-    wanted = oracle(tx, tp)
-    dy = rng.standard_normal(tuple(wanted.shape))
-    wanted.backward(torch.from_numpy(dy))
-    y, dx, grads = run_layer(layer, x, dy, p)
-    assert error(y, wanted.detach()) <= TOLERANCE
-    assert error(dx, tx.grad) <= TOLERANCE
-    for path, grad in grads.items():
-        assert error(grad, tp[path].grad) <= TOLERANCE, path
+    assert_equals_torch(layer, scale * rng.standard_normal((6, *shape)), oracle, rng, TOLERANCE)
 
 
 def test_step_equals_heaviside():
