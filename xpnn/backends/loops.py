@@ -10,7 +10,14 @@ import numba
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
+
+
+def compiled(f: Any) -> Any:
+    """Compiled at its first call; kept on the disk, unless there is no folder that can be written."""
+    try:
+        return numba.njit(nogil=True, cache=True, error_model="numpy")(f)
+    except (RuntimeError, OSError):
+        return numba.njit(nogil=True, error_model="numpy")(f)
 
 
 @compiled
