@@ -78,5 +78,11 @@ def rotated(names: list[str], turn: int) -> Iterator[str]:
 
 def installed(names: list[str]) -> list[str]:
     """Those whose library is here."""
-    needs = {"torch": "torch", "torch-fused": "torch", "jax": "jax", "sklearn": "sklearn"}
+    needs = {
+        "xpnn-fast": "numba",
+        "torch": "torch",
+        "torch-fused": "torch",
+        "jax": "jax",
+        "sklearn": "sklearn",
+    }
     return [name for name in names if name not in needs or importlib.util.find_spec(needs[name])]

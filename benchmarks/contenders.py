@@ -5,6 +5,7 @@ same float32 batch, waits for the result, and returns nothing. Each lives in a p
 """
 
 import itertools
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -17,7 +18,8 @@ def batch_of(sizes: list[int], batch: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.random((batch, sizes[0]), dtype=np.float32), rng.integers(0, sizes[-1], batch)
 
 
-def xpnn_numpy(sizes: list[int], batch: int) -> Run:
+def xpnn_fast(sizes: list[int], batch: int) -> Run:
+    """With numba's loops."""
     import xpnn
 
     xpnn.keep_memory()
@@ -33,6 +35,12 @@ def xpnn_numpy(sizes: list[int], batch: int) -> Run:
             trainer.step(x, y)
 
     return run
+
+
+def xpnn_numpy(sizes: list[int], batch: int) -> Run:
+    """NumPy alone."""
+    os.environ["XPNN_FAST"] = "0"
+    return xpnn_fast(sizes, batch)
 
 
 def torch_net(sizes: list[int]):
@@ -126,6 +134,7 @@ def sklearn_mlp(sizes: list[int], batch: int) -> Run:
 
 CONTENDERS = {
     "xpnn": xpnn_numpy,
+    "xpnn-fast": xpnn_fast,
     "torch": torch_eager,
     "torch-fused": torch_fused,
     "jax": jax_jit,
