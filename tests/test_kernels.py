@@ -86,6 +86,10 @@ ROWS = {
     "softmax_cross_entropy": [
         lambda be: (be.asarray(normal(6, 5), be.dtype), be.asarray(np.arange(6) % 5)),
         lambda be: (be.asarray(80 * normal(1, 3), be.dtype), be.asarray(np.array([2]))),
+        lambda be: (
+            be.asarray(normal(4, 3), be.dtype),
+            be.asarray(np.array([0, 3, -1, 10**6])),
+        ),  # no such ids
     ],
     "sigmoid": [floats(KINKS), floats(10 * normal(40, 3))],
     "softplus": [floats(KINKS)],

@@ -7,7 +7,7 @@ from proofs import used
 
 from xpnn import metrics
 from xpnn.backends import get_backend
-from xpnn.errors import UsageError
+from xpnn.errors import ShapeError, UsageError
 from xpnn.metrics import F1, Accuracy, ConfusionMatrix, Precision, Recall, TopK
 
 SKLEARN = 1e-15
@@ -165,3 +165,13 @@ def test_counts_equal_scikit_learn(sklearn, absent):
         for k in range(1, 6):
             wanted = sklearn.top_k_accuracy_score(ids, scores, k=k, labels=labels)
             assert TopK(k)(NUMPY, scores, ids) == pytest.approx(wanted, abs=SKLEARN)
+
+
+@pytest.mark.parametrize("metric", [Accuracy(), TopK(2), ConfusionMatrix(), F1()], ids=str)
+@pytest.mark.parametrize(
+    "shapes", [((6, 3), (6, 1)), ((6, 3), (1,)), ((6,), (6,)), ((6, 3), (6, 3)), ((6, 2, 3), (6, 2))]
+)
+def test_nothing_is_broadcast(metric, shapes):
+    scores, ids = np.ones(shapes[0]), np.zeros(shapes[1], int)
+    with pytest.raises(ShapeError, match="nothing is broadcast"):
+        metric(NUMPY, scores, ids)

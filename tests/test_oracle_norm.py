@@ -192,11 +192,23 @@ def test_statistics_that_overflow_stop_the_step():
     assert np.array_equal(model.snapshot()["phi"], before)
 
 
+@pytest.mark.parametrize(("samples", "batch_size"), [(17, 8), (4, 1), (1, 8)])
+def test_a_last_batch_of_one_is_refused_before_anything_is_trained(samples, batch_size):
+    inner = xpnn.Residual(xpnn.Sequential((xpnn.Dense(3), xpnn.BatchNorm())))
+    model = xpnn.Model([xpnn.Dense(3), inner, xpnn.Dense(2)], (5,), seed=0)
+    before = model.snapshot()["theta"]
+    with pytest.raises(ShapeError, match=r"layer 1\.0\.1 BatchNorm.* batch of one sample"):
+        model.fit(np.ones((samples, 5)), np.zeros(samples, int), batch_size=batch_size, verbose=0)
+    assert np.array_equal(before, model.snapshot()["theta"])
+    images = xpnn.Model([xpnn.BatchNorm(), xpnn.Flatten(), xpnn.Dense(2)], (2, 2, 1), seed=0)
+    images.fit(np.ones((9, 2, 2, 1)), np.zeros(9, int), epochs=1, batch_size=8, verbose=0)  # four values each
+
+
 def test_one_value_per_feature_is_refused_while_training():
     model = xpnn.Model([xpnn.Dense(4), xpnn.Sequential([xpnn.BatchNorm()]), xpnn.Dense(2)], (3,), seed=0)
     x, y = np.zeros((1, 3), np.float32), np.zeros(1, np.int64)
     with pytest.raises(ShapeError, match=r"layer 1\.0 BatchNorm cannot train on one value per feature"):
-        model.fit(x, y, verbose=0, epochs=1)
+        xpnn.Trainer(model).step(x, y)
     model.evaluate(x, y)
 
 

@@ -7,6 +7,7 @@ import pytest
 from installed import INSTALLED
 
 import xpnn
+from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.losses import SoftmaxCrossEntropy
 from xpnn.schedules import Exponential
 from xpnn.training import Callback, History, KeepBest, Row, Trainer
@@ -331,3 +332,23 @@ class TestSteps:
         made = model(dtype="float32")
         made.fit(x, y, epochs=2, validation=0.2, sample_weight=np.broadcast_to(1.0, 60), verbose=0)
         np.testing.assert_array_equal(y, IDS)
+
+
+@pytest.mark.parametrize("loss", ["softmax_cross_entropy", "focal"])
+def test_ids_of_a_step_are_one_whole_number_for_each_sample(be, loss):
+    """fit checks their values; a step sees shapes and dtypes, and an id that does not exist trains nothing wild."""
+    model = xpnn.Model([xpnn.Dense(3)], (2,), backend=be.name, dtype="float64", seed=0)
+    trainer, x = xpnn.Trainer(model, loss, xpnn.SGD(0.1)), be.asarray(np.ones((4, 2)))
+    with pytest.raises(DataError, match="a class id is a whole number"):
+        trainer.step(x, be.asarray(np.zeros(4)))
+    with pytest.raises(ShapeError):
+        trainer.step(x, be.asarray(np.zeros((4, 1), int)))
+    value = trainer.step(x, be.asarray(np.array([0, 7, -1, 2**40])))
+    assert np.isfinite(float(value))
+    assert np.abs(model.snapshot()["theta"]).max() < 10
+
+
+@pytest.mark.parametrize("last", [xpnn.Reshape((3,)), xpnn.Flatten(), xpnn.Dropout(0.5)], ids=str)
+def test_probabilities_stay_probabilities_behind_layers_that_only_move_them(last):
+    with pytest.raises(UsageError, match="wants logits"):
+        xpnn.Trainer(xpnn.Model([xpnn.Dense(3), xpnn.Softmax(), last], (2,), seed=0))

@@ -66,32 +66,14 @@ def softmax_cross_entropy(z: Array, ids: Array, dz: Array) -> Any:
             e = np.exp(z[i, j] - top)
             dz[i, j] = e
             s += e
-        total += np.log(s) - (z[i, ids[i]] - top)
+        known = 0 <= ids[i] < classes  # any other id has a one-hot row of zeros, as in the reference
+        total += np.log(s) - (z[i, ids[i]] - top if known else 0)
         scale = one / (s * z.dtype.type(n))
         for j in range(classes):
             dz[i, j] *= scale
-        dz[i, ids[i]] -= one / z.dtype.type(n)
+        if known:
+            dz[i, ids[i]] -= one / z.dtype.type(n)
     return total / z.dtype.type(n)
-
-
-@compiled
-def copy_windows(x: Array, cols: Array, stride: Any, start: Any, dilation: Any, fill: Any) -> None:
-    """cols[n, i, j, a, b] = x[n, i s + a d - top, j s + b d - left], or fill outside."""
-    count, height, width, channels = x.shape
-    _, rows, columns, kh, kw, _ = cols.shape
-    for n in range(count):
-        for i in range(rows):
-            for j in range(columns):
-                for a in range(kh):
-                    r = i * stride[0] + a * dilation[0] - start[0]
-                    for b in range(kw):
-                        q = j * stride[1] + b * dilation[1] - start[1]
-                        if 0 <= r < height and 0 <= q < width:
-                            for c in range(channels):
-                                cols[n, i, j, a, b, c] = x[n, r, q, c]
-                        else:
-                            for c in range(channels):
-                                cols[n, i, j, a, b, c] = fill
 
 
 @compiled

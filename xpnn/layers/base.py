@@ -82,6 +82,10 @@ class Layer(Described):
         """
         return 0
 
+    def refuses_one(self, shape: Shape) -> bool:
+        """Whether it cannot be trained on a batch of one sample of that shape."""
+        return False
+
     def inner(self, shape: Shape) -> list[tuple["Layer", Shape]]:
         """Of a container, the layers in it and the shapes they get, in the order of their paths."""
         return []

@@ -1,5 +1,6 @@
 """Batch normalization: statistics over the samples of a batch, remembered for evaluation."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,10 @@ class BatchNorm(Layer):
             "mean": Spec(features, zeros, trainable=False),
             "var": Spec(features, ones, trainable=False),
         }, shape
+
+    def refuses_one(self, shape: Shape) -> bool:
+        """One value per feature has no variance."""
+        return math.prod(shape[:-1]) == 1
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps n = (x - mean) / sqrt(var + eps) and 1 / sqrt(var + eps); while training also mean and var."""

@@ -53,3 +53,17 @@ def taken_by_all(layers: tuple[Layer, ...]) -> Any:
 def takes_ids(layer: Layer) -> bool:
     """Whether any of its inputs are ids."""
     return "int" in layer.takes if isinstance(layer.takes, tuple) else layer.takes == "int"
+
+
+def refuse_one(net: Layer, shape: Shape, prefix: str = "") -> None:
+    """Raise ShapeError, with its path, for a layer that cannot be trained on a batch of one sample."""
+    for name, layer, given in net.branches(shape):
+        if layer.refuses_one(given):
+            raise ShapeError(
+                "cannot be trained on a batch of one sample",
+                why="one value per feature has no variance",
+                path=f"{prefix}{name}",
+                layer=brief(layer),
+                fix="a batch size that leaves no last batch of one",
+            )
+        refuse_one(layer, given, f"{prefix}{name}.")

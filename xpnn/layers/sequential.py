@@ -7,7 +7,9 @@ from xpnn.describe import brief
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
+from xpnn.layers.dropout import Dropout
 from xpnn.layers.nested import checked_layers, plan_child, takes_ids
+from xpnn.layers.shape import Flatten, Reshape
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,11 @@ class Sequential(Layer):
 
     @property
     def gives(self) -> Any:  # type: ignore[override]
-        """What the last layer gives."""
-        return self.layers[-1].gives if self.layers else ""
+        """What the last layer gives, but for layers that only move or drop values."""
+        last = (
+            layer for layer in reversed(self.layers) if not isinstance(layer, Flatten | Reshape | Dropout)
+        )
+        return next((layer.gives for layer in last), "")
 
     def vocabulary(self) -> Any:
         """That of the layer that takes the ids."""

@@ -27,12 +27,27 @@ class ClassLoss(Loss):
         if target.ndim != 1:
             same_shape(type(self).__name__, prediction, target)
             return target, be.xp.ones_like(target[:, 0])
+        self.check_ids(be, prediction, target)
         y = be.one_hot(target, prediction.shape[1])
         counted = self.counted(be, target)
         if counted is None:
             return y, be.xp.ones_like(y[:, 0])
         kept = be.xp.astype(counted, y.dtype)
         return y * kept[:, None], kept
+
+    def check_ids(self, be: Backend, prediction: Array, target: Array) -> None:
+        """Raise ShapeError or DataError for ids that are not one whole number for each row of the prediction."""
+        if prediction.ndim != 2 or tuple(target.shape) != tuple(prediction.shape[:1]):
+            raise ShapeError(
+                f"{type(self).__name__}: ids {tuple(target.shape)} for a prediction {tuple(prediction.shape)}",
+                why="wanted (N,) and (N, C)",
+            )
+        if not be.xp.isdtype(target.dtype, "integral"):
+            raise DataError(
+                f"{type(self).__name__}: ids are {target.dtype}",
+                why="a class id is a whole number",
+                fix="int64 ids",
+            )
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
         """Ids become int64, the ignored ones with them; rows are checked to be distributions.

@@ -41,6 +41,7 @@ class SoftmaxCrossEntropy(ClassLoss):
         plain = self.reduction == "mean" and self.ignore_index is None
         plain = plain and self.class_weight is None and self.label_smoothing == 0
         if plain and target.ndim == 1 and weight is None:
+            self.check_ids(be, prediction, target)
             return be.softmax_cross_entropy(prediction, target)
         return super().__call__(be, prediction, target, weight)
 

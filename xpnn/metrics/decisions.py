@@ -8,7 +8,7 @@ import numpy as np
 from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
-from xpnn.metrics.metric import Host, Metric
+from xpnn.metrics.metric import Host, Metric, check_ids
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class TopK(Metric):
 
         A score may be infinite. A true class whose score is NaN is behind all others.
         """
+        check_ids(self, scores, ids, 2)
         xp, int64 = be.xp, be.xp.int64
         classes = be.arange(scores.shape[1])[None, :]
         true = classes == ids[:, None]
@@ -46,6 +47,7 @@ class Accuracy(Metric):
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
         """[hits, samples]."""
+        check_ids(self, scores, ids, 2)
         hits = be.xp.sum(be.xp.astype(be.xp.argmax(scores, axis=1) == ids, be.xp.int64))
         return be.xp.stack([hits, be.scalar(scores.shape[0], be.xp.int64)])
 
@@ -59,10 +61,13 @@ class ConfusionMatrix(Metric):
     """Entry (i, j): how many samples of class i were taken for class j."""
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
-        """(C, C): the product of the one-hot rows of truth and decision."""
-        classes = scores.shape[1]
-        truth, decision = be.one_hot(ids, classes), be.one_hot(be.xp.argmax(scores, axis=1), classes)
-        return be.xp.astype(truth.T @ decision, be.xp.int64)
+        """(C, C): the product of the one-hot rows of truth and decision, in float64, which counts up to 2^53."""
+        check_ids(self, scores, ids, 2)
+        xp, classes = be.xp, scores.shape[1]
+        truth, decision = (
+            xp.astype(be.one_hot(each, classes), xp.float64) for each in (ids, xp.argmax(scores, axis=1))
+        )
+        return xp.astype(truth.T @ decision, xp.int64)
 
     def result(self, counts: Any) -> Any:
         """The matrix as a NumPy array."""

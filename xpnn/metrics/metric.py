@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends.base import Backend
+from xpnn.errors import ShapeError
 from xpnn.kernels import Array
 
 Host = np.ndarray[Any, Any]
@@ -29,4 +30,15 @@ class Metric:
 
     def __call__(self, be: Backend, scores: Array, ids: Array) -> Any:
         """The value for one batch."""
-        return self.result(be.to_numpy(self.count(be, scores, ids)))
+        with be.scope():
+            return self.result(be.to_numpy(self.count(be, scores, ids)))
+
+
+def check_ids(metric: Metric, scores: Array, ids: Array, most: int | None = None) -> None:
+    """Raise ShapeError unless there is one id for each row of scores (..., C), of at most `most` axes."""
+    axes = scores.ndim if most is None else most
+    if scores.ndim < 2 or scores.ndim > axes or tuple(ids.shape) != tuple(scores.shape[:-1]):
+        raise ShapeError(
+            f"{type(metric).__name__}: scores {tuple(scores.shape)} and ids {tuple(ids.shape)}",
+            why="wanted a row of scores for each id, (N, C) and (N,): nothing is broadcast",
+        )

@@ -9,7 +9,7 @@ import numpy as np
 from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
-from xpnn.metrics.metric import Metric
+from xpnn.metrics.metric import Metric, check_ids
 
 TINY = 2.0**-52
 """A probability counts as at least this much, as in scikit-learn in float64."""
@@ -23,6 +23,7 @@ class LogLoss(Metric):
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
         """[sum, samples]."""
+        check_ids(self, scores, ids)
         xp = be.xp
         z = xp.astype(scores, xp.float64)
         hot = be.arange(z.shape[-1]) == ids[..., None]
@@ -66,6 +67,7 @@ class CalibrationError(Metric):
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
         """(3, bins): samples, hits, sum of confidences."""
+        check_ids(self, scores, ids, 2)
         xp = be.xp
         p = xp.astype(scores, xp.float64)
         if self.logits:

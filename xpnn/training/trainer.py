@@ -14,6 +14,7 @@ from xpnn.data.batches import Slices, epoch_order
 from xpnn.data.split import stratified_split
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
+from xpnn.layers.nested import refuse_one
 from xpnn.losses import Loss, get_loss
 from xpnn.model import Model
 from xpnn.optimizers import LBFGS, Optimizer, get_optimizer
@@ -143,6 +144,8 @@ class Trainer:
         train, held = self._hold_out(y, validation)
         valid = self._given(validation) if held is None else self._slice(x, y, held)
         data = (x, model.targets(y), model.weights(sample_weight, count(y)))
+        if len(train) % batch_size == 1 or batch_size == 1:
+            refuse_one(model.net, model.input_shape)
         self.total = self.steps + epochs * len(Slices(len(train), batch_size))
         self.stopped = ""
         one_epoch: Callable[..., float] = functools.partial(self._batches, data, train, batch_size)
