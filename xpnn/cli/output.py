@@ -1,34 +1,64 @@
 """Where lines go: results to stdout, talk to stderr, JSON to stdout with nothing beside it."""
 
 import json
+import shutil
+import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from xpnn.cli.command import state
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
+INDENT = 7
+"""Where the second column of what `train` says begins; the rest of a long line goes there."""
+
+
 def say(line: str) -> None:
-    """Talk."""
-    click.echo(line, err=True)
+    """Talk; not with --quiet."""
+    if not state().quiet:
+        click.echo(folded(line) if sys.stderr.isatty() else line, err=True)
+
+
+def detail(line: str) -> None:
+    """Talk for those who want to know more: with -v."""
+    if state().verbose:
+        say(line)
 
 
 def tell(line: str) -> None:
-    """A result."""
-    click.echo(line)
+    """A result for people; not with --quiet."""
+    if not state().quiet:
+        click.echo(folded(line) if sys.stdout.isatty() else line)
 
 
-def emit(event: dict[str, Any]) -> None:
+def write(text: str) -> None:
+    """What goes into a file: as it is, with --quiet too."""
+    click.echo(text)
+
+
+def folded(line: str) -> str:
+    """The line broken at blanks where it is wider than the terminal; a pipe gets it in one piece."""
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(
+        line, width, subsequent_indent=" " * INDENT, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def emit(event: dict[str, Any], default: Any = None) -> None:
     """One JSON object on a line of its own, flushed, so that a reader of the pipe sees it now."""
-    click.echo(json.dumps(event, allow_nan=False))
+    click.echo(json.dumps(event, allow_nan=False, default=default))
 
 
 def console() -> "Console":
-    """stdout for tables and bars; plain text where it is no terminal or NO_COLOR is set."""
+    """stdout for tables and bars; plain text where it is no terminal or NO_COLOR is set; nothing with --quiet."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(highlight=False, quiet=state().quiet)
 
 
 def percent(share: float, digits: int = 1) -> str:

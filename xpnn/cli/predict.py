@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from xpnn.cli import debug_option
+from xpnn.cli.command import Command
 from xpnn.cli.options import json_option
 from xpnn.cli.output import console, emit, percent
 from xpnn.cli.runs import find_run
@@ -20,7 +20,7 @@ TOP, BAR = 3, 24
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
-@click.command()
+@click.command(cls=Command, examples=["xpnn predict seven.png"])
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 @click.option(
     "--run",
@@ -29,7 +29,6 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
     help="Run folder or model file  [default: newest]",
 )
 @json_option
-@debug_option
 def command(files: tuple[Path, ...], run: Path | None, as_json: bool) -> None:
     """Recognise the digit in a picture.
 
