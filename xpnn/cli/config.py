@@ -172,7 +172,8 @@ def source(ctx: click.Context, param: click.Parameter) -> str:
     name = str(param.name)
     where = ctx.get_parameter_source(name)
     if where is ParameterSource.COMMANDLINE:
-        return param.opts[0] if isinstance(param, click.Option) else "command line"
+        names = param.secondary_opts if ctx.params[name] is False else param.opts
+        return names[0] if isinstance(param, click.Option) else "command line"
     if where is ParameterSource.ENVIRONMENT:
         return str(param.envvar)
     if where is ParameterSource.DEFAULT_MAP:

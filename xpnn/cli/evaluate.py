@@ -10,7 +10,7 @@ import numpy as np
 
 from xpnn.cli.command import Command
 from xpnn.cli.options import backend_line, backend_option, json_option, open_backend
-from xpnn.cli.output import console, emit, percent, say, tell
+from xpnn.cli.output import console, detail, emit, percent, say, tell
 from xpnn.cli.runs import find_run
 from xpnn.data import Dataset, load
 from xpnn.errors import UsageError
@@ -71,6 +71,9 @@ def command(run: Path | None, data: Path | None, backend: str, as_json: bool) ->
         f"{n:,} {kind} in {seconds:.2f} s"
     )
     tell(worst_pairs(result["worst"]))
+    for i, name in enumerate(samples.classes):
+        told, true, right = matrix[:, i].sum(), matrix[i].sum(), matrix[i, i]
+        detail(f"{name:<16} found {right:,} of {true:,}, right {right:,} of the {told:,} times it was named")
 
 
 def worst_pairs(pairs: list[dict[str, Any]]) -> str:

@@ -25,9 +25,10 @@ def say(line: str) -> None:
 
 
 def detail(line: str) -> None:
-    """Talk for those who want to know more: with -v."""
+    """Lines of talk for those who want to know more: with -v."""
     if state().verbose:
-        say(line)
+        for one in line.splitlines():
+            say(one)
 
 
 def tell(line: str) -> None:
@@ -42,11 +43,18 @@ def write(text: str) -> None:
 
 
 def folded(line: str) -> str:
-    """The line broken at blanks where it is wider than the terminal; a pipe gets it in one piece."""
+    """The line broken where it is wider than the terminal, at a gap between columns first; a pipe gets it whole."""
     width = shutil.get_terminal_size().columns
-    return textwrap.fill(
-        line, width, subsequent_indent=" " * INDENT, break_long_words=False, break_on_hyphens=False
-    )
+    if len(line) <= width:
+        return line
+    start, gap, end = line.rpartition("   ")
+    parts = [start, " " * INDENT + end.strip()] if len(start) > INDENT else [line]
+    lines = []
+    for part in parts:
+        lines += textwrap.wrap(
+            part, width, subsequent_indent=" " * INDENT, break_long_words=False, break_on_hyphens=False
+        )
+    return "\n".join(one.rstrip(" ·") for one in lines)
 
 
 def emit(event: dict[str, Any], default: Any = None) -> None:

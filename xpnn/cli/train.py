@@ -24,7 +24,7 @@ from xpnn.cli.options import (
     json_option,
     open_backend,
 )
-from xpnn.cli.output import emit, percent, say, size, tell
+from xpnn.cli.output import detail, emit, percent, say, size, tell
 from xpnn.cli.runs import FILM, METRICS, Log, Run, new_run
 from xpnn.cli.transfer import find_source, frozen, provenance, reuse, transfer_options
 from xpnn.data import DATASETS, Dataset, load
@@ -196,10 +196,8 @@ def start(
     kept = f" · {about['frozen']:,} frozen" if "frozen" in about else ""
     count, width = about["parameters"], 4 if about["dtype"] == "float32" else 8
     say(f"data   {data.name}, {data.note}   " + " · ".join(f"{k} {n:,}" for k, n in counts.items()))
-    say(
-        f"model  {about['model']} {sizes} · {count:,} parameters · {size(width * count)}"
-        + (f" · {about['frozen']:,} frozen" if "frozen" in about else "")
-    )
+    say(f"model  {about['model']} {sizes} · {count:,} parameters · {size(width * count)}{kept}")
+    detail(net.summary())
     from xpnn.training.progress import Progress
 
     return Callback() if state().quiet else Progress()
