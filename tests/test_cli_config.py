@@ -83,7 +83,10 @@ def test_the_same_by_a_file(shown):
     assert (found["hidden"][0], found["augment"][0], found["freeze"][0]) == ([], True, ["0.*"])
     assert found["label"] == (None, "default")  # nothing is set to nothing
     assert found["lr"] == (1.0, "my.toml, line 5")
-    assert shown("moons", "--config", file, "--no-augment", "--hidden", "3")["augment"] == (False, "--no-augment")
+    assert shown("moons", "--config", file, "--no-augment", "--hidden", "3")["augment"] == (
+        False,
+        "--no-augment",
+    )
 
 
 def test_another_optimizer_brings_its_own_rate(shown):
@@ -155,7 +158,9 @@ def test_an_empty_variable_is_none(xp, monkeypatch):  # noqa: F811
 class TestInit:
     """The template is the defaults: as it is printed, and with every # before a name taken off."""
 
-    @pytest.mark.parametrize("args", [[], ["spiral"], ["fashion", "--model", "cnn"], ["mnist", "--model", "rnn"]])
+    @pytest.mark.parametrize(
+        "args", [[], ["spiral"], ["fashion", "--model", "cnn"], ["mnist", "--model", "rnn"]]
+    )
     def test_its_values_are_the_defaults(self, xp, shown, args):  # noqa: F811
         code, out, err = xp("init", *args)
         assert (code, err) == (0, "")

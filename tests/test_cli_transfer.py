@@ -100,7 +100,9 @@ def test_without_a_fresh_head_it_goes_on(xp, digits):  # noqa: F811
     assert all(np.allclose(after[k], before[k], atol=1e-5) for k in before)
 
 
-@pytest.mark.parametrize("optimizer", [AdamW(0.1, weight_decay=0.5), EMA(AdamW(0.1, weight_decay=0.5), 0.5)], ids=str)
+@pytest.mark.parametrize(
+    "optimizer", [AdamW(0.1, weight_decay=0.5), EMA(AdamW(0.1, weight_decay=0.5), 0.5)], ids=str
+)
 def test_frozen_under_weight_decay_and_averages(digits, optimizer):
     """Every bit of what is frozen, in the weights and in their average."""
     saved, be = find_run(digits), xpnn.get_backend("numpy")

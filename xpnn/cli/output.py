@@ -47,7 +47,7 @@ def folded(line: str) -> str:
     width = shutil.get_terminal_size().columns
     if len(line) <= width:
         return line
-    start, gap, end = line.rpartition("   ")
+    start, _, end = line.rpartition("   ")
     parts = [start, " " * INDENT + end.strip()] if len(start) > INDENT else [line]
     lines = []
     for part in parts:
