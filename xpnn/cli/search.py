@@ -49,7 +49,7 @@ def open_study(task: Task) -> optuna.Study:
     )
     study = optuna.create_study(
         study_name="xpnn", storage=storage, direction="maximize", load_if_exists=True,
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=1),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=2),
     )  # fmt: skip
     known = study.user_attrs
     for name, value in task.fixed.items():
@@ -91,10 +91,7 @@ class Watch(Callback):
     def epoch(self, trainer: "Trainer", row: Row) -> None:
         """Raises TrialPruned."""
         self.trial.report(row.valid_accuracy or 0.0, row.epoch)
-        late = time.time() > self.deadline
-        if late:
-            self.trial.study.stop()
-        if late or self.trial.should_prune():
+        if time.time() > self.deadline or self.trial.should_prune():
             raise optuna.TrialPruned
 
 
