@@ -116,7 +116,7 @@ def command(
         stop = cause if isinstance(cause, Stopped) else interrupted()
         stop.told = f"the trials so far are in {folder / STUDY}; the same command goes on"
         raise stop from cause
-    finish(open_study(task), task, as_json)
+    finish(study, task, as_json)
 
 
 def require_optuna() -> None:
