@@ -108,9 +108,12 @@ def test_events(xp):  # noqa: F811
 def test_the_test_samples_are_not_looked_at(xp, monkeypatch):  # noqa: F811
     """They are an object that cannot be computed with, and the same trials come out."""
 
+    taken = []
+
     class Untouchable:
         def __getitem__(self, rows):
             assert rows == slice(None, 0)
+            taken.append(rows)
             return np.zeros((0, 2))
 
     load = search.load
@@ -127,6 +130,7 @@ def test_the_test_samples_are_not_looked_at(xp, monkeypatch):  # noqa: F811
     assert xp(*QUICK, "--trials", 2, "--out", "other")[0] == 0
     values = [t.value for t in trials()]
     assert [t.value for t in search.open_study(task(folder="other")).get_trials()] == values
+    assert len(taken) == 2  # nothing is left of x_test and y_test when the first trial begins
 
 
 def test_bad_trials_end_early(monkeypatch):
@@ -182,6 +186,12 @@ def test_processes_share_the_trials(capfd, monkeypatch):
     told = [event for event in lines if event["event"] == "trial"]
     assert len(trials()) == len(told) == 2
     assert len({json.dumps(t.params) for t in trials()}) == 2
+
+
+def test_no_two_processes_draw_alike():
+    seeds = {search.seed_of(task(), worker, made) for worker in range(3) for made in range(3)}
+    assert len(seeds) == 9
+    assert search.seed_of(task(seed=1), 0, 0) not in seeds
 
 
 def test_a_process_that_fails(monkeypatch):

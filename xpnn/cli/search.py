@@ -125,11 +125,15 @@ def without_test(samples: Dataset) -> Dataset:
     return replace(samples, x_test=samples.x_test[:0], y_test=samples.y_test[:0])
 
 
+def seed_of(task: Task, worker: int, made: int) -> int:
+    """Another one for each process, and for a study that goes on: none draws what has been drawn."""
+    return int(host_rng(task.seed, "tune", worker, made).integers(2**31))
+
+
 def work(task: Task, worker: int, trials: int, deadline: float, how: str) -> None:
     """Make `trials` trials, each told as `how` says: say, json or quiet. Other processes may do the same."""
     study = open_study(task)
-    draws = host_rng(task.seed, "tune", worker, len(study.trials))  # resumed, it does not draw the same again
-    study.sampler = optuna.samplers.TPESampler(seed=int(draws.integers(2**31)))
+    study.sampler = optuna.samplers.TPESampler(seed=seed_of(task, worker, len(study.trials)))
     samples = without_test(load(task.dataset, task.data, task.seed, task.label))
 
     def report(study: optuna.Study, trial: Any) -> None:
