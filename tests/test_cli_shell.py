@@ -237,6 +237,11 @@ class TestCompletion:
         assert "did you mean 'fish'?" in err
 
 
+def test_flags_before_the_command(xp, place):  # noqa: F811
+    assert xp("--quiet", "evaluate", "runs/spiral-mlp-1") == (0, "", "")
+    assert "evaluate took " in xp("-v", "evaluate", "runs/spiral-mlp-1")[2]
+
+
 def test_details(xp, place):  # noqa: F811
     """What -v adds: the settings and the network's table of layers, the classes one by one."""
     err = xp("train", "spiral", "--epochs", "1", "--hidden", "4", "-v")[2]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,6 +41,9 @@ def test_the_best_trial_is_what_train_does_with_its_file(xp):  # noqa: F811
     assert max(map(len, (out + err).splitlines())) <= 80
     best = search.open_study(task()).best_trial
     assert best.value == max(t.value for t in trials() if t.value is not None)
+    assert all(t.value == max(t.intermediate_values.values()) for t in trials() if t.state.name == "COMPLETE")
+    stars = [line for line in err.splitlines() if re.match(r" +\d+\*", line)]
+    assert stars[-1].split("*")[0].strip() == str(best.number)
     assert f"best   trial {best.number}, validation accuracy {100 * best.value:.2f} %" in out
     assert out.splitlines()[-1] == f"next   xpnn train --config {FOLDER}/best.toml"
     found = tomllib.loads((FOLDER / "best.toml").read_text())

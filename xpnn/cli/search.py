@@ -145,9 +145,8 @@ def work(task: Task, worker: int, trials: int, deadline: float, how: str) -> Non
 
 
 def is_best(study: optuna.Study, trial: Any) -> bool:
-    """Whether it is the best so far."""
-    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return bool(trial.state == TrialState.COMPLETE and trial.value >= max(one.value for one in done))
+    """Whether it is the best so far; of equal ones the first is."""
+    return bool(trial.state == TrialState.COMPLETE and study.best_trial.number == trial.number)
 
 
 def tell_trial(trial: Any, best: bool, how: str) -> None:
