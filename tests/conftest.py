@@ -25,10 +25,11 @@ SKIPS = {
     r"backend torch: .* not installed": 8000,
     r"backend jax: .* not installed": 8000,
     r"could not import 'xpnn.backends.numpy_fast'": 8000,
-    r"could not import '(numba|torch|jax|sklearn|onnx|onnxruntime|cupy|pooch)'": 60,
+    r"could not import '(numba|torch|jax|sklearn|onnx|onnxruntime|cupy|pooch|optuna)'": 60,
     r"(?i)fashion-mnist": 20,
     r"an NVIDIA driver is here": 2,
     r"no glibc": 1,
+    r"there is no (bash|zsh|fish)": 3,
 }
 """Why a test may be skipped, and how many may be: a library that is there but broken is no reason."""
 

@@ -17,10 +17,10 @@ DESCRIBED = [
     *INITIALIZERS,
 ]
 NAMES = {
-    name: value
+    name: getattr(module, name)
     for module in (xpnn, xpnn.initializers, xpnn.losses, xpnn.metrics, xpnn.optimizers, xpnn.schedules)
-    for name, value in vars(module).items()
-    if isinstance(value, type)
+    for name in dir(module)
+    if isinstance(getattr(module, name), type)
 }
 
 

@@ -116,9 +116,8 @@ def test_example_fails_when_it_misses_its_number(example, tmp_path):
 
 
 def test_clothes_are_left_out_where_they_are_not(tmp_path):
-    nowhere = (
-        'import xpnn\n\nimport sys, pathlib\nsys.modules["xpnn.data.fashion"].SYSTEM = pathlib.Path("none")\n'
-    )
+    fashion = 'sys.modules["xpnn.data.fashion"]'
+    nowhere = f'import xpnn.data\n\nimport sys, pathlib\n{fashion}.SYSTEM = pathlib.Path("none")\n'
     digits = 'train("MNIST", xpnn.data.mnist(), MNIST_CLASSES, 0.9742)'
     done = run(tmp_path, "s2_mnist_fashion", ("import xpnn\n", nowhere), (digits, ""))
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,9 +1,13 @@
 """`import xpnn` is cheap, and brings no array library but NumPy."""
 
+import ast
+import importlib
 import os
 import pathlib
 import subprocess
 import sys
+
+import pytest
 
 import xpnn
 
@@ -11,7 +15,9 @@ ROOT = pathlib.Path(xpnn.__file__).parents[1]
 FOREIGN = ["torch", "jax", "cupy", "array_api_strict", "numba", "tensorflow"]
 LATER = ["array_api_compat", "matplotlib", "rich", "click", "pooch", "PIL", "safetensors", "lzma"]
 """What is imported only where it is used."""
-SECONDS = 0.25
+SECONDS, HELP = 0.25, 0.2
+EVERYTHING = "import xpnn; from xpnn import *"
+"""Names are imported when they are asked for: here all of them."""
 
 
 def python(code, *path):
@@ -32,7 +38,7 @@ def poisoned(folder, names):
 
 def test_import_brings_no_array_library(tmp_path):
     """Not even one that is broken: each of these ends the interpreter when it is touched."""
-    loaded = python("import xpnn, sys; print(*sys.modules)", poisoned(tmp_path, FOREIGN)).split()
+    loaded = python(f"{EVERYTHING}; import sys; print(*sys.modules)", poisoned(tmp_path, FOREIGN)).split()
     assert "numpy" in loaded
     assert not {name.split(".")[0] for name in loaded} & {*FOREIGN, *LATER}
 
@@ -60,5 +66,31 @@ def test_import_takes_a_quarter_of_a_second_at_most():
 
     Seconds of the processor, not of the clock, so that other work on the machine does not count.
     """
-    code = "import time; t = time.process_time(); import xpnn; print(time.process_time() - t)"
+    code = f"import time; t = time.process_time(); {EVERYTHING}; print(time.process_time() - t)"
     assert min(float(python(code)) for _ in range(6)) < SECONDS
+
+
+def test_help_takes_a_fifth_of_a_second_at_most():
+    """The start of the interpreter included."""
+    code = (
+        "import time\nfrom xpnn.cli import run\nassert run(['--help']) == 0\n"
+        "import sys\nprint(time.process_time(), 'numpy' in sys.modules)"
+    )
+    seconds, numpy = zip(*(python(code).split()[-2:] for _ in range(3)), strict=True)
+    assert min(map(float, seconds)) < HELP
+    assert set(numpy) == {"False"}
+
+
+def test_every_name_is_what_its_module_calls_so():
+    """Those found late are those that a type checker is told of."""
+    source = ast.parse(pathlib.Path(xpnn.__file__).read_text())
+    (block,) = (node for node in source.body if isinstance(node, ast.If))
+    told = {a.name: node.module for node in block.body for a in node.names}
+    assert sorted(told) == sorted(set(xpnn.__all__) - {"__version__"})
+    for name, module in told.items():
+        home = importlib.import_module(module)
+        wanted = importlib.import_module(f"xpnn.{name}") if module == "xpnn" else getattr(home, name)
+        assert getattr(xpnn, name) is wanted
+    assert set(told) <= set(dir(xpnn))
+    with pytest.raises(AttributeError, match="no attribute 'Dens'"):
+        xpnn.Dens  # noqa: B018

@@ -198,7 +198,7 @@ def test_saved_and_loaded_elsewhere_it_is_the_same(be, case, tmp_path):
 @each
 def test_the_description_survives(case):
     layer = case.layer
-    names = vars(xpnn) | vars(xpnn.initializers)
+    names = {name: getattr(xpnn, name) for name in xpnn.__all__} | vars(xpnn.initializers)
     again = eval(repr(layer), {k: v for k, v in names.items() if isinstance(v, type)})
     assert again == layer
     assert hash(again) == hash(layer)

@@ -23,8 +23,8 @@ EXEMPT = {("metric.py", "__call__"), ("lbfgs.py", "minimize"), ("descent.py", "_
 """A metric called on its own brings its counts home, a full-batch method its line search: no part of a step."""
 
 
-BY_NAME = {"cli/__init__.py"}
-"""Imports the module of a command, whose name stands in the table of commands."""
+BY_NAME = {"__init__.py", "cli/__init__.py"}
+"""Import modules whose names stand in a table in the same file: of homes, of commands."""
 
 
 def parse(file):

@@ -2,117 +2,121 @@
 
 __version__ = "0.1.0"
 
-from xpnn import data, initializers, losses, metrics, optimizers, schedules
-from xpnn.backends import get_backend
-from xpnn.backends.allocator import keep_memory
-from xpnn.diagnostics import compare_backends, gradcheck
-from xpnn.layers import (
-    CELU,
-    ELU,
-    GELU,
-    GLU,
-    GRU,
-    LSTM,
-    SELU,
-    Add,
-    AlphaDropout,
-    Average,
-    AvgPool1D,
-    AvgPool2D,
-    BatchNorm,
-    Bidirectional,
-    Concatenate,
-    Conv1D,
-    Conv2D,
-    ConvTranspose2D,
-    Dense,
-    Dropout,
-    Embedding,
-    Flatten,
-    GaussianNoise,
-    GlobalAveragePool,
-    GlobalMaxPool,
-    Graph,
-    GroupNorm,
-    HardSigmoid,
-    HardSwish,
-    HardTanh,
-    InstanceNorm,
-    Layer,
-    LayerNorm,
-    LeakyReLU,
-    LogSigmoid,
-    LogSoftmax,
-    Maxout,
-    MaxPool1D,
-    MaxPool2D,
-    Mish,
-    MultiHeadAttention,
-    Multiply,
-    PaddingMask,
-    Parallel,
-    PositionalEncoding,
-    PReLU,
-    RandomElastic,
-    RandomErase,
-    RandomFlip,
-    RandomRotation,
-    RandomShear,
-    RandomShift,
-    RandomZoom,
-    Recompute,
-    ReLU,
-    Rescale,
-    Reshape,
-    Residual,
-    RMSNorm,
-    Sequential,
-    Shared,
-    Sigmoid,
-    SiLU,
-    SimpleRNN,
-    Softmax,
-    Softplus,
-    Softsign,
-    SpatialDropout,
-    Standardize,
-    Step,
-    Tanh,
-    UpSampling2D,
-    Warp,
-    ZeroPad2D,
-)
-from xpnn.model import Model
-from xpnn.optimizers import (
-    EMA,
-    LAMB,
-    LARS,
-    LBFGS,
-    SGD,
-    SWA,
-    Accumulate,
-    Adadelta,
-    Adafactor,
-    AdaGrad,
-    Adam,
-    Adamax,
-    AdamW,
-    AMSGrad,
-    Constrained,
-    Group,
-    Groups,
-    Lion,
-    Lookahead,
-    MaxNorm,
-    Muon,
-    NAdam,
-    NonNegative,
-    RAdam,
-    RMSProp,
-    UnitNorm,
-)
-from xpnn.training import CutMix, Mixup, Trainer
-from xpnn.training.checkpoint import load
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xpnn import data, initializers, losses, metrics, optimizers, schedules
+    from xpnn.backends import get_backend
+    from xpnn.backends.allocator import keep_memory
+    from xpnn.diagnostics import compare_backends, gradcheck  # type: ignore[no-redef]
+    from xpnn.layers import (
+        CELU,
+        ELU,
+        GELU,
+        GLU,
+        GRU,
+        LSTM,
+        SELU,
+        Add,
+        AlphaDropout,
+        Average,
+        AvgPool1D,
+        AvgPool2D,
+        BatchNorm,
+        Bidirectional,
+        Concatenate,
+        Conv1D,
+        Conv2D,
+        ConvTranspose2D,
+        Dense,
+        Dropout,
+        Embedding,
+        Flatten,
+        GaussianNoise,
+        GlobalAveragePool,
+        GlobalMaxPool,
+        Graph,
+        GroupNorm,
+        HardSigmoid,
+        HardSwish,
+        HardTanh,
+        InstanceNorm,
+        Layer,
+        LayerNorm,
+        LeakyReLU,
+        LogSigmoid,
+        LogSoftmax,
+        Maxout,
+        MaxPool1D,
+        MaxPool2D,
+        Mish,
+        MultiHeadAttention,
+        Multiply,
+        PaddingMask,
+        Parallel,
+        PositionalEncoding,
+        PReLU,
+        RandomElastic,
+        RandomErase,
+        RandomFlip,
+        RandomRotation,
+        RandomShear,
+        RandomShift,
+        RandomZoom,
+        Recompute,
+        ReLU,
+        Rescale,
+        Reshape,
+        Residual,
+        RMSNorm,
+        Sequential,
+        Shared,
+        Sigmoid,
+        SiLU,
+        SimpleRNN,
+        Softmax,
+        Softplus,
+        Softsign,
+        SpatialDropout,
+        Standardize,
+        Step,
+        Tanh,
+        UpSampling2D,
+        Warp,
+        ZeroPad2D,
+    )
+    from xpnn.model import Model
+    from xpnn.optimizers import (
+        EMA,
+        LAMB,
+        LARS,
+        LBFGS,
+        SGD,
+        SWA,
+        Accumulate,
+        Adadelta,
+        Adafactor,
+        AdaGrad,
+        Adam,
+        Adamax,
+        AdamW,
+        AMSGrad,
+        Constrained,
+        Group,
+        Groups,
+        Lion,
+        Lookahead,
+        MaxNorm,
+        Muon,
+        NAdam,
+        NonNegative,
+        RAdam,
+        RMSProp,
+        UnitNorm,
+    )
+    from xpnn.training import CutMix, Mixup, Trainer
+    from xpnn.training.checkpoint import load
 
 __all__ = [
     "CELU",
@@ -231,3 +235,36 @@ __all__ = [
     "optimizers",
     "schedules",
 ]
+
+HOMES = (
+    "layers",
+    "optimizers",
+    "model",
+    "training",
+    "training.checkpoint",
+    "backends",
+    "backends.allocator",
+    "diagnostics",
+)
+"""The modules that hold the names above; imported when one of them is asked for, so that `xpnn --help` is quick."""
+
+
+def __getattr__(name: str) -> Any:
+    """The module or class of that name."""
+    if name in __all__:
+        for home in (name, *HOMES):
+            try:
+                module = import_module(f"xpnn.{home}")
+            except ModuleNotFoundError as error:
+                if error.name != f"xpnn.{home}":  # a library is missing, and says so
+                    raise
+                continue
+            found = module if home == name else getattr(module, name, None)
+            if found is not None:
+                globals()[name] = found
+                return found
+    raise AttributeError(f"module 'xpnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

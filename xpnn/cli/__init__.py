@@ -12,15 +12,26 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import click
 
 from xpnn import __version__
+from xpnn.cli.command import State, shared_options
 from xpnn.errors import FileError, UsageError, XpnnError, did_you_mean
 
-COMMANDS = ("train", "evaluate", "predict", "plot", "backends", "gradcheck")
+COMMANDS = {
+    "train": "Train a model and save its best epoch.",
+    "evaluate": "Test a trained model.",
+    "predict": "Recognise the digit in a picture.",
+    "plot": "Draw a run.",
+    "tune": "Search for better settings.",
+    "init": "Print a file of settings to edit.",
+    "backends": "Show which array libraries work here.",
+    "gradcheck": "Check a model's gradients.",
+    "completion": "Print a script that completes commands in your shell.",
+}
+"""And the first line of each one's help, so that `xpnn --help` need not import them."""
 BUG, IO, INTERRUPTED, TERMINATED = 1, 7, 130, 143
 
 
@@ -42,9 +53,16 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Imports its module. Raises UsageError for an unknown name."""
         if cmd_name not in COMMANDS:
+            if ctx.resilient_parsing:  # a shell completes what is not a command yet
+                return None
             raise UsageError(f"unknown command {cmd_name!r}", fix=did_you_mean(cmd_name, COMMANDS))
         command: click.Command = importlib.import_module(f"xpnn.cli.{cmd_name}").command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Their names and what they do."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
         """click would print an empty line for Ctrl-C, and end with 1 when nobody reads the output any more."""
@@ -54,13 +72,6 @@ class Commands(click.Group):
             raise interrupted() from stop
         except BrokenPipeError as error:
             raise Stopped(IO) from error
-
-
-@dataclass
-class State:
-    """What the commands share."""
-
-    debug: bool = False
 
 
 def interrupted() -> Stopped:
@@ -73,22 +84,6 @@ def _terminate(signum: int, frame: Any) -> None:
     raise Stopped(TERMINATED, "terminated")
 
 
-def show_traceback(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    """The callback of `--debug`, which may stand before or after the command."""
-    ctx.find_root().ensure_object(State).debug |= value
-
-
-debug_option = click.option(
-    "--debug",
-    is_flag=True,
-    expose_value=False,
-    is_eager=True,
-    callback=show_traceback,
-    envvar="XPNN_DEBUG",
-    help="Show the traceback of an error.",
-)
-
-
 @click.group(
     cls=Commands,
     invoke_without_command=True,
@@ -96,7 +91,6 @@ debug_option = click.option(
     epilog="Exit codes: 0 ok, 1 bug, 2 usage, 3 backend, 4 data, 5 model file, 6 diverged, 7 files, 8 target missed.",
 )
 @click.version_option(__version__, message="xpnn %(version)s")
-@debug_option
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Neural networks with hand-written forward and backward passes, on any array library.
@@ -105,6 +99,9 @@ def cli(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
+
+
+cli.params += shared_options()
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:

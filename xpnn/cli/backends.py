@@ -8,7 +8,7 @@ from xpnn.backends import BACKENDS, get_backend
 from xpnn.backends.auto import check, choose
 from xpnn.backends.blas import blas, warnings
 from xpnn.backends.cuda import driver_version
-from xpnn.cli import debug_option
+from xpnn.cli.command import Command
 from xpnn.cli.options import json_option
 from xpnn.cli.output import console, emit, tell
 from xpnn.errors import BackendError
@@ -16,9 +16,8 @@ from xpnn.errors import BackendError
 COLOURS = {"ready": "green", "missing": "dim", "broken": "red"}
 
 
-@click.command()
+@click.command(cls=Command, examples=["xpnn backends --json"])
 @json_option
-@debug_option
 def command(as_json: bool) -> None:
     """Show which array libraries work here.
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from xpnn.cli import debug_option
+from xpnn.cli.command import Command
 from xpnn.cli.options import backend_line, backend_option, json_option, open_backend
-from xpnn.cli.output import console, emit, percent, say, tell
+from xpnn.cli.output import console, detail, emit, percent, say, tell
 from xpnn.cli.runs import find_run
 from xpnn.data import Dataset, load
 from xpnn.errors import UsageError
@@ -26,14 +26,13 @@ WORST, WIDTH = 6, 80
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 
 
-@click.command()
+@click.command(cls=Command, examples=["xpnn evaluate runs/spiral-mlp-1"])
 @click.argument("run", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--data", type=click.Path(path_type=Path), metavar="PATH", help="The dataset's file, or folder of files."
 )
 @backend_option
 @json_option
-@debug_option
 def command(run: Path | None, data: Path | None, backend: str, as_json: bool) -> None:
     """Test a trained model.
 
@@ -72,6 +71,9 @@ def command(run: Path | None, data: Path | None, backend: str, as_json: bool) ->
         f"{n:,} {kind} in {seconds:.2f} s"
     )
     tell(worst_pairs(result["worst"]))
+    for i, name in enumerate(samples.classes):
+        told, true, right = matrix[:, i].sum(), matrix[i].sum(), matrix[i, i]
+        detail(f"{name:<16} found {right:,} of {true:,}, right {right:,} of the {told:,} times it was named")
 
 
 def worst_pairs(pairs: list[dict[str, Any]]) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xpnn.cli import debug_option
+from xpnn.cli.command import Command
 from xpnn.cli.options import Name, Widths, json_option
 from xpnn.cli.output import console, emit, tell
 from xpnn.diagnostics.gradcheck import TOLERANCE, GradientCheck, H, gradcheck
@@ -21,7 +21,7 @@ WIDEST = 512
 """A wider layer is checked at this width: its formulas are the same, and the check takes seconds."""
 
 
-@click.command()
+@click.command(cls=Command, examples=["xpnn gradcheck mlp --hidden 32,16"])
 @click.argument("model", type=Name("model", MODELS))
 @click.option(
     "--hidden",
@@ -32,7 +32,6 @@ WIDEST = 512
 )
 @click.option("--activation", type=Name("activation", ACTIVATIONS), default="relu", show_default=True)
 @json_option
-@debug_option
 def command(model: str, hidden: tuple[int, ...], activation: str, as_json: bool) -> None:
     """Check a model's gradients.
 

@@ -8,6 +8,7 @@ from click.core import ParameterSource
 from xpnn.backends import BACKENDS, Backend, get_backend
 from xpnn.backends.auto import check, choose
 from xpnn.backends.blas import blas, count_threads
+from xpnn.cli.command import LONG
 from xpnn.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -22,6 +23,12 @@ class Name(Choice):
     def __init__(self, what: str, known: Any, hints: dict[str, str] | None = None) -> None:
         super().__init__(tuple(known))
         self.what, self.hints = what, hints or {}
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
+        """The names, where they are short enough to stand beside the flag; the command's help lists them else."""
+        if len("|".join(self.choices)) <= LONG:
+            return super().get_metavar(param, ctx)
+        return f"[{self.what.upper()}]" if isinstance(param, click.Argument) else self.what.upper()
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Raises UsageError."""

@@ -1,34 +1,72 @@
 """Where lines go: results to stdout, talk to stderr, JSON to stdout with nothing beside it."""
 
 import json
+import shutil
+import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from xpnn.cli.command import state
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
+INDENT = 7
+"""Where the second column of what `train` says begins; the rest of a long line goes there."""
+
+
 def say(line: str) -> None:
-    """Talk."""
-    click.echo(line, err=True)
+    """Talk; not with --quiet."""
+    if not state().quiet:
+        click.echo(folded(line) if sys.stderr.isatty() else line, err=True)
+
+
+def detail(line: str) -> None:
+    """Lines of talk for those who want to know more: with -v."""
+    if state().verbose:
+        for one in line.splitlines():
+            say(one)
 
 
 def tell(line: str) -> None:
-    """A result."""
-    click.echo(line)
+    """A result for people; not with --quiet."""
+    if not state().quiet:
+        click.echo(folded(line) if sys.stdout.isatty() else line)
 
 
-def emit(event: dict[str, Any]) -> None:
+def write(text: str) -> None:
+    """What goes into a file: as it is, with --quiet too."""
+    click.echo(text)
+
+
+def folded(line: str) -> str:
+    """The line broken where it is wider than the terminal, at a gap between columns first; a pipe gets it whole."""
+    width = shutil.get_terminal_size().columns
+    if len(line) <= width:
+        return line
+    start, _, end = line.rpartition("   ")
+    parts = [start, " " * INDENT + end.strip()] if len(start) > INDENT else [line]
+    lines = []
+    for part in parts:
+        lines += textwrap.wrap(
+            part, width, subsequent_indent=" " * INDENT, break_long_words=False, break_on_hyphens=False
+        )
+    return "\n".join(one.rstrip(" ·") for one in lines)
+
+
+def emit(event: dict[str, Any], default: Any = None) -> None:
     """One JSON object on a line of its own, flushed, so that a reader of the pipe sees it now."""
-    click.echo(json.dumps(event, allow_nan=False))
+    click.echo(json.dumps(event, allow_nan=False, default=default))
 
 
 def console() -> "Console":
-    """stdout for tables and bars; plain text where it is no terminal or NO_COLOR is set."""
+    """stdout for tables and bars; plain text where it is no terminal or NO_COLOR is set; nothing with --quiet."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(highlight=False, quiet=state().quiet)
 
 
 def percent(share: float, digits: int = 1) -> str:

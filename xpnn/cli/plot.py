@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from xpnn.cli import debug_option
+from xpnn.cli.command import Command
 from xpnn.cli.options import Name, json_option
 from xpnn.cli.output import emit, percent, say, tell
 from xpnn.cli.runs import FILM, Saved, find_run, read_history
@@ -175,7 +175,7 @@ class Choices(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         return tuple(dict.fromkeys(names))
 
 
-@click.command()
+@click.command(cls=Command, examples=["xpnn plot runs/spiral-mlp-1 --what curves,boundary"])
 @click.argument("run", type=click.Path(path_type=Path), required=False)
 @click.option("--what", type=Choices(), metavar="A,B", help=f"Some of {', '.join(PICTURES)}.  [default: all]")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="[default: RUN/plots]")
@@ -184,7 +184,6 @@ class Choices(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     "--data", type=click.Path(path_type=Path), metavar="PATH", help="Folder of the dataset's IDX files."
 )
 @json_option
-@debug_option
 def command(
     run: Path | None,
     what: tuple[str, ...] | None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from xpnn.cli import debug_option
+from xpnn.cli.command import Command, state
 from xpnn.cli.options import json_option
 from xpnn.cli.output import console, emit, percent
 from xpnn.cli.runs import find_run
@@ -16,11 +16,12 @@ from xpnn.errors import UsageError
 if TYPE_CHECKING:
     from rich.text import Text
 
-TOP, BAR = 3, 24
+TOP, ALL, BAR = 3, 10, 24
+"""Classes shown, those shown with -v, and the length of a bar."""
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
-@click.command()
+@click.command(cls=Command, examples=["xpnn predict seven.png"])
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 @click.option(
     "--run",
@@ -29,7 +30,6 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
     help="Run folder or model file  [default: newest]",
 )
 @json_option
-@debug_option
 def command(files: tuple[Path, ...], run: Path | None, as_json: bool) -> None:
     """Recognise the digit in a picture.
 
@@ -81,10 +81,12 @@ def show(file: Path, picture: Picture, best: list[tuple[str, float]]) -> None:
     """What the network saw in 14 lines, the best classes beside it, and what was done to the picture."""
     out = console()
     out.print(f"{file}  {picture.note}", markup=False, soft_wrap=True)
-    width = max(len(name) for name, _ in best[:TOP])
+    shown = best[: ALL if state().verbose else TOP]
+    width = max(len(name) for name, _ in shown)
+    above = 5 if len(shown) <= TOP else 2
     beside = {
-        5 + i: f"{name:>{width}}  {percent(share):>7}  {bar(share)}"
-        for i, (name, share) in enumerate(best[:TOP])
+        above + i: f"{name:>{width}}  {percent(share):>7}  {bar(share)}"
+        for i, (name, share) in enumerate(shown)
     }
     for i, line in enumerate(half_blocks(picture.pixels[:, :, 0], out.color_system in ("256", "truecolor"))):
         text = line + f"   {beside[i]}" if i in beside else line

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xpnn import __version__
-from xpnn.backends import DTYPES, Backend
+from xpnn.backends import DTYPES
 from xpnn.backends.allocator import keep_memory
-from xpnn.cli import Stopped, debug_option, interrupted
+from xpnn.cli import Stopped, interrupted
+from xpnn.cli.command import state
+from xpnn.cli.config import Configured
+from xpnn.cli.network import make_model
 from xpnn.cli.options import (
     Name,
     Widths,
@@ -21,12 +24,13 @@ from xpnn.cli.options import (
     json_option,
     open_backend,
 )
-from xpnn.cli.output import emit, percent, say, size, tell
+from xpnn.cli.output import detail, emit, percent, say, size, tell
 from xpnn.cli.runs import FILM, METRICS, Log, Run, new_run
+from xpnn.cli.transfer import find_source, frozen, provenance, reuse, transfer_options
 from xpnn.data import DATASETS, Dataset, load
 from xpnn.describe import brief
-from xpnn.errors import TargetMissedError, UsageError
-from xpnn.models import ACTIVATIONS, MODELS, build
+from xpnn.errors import TargetMissedError
+from xpnn.models import ACTIVATIONS, MODELS
 from xpnn.optimizers import OPTIMIZERS
 from xpnn.recipes import Recipe, recipe_for
 from xpnn.schedules import SCHEDULES
@@ -35,12 +39,11 @@ from xpnn.training.film import Film
 from xpnn.training.history import Row
 
 if TYPE_CHECKING:
-    from xpnn.layers import Layer
     from xpnn.model import Model
     from xpnn.training.trainer import Trainer
 
 
-@click.command()
+@click.command(cls=Configured, examples=["xpnn train spiral --epochs 5 --hidden 64,64"])
 @click.argument("dataset", type=Name("dataset", DATASETS), default="mnist")
 @click.option("--model", type=Name("model", MODELS), default="mlp", help="Architecture.  [default: mlp]")
 @click.option("--hidden", type=Widths(), metavar="N,N", help="Widths of the hidden layers, or none.")
@@ -48,7 +51,11 @@ if TYPE_CHECKING:
 @click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="Share of activations dropped.")
 @click.option("--input-dropout", type=click.FloatRange(0, 1, max_open=True), help="Share of inputs dropped.")
 @click.option("--label-smoothing", type=click.FloatRange(0, 1), help="Share of each label spread over all.")
-@click.option("--augment", is_flag=True, help="Move and distort the images anew each epoch; trains longer.")
+@click.option(
+    "--augment/--no-augment",
+    default=False,
+    help="Move and distort the images anew each epoch; trains longer.",
+)
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training set.")
 @click.option("--batch-size", type=click.IntRange(1), help="Samples in one step.")
 @click.option("--optimizer", type=Name("optimizer", OPTIMIZERS), help="Update rule.")
@@ -57,7 +64,9 @@ if TYPE_CHECKING:
 @click.option("--weight-decay", type=click.FloatRange(0), help="Decoupled, as in AdamW.")
 @backend_option
 @device_option
-@click.option("--dtype", type=Name("dtype", DTYPES), default="float32", show_default=True)
+@click.option(
+    "--dtype", type=Name("dtype", DTYPES), default="float32", show_default=True, help="Of all arrays."
+)
 @click.option(
     "--seed", type=click.IntRange(0), default=42, show_default=True, help="Root of every random draw."
 )
@@ -67,12 +76,17 @@ if TYPE_CHECKING:
 @click.option(
     "--label", metavar="NAME", help="Of csv: the column of the labels.  [default: label, or the last]"
 )
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="[default: runs/DATASET-MODEL-N]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="New run folder.  [default: runs/DATASET-MODEL-N]",
+)
+@transfer_options
 @click.option(
     "--require-accuracy", type=click.FloatRange(0, 1), metavar="A", help="Exit with 8 below it; 0 to 1."
 )
 @json_option
-@debug_option
 def command(
     dataset: str,
     model: str,
@@ -84,6 +98,9 @@ def command(
     data: Path | None,
     label: str | None,
     out: Path | None,
+    source: Path | None,
+    freeze: tuple[str, ...],
+    replace_head: bool,
     require_accuracy: float | None,
     as_json: bool,
     **given: Any,
@@ -96,15 +113,22 @@ def command(
     """
     began = time.perf_counter()
     keep_memory()
+    saved, model = find_source(source, replace_head, model, given)
     recipe = recipe_for(dataset, model, augment).but(**given)
-    optimizer = recipe.make_optimizer()
+    optimizer = frozen(recipe.make_optimizer(), freeze)
     be, why = open_backend(backend, device, dtype)
     if not as_json:
         say(f"xpnn {__version__} · {backend_line(be, why)} · {dtype} · seed {seed}")
     samples = load(dataset, data, seed, label)
-    net = make_model(model, samples, recipe, be, seed)
+    if saved is None:
+        net = make_model(model, samples, recipe, be, seed)
+    else:
+        net = reuse(saved, samples, recipe.augmentation, be, seed, replace_head)
+    optimizer.on(net.layout.places)  # before there is a folder: raises where a pattern fits nothing
     run = new_run(dataset, model, out)
     about = describe(samples, data, label, model, net, recipe, seed)
+    if saved is not None or freeze:
+        about |= provenance(saved, freeze, net)
     try:
         run.write(about)
         events = start(about, why, samples, recipe, net, as_json)
@@ -122,49 +146,6 @@ def command(
     else:
         finish(result, samples, run)
     check_target(result["test_accuracy"], require_accuracy)
-
-
-def make_model(model: str, data: Dataset, recipe: Recipe, be: Backend, seed: int) -> "Model":
-    """The untrained model for this data."""
-    from xpnn.model import Model
-
-    if recipe.augmentation and len(data.input_shape) != 3:
-        raise UsageError(
-            f"--augment moves images, and {data.name} has samples of shape {data.input_shape}",
-            fix="leave --augment out",
-        )
-    layers = build(
-        model,
-        data.input_shape,
-        len(data.classes),
-        hidden=recipe.hidden,
-        activation=recipe.activation,
-        dropout=recipe.dropout,
-        input_dropout=recipe.input_dropout,
-        pixels=data.x.dtype == "uint8",
-    )
-    return Model(
-        [*recipe.augmentation, *preprocessing(data, recipe, seed), *layers],
-        data.input_shape,
-        backend=be.name,
-        device=be.device_name,
-        dtype=be.dtype_name,
-        seed=seed,
-    )
-
-
-def preprocessing(data: Dataset, recipe: Recipe, seed: int) -> list["Layer"]:
-    """For numbers of one's own: a layer measured on what will be trained on, without the part held out of it.
-
-    Features are standardised one by one, images brought to [0, 1]; bytes are the model's business.
-    """
-    from xpnn.layers import Rescale, Standardize
-    from xpnn.training.trainer import hold_out
-
-    if data.name not in ("csv", "npz") or data.x.dtype == "uint8":
-        return []
-    train, _ = hold_out(data.y, recipe.validation, seed)
-    return [(Rescale if len(data.input_shape) > 1 else Standardize).fit(data.x[train])]
 
 
 def describe(
@@ -212,12 +193,14 @@ def start(
         *map(str, (net.layout.named[name].shape[-2] for name in net.layout.named if name.endswith("W")))
     ]
     sizes = "-".join([*widths, str(len(data.classes))])
+    kept = f" · {about['frozen']:,} frozen" if "frozen" in about else ""
     count, width = about["parameters"], 4 if about["dtype"] == "float32" else 8
     say(f"data   {data.name}, {data.note}   " + " · ".join(f"{k} {n:,}" for k, n in counts.items()))
-    say(f"model  {about['model']} {sizes} · {count:,} parameters · {size(width * count)}")
+    say(f"model  {about['model']} {sizes} · {count:,} parameters · {size(width * count)}{kept}")
+    detail(net.summary())
     from xpnn.training.progress import Progress
 
-    return Progress()
+    return Callback() if state().quiet else Progress()
 
 
 class Events(Callback):

@@ -1,0 +1,206 @@
+"""Where a setting of `xpnn train` comes from: flag, then environment (XPNN_LR), then TOML file, then default."""
+
+import difflib
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from xpnn.cli.command import Command, state
+from xpnn.cli.output import emit, say, tell
+from xpnn.errors import FileError, UsageError, XpnnError, did_you_mean, first_line
+
+OWN = {"help", "config", "show_config", "as_json", "quiet", "verbose", "debug"}
+"""Flags that are no settings."""
+ELSEWHERE = {
+    "data": "XPNN_DATA is the folder in which datasets are searched for; --data is one dataset's own"
+}
+
+
+class Configured(Command):
+    """A command whose options, whatever they are, may stand in the environment and in a file too."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        for param in settings(self):
+            if param.envvar is None and param.name not in ELSEWHERE:
+                param.envvar = variable(param)
+        self.params[-3:-3] = [  # before those that every command has
+            click.Option(
+                ["--config"], type=click.Path(path_type=Path), metavar="FILE", is_eager=True,
+                expose_value=False, envvar="XPNN_CONFIG", callback=_read, help="Settings from a TOML file.",
+            ),
+            click.Option(
+                ["--show-config"], is_flag=True,
+                help="Print every setting and where it comes from; train nothing.",
+            ),
+        ]  # fmt: skip
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Raises UsageError for a variable whose value does not fit, by its name."""
+        for param in settings(self):
+            if isinstance(param.envvar, str) and (text := os.environ.get(param.envvar)):
+                fit(param, param.value_from_envvar(ctx), ctx, f"{param.envvar}={text}")
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """The command, or its settings."""
+        if ctx.params.pop("show_config"):
+            return show(ctx)
+        if state().verbose:
+            for name, entry in table(ctx).items():
+                say(row(name, **entry))
+        return super().invoke(ctx)
+
+
+def settings(command: click.Command) -> list[click.Parameter]:
+    """The parameters that are settings."""
+    return [param for param in command.params if param.name not in OWN]
+
+
+def key_of(param: click.Parameter) -> str:
+    """What the file calls it: `batch_size` for --batch-size."""
+    return param.opts[0].lstrip("-").replace("-", "_")
+
+
+def variable(param: click.Parameter) -> str:
+    """`XPNN_BATCH_SIZE`."""
+    return f"XPNN_{key_of(param)}".upper()
+
+
+def fit(param: click.Parameter, text: Any, ctx: click.Context, where: str) -> Any:
+    """The value that `text` stands for. Raises UsageError that begins with `where`."""
+    try:
+        return param.type_cast_value(ctx, text)
+    except (click.BadParameter, XpnnError) as error:
+        what = error.what if isinstance(error, XpnnError) else error.message
+        fix = error.fix if isinstance(error, XpnnError) else ""
+        raise UsageError(f"{where}: {what.rstrip('.')}", fix=fix) from error
+
+
+def _read(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
+    """The callback of --config: the file's values become the command's defaults."""
+    if path is None or ctx.resilient_parsing:
+        return
+    table, lines = read_toml(path)
+    known = {key_of(p): p for p in settings(ctx.command)}
+    ctx.default_map = {}
+    for key, value in table.items():
+        where = f"{path}, line {lines.get(key, 1)}"
+        if key not in known:
+            close = difflib.get_close_matches(key.replace("-", "_"), known, n=1, cutoff=0.5)
+            fix = (
+                f"did you mean {close[0]!r}? xpnn init lists them all" if close else did_you_mean(key, known)
+            )
+            raise UsageError(f"{where}: unknown setting {key!r}", fix=fix)
+        if value == "":  # as an empty variable: not set
+            continue
+        text = typed(known[key], value)
+        fit(known[key], text, ctx, f"{where}: {key} = {value!r}")
+        ctx.default_map[str(known[key].name)] = text
+        ctx.meta[str(known[key].name)] = where
+
+
+def typed(param: click.Parameter, value: Any) -> Any:
+    """A value of the file as it would be typed, so that the flag's own checks hold: no 3.7 epochs, no number "true"."""
+    if getattr(param, "multiple", False):
+        return tuple(map(str, value)) if isinstance(value, list) else (str(value),)
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "none"
+    return str(value)
+
+
+def read_toml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """The table, and the line of each key. Raises FileError, and UsageError for what is no TOML."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        table = tomllib.loads(text)
+    except OSError as error:
+        raise FileError(f"cannot read {path}", why=error.strerror or str(error)) from error
+    except (ValueError, RecursionError) as error:  # also what is no UTF-8
+        raise UsageError(f"{path} is no TOML file", why=first_line(error)) from error
+    found = re.finditer(r"""^[ \t]*\[*[ \t]*["']?([\w-]+)["']?[ \t]*[].=]""", text, re.MULTILINE)
+    lines: dict[str, int] = {}
+    for match in found:
+        lines.setdefault(match[1], text.count("\n", 0, match.start(1)) + 1)
+    return table, lines
+
+
+def toml_line(key: str, value: Any) -> str:
+    """`hidden = [64, 64]`: numbers, words, yes or no, and lists of them."""
+    return f"{key} = {toml_value(value)}"
+
+
+def toml_value(value: Any) -> str:
+    """The value as TOML writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(toml_value, value))}]"
+    if isinstance(value, int | float):
+        return repr(value)
+    escaped = "".join(c if c >= " " and c not in '\x7f"\\' else f"\\u{ord(c):04x}" for c in str(value))
+    return f'"{escaped}"'
+
+
+def resolved(params: dict[str, Any]) -> dict[str, Any]:
+    """Every setting's value, with the recipe's where none was given, and the optimizer's where that has none."""
+    from dataclasses import fields
+
+    from xpnn.cli.transfer import ARCHITECTURE, find_source
+    from xpnn.recipes import Recipe, recipe_for
+
+    names = {field.name for field in fields(Recipe)}
+    given = {name: value for name, value in params.items() if name in names}
+    saved, model = find_source(params["source"], params["replace_head"], params["model"], given)
+    recipe = recipe_for(params["dataset"], model, params["augment"]).but(**given)
+    optimizer = recipe.make_optimizer()
+    found = params | {"model": model}
+    names -= set(ARCHITECTURE if saved else ())  # they are as in that run
+    for name in names & params.keys():
+        value = getattr(recipe, name)
+        found[name] = getattr(optimizer, name, None) if value is None else value
+    return found
+
+
+def source(ctx: click.Context, param: click.Parameter) -> str:
+    """`--lr`, `XPNN_LR`, `best.toml, line 3`, or `default`."""
+    name = str(param.name)
+    where = ctx.get_parameter_source(name)
+    if where is ParameterSource.COMMANDLINE:
+        names = param.secondary_opts if ctx.params[name] is False else param.opts
+        return names[0] if isinstance(param, click.Option) else "command line"
+    if where is ParameterSource.ENVIRONMENT:
+        return str(param.envvar)
+    if where is ParameterSource.DEFAULT_MAP:
+        return str(ctx.meta[name])
+    return "default"
+
+
+def table(ctx: click.Context) -> dict[str, dict[str, Any]]:
+    """{setting: {"value": ..., "source": ...}}."""
+    values = resolved(ctx.params)
+    return {
+        key_of(param): {"value": values[str(param.name)], "source": source(ctx, param)}
+        for param in settings(ctx.command)
+    }
+
+
+def show(ctx: click.Context) -> None:
+    """What --show-config prints."""
+    found = table(ctx)
+    if ctx.params["as_json"]:
+        emit({"settings": found}, default=str)
+        return
+    for name, entry in found.items():
+        tell(row(name, **entry))
+
+
+def row(name: str, value: Any, source: str) -> str:
+    """One line: what, how much, and from where."""
+    shown = "-" if value is None else toml_value(value)
+    return f"{name:<17} {shown:<22} {source}"

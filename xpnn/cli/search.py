@@ -1,0 +1,235 @@
+"""The trials of `xpnn tune`: what is drawn, how one is trained, and how processes share them.
+
+Processes, not threads: a step of a small network is mostly Python, which the interpreter's lock lets only one thread
+of a process run. They meet in the study's SQLite file alone.
+"""
+
+import contextlib
+import json
+import math
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.trial import TrialState
+
+from xpnn.backends import get_backend
+from xpnn.cli import INTERRUPTED, in_our_words, report
+from xpnn.cli.tune import STUDY, Task
+from xpnn.data import Dataset, load
+from xpnn.errors import DivergedError, UsageError, XpnnError
+from xpnn.random import host_rng
+from xpnn.recipes import recipe_for
+from xpnn.training.callbacks import Callback
+from xpnn.training.history import Row
+
+if TYPE_CHECKING:
+    from xpnn.training.trainer import Trainer
+
+WAIT = 60.0
+"""Seconds for which a process waits until another has written to the file."""
+STARTUP = 5
+"""Trials before the first may be given up."""
+THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
+OPTIMIZERS = ("adamw", "adam", "rmsprop", "sgd")
+
+
+def open_study(task: Task) -> optuna.Study:
+    """The study in the task's folder, a new one where there is none. Raises UsageError for one of another task."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    path = Path(task.folder) / STUDY
+    storage = optuna.storages.RDBStorage(
+        f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": WAIT}}
+    )
+    study = optuna.create_study(
+        study_name="xpnn", storage=storage, direction="maximize", load_if_exists=True,
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=2),
+    )  # fmt: skip
+    known = study.user_attrs
+    for name, value in task.fixed.items():
+        if name not in known:
+            study.set_user_attr(name, value)
+        elif known[name] != value:
+            raise UsageError(
+                f"{path} holds trials of {name} {known[name]}, not {value}",
+                why="their accuracies could not be compared",
+                fix="another --out, or delete that folder first",
+            )
+    return study
+
+
+def draw(trial: optuna.Trial, model: str) -> dict[str, Any]:
+    """One point of the space. Of a transformer the width is a multiple of its heads; depth is for dense layers."""
+    trial.suggest_float("lr", 1e-4, 1e-1, log=True)
+    trial.suggest_int("width", 16, 512, step=16)
+    trial.suggest_int("depth", 1, 1 if model in ("transformer", "rnn") else 3)
+    trial.suggest_float("dropout", 0.0, 0.5, step=0.05)
+    trial.suggest_categorical("optimizer", OPTIMIZERS)
+    trial.suggest_categorical("batch_size", (32, 64, 128, 256, 512))
+    return settings_of(trial.params)
+
+
+def settings_of(params: dict[str, Any]) -> dict[str, Any]:
+    """A trial's parameters as settings of `xpnn train`: width and depth are the hidden layers."""
+    rest = {name: value for name, value in params.items() if name not in ("width", "depth")}
+    rest |= {"lr": float(f"{params['lr']:.3g}"), "dropout": round(params["dropout"], 2)}
+    return {"hidden": [params["width"]] * params["depth"], **rest}
+
+
+class Watch(Callback):
+    """Tells the study each epoch's validation accuracy; ends the trial that it gives up, or at the deadline."""
+
+    def __init__(self, trial: optuna.Trial, deadline: float) -> None:
+        self.trial, self.deadline = trial, deadline
+
+    def epoch(self, trainer: "Trainer", row: Row) -> None:
+        """Raises TrialPruned."""
+        self.trial.report(row.valid_accuracy or 0.0, row.epoch)
+        if time.time() > self.deadline or self.trial.should_prune():
+            raise optuna.TrialPruned
+
+
+def objective(task: Task, samples: Dataset, trial: optuna.Trial, deadline: float) -> float:
+    """The best validation accuracy of one training. One that diverges is given up."""
+    from xpnn.cli.network import make_model
+    from xpnn.losses import SoftmaxCrossEntropy
+    from xpnn.training.trainer import Trainer
+
+    settings = draw(trial, task.model)
+    recipe = recipe_for(task.dataset, task.model).but(**settings | {"hidden": tuple(settings["hidden"])})
+    net = make_model(task.model, samples, recipe, get_backend(task.backend, task.device), task.seed)
+    optimizer = recipe.make_optimizer()
+    trainer = Trainer(net, SoftmaxCrossEntropy(recipe.label_smoothing), optimizer, schedule=recipe.schedule)
+    try:
+        trainer.fit(
+            samples.x,
+            samples.y,
+            epochs=task.epochs,
+            batch_size=recipe.batch_size,
+            validation=recipe.validation,
+            callbacks=[Watch(trial, deadline)],
+        )
+    except DivergedError as error:
+        raise optuna.TrialPruned(str(error)) from error
+    return float(max(trainer.history["valid_accuracy"]))
+
+
+def without_test(samples: Dataset) -> Dataset:
+    """The samples to train on alone."""
+    return replace(samples, x_test=samples.x_test[:0], y_test=samples.y_test[:0])
+
+
+def seed_of(task: Task, worker: int, made: int) -> int:
+    """Another one for each process, and for a study that goes on: none draws what has been drawn."""
+    return int(host_rng(task.seed, "tune", worker, made).integers(2**31))
+
+
+def work(task: Task, worker: int, trials: int, deadline: float, how: str) -> None:
+    """Make `trials` trials, each told as `how` says: say, json or quiet. Other processes may do the same."""
+    study = open_study(task)
+    study.sampler = optuna.samplers.TPESampler(seed=seed_of(task, worker, len(study.trials)))
+    samples = without_test(load(task.dataset, task.data, task.seed, task.label))
+
+    def report(study: optuna.Study, trial: Any) -> None:
+        tell_trial(trial, is_best(study, trial), how)
+
+    while trials > 0 and time.time() < deadline:
+        study.optimize(lambda trial: objective(task, samples, trial, deadline), 1, callbacks=[report])
+        trials -= 1
+
+
+def is_best(study: optuna.Study, trial: Any) -> bool:
+    """Whether it is the best so far; of equal ones the first is."""
+    return bool(trial.state == TrialState.COMPLETE and study.best_trial.number == trial.number)
+
+
+def tell_trial(trial: Any, best: bool, how: str) -> None:
+    """One line, by one write: several processes share the terminal."""
+    settings = settings_of(trial.params)
+    pruned = trial.state == TrialState.PRUNED
+    value = max(trial.intermediate_values.values(), default=0.0) if pruned else trial.value
+    if how == "json":
+        told = {
+            "event": "trial",
+            "trial": trial.number,
+            "pruned": pruned,
+            "valid_accuracy": value,
+            "best": best,
+        }
+        sys.stdout.write(json.dumps(told | {"settings": settings}) + "\n")
+        sys.stdout.flush()
+    elif how == "say":
+        widths = "-".join(map(str, settings["hidden"]))
+        sys.stderr.write(
+            f"{trial.number:5d}{'*' if best else ' '}{100 * value:8.2f} %{settings['lr']:10.2e}  {widths:<12}"
+            f"{settings['dropout']:7.2f}  {settings['optimizer']:<9}{settings['batch_size']:6d}"
+            f"{'  ended early' if pruned else ''}\n"
+        )
+
+
+HEAD = "trial  valid_acc        lr  hidden      dropout  optimizer batch"
+
+
+def search(task: Task, trials: int, limit: float | None, jobs: int, how: str) -> None:
+    """All trials that are left, shared among `jobs` processes. Raises XpnnError when one of them fails."""
+    deadline = math.inf if limit is None else time.time() + limit
+    if how == "say" and trials:
+        sys.stderr.write(HEAD + "\n")
+    if jobs == 1:
+        return work(task, 0, trials, deadline, how)
+    spawn = multiprocessing.get_context("spawn")
+    shares = [trials // jobs + (i < trials % jobs) for i in range(jobs)]
+    processes = [
+        spawn.Process(target=child, args=(task, i, share, deadline, how), daemon=True)
+        for i, share in enumerate(shares)
+        if share
+    ]
+    try:
+        with threads_each(jobs):
+            for process in processes:
+                process.start()
+        for process in processes:
+            process.join()
+    finally:
+        for process in processes:
+            if process.is_alive():
+                process.terminate()
+                process.join()
+    if failed := [process.exitcode for process in processes if process.exitcode]:
+        raise XpnnError(
+            f"{len(failed)} of {len(processes)} processes failed", why="each has told its own error above"
+        )
+    return None
+
+
+def child(task: Task, worker: int, trials: int, deadline: float, how: str) -> None:
+    """`work` in a process of its own, which ends with the exit code of its error."""
+    try:
+        work(task, worker, trials, deadline, how)
+    except KeyboardInterrupt:  # the parent got it too, and tells it
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        sys.exit(report(in_our_words(error)))
+
+
+@contextlib.contextmanager
+def threads_each(jobs: int) -> Iterator[None]:
+    """BLAS threads for each process begun inside: together as many as there are cores. Variables that are set stand."""
+    share = str(max(1, (os.cpu_count() or 1) // jobs))
+    names = [
+        name
+        for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
+        if name not in os.environ
+    ]
+    os.environ.update(dict.fromkeys(names, share))
+    try:
+        yield
+    finally:
+        for name in names:
+            del os.environ[name]

@@ -1,0 +1,144 @@
+"""`xpnn train --from RUN --freeze PATTERN --replace-head`: a trained network put to another use."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from xpnn.backends import Backend
+from xpnn.cli.runs import Saved, find_run
+from xpnn.data import Dataset
+from xpnn.errors import ShapeError, UsageError
+from xpnn.layers import Dense, Layer, Sequential
+from xpnn.models import MODELS
+from xpnn.optimizers import Group, Groups, Optimizer
+from xpnn.optimizers.patterns import fits
+
+if TYPE_CHECKING:
+    from xpnn.model import Model
+
+ARCHITECTURE = ("hidden", "activation", "dropout", "input_dropout")
+
+
+def transfer_options(f: Callable[..., Any]) -> Callable[..., Any]:
+    """--from, --freeze and --replace-head."""
+    for option in (
+        click.option(
+            "--replace-head", is_flag=True, default=False, help="With --from: a fresh last Dense, of the new classes."
+        ),
+        click.option(
+            "--freeze", multiple=True, metavar="PATTERN",
+            help='Keep the parameters whose path fits, such as "0.*" or "*.b", as they are; may be repeated.',
+        ),
+        click.option(
+            "--from", "source", type=click.Path(path_type=Path), metavar="RUN",
+            help="Begin with the network and the weights of that run's best epoch.",
+        ),
+    ):  # fmt: skip
+        f = option(f)
+    return f
+
+
+def find_source(
+    source: Path | None, replace_head: bool, model: str, given: dict[str, Any]
+) -> tuple[Saved | None, str]:
+    """The run to begin with, if any, and the name of the model that is trained.
+
+    Raises UsageError for flags that say what the network is to be when RUN says it.
+    """
+    if source is None:
+        if replace_head:
+            raise UsageError("--replace-head without a network whose head it could be", fix="--from RUN")
+        return None, model
+    saved = find_run(source)
+    known = str(saved.about.get("model"))
+    asked = [name for name in ARCHITECTURE if given.get(name) is not None]
+    context = click.get_current_context(silent=True)
+    if context and context.get_parameter_source("model") is not ParameterSource.DEFAULT and model != known:
+        asked.append("model")
+    if asked:
+        raise UsageError(
+            f"--{asked[0].replace('_', '-')} beside --from",
+            why=f"the network is the one in {saved.weights}",
+            fix="leave it out",
+        )
+    return saved, known if known in MODELS else model
+
+
+def frozen(optimizer: Optimizer, patterns: tuple[str, ...]) -> Optimizer:
+    """The optimizer, which leaves the parameters that fit any of the patterns as they are."""
+    return Groups(optimizer, tuple(Group(p, frozen=True) for p in patterns)) if patterns else optimizer
+
+
+def reuse(
+    saved: Saved, data: Dataset, augmentation: tuple[Layer, ...], be: Backend, seed: int, replace_head: bool
+) -> "Model":
+    """The network and weights of `saved` for this data, with a fresh last layer where that is asked for.
+
+    `augmentation` comes before it unless it begins so already. Raises ShapeError for samples of another shape, and
+    UsageError for another number of classes without a fresh head.
+    """
+    from xpnn.model import Model
+
+    old = saved.load("numpy")
+    classes = len(data.classes)
+    if old.input_shape != tuple(data.input_shape):
+        raise ShapeError(
+            f"{saved.weights} takes samples of shape {old.input_shape}, {data.name} has {tuple(data.input_shape)}",
+            fix="data of that shape, or another --from",
+        )
+    if old.output_shape != (classes,) and not replace_head:
+        raise UsageError(
+            f"{saved.weights} gives {old.output_shape}, {data.name} has {classes} classes",
+            fix="--replace-head",
+        )
+    if not isinstance(old.net, Sequential):
+        raise UsageError(
+            f"{saved.weights} is no chain of layers", fix="Groups and Model.load_parameters in Python"
+        )
+    layers, head = old.net.layers, -1
+    if replace_head:
+        head = last_dense(layers, str(saved.weights))
+        layers = (*layers[:head], replace(layers[head], units=classes), *layers[head + 1 :])  # type: ignore[type-var]
+    first = () if layers[: len(augmentation)] == augmentation else augmentation
+    model = Model(
+        [*first, *layers], old.input_shape,
+        backend=be.name, device=be.device_name, dtype=be.dtype_name, seed=seed,
+    )  # fmt: skip
+    if model.output_shape != (classes,):
+        raise UsageError(
+            f"with a fresh head {saved.weights} gives {model.output_shape}, not {classes} classes"
+        )
+    model.load_parameters(moved(old, len(first), head))
+    return model
+
+
+def last_dense(layers: tuple[Layer, ...], name: str) -> int:
+    """Where the last Dense is. Raises UsageError where no layer of the chain is one."""
+    found = [i for i, layer in enumerate(layers) if isinstance(layer, Dense)]
+    if not found:
+        raise UsageError(f"{name} has no Dense in its chain of layers that could be replaced")
+    return found[-1]
+
+
+def moved(old: "Model", by: int, head: int) -> dict[str, Any]:
+    """{path in the new network: parameter} of all layers but the head: a chain's first number grows by `by`."""
+    kept = {}
+    for path, a in old.parameters().items():
+        first, _, rest = path.partition(".")
+        if int(first) != head:
+            kept[f"{int(first) + by}.{rest}"] = a
+    return kept
+
+
+def provenance(saved: Saved | None, freeze: tuple[str, ...], net: "Model") -> dict[str, Any]:
+    """What run.json says of it."""
+    held = {path for pattern in freeze for path in net.layout.named if fits(path, pattern)}
+    return {
+        "from": None if saved is None else str(saved.weights),
+        "freeze": freeze,
+        "frozen": sum(p.stop - p.start for p in net.layout.places if p.path in held),
+    }

@@ -1,0 +1,169 @@
+"""`xpnn tune`: a search for settings that train better, with optuna. The test samples are not looked at."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xpnn.cli import Stopped, interrupted
+from xpnn.cli.command import Command, state
+from xpnn.cli.options import Name, backend_option, device_option, json_option, open_backend
+from xpnn.cli.output import emit, percent, say, tell
+from xpnn.cli.runs import ROOT
+from xpnn.data import DATASETS
+from xpnn.durable import write_durably
+from xpnn.errors import BackendError, FileError, UsageError
+from xpnn.models import MODELS
+from xpnn.recipes import recipe_for
+
+STUDY, BEST = "study.db", "best.toml"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all trials of a study have in common, and where it is kept."""
+
+    dataset: str
+    model: str
+    epochs: int
+    seed: int
+    data: str | None
+    label: str | None
+    backend: str
+    device: str
+    folder: str
+
+    @property
+    def fixed(self) -> dict[str, Any]:
+        """What must not change between the trials of one study: their accuracies are compared."""
+        names = ("dataset", "model", "epochs", "seed", "data", "label")
+        return {name: getattr(self, name) for name in names}
+
+
+@click.command(cls=Command, examples=["xpnn tune spiral --trials 3 --epochs 2"])
+@click.argument("dataset", type=Name("dataset", DATASETS), default="mnist")
+@click.option("--model", type=Name("model", MODELS), default="mlp", help="Architecture.  [default: mlp]")
+@click.option(
+    "--trials",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="In all, those made before included.",
+)
+@click.option(
+    "--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Stop after so long."
+)
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes that share the trials."
+)
+@click.option("--epochs", type=click.IntRange(1), help="Of each trial.  [default: the dataset's own]")
+@click.option(
+    "--seed", type=click.IntRange(0), default=42, show_default=True, help="Root of every random draw."
+)
+@click.option(
+    "--data", type=click.Path(path_type=Path), metavar="PATH", help="The dataset's file, or folder of files."
+)
+@click.option("--label", metavar="NAME", help="Of csv: the column of the labels.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="[default: runs/tune-DATASET-MODEL]"
+)
+@backend_option
+@device_option
+@json_option
+def command(
+    dataset: str,
+    model: str,
+    trials: int,
+    time_limit: float | None,
+    jobs: int,
+    epochs: int | None,
+    seed: int,
+    data: Path | None,
+    label: str | None,
+    out: Path | None,
+    backend: str,
+    device: str | None,
+    as_json: bool,
+) -> None:
+    """Search for better settings.
+
+    Learning rate, width and depth of the hidden layers, dropout, optimizer and batch size, judged by the accuracy on
+    samples held out of the training set. Trials worse than the median of those before them end early. The same command
+    again goes on where it was stopped. Needs optuna: pip install 'xpnn[tune]'
+    """
+    require_optuna()
+    from xpnn.cli.search import open_study, search
+
+    be, _ = open_backend(backend, device, "float32")
+    folder = out or ROOT / f"tune-{dataset}-{model}"
+    path = None if data is None else str(data.resolve())
+    count = epochs or recipe_for(dataset, model).epochs
+    task = Task(dataset, model, count, seed, path, label, be.name, be.device_name, str(folder))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"cannot make the folder {folder}", why=error.strerror or str(error)) from error
+    study = open_study(task)
+    done = len(finished(study))
+    if not as_json:
+        made = f" · {done} made before" if done else ""
+        say(f"tune   {dataset} {model} · {trials} trials of {count} epochs{made} · {folder / STUDY}")
+    how = "json" if as_json else "quiet" if state().quiet else "say"
+    try:
+        search(task, max(trials - done, 0), time_limit, jobs, how)
+    except (KeyboardInterrupt, Stopped) as cause:
+        stop = cause if isinstance(cause, Stopped) else interrupted()
+        stop.told = f"the trials so far are in {folder / STUDY}; the same command goes on"
+        raise stop from cause
+    finish(study, task, as_json)
+
+
+def require_optuna() -> None:
+    """Raises BackendError where optuna is missing."""
+    try:
+        import optuna  # noqa: F401
+    except ImportError as error:
+        raise BackendError(
+            "xpnn tune needs optuna, which is not installed", fix="pip install 'xpnn[tune]'"
+        ) from error
+
+
+def finished(study: Any) -> list[Any]:
+    """The trials that ran to their end, or to the point where they were given up."""
+    from optuna.trial import TrialState
+
+    found: list[Any] = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    return found
+
+
+def finish(study: Any, task: Task, as_json: bool) -> None:
+    """best.toml, and what was found. Raises UsageError when no trial came to its end."""
+    from optuna.trial import TrialState
+
+    from xpnn.cli.config import toml_line
+    from xpnn.cli.search import settings_of
+
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if not complete:
+        raise UsageError(
+            "no trial came to its end", why="the time was too short, or all of them diverged",
+            fix="a longer --time-limit, or fewer --epochs",
+        )  # fmt: skip
+    best, path = study.best_trial, Path(task.folder) / BEST
+    found = {name: value for name, value in task.fixed.items() if value is not None}
+    found |= settings_of(best.params)
+    head = (
+        f"# Found by xpnn tune: trial {best.number}, validation accuracy {percent(best.value, 2)}.",
+        f"# xpnn train --config {path}",
+    )
+    lines = [*head, *(toml_line(name, value) for name, value in found.items())]
+    write_durably(path, ("\n".join(lines) + "\n").encode())
+    ended = len(finished(study))
+    if as_json:
+        result = {"trials": ended, "pruned": ended - len(complete), "best_trial": best.number}
+        emit({"event": "end", **result, "valid_accuracy": best.value, "settings": found, "config": str(path)})
+        return
+    tell(f"best   trial {best.number}, validation accuracy {percent(best.value, 2)}")
+    tell(f"       {ended} trials, {ended - len(complete)} ended early · {path}")
+    tell(f"next   xpnn train --config {path}")
