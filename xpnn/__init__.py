@@ -6,7 +6,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from xpnn import data, initializers, losses, metrics, optimizers, schedules
+    from xpnn import (
+        data,
+        diagnostics,
+        initializers,
+        losses,
+        metrics,
+        models,
+        optimizers,
+        plots,
+        schedules,
+        training,
+    )
     from xpnn.backends import get_backend
     from xpnn.backends.allocator import keep_memory
     from xpnn.diagnostics import compare_backends, gradcheck  # type: ignore[no-redef]
@@ -225,6 +236,7 @@ __all__ = [
     "ZeroPad2D",
     "compare_backends",
     "data",
+    "diagnostics",
     "get_backend",
     "gradcheck",
     "initializers",
@@ -232,8 +244,11 @@ __all__ = [
     "load",
     "losses",
     "metrics",
+    "models",
     "optimizers",
+    "plots",
     "schedules",
+    "training",
 ]
 
 HOMES = (
