@@ -26,8 +26,8 @@ class Film(Callback):
 
     def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
         """The weights of the beginning; those of an earlier run are forgotten, unless this one goes on with it."""
-        self.every = -(-epochs // self.most)
-        if not len(trainer.history):
+        self.every = -(-(len(trainer.history) + epochs) // self.most)
+        if not len(trainer.history) and not trainer.losses:
             self.frames = []
             self._keep(trainer, 0)
 
