@@ -12,6 +12,7 @@ from xpnn import __version__
 from xpnn.backends import DTYPES, Backend
 from xpnn.backends.allocator import keep_memory
 from xpnn.cli import Stopped, debug_option, interrupted
+from xpnn.cli.machine import git_state, machine
 from xpnn.cli.options import (
     Name,
     Widths,
@@ -22,6 +23,7 @@ from xpnn.cli.options import (
     open_backend,
 )
 from xpnn.cli.output import emit, percent, say, size, tell
+from xpnn.cli.resume import Endings, ending_options, left_behind, obey, resume_line, same_device, told_of
 from xpnn.cli.runs import FILM, METRICS, Log, Run, new_run
 from xpnn.data import DATASETS, Dataset, load
 from xpnn.describe import brief
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
 @click.option(
     "--require-accuracy", type=click.FloatRange(0, 1), metavar="A", help="Exit with 8 below it; 0 to 1."
 )
+@ending_options
 @json_option
 @debug_option
 def command(
@@ -85,6 +88,7 @@ def command(
     label: str | None,
     out: Path | None,
     require_accuracy: float | None,
+    resume: Path | None,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -96,19 +100,22 @@ def command(
     """
     began = time.perf_counter()
     keep_memory()
+    endings = Endings.taken_from(given)
     recipe = recipe_for(dataset, model, augment).but(**given)
     optimizer = recipe.make_optimizer()
-    be, why = open_backend(backend, device, dtype)
+    be, why = open_backend(backend, same_device(resume, device), dtype)
     if not as_json:
         say(f"xpnn {__version__} · {backend_line(be, why)} · {dtype} · seed {seed}")
     samples = load(dataset, data, seed, label)
     net = make_model(model, samples, recipe, be, seed)
-    run = new_run(dataset, model, out)
-    about = describe(samples, data, label, model, net, recipe, seed)
+    run = new_run(dataset, model, out) if resume is None else Run(resume, made=False)
+    about = describe(samples, data, label, model, net, recipe, seed) | told_of(resume, endings)
     try:
-        run.write(about)
+        if resume is None:
+            run.write(about)
         events = start(about, why, samples, recipe, net, as_json)
-        trainer = train(net, samples, recipe, optimizer, run, events)
+        watchers = [events, *endings.watchers(run, about)]
+        trainer = train(net, samples, recipe, optimizer, run, watchers, None if resume is None else run.state)
         result = score(trainer, samples, run, began)
         run.write(about | {"result": result})
     except (KeyboardInterrupt, Stopped) as cause:
@@ -120,6 +127,8 @@ def command(
     if as_json:
         emit({"event": "end", **result})
     else:
+        if trainer.stopped:
+            tell(f"stopped by {trainer.stopped}; to go on: {resume_line(run)}")
         finish(result, samples, run)
     check_target(result["test_accuracy"], require_accuracy)
 
@@ -193,6 +202,8 @@ def describe(
         "device": be.device_name,
         "dtype": be.dtype_name,
         "seed": seed,
+        "machine": machine(),
+        "git": git_state(),
         "versions": {"python": platform.python_version(), be.name: be.version()},
         "result": None,
     }
@@ -229,13 +240,24 @@ class Events(Callback):
 
 
 def train(
-    net: "Model", data: Dataset, recipe: Recipe, optimizer: Any, run: Run, events: Callback
+    net: "Model",
+    data: Dataset,
+    recipe: Recipe,
+    optimizer: Any,
+    run: Run,
+    more: list[Callback],
+    resume: Path | None = None,
 ) -> "Trainer":
-    """Fit; afterwards the model holds the weights of the best epoch, which are on the disk too."""
+    """Fit; afterwards the model holds the weights of the best epoch, which are on the disk too.
+
+    Raises Stopped where a signal came; what was done so far is saved.
+    """
     from xpnn.losses import SoftmaxCrossEntropy
+    from xpnn.training.stopping import StopOnSignal
     from xpnn.training.trainer import Trainer
 
-    watchers = [KeepBest(run.weights), Log(run.folder / METRICS), events]
+    signals = StopOnSignal()
+    watchers = [signals, KeepBest(run.weights), Log(run.folder / METRICS)]
     if data.input_shape == (2,):
         watchers.append(Film(run.folder / FILM))  # small, and what `xpnn plot` makes a moving picture of
     trainer = Trainer(net, SoftmaxCrossEntropy(recipe.label_smoothing), optimizer, schedule=recipe.schedule)
@@ -245,8 +267,12 @@ def train(
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
         validation=recipe.validation,
-        callbacks=watchers,
+        callbacks=[*watchers, *more],
+        resume=resume,
     )
+    obey(signals)
+    if not run.weights.exists():  # the time limit came before the first epoch's end
+        net.save(run.weights)
     return trainer
 
 
@@ -277,13 +303,6 @@ def finish(result: dict[str, Any], data: Dataset, run: Run) -> None:
     other = "" if run.folder.parent == Path("runs") else f" {run.folder}"
     picture = "xpnn predict FILE.png · " if data.input_shape == (28, 28, 1) else ""
     tell(f"next   {picture}xpnn evaluate{other}")
-
-
-def left_behind(run: Run) -> str:
-    """What an interrupted run saved."""
-    if not run.weights.exists():
-        return "no epoch was finished, nothing was saved"
-    return f"the best epoch so far is saved in {run.weights}"
 
 
 def check_target(accuracy: float, wanted: float | None) -> None:
