@@ -35,6 +35,10 @@ class TimeLimit(Callback):
         if time.monotonic() - self.began >= 60 * self.minutes:
             trainer.stopped = f"the time limit of {self.minutes:g} minutes"
 
+    def epoch(self, trainer: "Trainer", row: Row) -> None:
+        """The same: with LBFGS an epoch has no steps to be seen."""
+        self.step(trainer)
+
 
 class StopOnSignal(Callback):
     """Ctrl-C or SIGTERM stops the run after the batch in hand, as if it were finished; a second one stops at once.
