@@ -36,8 +36,8 @@ EPOCH = {
     "seconds": float, "best": bool,
 }  # fmt: skip
 END = {
-    "event": str, "test_accuracy": float, "test_loss": float, "best_epoch": int, "seconds": float,
-    "backend": str, "device": str, "parameters": int, "checkpoint": str,
+    "event": str, "test_accuracy": float, "test_loss": float, "best_epoch": int, "stopped": (str, type(None)),
+    "seconds": float, "backend": str, "device": str, "parameters": int, "checkpoint": str,
 }  # fmt: skip
 
 

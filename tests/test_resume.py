@@ -246,8 +246,17 @@ def test_other_files(tmp_path):
     with pytest.raises(FileError, match="cannot read"):
         fitted(resume=tmp_path / "nowhere")
     fitted(tmp_path / "state", stop=6)
-    with pytest.raises(CheckpointError):
+    with pytest.raises(CheckpointError, match="this is the state of a run, no model"):
         xpnn.load(tmp_path / "state")
+
+
+def test_what_a_callback_remembers_is_plain(tmp_path):
+    class Odd(Callback):
+        def epoch(self, trainer, row):
+            self.state = {"seen": {row.epoch}}
+
+    with pytest.raises(UsageError, match="what the callback Odd remembers cannot be saved"):
+        fitted(tmp_path / "state", more=[Odd()])
 
 
 def test_a_failed_resume_changes_nothing(tmp_path):

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from xpnn.cli import INTERRUPTED, TERMINATED, Stopped
 from xpnn.cli.runs import STATE, Run, read_about
-from xpnn.errors import FileError
+from xpnn.errors import FileError, UsageError
 from xpnn.training.callbacks import Callback
 from xpnn.training.stopping import StopOnSignal
 
@@ -114,6 +114,13 @@ def take_settings(ctx: click.Context, param: click.Parameter, folder: Path | Non
     }
     ctx.default_map = {**(ctx.default_map or {}), **{k: v for k, v in found.items() if v is not None}}
     return folder
+
+
+def reopen(folder: Path, out: Path | None) -> Run:
+    """The run's own folder. Raises UsageError where another is asked for."""
+    if out is not None:
+        raise UsageError("--out with --resume", why="a run goes on in its own folder", fix="leave --out out")
+    return Run(folder, made=False)
 
 
 def same_device(resume: Path | None, device: str | None) -> str | None:

@@ -23,7 +23,16 @@ from xpnn.cli.options import (
     open_backend,
 )
 from xpnn.cli.output import emit, percent, say, size, tell
-from xpnn.cli.resume import Endings, ending_options, left_behind, obey, resume_line, same_device, told_of
+from xpnn.cli.resume import (
+    Endings,
+    ending_options,
+    left_behind,
+    obey,
+    reopen,
+    resume_line,
+    same_device,
+    told_of,
+)
 from xpnn.cli.runs import FILM, METRICS, Log, Run, new_run
 from xpnn.data import DATASETS, Dataset, load
 from xpnn.describe import brief
@@ -108,7 +117,7 @@ def command(
         say(f"xpnn {__version__} · {backend_line(be, why)} · {dtype} · seed {seed}")
     samples = load(dataset, data, seed, label)
     net = make_model(model, samples, recipe, be, seed)
-    run = new_run(dataset, model, out) if resume is None else Run(resume, made=False)
+    run = new_run(dataset, model, out) if resume is None else reopen(resume, out)
     about = describe(samples, data, label, model, net, recipe, seed) | told_of(resume, endings)
     try:
         if resume is None:
@@ -284,6 +293,7 @@ def score(trainer: "Trainer", data: Dataset, run: Run, began: float) -> dict[str
         "test_accuracy": scores["accuracy"],
         "test_loss": scores["loss"],
         "best_epoch": best.epoch if best else None,
+        "stopped": trainer.stopped or None,
         "seconds": round(time.perf_counter() - began, 3),
         "backend": net.backend.name,
         "device": net.backend.device_name,

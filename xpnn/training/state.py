@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnn.durable import write_durably
-from xpnn.errors import CheckpointError
+from xpnn.errors import CheckpointError, UsageError
 from xpnn.training.callbacks import Callback
 from xpnn.training.checkpoint import digest, seal, unseal
 from xpnn.training.container import (
@@ -69,10 +69,7 @@ def save_state(trainer: "Trainer", path: Path) -> None:
         "same": trainer.identity(),
         **{name: kind(getattr(trainer, name)) for name, kind in COUNTERS.items()},
         "seconds": time.perf_counter() - trainer.began if trainer.losses else 0.0,
-        "callbacks": [
-            {"type": type(c).__name__, "state": c.state, "vectors": c.vectors is not None}
-            for c in trainer.callbacks
-        ],
+        "callbacks": [entry(callback) for callback in trainer.callbacks],
         "shapes": {name: list(host.shape) for name, host in tensors.items()},
     }
     text = json.dumps(about, allow_nan=False)
@@ -80,6 +77,20 @@ def save_state(trainer: "Trainer", path: Path) -> None:
     if int.from_bytes(data[:8], "little") > MAX_HEADER:
         raise CheckpointError(f"the description of this run would take more than {MAX_HEADER:,} bytes")
     write_durably(path, data)
+
+
+def entry(callback: Callback) -> dict[str, Any]:
+    """What a callback remembers, as JSON. Raises UsageError where it is none."""
+    name = type(callback).__name__
+    try:
+        json.dumps(callback.state, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"what the callback {name} remembers cannot be saved",
+            why=str(error)[:120],
+            fix="plain finite numbers, words, lists and dicts in `state`, weights in `vectors`",
+        ) from error
+    return {"type": name, "state": callback.state, "vectors": callback.vectors is not None}
 
 
 def arrays(trainer: "Trainer") -> dict[str, Host]:
