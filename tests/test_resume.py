@@ -20,7 +20,7 @@ from xpnn.errors import CheckpointError, FileError, UsageError
 from xpnn.losses import SoftmaxCrossEntropy
 from xpnn.optimizers import LBFGS
 from xpnn.schedules import Cosine, Exponential
-from xpnn.training import Callback, Checkpoint, Film, KeepBest, Mixup, Trainer
+from xpnn.training import Callback, Checkpoint, Film, KeepBest, Mixup, ReduceOnPlateau, Trainer
 from xpnn.training.state import read_state
 
 HERE = Path(__file__).parent
@@ -177,9 +177,11 @@ def test_epochs_that_cannot_be(tmp_path):
 
 
 def test_a_run_that_is_done_has_nothing_left_to_do(tmp_path):
-    whole = fitted(tmp_path / "state", more=[KeepBest()])
-    rest = fitted(resume=tmp_path / "state", more=[KeepBest()])
+    wild = {"optimizer": xpnn.SGD(30.0), "epochs": 12}
+    whole = fitted(tmp_path / "state", more=[KeepBest()], **wild)
+    rest = fitted(resume=tmp_path / "state", more=[KeepBest()], **wild)
     assert rest.steps == whole.steps
+    assert whole.history.best.epoch < 12
     assert rest.model.theta.tobytes() == whole.model.theta.tobytes()  # the best epoch's
 
 
@@ -194,6 +196,56 @@ def test_stopped_anywhere_and_twice(tmp_path, stop):
     assert rest.model.theta.tobytes() == whole.model.theta.tobytes()
     assert rest.history["train_loss"] == whole.history["train_loss"]
     assert rest.history["best"] == whole.history["best"]
+
+
+class Kill(Stop):
+    def step(self, trainer):
+        if trainer.steps == self.at:
+            raise KeyboardInterrupt
+
+
+def test_killed_after_a_checkpoint(tmp_path, monkeypatch):
+    """Nothing is told to stop: the state of step 6 was written in passing. The epoch's time is that of both parts."""
+    clock = iter(range(10**6))
+    monkeypatch.setattr("xpnn.training.trainer.time.perf_counter", lambda: next(clock))
+    with pytest.raises(KeyboardInterrupt):
+        fitted(more=[Checkpoint(tmp_path / "state", steps=6), Kill(7)])
+    about, tensors = read_state(tmp_path / "state")
+    assert (about["steps"], len(tensors["rows"]), len(tensors["losses"])) == (6, 1, 2)
+    rest, whole = fitted(resume=tmp_path / "state"), fitted()
+    assert rest.model.theta.tobytes() == whole.model.theta.tobytes()
+    assert rest.history["train_loss"] == whole.history["train_loss"]
+    assert rest.history["seconds"][1] == about["seconds"] + 1 > 1
+
+
+def test_a_rate_that_was_lowered_stays_low(tmp_path):
+    def run(**more):
+        return fitted(more=[ReduceOnPlateau(0.5, 0, threshold=0.9)], schedule=Exponential(0.9), **more)
+
+    run(path=tmp_path / "state", stop=18)
+    rest, whole = run(resume=tmp_path / "state"), run()
+    assert rest.rate == whole.rate == 0.01 * 0.5**5
+    assert rest.history["lr"] == whole.history["lr"]
+
+
+def test_steps_before_the_fit_count_for_the_schedule(tmp_path):
+    def run(epochs, path=None, resume=None, steps=0, stop=0):
+        model = xpnn.Model([xpnn.Dense(3)], (4,), seed=0, dtype="float64")
+        trainer = Trainer(model, optimizer=xpnn.SGD(0.1), schedule="cosine")
+        for _ in range(steps):
+            trainer.step(X[:5], IDS[:5])
+        callbacks = [Stop(stop), Checkpoint(path)] if path else []
+        trainer.fit(X, IDS, epochs=epochs, batch_size=20, callbacks=callbacks, resume=resume)
+        return trainer
+
+    run(3, tmp_path / "state", steps=5, stop=9)
+    assert run(3, resume=tmp_path / "state").history["lr"] == run(3, steps=5).history["lr"]
+
+
+def test_a_film_keeps_its_pace(tmp_path):
+    fitted(tmp_path / "state", stop=10, more=[Film(tmp_path / "film", frames=3)])
+    fitted(resume=tmp_path / "state", more=[Film(tmp_path / "film", frames=3)])
+    assert sorted(p.stem for p in (tmp_path / "film").iterdir()) == [f"epoch-000{n}" for n in (0, 2, 4, 6)]
 
 
 def test_a_film_goes_on(tmp_path):
