@@ -123,6 +123,9 @@ def test_nothing_to_resume(xp, trained):
     code, _, err = xp("train", "--resume", FOLDER)
     assert code == 5
     assert "last.safetensors" in err
+    for text in ("{", '{"settings": 3}', '{"settings": {}}'):
+        (FOLDER / "run.json").write_text(text)
+        assert xp("train", "--resume", FOLDER)[0] == 5
     assert xp(*QUICK, "--out", FOLDER)[0] == 2  # a run lies there, whole or not
 
 

@@ -10,8 +10,8 @@ import click
 from click.core import ParameterSource
 
 from xpnn.cli import INTERRUPTED, TERMINATED, Stopped
-from xpnn.cli.runs import STATE, Run, read_about
-from xpnn.errors import FileError, UsageError
+from xpnn.cli.runs import ABOUT, STATE, Run, read_about
+from xpnn.errors import CheckpointError, FileError, UsageError
 from xpnn.training.callbacks import Callback
 from xpnn.training.stopping import StopOnSignal
 
@@ -105,11 +105,13 @@ def take_settings(ctx: click.Context, param: click.Parameter, folder: Path | Non
             f"there is no run to go on with in {folder}", why=f"wanted run.json and {STATE} in that folder"
         )
     settings = about["settings"]
+    if not isinstance(settings, dict) or not settings.keys() >= {"hidden", "augmentation"}:
+        raise CheckpointError(f"{folder / ABOUT} is damaged", why="its settings are not those of a run")
     found = {name: settings.get(name) for name in FROM_SETTINGS} | {
         name: about.get(name) for name in FROM_RUN
     }
-    found |= about.get("endings", {}) | {
-        "hidden": ",".join(map(str, settings["hidden"])) or "none",
+    found |= (about.get("endings") or {}) | {
+        "hidden": ",".join(map(str, settings["hidden"] or ())) or "none",
         "augment": bool(settings["augmentation"]),
     }
     ctx.default_map = {**(ctx.default_map or {}), **{k: v for k, v in found.items() if v is not None}}

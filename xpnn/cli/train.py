@@ -12,6 +12,7 @@ from xpnn import __version__
 from xpnn.backends import DTYPES, Backend
 from xpnn.backends.allocator import keep_memory
 from xpnn.cli import Stopped, debug_option, interrupted
+from xpnn.cli.fitting import train
 from xpnn.cli.machine import git_state, machine
 from xpnn.cli.options import (
     Name,
@@ -27,13 +28,12 @@ from xpnn.cli.resume import (
     Endings,
     ending_options,
     left_behind,
-    obey,
     reopen,
     resume_line,
     same_device,
     told_of,
 )
-from xpnn.cli.runs import FILM, METRICS, Log, Run, new_run
+from xpnn.cli.runs import Run, new_run
 from xpnn.data import DATASETS, Dataset, load
 from xpnn.describe import brief
 from xpnn.errors import TargetMissedError, UsageError
@@ -41,8 +41,7 @@ from xpnn.models import ACTIVATIONS, MODELS, build
 from xpnn.optimizers import OPTIMIZERS
 from xpnn.recipes import Recipe, recipe_for
 from xpnn.schedules import SCHEDULES
-from xpnn.training.callbacks import Callback, KeepBest
-from xpnn.training.film import Film
+from xpnn.training.callbacks import Callback
 from xpnn.training.history import Row
 
 if TYPE_CHECKING:
@@ -246,43 +245,6 @@ class Events(Callback):
     def epoch(self, trainer: "Trainer", row: Row) -> None:
         """One event."""
         emit({"event": "epoch", **asdict(row)})
-
-
-def train(
-    net: "Model",
-    data: Dataset,
-    recipe: Recipe,
-    optimizer: Any,
-    run: Run,
-    more: list[Callback],
-    resume: Path | None = None,
-) -> "Trainer":
-    """Fit; afterwards the model holds the weights of the best epoch, which are on the disk too.
-
-    Raises Stopped where a signal came; what was done so far is saved.
-    """
-    from xpnn.losses import SoftmaxCrossEntropy
-    from xpnn.training.stopping import StopOnSignal
-    from xpnn.training.trainer import Trainer
-
-    signals = StopOnSignal()
-    watchers = [signals, KeepBest(run.weights), Log(run.folder / METRICS)]
-    if data.input_shape == (2,):
-        watchers.append(Film(run.folder / FILM))  # small, and what `xpnn plot` makes a moving picture of
-    trainer = Trainer(net, SoftmaxCrossEntropy(recipe.label_smoothing), optimizer, schedule=recipe.schedule)
-    trainer.fit(
-        data.x,
-        data.y,
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        validation=recipe.validation,
-        callbacks=[*watchers, *more],
-        resume=resume,
-    )
-    obey(signals)
-    if not run.weights.exists():  # the time limit came before the first epoch's end
-        net.save(run.weights)
-    return trainer
 
 
 def score(trainer: "Trainer", data: Dataset, run: Run, began: float) -> dict[str, Any]:

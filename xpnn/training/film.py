@@ -15,6 +15,7 @@ class Film(Callback):
     """Keeps theta and phi before the first epoch and after every one, or after every second, third, ... of a long run.
 
     frames: at most so many epochs are kept. folder: where each is also saved as a model file, epoch-0007.safetensors.
+    After a resume the folder holds all of them, `film.frames` those since.
     `film.frames` is a list of (epoch, {"theta": ..., "phi": ...}), as `plots.animate_boundary` takes it.
     """
 

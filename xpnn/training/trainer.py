@@ -75,7 +75,10 @@ class Trainer:
         self.rate = self.lr = self.optimizer.lr
         self.history = History()
         self.stopped = ""
-        """Why the last fit ended before its last epoch, if it did. A callback that sets it ends the run."""
+        """Why the last fit ended before its last epoch, if it did. A callback that sets it ends the run.
+
+        An epoch that was cut short is begun anew by the next fit, unless that one resumes from a state.
+        """
         self._let_go()
 
     def _let_go(self) -> None:
