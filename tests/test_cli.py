@@ -28,15 +28,16 @@ QUICK = ["train", "spiral", "--hidden", "8", "--epochs", "2"]
 START = {
     "event": str, "xpnn": str, "dataset": str, "data": (str, type(None)), "label": (str, type(None)),
     "input_shape": list, "model": str, "settings": dict, "parameters": int, "backend": str, "device": str,
-    "dtype": str, "seed": int, "versions": dict, "why": str, "train": int, "valid": int, "test": int,
+    "dtype": str, "seed": int, "machine": dict, "git": (dict, type(None)), "versions": dict,
+    "endings": dict, "why": str, "train": int, "valid": int, "test": int,
 }  # fmt: skip
 EPOCH = {
     "event": str, "epoch": int, "train_loss": float, "valid_loss": float, "valid_accuracy": float, "lr": float,
     "seconds": float, "best": bool,
 }  # fmt: skip
 END = {
-    "event": str, "test_accuracy": float, "test_loss": float, "best_epoch": int, "seconds": float,
-    "backend": str, "device": str, "parameters": int, "checkpoint": str,
+    "event": str, "test_accuracy": float, "test_loss": float, "best_epoch": int, "stopped": (str, type(None)),
+    "seconds": float, "backend": str, "device": str, "parameters": int, "checkpoint": str,
 }  # fmt: skip
 
 
@@ -179,6 +180,7 @@ class TestTrain:
         assert sorted(p.name for p in folder.iterdir()) == [
             "best.safetensors",
             "film",
+            "last.safetensors",
             "metrics.jsonl",
             "run.json",
         ]
@@ -435,11 +437,11 @@ class TestEndings:
             process.send_signal(sent)
             _, err = process.communicate()
         assert process.returncode == code
-        saved = "the best epoch so far is saved in runs/spiral-mlp-1/best.safetensors"
+        saved = "saved in runs/spiral-mlp-1; to go on: xpnn train --resume runs/spiral-mlp-1"
         assert err == f"xpnn: {word}: {saved}\n"
         xpnn.load("runs/spiral-mlp-1/best.safetensors")
         assert {p.name for p in Path("runs/spiral-mlp-1").iterdir()} == {
-            "best.safetensors", "film", "metrics.jsonl", "run.json",
+            "best.safetensors", "film", "last.safetensors", "metrics.jsonl", "run.json",
         }  # fmt: skip
         assert about()["result"] is None
 

@@ -82,7 +82,8 @@ class Model:
         batch_size: int = 128,
         validation: float | int | tuple[Any, Any] | None = None,
         sample_weight: Any = None,
-        callbacks: "Sequence[Callback]" = (),
+        callbacks: "Sequence[Callback | Callable[..., Any]]" = (),
+        resume: str | Path | None = None,
         verbose: int = 1,
     ) -> "History":
         """Train from the present weights with a fresh optimizer; see `Trainer.fit`. augment: Mixup or CutMix.
@@ -99,7 +100,7 @@ class Model:
         trainer = Trainer(self, loss, optimizer, schedule=schedule, augment=augment)
         return trainer.fit(
             x, y, epochs=epochs, batch_size=batch_size, validation=validation,
-            sample_weight=sample_weight, callbacks=watchers,
+            sample_weight=sample_weight, callbacks=watchers, resume=resume,
         )  # fmt: skip
 
     def evaluate(self, x: Any, y: Any, *, loss: "str | Loss | None" = None) -> dict[str, float]:

@@ -14,7 +14,7 @@ from xpnn.cli.command import Command, state
 from xpnn.cli.output import emit, say, tell
 from xpnn.errors import FileError, UsageError, XpnnError, did_you_mean, first_line
 
-OWN = {"help", "config", "show_config", "as_json", "quiet", "verbose", "debug"}
+OWN = {"help", "config", "resume", "show_config", "as_json", "quiet", "verbose", "debug"}
 """Flags that are no settings."""
 ELSEWHERE = {
     "data": "XPNN_DATA is the folder in which datasets are searched for; --data is one dataset's own"
@@ -88,7 +88,7 @@ def _read(ctx: click.Context, param: click.Parameter, path: Path | None) -> None
         return
     table, lines = read_toml(path)
     known = {key_of(p): p for p in settings(ctx.command)}
-    ctx.default_map = {}
+    ctx.default_map = dict(ctx.default_map or {})
     for key, value in table.items():
         where = f"{path}, line {lines.get(key, 1)}"
         if key not in known:

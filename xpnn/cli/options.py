@@ -85,7 +85,8 @@ def open_backend(name: str, device: str | None, dtype: str) -> tuple[Backend, st
         why = f"auto: {reason}"
     else:
         source = click.get_current_context().get_parameter_source("backend")
-        why = "XPNN_BACKEND" if source is ParameterSource.ENVIRONMENT else "--backend"
+        told = {ParameterSource.ENVIRONMENT: "XPNN_BACKEND", ParameterSource.DEFAULT_MAP: "as before"}
+        why = told.get(source, "--backend") if source is not None else "--backend"
     if name in ("numpy", "strict") and (device or "").startswith("cuda"):
         raise UsageError(
             f"backend {name!r} has no device {device!r}",

@@ -1,4 +1,4 @@
-"""Run folders: `runs/DATASET-MODEL-N/` with best.safetensors, run.json and metrics.jsonl."""
+"""Run folders: `runs/DATASET-MODEL-N/` with best.safetensors, last.safetensors, run.json and metrics.jsonl."""
 
 import contextlib
 import json
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from xpnn.training.trainer import Trainer
 
 ROOT = Path("runs")
-WEIGHTS, ABOUT, METRICS, FILM = "best.safetensors", "run.json", "metrics.jsonl", "film"
+WEIGHTS, STATE, ABOUT, METRICS = "best.safetensors", "last.safetensors", "run.json", "metrics.jsonl"
+FILM = "film"
 
 
 @dataclass
@@ -33,13 +34,18 @@ class Run:
         """The file of the best weights."""
         return self.folder / WEIGHTS
 
+    @property
+    def state(self) -> Path:
+        """The file to resume from."""
+        return self.folder / STATE
+
     def write(self, about: dict[str, Any]) -> None:
         """run.json: settings, versions and, at the end, the result. Raises FileError."""
         write_durably(self.folder / ABOUT, (json.dumps(about, indent=2, allow_nan=False) + "\n").encode())
 
     def drop_if_empty(self) -> None:
-        """A run that saved no weights leaves nothing behind."""
-        if not self.weights.exists():
+        """A run that saved nothing leaves nothing behind."""
+        if not self.weights.exists() and not self.state.exists():
             with contextlib.suppress(OSError):
                 for name in (ABOUT, METRICS):
                     (self.folder / name).unlink(missing_ok=True)
@@ -57,7 +63,7 @@ def new_run(dataset: str, model: str, out: Path | None) -> Run:
         if out is not None:
             made = not out.exists()
             out.mkdir(parents=True, exist_ok=True)
-            if (out / WEIGHTS).exists():
+            if (out / WEIGHTS).exists() or (out / STATE).exists():
                 raise UsageError(
                     f"{out} already holds a trained model", fix="another --out, or delete that folder first"
                 )
@@ -84,10 +90,19 @@ class Log(Callback):
     def __init__(self, path: Path) -> None:
         self.path, self.lines = path, ""
 
+    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+        """A run that goes on has its rows already; what was written after its checkpoint will be written again."""
+        self.lines = "".join(map(line_of, trainer.history))
+
     def epoch(self, trainer: "Trainer", row: Row) -> None:
         """The file is whole after every epoch."""
-        self.lines += json.dumps(asdict(row), allow_nan=False) + "\n"
+        self.lines += line_of(row)
         write_durably(self.path, self.lines.encode())
+
+
+def line_of(row: Row) -> str:
+    """A row as JSON."""
+    return json.dumps(asdict(row), allow_nan=False) + "\n"
 
 
 @dataclass

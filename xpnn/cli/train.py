@@ -14,6 +14,8 @@ from xpnn.backends.allocator import keep_memory
 from xpnn.cli import Stopped, interrupted
 from xpnn.cli.command import state
 from xpnn.cli.config import Configured
+from xpnn.cli.fitting import train
+from xpnn.cli.machine import git_state, machine
 from xpnn.cli.network import make_model
 from xpnn.cli.options import (
     Name,
@@ -25,7 +27,16 @@ from xpnn.cli.options import (
     open_backend,
 )
 from xpnn.cli.output import detail, emit, percent, say, size, tell
-from xpnn.cli.runs import FILM, METRICS, Log, Run, new_run
+from xpnn.cli.resume import (
+    Endings,
+    ending_options,
+    left_behind,
+    reopen,
+    resume_line,
+    same_device,
+    told_of,
+)
+from xpnn.cli.runs import Run, new_run
 from xpnn.cli.transfer import find_source, frozen, provenance, reuse, transfer_options
 from xpnn.data import DATASETS, Dataset, load
 from xpnn.describe import brief
@@ -34,8 +45,7 @@ from xpnn.models import ACTIVATIONS, MODELS
 from xpnn.optimizers import OPTIMIZERS
 from xpnn.recipes import Recipe, recipe_for
 from xpnn.schedules import SCHEDULES
-from xpnn.training.callbacks import Callback, KeepBest
-from xpnn.training.film import Film
+from xpnn.training.callbacks import Callback
 from xpnn.training.history import Row
 
 if TYPE_CHECKING:
@@ -86,6 +96,7 @@ if TYPE_CHECKING:
 @click.option(
     "--require-accuracy", type=click.FloatRange(0, 1), metavar="A", help="Exit with 8 below it; 0 to 1."
 )
+@ending_options
 @json_option
 def command(
     dataset: str,
@@ -102,6 +113,7 @@ def command(
     freeze: tuple[str, ...],
     replace_head: bool,
     require_accuracy: float | None,
+    resume: Path | None,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -113,10 +125,11 @@ def command(
     """
     began = time.perf_counter()
     keep_memory()
+    endings = Endings.taken_from(given)
     saved, model = find_source(source, replace_head, model, given)
     recipe = recipe_for(dataset, model, augment).but(**given)
     optimizer = frozen(recipe.make_optimizer(), freeze)
-    be, why = open_backend(backend, device, dtype)
+    be, why = open_backend(backend, same_device(resume, device), dtype)
     if not as_json:
         say(f"xpnn {__version__} · {backend_line(be, why)} · {dtype} · seed {seed}")
     samples = load(dataset, data, seed, label)
@@ -125,14 +138,16 @@ def command(
     else:
         net = reuse(saved, samples, recipe.augmentation, be, seed, replace_head)
     optimizer.on(net.layout.places)  # before there is a folder: raises where a pattern fits nothing
-    run = new_run(dataset, model, out)
-    about = describe(samples, data, label, model, net, recipe, seed)
+    run = new_run(dataset, model, out) if resume is None else reopen(resume, out)
+    about = describe(samples, data, label, model, net, recipe, seed) | told_of(resume, endings)
     if saved is not None or freeze:
         about |= provenance(saved, freeze, net)
     try:
-        run.write(about)
+        if resume is None:
+            run.write(about)
         events = start(about, why, samples, recipe, net, as_json)
-        trainer = train(net, samples, recipe, optimizer, run, events)
+        watchers = [events, *endings.watchers(run, about)]
+        trainer = train(net, samples, recipe, optimizer, run, watchers, None if resume is None else run.state)
         result = score(trainer, samples, run, began)
         run.write(about | {"result": result})
     except (KeyboardInterrupt, Stopped) as cause:
@@ -144,6 +159,8 @@ def command(
     if as_json:
         emit({"event": "end", **result})
     else:
+        if trainer.stopped:
+            tell(f"stopped by {trainer.stopped}; to go on: {resume_line(run)}")
         finish(result, samples, run)
     check_target(result["test_accuracy"], require_accuracy)
 
@@ -174,6 +191,8 @@ def describe(
         "device": be.device_name,
         "dtype": be.dtype_name,
         "seed": seed,
+        "machine": machine(),
+        "git": git_state(),
         "versions": {"python": platform.python_version(), be.name: be.version()},
         "result": None,
     }
@@ -211,28 +230,6 @@ class Events(Callback):
         emit({"event": "epoch", **asdict(row)})
 
 
-def train(
-    net: "Model", data: Dataset, recipe: Recipe, optimizer: Any, run: Run, events: Callback
-) -> "Trainer":
-    """Fit; afterwards the model holds the weights of the best epoch, which are on the disk too."""
-    from xpnn.losses import SoftmaxCrossEntropy
-    from xpnn.training.trainer import Trainer
-
-    watchers = [KeepBest(run.weights), Log(run.folder / METRICS), events]
-    if data.input_shape == (2,):
-        watchers.append(Film(run.folder / FILM))  # small, and what `xpnn plot` makes a moving picture of
-    trainer = Trainer(net, SoftmaxCrossEntropy(recipe.label_smoothing), optimizer, schedule=recipe.schedule)
-    trainer.fit(
-        data.x,
-        data.y,
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        validation=recipe.validation,
-        callbacks=watchers,
-    )
-    return trainer
-
-
 def score(trainer: "Trainer", data: Dataset, run: Run, began: float) -> dict[str, Any]:
     """The one use of the test set."""
     net, best = trainer.model, trainer.history.best
@@ -241,6 +238,7 @@ def score(trainer: "Trainer", data: Dataset, run: Run, began: float) -> dict[str
         "test_accuracy": scores["accuracy"],
         "test_loss": scores["loss"],
         "best_epoch": best.epoch if best else None,
+        "stopped": trainer.stopped or None,
         "seconds": round(time.perf_counter() - began, 3),
         "backend": net.backend.name,
         "device": net.backend.device_name,
@@ -260,13 +258,6 @@ def finish(result: dict[str, Any], data: Dataset, run: Run) -> None:
     other = "" if run.folder.parent == Path("runs") else f" {run.folder}"
     picture = "xpnn predict FILE.png · " if data.input_shape == (28, 28, 1) else ""
     tell(f"next   {picture}xpnn evaluate{other}")
-
-
-def left_behind(run: Run) -> str:
-    """What an interrupted run saved."""
-    if not run.weights.exists():
-        return "no epoch was finished, nothing was saved"
-    return f"the best epoch so far is saved in {run.weights}"
 
 
 def check_target(accuracy: float, wanted: float | None) -> None:

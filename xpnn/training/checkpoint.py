@@ -96,6 +96,8 @@ def load(
 def _open(file: BinaryIO, size: int, backend: str, device: str | None, dtype: str | None) -> Model:
     header, start = read_header(file, size)
     meta = header.pop("__metadata__", None)
+    if isinstance(meta, dict) and "xpnn-training" in meta:
+        raise CheckpointError("this is the state of a run, no model", fix="open best.safetensors beside it")
     if not isinstance(meta, dict) or not isinstance(meta.get("xpnn"), str):
         raise CheckpointError(
             "this safetensors file was not written by xpnn", why='its metadata has no entry "xpnn"'

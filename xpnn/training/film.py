@@ -15,6 +15,7 @@ class Film(Callback):
     """Keeps theta and phi before the first epoch and after every one, or after every second, third, ... of a long run.
 
     frames: at most so many epochs are kept. folder: where each is also saved as a model file, epoch-0007.safetensors.
+    After a resume the folder holds all of them, `film.frames` those since.
     `film.frames` is a list of (epoch, {"theta": ..., "phi": ...}), as `plots.animate_boundary` takes it.
     """
 
@@ -26,8 +27,8 @@ class Film(Callback):
 
     def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
         """The weights of the beginning; those of an earlier run are forgotten, unless this one goes on with it."""
-        self.every = -(-epochs // self.most)
-        if not len(trainer.history):
+        self.every = -(-(len(trainer.history) + epochs) // self.most)
+        if not len(trainer.history) and not trainer.losses:
             self.frames = []
             self._keep(trainer, 0)
 

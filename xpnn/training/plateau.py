@@ -75,14 +75,8 @@ class ReduceOnPlateau(Callback):
 
     def epoch(self, trainer: "Trainer", row: Row) -> None:
         """Sets the rate of the next epoch."""
-        monitor = self.monitor or ("train_loss" if row.valid_loss is None else "valid_loss")
-        value = getattr(row, monitor)
-        if value is None:
-            raise UsageError(
-                f"ReduceOnPlateau(monitor={monitor!r}): this run does not measure it",
-                fix="fit(..., validation=0.1), and for an accuracy a classifier",
-            )
-        trainer.rate = self.observe(value, trainer.rate, rising=monitor == "valid_accuracy")
+        value, rising = monitored(self, self.monitor, row)
+        trainer.rate = self.observe(value, trainer.rate, rising=rising)
 
     def observe(self, value: float, rate: float, *, rising: bool = False) -> float:
         """The rate after an epoch that ended with `value`; rising: higher is better."""
@@ -102,3 +96,18 @@ class ReduceOnPlateau(Callback):
         if rising:
             return value > (best * (1 + self.threshold) if self.relative else best + self.threshold)
         return value < (best * (1 - self.threshold) if self.relative else best - self.threshold)
+
+
+def monitored(callback: Callback, monitor: str | None, row: Row) -> tuple[float, bool]:
+    """The monitored number of an epoch, and whether higher is better. None: the validation loss if there is one.
+
+    Raises UsageError for a number that is not measured.
+    """
+    monitor = monitor or ("train_loss" if row.valid_loss is None else "valid_loss")
+    value = getattr(row, monitor)
+    if value is None:
+        raise UsageError(
+            f"{type(callback).__name__}(monitor={monitor!r}): this run does not measure it",
+            fix="fit(..., validation=0.1), and for an accuracy a classifier",
+        )
+    return float(value), monitor == "valid_accuracy"

@@ -5,12 +5,13 @@ import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from xpnn import edge
-from xpnn.data.batches import Slices, epoch_order
+from xpnn.data.batches import Slices
 from xpnn.data.split import stratified_split
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
@@ -21,15 +22,14 @@ from xpnn.optimizers import LBFGS, Optimizer, get_optimizer
 from xpnn.parameters import count, gather, tree_map
 from xpnn.random import host_rng
 from xpnn.schedules import Schedule, get_schedule
-from xpnn.training.callbacks import Callback
-from xpnn.training.diverged import explain_divergence, explain_overflow, not_finite
+from xpnn.training.callbacks import Callback, as_callback
 from xpnn.training.full_batch import FullBatch
 from xpnn.training.history import History, Row
+from xpnn.training.identity import identity
+from xpnn.training.minibatch import MiniBatches
 from xpnn.training.mixing import Mixing, check_mixing
+from xpnn.training.state import load_state, save_state
 from xpnn.training.step import make_step
-
-LOOK = 32
-"""Steps between two looks at the losses: each look waits for the device."""
 
 
 class Trainer:
@@ -76,7 +76,20 @@ class Trainer:
         self.rate = self.lr = self.optimizer.lr
         self.history = History()
         self.stopped = ""
-        """Why the optimizer ended the last fit before its last epoch, if it did."""
+        """Why the last fit ended before its last epoch, if it did. A callback that sets it ends the run.
+
+        An epoch that was cut short is begun anew by the next fit, unless that one resumes from a state.
+        """
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """What belongs to one fit: its last epoch, its callbacks, and the epoch under way."""
+        self.epochs, self.began, self.seconds = 0, 0.0, 0.0
+        self.callbacks: list[Callback] = []
+        self.losses: list[float] = []
+        self.batch: tuple[Any, ...] = ()
+        self.look: Callable[[], None] = _nothing
+        self.identity: Callable[[], dict[str, Any]] = _outside
 
     def step(self, x: Any, y: Any, weight: Array | None = None) -> Array:
         """One update on a batch of this backend's arrays. Returns the loss before it, 0-d, still on the device.
@@ -126,13 +139,21 @@ class Trainer:
         batch_size: int = 128,
         validation: float | int | tuple[Any, Any] | None = None,
         sample_weight: Any = None,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback | Callable[["Trainer", Row], Any]] = (),
+        resume: str | Path | None = None,
     ) -> History:
         """Train for `epochs` passes over (x, y) in seeded, shuffled batches; the last batch may be short.
 
         validation: a share (0.1) or number (5000) of the samples, held out by a seeded, stratified draw, or a pair
         (x, y). sample_weight: (N,), at least 0. Raises DataError and ShapeError for data that cannot be trained on,
-        DivergedError when the loss stops being finite.
+        DivergedError when the loss stops being finite. callbacks: a plain function is called as f(trainer, row) after
+        each epoch.
+
+        resume: a file of `save_state` (see `Checkpoint`): a new trainer goes on where that run was, also inside an
+        epoch. Everything else must be as it was; only `epochs`, which counts from the beginning of the run, may differ
+        where the schedule does not depend on it. On NumPy, with as many threads, the weights are those of the
+        uninterrupted run to the last bit; another backend goes on with the same numbers. Raises UsageError, naming
+        the first difference, for another run.
 
         With LBFGS an epoch is one iteration on all the samples, in one order; batch_size only cuts the sums, to save
         memory (though BatchNorm sees each part by itself). `stopped` then says why it ended early.
@@ -146,77 +167,53 @@ class Trainer:
         data = (x, model.targets(y), model.weights(sample_weight, count(y)))
         if len(train) % batch_size == 1 or batch_size == 1:
             refuse_one(model.net, model.input_shape)
-        self.total = self.steps + epochs * len(Slices(len(train), batch_size))
+        batches = len(Slices(len(train), batch_size))
+        self.total, self.epochs = self.steps + epochs * batches, len(self.history) + epochs
         self.stopped = ""
-        one_epoch: Callable[..., float] = functools.partial(self._batches, data, train, batch_size)
-        if isinstance(self._bound, LBFGS):
-            one_epoch = FullBatch(self, self._bound, data, train, batch_size)
+        self.callbacks = [as_callback(callback) for callback in callbacks]
+        scored = valid if isinstance(validation, tuple | list) else validation
+        self.identity = functools.cache(lambda: identity(self, data, scored, batch_size, batches))
         with contextlib.ExitStack() as stack:
-            for callback in callbacks:
-                callback.start(self, epochs, len(train), batch_size)
+            stack.callback(self._let_go)
+            if resume is not None:
+                load_state(self, Path(resume), epochs)
+            one_epoch: MiniBatches | FullBatch
+            if isinstance(self._bound, LBFGS):
+                one_epoch = FullBatch(self, self._bound, data, train, batch_size)
+            else:
+                one_epoch = MiniBatches(self, data, train, batch_size)
+            for callback in self.callbacks:
+                callback.start(self, self.epochs - len(self.history), len(train), batch_size)
                 stack.callback(callback.end, self)
-            first = len(self.history) + 1
-            for epoch in range(first, first + epochs):
-                began = time.perf_counter()
-                train_loss = one_epoch(epoch, callbacks)
-                row = self._row(epoch, train_loss, valid, began)
-                self.history.rows.append(row)
-                for callback in callbacks:
-                    callback.epoch(self, row)
+            for epoch in range(len(self.history) + 1, self.epochs + 1):
                 if self.stopped:
                     break
+                self.began = time.perf_counter() - self.seconds
+                train_loss = one_epoch(epoch, self.callbacks)
+                if train_loss is None:
+                    break
+                self.history.rows.append(self._row(epoch, train_loss, valid))
+                self.losses, self.seconds = [], 0.0
+                for callback in self.callbacks:
+                    callback.epoch(self, self.history.rows[-1])
+            for callback in self.callbacks:
+                callback.finish(self)
         return self.history
 
-    def _batches(
-        self,
-        data: tuple[Any, Any, Array | None],
-        train: np.ndarray[Any, Any],
-        batch_size: int,
-        epoch: int,
-        callbacks: Sequence[Callback],
-    ) -> float:
-        """One pass in shuffled batches, a step for each: the loss."""
-        be = self.model.backend
-        order = train[epoch_order(self.model.seed, epoch, len(train))]
-        losses: list[float] = []
-        sizes: list[int] = []
-        waiting: list[Array] = []
-        for batch in Slices(len(train), batch_size):
-            with be.scope():
-                rows = be.asarray(order[batch])
-                x, y, weight = gather(be, data, rows)
-            waiting.append(self.step(x, y, weight))
-            sizes.append(len(order[batch]))
-            if len(waiting) == LOOK or sum(sizes) == len(train):
-                losses += self._look(waiting)
-                if not np.isfinite(losses).all():
-                    bad = int(np.argmin(np.isfinite(losses)))
-                    rows = be.asarray(order[sum(sizes[:bad]) : sum(sizes[: bad + 1])])
-                    raise explain_divergence(self, epoch, bad + 1, losses, data, rows)
-                if lost := self._overflown():
-                    raise explain_overflow(self, epoch, len(losses), lost[0])
-                for callback in callbacks:
-                    callback.progress(epoch, sum(sizes), losses[-1])
-                waiting = []
-        return self.loss.over_batches(losses, sizes)
+    def save_state(self, path: str | Path) -> None:
+        """Write everything that `fit(..., resume=path)` needs to go on from here; for a callback, inside a fit.
 
-    def _row(self, epoch: int, train_loss: float, valid: tuple[Any, Any] | None, began: float) -> Row:
-        seconds = time.perf_counter() - began
+        Weights, the optimizer's arrays, counters, the place inside the epoch, the history, and what the callbacks
+        keep. Replaces the file whole or not at all. Raises UsageError outside a fit, FileError.
+        """
+        save_state(self, Path(path))
+
+    def _row(self, epoch: int, train_loss: float, valid: tuple[Any, Any] | None) -> Row:
+        seconds = time.perf_counter() - self.began
         scores = self.model.score(*valid) if valid is not None else {}
         row = Row(epoch, train_loss, scores.get("loss"), scores.get("accuracy"), self.lr, seconds, best=False)
         champion = self.history.best
         return replace(row, best=champion is None or self.history.score(row) > self.history.score(champion))
-
-    def _look(self, values: list[Array]) -> list[float]:
-        be = self.model.backend
-        with be.scope():
-            looked: list[float] = be.to_numpy(be.xp.stack(values)).tolist()
-        return looked
-
-    def _overflown(self) -> list[str]:
-        be, theta = self.model.backend, self.model.theta
-        with be.scope():
-            return [] if be.all_finite(theta) else not_finite(self, theta)
 
     def _set_rate(self) -> None:
         lr = self.rate * self.schedule(self.steps, max(self.total, self.steps + 1))
@@ -237,6 +234,14 @@ class Trainer:
             return None
         x, y = self.model.pair(validation[0], validation[1], self.loss, "validation ")
         return x, self.model.targets(y)
+
+
+def _nothing() -> None:
+    """Outside a fit there is no loss to look at."""
+
+
+def _outside() -> dict[str, Any]:
+    raise UsageError("Trainer.save_state outside a fit", fix="fit(..., callbacks=[Checkpoint(path)])")
 
 
 def tupled(a: Any) -> Any:

@@ -1,0 +1,52 @@
+"""The training of `xpnn train`: the trainer, and what watches it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xpnn.cli.resume import obey
+from xpnn.cli.runs import FILM, METRICS, Log, Run
+from xpnn.data import Dataset
+from xpnn.recipes import Recipe
+from xpnn.training.callbacks import Callback, KeepBest
+from xpnn.training.film import Film
+
+if TYPE_CHECKING:
+    from xpnn.model import Model
+    from xpnn.training.trainer import Trainer
+
+
+def train(
+    net: "Model",
+    data: Dataset,
+    recipe: Recipe,
+    optimizer: Any,
+    run: Run,
+    more: list[Callback],
+    resume: Path | None = None,
+) -> "Trainer":
+    """Fit; afterwards the model holds the weights of the best epoch, which are on the disk too.
+
+    Raises Stopped where a signal came; what was done so far is saved.
+    """
+    from xpnn.losses import SoftmaxCrossEntropy
+    from xpnn.training.stopping import StopOnSignal
+    from xpnn.training.trainer import Trainer
+
+    signals = StopOnSignal()
+    watchers = [signals, KeepBest(run.weights), Log(run.folder / METRICS)]
+    if data.input_shape == (2,):
+        watchers.append(Film(run.folder / FILM))  # small, and what `xpnn plot` makes a moving picture of
+    trainer = Trainer(net, SoftmaxCrossEntropy(recipe.label_smoothing), optimizer, schedule=recipe.schedule)
+    trainer.fit(
+        data.x,
+        data.y,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        validation=recipe.validation,
+        callbacks=[*watchers, *more],
+        resume=resume,
+    )
+    obey(signals)
+    if not run.weights.exists():  # the time limit came before the first epoch's end
+        net.save(run.weights)
+    return trainer

@@ -1,0 +1,170 @@
+"""What lets `xpnn train` end early and go on later: its options, its watchers, and `--resume RUN`."""
+
+import shlex
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from xpnn.cli import INTERRUPTED, TERMINATED, Stopped
+from xpnn.cli.runs import ABOUT, STATE, Run, read_about
+from xpnn.errors import CheckpointError, FileError, UsageError
+from xpnn.training.callbacks import Callback
+from xpnn.training.stopping import StopOnSignal
+
+if TYPE_CHECKING:
+    from xpnn.training.trainer import Trainer
+
+FROM_SETTINGS = (
+    "activation", "dropout", "input_dropout", "label_smoothing", "epochs", "batch_size", "optimizer", "lr",
+    "schedule", "weight_decay",
+)  # fmt: skip
+FROM_RUN = ("dataset", "model", "backend", "dtype", "seed", "data", "label")
+
+
+@dataclass(frozen=True)
+class Endings:
+    """When to save, and when to stop before the last epoch."""
+
+    early_stopping: int | None = None
+    checkpoint_every: int = 1
+    time_limit: float | None = None
+
+    @classmethod
+    def taken_from(cls, given: dict[str, Any]) -> "Endings":
+        """Out of what the command was given."""
+        return cls(**{field.name: given.pop(field.name) for field in fields(cls)})
+
+    def watchers(self, run: Run, about: dict[str, Any]) -> list[Callback]:
+        """In an order in which each state saved is whole."""
+        from xpnn.training.checkpointing import Checkpoint
+        from xpnn.training.early_stopping import EarlyStopping
+        from xpnn.training.stopping import TimeLimit
+
+        stop = [] if self.early_stopping is None else [EarlyStopping(self.early_stopping, restore=False)]
+        limit = [] if self.time_limit is None else [TimeLimit(self.time_limit)]
+        return [Note(run, about), *stop, *limit, Checkpoint(run.state, epochs=self.checkpoint_every)]
+
+
+class Note(Callback):
+    """Writes run.json once it is certain that the run begins: a resumed one may be refused, and stays what it was."""
+
+    def __init__(self, run: Run, about: dict[str, Any]) -> None:
+        self.run, self.about = run, about
+
+    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+        """Writes it."""
+        self.run.write(self.about)
+
+
+def ending_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--early-stopping, --checkpoint-every, --time-limit and --resume."""
+    for option in (
+        click.option(
+            "--resume",
+            type=click.Path(path_type=Path),
+            metavar="RUN",
+            is_eager=True,
+            callback=take_settings,
+            help="Go on with the run in that folder; nothing else need be said.",
+        ),
+        click.option(
+            "--time-limit",
+            type=click.FloatRange(0, min_open=True),
+            metavar="MINUTES",
+            help="Stop after that.",
+        ),
+        click.option(
+            "--checkpoint-every",
+            type=click.IntRange(1),
+            default=1,
+            metavar="N",
+            help="Epochs between two states to resume from.  [default: 1]",
+        ),
+        click.option(
+            "--early-stopping",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Stop after N epochs without less validation loss.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def take_settings(ctx: click.Context, param: click.Parameter, folder: Path | None) -> Path | None:
+    """What the run was given becomes the default of every option. Raises FileError where there is nothing to resume."""
+    if folder is None:
+        return None
+    about = read_about(folder) if folder.is_dir() else {}
+    if "settings" not in about or not (folder / STATE).is_file():
+        raise FileError(
+            f"there is no run to go on with in {folder}", why=f"wanted run.json and {STATE} in that folder"
+        )
+    settings = about["settings"]
+    if not isinstance(settings, dict) or not settings.keys() >= {"hidden", "augmentation"}:
+        raise CheckpointError(f"{folder / ABOUT} is damaged", why="its settings are not those of a run")
+    if about.get("from"):
+        raise UsageError(
+            f"the run in {folder} began with another run's network",
+            why="what it took over is not kept with it",
+            fix="xpnn train --from that run anew",
+        )
+    found = {name: settings.get(name) for name in FROM_SETTINGS} | {
+        name: about.get(name) for name in FROM_RUN
+    }
+    found |= (about.get("endings") or {}) | {
+        "hidden": ",".join(map(str, settings["hidden"] or ())) or "none",
+        "augment": bool(settings["augmentation"]),
+        "freeze": tuple(about.get("freeze") or ()),
+    }
+    ctx.default_map = {**(ctx.default_map or {}), **{k: v for k, v in found.items() if v is not None}}
+    return folder
+
+
+def reopen(folder: Path, out: Path | None) -> Run:
+    """The run's own folder. Raises UsageError where another is asked for."""
+    if out is not None:
+        raise UsageError("--out with --resume", why="a run goes on in its own folder", fix="leave --out out")
+    return Run(folder, made=False)
+
+
+def same_device(resume: Path | None, device: str | None) -> str | None:
+    """The run's own device, where its backend is kept and no other device is asked for."""
+    source = click.get_current_context().get_parameter_source("backend")
+    if resume is None or device is not None or source is not ParameterSource.DEFAULT_MAP:
+        return device
+    return read_about(resume).get("device")
+
+
+def told_of(resume: Path | None, endings: Endings) -> dict[str, Any]:
+    """What run.json says of all this. A resumed run keeps the time at which it began."""
+    started = {} if resume is None else {"started": read_about(resume).get("started")}
+    return {"endings": asdict(endings), **started}
+
+
+def resume_line(run: Run) -> str:
+    """What to type to go on."""
+    return f"xpnn train --resume {shlex.quote(str(run.folder))}"
+
+
+def left_behind(run: Run) -> str:
+    """What an interrupted run saved."""
+    if run.state.exists():
+        return f"saved in {run.folder}; to go on: {resume_line(run)}"
+    if not run.weights.exists():
+        return "no epoch was finished, nothing was saved"
+    return f"the best epoch so far is saved in {run.weights}"
+
+
+def obey(listener: StopOnSignal) -> None:
+    """Raises Stopped if a signal ended the training."""
+    import signal
+
+    if listener.signum == signal.SIGINT:
+        raise Stopped(INTERRUPTED, "interrupted")
+    if listener.signum == signal.SIGTERM:
+        raise Stopped(TERMINATED, "terminated")

@@ -1,0 +1,76 @@
+"""Files from which an interrupted run goes on, written while it lasts."""
+
+import contextlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xpnn.errors import UsageError
+from xpnn.training.callbacks import Callback
+from xpnn.training.history import Row
+
+if TYPE_CHECKING:
+    from xpnn.training.trainer import Trainer
+
+
+class Checkpoint(Callback):
+    """Writes the state of the run to `path` every so many epochs, steps or minutes, and when the run finishes.
+
+    `fit(..., resume=path)` goes on from it. Any of the three may be given together; without steps and minutes it is
+    every epoch. keep: None overwrites one file; k leaves the newest k, named by the step: last-00000120.safetensors.
+    Place it last: the callbacks before it have seen the epoch that is saved.
+    Raises UsageError for a number below 1 (of minutes: not above 0).
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        epochs: int | None = None,
+        steps: int | None = None,
+        minutes: float | None = None,
+        keep: int | None = None,
+    ) -> None:
+        for name, value in (("epochs", epochs), ("steps", steps), ("keep", keep)):
+            if value is not None and (type(value) is not int or value < 1):
+                raise UsageError(f"Checkpoint({name}={value!r}): wanted a whole number of at least 1")
+        if minutes is not None and not minutes > 0:
+            raise UsageError(f"Checkpoint(minutes={minutes!r}): wanted a number above 0")
+        if epochs is None and steps is None and minutes is None:
+            epochs = 1
+        self.path, self.epochs, self.steps, self.minutes = Path(path), epochs, steps, minutes
+        self.keep, self.state = keep, {"files": []}
+
+    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+        """The clock."""
+        self.saved, self.at = time.monotonic(), (-1, -1)
+
+    def step(self, trainer: "Trainer") -> None:
+        """Saves where the steps or minutes are over."""
+        due = self.steps is not None and trainer.steps % self.steps == 0
+        if due or (self.minutes is not None and time.monotonic() - self.saved >= 60 * self.minutes):
+            self._save(trainer)
+
+    def epoch(self, trainer: "Trainer", row: Row) -> None:
+        """Saves every so many epochs."""
+        if self.epochs is not None and row.epoch % self.epochs == 0:
+            self._save(trainer)
+
+    def finish(self, trainer: "Trainer") -> None:
+        """Saves the last weights, before the best are put in their place."""
+        if self.at != (trainer.steps, len(trainer.history)):
+            self._save(trainer)
+
+    def _save(self, trainer: "Trainer") -> None:
+        path = self.path
+        if self.keep is not None:
+            path = path.with_name(f"{path.stem}-{trainer.steps:08d}{path.suffix}")
+            names = [name for name in self.state["files"] if name != path.name] + [path.name]
+            self.state = {"files": names[-self.keep :]}
+            trainer.save_state(path)
+            for name in names[: -self.keep]:
+                with contextlib.suppress(OSError):  # whoever took it away has done this for us
+                    path.with_name(Path(name).name).unlink()
+        else:
+            trainer.save_state(path)
+        self.saved, self.at = time.monotonic(), (trainer.steps, len(trainer.history))

@@ -1,0 +1,106 @@
+"""What makes two runs the same run: only the same run can be gone on with, or its end would belong to neither."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnn.describe import brief, describe
+from xpnn.errors import CheckpointError, UsageError
+from xpnn.parameters import leaves
+
+if TYPE_CHECKING:
+    from xpnn.training.trainer import Trainer
+
+
+def identity(
+    trainer: "Trainer", data: tuple[Any, ...], validation: Any, batch_size: int, batches: int
+) -> dict[str, Any]:
+    """Everything that the course of a run depends on, save the backend and the number of epochs; as plain JSON."""
+    model = trainer.model
+    held = fingerprint(trainer, validation) if isinstance(validation, tuple | list) else describe(validation)
+    return {
+        "net": describe(model.net),
+        "input_shape": describe(model.input_shape),
+        "dtype": model.backend.dtype_name,
+        "seed": model.seed,
+        "loss": describe(trainer.loss),
+        "optimizer": describe(trainer.optimizer),
+        "schedule": describe(trainer.schedule),
+        "augment": describe(trainer.augment),
+        "batch_size": batch_size,
+        "batches": batches,
+        "validation": held,
+        "data": fingerprint(trainer, data),
+    }
+
+
+def fingerprint(trainer: "Trainer", data: Any) -> str:
+    """sha256 over the dtype, shape and bytes of every array."""
+    be, total = trainer.model.backend, hashlib.sha256()
+    for path, a in leaves(tuple(data)):
+        if a is None:
+            continue
+        with be.scope():
+            host = np.ascontiguousarray(be.to_numpy(a) if be.owns(a) else np.asarray(a))
+        total.update(f"{path}{host.dtype}{host.shape}".encode())
+        total.update(host.reshape(-1).view(np.uint8).data)
+    return total.hexdigest()
+
+
+def check_same(
+    trainer: "Trainer", path: Path, about: dict[str, Any], epochs: int, rows: int, losses: int
+) -> None:
+    """Raises UsageError where the run in `path` is not the one that `trainer` was about to begin."""
+    difference = first_difference(about["same"], trainer.identity())
+    if difference:
+        place, then, now = difference
+        raise UsageError(
+            f"{path} belongs to another run: {place} was {short(then)}, here it is {short(now)}",
+            why="a resumed run ends as the whole one would have, or not at all",
+            fix="the settings and data of that run; to begin another, leave resume out",
+        )
+    batches = about["same"]["batches"]
+    if not (0 <= losses <= batches and 0 <= rows <= about["epochs"] and about["steps"] >= 0):
+        raise CheckpointError(f"{path}: the counters of the run do not fit each other")
+    if epochs < rows + bool(losses):
+        raise UsageError(
+            f"{path} is in epoch {rows + bool(losses)} already, epochs={epochs}",
+            why="epochs counts from the beginning of the run",
+        )
+    total = about["total"] + (epochs - about["epochs"]) * batches
+    f = trainer.schedule
+    if total != about["total"] and any(
+        f(t, max(about["total"], t + 1)) != f(t, max(total, t + 1)) for t in range(about["steps"])
+    ):
+        raise UsageError(
+            f"{path} was to have {about['epochs']} epochs, epochs={epochs} now",
+            why=f"the schedule {brief(f)} spreads over the whole run: its first steps would have been others",
+            fix=f"epochs={about['epochs']}, or a schedule that does not depend on the total",
+        )
+
+
+def first_difference(then: Any, now: Any, place: str = "") -> tuple[str, Any, Any] | None:
+    """Where two JSON values first differ, such as `net.layers[1].units`, and what is there."""
+    if isinstance(then, dict) and isinstance(now, dict) and then.get("type") == now.get("type"):
+        for key in [*then, *(key for key in now if key not in then)]:
+            inner = f"{place}.{key}" if place else key
+            if found := first_difference(then.get(key), now.get(key), inner):
+                return found
+        return None
+    if isinstance(then, list) and isinstance(now, list) and len(then) == len(now):
+        for i, (a, b) in enumerate(zip(then, now, strict=True)):
+            if found := first_difference(a, b, f"{place}[{i}]"):
+                return found
+        return None
+    return None if type(then) is type(now) and then == now else (place, then, now)
+
+
+def short(value: Any) -> str:
+    """A value in an error message: a description by its name, a hash by its beginning."""
+    if isinstance(value, dict) and "type" in value:
+        return str(value["type"])[:40]
+    if isinstance(value, list):
+        return f"{len(value)} of them" if value and isinstance(value[0], dict) else str(value)[:60]
+    return str(value)[:12] + "..." if isinstance(value, str) and len(value) == 64 else repr(value)[:60]

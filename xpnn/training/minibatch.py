@@ -1,0 +1,75 @@
+"""Training in shuffled batches, a step for each: the ordinary epoch."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnn.data.batches import Slices, epoch_order
+from xpnn.kernels import Array
+from xpnn.parameters import gather
+from xpnn.training.callbacks import Callback
+from xpnn.training.diverged import explain_divergence, explain_overflow, not_finite
+
+if TYPE_CHECKING:
+    from xpnn.training.trainer import Trainer
+
+LOOK = 32
+"""Steps between two looks at the losses: each look waits for the device."""
+
+
+class MiniBatches:
+    """One pass over the data in shuffled batches, from the first of which the trainer has no loss yet."""
+
+    def __init__(
+        self,
+        trainer: "Trainer",
+        data: tuple[Any, Any, Array | None],
+        train: np.ndarray[Any, Any],
+        batch_size: int,
+    ) -> None:
+        self.trainer, self.data, self.train = trainer, data, train
+        self.cuts = list(Slices(len(train), batch_size))
+        self.order, self.number, self.waiting = train, 0, list[Array]()
+        trainer.look = self.look
+
+    def __call__(self, epoch: int, callbacks: Sequence[Callback]) -> float | None:
+        """The loss of the epoch; None where a callback stopped the run inside it."""
+        trainer, be = self.trainer, self.trainer.model.backend
+        self.order, self.number = self.train[epoch_order(trainer.model.seed, epoch, len(self.train))], epoch
+        each_step = [callback for callback in callbacks if type(callback).step is not Callback.step]
+        for cut in self.cuts[len(trainer.losses) :]:
+            with be.scope():
+                trainer.batch = gather(be, self.data, be.asarray(self.order[cut]))
+            self.waiting.append(trainer.step(*trainer.batch))
+            if len(self.waiting) == LOOK or cut.stop == len(self.train):
+                self.look()
+                for callback in callbacks:
+                    callback.progress(epoch, cut.stop, trainer.losses[-1])
+            for callback in each_step:
+                callback.step(trainer)
+            if trainer.stopped:
+                self.look()
+                return None
+        sizes = [cut.stop - cut.start for cut in self.cuts]
+        return trainer.loss.over_batches(trainer.losses, sizes)
+
+    def look(self) -> None:
+        """Read the losses that are waiting. Raises DivergedError where one is not finite, or the weights are not."""
+        trainer, be, losses = self.trainer, self.trainer.model.backend, self.trainer.losses
+        if not self.waiting:
+            return
+        with be.scope():
+            losses += be.to_numpy(be.xp.stack(self.waiting)).tolist()
+        self.waiting = []
+        if not np.isfinite(losses).all():
+            bad = int(np.argmin(np.isfinite(losses)))
+            rows = be.asarray(self.order[self.cuts[bad]])
+            raise explain_divergence(trainer, self.number, bad + 1, losses, self.data, rows)
+        if lost := self._overflown():
+            raise explain_overflow(trainer, self.number, len(losses), lost[0])
+
+    def _overflown(self) -> list[str]:
+        be, theta = self.trainer.model.backend, self.trainer.model.theta
+        with be.scope():
+            return [] if be.all_finite(theta) else not_finite(self.trainer, theta)

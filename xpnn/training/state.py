@@ -1,0 +1,220 @@
+"""The state of a run in one file, from which it goes on as if it had never stopped.
+
+    theta, phi, the optimizer's arrays            the numbers that training changes
+    steps, total, epochs, rate, lr                the counters that schedules, masks and shuffles depend on
+    losses of the epoch so far, rows              the place inside the epoch, and the history
+    callbacks                                     their `state`, and the weights that they keep
+
+No random generator is among them: shuffles depend on the seed and the epoch, masks on the seed and the optimizer's
+step count. Arrays are written as float32 or float64, which hold step counts exactly up to 2^53, so the file opens on
+every backend.
+"""
+
+import json
+import math
+import os
+import time
+from dataclasses import astuple, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnn.durable import write_durably
+from xpnn.errors import CheckpointError, UsageError
+from xpnn.training.callbacks import Callback
+from xpnn.training.checkpoint import digest, seal, unseal
+from xpnn.training.container import (
+    MAX_HEADER,
+    check_table,
+    open_file,
+    read_header,
+    read_json,
+    read_tensors,
+    unreadable,
+)
+from xpnn.training.history import Row
+from xpnn.training.identity import check_same
+
+if TYPE_CHECKING:
+    from xpnn.training.trainer import Trainer
+
+FORMAT, KEY = 1, "xpnn-training"
+COUNTERS = {"steps": int, "total": int, "epochs": int, "rate": float, "lr": float}
+WANTED = COUNTERS | {
+    "seconds": float,
+    "format": int,
+    "xpnn": str,
+    "same": dict,
+    "shapes": dict,
+    "callbacks": list,
+}
+UNMEASURED = -math.inf
+"""Stands for None in the rows: no loss is that low."""
+
+Host = np.ndarray[Any, Any]
+
+
+def save_state(trainer: "Trainer", path: Path) -> None:
+    """Write the state of `trainer` in the middle of `fit`. Raises FileError; DivergedError for a NaN."""
+    from safetensors.numpy import save as serialise
+
+    from xpnn import __version__
+
+    trainer.look()
+    tensors = {name: np.asarray(host, order="C") for name, host in arrays(trainer).items()}
+    about = {
+        "format": FORMAT,
+        "xpnn": __version__,
+        "same": trainer.identity(),
+        **{name: kind(getattr(trainer, name)) for name, kind in COUNTERS.items()},
+        "seconds": time.perf_counter() - trainer.began if trainer.losses else 0.0,
+        "callbacks": [entry(callback) for callback in trainer.callbacks],
+        "shapes": {name: list(host.shape) for name, host in tensors.items()},
+    }
+    text = json.dumps(about, allow_nan=False)
+    data = serialise(tensors, metadata={KEY: seal(text, digest(text, tensors))})
+    if int.from_bytes(data[:8], "little") > MAX_HEADER:
+        raise CheckpointError(f"the description of this run would take more than {MAX_HEADER:,} bytes")
+    write_durably(path, data)
+
+
+def entry(callback: Callback) -> dict[str, Any]:
+    """What a callback remembers, as JSON. Raises UsageError where it is none."""
+    name = type(callback).__name__
+    try:
+        json.dumps(callback.state, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"what the callback {name} remembers cannot be saved",
+            why=str(error)[:120],
+            fix="plain finite numbers, words, lists and dicts in `state`, weights in `vectors`",
+        ) from error
+    return {"type": name, "state": callback.state, "vectors": callback.vectors is not None}
+
+
+def arrays(trainer: "Trainer") -> dict[str, Host]:
+    """Everything in the state that is an array, on the host, by its name in the file."""
+    be = trainer.model.backend
+    with be.scope():
+        slots = {f"state.{name}": plain(be.to_numpy(a)) for name, a in trainer.state.items()}
+    rows = [[UNMEASURED if v is None else float(v) for v in astuple(row)] for row in trainer.history]
+    kept = {
+        f"callbacks.{i}.{name}": vector
+        for i, callback in enumerate(trainer.callbacks)
+        for name, vector in (callback.vectors or {}).items()
+    }
+    more = {"losses": np.array(trainer.losses), "rows": np.array(rows).reshape(len(rows), len(fields(Row)))}
+    return {**trainer.model.snapshot(), **slots, **kept, **more}
+
+
+def plain(a: Host) -> Host:
+    """Integers and truth values as float64."""
+    return a if a.dtype.kind == "f" else a.astype(np.float64)
+
+
+def load_state(trainer: "Trainer", path: Path, epochs: int) -> None:
+    """Put the state in `path` in place of the trainer's; the run then goes on to epoch `epochs`.
+
+    Raises UsageError, naming the first difference, where it is not the same run; CheckpointError for a damaged file,
+    FileError for one that cannot be read. Nothing has changed then.
+    """
+    about, tensors = read_state(path)
+    check_same(trainer, path, about, epochs, len(tensors["rows"]), len(tensors["losses"]))
+    own = arrays(trainer)
+    own = {name: host for name, host in own.items() if not name.startswith(("callbacks.", "losses", "rows"))}
+    for name, host in own.items():
+        if name not in tensors or tensors[name].shape != host.shape:
+            raise CheckpointError(f"{path}: the training state has no array {name} of shape {host.shape}")
+    found = pair_up(trainer.callbacks, about["callbacks"], tensors, own)
+    model, be = trainer.model, trainer.model.backend
+    model.restore({name: tensors[name] for name in ("theta", "phi")})
+    with be.scope():
+        for name, old in trainer.state.items():
+            dtype = be.to_numpy(old).dtype
+            trainer.state[name] = be.asarray(np.array(tensors[f"state.{name}"], dtype))
+    trainer.total = about["total"] + (epochs - about["epochs"]) * about["same"]["batches"]
+    trainer.steps, trainer.epochs, trainer.seconds = about["steps"], epochs, about["seconds"]
+    trainer.rate, trainer.lr = about["rate"], about["lr"]
+    trainer.history.rows = [row_of(numbers) for numbers in tensors["rows"].tolist()]
+    trainer.losses = tensors["losses"].tolist()
+    for callback, state, vectors in found:
+        callback.state, callback.vectors = state, vectors
+
+
+def pair_up(
+    callbacks: list[Callback], saved: list[Any], tensors: dict[str, Host], own: dict[str, Host]
+) -> list[tuple[Callback, dict[str, Any], dict[str, Host] | None]]:
+    """Each callback with what the first saved one of its class kept; one that was not there begins anew."""
+    left, found = list(enumerate(saved)), []
+    for callback in callbacks:
+        match = next((one for one in left if one[1].get("type") == type(callback).__name__), None)
+        if match is None:
+            continue
+        left.remove(match)
+        i, entry = match
+        vectors = None
+        if entry.get("vectors"):
+            vectors = {name: np.array(tensors.get(f"callbacks.{i}.{name}")) for name in ("theta", "phi")}
+            if any(vector.shape != own[name].shape for name, vector in vectors.items()):
+                raise CheckpointError(f"the weights kept by {entry['type']} do not fit the model")
+        state = entry.get("state")
+        if not isinstance(state, dict) or state.keys() != callback.state.keys():
+            raise CheckpointError(f"the state of {entry['type']} is not that of this version of xpnn")
+        found.append((callback, state, vectors))
+    return found
+
+
+def row_of(numbers: list[float]) -> Row:
+    """The inverse of a row of numbers."""
+    values: dict[str, Any] = {
+        field.name: None if number == UNMEASURED else number
+        for field, number in zip(fields(Row), numbers, strict=True)
+    }
+    return Row(**values | {"epoch": int(values["epoch"] or 0), "best": bool(values["best"])})
+
+
+def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Host]]:
+    """The description and the arrays in `path`, checked for themselves."""
+    try:
+        with open_file(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            header, start = read_header(file, size)
+            meta = header.pop("__metadata__", None)
+            if not isinstance(meta, dict) or not isinstance(meta.get(KEY), str):
+                raise CheckpointError(
+                    "this file holds no state of a run", fix="last.safetensors of its folder"
+                )
+            text, checksum = unseal(meta[KEY])
+            about = check_about(read_json(text, "description of the run"))
+            check_table({name: tuple(shape) for name, shape in about["shapes"].items()}, header, size - start)
+            tensors = read_tensors(file.read(size - start), header)
+            if checksum != digest(text, tensors):
+                raise CheckpointError("the checksum does not match: the file is damaged")
+            for name, width in (("losses", None), ("rows", len(fields(Row)))):
+                if name not in tensors or tensors[name].shape[1:] != (() if width is None else (width,)):
+                    raise CheckpointError(f"the training state has no {name}")
+            return about, tensors
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error.what[:500]}", why=error.why[:500], fix=error.fix) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def check_about(given: Any) -> dict[str, Any]:
+    """The description, with the type of every entry checked."""
+    about: dict[str, Any] = given if isinstance(given, dict) else {}
+    for key, kind in WANTED.items():
+        if type(about.get(key)) is not kind:
+            raise CheckpointError(f"the description of the run has no {kind.__name__} called {key!r}")
+    if about["format"] != FORMAT:
+        raise CheckpointError(
+            f"the state has format {about['format']}, this version reads format {FORMAT}",
+            fix=f"go on with xpnn {about['xpnn'][:20]}, which wrote it",
+        )
+    sizes = [n for shape in about["shapes"].values() for n in (shape if isinstance(shape, list) else [-1])]
+    if not all(type(n) is int and n >= 0 for n in sizes):
+        raise CheckpointError("the description of the run has a shape that is none")
+    if not all(isinstance(entry, dict) for entry in about["callbacks"]):
+        raise CheckpointError("the description of the run has a callback that is none")
+    return about

@@ -1,0 +1,63 @@
+"""How large weights and gradients are, epoch by epoch."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnn.durable import write_durably
+from xpnn.training.callbacks import Callback
+from xpnn.training.history import Row
+from xpnn.training.step import make_gradient
+
+if TYPE_CHECKING:
+    from xpnn.training.trainer import Trainer
+
+
+class Statistics(Callback):
+    """After each epoch, of every trainable parameter: mean, std, |largest| and norm of its weights and its gradient.
+
+    The gradient is that of the epoch's last batch at the new weights, with the masks of the step to come; it is
+    computed for this alone, a pass per epoch. LBFGS has no batches, and no gradient here. `rows`: for each epoch
+    {"epoch": 1, "parameters": {"0.W": {"weight": {"mean": ...}, "gradient": {...}}}}. path: where each is also a line
+    of JSON; what a resumed run finds there is kept up to its epoch.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self.path = None if path is None else Path(path)
+        self.rows: list[dict[str, Any]] = []
+
+    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+        """Compiles the gradient; a run that goes on keeps its rows."""
+        model, be = trainer.model, trainer.model.backend
+        gradient = make_gradient(model.net, trainer.loss, model.layout, be, model.seed, trainer.augment)
+        self.gradient = be.compile(gradient)
+        done = len(trainer.history)
+        if done and not self.rows and self.path is not None and self.path.exists():
+            self.rows = [json.loads(line) for line in self.path.read_text().splitlines()]
+        self.rows = [row for row in self.rows if row["epoch"] <= done]
+
+    def epoch(self, trainer: "Trainer", row: Row) -> None:
+        """One row more."""
+        model, be = trainer.model, trainer.model.backend
+        vectors = {"weight": be.to_numpy(model.theta)}
+        if trainer.batch:
+            with be.scope():
+                _, grad, _ = self.gradient(model.theta, model.phi, trainer.state["t"], *trainer.batch)
+                vectors["gradient"] = be.to_numpy(grad)
+        parameters = {
+            place.path: {name: measure(vector[place.start : place.stop]) for name, vector in vectors.items()}
+            for place in model.layout.places
+        }
+        self.rows.append({"epoch": row.epoch, "parameters": parameters})
+        if self.path is not None:
+            write_durably(self.path, "".join(json.dumps(row) + "\n" for row in self.rows).encode())
+
+
+def measure(a: np.ndarray[Any, Any]) -> dict[str, float]:
+    """The four numbers, in float64."""
+    a = a.astype(np.float64)
+    largest = np.max(np.abs(a), initial=0.0)
+    numbers = {"mean": np.mean(a), "std": np.std(a), "largest": largest, "norm": np.linalg.norm(a)}
+    return {name: float(number) for name, number in numbers.items()}

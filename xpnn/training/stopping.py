@@ -1,0 +1,84 @@
+"""An end to a run by the clock or by a signal: after the batch in hand, with everything saved."""
+
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from xpnn.errors import UsageError
+from xpnn.training.callbacks import Callback
+from xpnn.training.history import Row
+
+if TYPE_CHECKING:
+    from xpnn.training.trainer import Trainer
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class TimeLimit(Callback):
+    """Stops the run after the batch in which `minutes` are over, counted from the start of this fit.
+
+    A run that goes on has them again. Raises UsageError unless minutes > 0.
+    """
+
+    def __init__(self, minutes: float) -> None:
+        if not minutes > 0:
+            raise UsageError(f"TimeLimit({minutes!r}): wanted a number of minutes above 0")
+        self.minutes = minutes
+
+    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+        """The clock."""
+        self.began = time.monotonic()
+
+    def step(self, trainer: "Trainer") -> None:
+        """Looks at it."""
+        if time.monotonic() - self.began >= 60 * self.minutes:
+            trainer.stopped = f"the time limit of {self.minutes:g} minutes"
+
+    def epoch(self, trainer: "Trainer", row: Row) -> None:
+        """The same: with LBFGS an epoch has no steps to be seen."""
+        self.step(trainer)
+
+
+class StopOnSignal(Callback):
+    """Ctrl-C or SIGTERM stops the run after the batch in hand, as if it were finished; a second one stops at once.
+
+    `signum` is the signal that came, None without one. At once means what the signal meant before the fit, for Ctrl-C
+    a KeyboardInterrupt. Outside the main thread, where Python lets nobody listen, it does nothing. Beside a
+    `Checkpoint`, the run can be gone on with.
+    """
+
+    def __init__(self) -> None:
+        self.signum: int | None = None
+
+    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+        """Listens."""
+        self.signum, self.before = None, dict[int, Any]()
+        if threading.current_thread() is threading.main_thread():
+            for signum in SIGNALS:
+                self.before[signum] = signal.signal(signum, self._hear)
+
+    def _hear(self, signum: int, frame: Any) -> None:
+        if self.signum is None:
+            self.signum = signum
+            return
+        self._let_go()
+        signal.raise_signal(signum)
+
+    def step(self, trainer: "Trainer") -> None:
+        """After the batch in hand."""
+        if self.signum is not None:
+            trainer.stopped = signal.Signals(self.signum).name
+
+    def epoch(self, trainer: "Trainer", row: Row) -> None:
+        """A signal that came while the epoch was being measured."""
+        self.step(trainer)
+
+    def end(self, trainer: "Trainer") -> None:
+        """Signals mean again what they did before."""
+        self._let_go()
+
+    def _let_go(self) -> None:
+        for signum, meaning in self.before.items():
+            signal.signal(signum, signal.SIG_DFL if meaning is None else meaning)
+        self.before = {}

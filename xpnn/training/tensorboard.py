@@ -1,0 +1,56 @@
+"""Curves for TensorBoard, written by tensorboardX."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from xpnn.errors import BackendError
+from xpnn.training.callbacks import Callback
+from xpnn.training.history import Row
+from xpnn.training.statistics import Statistics
+
+if TYPE_CHECKING:
+    from xpnn.training.trainer import Trainer
+
+
+class TensorBoard(Callback):
+    """Every row as scalars over the epochs: loss/train, loss/valid, accuracy/valid, lr, seconds.
+
+    folder: of the event files, for `tensorboard --logdir FOLDER`. statistics: the norms of a `Statistics` before it
+    among the callbacks too, as weight/0.W and gradient/0.W. A run that goes on hides what an interrupted one wrote
+    beyond its checkpoint. Raises BackendError without tensorboardX (the extra `tensorboard`).
+    """
+
+    def __init__(self, folder: str | Path, statistics: Statistics | None = None) -> None:
+        self.folder, self.statistics = Path(folder), statistics
+
+    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+        """Opens a file of its own."""
+        try:
+            from tensorboardX import SummaryWriter
+        except ModuleNotFoundError as error:
+            raise BackendError(
+                "TensorBoard needs tensorboardX, which is not installed",
+                fix="pip install 'xpnn[tensorboard]'",
+            ) from error
+        self.writer = SummaryWriter(str(self.folder), purge_step=len(trainer.history) + 1)
+
+    def epoch(self, trainer: "Trainer", row: Row) -> None:
+        """One point of each curve, on the disk at once."""
+        curves = {
+            "loss/train": row.train_loss,
+            "loss/valid": row.valid_loss,
+            "accuracy/valid": row.valid_accuracy,
+            "lr": row.lr,
+            "seconds": row.seconds,
+        }
+        if self.statistics is not None:
+            for path, kinds in self.statistics.rows[-1]["parameters"].items():
+                curves |= {f"{kind}/{path}": numbers["norm"] for kind, numbers in kinds.items()}
+        for name, value in curves.items():
+            if value is not None:
+                self.writer.add_scalar(name, value, row.epoch)
+        self.writer.flush()
+
+    def end(self, trainer: "Trainer") -> None:
+        """Closes it."""
+        self.writer.close()
