@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xpnn.durable import write_durably
+from xpnn.cli.lock import Lock
+from xpnn.cli.output import say
+from xpnn.durable import make_folder, previous, sweep, write_durably
 from xpnn.errors import CheckpointError, FileError, UsageError
 from xpnn.training.callbacks import Callback
 from xpnn.training.history import History, Row
@@ -27,6 +29,7 @@ class Run:
 
     folder: Path
     made: bool  # the folder was not there before
+    lock: Lock
 
     @property
     def weights(self) -> Path:
@@ -37,45 +40,62 @@ class Run:
         """run.json: settings, versions and, at the end, the result. Raises FileError."""
         write_durably(self.folder / ABOUT, (json.dumps(about, indent=2, allow_nan=False) + "\n").encode())
 
-    def drop_if_empty(self) -> None:
-        """A run that saved no weights leaves nothing behind."""
-        if not self.weights.exists():
-            with contextlib.suppress(OSError):
+    def close(self) -> None:
+        """Others may have the folder now. A run that saved no weights leaves nothing behind."""
+        with contextlib.suppress(OSError):
+            empty = not self.weights.exists()
+            if empty:
                 for name in (ABOUT, METRICS):
                     (self.folder / name).unlink(missing_ok=True)
                 shutil.rmtree(self.folder / FILM, ignore_errors=True)
-                if self.made:
-                    self.folder.rmdir()
+            self.lock.release()
+            if empty and self.made:
+                self.folder.rmdir()
 
 
 def new_run(dataset: str, model: str, out: Path | None) -> Run:
     """`out`, or the next free `runs/DATASET-MODEL-N`; two processes never get the same one.
 
-    Raises UsageError when `out` holds a run already, FileError for a folder that cannot be made.
+    Raises UsageError when `out` holds a run already, FileError for a folder that cannot be made or is in use.
     """
     try:
         if out is not None:
-            made = not out.exists()
-            out.mkdir(parents=True, exist_ok=True)
-            if (out / WEIGHTS).exists():
-                raise UsageError(
-                    f"{out} already holds a trained model", fix="another --out, or delete that folder first"
-                )
-            return Run(out, made)
-        ROOT.mkdir(exist_ok=True)
+            return claim(out)
+        make_folder(ROOT)
         numbers = [p.name.rpartition("-")[2] for p in ROOT.glob(f"{dataset}-{model}-*")]
         n = max((int(number) for number in numbers if number.isdecimal()), default=0)
         while True:
             n += 1
+            folder = ROOT / f"{dataset}-{model}-{n}"
             with contextlib.suppress(FileExistsError):
-                (ROOT / f"{dataset}-{model}-{n}").mkdir()
-                return Run(ROOT / f"{dataset}-{model}-{n}", made=True)
+                make_folder(folder, new=True)
+                return Run(folder, True, Lock(folder))
+    except FileError:
+        raise
     except OSError as error:
         raise FileError(
             f"cannot make the folder {out or ROOT}",
             why=error.strerror or str(error),
             fix="--out DIR, in a place that can be written",
         ) from error
+
+
+def claim(folder: Path) -> Run:
+    """The folder, locked, and rid of what a killed run left half-written. Raises as `new_run`."""
+    made = not folder.exists()
+    make_folder(folder)
+    run = Run(folder, made, Lock(folder))
+    for weights in (run.weights, previous(run.weights)):
+        if weights.exists():
+            run.lock.release()
+            raise UsageError(
+                f"{folder} already holds a trained model, {weights.name}",
+                fix="another --out, or delete that folder first",
+            )
+    if run.lock.stale:
+        say(run.lock.stale)
+    sweep(folder)
+    return run
 
 
 class Log(Callback):
@@ -117,7 +137,11 @@ def find_run(path: Path | None, fits: Callable[[dict[str, Any]], bool] = lambda 
     if path is not None:
         weights = path / WEIGHTS if path.is_dir() else path
         if not weights.exists():
-            raise FileError(f"there is no trained model at {path}", fix="xpnn train, or name a run folder")
+            older = previous(weights)
+            known = (
+                f"name {older}, the one before it" if older.exists() else "xpnn train, or name a run folder"
+            )
+            raise FileError(f"there is no trained model at {path}", fix=known)
         return Saved(weights, read_about(weights.parent))
     for weights in sorted(ROOT.glob(f"*/{WEIGHTS}"), key=lambda p: p.stat().st_mtime, reverse=True):
         if fits(about := read_about(weights.parent)):

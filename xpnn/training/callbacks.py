@@ -25,7 +25,10 @@ class Callback:
 
 
 class KeepBest(Callback):
-    """Puts the best epoch's weights back at the end; with a `path`, saves them whenever they are the best so far."""
+    """Puts the best epoch's weights back at the end; with a `path`, saves them whenever they are the best so far.
+
+    The file before it is kept: best.1.safetensors beside best.safetensors.
+    """
 
     def __init__(self, path: Any = None) -> None:
         self.path = path
@@ -41,7 +44,7 @@ class KeepBest(Callback):
         if row.best:
             self.vectors = trainer.model.snapshot()
             if self.path is not None:
-                trainer.model.save(self.path)
+                trainer.model.save(self.path, keep=True)
 
     def end(self, trainer: "Trainer") -> None:
         """The best weights."""
