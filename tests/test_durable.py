@@ -12,7 +12,7 @@ import pytest
 from disk import Disk
 
 import xpnn
-from xpnn.durable import make_folder, sweep, write_durably
+from xpnn.durable import alive, make_folder, sweep, write_durably
 from xpnn.errors import FileError
 
 ORDER = ["open file", "write", "flush", "fsync file", "replace", "open folder", "fsync folder"]
@@ -259,3 +259,19 @@ def test_many_writers_of_one_path(tmp_path):
     while any(thread.is_alive() for thread in threads):
         assert not path.exists() or path.read_bytes() in contents
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_current_folder_was_deleted(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(FileError, match="No such file or directory"):
+        write_durably(Path("a") / "m", b"x")
+
+
+def test_a_process_of_somebody_else_lives(monkeypatch):
+    def refuse(process, signal):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)
+    assert alive(1)

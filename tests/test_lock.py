@@ -179,3 +179,34 @@ def test_it_has_one_holder_at_a_time(folder):
     assert max(most) == 1
     assert len(taken) >= 8
     assert not list(folder.iterdir())
+
+
+def test_released_between_the_opening_and_the_locking(folder, monkeypatch):
+    """What was opened has no name any more: a lock on it would keep nobody out."""
+    real, calls = fcntl.flock, []
+
+    def late(file, how):
+        if not calls:
+            (folder / LOCK).unlink()
+        calls.append(how)
+        real(file, how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", late)
+        lock = Lock(folder)
+    assert len(calls) == 2
+    with pytest.raises(FileError, match=f"process {os.getpid()} of host"):
+        Lock(folder)
+    lock.release()
+    assert not list(folder.iterdir())
+
+
+def test_the_file_of_another_holder_is_not_removed(folder):
+    """Somebody deleted ours by hand, and a second training began."""
+    first = Lock(folder)
+    (folder / LOCK).unlink()
+    second = Lock(folder)
+    first.release()
+    assert (folder / LOCK).exists()
+    second.release()
+    assert not (folder / LOCK).exists()
