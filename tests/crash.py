@@ -24,7 +24,8 @@ from forge import NASTY, changed, forge, model, mutated, paths, read
 import xpnn
 import xpnn.cli
 import xpnn.cli.train
-from xpnn.cli.runs import ABOUT, METRICS, WEIGHTS, claim, read_about, read_history
+from xpnn.cli.lock import LOCK
+from xpnn.cli.runs import WEIGHTS, claim, read_about, read_history
 from xpnn.durable import previous, sweep, write_durably
 from xpnn.errors import CheckpointError, XpnnError
 from xpnn.training.checkpoint import pack
@@ -327,11 +328,9 @@ def fail_trainings(every=1):
                     read_run(folder)
                 except (XpnnError, AssertionError):
                     good = False
-                left = [*Path(parent).rglob(".xpnn-*"), *Path(parent).rglob("lock.json")]
-                kept = {p.name for p in folder.glob("*")}
-                if WEIGHTS not in kept and kept & {ABOUT, METRICS}:
-                    good = False
-                told["faults"] += bool(left) or not good
+                left = [*Path(parent).rglob(".xpnn-*"), *Path(parent).rglob(LOCK)]
+                nothing = folder.exists() and not (folder / WEIGHTS).exists()  # a folder for nothing
+                told["faults"] += bool(left) or nothing or not good
     return told
 
 

@@ -80,7 +80,7 @@ def test_a_stale_lock_is_taken_over_and_orphans_are_swept(folder, train):
     assert said.count("is taken over") == 1
     assert f"process {pid} of host" in said
     assert "since 2026-01-02T03:04:05+0000" in said
-    assert not [p for p in folder.iterdir() if p.name.startswith(".") or p.name == LOCK]
+    assert not [p for p in folder.iterdir() if p.name.startswith(".")]
 
 
 def test_a_lock_of_another_host_is_named_and_not_taken(folder, train):
@@ -123,8 +123,12 @@ def test_it_is_released_after_errors_and_refusals(folder, train, monkeypatch):
         assert not list(folder.iterdir())
     assert train()[0] == 0
     assert not (folder / LOCK).exists()
-    assert train()[0] == 2  # it holds a trained model
-    assert not (folder / LOCK).exists()
+    pid = left(folder)["pid"]
+    (folder / f".xpnn-{pid}-0123456789abcdef.tmp").touch()
+    code, said = train()
+    assert code == 2
+    assert "already holds a trained model" in said
+    assert not [p for p in folder.iterdir() if p.name.startswith(".")]
 
 
 @pytest.mark.parametrize("error", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])

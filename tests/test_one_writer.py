@@ -104,5 +104,5 @@ def test_what_a_run_opens_for_writing(tmp_path):
     assert done.returncode == 0, done.stderr
     count, _, others = done.stdout.splitlines()[-1].partition(" ")
     assert int(count) > 14
-    assert others == "{'lock.json'}"
+    assert others == "{'.xpnn.lock'}"
     assert len([*tmp_path.rglob("*.png"), *tmp_path.rglob("*.gif")]) == 7

@@ -53,8 +53,6 @@ def make_folder(folder: Path, *, new: bool = False) -> None:
     try:
         folder.mkdir(exist_ok=not new)
     except FileNotFoundError:
-        if folder.parent == folder:  # the current folder was deleted
-            raise
         make_folder(folder.parent)
         folder.mkdir(exist_ok=not new)
     try:

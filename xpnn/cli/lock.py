@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from xpnn.durable import alive
 from xpnn.errors import FileError
 
-LOCK = "lock.json"
+LOCK = ".xpnn.lock"
 
 
 class Lock:

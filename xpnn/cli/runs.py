@@ -60,7 +60,9 @@ def new_run(dataset: str, model: str, out: Path | None) -> Run:
     """
     try:
         if out is not None:
-            return claim(out)
+            run = claim(out)
+            check_untrained(run)
+            return run
         make_folder(ROOT)
         numbers = [p.name.rpartition("-")[2] for p in ROOT.glob(f"{dataset}-{model}-*")]
         n = max((int(number) for number in numbers if number.isdecimal()), default=0)
@@ -69,7 +71,7 @@ def new_run(dataset: str, model: str, out: Path | None) -> Run:
             folder = ROOT / f"{dataset}-{model}-{n}"
             with contextlib.suppress(FileExistsError):
                 make_folder(folder, new=True)
-                return Run(folder, True, Lock(folder))
+                return hold(folder, made=True)
     except FileError:
         raise
     except OSError as error:
@@ -81,21 +83,36 @@ def new_run(dataset: str, model: str, out: Path | None) -> Run:
 
 
 def claim(folder: Path) -> Run:
-    """The folder, locked, and rid of what a killed run left half-written. Raises as `new_run`."""
+    """The folder, made and locked, and rid of what a killed run left half-written. Raises FileError and OSError."""
     made = not folder.exists()
     make_folder(folder)
-    run = Run(folder, made, Lock(folder))
-    for weights in (run.weights, previous(run.weights)):
-        if weights.exists():
-            run.lock.release()
-            raise UsageError(
-                f"{folder} already holds a trained model, {weights.name}",
-                fix="another --out, or delete that folder first",
-            )
+    run = hold(folder, made)
     if run.lock.stale:
         say(run.lock.stale)
     sweep(folder)
     return run
+
+
+def check_untrained(run: Run) -> None:
+    """Let go of it and raise UsageError when it holds a model, or the one before it."""
+    for weights in (run.weights, previous(run.weights)):
+        if weights.exists():
+            run.lock.release()
+            raise UsageError(
+                f"{run.folder} already holds a trained model, {weights.name}",
+                fix="another --out, or delete that folder first",
+            )
+
+
+def hold(folder: Path, made: bool) -> Run:
+    """The folder, locked; gone again if that fails and it was `made` for this run."""
+    try:
+        return Run(folder, made, Lock(folder))
+    except BaseException:
+        if made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 class Log(Callback):
