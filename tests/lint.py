@@ -173,7 +173,17 @@ def dangerous(tree):
 
 
 WRITERS = {"write_text", "write_bytes", "savez", "savez_compressed", "savetxt", "tofile", "to_csv", "saving"}
-WRITERS |= {"copyfile", "copytree", "copy2", "symlink_to", "hardlink_to", "touch", "urlretrieve", "retrieve"}
+WRITERS |= {
+    "copyfile",
+    "copytree",
+    "copy2",
+    "symlink_to",
+    "hardlink_to",
+    "rename",
+    "touch",
+    "urlretrieve",
+    "retrieve",
+}
 """Methods and functions that make or fill a file, whatever they are called on."""
 MOVES = {"replace", "rename", "renames", "link", "symlink", "truncate", "mkfifo", "write"}
 """Of `os`; strings and files have methods of these names too."""
