@@ -119,19 +119,21 @@ def kill_writers(writer, kills, seed=0):
 
 
 def kill_trainings(kills, seed=0):
-    """`xpnn train` itself, into a folder of its own each time; then the folder is claimed for a new run."""
+    """`xpnn train` itself, from its start or from its first epoch; then the folder is claimed for a new run."""
     rng, lost, stale, orphans, epochs = random.Random(seed), 0, 0, 0, 0
-    for _ in range(kills):
+    for i in range(kills):
         with tempfile.TemporaryDirectory() as parent:
             folder = Path(parent) / "run"
 
-            def train(say, folder=folder):
+            def train(say, folder=folder, at_once=i % 2 == 0):
                 for stream in (1, 2):
                     os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
-                say()
-                xpnn.cli.run([*QUICK, "--epochs", "10000", "--out", str(folder)])
+                if at_once:
+                    say()
+                xpnn.cli.train.Events.epoch = lambda *args: say()
+                xpnn.cli.run([*QUICK, "--epochs", "10000", "--out", str(folder), "--json"])
 
-            child, _ = kill(train, rng.uniform(0, 0.4))
+            child, _ = kill(train, rng.uniform(0, 0.2))
             try:
                 rows = read_run(folder)
             except (XpnnError, AssertionError):
@@ -265,6 +267,28 @@ def cut_power(writer, saves=6):
     return {"operations": len(ops) - saves, "states": count, "lost": lost}
 
 
+def cut_power_of_training():
+    """The same for all that a training of two epochs writes: every file of the run is opened."""
+    count = lost = 0
+    with tempfile.TemporaryDirectory() as parent, Disk() as disk:
+        assert quiet([*QUICK, "--epochs", "2", "--out", f"{parent}/run"])[0] == 0
+    for _, files, folders in states(
+        [op for op in disk.ops if None not in op]
+    ):  # the lock's file is nobody's loss
+        with tempfile.TemporaryDirectory() as copy:
+            for path, data in files.items():
+                if path.parent in folders and (path.parents[1] in folders or path.parent.name == "run"):
+                    into = Path(copy) / path.relative_to(parent)
+                    into.parent.mkdir(parents=True, exist_ok=True)
+                    into.write_bytes(data)
+            try:
+                read_run(Path(copy) / "run")
+            except (XpnnError, AssertionError):
+                lost += 1
+        count += 1
+    return {"operations": len(disk.ops), "states": count, "lost": lost}
+
+
 # Hostile files
 
 
@@ -344,7 +368,7 @@ def main():
     parser = argparse.ArgumentParser(prog="ci/crash", description=__doc__)
     parser.add_argument("--kills", type=int, default=1000, help="of writers")
     parser.add_argument("--trainings", type=int, default=200, help="killed, of xpnn train")
-    parser.add_argument("--saves", type=int, default=6, help="recorded and cut off everywhere")
+    parser.add_argument("--saves", type=int, default=12, help="recorded and cut off everywhere")
     parser.add_argument("--mutations", type=int, default=100_000)
     parser.add_argument("--every", type=int, default=1, help="fail only every n-th call under a training")
     options = parser.parse_args()
@@ -352,6 +376,7 @@ def main():
         "kill -9, writer": lambda: kill_writers(durable, options.kills),
         "kill -9, xpnn train": lambda: kill_trainings(options.trainings),
         "power cut": lambda: cut_power(durable, options.saves),
+        "power cut, xpnn train": cut_power_of_training,
         "hostile files": lambda: mutate(options.mutations),
         "failing calls, xpnn train": lambda: fail_trainings(options.every),
     }
