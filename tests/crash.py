@@ -267,14 +267,13 @@ def cut_power(writer, saves=6):
     return {"operations": len(ops) - saves, "states": count, "lost": lost}
 
 
-def cut_power_of_training():
+def cut_power_of_training(every=1):
     """The same for all that a training of two epochs writes: every file of the run is opened."""
     count = lost = 0
     with tempfile.TemporaryDirectory() as parent, Disk() as disk:
         assert quiet([*QUICK, "--epochs", "2", "--out", f"{parent}/run"])[0] == 0
-    for _, files, folders in states(
-        [op for op in disk.ops if None not in op]
-    ):  # the lock's file is nobody's loss
+    ops = [op for op in disk.ops if None not in op]  # without the lock, which is nobody's loss
+    for _, files, folders in itertools.islice(states(ops), 0, None, every):
         with tempfile.TemporaryDirectory() as copy:
             for path, data in files.items():
                 if path.parent in folders and (path.parents[1] in folders or path.parent.name == "run"):
@@ -370,13 +369,13 @@ def main():
     parser.add_argument("--trainings", type=int, default=200, help="killed, of xpnn train")
     parser.add_argument("--saves", type=int, default=12, help="recorded and cut off everywhere")
     parser.add_argument("--mutations", type=int, default=100_000)
-    parser.add_argument("--every", type=int, default=1, help="fail only every n-th call under a training")
+    parser.add_argument("--every", type=int, default=1, help="of a training: each n-th call and state")
     options = parser.parse_args()
     ours = {
         "kill -9, writer": lambda: kill_writers(durable, options.kills),
         "kill -9, xpnn train": lambda: kill_trainings(options.trainings),
         "power cut": lambda: cut_power(durable, options.saves),
-        "power cut, xpnn train": cut_power_of_training,
+        "power cut, xpnn train": lambda: cut_power_of_training(options.every),
         "hostile files": lambda: mutate(options.mutations),
         "failing calls, xpnn train": lambda: fail_trainings(options.every),
     }
