@@ -76,3 +76,55 @@ def paths(tree, path=()):
     for key, branch in items:
         yield (*path, key)
         yield from paths(branch, (*path, key))
+
+
+def mutated(rng, data):
+    """`data` with one to three changes: a byte set, bytes dropped, put in, copied, or a mark of JSON."""
+    data = bytearray(data)
+    for _ in range(rng.randint(1, 3)):
+        at = rng.randrange(len(data))
+        match rng.randrange(5):
+            case 0:
+                data[at] = rng.randrange(256)
+            case 1:
+                del data[at : at + rng.randint(1, 9)]
+            case 2:
+                data[at:at] = rng.randbytes(rng.randint(1, 9))
+            case 3:
+                other = rng.randrange(len(data))
+                data[at : at + 8] = data[other : other + 8]
+            case 4:
+                data[at : at + 1] = rng.choice([b"0", b"9", b"-", b'"', b"{", b"]", b",", b" ", b"e", b"."])
+    return bytes(data)
+
+
+NASTY = [
+    None,
+    True,
+    0,
+    -1,
+    1,
+    7,
+    2**31,
+    2**63,
+    10**30,
+    0.5,
+    -1.5,
+    1e308,
+    "",
+    "x",
+    "Dense",
+    "float64",
+    [],
+    {},
+    [0],
+]
+NASTY += [
+    {"type": "Dense"},
+    {"type": "Softmax"},
+    {"type": "Sequential", "layers": []},
+    [[[]]],
+    "\0",
+    "é" * 50,
+]
+"""What does not belong into a description, most of it."""

@@ -170,3 +170,65 @@ def dangerous(tree):
                 yield node.lineno, f"calls {name}"
             if any(k.arg == "allow_pickle" for k in node.keywords):
                 yield node.lineno, "allows pickles"
+
+
+WRITERS = {"write_text", "write_bytes", "savez", "savez_compressed", "savetxt", "tofile", "to_csv", "saving"}
+WRITERS |= {
+    "copyfile",
+    "copytree",
+    "copy2",
+    "symlink_to",
+    "hardlink_to",
+    "rename",
+    "touch",
+    "urlretrieve",
+    "retrieve",
+}
+"""Methods and functions that make or fill a file, whatever they are called on."""
+MOVES = {"replace", "rename", "renames", "link", "symlink", "truncate", "mkfifo", "write"}
+"""Of `os`; strings and files have methods of these names too."""
+
+
+def writes(tree):
+    """(line, what) for what puts something on a disk by itself. In memory (a BytesIO by its name) all is allowed."""
+    memory = {
+        target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        for targets, values in [pairs(node)]
+        for target, value in zip(targets, values, strict=False)
+        if isinstance(target, ast.Name) and ast.unparse(value) in ("io.BytesIO()", "BytesIO()")
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module in ("os", "shutil", "tempfile"):
+            yield node.lineno, f"imports from {node.module}, where the names do not say so"
+        if isinstance(node, ast.Import) and any(a.name == "tempfile" for a in node.names):
+            yield node.lineno, "imports tempfile"
+        if isinstance(node, ast.Call):
+            path = path_of(node.func)
+            first = node.args[0] if node.args else None
+            into_memory = isinstance(first, ast.Name) and first.id in memory
+            if path[-1] in WRITERS or (path[0] in ("os", "shutil") and path[-1] in MOVES | {"copy", "move"}):
+                yield node.lineno, f"calls {ast.unparse(node.func)}"
+            elif path[-1] in ("open", "fdopen") and opens_to_write(node, path):
+                yield node.lineno, f"opens by {ast.unparse(node.func)}"
+            elif (
+                path[-1] in ("save", "savefig", "dump") and not into_memory and path[-2:] != ["model", "save"]
+            ):
+                yield node.lineno, f"calls {ast.unparse(node.func)} on what may be a path"
+
+
+def pairs(node):
+    """Targets and values of `a = b` and of `a, b = c, d`."""
+    both = isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple)
+    return (node.targets[0].elts, node.value.elts) if both else (node.targets, [node.value])
+
+
+def opens_to_write(node, path):
+    """Whether the mode, or with os.open a flag, says so; a computed one may."""
+    if path[:2] == ["os", "open"]:
+        return any(word in ast.unparse(node) for word in ("WRONLY", "RDWR", "CREAT", "APPEND"))
+    places = node.args[1:2] if path == ["open"] or path[0] in ("io", "os", "gzip", "lzma") else node.args[:1]
+    modes = places + [k.value for k in node.keywords if k.arg == "mode"]
+    said = [ast.literal_eval(mode) for mode in modes if isinstance(mode, ast.Constant)]
+    return any(set(str(mode)) & set("wax+") for mode in said)

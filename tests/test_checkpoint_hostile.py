@@ -15,7 +15,7 @@ import zipfile
 import numpy as np
 import pytest
 import safetensors.numpy
-from forge import changed, forge, model, pack, paths, read, unpack
+from forge import NASTY, changed, forge, model, mutated, pack, paths, read, unpack
 
 import xpnn
 from xpnn.errors import CheckpointError
@@ -406,25 +406,6 @@ def test_a_thousand_flipped_bits_of_a_larger_file(tmp_path):
             os.pwrite(file.fileno(), data[at : at + 1], at)
 
 
-def mutated(rng, data):
-    data = bytearray(data)
-    for _ in range(rng.randint(1, 3)):
-        at = rng.randrange(len(data))
-        match rng.randrange(5):
-            case 0:
-                data[at] = rng.randrange(256)
-            case 1:
-                del data[at : at + rng.randint(1, 9)]
-            case 2:
-                data[at:at] = rng.randbytes(rng.randint(1, 9))
-            case 3:
-                other = rng.randrange(len(data))
-                data[at : at + 8] = data[other : other + 8]
-            case 4:
-                data[at : at + 1] = rng.choice([b"0", b"9", b"-", b'"', b"{", b"]", b",", b" ", b"e", b"."])
-    return bytes(data)
-
-
 def test_a_thousand_mutated_files(tmp_path, good):
     """Refused, or the very same model: a header may gain a blank and mean the same."""
     path, rng, same = tmp_path / "m", random.Random(1), model()
@@ -434,37 +415,6 @@ def test_a_thousand_mutated_files(tmp_path, good):
         if not isinstance(found, CheckpointError):
             assert found.net == same.net
             assert found.theta.tobytes() == same.theta.tobytes()
-
-
-NASTY = [
-    None,
-    True,
-    0,
-    -1,
-    1,
-    7,
-    2**31,
-    2**63,
-    10**30,
-    0.5,
-    -1.5,
-    1e308,
-    "",
-    "x",
-    "Dense",
-    "float64",
-    [],
-    {},
-    [0],
-]
-NASTY += [
-    {"type": "Dense"},
-    {"type": "Softmax"},
-    {"type": "Sequential", "layers": []},
-    [[[]]],
-    "\0",
-    "é" * 50,
-]
 
 
 def test_a_thousand_mutated_descriptions(tmp_path, parts):

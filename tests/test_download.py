@@ -64,7 +64,7 @@ def mirrors(monkeypatch, server, *kinds):
 
 
 def cached(places):  # noqa: F811
-    return sorted(p.name for p in (places / "cache" / "fashion-mnist").iterdir())
+    return sorted(p.name for p in (places / "cache" / "fashion-mnist").glob("*"))
 
 
 def test_each_mirror_is_tried_until_one_has_the_files(server, places, monkeypatch):  # noqa: F811

@@ -9,70 +9,18 @@ import threading
 from pathlib import Path
 
 import pytest
+from disk import Disk
 
 import xpnn
-from xpnn.durable import write_durably
+from xpnn.durable import alive, make_folder, sweep, write_durably
 from xpnn.errors import FileError
-
-
-class FaultyFile:
-    """A file whose writing, flushing and closing are counted and may fail like the calls of `os`."""
-
-    def __init__(self, file, call):
-        self.file, self.call = file, call
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *args):
-        self.file.close()
-
-    def write(self, data):
-        self.file.write(data[: len(data) // 2])  # a disk fills up in the middle
-        self.call("write", lambda: self.file.write(data[len(data) // 2 :]))
-
-    def flush(self):
-        self.call("flush", self.file.flush)
-
-    def fileno(self):
-        return self.file.fileno()
-
-
-class Disk:
-    """Stands in for the calls that `write_durably` makes: records them, and fails the k-th."""
-
-    def __init__(self, monkeypatch, fail=0, error=errno.ENOSPC):
-        self.log, self.fail, self.error = [], fail, error
-        real = {name: getattr(os, name) for name in ("open", "fsync", "replace")}
-        folders = set()
-
-        def call(name, act):
-            self.log.append(name)
-            if len(self.log) == self.fail:
-                raise self.error if isinstance(self.error, BaseException) else OSError(self.error, "injected")
-            return act()
-
-        def opened(path, flags, *mode):
-            name = "open file" if flags & os.O_CREAT else "open folder"
-            handle = call(name, lambda: real["open"](path, flags, *mode))
-            (folders.discard if flags & os.O_CREAT else folders.add)(handle)
-            return handle
-
-        def fsync(handle):
-            call("fsync folder" if handle in folders else "fsync file", lambda: real["fsync"](handle))
-
-        monkeypatch.setattr(os, "open", opened)
-        monkeypatch.setattr(os, "fsync", fsync)
-        monkeypatch.setattr(os, "replace", lambda a, b: call("replace", lambda: real["replace"](a, b)))
-        monkeypatch.setattr("xpnn.durable.open", lambda *a: FaultyFile(open(*a), call), raising=False)  # noqa: SIM115
-
 
 ORDER = ["open file", "write", "flush", "fsync file", "replace", "open folder", "fsync folder"]
 
 
-def test_the_order_of_the_calls(tmp_path, monkeypatch):
-    disk = Disk(monkeypatch)
-    write_durably(tmp_path / "m", b"new contents")
+def test_the_order_of_the_calls(tmp_path):
+    with Disk() as disk:
+        write_durably(tmp_path / "m", b"new contents")
     assert disk.log == ORDER
     assert (tmp_path / "m").read_bytes() == b"new contents"
 
@@ -80,14 +28,12 @@ def test_the_order_of_the_calls(tmp_path, monkeypatch):
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
 @pytest.mark.parametrize("k", range(1, len(ORDER) + 1))
 @pytest.mark.parametrize("old", [b"old contents", None])
-def test_the_kth_call_fails(tmp_path, monkeypatch, k, error, old):
+def test_the_kth_call_fails(tmp_path, k, error, old):
     path = tmp_path / "m"
     if old is not None:
         path.write_bytes(old)
-    with monkeypatch.context() as patch:
-        disk = Disk(patch, k, error)
-        with pytest.raises(FileError) as caught:
-            write_durably(path, b"new contents")
+    with Disk(k, error) as disk, pytest.raises(FileError) as caught:
+        write_durably(path, b"new contents")
     assert disk.log == ORDER[:k]
     assert str(path) in caught.value.what
     assert "injected (12 bytes to write)" in caught.value.why
@@ -100,15 +46,113 @@ def test_the_kth_call_fails(tmp_path, monkeypatch, k, error, old):
 
 
 @pytest.mark.parametrize("k", range(1, ORDER.index("replace") + 2))
-def test_an_interrupt_leaves_no_temporary_either(tmp_path, monkeypatch, k):
+def test_an_interrupt_leaves_no_temporary_either(tmp_path, k):
     path = tmp_path / "m"
     path.write_bytes(b"old contents")
-    with monkeypatch.context() as patch:
-        Disk(patch, k, KeyboardInterrupt())
-        with pytest.raises(KeyboardInterrupt):
-            write_durably(path, b"new contents")
+    with Disk(k, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
+        write_durably(path, b"new contents")
     assert list(tmp_path.iterdir()) == [path]
     assert path.read_bytes() == b"old contents"
+
+
+KEEP = [
+    "open file",
+    "write",
+    "flush",
+    "fsync file",
+    "link",
+    "replace",
+    "replace",
+    "open folder",
+    "fsync folder",
+]
+
+
+def test_the_file_before_is_kept(tmp_path):
+    path, older = tmp_path / "m.st", tmp_path / "m.1.st"
+    write_durably(path, b"one", keep=True)
+    assert list(tmp_path.iterdir()) == [path]
+    with Disk() as disk:
+        write_durably(path, b"two", keep=True)
+    assert disk.log == KEEP
+    write_durably(path, b"three", keep=True)
+    assert sorted(tmp_path.iterdir()) == [older, path]
+    assert (path.read_bytes(), older.read_bytes()) == (b"three", b"two")
+    write_durably(path, b"four")
+    assert (path.read_bytes(), older.read_bytes()) == (b"four", b"two")
+
+
+@pytest.mark.parametrize("k", range(1, len(KEEP) + 1))
+def test_the_kth_call_fails_while_the_file_before_is_kept(tmp_path, k):
+    """And after it, the next save: an older generation is replaced by a whole one only."""
+    path, older = tmp_path / "m.st", tmp_path / "m.1.st"
+    write_durably(path, b"one", keep=True)
+    write_durably(path, b"two", keep=True)
+    with Disk(k) as disk:
+        if KEEP[k - 1] == "link":  # not an error: a file system without second names gets a copy
+            write_durably(path, b"three", keep=True)
+            assert "fsync file" in disk.log[k:]
+        else:
+            with pytest.raises(FileError):
+                write_durably(path, b"three", keep=True)
+    assert sorted(tmp_path.iterdir()) == [older, path]
+    now, before = path.read_bytes(), older.read_bytes()
+    if k < 7 and KEEP[k - 1] != "link":
+        assert (now, before) == (b"two", b"one")
+    elif k == 7:  # both names are one file for the while
+        assert (now, before) == (b"two", b"two")
+    else:
+        assert (now, before) == (b"three", b"two")
+    write_durably(path, b"four", keep=True)
+    assert sorted(tmp_path.iterdir()) == [older, path]
+    assert (path.read_bytes(), older.read_bytes()) == (b"four", now)
+
+
+def test_new_folders_are_flushed_from_the_top(tmp_path):
+    with Disk() as disk:
+        write_durably(tmp_path / "a" / "b" / "m", b"x")
+    made = [op[1] for op in disk.ops if op[0] == "mkdir"]
+    assert made[-2:] == [tmp_path / "a", tmp_path / "a" / "b"]  # before, b is tried without a
+    flushed = [op[1] for op in disk.ops if op[0] == "open folder"]
+    assert flushed == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_a_folder_that_is_not_flushed_is_not_made(tmp_path, new):
+    with Disk(3, errno.EIO), pytest.raises(OSError, match="injected"):
+        make_folder(tmp_path / "a", new=new)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_new_folder_is_not_one_that_is_there(tmp_path):
+    with pytest.raises(FileExistsError):
+        make_folder(tmp_path, new=True)
+
+
+def test_what_killed_writers_left_is_swept(tmp_path):
+    """Temporaries of dead processes, here and one folder down; nothing else, however it looks."""
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    (tmp_path / "film" / "deeper").mkdir(parents=True)
+    gone = [
+        tmp_path / f".xpnn-{dead.pid}-00ff.tmp",
+        tmp_path / "film" / f".xpnn-{dead.pid}-00ff.tmp",
+        tmp_path
+        / f".xpnn-{os.getpid()}-00ff.tmp",  # a container gives its one process the same number each time
+        tmp_path / f".xpnn-{10**30}-00ff.tmp",
+    ]
+    kept = [
+        tmp_path / f".xpnn-{os.getppid()}-00ff.tmp",  # it lives
+        tmp_path / ".xpnn-1-00ff.tmp",
+        tmp_path / ".xpnn-x-00ff.tmp",
+        tmp_path / ".xpnn-notes.tmp",
+        tmp_path / "mine.tmp",
+        tmp_path / "film" / "deeper" / f".xpnn-{dead.pid}-00ff.tmp",
+    ]
+    for file in gone + kept:
+        file.touch()
+    assert sweep(tmp_path) == len(gone)
+    assert sorted(p for p in tmp_path.rglob("*") if p.is_file()) == sorted(kept)
 
 
 def test_a_limit_on_file_sizes(tmp_path):
@@ -215,3 +259,19 @@ def test_many_writers_of_one_path(tmp_path):
     while any(thread.is_alive() for thread in threads):
         assert not path.exists() or path.read_bytes() in contents
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_current_folder_was_deleted(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(FileError, match="No such file or directory"):
+        write_durably(Path("a") / "m", b"x")
+
+
+def test_a_process_of_somebody_else_lives(monkeypatch):
+    def refuse(process, signal):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)
+    assert alive(1)

@@ -166,14 +166,15 @@ class Model:
 
         return summary(self)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, keep: bool = False) -> None:
         """One safetensors file: the architecture as JSON, the parameters by name.
 
-        Replaces the file whole or not at all.
+        Replaces the file whole or not at all. keep: the file that was there stays beside it, a.1.safetensors for
+        a.safetensors; `xpnn.load` names it where the newer one is damaged.
         """
         from xpnn.training.checkpoint import save
 
-        save(self, Path(path))
+        save(self, Path(path), keep=keep)
 
     # What training is made of
 

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from xpnn.cli import INTERRUPTED, TERMINATED, Stopped
-from xpnn.cli.runs import ABOUT, STATE, Run, read_about
+from xpnn.cli.runs import ABOUT, STATE, Run, claim, read_about
 from xpnn.errors import CheckpointError, FileError, UsageError
 from xpnn.training.callbacks import Callback
 from xpnn.training.stopping import StopOnSignal
@@ -129,7 +129,7 @@ def reopen(folder: Path, out: Path | None) -> Run:
     """The run's own folder. Raises UsageError where another is asked for."""
     if out is not None:
         raise UsageError("--out with --resume", why="a run goes on in its own folder", fix="leave --out out")
-    return Run(folder, made=False)
+    return claim(folder)
 
 
 def same_device(resume: Path | None, device: str | None) -> str | None:

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xpnn.durable import write_durably
+from xpnn.cli.lock import Lock
+from xpnn.cli.output import say
+from xpnn.durable import make_folder, previous, sweep, write_durably
 from xpnn.errors import CheckpointError, FileError, UsageError
 from xpnn.training.callbacks import Callback
 from xpnn.training.history import History, Row
@@ -28,6 +30,7 @@ class Run:
 
     folder: Path
     made: bool  # the folder was not there before
+    lock: Lock
 
     @property
     def weights(self) -> Path:
@@ -43,45 +46,79 @@ class Run:
         """run.json: settings, versions and, at the end, the result. Raises FileError."""
         write_durably(self.folder / ABOUT, (json.dumps(about, indent=2, allow_nan=False) + "\n").encode())
 
-    def drop_if_empty(self) -> None:
-        """A run that saved nothing leaves nothing behind."""
-        if not self.weights.exists() and not self.state.exists():
-            with contextlib.suppress(OSError):
+    def close(self) -> None:
+        """Others may have the folder now. A run that saved nothing leaves nothing behind."""
+        with contextlib.suppress(OSError):
+            empty = not self.weights.exists() and not self.state.exists()
+            if empty:
                 for name in (ABOUT, METRICS):
                     (self.folder / name).unlink(missing_ok=True)
                 shutil.rmtree(self.folder / FILM, ignore_errors=True)
-                if self.made:
-                    self.folder.rmdir()
+            self.lock.release()
+            if empty and self.made:
+                self.folder.rmdir()
 
 
 def new_run(dataset: str, model: str, out: Path | None) -> Run:
     """`out`, or the next free `runs/DATASET-MODEL-N`; two processes never get the same one.
 
-    Raises UsageError when `out` holds a run already, FileError for a folder that cannot be made.
+    Raises UsageError when `out` holds a run already, FileError for a folder that cannot be made or is in use.
     """
     try:
         if out is not None:
-            made = not out.exists()
-            out.mkdir(parents=True, exist_ok=True)
-            if (out / WEIGHTS).exists() or (out / STATE).exists():
-                raise UsageError(
-                    f"{out} already holds a trained model", fix="another --out, or delete that folder first"
-                )
-            return Run(out, made)
-        ROOT.mkdir(exist_ok=True)
+            run = claim(out)
+            check_untrained(run)
+            return run
+        make_folder(ROOT)
         numbers = [p.name.rpartition("-")[2] for p in ROOT.glob(f"{dataset}-{model}-*")]
         n = max((int(number) for number in numbers if number.isdecimal()), default=0)
         while True:
             n += 1
+            folder = ROOT / f"{dataset}-{model}-{n}"
             with contextlib.suppress(FileExistsError):
-                (ROOT / f"{dataset}-{model}-{n}").mkdir()
-                return Run(ROOT / f"{dataset}-{model}-{n}", made=True)
+                make_folder(folder, new=True)
+                return hold(folder, made=True)
+    except FileError:
+        raise
     except OSError as error:
         raise FileError(
             f"cannot make the folder {out or ROOT}",
             why=error.strerror or str(error),
             fix="--out DIR, in a place that can be written",
         ) from error
+
+
+def claim(folder: Path) -> Run:
+    """The folder, made and locked, and rid of what a killed run left half-written. Raises FileError and OSError."""
+    made = not folder.exists()
+    make_folder(folder)
+    run = hold(folder, made)
+    if run.lock.stale:
+        say(run.lock.stale)
+    sweep(folder)
+    return run
+
+
+def check_untrained(run: Run) -> None:
+    """Let go of it and raise UsageError when it holds a model, or the one before it."""
+    for weights in (run.weights, previous(run.weights), run.state):
+        if weights.exists():
+            run.lock.release()
+            raise UsageError(
+                f"{run.folder} already holds a trained model, {weights.name}",
+                fix="another --out, or delete that folder first",
+            )
+
+
+def hold(folder: Path, made: bool) -> Run:
+    """The folder, locked; gone again if that fails and it was `made` for this run."""
+    try:
+        return Run(folder, made, Lock(folder))
+    except BaseException:
+        if made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 class Log(Callback):
@@ -132,7 +169,11 @@ def find_run(path: Path | None, fits: Callable[[dict[str, Any]], bool] = lambda 
     if path is not None:
         weights = path / WEIGHTS if path.is_dir() else path
         if not weights.exists():
-            raise FileError(f"there is no trained model at {path}", fix="xpnn train, or name a run folder")
+            older = previous(weights)
+            known = (
+                f"name {older}, the one before it" if older.exists() else "xpnn train, or name a run folder"
+            )
+            raise FileError(f"there is no trained model at {path}", fix=known)
         return Saved(weights, read_about(weights.parent))
     for weights in sorted(ROOT.glob(f"*/{WEIGHTS}"), key=lambda p: p.stat().st_mtime, reverse=True):
         if fits(about := read_about(weights.parent)):

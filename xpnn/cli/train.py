@@ -155,7 +155,7 @@ def command(
         stop.told = left_behind(run)
         raise stop from cause
     finally:
-        run.drop_if_empty()
+        run.close()
     if as_json:
         emit({"event": "end", **result})
     else:

@@ -7,11 +7,13 @@ Source: H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST: a novel image dataset fo
 learning algorithms", arXiv:1708.07747, 2017. Licence of the data: MIT, (c) 2017 Zalando SE.
 """
 
+import io
 import os
 from pathlib import Path
 
 from xpnn.data.folder import NAMES, Arrays, find_files, read_folder
 from xpnn.data.idx import parse_idx, read_idx
+from xpnn.durable import write_durably
 from xpnn.errors import DataError, FileError, XpnnError
 
 FASHION_CLASSES = (
@@ -117,13 +119,7 @@ def _complete(cache: Path, mirror: str) -> None:
     """Download what the cache lacks. A file gets its name there only once its hash is right."""
     import pooch
 
-    def download(url: str, temporary: str, _: object) -> None:
-        pooch.HTTPDownloader()(url, temporary, None)
-        with open(temporary, "rb") as file:
-            parse_idx(file, url, SHA256[Path(url).stem])
-
     held = find_files(cache)
-    store = pooch.create(path=cache, base_url=mirror, registry=dict.fromkeys(f"{name}.gz" for name in NAMES))
     for name in NAMES:
         if name in held:
             try:
@@ -131,7 +127,11 @@ def _complete(cache: Path, mirror: str) -> None:
                 continue
             except DataError:
                 (cache / held[name].name).unlink(missing_ok=True)
-        store.fetch(f"{name}.gz", downloader=download)
+        url, memory = f"{mirror}{name}.gz", io.BytesIO()
+        pooch.HTTPDownloader()(url, memory, None)
+        memory.seek(0)
+        parse_idx(memory, url, SHA256[name])
+        write_durably(cache / f"{name}.gz", memory.getvalue())
 
 
 def _not_found(looked: list[str], failures: list[str]) -> DataError:

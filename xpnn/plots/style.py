@@ -1,6 +1,7 @@
 """What all pictures share: sizes, marks that survive a grey printer, and the file."""
 
 import contextlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xpnn.errors import BackendError, FileError, UsageError
+from xpnn.durable import write_durably
+from xpnn.errors import BackendError, UsageError
 
 MARKERS = "os^Dv*PX"
 HATCHES = ("", "....", "////", "\\\\\\\\", "xxxx", "++++", "----", "||||")
@@ -43,24 +45,29 @@ def new_figure(path: str | Path, size: tuple[float, float], save: bool = True) -
         raise UsageError(
             f"cannot draw {path}", why=f"{kind!r} is no kind of picture", fix="PATH.png or PATH.svg"
         )
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        yield figure
-        if save:
-            with rc_context(TEXT):
-                figure.savefig(path, dpi=DPI, metadata={"Date": None} if kind == "svg" else None)
-    except OSError as error:
-        raise FileError(f"cannot write {path}", why=error.strerror or str(error)) from error
+    yield figure
+    if save:
+        memory = io.BytesIO()
+        with rc_context(TEXT):
+            about = {"Date": None} if kind == "svg" else None
+            figure.savefig(memory, format=kind, dpi=DPI, metadata=about)
+        write_durably(Path(path), memory.getvalue())
 
 
 def animate(figure: Any, path: str | Path, steps: int, draw: Any) -> None:
     """A GIF: `draw(step)` changes the figure for each step, and the last picture rests for a second."""
-    from matplotlib.animation import PillowWriter
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
 
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once: otherwise every frame would be, and shake
-    writer = PillowWriter(fps=FRAMES_PER_SECOND)
-    with writer.saving(figure, str(path), DPI_GIF):
-        for step in [*range(steps), *[steps - 1] * PAUSE]:
-            draw(step)
-            writer.grab_frame()
+    figure.set_dpi(DPI_GIF)
+    canvas, frames = FigureCanvasAgg(figure), []
+    for step in [*range(steps), *[steps - 1] * PAUSE]:
+        draw(step)
+        canvas.draw()
+        frames.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
+    memory, milliseconds = io.BytesIO(), 1000 // FRAMES_PER_SECOND
+    first, *rest = frames
+    first.save(memory, "GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0)
+    write_durably(Path(path), memory.getvalue())

@@ -69,7 +69,10 @@ def as_callback(given: Any) -> Callback:
 
 
 class KeepBest(Callback):
-    """Puts the best epoch's weights back at the end; with a `path`, saves them whenever they are the best so far."""
+    """Puts the best epoch's weights back at the end; with a `path`, saves them whenever they are the best so far.
+
+    The file before it is kept: best.1.safetensors beside best.safetensors.
+    """
 
     def __init__(self, path: Any = None) -> None:
         self.path = path
@@ -84,7 +87,7 @@ class KeepBest(Callback):
         if row.best:
             self.vectors = trainer.model.snapshot()
             if self.path is not None:
-                trainer.model.save(self.path)
+                trainer.model.save(self.path, keep=True)
 
     def end(self, trainer: "Trainer") -> None:
         """The best weights."""

@@ -15,8 +15,8 @@ import numpy as np
 
 from xpnn.backends import get_backend
 from xpnn.describe import build, describe
-from xpnn.durable import write_durably
-from xpnn.errors import CheckpointError, UsageError, first_line
+from xpnn.durable import previous, write_durably
+from xpnn.errors import CheckpointError, FileError, UsageError, XpnnError, first_line
 from xpnn.layers.graph import Graph
 from xpnn.layers.sequential import Sequential
 from xpnn.losses import Loss
@@ -38,11 +38,16 @@ MAX_SAMPLE = 2**40
 Host = np.ndarray[Any, Any]
 
 
-def save(model: Model, path: Path) -> None:
-    """Write `model` to `path`, whole or not at all.
+def save(model: Model, path: Path, *, keep: bool = False) -> None:
+    """Write `model` to `path`, whole or not at all; `keep` the file that was there as the generation before it.
 
     Raises FileError, and UsageError for a model that could not be read back.
     """
+    write_durably(path, pack(model), keep=keep)
+
+
+def pack(model: Model) -> bytes:
+    """What the file of `model` holds. Raises UsageError for one that could not be read back."""
     from safetensors.numpy import save as serialise
 
     from xpnn import __version__
@@ -71,7 +76,7 @@ def save(model: Model, path: Path) -> None:
             f"cannot save a model of {len(tensors):,} parameter arrays",
             why=f"its description would take more than {MAX_HEADER:,} bytes",
         )
-    write_durably(path, data)
+    return data
 
 
 def load(
@@ -80,8 +85,27 @@ def load(
     """The model in `path`, on the backend asked for, whatever backend saved it. dtype None keeps the file's.
 
     Raises FileError for a file that cannot be read, CheckpointError for one that is damaged, foreign or hostile.
+    Where the generation before it is whole, the error names that file; it is opened by its own name only.
     """
     path = Path(path)
+    try:
+        return _load(path, backend, device, dtype)
+    except (CheckpointError, FileError) as error:
+        older = previous(path)
+        if not _opens(older):
+            raise
+        fix = f"{older}, the generation before it, is whole: name that file to xpnn or xpnn.load"
+        raise type(error)(error.what, why=error.why, fix=fix) from error
+
+
+def _opens(path: Path) -> bool:
+    try:
+        return path.is_file() and _load(path, "numpy", None, None) is not None
+    except (XpnnError, ValueError):  # ValueError: a path with a null character
+        return False
+
+
+def _load(path: Path, backend: str, device: str | None, dtype: str | None) -> Model:
     try:
         with open_file(path) as file:
             return _open(file, os.fstat(file.fileno()).st_size, backend, device, dtype)

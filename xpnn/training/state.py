@@ -76,7 +76,7 @@ def save_state(trainer: "Trainer", path: Path) -> None:
     data = serialise(tensors, metadata={KEY: seal(text, digest(text, tensors))})
     if int.from_bytes(data[:8], "little") > MAX_HEADER:
         raise CheckpointError(f"the description of this run would take more than {MAX_HEADER:,} bytes")
-    write_durably(path, data)
+    write_durably(path, data, keep=True)
 
 
 def entry(callback: Callback) -> dict[str, Any]:

@@ -1,0 +1,216 @@
+"""The lock of a run folder: one training at a time, who holds it, and what becomes of it when its holder dies."""
+
+import errno
+import fcntl
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from xpnn.cli import run
+from xpnn.cli.lock import LOCK, Lock
+from xpnn.errors import FileError
+
+QUICK = ["train", "spiral", "--backend", "numpy", "--hidden", "8", "--epochs", "1"]
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch, capsys):
+    """train() -> exit code, stderr; into tmp_path/run."""
+    monkeypatch.delenv("XPNN_BACKEND", raising=False)
+
+    def call():
+        code = run([*QUICK, "--out", str(tmp_path / "run")])
+        return code, capsys.readouterr().err
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "run").mkdir()
+    return tmp_path / "run"
+
+
+def dead():
+    """The number of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def left(folder, **holder):
+    """The file of a holder that never released it."""
+    holder = {"pid": dead(), "host": socket.gethostname(), "since": "2026-01-02T03:04:05+0000"} | holder
+    (folder / LOCK).write_text(json.dumps(holder))
+    return holder
+
+
+HOLD = "import sys, pathlib; from xpnn.cli.lock import Lock; Lock(pathlib.Path(sys.argv[1])); "
+
+
+def test_a_second_training_is_refused_with_who_holds_the_folder(folder, train):
+    code = HOLD.replace("Lock(pathlib", "lock = Lock(pathlib") + "print(flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, folder]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        code, said = train()
+        assert code == 7
+        assert f"another training writes to {folder}" in said
+        assert f"process {process.pid} of host {socket.gethostname()}, since 20" in said
+        assert "choose another folder with --out" in said
+        assert [p.name for p in folder.iterdir()] == [LOCK]
+        process.kill()
+    code, said = train()  # the kernel knows that it is dead
+    assert code == 0
+    assert f"process {process.pid} of host" in said
+    assert f"ended without releasing {folder}: its lock is taken over" in said
+    assert not (folder / LOCK).exists()
+
+
+def test_a_stale_lock_is_taken_over_and_orphans_are_swept(folder, train):
+    pid = left(folder)["pid"]
+    (folder / f".xpnn-{pid}-0123456789abcdef.tmp").touch()
+    code, said = train()
+    assert code == 0
+    assert said.count("is taken over") == 1
+    assert f"process {pid} of host" in said
+    assert "since 2026-01-02T03:04:05+0000" in said
+    assert not [p for p in folder.iterdir() if p.name.startswith(".")]
+
+
+def test_a_lock_of_another_host_is_named_and_not_taken(folder, train):
+    """Its process may live: the number says nothing here."""
+    left(folder, host="elsewhere", pid=4321)
+    before = (folder / LOCK).read_bytes()
+    code, said = train()
+    assert code == 7
+    assert "process 4321 of host elsewhere" in said
+    assert f"if it has ended, delete {folder / LOCK}" in said
+    assert (folder / LOCK).read_bytes() == before
+    assert [p.name for p in folder.iterdir()] == [LOCK]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "9" * 5000, "[" * 900, "\0" * 100])
+def test_a_lock_that_says_nothing_sensible_is_nobodys(folder, train, text):
+    """Power was cut while it was written: the kernel knows that nobody holds it."""
+    (folder / LOCK).write_text(text)
+    assert train()[0] == 0
+    assert not (folder / LOCK).exists()
+
+
+def test_bytes_that_are_no_text(folder, train):
+    (folder / LOCK).write_bytes(b"\xff\xfe{")
+    assert train()[0] == 0
+
+
+@pytest.mark.parametrize("keys", [{}, {"pid": True}, {"pid": None, "host": None}, {"pid": "x" * 10**5}])
+def test_what_the_lock_says_is_not_trusted(folder, train, keys):
+    left(folder, **keys)
+    code, said = train()
+    assert code == 0
+    assert len(said) < 2000
+
+
+def test_it_is_released_after_errors_and_refusals(folder, train, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("xpnn.cli.train.train", lambda *args: 1 / 0)
+        assert train()[0] == 1
+        assert not list(folder.iterdir())
+    assert train()[0] == 0
+    assert not (folder / LOCK).exists()
+    pid = left(folder)["pid"]
+    (folder / f".xpnn-{pid}-0123456789abcdef.tmp").touch()
+    code, said = train()
+    assert code == 2
+    assert "already holds a trained model" in said
+    assert not [p for p in folder.iterdir() if p.name.startswith(".")]
+
+
+@pytest.mark.parametrize("error", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks(folder, train, monkeypatch, error):
+    """Then the number of the process decides."""
+
+    def refuse(*args):
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    left(folder, pid=os.getppid())
+    assert train()[0] == 7
+    left(folder)
+    code, said = train()
+    assert code == 0
+    assert "is taken over" in said
+
+
+def test_a_full_disk_leaves_no_lock(folder, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space"):
+            Lock(folder)
+    assert not list(folder.iterdir())
+    Lock(folder).release()
+
+
+def test_it_has_one_holder_at_a_time(folder):
+    """Eight that take and release it, over and over: the name is removed under those who have just opened it."""
+    held, most, taken = [], [], []
+
+    def work():
+        for _ in range(200):
+            try:
+                lock = Lock(folder)
+            except FileError:
+                continue
+            held.append(1)
+            most.append(len(held))
+            taken.append(1)
+            held.pop()
+            lock.release()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) == 1
+    assert len(taken) >= 8
+    assert not list(folder.iterdir())
+
+
+def test_released_between_the_opening_and_the_locking(folder, monkeypatch):
+    """What was opened has no name any more: a lock on it would keep nobody out."""
+    real, calls = fcntl.flock, []
+
+    def late(file, how):
+        if not calls:
+            (folder / LOCK).unlink()
+        calls.append(how)
+        real(file, how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", late)
+        lock = Lock(folder)
+    assert len(calls) == 2
+    with pytest.raises(FileError, match=f"process {os.getpid()} of host"):
+        Lock(folder)
+    lock.release()
+    assert not list(folder.iterdir())
+
+
+def test_the_file_of_another_holder_is_not_removed(folder):
+    """Somebody deleted ours by hand, and a second training began."""
+    first = Lock(folder)
+    (folder / LOCK).unlink()
+    second = Lock(folder)
+    first.release()
+    assert (folder / LOCK).exists()
+    second.release()
+    assert not (folder / LOCK).exists()
