@@ -98,7 +98,7 @@ def test_bad_settings():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("metric", METRICS, ids=str)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "jax"])  # see test_optimizer_rows.py
 def test_counts_add_up_over_uneven_batches_on_every_backend(name, metric, dtype):
     be = get_backend(name, None, dtype)
     scores, ids = scored(np.random.default_rng(0))
