@@ -26,7 +26,7 @@ SKIPS = {
     r"backend torch: .* not installed": 8000,
     r"backend jax: .* not installed": 8000,
     r"could not import 'xpnn.backends.numpy_fast'": 8000,
-    r"could not import '(numba|torch|jax|sklearn|onnx|onnxruntime|cupy|pooch|optuna)'": 60,
+    r"could not import '(numba|torch|jax|sklearn|onnx|onnxruntime|cupy|pooch|optuna|tensorboardX|scipy|matplotlib)[\w.]*'": 60,
     r"(?i)fashion-mnist": 20,
     r"an NVIDIA driver is here": 2,
     r"no glibc": 1,
