@@ -21,12 +21,13 @@ from xpnn.kernels import Kernels
 # JAX keeps what it compiled: millions of objects, which the collector need not walk through every few tests.
 gc.set_threshold(100_000, 50, 100)
 
+LIBRARIES = "numba|torch|jax|sklearn|scipy|onnx|onnxruntime|cupy|pooch|optuna|tensorboardX|matplotlib"
 SKIPS = {
     r"backend cupy: ": 8000,
     r"backend torch: .* not installed": 8000,
     r"backend jax: .* not installed": 8000,
     r"could not import 'xpnn.backends.numpy_fast'": 8000,
-    r"could not import '(numba|torch|jax|sklearn|onnx|onnxruntime|cupy|pooch|optuna|tensorboardX|scipy|matplotlib)[\w.]*'": 60,
+    rf"could not import '({LIBRARIES})[\w.]*'": 60,
     r"(?i)fashion-mnist": 20,
     r"an NVIDIA driver is here": 2,
     r"no glibc": 1,
