@@ -65,9 +65,14 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """click would print an empty line for Ctrl-C, and end with 1 when nobody reads the output any more."""
+        """click would print an empty line for Ctrl-C, and end with 1 when nobody reads the output any more.
+
+        What is still in the buffer is written here, where an error has an answer, and not at the interpreter's end.
+        """
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
         except KeyboardInterrupt as stop:
             raise interrupted() from stop
         except BrokenPipeError as error:
@@ -126,19 +131,24 @@ def run(args: Sequence[str] | None = None) -> int:
     except Exception as error:
         if state.debug:
             traceback.print_exc()
+        if isinstance(error, OSError):
+            drop_output()
         return report(in_our_words(error))
 
 
 def stopped(stop: Stopped) -> int:
     """One line, with what the command had to say about it; nothing for `xpnn ... | head`."""
     if stop.code == IO:
-        with contextlib.suppress(
-            OSError, ValueError
-        ):  # else Python complains when it flushes stdout at its end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
     else:
         click.echo(f"xpnn: {stop.word}" + (f": {stop.told}" if stop.told else ""), err=True)
     return stop.code
+
+
+def drop_output() -> None:
+    """What cannot be written is let go of: Python would complain when it flushes stdout at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report(error: XpnnError) -> int:
