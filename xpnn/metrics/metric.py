@@ -1,6 +1,6 @@
 """Metrics, as pure functions of arrays that add up over batches of any size.
 
-`metric.count(be, scores, ids) -> counts` runs on the device; counts of several batches are added;
+`metric.count(be, scores, ids) -> counts` runs on the device; `metric.merge(be, a, b)` joins those of two batches;
 `metric.result(counts)` is a float, or an array for a metric per class. Scores are logits or probabilities (N, C),
 ids are (N,); in a metric of real numbers both are (N, ...), predictions and targets. Counts are int64, sums float64
 whatever the model's dtype is.
@@ -24,8 +24,12 @@ class Metric:
         """int64 counts, or float64 sums, of one batch."""
         raise NotImplementedError
 
+    def merge(self, be: Backend, a: Array, b: Array) -> Array:
+        """The counts of two batches together; most are sums."""
+        return a + b
+
     def result(self, counts: Any) -> Any:
-        """The value for (summed) counts on the host."""
+        """The value for (merged) counts on the host."""
         raise NotImplementedError
 
     def __call__(self, be: Backend, scores: Array, ids: Array) -> Any:

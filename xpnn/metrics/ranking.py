@@ -1,8 +1,7 @@
 """Metrics of the order in which scores put the samples, for every threshold at once.
 
-The scores are counted in a fixed histogram of the log-odds log(p / (1 - p)): WIDTH wide bins from -LIMIT to LIMIT, so
-that batches add up exactly and nothing is kept. What falls into one bin counts as tied. That is the only
-approximation: the area is off by at most half the share of pairs (positive, negative) that share a bin.
+An order needs every score: the counts are the scores themselves, as log-odds log(p / (1 - p)) in float64, and they grow
+with the samples. They stay on the device until the result is asked for.
 """
 
 from dataclasses import dataclass
@@ -11,12 +10,10 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends.base import Backend
-from xpnn.errors import UsageError
+from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.metrics.metric import Host, Metric
 
-LIMIT, WIDTH = 16.0, 2.0**-8
-BINS = 8192  # 2 LIMIT / WIDTH
 SMALLEST = 1e-300
 
 
@@ -37,30 +34,38 @@ class ROCAUC(Metric):
             raise UsageError(f"average={self.average!r}", fix='wanted "macro" or None')
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
-        """(columns, 2, BINS + 1): how many negatives, and positives, lie up to the end of each bin."""
-        xp = be.xp
+        """(columns + 1, N): the log-odds of each class, then the ids."""
         odds = log_odds(be, scores, self.logits)
-        classes = odds.shape[1]
-        edges = (xp.astype(be.arange(BINS + 1), xp.float64) + 0.5) * WIDTH - LIMIT
-        beyond = xp.full_like(odds[:, 0], 2 * LIMIT)
-        rows = []
-        for c in range(classes):
-            positive = ids == (c if classes > 1 else 1)
-            for side in (xp.logical_not(positive), positive):
-                ordered = xp.sort(xp.where(side, odds[:, c], beyond))
-                rows.append(xp.astype(xp.searchsorted(ordered, edges, side="right"), xp.int64))
-        return xp.reshape(xp.stack(rows), (classes, 2, BINS + 1))
+        if tuple(ids.shape) != tuple(odds.shape[:1]):
+            raise ShapeError(
+                f"{type(self).__name__}: scores {tuple(scores.shape)} and ids {tuple(ids.shape)}",
+                why="wanted one id for each sample: nothing is broadcast",
+            )
+        return be.xp.concat([odds.T, be.xp.astype(ids, be.xp.float64)[None, :]])
+
+    def merge(self, be: Backend, a: Array, b: Array) -> Array:
+        """Side by side."""
+        return be.xp.concat([a, b], axis=1)
 
     def result(self, counts: Any) -> Any:
         """A float, or one per class."""
-        each = np.array([self.curve(*np.diff(column, prepend=0).astype(np.float64)) for column in counts])
+        *columns, ids = np.asarray(counts)
+        each = np.array(
+            [self.of_class(odds, ids == (c if len(columns) > 1 else 1)) for c, odds in enumerate(columns)]
+        )
         if self.average is None and len(each) > 1:
             return each
         defined = each[~np.isnan(each)]
         return float(defined.mean()) if len(defined) else float("nan")
 
+    def of_class(self, odds: Host, positive: Host) -> float:
+        """How many negatives, and positives, there are of each score, lowest first; then the curve."""
+        values, place = np.unique(odds, return_inverse=True)
+        sides = (np.bincount(place, side, len(values)) for side in (~positive, positive))
+        return self.curve(*sides)
+
     def curve(self, negative: Host, positive: Host) -> float:
-        """The value from one class's two histograms, lowest scores first."""
+        """The value from one class's two counts of each score, lowest scores first."""
         pairs = positive.sum() * negative.sum()
         below = np.cumsum(negative) - negative / 2
         return float(positive @ below / pairs) if pairs else float("nan")
@@ -74,7 +79,7 @@ class AveragePrecision(ROCAUC):
     """
 
     def curve(self, negative: Host, positive: Host) -> float:
-        """The value from one class's two histograms, lowest scores first."""
+        """The value from one class's two counts of each score, lowest scores first."""
         total = positive.sum()
         if not total:
             return float("nan")
@@ -83,16 +88,17 @@ class AveragePrecision(ROCAUC):
 
 
 def log_odds(be: Backend, scores: Array, logits: bool) -> Array:
-    """(N, columns) of log(p / (1 - p)) in float64, held within the histogram: one column for two classes."""
+    """(N, columns) of log(p / (1 - p)) in float64: one column for two classes."""
     xp = be.xp
     z = xp.astype(scores, xp.float64)
     z = z[:, None] if z.ndim == 1 else z
-    if logits and z.shape[1] <= 2:
-        odds = z[:, -1:] - z[:, :1] if z.shape[1] == 2 else z
-    else:
-        p = xp.exp(z - xp.max(z, axis=1, keepdims=True)) if logits else z
-        rest = xp.sum(p, axis=1, keepdims=True) - p if p.shape[1] > 1 else 1 - p
-        low = xp.full_like(p, SMALLEST)
-        odds = (xp.log(xp.maximum(p, low)) - xp.log(xp.maximum(rest, low)))[:, 1 if p.shape[1] == 2 else 0 :]
-    limit = xp.full_like(odds, LIMIT)
-    return xp.minimum(xp.maximum(odds, -limit), limit)
+    classes = z.shape[1]
+    if logits and classes <= 2:
+        return z[:, 1:] - z[:, :1] if classes == 2 else z
+    p = xp.exp(z - xp.max(z, axis=1, keepdims=True)) if logits else z
+    numbers = be.arange(classes)
+    others = xp.astype(numbers[:, None] != numbers[None, :], xp.float64)
+    rest = p @ others if classes > 1 else 1 - p  # a sum of the others: all but one would cancel near 1
+    low = xp.full_like(p, SMALLEST)
+    odds = xp.log(xp.maximum(p, low)) - xp.log(xp.maximum(rest, low))
+    return odds[:, 1:] if classes == 2 else odds

@@ -46,23 +46,29 @@ class MSE(Metric):
 class R2(Metric):
     """1 - sum (y - prediction)^2 / sum (y - mean y)^2 for each output, and the mean over outputs.
 
-    The denominator is sum y^2 - (sum y)^2 / N, so that batches add up; it has lost the digits by which (mean y)^2
-    exceeds the variance. Where all targets are equal it is 0, and the value 1 for perfect predictions, else 0.
+    Batches are joined by their means and the squares about them (Chan, Golub, LeVeque, 1979): a large mean costs no
+    digits. Where all targets are equal the denominator is 0, and the value 1 for perfect predictions, else 0.
     """
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
-        """(4, outputs): samples, sum y, sum y^2, sum of squared errors."""
+        """(4, outputs): samples, mean of y, sum of (y - mean)^2, sum of squared errors."""
         xp = be.xp
         prediction, target = (xp.reshape(a, (scores.shape[0], -1)) for a in doubles(be, scores, ids))
-        miss = target - prediction
-        sums = [xp.ones_like(target), target, target * target, miss * miss]
-        return xp.stack([xp.sum(a, axis=0) for a in sums])
+        mean, miss = xp.mean(target, axis=0), target - prediction
+        spread = xp.sum((target - mean) * (target - mean), axis=0)
+        return xp.stack([xp.sum(xp.ones_like(target), axis=0), mean, spread, xp.sum(miss * miss, axis=0)])
+
+    def merge(self, be: Backend, a: Array, b: Array) -> Array:
+        """The squares about the common mean are those about each, and n_a n_b / (n_a + n_b) (mean_a - mean_b)^2."""
+        n, apart = a[0, :] + b[0, :], b[1, :] - a[1, :]
+        mean = a[1, :] + apart * b[0, :] / n
+        spread = a[2, :] + b[2, :] + apart * apart * a[0, :] * b[0, :] / n
+        return be.xp.stack([n, mean, spread, a[3, :] + b[3, :]])
 
     def result(self, counts: Any) -> Any:
         """At most 1."""
-        n, total, squares, missed = np.asarray(counts, np.float64)
-        spread = squares - total * total / n
-        spread = np.where(spread > 4 * np.finfo(np.float64).eps * squares, spread, 0.0)
+        n, mean, spread, missed = np.asarray(counts, np.float64)
+        spread = np.where(spread > n * (4 * np.finfo(np.float64).eps * mean) ** 2, spread, 0.0)
         share = missed / np.where(spread > 0, spread, 1.0)
         return float(np.mean(np.where(spread > 0, 1 - share, missed == 0)))
 
