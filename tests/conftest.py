@@ -15,6 +15,7 @@ os.environ.setdefault(
 import proofs
 from harness import MODES, entered, open_backend
 
+from xpnn.cli import run
 from xpnn.errors import BackendError
 from xpnn.kernels import Kernels
 
@@ -59,6 +60,18 @@ def any_be(mode, request):
     """The backend in each dtype, inside its scope."""
     with entered(mode, request.param) as backend:
         yield backend
+
+
+@pytest.fixture
+def xp(capsys):
+    """xp("train", ...) -> exit code, stdout, stderr."""
+
+    def call(*args):
+        code = run([str(arg) for arg in args])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return call
 
 
 IDLE_ON_JAX = (

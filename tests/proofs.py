@@ -29,6 +29,7 @@ SHARED = {
     "Merge",
     "Recurrent",
     "Geometric",
+    "Pool1D",
     "BinaryLoss",
     "ClassLoss",
     "PairLoss",

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import xpnn
-from xpnn.cli import run
 
 ROOT = Path(xpnn.__file__).parents[1]
 
@@ -26,18 +25,6 @@ def workplace(tmp_path, monkeypatch):
             monkeypatch.delenv(name)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     return tmp_path
-
-
-@pytest.fixture
-def xp(capsys):
-    """xp("train", ...) -> exit code, stdout, stderr."""
-
-    def call(*args):
-        code = run([str(arg) for arg in args])
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return call
 
 
 def on_a_terminal(*args, columns=80, **env):

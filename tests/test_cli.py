@@ -16,7 +16,6 @@ from PIL import Image
 
 import xpnn
 import xpnn.cli
-from xpnn.cli import run
 from xpnn.data.folder import NAMES
 from xpnn.durable import write_durably
 from xpnn.errors import BackendError
@@ -56,18 +55,6 @@ def workplace(tmp_path, monkeypatch):
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-
-
-@pytest.fixture
-def xp(capsys):
-    """xp("train", ...) -> exit code, stdout, stderr."""
-
-    def call(*args):
-        code = run([str(arg) for arg in args])
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return call
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
-from terminal import workplace, xp  # noqa: F401
+from terminal import workplace  # noqa: F401
 
 from xpnn.cli.config import key_of, read_toml, settings, toml_line
 from xpnn.cli.train import command as train
@@ -18,7 +18,7 @@ QUICK = ["train", "spiral", "--hidden", "4", "--epochs", "1", "--json"]
 
 
 @pytest.fixture
-def shown(xp):  # noqa: F811
+def shown(xp):
     """{setting: (value, where from)} by --show-config."""
 
     def call(*args):
@@ -47,7 +47,7 @@ def test_flag_over_variable_over_file_over_default(shown, monkeypatch):
     assert not Path("runs").exists()
 
 
-def test_they_reach_the_training(xp, monkeypatch):  # noqa: F811
+def test_they_reach_the_training(xp, monkeypatch):
     monkeypatch.setenv("XPNN_CONFIG", write("hidden = [5, 3]\nepochs = 2\naugment = false\n"))
     monkeypatch.setenv("XPNN_LR", "0.125")
     code, out, _ = xp("train", "spiral", "--epochs", "1", "--json")
@@ -94,7 +94,7 @@ def test_another_optimizer_brings_its_own_rate(shown):
     assert found["lr"] == (0.01, "default")
 
 
-def test_the_table(xp):  # noqa: F811
+def test_the_table(xp):
     code, out, _ = xp("train", "spiral", "--lr", "0.5", "--show-config")
     assert code == 0
     assert re.search(r"^lr +0\.5 +--lr$", out, re.M)
@@ -121,7 +121,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("text", "what", "fix"), WRONG, ids=[text[:20].strip() for text, _, _ in WRONG])
-def test_a_wrong_file(xp, text, what, fix):  # noqa: F811
+def test_a_wrong_file(xp, text, what, fix):
     code, out, err = xp("train", "spiral", "--config", write(text))
     assert (code, out) == (2, "")
     assert what in err
@@ -130,7 +130,7 @@ def test_a_wrong_file(xp, text, what, fix):  # noqa: F811
     assert not Path("runs").exists()
 
 
-def test_files_that_cannot_be_read(xp):  # noqa: F811
+def test_files_that_cannot_be_read(xp):
     assert xp("train", "--config", "absent.toml")[0] == 7
     assert xp("train", "--config", ".")[0] == 7
     Path("bytes.toml").write_bytes(b"lr = \xff")
@@ -143,14 +143,14 @@ def test_files_that_cannot_be_read(xp):  # noqa: F811
     ("name", "value", "what"),
     [("XPNN_EPOCHS", "many", "'many' is not a valid integer"), ("XPNN_MODEL", "mpl", "unknown model 'mpl'")],
 )
-def test_a_wrong_variable_is_named(xp, monkeypatch, name, value, what):  # noqa: F811
+def test_a_wrong_variable_is_named(xp, monkeypatch, name, value, what):
     monkeypatch.setenv(name, value)
     code, out, err = xp(*QUICK)
     assert (code, out) == (2, "")
     assert f"xpnn: error: {name}={value}: {what}" in err
 
 
-def test_an_empty_variable_is_none(xp, monkeypatch):  # noqa: F811
+def test_an_empty_variable_is_none(xp, monkeypatch):
     monkeypatch.setenv("XPNN_LR", "")
     assert xp(*QUICK)[0] == 0
 
@@ -161,7 +161,7 @@ class TestInit:
     @pytest.mark.parametrize(
         "args", [[], ["spiral"], ["fashion", "--model", "cnn"], ["mnist", "--model", "rnn"]]
     )
-    def test_its_values_are_the_defaults(self, xp, shown, args):  # noqa: F811
+    def test_its_values_are_the_defaults(self, xp, shown, args):
         code, out, err = xp("init", *args)
         assert (code, err) == (0, "")
         assert max(map(len, out.splitlines())) <= 80
@@ -174,13 +174,13 @@ class TestInit:
         assert everything["lr"][1].startswith("my.toml, line ")
         assert {key_of(param) for param in settings(train)} == set(plain)
 
-    def test_each_setting_is_explained(self, xp):  # noqa: F811
+    def test_each_setting_is_explained(self, xp):
         out = xp("init")[1]
         for name, param in ((key_of(p), p) for p in settings(train)):
             assert re.search(rf"^# .+\n#?{name} = ", out, re.M)
             assert not isinstance(param, click.Option) or param.help
 
-    def test_json(self, xp, shown):  # noqa: F811
+    def test_json(self, xp, shown):
         told = json.loads(xp("init", "spiral", "--json")[1])["settings"]
         assert told == {name: value for name, (value, _) in shown("spiral").items()}
 

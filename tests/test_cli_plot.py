@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 import xpnn
-from xpnn.cli import run
 
 EVERYTHING = ["curves", "confusion", "weights", "activations", "gradients", "boundary"]
 
@@ -21,18 +20,6 @@ def workplace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("XPNN_BACKEND", raising=False)
     monkeypatch.delenv("XPNN_DEBUG", raising=False)
-
-
-@pytest.fixture
-def xp(capsys):
-    """xp("plot", ...) -> exit code, stdout, stderr."""
-
-    def call(*args):
-        code = run([str(arg) for arg in args])
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return call
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pytest
 from test_cli import write_digits
 
 import xpnn
-from xpnn.cli import run
 from xpnn.training.state import read_state
 
 QUICK = ["train", "spiral", "--hidden", "8", "--epochs", "4", "--schedule", "constant"]
@@ -19,18 +18,6 @@ def workplace(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("XPNN_BACKEND", "XPNN_DEVICE", "XPNN_DEBUG", "XPNN_DATA"):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def xp(capsys):
-    """xp("train", ...) -> exit code, stdout, stderr."""
-
-    def call(*args):
-        code = run([str(arg) for arg in args])
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return call
 
 
 @pytest.fixture

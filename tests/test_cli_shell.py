@@ -13,7 +13,7 @@ import click
 import numpy as np
 import pytest
 from PIL import Image
-from terminal import on_a_terminal, workplace, xp  # noqa: F401
+from terminal import on_a_terminal, workplace  # noqa: F401
 
 import xpnn
 from xpnn.cli import COMMANDS, cli, run
@@ -77,7 +77,7 @@ def needs(name):
 
 @pytest.mark.parametrize("name", COMMANDS)
 class TestEveryCommand:
-    def test_example(self, xp, place, name):  # noqa: F811
+    def test_example(self, xp, place, name):
         """As it stands in the help; into a pipe goes no escape code."""
         needs(name)
         words, file = example(name)
@@ -88,7 +88,7 @@ class TestEveryCommand:
         if file:
             Path(file).write_text(out)
 
-    def test_json(self, xp, place, name):  # noqa: F811
+    def test_json(self, xp, place, name):
         """Only JSON on stdout, nothing beside it; --quiet does not change that."""
         needs(name)
         words, _ = example(name)
@@ -97,7 +97,7 @@ class TestEveryCommand:
         assert all(isinstance(json.loads(line), dict) for line in out.splitlines())
         assert out
 
-    def test_quiet(self, xp, place, name):  # noqa: F811
+    def test_quiet(self, xp, place, name):
         needs(name)
         words = [word for word in example(name)[0] if word != "--json"]
         code, out, err = xp(*words, "--quiet")
@@ -107,7 +107,7 @@ class TestEveryCommand:
         assert (code, out) == (2, "")
         assert "xpnn: error: unknown option --zzz" in err
 
-    def test_verbose(self, xp, place, name):  # noqa: F811
+    def test_verbose(self, xp, place, name):
         """More talk, and no less."""
         needs(name)
         words = [word for word in example(name)[0] if word != "--json"]
@@ -120,7 +120,7 @@ class TestEveryCommand:
         assert len(more[2].splitlines()) >= len(plain[2].splitlines()) + 2
         assert len(more[1].splitlines()) == len(plain[1].splitlines())
 
-    def test_help(self, xp, name, monkeypatch):  # noqa: F811
+    def test_help(self, xp, name, monkeypatch):
         monkeypatch.setenv("COLUMNS", "80")
         code, out, err = xp(name, "--help")
         assert (code, err) == (0, "")
@@ -169,7 +169,7 @@ def test_long_lines_are_folded_between_columns(monkeypatch):
     assert folded("a" * 60) == "a" * 60  # a path stays in one piece
 
 
-def test_optuna_is_missing(xp, monkeypatch):  # noqa: F811
+def test_optuna_is_missing(xp, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     code, out, err = xp("tune", "spiral")
     assert (code, out) == (3, "")
@@ -225,24 +225,24 @@ class TestCompletion:
         assert lines == ["plain", "train", COMMANDS["train"]]
 
     @pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
-    def test_the_text(self, xp, name):  # noqa: F811
+    def test_the_text(self, xp, name):
         code, out, err = xp("completion", name)
         assert (code, err) == (0, "")
         assert f"_XPNN_COMPLETE={name}_complete" in out
         assert json.loads(xp("completion", name, "--json")[1]) == {"shell": name, "script": out}
 
-    def test_an_unknown_shell(self, xp):  # noqa: F811
+    def test_an_unknown_shell(self, xp):
         code, _, err = xp("completion", "fsh")
         assert code == 2
         assert "did you mean 'fish'?" in err
 
 
-def test_flags_before_the_command(xp, place):  # noqa: F811
+def test_flags_before_the_command(xp, place):
     assert xp("--quiet", "evaluate", "runs/spiral-mlp-1") == (0, "", "")
     assert "evaluate took " in xp("-v", "evaluate", "runs/spiral-mlp-1")[2]
 
 
-def test_details(xp, place):  # noqa: F811
+def test_details(xp, place):
     """What -v adds: the settings and the network's table of layers, the classes one by one."""
     err = xp("train", "spiral", "--epochs", "1", "--hidden", "4", "-v")[2]
     assert re.search(r"^epochs +1 +--epochs$", err, re.M)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from terminal import workplace, xp  # noqa: F401
+from terminal import workplace  # noqa: F401
 from test_cli import write_digits
 
 import xpnn
@@ -46,7 +46,7 @@ def pictures(folder, classes=3, each=12):
     return folder
 
 
-def test_a_digits_network_learns_clothes(xp, digits, tmp_path):  # noqa: F811
+def test_a_digits_network_learns_clothes(xp, digits, tmp_path):
     """Only the dense layers, on 2,000 images, in 3 epochs: far above a tenth."""
     try:
         arrays = xpnn.data.fashion()
@@ -70,7 +70,7 @@ def test_a_digits_network_learns_clothes(xp, digits, tmp_path):  # noqa: F811
         assert (before[path].tobytes() == after[path].tobytes()) is (path in held), path
 
 
-def test_a_few_images_per_class(xp, digits, tmp_path):  # noqa: F811
+def test_a_few_images_per_class(xp, digits, tmp_path):
     """Ten classes become three; all but the head is kept, bit for bit."""
     before = parameters(digits / "best.safetensors")
     *_, w, b = before
@@ -89,7 +89,7 @@ def test_a_few_images_per_class(xp, digits, tmp_path):  # noqa: F811
     assert xp("evaluate", path)[0] == 0
 
 
-def test_without_a_fresh_head_it_goes_on(xp, digits):  # noqa: F811
+def test_without_a_fresh_head_it_goes_on(xp, digits):
     """The head is the run's too: tiny steps leave it all but as it was."""
     data = json.loads((digits / "run.json").read_text())["data"]
     args = ["--data", data, "--from", digits, "--freeze", "1.*", "--epochs", 1, "--lr", "1e-9"]
@@ -167,7 +167,7 @@ ERRORS = [
 
 
 @pytest.mark.parametrize(("args", "code", "what", "fix"), ERRORS, ids=[" ".join(row[0]) for row in ERRORS])
-def test_what_cannot_be(xp, digits, args, code, what, fix):  # noqa: F811
+def test_what_cannot_be(xp, digits, args, code, what, fix):
     got, out, err = xp("train", "spiral", *(digits if arg == "RUN" else arg for arg in args))
     assert (got, out) == (code, "")
     assert what in err
@@ -175,13 +175,13 @@ def test_what_cannot_be(xp, digits, args, code, what, fix):  # noqa: F811
     assert not Path("runs").exists()
 
 
-def test_another_number_of_classes_needs_a_fresh_head(xp, digits, tmp_path):  # noqa: F811
+def test_another_number_of_classes_needs_a_fresh_head(xp, digits, tmp_path):
     code, _, err = xp("train", "images", "--data", pictures(tmp_path / "few", each=6), "--from", digits)
     assert code == 2
     assert "gives (10,), images has 3 classes\n  fix: --replace-head" in err
 
 
-def test_a_network_without_a_head(xp, tmp_path):  # noqa: F811
+def test_a_network_without_a_head(xp, tmp_path):
     xpnn.Model([Flatten(), ReLU()], (28, 28, 1), seed=0).save("odd.safetensors")
     few = pictures(tmp_path / "few", each=6)
     args = ["images", "--data", few, "--from", "odd.safetensors", "--replace-head"]

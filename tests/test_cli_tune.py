@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from terminal import workplace, xp  # noqa: F401
+from terminal import workplace  # noqa: F401
 
 import xpnn
 from xpnn.cli import run
@@ -34,7 +34,7 @@ def trials():
     return search.open_study(task()).get_trials(deepcopy=False)
 
 
-def test_the_best_trial_is_what_train_does_with_its_file(xp):  # noqa: F811
+def test_the_best_trial_is_what_train_does_with_its_file(xp):
     """Its settings, read back, give its validation accuracy, to the last bit."""
     code, out, err = xp(*QUICK, "--trials", 4)
     assert code == 0
@@ -58,7 +58,7 @@ def test_the_best_trial_is_what_train_does_with_its_file(xp):  # noqa: F811
     assert [row["valid_accuracy"] for row in rows] == list(best.intermediate_values.values())
 
 
-def test_the_same_command_goes_on(xp, monkeypatch):  # noqa: F811
+def test_the_same_command_goes_on(xp, monkeypatch):
     """Interrupted in its third trial, it makes what is missing; done, it makes none; told to, it makes more."""
     draw, calls = search.draw, []
 
@@ -88,7 +88,7 @@ def test_the_same_command_goes_on(xp, monkeypatch):  # noqa: F811
     assert len(trials()) == 6
 
 
-def test_a_study_of_something_else(xp):  # noqa: F811
+def test_a_study_of_something_else(xp):
     assert xp(*QUICK, "--trials", 1)[0] == 0
     code, out, err = xp("tune", "spiral", "--epochs", "3", "--trials", 1)
     assert (code, out) == (2, "")
@@ -98,7 +98,7 @@ def test_a_study_of_something_else(xp):  # noqa: F811
     assert Path("there/best.toml").exists()
 
 
-def test_events(xp):  # noqa: F811
+def test_events(xp):
     code, out, err = xp(*QUICK, "--trials", 2, "--json")
     assert (code, err) == (0, "")
     *each, end = [json.loads(line) for line in out.splitlines()]
@@ -109,7 +109,7 @@ def test_events(xp):  # noqa: F811
     assert end["valid_accuracy"] == max(event["valid_accuracy"] for event in each)
 
 
-def test_the_test_samples_are_not_looked_at(xp, monkeypatch):  # noqa: F811
+def test_the_test_samples_are_not_looked_at(xp, monkeypatch):
     """They are an object that cannot be computed with, and the same trials come out."""
 
     taken = []
@@ -155,7 +155,7 @@ def test_bad_trials_end_early(monkeypatch):
     assert bad.intermediate_values == {1: 0.1, 2: 0.1}
 
 
-def test_a_trial_that_diverges_is_no_failure(xp, monkeypatch):  # noqa: F811
+def test_a_trial_that_diverges_is_no_failure(xp, monkeypatch):
     fit, calls = xpnn.Trainer.fit, []
 
     def explode(self, *args, **more):
@@ -171,7 +171,7 @@ def test_a_trial_that_diverges_is_no_failure(xp, monkeypatch):  # noqa: F811
     assert "ended early" in err
 
 
-def test_the_time_limit(xp):  # noqa: F811
+def test_the_time_limit(xp):
     code, out, err = xp(*QUICK, "--time-limit", "1e-6")
     assert (code, out) == (2, "")
     assert "no trial came to its end" in err

@@ -1,7 +1,7 @@
 """Convolution and pooling over sequences: those over images, on images one row high."""
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from xpnn.errors import ShapeError
 from xpnn.initializers import Initializer, he_normal, zeros
@@ -80,8 +80,10 @@ def tall(p: Tree) -> Tree:
 
 
 @dataclass(frozen=True)
-class MaxPool1D(Layer):
-    """y = the largest x of each window of a sequence (N, L, C); see MaxPool2D. padding: as for Conv1D."""
+class Pool1D(Layer):
+    """What pooling over sequences shares: it is that of the class `wide`, on images one row high."""
+
+    wide: ClassVar[type[MaxPool2D] | type[AvgPool2D]]
 
     pool: int = 2
     stride: int | None = None
@@ -97,7 +99,7 @@ class MaxPool1D(Layer):
         return {}, self._wide().plan(row(shape))[1][1:]
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps which tap of each window was chosen."""
+        """Keeps what the image's keeps."""
         y, cache = self._wide().forward(cx, p, x[:, None, :, :])
         return y[:, 0, :, :], cache
 
@@ -106,36 +108,19 @@ class MaxPool1D(Layer):
         dx, _ = self._wide().backward(cx, p, cache, dy[:, None, :, :])
         return (None if dx is None else dx[:, 0, :, :]), {}
 
-    def _wide(self) -> MaxPool2D:
-        return MaxPool2D((1, self.pool), (1, self.stride or self.pool), flat(self.padding))
+    def _wide(self) -> MaxPool2D | AvgPool2D:
+        return self.wide((1, self.pool), (1, self.stride or self.pool), flat(self.padding))
 
 
 @dataclass(frozen=True)
-class AvgPool1D(Layer):
+class MaxPool1D(Pool1D):
+    """y = the largest x of each window of a sequence (N, L, C); see MaxPool2D. padding: as for Conv1D."""
+
+    wide = MaxPool2D
+
+
+@dataclass(frozen=True)
+class AvgPool1D(Pool1D):
     """y = the mean of each window of a sequence (N, L, C); see AvgPool2D. padding: as for Conv1D."""
 
-    pool: int = 2
-    stride: int | None = None
-    padding: Ends = "valid"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(1, self, pool=self.pool, stride=self.pool if self.stride is None else self.stride)
-        self._wide()
-
-    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """No parameters. Raises ShapeError when no window fits, or one would hold nothing but padding."""
-        return {}, self._wide().plan(row(shape))[1][1:]
-
-    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps the shape."""
-        y, cache = self._wide().forward(cx, p, x[:, None, :, :])
-        return y[:, 0, :, :], cache
-
-    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """That of the image."""
-        dx, _ = self._wide().backward(cx, p, cache, dy[:, None, :, :])
-        return (None if dx is None else dx[:, 0, :, :]), {}
-
-    def _wide(self) -> AvgPool2D:
-        return AvgPool2D((1, self.pool), (1, self.stride or self.pool), flat(self.padding))
+    wide = AvgPool2D
