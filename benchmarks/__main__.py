@@ -8,14 +8,15 @@ from typing import Any
 
 from benchmarks.machine import tidy_environment
 
-tidy_environment()
+if __name__ == "__main__":  # and not in the contenders' processes, which begin with this one's environment
+    tidy_environment()
 
-from benchmarks import guard, readme  # noqa: E402
-from benchmarks.families import NAMES, family  # noqa: E402
-from benchmarks.figure import draw  # noqa: E402
-from benchmarks.libraries import CONTENDERS, missing  # noqa: E402
-from benchmarks.machine import machine  # noqa: E402
-from benchmarks.report import report  # noqa: E402
+from benchmarks import guard, readme
+from benchmarks.families import NAMES, family
+from benchmarks.figure import draw
+from benchmarks.libraries import CONTENDERS, missing
+from benchmarks.machine import machine
+from benchmarks.report import report
 
 REPORTS = pathlib.Path(__file__).parent / "reports"
 
@@ -64,7 +65,7 @@ def main() -> int:
         readme.rewrite(pathlib.Path(options.readme))
         return 0
     if options.guard:
-        return guard.save() if options.save else guard.look()
+        return (guard.save if options.save else guard.look)(options.only)
     if options.rounds < 7 and options.report:
         parser.error("a report has at least 7 rounds")
     found = measure(options.only, options.rounds)

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -18,6 +18,7 @@ from benchmarks.libraries import CONTENDERS
 from benchmarks.machine import cores, peak_bytes
 from benchmarks.nets import Cell
 
+Clock = Callable[[], float]
 WARM = 2
 """Steps before anything is timed: the first may compile."""
 REST = 0.05
@@ -27,13 +28,13 @@ REST = 0.05
 class Arena:
     """`with Arena(names) as arena: arena.build("train", cell)`, then `arena.turns(rounds, seconds)`."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], clock: Clock = time.perf_counter) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipes: dict[str, Connection] = {}
         self.processes, self.units, self.names = [], dict[str, int](), list[str]()
         for name in names:
             self.pipes[name], theirs = context.Pipe()
-            process = context.Process(target=serve, args=(name, theirs), daemon=True)
+            process = context.Process(target=serve, args=(name, theirs, clock), daemon=True)
             process.start()
             theirs.close()
             self.processes.append(process)
@@ -96,7 +97,7 @@ def rotated(names: list[str], turn: int) -> Iterator[str]:
     yield from names[start:] + names[:start]
 
 
-def serve(name: str, pipe: Connection) -> None:
+def serve(name: str, pipe: Connection, clock: Clock) -> None:
     """In a contender's process: (job, cell) is answered by a unit of steps, or why there is none; steps by seconds."""
     os.environ.update(CONTENDERS[name].environment)
     run: Any = None
@@ -105,9 +106,9 @@ def serve(name: str, pipe: Connection) -> None:
             run, answer = ready(name, *order)
             pipe.send(answer)
             continue
-        began = time.perf_counter()
+        began = clock()
         run(order)
-        pipe.send((time.perf_counter() - began) / order)
+        pipe.send((clock() - began) / order)
 
 
 def ready(name: str, job: str, cell: Cell) -> tuple[Any, int | str]:

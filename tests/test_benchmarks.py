@@ -151,13 +151,9 @@ def test_durations_have_a_fitting_unit():
 
 
 def test_the_readme_is_what_the_newest_report_gives():
-    stems = sorted(p.stem for p in (readme.README.parent / "benchmarks" / "reports").glob("*.json"))
-    path = readme.README.parent / "benchmarks" / "reports" / f"{stems[-1]}.json"
-    text = readme.README.read_text()
-    assert readme.put(text, readme.section(json.loads(path.read_text()), path.stem)) == text, (
-        f"ci/bench --readme {path}"
-    )
-    found = json.loads(path.read_text())
+    path = max((readme.README.parent / "benchmarks" / "reports").glob("????-??-??.json"))
+    found, text = json.loads(path.read_text()), readme.README.read_text()
+    assert readme.put(text, readme.section(found, path.stem)) == text, f"ci/bench --readme {path}"
     assert path.with_suffix(".md").read_text() == report.report(found, "growth.svg")
 
 
@@ -207,13 +203,13 @@ def look(monkeypatch, tmp_path, capsys):
     cells = [("train", Cell(name, NARROW, 32)) for name in "ab"]
     monkeypatch.setattr(guard, "BASELINE", tmp_path / "baseline.json")
     monkeypatch.setattr(guard, "machine", lambda: MACHINE)
-    monkeypatch.setattr(guard, "cells", lambda: cells)
+    monkeypatch.setattr(guard, "cells", lambda _: cells)
 
     def call(act, *sweeps):
         made_up = Machine(*sweeps)
-        monkeypatch.setattr(guard, "fighters", lambda: made_up)
+        monkeypatch.setattr(guard, "one_thread", lambda: made_up)
         monkeypatch.setattr(guard, "sweep", made_up.sweep)
-        return act(), capsys.readouterr(), made_up.asked
+        return act(["mlp"]), capsys.readouterr(), made_up.asked
 
     return call
 
