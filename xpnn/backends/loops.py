@@ -22,16 +22,39 @@ def compiled(f: Any) -> Any:
 
 @compiled
 def mask(x: Array, keep: Array, out: Array) -> None:
-    """out = x where keep, else 0."""
+    """out = x where keep, else 0. Each x is read whether kept or not, so that no branch stands in the way."""
+    zero = x.dtype.type(0)
     for i in range(x.size):
-        out[i] = x[i] if keep[i] else 0
+        v = x[i]
+        out[i] = v if keep[i] else zero
 
 
 @compiled
 def relu_grad(dy: Array, y: Array, out: Array) -> None:
     """out = dy where y > 0, else 0."""
+    zero = dy.dtype.type(0)
     for i in range(dy.size):
-        out[i] = dy[i] if y[i] > 0 else 0
+        v = dy[i]
+        out[i] = v if y[i] > 0 else zero
+
+
+@compiled
+def relu_grad_own(dy: Array, y: Array) -> None:
+    """The same into dy itself: a compiler that must expect two arrays to be one takes five times as long."""
+    zero = dy.dtype.type(0)
+    for i in range(dy.size):
+        v = dy[i]
+        dy[i] = v if y[i] > 0 else zero
+
+
+@compiled
+def add_bias_relu(y: Array, b: Array) -> None:
+    """y <- max(y + b, 0), row by row; NaN stays NaN."""
+    zero = y.dtype.type(0)
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            v = y[i, j] + b[j]
+            y[i, j] = zero if v <= 0 else v
 
 
 @compiled
@@ -137,34 +160,15 @@ def max_pool_grad(
 
 
 @compiled
-def penalised(w: Any, g: Any, decay: Any, clip: Any, shrink: Any, l2: Any, l1: Any) -> tuple[Any, Any]:
-    """A weight after decoupled decay, its gradient after clipping and with those of the penalties."""
-    w -= shrink * decay * w
-    return w, g * clip + decay * (l2 * w + l1 * np.sign(w))
-
-
-@compiled
-def adam(
-    theta: Array, m: Array, v: Array, grad: Array, decay: Array,
-    clip: Any, shrink: Any, l2: Any, l1: Any,
-    beta1: Any, rest1: Any, beta2: Any, rest2: Any, eps: Any, rate: Any, root: Any,
-) -> None:  # fmt: skip
-    """Adam's rule, in place."""
-    for i in range(theta.size):
-        w, g = penalised(theta[i], grad[i], decay[i], clip, shrink, l2, l1)
-        m[i] = beta1 * m[i] + rest1 * g
-        v[i] = beta2 * v[i] + rest2 * g * g
-        theta[i] = w - rate * m[i] / (np.sqrt(v[i]) / root + eps)
-
-
-@compiled
-def momentum(
-    theta: Array, v: Array, grad: Array, decay: Array,
-    clip: Any, shrink: Any, l2: Any, l1: Any, keep: Any, nesterov: Any, lr: Any,
-) -> None:  # fmt: skip
-    """SGD's rule with momentum, in place."""
-    for i in range(theta.size):
-        w, g = penalised(theta[i], grad[i], decay[i], clip, shrink, l2, l1)
-        v[i] = keep * v[i] + g
-        step = g + keep * v[i] if nesterov else v[i]
-        theta[i] = w - lr * step
+def max_pool_grad_apart(dy: Array, tap: Array, dx: Array, kernel: Any) -> None:
+    """The same for windows that do not overlap: every place of a window is written, and only once."""
+    count, rows, columns, channels = dy.shape
+    zero = dy.dtype.type(0)
+    for n in range(count):
+        for i in range(rows):
+            for j in range(columns):
+                for t in range(kernel[0] * kernel[1]):
+                    out = dx[n, i * kernel[0] + t // kernel[1], j * kernel[1] + t % kernel[1]]
+                    for c in range(channels):
+                        v = dy[n, i, j, c]
+                        out[c] = v if tap[n, i, j, c] == t else zero

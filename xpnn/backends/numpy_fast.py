@@ -10,7 +10,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from xpnn.backends import loops
+from xpnn.backends import flat, loops
 from xpnn.backends.numpy import NumpyBackend
 from xpnn.kernels import Array, Rule
 from xpnn.kernels.counter import counters
@@ -20,6 +20,8 @@ from xpnn.window import Window, counts
 
 class FastNumpyBackend(NumpyBackend):
     """The same arrays, results and name; loops in place of some kernels."""
+
+    flips = False
 
     def hardware(self) -> str:
         """With whose loops."""
@@ -31,11 +33,27 @@ class FastNumpyBackend(NumpyBackend):
         loops.mask(x.reshape(-1), keep.reshape(-1), out.reshape(-1))
         return out
 
-    def relu_grad(self, dy: Array, y: Array) -> Array:
+    def relu_grad(self, dy: Array, y: Array, own: bool = False) -> Array:
         """Without the array of booleans."""
+        if own and dy.flags.carray:
+            loops.relu_grad_own(dy.reshape(-1), y.reshape(-1))
+            return dy
         out = np.empty(dy.shape, dy.dtype)
         loops.relu_grad(dy.reshape(-1), y.reshape(-1), out.reshape(-1))
         return out
+
+    def affine_relu(self, x: Array, W: Array, b: Array) -> Array:
+        """Bias and ReLU in one pass."""
+        y = np.matmul(x, W)
+        self._finish(y.reshape(-1, y.shape[-1]), b, True)
+        return y
+
+    def _finish(self, rows: Array, b: Array | None, relu: bool) -> None:
+        """Both in one pass."""
+        if b is None or not relu:
+            super()._finish(rows, b, relu)
+        else:
+            loops.add_bias_relu(rows, b)
 
     def keep_mask(self, key: Key, tick: Array, shape: tuple[int, ...], rate: float) -> Array:
         """Words made and compared in registers."""
@@ -55,10 +73,7 @@ class FastNumpyBackend(NumpyBackend):
         """One pass over the vectors, where there is a loop for the rule."""
         if named is None:
             return super().elementwise(rule, given, vectors)
-        name, numbers = named
-        theta = vectors[0]
-        grad, decay = given[:2]
-        getattr(loops, name)(*vectors, grad, decay, *(theta.dtype.type(n) for n in numbers))
+        flat.update(named[0], vectors, given, *named[1:])
         return vectors
 
     def col2im(self, cols: Array, shape: tuple[int, ...], window: Window) -> Array:
@@ -75,10 +90,11 @@ class FastNumpyBackend(NumpyBackend):
         return y, tap
 
     def max_pool_grad(self, dy: Array, tap: Array, shape: tuple[int, ...], window: Window) -> Array:
-        """Where windows overlap; NumPy is faster where each value is written once."""
-        if window.kernel == window.stride and not any(map(any, window.pads)):
-            return super().max_pool_grad(dy, tap, shape, window)
+        """With or without sums, as the windows overlap or not."""
         dx = np.zeros(shape, dy.dtype)
+        if window.kernel == window.stride and not any(map(any, window.pads)):
+            loops.max_pool_grad_apart(dy, tap, dx, window.kernel)
+            return dx
         loops.max_pool_grad(dy, tap, dx, window.kernel[1], *placing(window))
         return dx
 
