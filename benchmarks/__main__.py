@@ -16,7 +16,7 @@ from benchmarks.families import NAMES, family
 from benchmarks.figure import draw
 from benchmarks.libraries import CONTENDERS, missing
 from benchmarks.machine import machine
-from benchmarks.report import report
+from benchmarks.report import FIGURE, joined, report
 
 REPORTS = pathlib.Path(__file__).parent / "reports"
 
@@ -34,13 +34,17 @@ def measure(names: list[str], rounds: int) -> dict[str, Any]:
 
 
 def write(found: dict[str, Any]) -> None:
-    """benchmarks/reports/DATE.md and DATE.json, and the figure where there is matplotlib."""
-    growth = [record for record in found["cells"] if record["family"] == "growth"]
-    if growth:
-        draw(growth, REPORTS / "growth.svg")
-    stem = REPORTS / found["machine"]["date"]
-    stem.with_suffix(".json").write_text(json.dumps(found) + "\n")
-    stem.with_suffix(".md").write_text(report(found, "growth.svg" if growth else ""))
+    """benchmarks/reports/DATE.json and what is made from it: DATE.md, and the figure.
+
+    Families that were not measured now stay as the report of the same day has them.
+    """
+    path = REPORTS / f"{found['machine']['date']}.json"
+    if path.exists():
+        found = joined(json.loads(path.read_text()), found)
+    path.write_text(json.dumps(found) + "\n")
+    path.with_suffix(".md").write_text(report(found))
+    if growth := [record for record in found["cells"] if record["family"] == "growth"]:
+        draw(growth, REPORTS / FIGURE)
 
 
 def main() -> int:
@@ -66,6 +70,8 @@ def main() -> int:
         return 0
     if options.guard:
         return (guard.save if options.save else guard.look)(options.only)
+    if options.save:
+        parser.error("--save goes with --guard")
     if options.rounds < 7 and options.report:
         parser.error("a report has at least 7 rounds")
     found = measure(options.only, options.rounds)

@@ -56,10 +56,11 @@ def ratios_of(times: dict[str, list[float]], cell: str) -> Ratios:
 
 
 def sweep(arena: Arena, wanted: list[tuple[str, Cell]]) -> Ratios:
-    """All of these cells once."""
+    """All of these cells once. A guard that cannot see one has failed."""
     found: Ratios = {}
     for job, cell in wanted:
-        arena.build(job, cell)
+        if failed := arena.build(job, cell):
+            sys.exit(f"{cell.name}: {failed}")
         found |= ratios_of(arena.turns(ROUNDS, TURN), cell.name)
     return found
 
@@ -69,9 +70,9 @@ def suspects(before: Ratios, now: Ratios) -> list[str]:
     return [key for key, ratio in now.items() if key in before and ratio > SLOWER * before[key]]
 
 
-def better(a: Ratios, b: Ratios) -> Ratios:
-    """The smaller of two measures of each."""
-    return {key: min(a.get(key, b.get(key, 0.0)), b.get(key, a.get(key, 0.0))) for key in a | b}
+def better(now: Ratios, again: Ratios) -> Ratios:
+    """With the smaller of two measures of those that were measured again."""
+    return now | {key: min(now[key], ratio) for key, ratio in again.items()}
 
 
 def one_thread() -> Arena:

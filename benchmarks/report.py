@@ -9,7 +9,7 @@ from benchmarks.libraries import FLOOR, OURS, TITLES
 from benchmarks.machine import sentence
 from benchmarks.ratios import spread, within_rounds
 
-NONE = "-"
+NONE, FIGURE = "-", "growth.svg"
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:
@@ -107,8 +107,14 @@ def section(name: str, records: list[Record]) -> list[str]:
     return [f"## {family(name).TITLE}", *(line for part in parts if part for line in ("", *part)), ""]
 
 
-def report(found: dict[str, Any], figure: str = "") -> str:
-    """All of it; figure: the name of the picture of the growth."""
+def joined(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The new records, and the old ones of the other families."""
+    fresh = {record["family"] for record in new["cells"]}
+    return new | {"cells": [r for r in old["cells"] if r["family"] not in fresh] + new["cells"]}
+
+
+def report(found: dict[str, Any]) -> str:
+    """All of it."""
     records = found["cells"]
     by_family = {name: [r for r in records if r["family"] == name] for name in NAMES}
     taking_part = [n for n in TITLES if any(n in r.get("seconds", r.get("bytes")) for r in records)]
@@ -128,11 +134,11 @@ def report(found: dict[str, Any], figure: str = "") -> str:
     for name, some in by_family.items():
         if some and name != "growth":
             lines += section(name, some)
-    if by_family["growth"] and figure:
+    if by_family["growth"]:
         lines += [
             "## Growth",
             "",
-            f"![Step time over batch, width and depth against the floor]({figure})",
+            f"![Step time over batch, width and depth against the floor]({FIGURE})",
             "",
         ]
     return "\n".join(lines)
