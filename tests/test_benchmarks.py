@@ -228,7 +228,7 @@ def look(monkeypatch, tmp_path, capsys):
 def test_a_suspect_is_measured_again_before_it_is_accused(look):
     even = {"a xpnn": 2.0, "b xpnn": 3.0}
     assert look(guard.look)[0] == 2
-    code, *_ = look(guard.save, even, {"a xpnn": 1.0, "b xpnn": 9.0}, even)
+    code, *_ = look(guard.save, {"a xpnn": 5.0, "b xpnn": 3.0}, {"a xpnn": 2.0, "b xpnn": 9.0}, even)
     assert code == 0
     assert json.loads(guard.BASELINE.read_text())["ratios"] == even
     assert look(guard.look, even)[0] == 0
