@@ -11,7 +11,7 @@ from benchmarks.families import NAMES, family
 from benchmarks.families import memory as weights
 from benchmarks.figure import draw
 from benchmarks.goals import Goal, against, goals_of, share_of_floor
-from benchmarks.libraries import CONTENDERS, FLOOR, OURS, TITLES, gemm, missing
+from benchmarks.libraries import CONTENDERS, FLOOR, OURS, TITLES, YARDSTICK, gemm, missing
 from benchmarks.nets import CNN, LSTM, NARROW, Cell
 from benchmarks.ratios import quartiles, spread, within_rounds
 
@@ -186,7 +186,7 @@ def test_the_guard_accuses_what_is_a_tenth_slower():
         "b": 3.0,
         "c": 1.0,
     }
-    times = {"xpnn": [4.0, 2.0, 2.0, 9.0], FLOOR: [1.0, 1.0, 1.0, 5.0], "torch": [1.0] * 4}
+    times = {"xpnn": [4.0, 2.0, 2.0, 9.0], YARDSTICK: [1.0, 1.0, 1.0, 5.0], "torch": [1.0] * 4}
     assert guard.ratios_of(times, "a") == {"a xpnn": 2.0}
 
 
@@ -236,7 +236,7 @@ def test_a_suspect_is_measured_again_before_it_is_accused(look):
     assert (code, asked) == (0, [["a", "b"], ["a"]])
     code, told, asked = look(guard.look, *[{"a xpnn": 2.1, "b xpnn": 4.0}] * 4)
     assert (code, asked) == (1, [["a", "b"], *[["b"]] * 3])
-    assert "slower: b xpnn: 4.00 times the floor, was 3.00" in told.out
+    assert "slower: b xpnn: 4.00 times the yardstick, was 3.00" in told.out
 
 
 def test_a_baseline_of_another_machine_is_none(look, monkeypatch):

@@ -44,6 +44,7 @@ CONTENDERS = {
     "xpnn": Contender("ours", environment={"XPNN_FAST": "0"}),
     "xpnn-fast": Contender("ours", "numba"),
     "gemm": Contender("gemm"),
+    "yardstick": Contender("yardstick"),
     "torch": torch(),
     "torch-fused": torch(**FUSED),
     "torch-last": torch(**FUSED, last=True),
@@ -54,11 +55,12 @@ CONTENDERS = {
     "keras": Contender("keras_jax", "keras"),
     "sklearn": Contender("sklearn_mlp", "sklearn"),
 }
-OURS, FLOOR = ("xpnn", "xpnn-fast"), "gemm"
+OURS, FLOOR, YARDSTICK = ("xpnn", "xpnn-fast"), "gemm", "yardstick"
 TITLES = {
     "xpnn": "xpnn on NumPy alone",
     "xpnn-fast": "xpnn with numba (extra `fast`)",
     "gemm": "the bare matrix products of the step, into given arrays, by the same BLAS: the floor",
+    "yardstick": "the floor and a copy of the optimizer's vectors: what the guard measures by",
     "torch": "PyTorch eager",
     "torch-fused": "PyTorch eager, fused optimizer",
     "torch-last": "the same, images channels-last",
