@@ -43,36 +43,24 @@ def row(record: Record, ours: str) -> list[str]:
 
 def section(found: dict[str, Any], stem: str) -> str:
     """Heading, what was measured on what, and the table."""
-    about, versions = found["machine"], found["machine"]["versions"]
+    about = found["machine"]
     records = {record["cell"]: record for record in found["cells"] if record["family"] != "memory"}
     there = [records[cell] for cell in ROWS if cell in records]
     ours = next(name for name in reversed(OURS) if all(name in record["seconds"] for record in there))
-    names = {
-        "numpy": "NumPy",
-        "torch": "PyTorch",
-        "jax": "JAX",
-        "keras": "Keras",
-        "scikit-learn": "scikit-learn",
-    }
-    text = ", ".join(f"{title} {versions[name]}" for name, title in names.items() if name in versions)
     base = "xpnn with numba" if ours == "xpnn-fast" else "xpnn"
     words = (
-        f"A training step with Adam in float32 on {about['cores']} cores of an {about['processor']} ({text}), taking "
-        f"turns in one run: the time, then each rival's time over that of {base}, medians of {found['rounds']} rounds; "
-        "above 1 ours is faster. Floor: the bare matrix products over ours. "
-        f"All cells, spreads and goals: `benchmarks/reports/{stem}.md`; `ci/bench` measures your machine."
+        f"A training step with Adam in float32 on {about['cores']} cores of an {about['processor']}, taking turns: the "
+        f"time, then each rival's over that of {base}, medians of {found['rounds']} rounds; above 1 ours is faster. "
+        "Floor: the bare matrix products. Versions, spreads, all cells and goals: "
+        f"`benchmarks/reports/{stem}.md`; `ci/bench` measures your machine."
     )
     lines = [
         HEADING,
-        *wrapped(words),
+        *textwrap.wrap(words, 120, break_long_words=False, break_on_hyphens=False),
         "",
         *table(["", "xpnn", "with numba", *COLUMNS], [row(r, ours) for r in there]),
     ]
     return "\n".join([*lines, "", ""])
-
-
-def wrapped(words: str, width: int = 120) -> list[str]:
-    return textwrap.wrap(words, width, break_long_words=False, break_on_hyphens=False)
 
 
 def put(text: str, new: str) -> str:
