@@ -76,6 +76,26 @@ def keep(step: Any, start: Any, threshold: int, out: Array) -> None:
 
 
 @compiled
+def lstm_step_grad(
+    dh: Array, dc: Array, c: Array, gates: Array, squashed: Array, dz: Array, dold: Array
+) -> None:
+    """Into dz and dold, the gradients of the sums and of the old c."""
+    n = c.shape[1]
+    one = c.dtype.type(1)
+    for row in range(c.shape[0]):
+        i, f, g, o = gates[row, :n], gates[row, n : 2 * n], gates[row, 2 * n : 3 * n], gates[row, 3 * n :]
+        di, df, dg, do = dz[row, :n], dz[row, n : 2 * n], dz[row, 2 * n : 3 * n], dz[row, 3 * n :]
+        for k in range(n):
+            s = squashed[row, k]
+            d = dc[row, k] + dh[row, k] * o[k] * (one - s * s)
+            di[k] = d * g[k] * i[k] * (one - i[k])
+            df[k] = d * c[row, k] * f[k] * (one - f[k])
+            dg[k] = d * i[k] * (one - g[k] * g[k])
+            do[k] = dh[row, k] * s * o[k] * (one - o[k])
+            dold[row, k] = d * f[k]
+
+
+@compiled
 def softmax_cross_entropy(z: Array, ids: Array, dz: Array) -> Any:
     """The mean loss; its gradient goes into dz."""
     n, classes = z.shape

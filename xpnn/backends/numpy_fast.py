@@ -44,7 +44,7 @@ class FastNumpyBackend(NumpyBackend):
 
     def affine_relu(self, x: Array, W: Array, b: Array) -> Array:
         """Bias and ReLU in one pass."""
-        y = np.matmul(x, W)
+        y = self.matmul(x, W)
         self._finish(y.reshape(-1, y.shape[-1]), b, True)
         return y
 
@@ -66,6 +66,14 @@ class FastNumpyBackend(NumpyBackend):
         """Row by row: largest value, exponentials, their sum, the gradient."""
         dz = np.empty(z.shape, z.dtype)
         return z.dtype.type(loops.softmax_cross_entropy(z, ids, dz)), dz
+
+    def lstm_step_grad(
+        self, dh: Array, dc: Array, c: Array, gates: Array, squashed: Array
+    ) -> tuple[Array, Array]:
+        """All gates of a unit while they are at hand."""
+        dz, old = np.empty_like(gates), np.empty_like(c)
+        loops.lstm_step_grad(dh, dc, c, gates, squashed, dz, old)
+        return dz, old
 
     def elementwise(
         self, rule: Rule, given: tuple[Array, ...], vectors: tuple[Array, ...], named: Any = None
