@@ -10,7 +10,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from xpnn.backends import flat, loops
+from xpnn.backends import flat, gate_loops, loops
 from xpnn.backends.numpy import NumpyBackend
 from xpnn.kernels import Array, Rule
 from xpnn.kernels.counter import counters
@@ -75,6 +75,14 @@ class FastNumpyBackend(NumpyBackend):
         """Row by row: largest value, exponentials, their sum, the gradient."""
         dz = np.empty(z.shape, z.dtype)
         return z.dtype.type(loops.softmax_cross_entropy(z, ids, dz)), dz
+
+    def lstm_step(self, a: Array, u: Array, c: Array) -> tuple[Array, Array, Array, Array]:
+        """All gates of a sample while they are at hand."""
+        if c.dtype != np.float32:
+            return super().lstm_step(a, u, c)
+        h, new, gates, squashed = np.empty_like(c), np.empty_like(c), np.empty_like(u), np.empty_like(c)
+        gate_loops.lstm_step(a, u, c, h, new, gates, squashed)
+        return h, new, gates, squashed
 
     def lstm_step_grad(
         self, dh: Array, dc: Array, c: Array, gates: Array, squashed: Array
