@@ -58,6 +58,15 @@ def add_bias_relu(y: Array, b: Array) -> None:
 
 
 @compiled
+def take_rescaled(x: Array, rows: Array, scale: Any, offset: Any, out: Array) -> None:
+    """out = scale x[rows] + offset, of matrices."""
+    for i in range(rows.size):
+        row = x[rows[i]]
+        for j in range(row.size):
+            out[i, j] = scale * row[j] + offset
+
+
+@compiled
 def word(i: Any, step: Any, start: Any) -> Any:
     """mix(step i + start); numba widens every product and shift of 32-bit words to 64 bits."""
     x = np.uint32(np.uint32(i) * step + start)
@@ -73,6 +82,26 @@ def keep(step: Any, start: Any, threshold: int, out: Array) -> None:
     """out = word >= threshold."""
     for i in range(out.size):
         out[i] = word(i, step, start) >= threshold
+
+
+@compiled
+def lstm_step_grad(
+    dh: Array, dc: Array, c: Array, gates: Array, squashed: Array, dz: Array, dold: Array
+) -> None:
+    """Into dz and dold, the gradients of the sums and of the old c."""
+    n = c.shape[1]
+    one = c.dtype.type(1)
+    for row in range(c.shape[0]):
+        i, f, g, o = gates[row, :n], gates[row, n : 2 * n], gates[row, 2 * n : 3 * n], gates[row, 3 * n :]
+        di, df, dg, do = dz[row, :n], dz[row, n : 2 * n], dz[row, 2 * n : 3 * n], dz[row, 3 * n :]
+        for k in range(n):
+            s = squashed[row, k]
+            d = dc[row, k] + dh[row, k] * o[k] * (one - s * s)
+            di[k] = d * g[k] * i[k] * (one - i[k])
+            df[k] = d * c[row, k] * f[k] * (one - f[k])
+            dg[k] = d * i[k] * (one - g[k] * g[k])
+            do[k] = dh[row, k] * s * o[k] * (one - o[k])
+            dold[row, k] = d * f[k]
 
 
 @compiled
