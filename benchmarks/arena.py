@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -21,8 +22,8 @@ from benchmarks.nets import Cell
 Clock = Callable[[], float]
 WARM = 2
 """Steps before anything is timed: the first may compile."""
-REST = 0.05
-"""Seconds between two turns. OpenBLAS's threads spin for 0.02 after a product, the others for less."""
+REST = 0.08
+"""Seconds between two turns. OpenBLAS's threads spin for some 0.03 after a product, the others for less."""
 
 
 class Arena:
@@ -31,7 +32,7 @@ class Arena:
     def __init__(self, names: Sequence[str], clock: Clock = time.perf_counter) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipes: dict[str, Connection] = {}
-        self.processes, self.units, self.names = [], dict[str, int](), list[str]()
+        self.processes, self.units, self.ended = [], dict[str, int](), dict[str, str]()
         for name in names:
             self.pipes[name], theirs = context.Pipe()
             process = context.Process(target=serve, args=(name, theirs, clock), daemon=True)
@@ -44,28 +45,31 @@ class Arena:
 
     def __exit__(self, *_: object) -> None:
         for pipe in self.pipes.values():
-            try:
-                pipe.send(None)
-            except OSError:  # it died, and build has said so
-                continue
+            pipe.send(None)
         for process in self.processes:
             process.join(10)
+
+    @contextmanager
+    def watched(self, name: str) -> Iterator[None]:
+        """Whoever's process ends is out of the arena."""
+        try:
+            yield
+        except (EOFError, OSError):
+            self.ended[name] = "its process ended"
+            del self.pipes[name]
+            self.units.pop(name, None)
 
     def build(self, job: str, cell: Cell) -> dict[str, str]:
         """Everybody gets ready, all at once; {contender: why it cannot}."""
         failed, self.units = {}, {}
-        for pipe in self.pipes.values():
-            pipe.send((job, cell))
-        for name, pipe in self.pipes.items():
-            try:
-                answer = pipe.recv()
-            except EOFError:
-                answer = "its process ended"
-            if isinstance(answer, str):
-                failed[name] = answer
-            else:
-                self.units[name] = answer
-        return failed
+        for name in list(self.pipes):
+            with self.watched(name):
+                self.pipes[name].send((job, cell))
+        for name in list(self.pipes):
+            with self.watched(name):
+                answer = self.pipes[name].recv()
+                (failed if isinstance(answer, str) else self.units)[name] = answer
+        return failed | self.ended
 
     def once(self, name: str, steps: int) -> float:
         """Seconds a step."""
@@ -82,13 +86,16 @@ class Arena:
 
     def turns(self, rounds: int, seconds: float) -> dict[str, list[float]]:
         """Seconds a step of every contender, one number a round; a turn takes about `seconds`, and a step at least."""
-        steps = {name: self.pace(name, seconds) for name in self.units}
-        times: dict[str, list[float]] = {name: [] for name in self.units}
+        steps, times = {}, {name: list[float]() for name in self.units}
+        for name in times:
+            with self.watched(name):
+                steps[name] = self.pace(name, seconds)
         for turn in range(rounds):
             for name in rotated(list(self.units), turn):
                 time.sleep(REST)
-                times[name].append(self.once(name, steps[name]))
-        return times
+                with self.watched(name):
+                    times[name].append(self.once(name, steps[name]))
+        return {name: times[name] for name in self.units}
 
 
 def rotated(names: list[str], turn: int) -> Iterator[str]:

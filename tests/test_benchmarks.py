@@ -264,6 +264,16 @@ def test_the_arena_lets_contenders_take_turns_and_leaves_out_who_cannot():
     assert list(rotated(["a", "b", "c"], 4)) == ["b", "c", "a"]
 
 
+def test_a_contender_whose_process_ends_is_left_out_from_then_on():
+    cell = Cell("", NARROW, 4)
+    with Arena(["xpnn", FLOOR]) as arena:
+        arena.processes[0].kill()
+        arena.processes[0].join()
+        for _ in range(2):
+            assert arena.build("train", cell) == {"xpnn": "its process ended"}
+            assert arena.turns(2, 0.0).keys() == {FLOOR}
+
+
 def test_memory_is_that_of_a_process_of_its_own():
     small, large = (memory(FLOOR, "train", Cell("", NARROW, n)) for n in (4, 40_000))
     assert large["peak"] - small["peak"] > 40_000 * 784 * 4 > abs(large["imported"] - small["imported"])

@@ -32,7 +32,7 @@ def measure(
                 "cell": cell.name,
                 "batch": cell.batch,
                 "seconds": seconds,
-                "failed": failed,
+                "failed": failed | arena.ended,
             }
 
 
