@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """Low quartile, median, high quartile; of a single value it three times."""
+    """Low quartile, median, high quartile, none beyond the extremes; of a single value it three times."""
     if len(values) == 1:
         return values[0], values[0], values[0]
-    low, middle, high = statistics.quantiles(values, n=4)
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
     return low, middle, high
 
 

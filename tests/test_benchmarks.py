@@ -59,9 +59,10 @@ FOUND = {"machine": MACHINE, "rounds": 7, "cells": [STEP, START, MEMORY]}
 
 def test_ratios_are_taken_within_rounds():
     assert within_rounds([4.0, 4.0, 4.5], [2.0, 4.0, 3.0]) == [2.0, 1.0, 1.5]
-    assert quartiles([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]) == (2.0, 4.0, 6.0)
+    assert quartiles([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]) == (2.5, 4.0, 5.5)
+    assert quartiles([1.0, 3.0]) == (1.5, 2.0, 2.5)
     assert quartiles([3.0]) == (3.0, 3.0, 3.0)
-    assert spread([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], 1) == "4.0 (2.0-6.0)"
+    assert spread([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], 1) == "4.0 (2.5-5.5)"
 
 
 def test_of_several_rivals_the_fastest_counts():
@@ -131,11 +132,11 @@ def test_the_floor_has_the_products_of_the_step():
 
 def test_the_report_says_what_the_records_say():
     text = report.report(FOUND)
-    assert f"| {CELL} | 3.00 s | 0.25 (0.25-0.50) | 1.50 (1.00-2.00) | 0.67 (0.50-1.00) |" in text
-    assert f"| {CELL} | 1.50 s | 0.50 (0.50-1.00) | 3.00 (2.00-4.00) | 1.33 (1.00-2.00) |" in text
-    assert f"| {CELL} | JAX jit | at least 1 | 0.67 (0.50-1.00) **missed** | 1.33 (1.00-2.00) met |" in text
-    assert "| seconds of `xpnn --help` | at most 0.2 | 0.20 (0.10-0.30) met |" in text
-    assert "| seconds of `import xpnn` beyond NumPy's | at most 0.15 | 0.20 (0.10-0.40) **missed** |" in text
+    assert f"| {CELL} | 3.00 s | 0.25 (0.25-0.38) | 1.50 (1.25-1.75) | 0.67 (0.58-0.83) |" in text
+    assert f"| {CELL} | 1.50 s | 0.50 (0.50-0.75) | 3.00 (2.50-3.50) | 1.33 (1.17-1.67) |" in text
+    assert f"| {CELL} | JAX jit | at least 1 | 0.67 (0.58-0.83) **missed** | 1.33 (1.17-1.67) met |" in text
+    assert "| seconds of `xpnn --help` | at most 0.2 | 0.20 (0.15-0.25) met |" in text
+    assert "| seconds of `import xpnn` beyond NumPy's | at most 0.15 | 0.20 (0.15-0.30) **missed** |" in text
     assert "| PyTorch eager, peak memory | at least 1 | 4.00 (4.00-4.00) met | - |" in text
     assert f"| {CELL} | 50 (1) | 200 (1) |" in text
     assert "Met: xpnn 3 of 6, xpnn-fast 3 of 6." in text
