@@ -30,7 +30,7 @@ extern "C" __global__ void __launch_bounds__(256)
     Strips s(images, height, width, rows, columns, top, left, filters);
     int f = blockIdx.y * 32 + threadIdx.x;
     if (f >= s.filters) return;
-    real w[TAPS];
+    real w[TAPS], bias = b[f];
 #pragma unroll
     for (int t = 0; t < TAPS; ++t) w[t] = W[t * s.filters + f];
     for (int strip = blockIdx.x * blockDim.y + threadIdx.y; strip < s.count; strip += gridDim.x * blockDim.y) {
@@ -48,7 +48,7 @@ extern "C" __global__ void __launch_bounds__(256)
         }
 #pragma unroll
         for (int k = 0; k < STRIP; ++k)
-            if (j + k < s.columns) y[((Int)line * s.columns + j + k) * s.filters + f] = sums[k] + b[f];
+            if (j + k < s.columns) y[((Int)line * s.columns + j + k) * s.filters + f] = sums[k] + bias;
     }
 }
 

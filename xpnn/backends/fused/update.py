@@ -33,7 +33,7 @@ class UpdateKernels(Launching):
             ok = self.xp.ones((), dtype=self.xp.bool, device=self.device)
         n = vectors[0].size
         fixed = tuple(float(number) for number in numbers)
-        self._over(name, n, *vectors, *map(self._whole, given[:2]), *arrays, ok, n, *fixed)
+        self._over(name, n, *vectors, *map(self._whole, given[:2]), *arrays, ok, n, *fixed, most=4)
         return vectors
 
     def _takes(self, named: Any, given: tuple[Array, ...], vectors: tuple[Array, ...]) -> bool:

@@ -34,7 +34,9 @@ template <class T> __device__ void add_windows(const T* cols, T* x, Window w, in
                 int i = w.row_of(r, a);
                 for (int b = 0; i >= 0 && b < w.kw; ++b) {
                     int j = w.column_of(q, b), at = (n * w.rows + i) * w.columns + j;
-                    if (j >= 0) sum += cols[(at * w.kh * w.kw + a * w.kw + b) * w.channels + c];
+                    if (j < 0) continue;
+                    T part = cols[(at * w.kh * w.kw + a * w.kw + b) * w.channels + c];
+                    sum += part;
                 }
             }
             x[line * along + e] = sum;

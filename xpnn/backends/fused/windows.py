@@ -68,7 +68,8 @@ class FusedWindows(PointwiseKernels, RowKernels):
         y = self.empty(shape, self.dtype)
         if direct(x, window):
             bias = self.zeros((shape[3],)) if b is None else self._whole(b)
-            self._one_channel("conv1", (self._whole(x), self._whole(W), bias), shape, x.shape, window, y)
+            blocks = min(strips(shape), 8 * self.processors)
+            self._one_channel("conv1", blocks, (self._whole(x), self._whole(W), bias), shape, window, y)
             return y
         kernels = self.xp.reshape(W, (-1, shape[3]))
         for few, cols in self._columns(x, window):
@@ -99,7 +100,7 @@ class FusedWindows(PointwiseKernels, RowKernels):
         if direct(x, window):
             blocks = min(strips(dy.shape), 2 * self.processors)
             parts = self.empty((blocks, dW.size), self.dtype)
-            self._one_channel("conv1_dw", (self._whole(x), self._whole(dy)), dy.shape, x.shape, window, parts)
+            self._one_channel("conv1_dw", blocks, (self._whole(x), self._whole(dy)), dy.shape, window, parts)
             return self._down("column_sums", (parts,), blocks, dW.size, dW)
         total = None
         for few, cols in self._columns(x, window):
@@ -121,17 +122,17 @@ class FusedWindows(PointwiseKernels, RowKernels):
     def _one_channel(
         self,
         name: str,
+        blocks: int,
         given: tuple[Array, ...],
-        out: tuple[int, ...],
         shape: tuple[int, ...],
         window: Window,
-        y: Array,
+        out: Array,
     ) -> None:
-        """Launch with 32 filters across, and up to two blocks down for each multiprocessor."""
+        """Launch with 32 filters across, on windows over the images given[0] that make up (N, rows, columns, filters)."""
         (top, _), (left, _) = window.pads
-        grid = min(strips(out), 2 * self.processors), -(-out[3] // 32)
-        numbers = len(given[0]), *shape[1:3], *out[1:3], top, left, out[3]
-        self.launch(name, grid, (*given, *numbers, y), KH=window.kernel[0], KW=window.kernel[1])
+        numbers = shape[0], *given[0].shape[1:3], *shape[1:3], top, left, shape[3]
+        macros = {"KH": window.kernel[0], "KW": window.kernel[1]}
+        self.launch(name, (blocks, -(-shape[3] // 32)), (*given, *numbers, out), **macros)
 
     def max_pool(self, x: Array, window: Window) -> tuple[Array, Array]:
         """Value and tap in one pass."""
