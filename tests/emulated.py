@@ -34,7 +34,7 @@ COMMAND = (
     ),
     *("-fsanitize=undefined", "-fno-sanitize-recover=undefined"),
 )
-"""With the checks for what a GPU refuses or leaves open, such as an address that is not aligned: it ends the process."""
+"""With checks for what a GPU refuses or leaves open, such as an address that is not aligned: it ends the process."""
 FAULTS = {1: "a thread left its warp before a shuffle", 2: "threads wait for one another for ever"}
 
 needs_compiler = pytest.mark.skipif(

@@ -1,4 +1,4 @@
-"""How the CuPy backend launches its kernels, with a stand-in for CuPy: what is compiled, when, and with which blocks."""
+"""How the CuPy backend launches kernels, with a stand-in for CuPy: what is compiled, when, and with which blocks."""
 
 import types
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from emulated import emulated, needs_compiler
-from test_kernels import ROWS, agree, floats, normal, rng_of
+from test_kernels import ROWS, RULES, agree, floats, normal, normalized, rng_of, ruled
 
 from xpnn.backends.fused import FusedKernels
+from xpnn.backends.fused.source import KERNELS
 from xpnn.kernels import Kernels
 from xpnn.window import Window, counts
 
@@ -37,7 +38,7 @@ def pictures(window, shape, filters):
     return arguments
 
 
-CONVOLUTIONS = [  # one channel: strips of 8 windows with a rest, more than 32 filters, padding, more taps than registers
+CONVOLUTIONS = [  # one channel: strips of 8 windows with a rest, over 32 filters, padding, more taps than registers
     (Window((5, 5)), (3, 12, 21, 1), 40),
     (Window((3, 3), pads=((1, 1), (1, 1))), (2, 9, 16, 1), 3),
     (Window((2, 3), pads=((0, 2), (1, 0))), (5, 3, 4, 1), 33),
@@ -81,12 +82,25 @@ def bad_at(place, size, bad, arrays=2):
     return floats(*[np.full(size // (i + 2), 1e30) for i in range(arrays - 1)], last)
 
 
+def off_by_one(row):
+    """The same arguments, each vector one element after where a pack may lie."""
+
+    def shifted(a):
+        wide = np.zeros(a.size + 1, a.dtype)
+        wide[1:] = a
+        return wide[1:]
+
+    def arguments(be):
+        rule, given, vectors, named = row(be)
+        return rule, tuple(map(shifted, given)), tuple(map(shifted, vectors)), named
+
+    return arguments
+
+
 KEYED = [lambda be, n=n: ((7, "word", 2**35 + 1), be.scalar(2**33 + 5, be.xp.int64), (n,)) for n in SIZES]
 OWN = {
     **{
-        name: [moved(n) for n in ()]
-        + [each(moved(5)), each(moved(2050))]
-        + [floats(normal(n)) for n in SIZES]
+        name: [each(moved(5)), each(moved(2050)), *(floats(normal(n)) for n in SIZES)]
         for name in ("relu", "sigmoid", "softplus")
     },
     "relu_grad": [
@@ -98,6 +112,7 @@ OWN = {
         lambda be, n=n: (be.asarray(normal(n), be.dtype), be.asarray(normal(n + 1)[1:] > 0)) for n in SIZES
     ],
     "affine": [floats(normal(3, n), normal(n, m), normal(m)) for n, m in ((3, 4), (5, 7), (2, 8), (40, 300))],
+    "affine_relu": [floats(normal(3, n), normal(n, m), normal(m)) for n, m in ((5, 7), (2, 8), (40, 300))],
     "uniform": KEYED,
     "normal": KEYED,
     "keep_mask": [lambda be, row=row: (*row(be), 0.3) for row in KEYED],
@@ -130,8 +145,15 @@ OWN = {
             for count, width in ((5, (784,)), (3, (5, 2)), (2, ()))
         ),
     ],
+    "elementwise": [ruled(optimizer, n) for optimizer in RULES for n in (1, 7, 2050, 9001)]
+    + [off_by_one(ruled(optimizer, 2050)) for optimizer in RULES],
+    "batch_norm": [normalized(1e-3, *s) for s in ((1024, 33), (1025, 2), (1100, 3, 40), (2, 1))],
+    "batch_norm_grad": [
+        floats(normal(*s), normal(*s), *normal(2, s[-1]))
+        for s in ((1024, 33), (1025, 2), (1100, 3, 40), (2, 1))
+    ],
     "conv2d": convolved(lambda x, W, b, dy, window, shape: (x, W, b, window))
-    + convolved(lambda x, W, b, dy, window, shape: (x, W, None, window)),
+    + convolved(lambda x, W, b, dy, window, shape: (x, W, None, window, 1, True)),
     "conv2d_dx": convolved(lambda x, W, b, dy, window, shape: (dy, W, shape, window)),
     "conv2d_dw": convolved(lambda x, W, b, dy, window, shape: (x, dy, window)),
 }
@@ -153,3 +175,97 @@ def test_emulated_override_equals_the_reference(dtype, name, row):
 
 def test_own_rows_are_rows_of_overrides():
     assert set(OWN) <= set(ALL)
+
+
+LAUNCHES = {
+    ("relu", 0): ["relu"],
+    ("sigmoid", 0): ["sigmoid"],
+    ("softplus", 0): ["softplus"],
+    ("relu_grad", 0): ["relu_grad"],
+    ("mask", 0): ["mask"],
+    ("affine", 0): ["add_bias"],
+    ("affine_relu", 0): ["add_bias"],
+    ("uniform", 0): ["uniform"],
+    ("normal", 0): ["normal"],
+    ("keep_mask", 0): ["keep_mask"],
+    ("rows_at", 0): ["rows_at"],
+    ("take_rescaled", 0): ["take_bytes"],
+    ("take_rescaled", 2): ["take_reals"],
+    ("softmax", 0): ["softmax"],
+    ("softmax_cross_entropy", 0): ["softmax_cross_entropy"],
+    ("softmax_cross_entropy", 5): ["softmax_cross_entropy", "total"],
+    ("column_sums", 0): ["column_sums"],
+    ("column_sums", 3): ["column_sums", "column_sums"],
+    ("all_finite", 0): ["all_finite"],
+    ("all_finite", 9): ["all_finite", "all_good"],
+    ("elementwise", 6): ["descent"],
+    ("elementwise", 12): ["momentum"],
+    ("elementwise", 18): ["adam"],
+    ("batch_norm", 0): ["column_sums", "squares", "normalize"],
+    ("batch_norm_grad", 0): ["gain_and_bias", "normalize_grad"],
+    ("im2col", 0): ["im2col"],
+    ("col2im", 0): ["col2im"],
+    ("max_pool", 0): ["max_pool"],
+    ("max_pool_grad", 0): ["max_pool_grad"],
+    ("sum_pool", 0): ["sum_pool"],
+    ("sum_pool_grad", 0): ["sum_pool_grad"],
+    ("conv2d", 0): ["im2col", "add_bias"],
+    ("conv2d", len(ROWS["conv2d"])): ["conv1"],
+    ("conv2d_dx", 0): ["col2im"],
+    ("conv2d_dw", 0): ["im2col"],
+    ("conv2d_dw", len(ROWS["conv2d_dw"])): ["conv1_dw", "column_sums"],
+}
+"""What a row of an override launches: nothing that is covered here falls back to the reference unseen."""
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_override_launches_what_it_should(name):
+    be, rows = (
+        emulated("float32"),
+        [(row, kernels) for (own, row), kernels in LAUNCHES.items() if own == name],
+    )
+    assert rows or name in ("cond", "concat_into")
+    for row, kernels in rows:
+        be.launched.clear()
+        with be.scope():
+            getattr(be, name)(*ALL[name][row](be))
+        assert list(be.launched.elements()) == kernels
+
+
+def test_every_kernel_is_launched_by_a_row():
+    assert {kernel for kernels in LAUNCHES.values() for kernel in kernels} == set(KERNELS)
+
+
+def odd(dtype, shape=(4, 6)):
+    return np.ones(shape, dtype)
+
+
+REFUSED = {
+    "relu": [odd("float32"), odd("int64"), odd("float64", (0, 3))],
+    "softmax": [odd("float32"), odd("float64", (0, 3))],
+    "column_sums": [odd("float32"), odd("int64"), odd("float64", (0, 3))],
+    "all_finite": [odd("int64"), odd("float32")],
+}
+"""Of a backend in float64: arrays that no kernel takes."""
+
+
+@pytest.mark.parametrize(("name", "row"), [(name, i) for name in REFUSED for i in range(len(REFUSED[name]))])
+def test_what_no_kernel_takes_goes_the_references_way(name, row):
+    be, x = emulated("float64"), REFUSED[name][row]
+    be.launched.clear()
+    wanted, got = getattr(Kernels, name)(be, x), getattr(be, name)(x)
+    assert not be.launched
+    assert got.dtype == wanted.dtype
+    np.testing.assert_array_equal(got, wanted)
+
+
+def test_a_large_batch_is_convolved_a_few_samples_at_a_time(monkeypatch):
+    """Two samples' columns at a time, then the rest."""
+    monkeypatch.setattr("xpnn.backends.fused.windows.COLUMNS", 2 * 6 * 7 * 9 * 4)
+    be = emulated("float64")
+    for name in ("conv2d", "conv2d_dx", "conv2d_dw"):
+        row = OWN[name][len(CONVOLUTIONS) - 1]
+        agree(be, name, row)
+        be.launched.clear()
+        getattr(be, name)(*row(be))
+        assert be.launched["col2im" if name == "conv2d_dx" else "im2col"] == 2

@@ -26,7 +26,7 @@ struct Strips {
 
 extern "C" __global__ void __launch_bounds__(256)
     conv1(const real* x, const real* W, const real* b, Int images, Int height, Int width, Int rows, Int columns, Int top,
-          Int left, Int filters, real* y) {
+          Int left, Int filters, real* y, Int rectified) {
     Strips s(images, height, width, rows, columns, top, left, filters);
     int f = blockIdx.y * 32 + threadIdx.x;
     if (f >= s.filters) return;
@@ -47,8 +47,11 @@ extern "C" __global__ void __launch_bounds__(256)
                 for (int k = 0; k < STRIP; ++k) sums[k] += row[k + c] * w[a * KW + c];
         }
 #pragma unroll
-        for (int k = 0; k < STRIP; ++k)
-            if (j + k < s.columns) y[((Int)line * s.columns + j + k) * s.filters + f] = sums[k] + bias;
+        for (int k = 0; k < STRIP; ++k) {
+            real sum = sums[k] + bias;
+            if (rectified && sum <= 0) sum = 0;
+            if (j + k < s.columns) y[(line * s.columns + j + k) * s.filters + f] = sum;
+        }
     }
 }
 
@@ -66,7 +69,7 @@ extern "C" __global__ void __launch_bounds__(256)
         real slopes[STRIP], row[REACH];
 #pragma unroll
         for (int k = 0; k < STRIP; ++k)
-            slopes[k] = j + k < s.columns ? dy[((Int)line * s.columns + j + k) * s.filters + f] : real(0);
+            slopes[k] = j + k < s.columns ? dy[(line * s.columns + j + k) * s.filters + f] : real(0);
 #pragma unroll
         for (int a = 0; a < KH; ++a) {
             s.pixels(x, n, i, j, a, row);

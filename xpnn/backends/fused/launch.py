@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from xpnn.backends.base import Backend
 from xpnn.backends.fused.source import KERNELS
+from xpnn.backends.in_place import InPlace
 from xpnn.kernels import Array
 
 LIMIT = 1 << 30
 """Elements of the largest array: the kernels count them by 32 bits, and add a grid's stride to that."""
 
 
-class Launching(Backend):
+class Launching(InPlace):
     """A backend whose arrays kernels can be launched on. What a kernel cannot take goes the reference's way."""
 
     @property

@@ -80,18 +80,43 @@ class RowKernels(Launching):
         out = self.empty((columns,), self.dtype) if into is None else into
         return self._down("column_sums", (self._whole(x),), x.size // columns, columns, out)
 
+    def batch_norm(self, x: Array, gain: Array, bias: Array, eps: float) -> tuple[Array, ...]:
+        """Mean, variance, and the rest in one pass: x is read three times and never copied."""
+        if not self._fits(x, gain, bias):
+            return super().batch_norm(x, gain, bias, eps)
+        x, columns = self._whole(x), x.shape[-1]
+        rows = x.size // columns
+        y, n = (self.empty(x.shape, self.dtype) for _ in range(2))
+        r, mean, var = (self.empty((columns,), self.dtype) for _ in range(3))
+        self._down("column_sums", (x,), rows, columns, mean, rows)
+        self._down("squares", (x, mean), rows, columns, var, rows)
+        given = x, mean, var, self._whole(gain), self._whole(bias)
+        self._over("normalize", x.size, *given, x.size, columns, float(eps), y, n, r)
+        return y, n, r, mean, var
+
+    def batch_norm_grad(self, dy: Array, n: Array, r: Array, gain: Array) -> tuple[Array, Array, Array]:
+        """Both sums in one pass, dx in another."""
+        if not self._fits(dy, n, r, gain):
+            return super().batch_norm_grad(dy, n, r, gain)
+        dy, n, columns = self._whole(dy), self._whole(n), dy.shape[-1]
+        dx, sums = self.empty(dy.shape, self.dtype), self.empty((2 * columns,), self.dtype)
+        self._down("gain_and_bias", (dy, n), dy.size // columns, 2 * columns, sums)
+        given = dy, n, self._whole(r), self._whole(gain), sums
+        self._over("normalize_grad", dy.size, *given, dy.size, columns, dx)
+        return dx, sums[columns:], sums[:columns]
+
     def _down(
-        self, name: str, given: tuple[Any, ...], rows: int, columns: int, out: Array, divisor: float = 1.0
+        self, name: str, given: tuple[Any, ...], rows: int, columns: int, out: Array, divisor: int = 1
     ) -> Array:
         """What kernel `name` sums over the rows, divided by `divisor`."""
         across, parts = -(-columns // 32), 1 if rows <= 2 * ROWS else min(PARTS, -(-rows // ROWS))
         share = -(-rows // parts)
         if parts == 1:
-            self.launch(name, (across, 1), (*given, rows, columns, share, divisor, out))
+            self.launch(name, (across, 1), (*given, rows, columns, share, float(divisor), out))
             return out
         sums = self.empty((parts, columns), self.dtype)
         self.launch(name, (across, parts), (*given, rows, columns, share, 1.0, sums))
-        self.launch("column_sums", (across, 1), (sums, parts, columns, parts, divisor, out))
+        self.launch("column_sums", (across, 1), (sums, parts, columns, parts, float(divisor), out))
         return out
 
 

@@ -7,14 +7,14 @@ extern "C" __global__ void rows_at(const Int* order, const Int* cursor, Int n, I
 }
 
 // y[i] = x[rows[i]] scale + offset, a warp to a row. Four numbers to a thread where rows begin at multiples of four.
-template <class From> struct alignas(4 * sizeof(From)) Four {
+template <class From> struct alignas(sizeof(From) == 1 ? 4 : 16) Four {
     From at[4];
 };
 
 template <class From>
 __device__ void rescale_rows(const From* x, const Int* rows, Int n, Int width, double scale, double offset, real* y) {
     real a = scale, b = offset;
-    bool whole = width % 4 == 0 && (unsigned long long)x % sizeof(Four<From>) == 0;
+    bool whole = width % 4 == 0 && (unsigned long long)x % alignof(Four<From>) == 0;
     int fours = whole ? width / 4 : 0, lane = threadIdx.x % 32;
     for (int i = first_element() / 32; i < n; i += all_threads() / 32) {
         const From* from = x + rows[i] * width;

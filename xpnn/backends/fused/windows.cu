@@ -10,7 +10,7 @@ template <class T> __device__ void copy_windows(const T* x, T* cols, Window w, i
         for (int e = threadIdx.x; e < along; e += blockDim.x) {
             int c = e % w.channels, tap = e / w.channels % (w.kh * w.kw), j = e / w.channels / (w.kh * w.kw);
             int r = w.row(i, tap / w.kw), q = w.column(j, tap % w.kw);
-            cols[(Int)line * along + e] =
+            cols[line * along + e] =
                 w.inside(r, q) ? x[((n * w.height + r) * w.width + q) * w.channels + c] : fill;
         }
     }

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from xpnn.backends.fused.launch import LIMIT
 from xpnn.backends.fused.pointwise import PointwiseKernels
@@ -60,22 +61,26 @@ class FusedWindows(PointwiseKernels, RowKernels):
         )
         self.launch(name, (min(lines, 16 * self.processors),), (*arrays, lines, *geometry, *more))
 
-    def conv2d(self, x: Array, W: Array, b: Array | None, window: Window, groups: int = 1) -> Array:
+    def conv2d(
+        self, x: Array, W: Array, b: Array | None, window: Window, groups: int = 1, relu: bool = False
+    ) -> Array:
         """A product with the columns of a few samples at a time; of one channel directly."""
         shape = (len(x), *counts(x.shape, window), W.shape[3])
         if groups > 1 or not self._fits(x, W) or not 0 < math.prod(shape) < LIMIT:
-            return super().conv2d(x, W, b, window, groups)
+            return super().conv2d(x, W, b, window, groups, relu)
         y = self.empty(shape, self.dtype)
+        b = self.zeros((shape[3],)) if b is None else b
         if direct(x, window):
-            bias = self.zeros((shape[3],)) if b is None else self._whole(b)
-            blocks = min(strips(shape), 8 * self.processors)
-            self._one_channel("conv1", blocks, (self._whole(x), self._whole(W), bias), shape, window, y)
+            given, blocks = (x, W, b), min(strips(shape), 8 * self.processors)
+            self._one_channel("conv1", blocks, given, shape, window, y, int(relu))
             return y
         kernels = self.xp.reshape(W, (-1, shape[3]))
         for few, cols in self._columns(x, window):
             out = self.xp.reshape(y[few, ...], (-1, shape[3]))
-            self._put(out, self.matmul(cols, kernels, out))
-        return y if b is None else self._add_bias(y, b)
+            product = self.matmul(cols, kernels, out)
+            if product is not out:
+                out[...] = product
+        return self._add_bias(y, b, relu)
 
     def conv2d_dx(
         self, dy: Array, W: Array, shape: tuple[int, ...], window: Window, groups: int = 1
@@ -100,7 +105,7 @@ class FusedWindows(PointwiseKernels, RowKernels):
         if direct(x, window):
             blocks = min(strips(dy.shape), 2 * self.processors)
             parts = self.empty((blocks, dW.size), self.dtype)
-            self._one_channel("conv1_dw", blocks, (self._whole(x), self._whole(dy)), dy.shape, window, parts)
+            self._one_channel("conv1_dw", blocks, (x, dy), dy.shape, window, parts)
             return self._down("column_sums", (parts,), blocks, dW.size, dW)
         total = None
         for few, cols in self._columns(x, window):
@@ -114,11 +119,6 @@ class FusedWindows(PointwiseKernels, RowKernels):
         for few in batches(len(x), math.prod(counts(x.shape, window)) * per):
             yield few, self.xp.reshape(self.im2col(x[few, ...], window), (-1, per))
 
-    def _put(self, out: Array, result: Array) -> None:
-        """`result` in `out`, unless the product was written there."""
-        if result is not out:
-            out[...] = result
-
     def _one_channel(
         self,
         name: str,
@@ -126,13 +126,14 @@ class FusedWindows(PointwiseKernels, RowKernels):
         given: tuple[Array, ...],
         shape: tuple[int, ...],
         window: Window,
-        out: Array,
+        *out: Any,
     ) -> None:
-        """Launch with 32 filters across, on windows over the images given[0] that make up (N, rows, columns, filters)."""
+        """Launch with 32 filters across, on the windows over the images given[0] that make up an array of `shape`."""
         (top, _), (left, _) = window.pads
         numbers = shape[0], *given[0].shape[1:3], *shape[1:3], top, left, shape[3]
         macros = {"KH": window.kernel[0], "KW": window.kernel[1]}
-        self.launch(name, (blocks, -(-shape[3] // 32)), (*given, *numbers, out), **macros)
+        whole = map(self._whole, given)
+        self.launch(name, (blocks, -(-shape[3] // 32)), (*whole, *numbers, *out), **macros)
 
     def max_pool(self, x: Array, window: Window) -> tuple[Array, Array]:
         """Value and tap in one pass."""
