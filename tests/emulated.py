@@ -44,7 +44,9 @@ needs_compiler = pytest.mark.skipif(
 
 def compiled(source, names):
     """Kernels as a shared library, kept in a folder of this user under the hash of what it was made of."""
-    source = '#include "emulation.h"\n' + source + "".join(f"EMULATE({name})\n" for name in names)
+    source = f'#include "emulation.h"\nnamespace {{\n{source}}}\n' + "".join(
+        f"EMULATE({name})\n" for name in names
+    )
     print_ = hashlib.sha256(
         "|".join((source, (HERE / "emulation.h").read_text(), *COMMAND)).encode()
     ).hexdigest()
@@ -68,17 +70,26 @@ def library(file, dtype, defines=()):
 
 
 class Guarded:
-    """A copy of an array between guard zones, at an address of the same alignment."""
+    """A copy of an array between guard zones, at an address of the same alignment.
 
-    def __init__(self, a):
-        self.source, self.zone = a, np.full(a.nbytes + 2 * GUARD + 16, 0xFF, np.uint8)
+    The zones of each array are full of a word of its own: NaN as a float of any size, negative as a whole number.
+    """
+
+    def __init__(self, a, number):
+        self.source = a
+        words = np.full((a.nbytes + 2 * GUARD) // 4 + 8, 0xFFF80001 + number, np.uint32)
+        self.zone = words.view(np.uint8)
         self.start = GUARD + (a.ctypes.data - self.zone.ctypes.data - GUARD) % 16
+        self.before = self.zone.copy()
         self.address = self.zone.ctypes.data + self.start
         self.inside = self.zone[self.start : self.start + a.nbytes]
         self.inside[:] = a.reshape(-1).view(np.uint8)
 
     def is_within(self):
-        return (np.delete(self.zone, np.s_[self.start : self.start + self.source.nbytes]) == 0xFF).all()
+        end = self.start + self.source.nbytes
+        return all(
+            np.array_equal(self.zone[part], self.before[part]) for part in (np.s_[: self.start], np.s_[end:])
+        )
 
     def give_back(self):
         old = self.source.reshape(-1).view(np.uint8)
@@ -95,7 +106,7 @@ def run(library, name, grid, block, args):
     assert all(a.flags.c_contiguous for a in arrays.values()), f"{name}: an array with gaps"
     runs = []
     for backwards in (0, 1):
-        copies = {key: Guarded(a) for key, a in arrays.items()}
+        copies = {key: Guarded(a, number) for number, (key, a) in enumerate(arrays.items())}
         values = [
             ctypes.c_void_p(copies[id(a)].address) if id(a) in copies else kinds[type(a)](a) for a in args
         ]

@@ -16,13 +16,16 @@
 
 #define __global__
 #define __device__
-#define __shared__ static
+#define __shared__ static __attribute__((section("cuda_shared")))
 #define __launch_bounds__(threads)
 
 struct Place {
     int x, y, z;
 };
 static Place threadIdx, blockIdx, blockDim, gridDim;
+
+extern char __start_cuda_shared[] __attribute__((weak, visibility("hidden")));
+extern char __stop_cuda_shared[] __attribute__((weak, visibility("hidden")));
 
 namespace emulation {
 
@@ -85,6 +88,8 @@ static int release(int first, int last, State state, bool all) {
 // 0, or what went wrong: 1 a thread left its warp before a shuffle, 2 they wait for one another for ever.
 static int run_block(int count, bool backwards) {
     ballot[0] = ballot[1] = 0;
+    if (__start_cuda_shared)  // what a block finds there is NaN
+        memset(__start_cuda_shared, 0xFF, __stop_cuda_shared - __start_cuda_shared);
     for (int i = 0; i < count; ++i) prepare(threads[i], i);
     for (;;) {
         int done = 0, freed = 0;

@@ -26,6 +26,11 @@ extern "C" __global__ void neighbours(double* x) {  // reads what another thread
     own[threadIdx.x] = threadIdx.x;
     x[threadIdx.x] = own[63 - threadIdx.x];
 }
+extern "C" __global__ void constant(double* x) {  // right, but for the barrier
+    __shared__ double five;
+    if (threadIdx.x == 0) five = 5;
+    x[threadIdx.x] = five;
+}
 extern "C" __global__ void last_wins(double* x) { x[0] = threadIdx.x; }
 extern "C" __global__ void beyond(double* x, Int at) { if (threadIdx.x == 0) x[at] = 1; }
 extern "C" __global__ void gone(double* x) { if (threadIdx.x) x[threadIdx.x] = __shfl_xor_sync(0xffffffffu, 1.0, 1); }
@@ -42,7 +47,7 @@ extern "C" __global__ void votes(const double* x, double* out) {
 struct alignas(16) Two { double a, b; };
 extern "C" __global__ void pairs(const double* x, double* y) { *(Two*)y = *(const Two*)x; }
 """
-NAMES = ["sums", "neighbours", "last_wins", "beyond", "gone", "apart", "votes", "pairs"]
+NAMES = ["sums", "neighbours", "constant", "last_wins", "beyond", "gone", "apart", "votes", "pairs"]
 
 
 @functools.cache
@@ -67,7 +72,7 @@ def test_votes_of_several_turns():
     assert out.tolist() == [0, 1, 0]
 
 
-@pytest.mark.parametrize("name", ["neighbours", "last_wins"])
+@pytest.mark.parametrize("name", ["neighbours", "constant", "last_wins"])
 def test_a_result_that_depends_on_the_order(name):
     with pytest.raises(AssertionError, match="depends on the order"):
         launch(name, np.zeros(64))

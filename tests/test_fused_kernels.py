@@ -104,7 +104,7 @@ OWN = {
         for name in ("relu", "sigmoid", "softplus")
     },
     "relu_grad": [
-        *(floats(normal(n), normal(n + 1)[1:]) for n in SIZES),
+        *(floats(normal(n), np.maximum(normal(n + 1)[1:], 0)) for n in SIZES),
         each(moved(9), moved(9)),
         lambda be: (be.asarray(normal(3, 2), be.dtype).T, be.asarray(normal(2, 3), be.dtype)),
     ],
@@ -115,7 +115,11 @@ OWN = {
     "affine_relu": [floats(normal(3, n), normal(n, m), normal(m)) for n, m in ((5, 7), (2, 8), (40, 300))],
     "uniform": KEYED,
     "normal": KEYED,
-    "keep_mask": [lambda be, row=row: (*row(be), 0.3) for row in KEYED],
+    "keep_mask": [
+        *(lambda be, row=row: (*row(be), 0.3) for row in KEYED),
+        *(lambda be, row=row: (*row(be), float(Kernels.uniform(be, *row(be))[-1])) for row in KEYED),
+        lambda be: (*KEYED[5](be), float(Kernels.uniform(be, *KEYED[5](be))[2])),
+    ],
     "softmax": [
         floats(20 * normal(*s)) for s in ((70, 100), (1000, 3), (2, 5, 33), (1, 1), (3, 32), (2000, 16))
     ],

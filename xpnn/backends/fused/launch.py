@@ -26,6 +26,10 @@ class Launching(InPlace):
         """An array that a kernel is about to fill."""
         return self.xp.empty(shape, dtype=dtype, device=self.device)
 
+    def scalar(self, value: float | int | bool, dtype: Any = None) -> Array:
+        """Filled by a kernel: a copy from the host would wait, and no recorded step may make one."""
+        return self.xp.full((), value, dtype=dtype or self.dtype, device=self.device)
+
     def _fits(self, *arrays: Array) -> bool:
         """Are all of the model's dtype, neither empty nor too large?"""
         return all(a.dtype == self.dtype and 0 < a.size < LIMIT for a in arrays)

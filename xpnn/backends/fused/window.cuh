@@ -18,7 +18,7 @@ struct Window {
     // The image row that tap a of the windows of row i meets; below 0 or from `height` on it is padding.
     __device__ int row(int i, int a) const { return i * sh + a * dh - top; }
     __device__ int column(int j, int b) const { return j * sw + b * dw - left; }
-    // The other way round: the row of windows whose tap a meets image row r, or -1.
+    // The other way round: the row of windows whose tap a meets image row r, or a number below 0.
     __device__ int row_of(int r, int a) const { return which(r + top - a * dh, sh, rows); }
     __device__ int column_of(int q, int b) const { return which(q + left - b * dw, sw, columns); }
     __device__ bool inside(int r, int q) const { return 0 <= r && r < height && 0 <= q && q < width; }
@@ -31,7 +31,7 @@ struct Window {
 
   private:
     __device__ static int which(int place, int stride, int count) {
-        if (place < 0 || place % stride != 0 || place / stride >= count) return -1;
+        if (place % stride != 0 || place / stride >= count) return -1;
         return place / stride;
     }
 };
