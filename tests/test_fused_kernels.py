@@ -207,6 +207,8 @@ LAUNCHES = {
     ("elementwise", 18): ["adam"],
     ("batch_norm", 0): ["column_sums", "squares", "normalize"],
     ("batch_norm_grad", 0): ["gain_and_bias", "normalize_grad"],
+    ("lstm_step", 0): ["lstm_step"],
+    ("lstm_step_grad", 0): ["lstm_step_grad"],
     ("im2col", 0): ["im2col"],
     ("col2im", 0): ["col2im"],
     ("max_pool", 0): ["max_pool"],

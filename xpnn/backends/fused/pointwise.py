@@ -57,6 +57,26 @@ class PointwiseKernels(Launching):
         self._over("add_bias", y.size, y, self._whole(b), y.size, b.size, int(rectified))
         return y
 
+    def lstm_step(self, a: Array, u: Array, c: Array) -> tuple[Array, Array, Array, Array]:
+        """All gates of a unit by one thread."""
+        if not self._fits(a, u, c) or not a.shape == u.shape == (len(c), 4 * c.shape[1]):
+            return super().lstm_step(a, u, c)
+        h, new, squashed = (self.empty(c.shape, self.dtype) for _ in range(3))
+        gates, given = self.empty(a.shape, self.dtype), map(self._whole, (a, u, c))
+        self._over("lstm_step", c.size, *given, c.size, c.shape[1], h, new, gates, squashed)
+        return h, new, gates, squashed
+
+    def lstm_step_grad(
+        self, dh: Array, dc: Array, c: Array, gates: Array, squashed: Array
+    ) -> tuple[Array, Array]:
+        """All gates of a unit by one thread."""
+        arrays = dh, dc, c, gates, squashed
+        if not self._fits(*arrays) or not dh.shape == dc.shape == c.shape == squashed.shape:
+            return super().lstm_step_grad(*arrays)
+        dz, old = self.empty(gates.shape, self.dtype), self.empty(c.shape, self.dtype)
+        self._over("lstm_step_grad", c.size, *map(self._whole, arrays), c.size, c.shape[1], dz, old)
+        return dz, old
+
     def uniform(self, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
         """Bit for bit the reference's."""
         n = math.prod(shape)

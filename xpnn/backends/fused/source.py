@@ -22,6 +22,7 @@ KERNELS = {
     **dict.fromkeys(("uniform", "keep_mask", "normal"), Kernel("draws")),
     **dict.fromkeys(("rows_at", "take_bytes", "take_reals"), Kernel("take")),
     **dict.fromkeys(("softmax", "softmax_cross_entropy", "total"), Kernel("softmax", (512,))),
+    **dict.fromkeys(("lstm_step", "lstm_step_grad"), Kernel("gates")),
     "column_sums": Kernel("columns", (32, 32)),
     **dict.fromkeys(("squares", "gain_and_bias"), Kernel("batch_norm", (32, 32))),
     **dict.fromkeys(("normalize", "normalize_grad"), Kernel("batch_norm")),
