@@ -4,7 +4,8 @@ import types
 
 import pytest
 
-from xpnn.backends import cupy as cupy_module
+from xpnn.backends import cuda_kernels
+from xpnn.backends.cupy import CupyBackend
 from xpnn.backends.fused.source import KERNELS
 from xpnn.errors import BackendError
 
@@ -24,7 +25,7 @@ def backend(load=None):
             assert f" {name}(" in self.code
             return lambda *launch: seen.append((name, *launch))
 
-    be = object.__new__(cupy_module.CupyBackend)
+    be = object.__new__(CupyBackend)
     be.dtype_name, be.cupy = "float32", types.SimpleNamespace(RawModule=RawModule)
     be.device = types.SimpleNamespace(attributes={"MultiProcessorCount": 132})
     return be, seen
@@ -64,7 +65,7 @@ def test_the_grid_is_bounded_by_the_gpu():
     "error", [RuntimeError("failed to load libnvrtc.so.13"), OSError("x"), ImportError("x")]
 )
 def test_without_a_compiler_it_says_what_brings_one(error, monkeypatch):
-    monkeypatch.setattr(cupy_module, "installed_cupy", lambda: {"cupy-cuda13x": "14.2.0"})
+    monkeypatch.setattr(cuda_kernels, "installed_cupy", lambda: {"cupy-cuda13x": "14.2.0"})
     be, _ = backend(error)
     with pytest.raises(BackendError, match="cannot compile its kernels") as caught:
         be.launch("relu", (1,), ())

@@ -38,7 +38,7 @@ def pictures(window, shape, filters):
     return arguments
 
 
-CONVOLUTIONS = [  # one channel: strips of 8 windows with a rest, over 32 filters, padding, more taps than registers
+CONVOLUTIONS = [  # one channel: strips of 8 windows with a rest, over 32 filters, padding, too high a filter
     (Window((5, 5)), (3, 12, 21, 1), 40),
     (Window((3, 3), pads=((1, 1), (1, 1))), (2, 9, 16, 1), 3),
     (Window((2, 3), pads=((0, 2), (1, 0))), (5, 3, 4, 1), 33),
@@ -113,6 +113,8 @@ OWN = {
     ],
     "affine": [floats(normal(3, n), normal(n, m), normal(m)) for n, m in ((3, 4), (5, 7), (2, 8), (40, 300))],
     "affine_relu": [floats(normal(3, n), normal(n, m), normal(m)) for n, m in ((5, 7), (2, 8), (40, 300))],
+    "lstm_step": [floats(normal(300, 36), normal(300, 36), normal(300, 9))],
+    "lstm_step_grad": [floats(*normal(3, 300, 9), normal(300, 36), normal(300, 9))],
     "uniform": KEYED,
     "normal": KEYED,
     "keep_mask": [

@@ -1,6 +1,5 @@
 """CuPy arrays on a CUDA GPU. Everything that can be wrong with an installation is said here, before the first array."""
 
-import functools
 import importlib
 import math
 from typing import Any
@@ -8,13 +7,12 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends.cuda import WHEELS, driver_version, fitting_extra, installed_cupy
-from xpnn.backends.fused import FusedKernels
-from xpnn.backends.fused.source import KERNELS, text
+from xpnn.backends.cuda_kernels import CudaKernels
 from xpnn.errors import BackendError, first_line
 from xpnn.kernels import Array
 
 
-class CupyBackend(FusedKernels):
+class CupyBackend(CudaKernels):
     """CuPy through array-api-compat, on `cuda` (the first GPU) or `cuda:N`."""
 
     name = "cupy"
@@ -66,36 +64,6 @@ class CupyBackend(FusedKernels):
     def scope(self) -> Any:
         """CuPy's device is a context, and its creation functions ignore `device=`: enter it once, outside."""
         return self.cupy.cuda.Device(self.device.id)
-
-    @functools.cached_property
-    def processors(self) -> int:
-        """Of this GPU."""
-        return int(self.device.attributes["MultiProcessorCount"])
-
-    def launch(self, name: str, grid: tuple[int, ...], args: tuple[Any, ...], **defines: int) -> None:
-        """On the current stream. The first launch from a file compiles it, or finds it in CuPy's cache on the disk."""
-        key = name, *defines.items()
-        if key not in self._functions:
-            self._functions |= self._load(KERNELS[name].file, tuple(defines.items()))
-        self._functions[key](grid, KERNELS[name].block, args)
-
-    @functools.cached_property
-    def _functions(self) -> dict[tuple[Any, ...], Any]:
-        return {}
-
-    def _load(self, file: str, defines: tuple[tuple[str, int], ...]) -> dict[tuple[Any, ...], Any]:
-        """All kernels of a file. Raises BackendError where there is no compiler."""
-        module = self.cupy.RawModule(code=text(file, self.dtype_name, defines), options=("-std=c++17",))
-        names = [name for name, kernel in KERNELS.items() if kernel.file == file]
-        try:
-            return {(name, *defines): module.get_function(name) for name in names}
-        except (ImportError, OSError, RuntimeError) as error:
-            wheel = next(iter(installed_cupy()), "cupy")
-            raise BackendError(
-                "CuPy cannot compile its kernels",
-                why=first_line(error),
-                fix=f"pip install '{wheel}[ctk]': it brings NVRTC",
-            ) from error
 
     def normal_cdf(self, x: Array) -> Array:
         """By cupyx's erfc."""

@@ -12,8 +12,8 @@ from xpnn.window import Window, counts
 
 COLUMNS = 1 << 23
 """Numbers of the column matrix at a time: it is read back from the second-level cache."""
-TAPS = 49
-"""The most weights of a filter that a thread keeps in registers."""
+SIDE = 7
+"""Filters of up to that height and width a thread keeps in registers."""
 
 
 class FusedWindows(PointwiseKernels, RowKernels):
@@ -166,9 +166,9 @@ class FusedWindows(PointwiseKernels, RowKernels):
 
 
 def direct(x: Array, window: Window) -> bool:
-    """Images of one channel under whole windows side by side, with few enough weights."""
+    """Images of one channel under whole windows, neighbours of one another, that are small enough."""
     plain = window.stride == window.dilation == (1, 1)
-    return x.shape[3] == 1 and plain and math.prod(window.kernel) <= TAPS
+    return x.shape[3] == 1 and plain and max(window.kernel) <= SIDE
 
 
 def strips(shape: tuple[int, ...]) -> int:
