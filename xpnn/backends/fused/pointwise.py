@@ -1,6 +1,7 @@
 """What treats every element alone: one pass over memory each."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from xpnn.backends.fused.launch import LIMIT, Launching
@@ -79,19 +80,18 @@ class PointwiseKernels(Launching):
 
     def uniform(self, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
         """Bit for bit the reference's."""
-        n = math.prod(shape)
-        return (
-            self._draw("uniform", key, tick, shape, n) if 0 < n < LIMIT else super().uniform(key, tick, shape)
-        )
+        return self._draw("uniform", super().uniform, key, tick, shape)
 
     def normal(self, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
         """Bit for bit the reference's."""
-        n = math.prod(shape)
-        return (
-            self._draw("normal", key, tick, shape, n) if 0 < n < LIMIT else super().normal(key, tick, shape)
-        )
+        return self._draw("normal", super().normal, key, tick, shape)
 
-    def _draw(self, name: str, key: Key, tick: Array, shape: tuple[int, ...], n: int) -> Array:
+    def _draw(
+        self, name: str, reference: Callable[..., Array], key: Key, tick: Array, shape: tuple[int, ...]
+    ) -> Array:
+        n = math.prod(shape)
+        if not 0 < n < LIMIT:
+            return reference(key, tick, shape)
         out = self.empty(shape, self.dtype)
         self._over(name, n, stream(key), tick, n, out)
         return out

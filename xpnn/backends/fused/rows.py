@@ -8,7 +8,7 @@ from xpnn.kernels import Array
 
 FEW = 4096
 """Threads that one block runs through in turn, rather than that a second launch joins what several blocks found."""
-ROWS, PARTS = 512, 128
+ROWS, PARTS = 512, 256
 """Rows that a block sums where there are twice as many, and the most parts that are summed in the second launch."""
 
 
@@ -65,7 +65,7 @@ class RowKernels(Launching):
         size = sum(a.size for a in arrays)
         blocks = 1 if size <= 4 * FEW else min(-(-size // FEW), 4 * self.processors)
         counted = [part for a in arrays for part in (self._whole(a), a.size)]
-        counted += [arrays[0], 0] * (4 - len(arrays))
+        counted += [counted[0], 0] * (4 - len(arrays))
         good, parts = self.empty((), self.xp.bool), self.empty((blocks,), self.xp.bool)
         self.launch("all_finite", (blocks,), (*counted, good if blocks == 1 else parts))
         if blocks > 1:

@@ -39,27 +39,12 @@ class FusedWindows(PointwiseKernels, RowKernels):
         self._lines(name, shape[0] * shape[1], (*map(self._whole, given), x), shape, window)
         return x
 
-    def _lines(
-        self,
-        name: str,
-        lines: int,
-        arrays: tuple[Array, ...],
-        shape: tuple[int, ...],
-        window: Window,
-        *more: float,
-    ) -> None:
+    def _lines(self, name: str, lines: int, arrays: Any, shape: Any, window: Window, *more: float) -> None:
         """Launch with a block to a line of images, on windows over images of `shape`."""
         (top, _), (left, _) = window.pads
-        geometry = (
-            *shape[1:],
-            *counts(shape, window),
-            *window.kernel,
-            *window.stride,
-            top,
-            left,
-            *window.dilation,
-        )
-        self.launch(name, (min(lines, 16 * self.processors),), (*arrays, lines, *geometry, *more))
+        places = *window.kernel, *window.stride, top, left, *window.dilation
+        numbers = lines, *shape[1:], *counts(shape, window), *places
+        self.launch(name, (min(lines, 16 * self.processors),), (*arrays, *numbers, *more))
 
     def conv2d(
         self, x: Array, W: Array, b: Array | None, window: Window, groups: int = 1, relu: bool = False
@@ -120,13 +105,7 @@ class FusedWindows(PointwiseKernels, RowKernels):
             yield few, self.xp.reshape(self.im2col(x[few, ...], window), (-1, per))
 
     def _one_channel(
-        self,
-        name: str,
-        blocks: int,
-        given: tuple[Array, ...],
-        shape: tuple[int, ...],
-        window: Window,
-        *out: Any,
+        self, name: str, blocks: int, given: tuple[Array, ...], shape: Any, window: Window, *out: Any
     ) -> None:
         """Launch with 32 filters across, on the windows over the images given[0] that make up an array of `shape`."""
         (top, _), (left, _) = window.pads
