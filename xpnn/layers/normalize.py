@@ -1,7 +1,5 @@
 """What all normalizations share: rows brought to mean 0 and variance 1, and the way back."""
 
-import functools
-
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx
 
@@ -26,8 +24,8 @@ def inverse_root(cx: Ctx, variance: Array, eps: float) -> Array:
 
 def normalized_grad(cx: Ctx, dn: Array, n: Array, r: Array, axis: Axes) -> Array:
     """dx = r (dn - mean(dn) - n mean(dn n)), for n = r (x - mean(x)) with r = 1 / sqrt(var(x) + eps)."""
-    mean = functools.partial(cx.be.xp.mean, axis=axis, keepdims=True)
-    return r * (dn - mean(dn) - n * mean(dn * n))
+    mean, slope = (cx.be.xp.mean(a, axis=axis, keepdims=True) for a in (dn, dn * n))
+    return r * (dn - mean - n * slope)
 
 
 def affine_grads(cx: Ctx, n: Array, dy: Array) -> dict[str, Array]:
