@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -36,6 +37,8 @@ COMMAND = (
 )
 """With checks for what a GPU refuses or leaves open, such as an address that is not aligned: it ends the process."""
 FAULTS = {1: "a thread left its warp before a shuffle", 2: "threads wait for one another for ever"}
+ONE_AT_A_TIME = threading.Lock()
+"""There is one thread index for all."""
 
 needs_compiler = pytest.mark.skipif(
     shutil.which("g++") is None, reason="there is no g++ to run CUDA kernels with"
@@ -111,7 +114,8 @@ def run(library, name, grid, block, args):
             ctypes.c_void_p(copies[id(a)].address) if id(a) in copies else kinds[type(a)](a) for a in args
         ]
         pointers = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
-        fault = getattr(library, f"emulate_{name}")(shape, backwards, pointers)
+        with ONE_AT_A_TIME:
+            fault = getattr(library, f"emulate_{name}")(shape, backwards, pointers)
         assert not fault, f"{name}: {FAULTS[fault]}"
         assert all(copy.is_within() for copy in copies.values()), f"{name} wrote beyond an array"
         runs.append(copies)
