@@ -22,19 +22,18 @@ from xpnn.backends.fused import FusedKernels
 from xpnn.backends.fused.source import KERNELS, text
 
 HERE, GUARD = Path(__file__).parent, 256
-COMMAND = (
-    *(
-        "g++",
-        "-std=c++17",
-        "-O1",
-        "-shared",
-        "-fPIC",
-        "-ffp-contract=off",
-        "-fno-strict-aliasing",
-        f"-I{HERE}",
-    ),
-    *("-fsanitize=undefined", "-fno-sanitize-recover=undefined"),
-)
+COMMAND = [
+    "g++",
+    "-std=c++17",
+    "-O1",
+    "-shared",
+    "-fPIC",
+    "-ffp-contract=off",
+    "-fno-strict-aliasing",
+    "-fsanitize=undefined",
+    "-fno-sanitize-recover=undefined",
+    f"-I{HERE}",
+]
 """With checks for what a GPU refuses or leaves open, such as an address that is not aligned: it ends the process."""
 FAULTS = {1: "a thread left its warp before a shuffle", 2: "threads wait for one another for ever"}
 ONE_AT_A_TIME = threading.Lock()
@@ -47,15 +46,12 @@ needs_compiler = pytest.mark.skipif(
 
 def compiled(source, names):
     """Kernels as a shared library, kept in a folder of this user under the hash of what it was made of."""
-    source = f'#include "emulation.h"\nnamespace {{\n{source}}}\n' + "".join(
-        f"EMULATE({name})\n" for name in names
-    )
-    print_ = hashlib.sha256(
-        "|".join((source, (HERE / "emulation.h").read_text(), *COMMAND)).encode()
-    ).hexdigest()
+    wrappers = "".join(f"EMULATE({name})\n" for name in names)
+    source = f'#include "emulation.h"\nnamespace {{\n{source}}}\n{wrappers}'
+    parts = "|".join((source, (HERE / "emulation.h").read_text(), *COMMAND))
     folder = Path(tempfile.gettempdir()) / f"xpnn-emulation-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    target = folder / f"{print_[:32]}.so"
+    target = folder / f"{hashlib.sha256(parts.encode()).hexdigest()[:32]}.so"
     if not target.exists():
         with tempfile.TemporaryDirectory(dir=folder) as own:
             Path(own, "kernels.cpp").write_text(source)
