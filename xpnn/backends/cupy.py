@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from xpnn.backends.base import Backend
 from xpnn.backends.cuda import WHEELS, driver_version, fitting_extra, installed_cupy
+from xpnn.backends.cuda_kernels import CudaKernels
 from xpnn.errors import BackendError, first_line
 from xpnn.kernels import Array
 
 
-class CupyBackend(Backend):
+class CupyBackend(CudaKernels):
     """CuPy through array-api-compat, on `cuda` (the first GPU) or `cuda:N`."""
 
     name = "cupy"
