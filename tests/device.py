@@ -33,17 +33,12 @@ class Device:
         self.scoped, self.depth = scoped, 0
         self.calls, self.temporaries, self.host = Counter(), 0, Counter()
         self.tape, self.scratch = None, []
-        self.fail_at = None
-        self.stream = "main"
+        self.fail_at, self.fault = None, RuntimeError
 
     def call(self, name, f, args, kwargs):
         """f on NumPy's arrays; written down where a recording is under way."""
         self.check(name)
-        if self.fail_at is not None:
-            self.fail_at -= 1
-            if self.fail_at < 0:
-                self.fail_at = None
-                raise RuntimeError(f"the device failed in {name}")
+        self.fail(name)
         args, kwargs = plain(args), plain(kwargs)
         given = [a for a in walk((args, kwargs)) if isinstance(a, np.ndarray)]
         result = f(*args, **kwargs)
@@ -63,6 +58,14 @@ class Device:
             self.tape.append(again)
         return wrap(self, result, iter(held))
 
+    def fail(self, name):
+        """Raises `fault` at the operation that `fail_at` counts down to."""
+        if self.fail_at is not None:
+            self.fail_at -= 1
+            if self.fail_at < 0:
+                self.fail_at = None
+                raise self.fault(f"the device failed in {name}")
+
     def check(self, name):
         if self.scoped and not self.depth:
             raise ScopeError(f"{name} outside scope()")
@@ -76,6 +79,7 @@ class Device:
 
     def write(self, target, source):
         """In place: while recording, written down alone."""
+        self.fail("copy")
         self.calls["copy"] += 1
         self.act(lambda: np.copyto(target, source))
 
@@ -233,7 +237,7 @@ class DeviceBackend(Backend):
     def scalar(self, value, dtype=None):
         return self.xp.full((), value, dtype=dtype or self.dtype)
 
-    def compile(self, step, donated=(), resident=()):
+    def compile(self, step, donated=(), resident=(), static=()):
         return Captured(step, TapeRecorder(self.board), donated, resident) if self.capture else step
 
 
@@ -245,8 +249,13 @@ class TapeRecorder:
     """Recording on the imaginary device."""
 
     def __init__(self, board):
-        self.board = board
-        self.log = []
+        self.board, self.log, self.fail = board, [], None
+
+    def note(self, what):
+        """Into the log, unless it is what has to fail."""
+        if self.fail == what:
+            raise RuntimeError(f"{what} failed")
+        self.log.append(what)
 
     def is_array(self, a):
         return isinstance(a, DeviceArray)
@@ -261,6 +270,8 @@ class TapeRecorder:
         return a.a.flags.c_contiguous and a.a.flags.writeable
 
     def like(self, a):
+        if self.fail == "like":
+            raise RuntimeError("like failed")
         new = np.empty(a.shape, a.dtype)
         rubbish(new)
         if self.board.tape is not None:
@@ -271,10 +282,11 @@ class TapeRecorder:
         self.board.write(target.a, source.a)
 
     def room(self):
+        self.note("room")
         return TapeRoom(self)
 
     def follow(self):
-        self.log.append("follow")
+        self.note("follow")
 
 
 class TapeRoom:
@@ -284,22 +296,22 @@ class TapeRoom:
         self.recorder, self.board = recorder, recorder.board
 
     def __enter__(self):
-        self.recorder.log.append("enter")
+        self.recorder.note("enter")
 
     def __exit__(self, *error):
-        self.recorder.log.append("exit")
+        self.recorder.note("exit")
 
     def begin(self):
-        self.recorder.log.append("begin")
+        self.recorder.note("begin")
         self.board.tape, self.board.scratch = [], []
 
     def end(self):
-        self.recorder.log.append("end")
         tape, scratch = self.board.tape, self.board.scratch
         self.board.tape, self.board.scratch = None, []
+        self.recorder.note("end")
 
         def launch():
-            self.recorder.log.append("launch")
+            self.recorder.note("launch")
             for a in scratch:
                 rubbish(a)
             for operation in tape:

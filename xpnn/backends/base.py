@@ -95,8 +95,18 @@ class Backend(Kernels):
         """Entered by Model and Trainer around everything they do, never by a layer."""
         return contextlib.nullcontext()
 
-    def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        """Make a pure function of arrays fast, if the library can. The default leaves it alone."""
+    def compile(
+        self,
+        step: Callable[..., Any],
+        donated: tuple[int, ...] = (),
+        resident: tuple[int, ...] = (),
+        static: tuple[int, ...] = (),
+    ) -> Callable[..., Any]:
+        """Make a pure function of arrays fast, if the library can. The default leaves it alone.
+
+        Positions of arguments: donated ones may be overwritten, resident ones are the same arrays call after call,
+        static ones are numbers.
+        """
         return step
 
     def __repr__(self) -> str:

@@ -194,7 +194,6 @@ def clone(recorder: Recorder, a: Array) -> Array:
 def still() -> Iterator[None]:
     """No garbage collection: a destructor that frees memory of the device spoils what is being recorded."""
     with _recording:
-        gc.collect()
         enabled = gc.isenabled()
         gc.disable()
         try:

@@ -73,4 +73,4 @@ def make_step(
         value = be.xp.where(ok, value, be.xp.full_like(value, float("nan")))
         return value, theta, phi, {**tree, "ok": ok}
 
-    return be.compile(step)
+    return be.compile(step, donated=(0, 2))
