@@ -109,6 +109,10 @@ class Backend(Kernels):
         """
         return step
 
+    def buffer(self, size: int) -> Array | None:
+        """An empty vector of the model's dtype for results to be written into, where the library can write."""
+        return None
+
     def __repr__(self) -> str:
         return f"<{self.name} backend on {self.device_name}, {self.dtype_name}>"
 
