@@ -4,7 +4,7 @@ What a graph of CUDA operations reads and writes is fixed when it is recorded. S
 
     donated ones     live in buffers ("homes") that every replay writes and gives back: handed in again they cost
                      nothing
-    resident ones    stay where they are
+    resident ones    stay where they are; whatever lies there is read
     others           are copied into the graph's own buffers before each replay
 
 and what comes out is a home, an argument just as it came, or a copy: whoever keeps a loss for a thousand steps would
@@ -112,10 +112,8 @@ class Graph:
 
             # Compiles kernels, chooses algorithms, fills the memory pool: too late while it is recorded.
             step(*rebuild(args, trial))
-            self.args = rebuild(
-                args, lambda path, leaf: fixed.get(path, leaf)
-            )  # kept: their addresses are in it
-            self.out, self.launch = self._record(step)
+            given = rebuild(args, lambda path, leaf: fixed.get(path, leaf))
+            self.out, self.launch = self._record(step, given)
 
     def replay(self, leaves: dict[Path, Any]) -> Any:
         """The step with these arguments. Nothing but the graph's own buffers changes before all memory is there."""
@@ -143,21 +141,21 @@ class Graph:
             recorder.copy(copy, a)
         return out
 
-    def _record(self, step: Callable[..., Any]) -> tuple[Any, Callable[[], None]]:
+    def _record(self, step: Callable[..., Any], args: Any) -> tuple[Any, Callable[[], None]]:
         with still():
             self.room.begin()
             try:
-                out = self._bring_home(step(*self.args))
+                out = self._bring_home(step(*args), args)
             except BaseException:
                 with contextlib.suppress(Exception):  # the first error is the one to tell
                     self.room.end()
                 raise
             return out, self.room.end()
 
-    def _bring_home(self, out: Any) -> Any:
+    def _bring_home(self, out: Any, args: Any) -> Any:
         """The end of what is recorded: new values go home. Gives the outputs as `replay` hands them out."""
         is_array, moves = self.recorder.is_array, []
-        came = {id(a): path for path, a in flatten(self.args) if is_array(a) and path not in self.homes}
+        came = {id(a): path for path, a in flatten(args) if is_array(a) and path not in self.homes}
 
         def place(path: Path, leaf: Any) -> Any:
             if not is_array(leaf) or id(leaf) in came:

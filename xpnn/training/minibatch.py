@@ -42,9 +42,9 @@ class MiniBatches:
         done = len(trainer.losses)
         with be.scope():
             start = sum(cut.stop - cut.start for cut in self.cuts[:done])
-            order, cursor = be.asarray(self.order), be.scalar(start, be.xp.int64)
+            position = be.scalar(start, be.xp.int64), be.asarray(self.order)
         for cut in self.cuts[done:]:
-            value, cursor = trainer.draw(self.data, order, cursor, cut.stop - cut.start)
+            value, position = trainer.draw(self.data, position, cut.stop - cut.start)
             trainer.batch = functools.partial(self.batch, cut)
             self.waiting.append(value)
             if len(self.waiting) == LOOK or cut.stop == len(self.train):
