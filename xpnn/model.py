@@ -34,7 +34,7 @@ class Model:
 
     net: a layer, such as a Graph, or a list of layers. input_shape: of one sample, such as (28, 28, 1); of several
     inputs a tuple of shapes, and every x is a tuple of arrays then; y and predictions are tuples where the network has
-    several outputs. backend, device, dtype: see `xpnn.get_backend`. seed: the root of every random draw; equal seeds
+    several outputs. backend, device, dtype, precision: see `xpnn.get_backend`. seed: the root of every random draw; equal seeds
     give equal parameters on every backend; None draws one, kept in `model.seed`. vectors: theta and phi, as `snapshot`
     gives them, in place of drawn ones.
     Raises ShapeError, with the layer's path, when the layers do not fit.
@@ -48,6 +48,7 @@ class Model:
         backend: str = "numpy",
         device: str | None = None,
         dtype: str = "float32",
+        precision: str = "fp32",
         seed: int | None = None,
         vectors: dict[str, Host] | None = None,
     ) -> None:
@@ -56,7 +57,7 @@ class Model:
         self.seed = secrets.randbits(32) if seed is None else edge.check_seed(seed)
         specs, self.output_shape = self.net.plan(self.input_shape)
         self.layout = Layout(specs)
-        self.backend = get_backend(backend, device, dtype)
+        self.backend = get_backend(backend, device, dtype, precision)
         self.loss: Loss = SoftmaxCrossEntropy()
         if is_several(self.output_shape):
             self.loss = Several((self.loss,) * len(self.output_shape))

@@ -75,7 +75,9 @@ device_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Results as JSON on stdout.")
 
 
-def open_backend(name: str, device: str | None, dtype: str) -> tuple[Backend, str]:
+def open_backend(
+    name: str, device: str | None, dtype: str, precision: str = "fp32"
+) -> tuple[Backend, str]:
     """The backend asked for, and why it is that one. A GPU is tried out before anything is entrusted to it.
 
     Raises UsageError for a device the backend does not have, BackendError where it does not work.
@@ -93,7 +95,7 @@ def open_backend(name: str, device: str | None, dtype: str) -> tuple[Backend, st
             why="it runs on the CPU alone",
             fix="--backend cupy (or torch, or jax), or leave --device out",
         )
-    be = get_backend(name, device, dtype)
+    be = get_backend(name, device, dtype, precision)
     if be.device_name != "cpu":
         check(be)
     return be, why
