@@ -34,9 +34,9 @@ class Model:
 
     net: a layer, such as a Graph, or a list of layers. input_shape: of one sample, such as (28, 28, 1); of several
     inputs a tuple of shapes, and every x is a tuple of arrays then; y and predictions are tuples where the network has
-    several outputs. backend, device, dtype, precision: see `xpnn.get_backend`. seed: the root of every random draw; equal seeds
-    give equal parameters on every backend; None draws one, kept in `model.seed`. vectors: theta and phi, as `snapshot`
-    gives them, in place of drawn ones.
+    several outputs. backend, device, dtype, precision: see `xpnn.get_backend`. seed: the root of every random draw;
+    equal seeds give equal parameters on every backend; None draws one, kept in `model.seed`. vectors: theta and phi, as
+    `snapshot` gives them, in place of drawn ones.
     Raises ShapeError, with the layer's path, when the layers do not fit.
     """
 

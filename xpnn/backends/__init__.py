@@ -27,7 +27,8 @@ def get_backend(
     `device` is "cpu", "cuda" or "cuda:1"; None means the backend's own default (the GPU for cupy, else the CPU).
     `precision`, of CuPy in float32: "fp32" multiplies matrices as they are; "tf32" and "bf16" let tensor cores round
     their entries to 10 and to 7 bits behind the binary point, and sum in float32 as well. Weights stay float32.
-    Raises UsageError for an unknown name, device, dtype or precision, BackendError for a library that is missing or broken.
+    Raises UsageError for an unknown name, device, dtype or precision, BackendError for a library that is missing or
+    broken.
     """
     if not isinstance(name, str) or name not in BACKENDS:
         fix = "backend='cupy' (device 'cuda')" if name in ("cuda", "gpu") else did_you_mean(name, BACKENDS)

@@ -133,7 +133,9 @@ def check_precision(name: str, known: tuple[str, ...], dtype: str, precision: st
             fix="precision='fp32', or backend='cupy'",
         )
     if dtype != "float32" and precision != "fp32":
-        raise UsageError(f"precision {precision!r} is a way to multiply float32, not {dtype}", fix="dtype='float32'")
+        raise UsageError(
+            f"precision {precision!r} is a way to multiply float32, not {dtype}", fix="dtype='float32'"
+        )
 
 
 def missing(name: str, package: str, error: Exception) -> BackendError:

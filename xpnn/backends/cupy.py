@@ -2,21 +2,27 @@
 
 import importlib
 import math
+import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from xpnn.backends.base import Backend
+from xpnn.backends.base import PRECISIONS
+from xpnn.backends.capture import Captured
 from xpnn.backends.cuda import WHEELS, driver_version, fitting_extra, installed_cupy
+from xpnn.backends.cuda_products import CudaProducts
+from xpnn.backends.cuda_recorder import CudaRecorder
 from xpnn.errors import BackendError, first_line
 from xpnn.kernels import Array
 
 
-class CupyBackend(Backend):
+class CupyBackend(CudaProducts):
     """CuPy through array-api-compat, on `cuda` (the first GPU) or `cuda:N`."""
 
     name = "cupy"
     devices = ("cuda",)
+    precisions = PRECISIONS
 
     def load(self) -> Any:
         """Import CuPy only here, after checking that it can work."""
@@ -37,6 +43,7 @@ class CupyBackend(Backend):
                 why=f"the driver shows {count} device(s)",
                 fix=f"device='cuda:N' with N below {count}; CUDA_VISIBLE_DEVICES may hide some",
             )
+        self.process, self.recorder = os.getpid(), CudaRecorder(self.cupy)
         return self.cupy.cuda.Device(int(index or 0))
 
     def version(self) -> str:
@@ -61,9 +68,29 @@ class CupyBackend(Backend):
         host: np.ndarray[Any, Any] = self.cupy.asnumpy(a)
         return host
 
+    def scalar(self, value: float | int | bool, dtype: Any = None) -> Array:
+        """Written by a kernel: the number travels with its launch, and nothing is copied from the host."""
+        return self.xp.full((), value, dtype=dtype or self.dtype)
+
     def scope(self) -> Any:
         """CuPy's device is a context, and its creation functions ignore `device=`: enter it once, outside."""
+        if os.getpid() != self.process:
+            raise BackendError(
+                "CUDA was in use before this process was forked",
+                why="a driver's state does not survive a fork",
+                fix="multiprocessing.get_context('spawn'), or open the first model in the child",
+            )
         return self.cupy.cuda.Device(self.device.id)
+
+    def compile(
+        self,
+        step: Callable[..., Any],
+        donated: tuple[int, ...] = (),
+        resident: tuple[int, ...] = (),
+        static: tuple[int, ...] = (),
+    ) -> Callable[..., Any]:
+        """Recorded as a CUDA graph for each signature, and replayed."""
+        return Captured(step, self.recorder, donated, resident)
 
     def normal_cdf(self, x: Array) -> Array:
         """By cupyx's erfc."""
