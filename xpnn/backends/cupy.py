@@ -65,7 +65,8 @@ class CupyBackend(CudaProducts):
 
     def to_numpy(self, a: Array) -> np.ndarray[Any, Any]:
         """One copy to the host; waits for the GPU."""
-        host: np.ndarray[Any, Any] = self.cupy.asnumpy(a)
+        with self.scope():
+            host: np.ndarray[Any, Any] = self.cupy.asnumpy(a)
         return host
 
     def scalar(self, value: float | int | bool, dtype: Any = None) -> Array:
