@@ -228,7 +228,11 @@ class Model:
     def outputs(self, x: Any, batch_size: int = 1024) -> Any:
         """The network's outputs for device samples, in batches of one size."""
         be, n = self.backend, count(x)
-        with be.scope():
+        step = min(n, batch_size)
+        with (
+            be.scope(),
+            be.sized(f"a forward pass on {step:,} samples", step, "model.outputs(x, batch_size={})"),
+        ):
             parts = []
             for i in range(0, n, batch_size):
                 batch = rows_of(x, i, min(i + batch_size, n))

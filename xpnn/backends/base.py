@@ -99,6 +99,13 @@ class Backend(Kernels):
         """Entered by Model and Trainer around everything they do, never by a layer."""
         return contextlib.nullcontext()
 
+    def sized(self, what: str, samples: int, fix: str) -> contextlib.AbstractContextManager[None]:
+        """Entered around work on so many samples, inside `scope`: a device that runs out of memory says so.
+
+        fix: with "{}" for a number of samples that would fit.
+        """
+        return contextlib.nullcontext()
+
     def compile(
         self,
         step: Callable[..., Any],

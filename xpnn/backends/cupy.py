@@ -1,5 +1,6 @@
-"""CuPy arrays on a CUDA GPU. Everything that can be wrong with an installation is said here, before the first array."""
+"""CuPy arrays on a CUDA GPU."""
 
+import contextlib
 import importlib
 import math
 import os
@@ -10,11 +11,14 @@ import numpy as np
 
 from xpnn.backends.base import PRECISIONS
 from xpnn.backends.capture import Captured
-from xpnn.backends.cuda import WHEELS, driver_version, fitting_extra, installed_cupy
+from xpnn.backends.cuda_checks import cannot_import, cannot_run, check_installation
+from xpnn.backends.cuda_memory import told_when_full
 from xpnn.backends.cuda_products import CudaProducts
 from xpnn.backends.cuda_recorder import CudaRecorder
-from xpnn.errors import BackendError, first_line
+from xpnn.errors import BackendError
 from xpnn.kernels import Array
+
+FEWER = "{} samples, or xpnn.data.Batches with Trainer.step: only a batch is on the GPU then"
 
 
 class CupyBackend(CudaProducts):
@@ -24,13 +28,17 @@ class CupyBackend(CudaProducts):
     devices = ("cuda",)
     precisions = PRECISIONS
 
+    def __init__(self, device: str, dtype: str, precision: str = "fp32") -> None:
+        super().__init__(device, dtype, precision)
+        self._try_out()
+
     def load(self) -> Any:
         """Import CuPy only here, after checking that it can work."""
         try:
             check_installation()
             self.cupy = importlib.import_module("cupy")
             return importlib.import_module("array_api_compat.cupy")
-        except ImportError as error:
+        except (ImportError, OSError) as error:
             raise cannot_import(error) from error
 
     def open_device(self, device: str) -> Any:
@@ -45,6 +53,16 @@ class CupyBackend(CudaProducts):
             )
         self.process, self.recorder = os.getpid(), CudaRecorder(self.cupy)
         return self.cupy.cuda.Device(int(index or 0))
+
+    def _try_out(self) -> None:
+        """One kernel, compiled and run: a CuPy that is there may lack what that takes."""
+        try:
+            with self.scope():
+                total = int(self.cupy.arange(3).sum())
+        except Exception as error:  # whatever CuPy and CUDA have to say
+            raise cannot_run(error, self.device_name) from error
+        if total != 3:
+            raise BackendError(f"{self.device_name} adds wrongly: wanted 0 + 1 + 2 = 3, got {total}")
 
     def version(self) -> str:
         """Of CuPy."""
@@ -61,7 +79,8 @@ class CupyBackend(CudaProducts):
 
     def from_host(self, a: np.ndarray[Any, Any]) -> Array:
         """One copy to the GPU."""
-        return self.xp.asarray(a)
+        with self.sized(f"an array of {a.shape}, {a.dtype}", max(1, *a.shape[:1]), FEWER):
+            return self.xp.asarray(a)
 
     def to_numpy(self, a: Array) -> np.ndarray[Any, Any]:
         """One copy to the host; waits for the GPU."""
@@ -83,6 +102,10 @@ class CupyBackend(CudaProducts):
             )
         return self.cupy.cuda.Device(self.device.id)
 
+    def sized(self, what: str, samples: int, fix: str) -> contextlib.AbstractContextManager[None]:
+        """See cuda_memory.py."""
+        return told_when_full(self.cupy, what, samples, fix)
+
     def compile(
         self,
         step: Callable[..., Any],
@@ -96,65 +119,3 @@ class CupyBackend(CudaProducts):
     def normal_cdf(self, x: Array) -> Array:
         """By cupyx's erfc."""
         return importlib.import_module("cupyx.scipy.special").erfc(-math.sqrt(0.5) * x) * 0.5
-
-
-def check_installation() -> None:
-    """Raise the BackendError that says what is wrong with CuPy here, if anything is.
-
-    Imports CuPy only to count the GPUs, when nothing else is wrong.
-    """
-    driver, found = driver_version(), installed_cupy()
-    extra, cuda = fitting_extra(driver), ".".join(map(str, driver)) if driver else ""
-    wheel = f"cupy-{extra}x"
-    if not found:
-        raise BackendError(
-            "backend 'cupy' needs CuPy, which is not installed",
-            why=f"an NVIDIA driver is here; it supports CUDA {cuda}"
-            if driver
-            else "there is no NVIDIA driver either",
-            fix=f"pip install 'xpnn[{extra}]'   (or run on the CPU: --backend numpy)",
-        )
-    if len(found) > 1:
-        raise BackendError(
-            "more than one CuPy package is installed: " + ", ".join(f"{k} {v}" for k, v in found.items()),
-            why="they overwrite each other's files",
-            fix=f"pip uninstall -y {' '.join(found)} && pip install {wheel}",
-        )
-    ((name, version),) = found.items()
-    if driver is None:
-        raise BackendError(
-            f"CuPy {version} is installed, but there is no NVIDIA driver",
-            why="libcuda.so.1 was not found or reports no version",
-            fix="install the driver, or run on the CPU: --backend numpy",
-        )
-    if WHEELS.get(name, 0) > driver[0]:
-        raise BackendError(
-            f"{name} {version} was built for CUDA {WHEELS[name]}, the driver supports CUDA {cuda}",
-            fix=f"pip uninstall -y {name} && pip install {wheel}   (or a newer driver)",
-        )
-    check_device_count()
-
-
-def check_device_count() -> None:
-    """A driver with no visible GPU is as good as none."""
-    try:
-        runtime = importlib.import_module("cupy").cuda.runtime
-    except ImportError as error:
-        raise cannot_import(error) from error
-    try:
-        runtime.getDeviceCount()
-    except runtime.CUDARuntimeError as error:
-        raise BackendError(
-            "CuPy sees no usable GPU",
-            why=first_line(error),
-            fix="check nvidia-smi and CUDA_VISIBLE_DEVICES, or run on the CPU: --backend numpy",
-        ) from error
-
-
-def cannot_import(error: ImportError) -> BackendError:
-    """A CuPy that is installed but broken."""
-    return BackendError(
-        "CuPy cannot be imported",
-        why=f"{type(error).__name__}: {first_line(error)}",
-        fix=f"pip install --force-reinstall 'xpnn[{fitting_extra(driver_version())}]'",
-    )

@@ -31,6 +31,8 @@ from xpnn.training.mixing import Mixing, check_mixing
 from xpnn.training.state import load_state, save_state
 from xpnn.training.step import Position, make_drawn_step, make_step
 
+SMALLER = "batch_size={} (an estimate), or a smaller network"
+
 
 class Trainer:
     """Trains a model: `trainer.step(x, y)` for one batch, `trainer.fit(x, y)` for epochs.
@@ -124,7 +126,7 @@ class Trainer:
             raise ShapeError(
                 f"{first} has {n} samples, weight has shape {tuple(weight.shape)}, wanted ({n},)"
             )
-        with be.scope():
+        with be.scope(), be.sized(f"a training step on {n:,} samples", n, SMALLER):
             self._set_rate()
             value, model.theta, model.phi, self.state = self._step(
                 model.theta, model.phi, self.state, tupled(x), tupled(y), weight
@@ -136,8 +138,8 @@ class Trainer:
         """`step` on the next n samples of the checked data (x, y, weight). Returns the loss and the position behind
         them. Nothing is copied from the host.
         """
-        model = self.model
-        with model.backend.scope():
+        model, be = self.model, self.model.backend
+        with be.scope(), be.sized(f"a training step on {n:,} samples", n, SMALLER):
             self._set_rate()
             value, model.theta, model.phi, self.state, position = self._drawn(
                 model.theta, model.phi, self.state, position, data, n
