@@ -240,6 +240,39 @@ class DeviceBackend(Backend):
         return Captured(step, TapeRecorder(self.board), donated, resident) if self.capture else step
 
 
+class WritingBackend(DeviceBackend):
+    """One whose kernels write: gradients into their places, updates into what they were given, unless forbidden."""
+
+    condition = None
+
+    def buffer(self, size):
+        return self.xp.empty(size, dtype=self.dtype)
+
+    def matmul(self, a, b, into=None):
+        y = super().matmul(a, b)
+        if into is None:
+            return y
+        self.board.write(into.a, y.a)
+        return into
+
+    def concat_into(self, flat, parts, places):
+        for part, place in zip(parts, places, strict=True):
+            if part is not place:
+                self.board.write(place.a, part.a)
+        return flat
+
+    def elementwise(self, rule, given, vectors, named=None):
+        new = rule(*given, *vectors)
+        for old, one in zip(vectors, new, strict=True):
+            self.board.write(old.a, self.xp.where(self.condition, one, old).a)
+        return vectors
+
+    def cond(self, ok, then, tree):
+        self.condition = ok
+        new = then(tree)
+        return {k: new[k] if new[k] is a else self.xp.where(ok, new[k], a) for k, a in tree.items()}
+
+
 def rubbish(a):
     a[...] = True if a.dtype == bool else np.nan if a.dtype.kind == "f" else 77
 

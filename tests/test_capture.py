@@ -8,7 +8,7 @@ import weakref
 
 import numpy as np
 import pytest
-from device import DeviceBackend, HostCopyError, rubbish
+from device import DeviceBackend, HostCopyError, WritingBackend, rubbish
 
 import xpnn
 from xpnn.backends import capture
@@ -34,8 +34,8 @@ DATA = [(RNG.standard_normal((8, 6)).astype("f4"), RNG.integers(0, 3, 8)) for _ 
 class Run:
     """A trainer on its own imaginary device."""
 
-    def __init__(self, monkeypatch, recorded, net="mlp", seed=0):
-        self.be = DeviceBackend(capture=recorded)
+    def __init__(self, monkeypatch, recorded, net="mlp", seed=0, kind=DeviceBackend):
+        self.be = kind(capture=recorded)
         monkeypatch.setattr("xpnn.model.get_backend", lambda *_: self.be)
         layers, optimizer = NETS[net]
         self.model = xpnn.Model(layers, (6,), seed=seed)
@@ -70,10 +70,11 @@ def both(monkeypatch, net="mlp", seed=0):
 
 
 @pytest.mark.parametrize("steps", [1, 2, 17])
+@pytest.mark.parametrize("kind", [DeviceBackend, WritingBackend])
 @pytest.mark.parametrize("net", NETS)
-def test_recorded_steps_are_the_steps(monkeypatch, net, steps):
+def test_recorded_steps_are_the_steps(monkeypatch, net, kind, steps):
     """New data for each, a new learning rate for each, and every loss is kept to the end."""
-    recorded, plain = both(monkeypatch, net)
+    recorded, plain = Run(monkeypatch, True, net, kind=kind), Run(monkeypatch, False, net)
     for i in range(steps):
         assert recorded.step(i).numbers == plain.step(i).numbers
     assert recorded.launches == steps - 1  # the first is no recording
@@ -88,6 +89,24 @@ def test_the_last_batch_of_an_epoch_shares_the_buffers(monkeypatch):
     graphs = list(recorded.trainer._step.known.values())
     assert len(graphs) == 2
     assert graphs[0].homes is graphs[1].homes
+
+
+def test_a_step_that_must_not_be_made_is_not(monkeypatch):
+    """A loss that is not finite: nothing changes, in the graph's own buffers neither."""
+    x, y = DATA[0]
+    found = []
+    for kind, recorded in ((WritingBackend, True), (DeviceBackend, False)):
+        run = Run(monkeypatch, recorded, kind=kind)
+        for i in range(4):
+            run.step(i)
+        theta = run.model.theta.a.tobytes()
+        value = run.trainer.step(run.be.asarray(x * np.inf), run.be.asarray(y))
+        assert np.isnan(value.a)
+        assert run.model.theta.a.tobytes() == theta
+        run.step(5)
+        assert run.model.theta.a.tobytes() == theta
+        found.append(run.numbers)
+    assert found[0] == found[1]
 
 
 def test_what_comes_back_costs_nothing_to_hand_in(monkeypatch):
