@@ -43,7 +43,7 @@ class Captured:
     def __call__(self, *args: Any) -> Any:
         """One call at a time: a graph has one set of buffers."""
         with self._lock:
-            leaves = dict(flatten(args))
+            leaves = flatten(args)
             form = self._form(leaves)
             known = self.known.pop(form, NEW)
             refusal = ""

@@ -117,22 +117,9 @@ class Graph:
 
     def replay(self, leaves: dict[Path, Any]) -> Any:
         """The step with these arguments. Nothing but the graph's own buffers changes before all memory is there."""
-        recorder, made = self.recorder, []
+        recorder, made = self.recorder, list[tuple[Array, Array]]()
         recorder.follow()
-
-        def give(_: Path, leaf: Any) -> Any:
-            if isinstance(leaf, Made):
-                made.append((recorder.like(leaf.a), leaf.a))
-                return made[-1][0]
-            return (
-                leaves[leaf.path]
-                if isinstance(leaf, Argument)
-                else leaf.a
-                if isinstance(leaf, Home)
-                else leaf
-            )
-
-        out = rebuild(self.out, give)
+        out = self._hand_out(self.out, leaves, made)
         for path, buffer in self.own.items():
             recorder.copy(buffer, leaves[path])
         self._move([(home, leaves[path]) for path, home in self.homes.items() if leaves[path] is not home])
@@ -140,6 +127,20 @@ class Graph:
         for copy, a in made:
             recorder.copy(copy, a)
         return out
+
+    def _hand_out(self, out: Any, leaves: dict[Path, Any], made: list[tuple[Array, Array]]) -> Any:
+        """The outputs; those to be copied from the graph's memory are noted in `made`."""
+        kind = out.__class__
+        if kind is Home:
+            return out.a
+        if kind is Made:
+            made.append((self.recorder.like(out.a), out.a))
+            return made[-1][0]
+        if kind is dict:
+            return {key: self._hand_out(branch, leaves, made) for key, branch in out.items()}
+        if kind in (tuple, list):
+            return kind([self._hand_out(branch, leaves, made) for branch in out])
+        return leaves[out.path] if kind is Argument else out
 
     def _record(self, step: Callable[..., Any], args: Any) -> tuple[Any, Callable[[], None]]:
         with still():
@@ -155,7 +156,7 @@ class Graph:
     def _bring_home(self, out: Any, args: Any) -> Any:
         """The end of what is recorded: new values go home. Gives the outputs as `replay` hands them out."""
         is_array, moves = self.recorder.is_array, []
-        came = {id(a): path for path, a in flatten(args) if is_array(a) and path not in self.homes}
+        came = {id(a): path for path, a in flatten(args).items() if is_array(a) and path not in self.homes}
 
         def place(path: Path, leaf: Any) -> Any:
             if not is_array(leaf) or id(leaf) in came:
