@@ -16,7 +16,7 @@ from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_input, for_each, is_several
 from xpnn.layers.graph import as_net
 from xpnn.losses import Loss, Several, SoftmaxCrossEntropy, get_loss
-from xpnn.parameters import Layout, count, leaves, rows_of, tree_map
+from xpnn.parameters import Layout, count, leaves, on_device, rows_of, tree_map
 from xpnn.scoring import check_fit, scores
 
 if TYPE_CHECKING:
@@ -233,10 +233,10 @@ class Model:
         what, fix = f"a forward pass on {most:,} samples", "model.outputs(x, batch_size={})"
         with be.scope(), be.sized(what, most, fix):
             if n <= batch_size:
-                return self._forward(self._tree(), x)
+                return self._forward(self._tree(), on_device(be, x))
             p, parts = self._tree(), []
             for i in range(0, n, batch_size):
-                parts.append(self._forward(p, rows_of(x, i, min(i + batch_size, n))))
+                parts.append(self._forward(p, on_device(be, rows_of(x, i, min(i + batch_size, n)))))
             if is_several(self.output_shape):
                 return tuple(map(be.xp.concat, zip(*parts, strict=True)))
             return be.xp.concat(parts)

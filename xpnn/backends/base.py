@@ -1,7 +1,7 @@
 """A backend: an Array API namespace plus what the standard leaves out."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -119,6 +119,17 @@ class Backend(Kernels):
         static ones are numbers.
         """
         return step
+
+    def fits(self, size: int) -> bool:
+        """May so many bytes of data stay on the device beside a network? If not, they come batch by batch."""
+        return True
+
+    def uploads(self, batches: Iterable[np.ndarray[Any, Any]]) -> Iterator[Array]:
+        """Batches from the host, the largest first, one after the other on the device.
+
+        Each may be used until the next is asked for; a backend may send that one meanwhile.
+        """
+        return map(self.asarray, batches)
 
     def buffer(self, size: int) -> Array | None:
         """An empty vector of the model's dtype for results to be written into, where the library can write."""

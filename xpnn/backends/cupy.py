@@ -4,7 +4,7 @@ import contextlib
 import importlib
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from xpnn.backends.cuda_checks import cannot_import, cannot_run, check_installat
 from xpnn.backends.cuda_memory import told_when_full
 from xpnn.backends.cuda_products import CudaProducts
 from xpnn.backends.cuda_recorder import CudaRecorder
+from xpnn.backends.uploads import CudaLane, overlapped
 from xpnn.errors import BackendError
 from xpnn.kernels import Array
 
@@ -105,6 +106,21 @@ class CupyBackend(CudaProducts):
     def sized(self, what: str, samples: int, fix: str) -> contextlib.AbstractContextManager[None]:
         """See cuda_memory.py."""
         return told_when_full(self.cupy, what, samples, fix)
+
+    def fits(self, size: int) -> bool:
+        """In half of what is free."""
+        pool = self.cupy.get_default_memory_pool()
+        with self.scope():
+            free, _ = self.cupy.cuda.runtime.memGetInfo()
+        return bool(2 * size <= free + pool.free_bytes())
+
+    def uploads(self, batches: Iterable[np.ndarray[Any, Any]]) -> Iterator[Array]:
+        """Through pinned memory, on a stream of their own."""
+        pinned = importlib.import_module("cupyx").empty_pinned
+        with self.scope():
+            stream = self.cupy.cuda.Stream(non_blocking=True)
+            lanes = [CudaLane(self.cupy, pinned, stream) for _ in range(2)]
+        return overlapped(batches, lanes)
 
     def compile(
         self,
