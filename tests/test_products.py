@@ -295,15 +295,6 @@ def test_sums_are_not_rounded_to_bf16():
     np.testing.assert_allclose(dW, widen(narrow(x)).T @ widen(narrow(dy)), rtol=1e-5, atol=1e-5)
 
 
-def test_only_what_is_elsewhere_is_copied_into_the_gradient():
-    be, flat = OnNumpy(), array(10)
-    places = [flat[:6].reshape(2, 3), flat[6:]]
-    places[0][...] = 7
-    assert be.concat_into(flat, [places[0], np.arange(4)], places) is flat
-    assert flat.tolist() == [7] * 6 + [0, 1, 2, 3]
-    assert be.concat_into(None, [np.ones((1, 2)), np.zeros(1)], []).tolist() == [1, 1, 0]
-
-
 def test_without_the_library_cupy_multiplies():
     be = OnNumpy()
     be.products = None

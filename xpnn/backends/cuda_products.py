@@ -1,11 +1,11 @@
-"""CuPy's matrix products, by cuBLASLt where it is there, and gradients written where they belong."""
+"""CuPy's matrix products, by cuBLASLt where it is there."""
 
 import functools
 import importlib
 from typing import Any
 
-from xpnn.backends.base import Backend
 from xpnn.backends.cublaslt import BIAS, RELU_BIAS, SUMS_OF_FIRST, CublasLt
+from xpnn.backends.in_place import InPlace
 from xpnn.backends.products import Products
 from xpnn.errors import BackendError
 from xpnn.kernels import Array
@@ -20,7 +20,7 @@ def find_cublaslt() -> str | None:
     return str(found.abs_path)
 
 
-class CudaProducts(Backend):
+class CudaProducts(InPlace):
     """The overrides of what multiplies matrices. Where cuBLASLt cannot, CuPy does, in float32, and is not recorded."""
 
     cupy: Any
@@ -66,16 +66,3 @@ class CudaProducts(Backend):
         db = self.xp.empty(dy.shape[1:], dtype=dy.dtype) if into[1] is None else into[1]
         dW = self._multiply(x.T, dy, into[0], SUMS_OF_FIRST, db)
         return super().affine_grads(x, dy, into) if dW is None else (dW, db)
-
-    def buffer(self, size: int) -> Array | None:
-        """From CuPy's pool."""
-        return self.xp.empty(size, dtype=self.dtype)
-
-    def concat_into(self, flat: Array | None, parts: list[Array], places: list[Array]) -> Array:
-        """Only those parts are copied that are not in their places."""
-        if flat is None:
-            return super().concat_into(flat, parts, places)
-        for part, place in zip(parts, places, strict=True):
-            if part is not place:
-                place[...] = part
-        return flat
