@@ -147,6 +147,14 @@ ROWS = {
         floats(normal(5, 3), normal(3, 4), normal(4)),
         floats(normal(2, 1, 3), normal(3, 1), normal(1)),
     ],
+    "affine_grads": [
+        floats(normal(5, 3), normal(5, 4)),
+        floats(normal(1, 3), normal(1, 1)),
+        lambda be: (
+            *floats(normal(5, 3), normal(5, 4))(be),
+            tuple(be.xp.full(shape, NAN, dtype=be.dtype) for shape in ((3, 4), (4,))),
+        ),
+    ],
     "affine_relu": [
         floats(normal(5, 3), normal(3, 4), normal(4)),
         floats(normal(2, 1, 3), normal(3, 1), normal(1)),
@@ -358,7 +366,13 @@ BITWISE = {
     "im2col",
     "max_pool",
 }
-GIVEN_AWAY = {"elementwise": {2}, "matmul": {2}, "column_sums": {1}, "concat_into": {0, 1, 2}}
+GIVEN_AWAY = {
+    "elementwise": {2},
+    "matmul": {2},
+    "affine_grads": {2},
+    "column_sums": {1},
+    "concat_into": {0, 1, 2},
+}
 """The arguments that the docstring lets an override write to."""
 
 

@@ -16,7 +16,7 @@ from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_input, for_each, is_several
 from xpnn.layers.graph import as_net
 from xpnn.losses import Loss, Several, SoftmaxCrossEntropy, get_loss
-from xpnn.parameters import Layout, count, leaves, rows_of, tree_map
+from xpnn.parameters import Layout, count, leaves, on_device, rows_of, tree_map
 from xpnn.scoring import check_fit, scores
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ class Model:
 
     net: a layer, such as a Graph, or a list of layers. input_shape: of one sample, such as (28, 28, 1); of several
     inputs a tuple of shapes, and every x is a tuple of arrays then; y and predictions are tuples where the network has
-    several outputs. backend, device, dtype: see `xpnn.get_backend`. seed: the root of every random draw; equal seeds
-    give equal parameters on every backend; None draws one, kept in `model.seed`. vectors: theta and phi, as `snapshot`
-    gives them, in place of drawn ones.
+    several outputs. backend, device, dtype, precision: see `xpnn.get_backend`. seed: the root of every random draw;
+    equal seeds give equal parameters on every backend; None draws one, kept in `model.seed`. vectors: theta and phi, as
+    `snapshot` gives them, in place of drawn ones.
     Raises ShapeError, with the layer's path, when the layers do not fit.
     """
 
@@ -48,6 +48,7 @@ class Model:
         backend: str = "numpy",
         device: str | None = None,
         dtype: str = "float32",
+        precision: str = "fp32",
         seed: int | None = None,
         vectors: dict[str, Host] | None = None,
     ) -> None:
@@ -56,7 +57,7 @@ class Model:
         self.seed = secrets.randbits(32) if seed is None else edge.check_seed(seed)
         specs, self.output_shape = self.net.plan(self.input_shape)
         self.layout = Layout(specs)
-        self.backend = get_backend(backend, device, dtype)
+        self.backend = get_backend(backend, device, dtype, precision)
         self.loss: Loss = SoftmaxCrossEntropy()
         if is_several(self.output_shape):
             self.loss = Several((self.loss,) * len(self.output_shape))
@@ -228,12 +229,12 @@ class Model:
     def outputs(self, x: Any, batch_size: int = 1024) -> Any:
         """The network's outputs for device samples, in batches of one size."""
         be, n = self.backend, count(x)
-        with be.scope():
+        with be.scope(), be.sized("a forward pass", min(n, batch_size), "model.outputs(x, batch_size={})"):
             if n <= batch_size:
-                return self._forward(self._tree(), x)
+                return self._forward(self._tree(), on_device(be, x))
             p, parts = self._tree(), []
             for i in range(0, n, batch_size):
-                parts.append(self._forward(p, rows_of(x, i, min(i + batch_size, n))))
+                parts.append(self._forward(p, on_device(be, rows_of(x, i, min(i + batch_size, n)))))
             if is_several(self.output_shape):
                 return tuple(map(be.xp.concat, zip(*parts, strict=True)))
             return be.xp.concat(parts)

@@ -95,8 +95,19 @@ def rows_of(samples: Tree, start: int, stop: int) -> Tree:
 
 
 def gather(be: Backend, samples: Tree, rows: Array) -> Tree:
-    """Those `rows` of every array in nested tuples; None stays None."""
-    return tree_map(lambda _, a: None if a is None else be.take_rows(a, rows), samples)
+    """Those `rows` of every array in nested tuples, on the device; None stays None."""
+
+    def some(_: str, a: Any) -> Any:
+        if a is None:
+            return None
+        return be.take_rows(a, rows) if be.owns(a) else be.asarray(a[be.to_numpy(rows)])
+
+    return tree_map(some, samples)
+
+
+def on_device(be: Backend, samples: Tree) -> Tree:
+    """Every array on the device: as it is, unless it has stayed on the host."""
+    return tree_map(lambda _, a: a if be.owns(a) else be.asarray(a), samples)
 
 
 class Layout:

@@ -25,6 +25,15 @@ class Kernels(CounterKernels, GateKernels, SamplingKernels):
         """y = x W + b on the last axis."""
         return self.matmul(x, W) + b
 
+    def affine_grads(
+        self, x: Array, dy: Array, into: tuple[Array | None, Array | None] = (None, None)
+    ) -> tuple[Array, Array]:
+        """dW = x^T dy and db = the column sums of dy, for rows x (N, n_in) and dy (N, units).
+
+        into: one for each, as in `matmul`.
+        """
+        return self.matmul(x.T, dy, into[0]), self.column_sums(dy, into[1])
+
     def affine_relu(self, x: Array, W: Array, b: Array) -> Array:
         """y = max(x W + b, 0) on the last axis."""
         return self.relu(self.affine(x, W, b))
