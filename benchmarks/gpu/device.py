@@ -21,15 +21,7 @@ POISON = 0xFF
 @contextlib.contextmanager
 def poisoned(cp: Any) -> Iterator[None]:
     """Memory is handed out full of NaN: an element that nobody writes shows."""
-    pool = cp.cuda.MemoryPool()
-
-    def malloc(size: int) -> Any:
-        block = pool.malloc(size)
-        if size:
-            block.memset_async(POISON, size, cp.cuda.get_current_stream())
-        return block
-
-    with cp.cuda.using_allocator(malloc):
+    with cp.cuda.using_allocator(poisoned_pool(cp)().malloc):
         yield
 
 
@@ -78,3 +70,24 @@ def on_host(
         wait()
         done.append((time.perf_counter() - began) / calls)
     return statistics.median(returned[1:]), statistics.median(done[1:])
+
+
+def poisoned_pool(cp: Any) -> Any:
+    """A class in MemoryPool's place. While a step is captured the poison is too: every replay begins with it."""
+    pool = cp.cuda.MemoryPool
+
+    class Poisoned:
+        def __init__(self) -> None:
+            self.pool = pool()
+
+        def malloc(self, size: int) -> Any:
+            return poison(cp, self.pool.malloc(size), size)
+
+    return Poisoned
+
+
+def poison(cp: Any, block: Any, size: int) -> Any:
+    """The block, filled on the current stream."""
+    if size:
+        block.memset_async(POISON, size, cp.cuda.get_current_stream())
+    return block

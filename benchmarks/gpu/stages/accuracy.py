@@ -81,7 +81,7 @@ def train(place: Place, recipe: Recipe, data: Any, test: Any, seed: int) -> tupl
     model.restore(begin)
     with be.scope():
         trainer.state = {name: be.asarray(a) for name, a in state.items()}
-    trainer.steps, trainer.history = 0, type(trainer.history)()
+    trainer.steps, trainer.lr, trainer.history = 0, trainer.rate, type(trainer.history)()
     seconds = fit(trainer, x, data[1], recipe, recipe.epochs)
     return 100 * model.evaluate(*test)["accuracy"], seconds, first
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+import xpnn
 from benchmarks.gpu.device import DOUBLE, capture, on_host
 from benchmarks.gpu.place import Place, first_line
 
@@ -17,8 +18,8 @@ NODES = (1, 10, 100)
 def run(place: Place, note: Callable[..., None]) -> None:
     cp = place.cupy()
     wait = cp.cuda.get_current_stream().synchronize
-    for name, call in cupy_calls(cp).items():
-        tell(note, f"cupy {name}", call, wait)
+    for name, call in (cupy_calls(cp) | our_calls(place)).items():
+        tell(note, name, call, wait)
     stream = cp.cuda.Stream(non_blocking=True)
     with stream:
         for nodes in NODES:
@@ -45,13 +46,24 @@ def cupy_calls(cp: Any) -> dict[str, Callable[[], Any]]:
     raw = cp.RawKernel(DOUBLE, "twice")
     element = cp.ElementwiseKernel("float32 x", "float32 y", "y = 2 * x", "twice_of")
     return {
-        "add": lambda: x + x,
-        "sum": lambda: cp.sum(x, axis=0),
-        "matmul": lambda: x @ x,
-        "take": lambda: cp.take(x, ids, axis=0),
-        "empty": lambda: cp.empty_like(x),
+        "cupy add": lambda: x + x,
+        "cupy sum": lambda: cp.sum(x, axis=0),
+        "cupy matmul": lambda: x @ x,
+        "cupy take": lambda: cp.take(x, ids, axis=0),
+        "cupy empty": lambda: cp.empty_like(x),
         "RawKernel": lambda: raw((16,), (256,), (x, y, n)),
         "ElementwiseKernel": lambda: element(x, y),
+    }
+
+
+def our_calls(place: Place) -> dict[str, Callable[[], Any]]:
+    """The same by xpnn's kernels."""
+    be = xpnn.get_backend(place.backend)
+    x = be.asarray(np.ones((64, 64), np.float32))
+    return {
+        "xpnn matmul": lambda: be.matmul(x, x),
+        "xpnn affine_relu": lambda: be.affine_relu(x, x, x[0, :]),
+        "xpnn column_sums": lambda: be.column_sums(x),
     }
 
 
@@ -66,7 +78,11 @@ def chain(cp: Any, stream: Any, nodes: int) -> Callable[[], Any]:
     step()
     stream.synchronize()
     graph, _ = capture(stream, step)
-    return lambda: graph.launch(stream)
+
+    def launch(array: Any = x) -> None:  # the graph knows its address alone
+        graph.launch(stream)
+
+    return launch
 
 
 def torch_calls(place: Place, note: Callable[..., None]) -> None:
