@@ -9,7 +9,7 @@ from benchmarks.gpu.arena import CHECK, Seat, Worker, take_turns, together
 from benchmarks.gpu.contenders import CONTENDERS, OURS, RIVALS, make
 from benchmarks.gpu.nets import NETS, PRECISIONS, cell
 from benchmarks.gpu.place import Place
-from benchmarks.gpu.stages.steps import measure
+from benchmarks.gpu.stages.steps import ROUNDS, measure
 
 TINY = [("12-8-3", 4), ("tiny cnn", 3)]
 CLOSE = {"fp32": 1e-5, "tf32": 1e-5, "bf16": 2e-2}
@@ -91,6 +91,21 @@ def test_a_contender_that_is_missing_or_dies_is_a_word():
     finally:
         for seat in seats.values():
             seat.close()
+
+
+def test_a_cell_has_a_row_for_each_precision_with_whoever_is_there(monkeypatch):
+    seats = {(name, "fp32"): Seat(name, True) for name in (OURS, "xpnn-eager", "no such contender")}
+    monkeypatch.setattr("benchmarks.gpu.arena.TURN", 1e-3)
+    try:
+        (row,) = measure(Place(True), seats, "12-8-3", 4)
+    finally:
+        for seat in seats.values():
+            seat.close()
+    told = row["contenders"]
+    assert [len(told[name]["seconds"]) for name in (OURS, "xpnn-eager")] == [ROUNDS, ROUNDS]
+    assert told["no such contender"] == {"refused": "KeyError: 'no such contender'"}
+    assert set(row["ratios"]) == {"xpnn-eager"}
+    assert row["apart"] == 0.0
 
 
 def test_a_cell_without_time_is_not_begun():

@@ -16,7 +16,8 @@ from benchmarks.gpu.nets import Cell
 from benchmarks.gpu.place import Place, Refused
 from benchmarks.gpu.plan import STAGES
 from benchmarks.gpu.runner import REFUSED
-from benchmarks.gpu.stages import capture, conformance, kernels, reductions, replay, sanitizer
+from benchmarks.gpu.stages import accuracy, capture, conformance, kernels, reductions, replay, sanitizer
+from xpnn.models.mlp import mlp
 
 HERE = ROOT / "benchmarks" / "gpu"
 FILES = sorted(HERE.rglob("*.py"))
@@ -175,6 +176,25 @@ def test_what_a_sanitizer_says(code, said, row):
     assert sanitizer.verdict("memcheck", code, said) == {"name": "memcheck", **row}
 
 
+def test_the_fit_that_counts_begins_where_a_fresh_model_does():
+    """The first fit, which compiles, leaves nothing behind."""
+    recipe = accuracy.Recipe(0, mlp, {"hidden": (4,)}, 3, 8, 1e-2)
+    x, y = np.arange(40 * 12, dtype=np.uint8).reshape(40, 12), np.arange(40) % 3
+    fresh = accuracy.trainer_of(Place(True), recipe, (12,), 7)
+    fresh.fit(x, y, epochs=3, batch_size=8)
+    used = accuracy.trainer_of(Place(True), recipe, (12,), 7)
+    accuracy.timed(used, x, y, recipe)
+    assert used.model.snapshot()["theta"].tobytes() == fresh.model.snapshot()["theta"].tobytes()
+    assert len(used.history) == 3
+
+
+def test_seeds_are_summed_up_and_a_target_missed_is_missed():
+    recipe = accuracy.RECIPES[0]
+    row = accuracy.summary(recipe, [(96.0, 1.0, 9.0), (97.5, 3.0, 7.0), (97.0, 2.0, 8.0)])
+    assert (row["mean"], row["least"], row["seeds"]) == (pytest.approx(96.8333, abs=1e-4), 96.0, 3)
+    assert (row["reached"], row["seconds"], row["first_s"]) == (False, [1.5, 2.0, 2.5], 8.0)
+
+
 # The conformance suite
 
 
@@ -252,7 +272,8 @@ def test_the_libraries_have_what_is_asked_of_them(library, root):
 def test_the_stand_in_has_no_name_that_cupy_lacks():
     cupy = pytest.importorskip("cupy")
     for name in ("RawKernel", "ElementwiseKernel", "asnumpy", "show_config"):
-        assert hasattr(cupy, name) and hasattr(rehearsal, name)
+        assert hasattr(cupy, name)
+        assert hasattr(rehearsal, name)
     assert [name for name in vars(rehearsal.cuda) if not hasattr(cupy.cuda, name)] == []
     for name in ("Stream", "Graph", "MemoryPool", "Event", "Device"):
         real = getattr(cupy.cuda, name)

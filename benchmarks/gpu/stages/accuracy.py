@@ -67,23 +67,29 @@ def run(place: Place, note: Callable[..., None]) -> None:
             note(**summary(recipe, found))
 
 
+def trainer_of(place: Place, recipe: Recipe, shape: tuple[int, ...], seed: int) -> xpnn.Trainer:
+    """A model that has not been trained, and its trainer."""
+    layers = recipe.net(shape, 10, **recipe.settings, pixels=True)
+    model = xpnn.Model(layers, shape, backend=place.backend, seed=seed)
+    return xpnn.Trainer(model, optimizer=xpnn.AdamW(recipe.lr, weight_decay=0.01), schedule="warmup-cosine")
+
+
 def train(place: Place, recipe: Recipe, data: Any, test: Any, seed: int) -> tuple[float, float, float]:
     """(test accuracy in %, seconds of training, seconds of the first fit)."""
-    layers = recipe.net(data[0].shape[1:], 10, **recipe.settings, pixels=True)
-    model = xpnn.Model(layers, data[0].shape[1:], backend=place.backend, seed=seed)
-    trainer = xpnn.Trainer(
-        model, optimizer=xpnn.AdamW(recipe.lr, weight_decay=0.01), schedule="warmup-cosine"
-    )
-    be = model.backend
+    trainer = trainer_of(place, recipe, data[0].shape[1:], seed)
+    first, seconds = timed(trainer, trainer.model.backend.asarray(data[0]), data[1], recipe)
+    return 100 * trainer.model.evaluate(*test)["accuracy"], seconds, first
+
+
+def timed(trainer: xpnn.Trainer, x: Any, y: Any, recipe: Recipe) -> tuple[float, float]:
+    """Seconds of a first fit, and of the one that counts, from the same beginning."""
+    model, be = trainer.model, trainer.model.backend
     begin, state = model.snapshot(), {name: be.to_numpy(a).copy() for name, a in trainer.state.items()}
-    x = be.asarray(data[0])
-    first = fit(trainer, x, data[1], recipe, WARM)
+    first = fit(trainer, x, y, recipe, WARM)
     model.restore(begin)
-    with be.scope():
-        trainer.state = {name: be.asarray(a) for name, a in state.items()}
+    trainer.state = {name: be.asarray(a) for name, a in state.items()}
     trainer.steps, trainer.lr, trainer.history = 0, trainer.rate, type(trainer.history)()
-    seconds = fit(trainer, x, data[1], recipe, recipe.epochs)
-    return 100 * model.evaluate(*test)["accuracy"], seconds, first
+    return first, fit(trainer, x, y, recipe, recipe.epochs)
 
 
 def fit(trainer: xpnn.Trainer, x: Any, y: np.ndarray, recipe: Recipe, epochs: int) -> float:
