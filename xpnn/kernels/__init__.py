@@ -14,13 +14,14 @@ from typing import Any
 from xpnn.kernels.base import Array, Rule
 from xpnn.kernels.cody import FAR, MIDDLE, NEAR, ratio
 from xpnn.kernels.counter import CounterKernels
+from xpnn.kernels.gates import GateKernels
 from xpnn.kernels.sampling import SamplingKernels
 
 __all__ = ["Array", "Kernels", "Rule"]
 
 
-class Kernels(CounterKernels, SamplingKernels):
-    """All of them: those below, random draws, windows, sampling."""
+class Kernels(CounterKernels, GateKernels, SamplingKernels):
+    """All of them: those below, random draws, gates, windows, sampling."""
 
     def affine(self, x: Array, W: Array, b: Array) -> Array:
         """y = x W + b on the last axis."""
@@ -33,11 +34,6 @@ class Kernels(CounterKernels, SamplingKernels):
     def relu_grad(self, dy: Array, y: Array, own: bool = False) -> Array:
         """dx = dy where y > 0, else 0 (so the slope at 0 is 0). own: nobody else holds dy, so it may be written to."""
         return self.mask(dy, y > 0)
-
-    def sigmoid(self, x: Array) -> Array:
-        """y = 1 / (1 + e^-x), from e^-|x| so that nothing overflows and small values keep their digits."""
-        e = self.xp.exp(-self.xp.abs(x))
-        return self.xp.where(x >= 0, self.xp.ones_like(x), e) / (1 + e)
 
     def softplus(self, x: Array) -> Array:
         """y = log(1 + e^x) = max(x, 0) + log1p(e^-|x|)."""
