@@ -146,6 +146,18 @@ def test_without_a_driver_it_ends_at_once_and_says_so(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_rehearsal_says_so_in_every_line_and_writes_no_report(tmp_path):
+    done = subprocess.run(
+        ["bash", "ci/gpu", "--rehearse", "--only", "capture", "--out", tmp_path, "--report", tmp_path / "report.md"],
+        cwd=ROOT, capture_output=True, text=True, env=os.environ | {"PYTHON": sys.executable},
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert [line for line in done.stdout.splitlines() if not line.startswith("rehearsal | ")] == []
+    assert "no report was written: a rehearsal ran on no GPU" in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"report.json", "log.txt"}
+    assert json.loads((tmp_path / "report.json").read_text())["rehearsal"] is True
+
+
 def test_a_missing_package_is_named_with_the_way_to_bring_it(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("benchmarks.gpu.__main__.NEEDS", {"no_such_module": "no-such-package"})
     monkeypatch.chdir(ROOT)

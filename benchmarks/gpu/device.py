@@ -27,7 +27,6 @@ def poisoned(cp: Any) -> Iterator[None]:
 
 def capture(stream: Any, step: Callable[[], Any]) -> tuple[Any, Any]:
     """(graph, what step returned). Raises what the capture raised; the stream captures no longer then."""
-    gc.collect()
     gc.disable()  # a destructor that frees memory of the device ends a capture
     try:
         stream.begin_capture()

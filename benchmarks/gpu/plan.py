@@ -20,17 +20,18 @@ class Stage:
 
 STAGES = (
     Stage("machine", 25, "measure", "GPU, versions, libraries; bandwidth and rates to hold the rest against"),
-    Stage("reductions", 20, "check", "infinities and NaN in CuPy's sums, maxima and sorts"),
+    Stage("reductions", 25, "check", "infinities and NaN in CuPy's sums and maxima"),
+    Stage("conformance", 95, "check", "the test suite on backend cupy"),
     Stage("kernels", 50, "check", "every override against its reference, outputs poisoned, odd sizes"),
-    Stage("capture", 25, "check", "which operations a graph may hold, and the stream after a refusal"),
-    Stage("replay", 55, "check", "captured steps against the same kernels run eagerly, bit for bit"),
-    Stage("conformance", 90, "check", "the test suite on backend cupy"),
+    Stage("capture", 20, "check", "which operations a graph may hold, and the stream after a refusal"),
+    Stage("replay", 50, "check", "captured steps against the same kernels run eagerly, bit for bit"),
     Stage("cublaslt", 35, "check", "algorithms, epilogues and errors of the matrix products"),
     Stage("overhead", 20, "measure", "what a call costs the host"),
-    Stage("steps", 140, "measure", "training steps beside PyTorch, JAX and the roofline"),
+    Stage("steps", 145, "measure", "training steps beside PyTorch, JAX and the roofline"),
     Stage("accuracy", 45, "measure", "time to 97, 98 and 99 % of MNIST"),
     Stage("sanitizer", 25, "extra", "compute-sanitizer on small steps"),
 )
+"""The suite comes early: its many processes compile CuPy's kernels, and the later stages find them on the disk."""
 
 
 def limit(stages: tuple[Stage, ...], number: int, left: float) -> float:

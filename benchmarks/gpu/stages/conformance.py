@@ -25,7 +25,7 @@ FILES = (
     "test_layers.py",
 )
 """What tells most comes first."""
-WORKERS = 8
+WORKERS = 12
 EVERY = 1.0
 """Seconds between two looks at the counts."""
 FAILURES = 40
