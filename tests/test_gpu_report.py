@@ -85,6 +85,7 @@ def test_a_rival_that_refused_is_a_dash_in_the_table_and_a_reason_in_the_report(
     assert line.split()[-1] == "-"
     assert "3.00" in line
     assert "| ImportError: no jax |" in markdown(report)
+    assert "refused in 1 cells: jax: ImportError: no jax" in table(report)
 
 
 def test_every_line_of_a_rehearsal_says_so_and_no_report_is_written():

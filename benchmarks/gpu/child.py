@@ -3,9 +3,10 @@
 import importlib
 import sys
 import time
+import traceback
 from pathlib import Path
 
-from benchmarks.gpu.place import Notes, Place, Refused
+from benchmarks.gpu.place import Notes, Place, Refused, first_line
 from benchmarks.gpu.runner import REFUSED
 
 
@@ -17,6 +18,10 @@ def main(name: str, rows: str, seconds: str, *flags: str) -> int:
     except Refused as error:
         note(refused=str(error))
         return REFUSED
+    except Exception as error:
+        traceback.print_exc()
+        note(crashed=first_line(error))
+        return 1
     return 0
 
 

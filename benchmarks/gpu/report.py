@@ -1,5 +1,6 @@
 """The report in words: a short table for the screen, and Markdown for `benchmarks/reports/`."""
 
+import collections
 import statistics
 from typing import Any
 
@@ -8,6 +9,7 @@ from benchmarks.gpu.goals import ceilings, goals, ours, over_roofline, rows_of
 
 LINES = 60
 """Of the short table, at most."""
+REASONS = 6
 MARK = "rehearsal | "
 OTHERS = [name for name in CONTENDERS if name != OURS]
 WORDS = {True: "met", False: "MISSED", None: "not measured"}
@@ -24,7 +26,7 @@ def machine(report: Row) -> str:
     rows = {row.get("name"): row for row in rows_of(report, "machine")}
     gpu, versions = rows.get("gpu", {}), rows.get("versions", {})
     words = [gpu.get("gpu", "machine unknown"), f"driver {gpu.get('driver_version', 'unknown')}"]
-    words += [f"{name} {version}" for name, version in versions.items() if name != "name"]
+    words += [f"{name} {version}" for name, version in versions.items() if name not in ("name", "refused")]
     return ", ".join(words)
 
 
@@ -36,7 +38,8 @@ def table(report: Row) -> list[str]:
         rates = ", ".join(f"{name} {rate / 1e12:.0f}" for name, rate in bounds.flops.items())
         lines.append(f"copy {bounds.bytes / 1e12:.2f} TB/s; matrix products {rates} TFLOP/s")
     lines += [stage_line(entry) for entry in report["stages"]]
-    lines += steps_lines(report) + overhead_lines(report) + accuracy_lines(report) + goal_lines(report)
+    lines += steps_lines(report) + refusal_lines(report) + overhead_lines(report) + accuracy_lines(report)
+    lines += goal_lines(report)
     if len(lines) > LINES:
         lines = [*lines[: LINES - 1], "(the rest is in report.json)"]
     return [MARK + line for line in lines] if report["rehearsal"] else lines
@@ -66,6 +69,17 @@ def steps_lines(report: Row) -> list[str]:
         note = "  losses differ" if row.get("apart", 0.0) > 0.05 else ""
         lines.append(f"{row['name']:18}{row['batch']:>8} {row['precision']:7}" + "".join(cells) + note)
     return lines
+
+
+def refusal_lines(report: Row) -> list[str]:
+    """Why there are dashes: the commonest reasons, and in how many cells."""
+    reasons = collections.Counter(
+        f"{name}: {told['refused']}"
+        for row in rows_of(report, "steps")
+        for name, told in row.get("contenders", {}).items()
+        if "refused" in told
+    )
+    return [f"refused in {count} cells: {what}"[:120] for what, count in reasons.most_common(REASONS)]
 
 
 def number(value: float | None, width: int, digits: int) -> str:

@@ -72,12 +72,17 @@ def verdict(code: int | None, rows: list[Report], line: str) -> Report:
     if code is None:
         return {"status": "timed out", "why": f"{len(failed)} failures until then" if failed else ""}
     if code not in STATUS:
-        return {"status": "crashed", "why": line or f"exit code {code}"}
+        return {"status": "crashed", "why": said(rows, "crashed") or line or f"exit code {code}"}
     if code == REFUSED:
-        return {"status": "refused", "why": next((row["refused"] for row in rows if "refused" in row), "")}
+        return {"status": "refused", "why": said(rows, "refused")}
     if failed:
         return {"status": "failed", "why": f"{len(failed)} failed, first: {failed[0].get('name', '')}"}
     return {"status": "ok", "why": ""}
+
+
+def said(rows: list[Report], word: str) -> str:
+    """The last row's reason for how it ended."""
+    return str(rows[-1].get(word, "")) if rows else ""
 
 
 def passed(report: Report) -> bool:

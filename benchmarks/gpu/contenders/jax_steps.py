@@ -9,6 +9,7 @@ from jax import lax
 
 from benchmarks.gpu.contenders import RATE
 from benchmarks.gpu.nets import Cell
+from benchmarks.gpu.place import Refused
 
 PINNED = {"fp32": "highest", "tf32": "tensorfloat32", "bf16": "bfloat16"}
 """JAX's own choice for float32 on a recent GPU is TF32."""
@@ -44,6 +45,8 @@ class Jitted:
     """jax.jit(step, donate_argnums=0)."""
 
     def __init__(self, cell: Cell, rehearsal: bool) -> None:
+        if not rehearsal and jax.default_backend() != "gpu":
+            raise Refused("JAX sees no GPU here")
         jax.config.update("jax_default_matmul_precision", PINNED[cell.precision])
         dtype = jnp.bfloat16 if cell.precision == "bf16" else jnp.float32
         params = jax.tree.map(jnp.array, cell.network.parameters())

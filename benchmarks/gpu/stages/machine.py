@@ -11,7 +11,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.gpu.device import by_events
+from benchmarks.gpu.device import by_events, on_host
+from benchmarks.gpu.nets import PRECISIONS
 from benchmarks.gpu.place import Place, first_line
 
 PACKAGES = ("numpy", "cupy-cuda13x", "cupy-cuda12x", "array-api-compat", "torch", "triton", "jax", "jaxlib")
@@ -20,29 +21,35 @@ QUERY = "name,driver_version,memory.total,clocks.max.sm,clocks.max.mem,power.lim
 
 
 def run(place: Place, note: Callable[..., None]) -> None:
-    note(name="gpu", **gpu(place))
-    note(name="python", version=platform.python_version(), path=sys.executable, platform=platform.platform())
-    note(name="versions", **dict(versions()))
-    for library in LIBRARIES:
-        note(name=f"lib{library}", path=where(library))
-    note(name="cupy config", text=config(place.cupy()))
-    note(name="copy", TBps=bandwidth(place))
-    for precision in ("fp32", "tf32", "bf16"):
+    facts: dict[str, Callable[[], dict[str, Any]]] = {
+        "gpu": lambda: gpu(place),
+        "python": lambda: {"version": platform.python_version(), "path": sys.executable},
+        "versions": lambda: dict(versions()),
+        **{f"lib{name}": lambda name=name: {"path": where(name)} for name in LIBRARIES},  # type: ignore[misc]
+        "cupy config": lambda: {"text": config(place.cupy())},
+        "copy": lambda: {"TBps": bandwidth(place)},
+        **{f"gemm {p}": lambda p=p: {"TFLOPs": rate(place, p)} for p in PRECISIONS},  # type: ignore[misc]
+    }
+    for name, ask in facts.items():
         try:
-            note(name=f"gemm {precision}", TFLOPs=rate(place, precision))
+            note(name=name, **ask())
         except Exception as error:
-            note(name=f"gemm {precision}", refused=first_line(error))
+            note(name=name, refused=first_line(error))
 
 
 def gpu(place: Place) -> dict[str, str]:
-    """What nvidia-smi says; of a rehearsal, that there is none."""
+    """What nvidia-smi says; where it is not there, CuPy; of a rehearsal, that there is none."""
     if place.rehearsal:
         return {"gpu": "none: a rehearsal on the CPU"}
-    done = subprocess.run(
-        ["nvidia-smi", f"--query-gpu={QUERY}", "--format=csv,noheader"], capture_output=True, text=True
-    )
-    words = [word.strip() for word in (done.stdout.strip().splitlines() or [""])[0].split(",")]
-    return dict(zip(["gpu", *QUERY.split(",")[1:]], words, strict=False)) if done.returncode == 0 else {}
+    try:
+        command = ["nvidia-smi", f"--query-gpu={QUERY}", "--format=csv,noheader"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        words = [word.strip() for word in said.strip().splitlines()[0].split(",")]
+        return dict(zip(["gpu", *QUERY.split(",")[1:]], words, strict=True))
+    except (OSError, subprocess.CalledProcessError, ValueError):
+        runtime = place.cupy().cuda.runtime
+        driver = str(runtime.driverGetVersion())
+        return {"gpu": runtime.getDeviceProperties(0)["name"].decode(), "driver_version": f"CUDA {driver}"}
 
 
 def versions() -> list[tuple[str, str]]:
@@ -92,12 +99,5 @@ def rate(place: Place, precision: str) -> float:
     a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
     out = torch.empty_like(a)
     wait = place.pick(torch.cuda.synchronize, int)
-    seconds = wall(lambda: torch.mm(a, b, out=out), wait, place.pick(6, 1))
+    seconds = on_host(lambda: torch.mm(a, b, out=out), wait, place.pick(6, 1))[1]
     return 2 * n**3 / seconds / 1e12
-
-
-def wall(call: Callable[[], Any], wait: Callable[[], Any], calls: int) -> float:
-    """Seconds of a call, waited for; the median of five rounds."""
-    from benchmarks.gpu.device import on_host
-
-    return on_host(call, wait, calls)[1]
