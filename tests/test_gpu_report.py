@@ -37,6 +37,8 @@ def recorded(times=None, rehearsal=False, **rows):
     found = {
         "machine": MACHINE,
         "conformance": [{"name": "all tests", "passed": 10, "tests": 12, "ok": True}],
+        "capture": [{"name": "ufunc", "verdict": "legal"}, {"name": "matmul", "verdict": "refused"}],
+        "cublaslt": [{"name": "a", "first_over_best": 1.25}, {"name": "b", "why": "it knows no algorithm"}],
         "overhead": [{"name": f"call {i}", "host_us": 1.0} for i in range(13)],
         "steps": [step(*where, precision, times) for where in CELLS for precision in PRECISIONS],
         "accuracy": [accuracy(97, 0.01), accuracy(98, 0.05), accuracy(99, 0.6)],
@@ -74,6 +76,12 @@ def test_a_line_for_every_stage_says_how_it_ended():
     assert "failed" in lines["reductions"]
     assert "3 failed, first: argmax" in lines["reductions"]
     assert "10 of 12 tests passed" in lines["conformance"]
+
+
+def test_findings_are_a_line_each():
+    lines = table(recorded())
+    assert "graphs do not hold: matmul" in lines
+    assert "cuBLASLt's first choice: at most 1.25 times the best; no algorithm for 1" in lines
 
 
 def test_a_rival_that_refused_is_a_dash_in_the_table_and_a_reason_in_the_report():

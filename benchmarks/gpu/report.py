@@ -6,10 +6,11 @@ from typing import Any
 
 from benchmarks.gpu.contenders import CONTENDERS, OURS
 from benchmarks.gpu.goals import ceilings, goals, ours, over_roofline, rows_of
+from benchmarks.gpu.nets import NETS
 
 LINES = 60
 """Of the short table, at most."""
-REASONS = 6
+REASONS = 5
 MARK = "rehearsal | "
 OTHERS = [name for name in CONTENDERS if name != OURS]
 WORDS = {True: "met", False: "MISSED", None: "not measured"}
@@ -38,7 +39,13 @@ def table(report: Row) -> list[str]:
         rates = ", ".join(f"{name} {rate / 1e12:.0f}" for name, rate in bounds.flops.items())
         lines.append(f"copy {bounds.bytes / 1e12:.2f} TB/s; matrix products {rates} TFLOP/s")
     lines += [stage_line(entry) for entry in report["stages"]]
-    lines += steps_lines(report) + refusal_lines(report) + overhead_lines(report) + accuracy_lines(report)
+    lines += (
+        finding_lines(report)
+        + steps_lines(report)
+        + refusal_lines(report)
+        + overhead_lines(report)
+        + accuracy_lines(report)
+    )
     lines += goal_lines(report)
     if len(lines) > LINES:
         lines = [*lines[: LINES - 1], "(the rest is in report.json)"]
@@ -54,11 +61,26 @@ def stage_line(entry: Row) -> str:
     return f"{entry['name']:12} {entry['status']:10} {entry['seconds']:6.1f} s  {entry['why'] or rows}"[:120]
 
 
+def finding_lines(report: Row) -> list[str]:
+    """What graphs may not hold, and how good cuBLASLt's first choice is: a line each, where they were asked."""
+    graphs, products = rows_of(report, "capture"), rows_of(report, "cublaslt")
+    refused = [row["name"] for row in graphs if row.get("verdict") != "legal"]
+    ratios = [row["first_over_best"] for row in products if "first_over_best" in row]
+    unknown = sum("no algorithm" in row.get("why", "") for row in products)
+    lines = [f"graphs do not hold: {', '.join(refused) or 'nothing that was tried'}"[:120]] if graphs else []
+    if ratios:
+        lines.append(
+            f"cuBLASLt's first choice: at most {max(ratios):.2f} times the best; no algorithm for {unknown}"
+        )
+    return lines
+
+
 def steps_lines(report: Row) -> list[str]:
     """A line a cell: our microseconds, how many times the roofline, and each other contender's time over ours."""
     rows, bounds = rows_of(report, "steps"), ceilings(report)
     if not rows:
         return []
+    rows = sorted(rows, key=lambda row: (list(NETS).index(row["name"]), row["batch"]))
     lines = [
         f"{'step; others: their time / ours':34}{'us':>9}{'roof x':>8}" + "".join(f"{n:>14}" for n in OTHERS)
     ]
