@@ -44,7 +44,7 @@ class Recipe:
 
 RECIPES = (
     Recipe(97, mlp, {"hidden": (512,)}, 4, 500, 6e-3),
-    Recipe(98, mlp, {"hidden": (512,)}, 8, 500, 6e-3),
+    Recipe(98, mlp, {"hidden": (1024,)}, 8, 500, 6e-3),
     Recipe(99, cnn, {"filters": (32, 64), "hidden": (128,), "dropout": 0.0}, 4, 250, 4e-3),
 )
 
