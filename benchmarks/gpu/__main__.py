@@ -85,15 +85,15 @@ def without_gpu() -> str:
 
 
 def tell(report: Report, options: argparse.Namespace) -> None:
-    """The table on the screen, the Markdown in its file."""
+    """The Markdown in its file; the table on the screen, last."""
     from benchmarks.gpu.report import markdown, table
 
-    print("\n".join(table(report)))
     if options.report:
         try:
             options.report.write_text(markdown(report))
         except ValueError as error:
             print(f"ci/gpu: no report was written: {error}", file=sys.stderr)
+    print("\n".join(table(report)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """What the stages import, and wheels for what is missing: a machine with a GPU may have no network."""
 
+import atexit
 import importlib.util
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -41,6 +43,7 @@ def install(wheels: Path = WHEELS) -> str:
     if not files:
         return ""
     site = tempfile.mkdtemp(prefix="wheels-")
+    atexit.register(shutil.rmtree, site, ignore_errors=True)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
     subprocess.run([*command, "--target", site, *files], check=True, stdin=subprocess.DEVNULL)
     sys.path.insert(0, site)

@@ -52,7 +52,7 @@ RECIPES = (
 def run(place: Place, note: Callable[..., None]) -> None:
     x, y, x_test, y_test = xpnn.data.mnist()
     if place.rehearsal:
-        x, y, x_test, y_test = x[:1000], y[:1000], x_test[:200], y_test[:200]
+        x, y, x_test, y_test = x[:300], y[:300], x_test[:100], y_test[:100]
     for recipe in RECIPES:
         until = place.left() * (1 - SHARE)
         found: list[tuple[float, float, float]] = []

@@ -37,7 +37,7 @@ def run(place: Place, note: Callable[..., None]) -> None:
     import pytest
 
     spread = ["-n", str(WORKERS), "--dist", "worksteal"]
-    files, chosen = place.pick((FILES, "cupy"), (("test_normal_cdf.py",), "numpy"))
+    files, chosen = place.pick((FILES, "cupy"), (("test_ids.py",), "numpy"))
     counter = Counter(note)
     # Warnings of other versions of the libraries are the ordinary suite's business.
     options = ["-q", "-p", "no:cacheprovider", "-W", "default", "--tb=short", "-k", chosen]
