@@ -4,6 +4,7 @@ A ratio is taken within a round, the rival's time over ours, so that a machine t
 """
 
 import contextlib
+import gc
 import multiprocessing
 import time
 from multiprocessing.connection import Connection
@@ -45,6 +46,7 @@ class Worker:
     def build(self, cell: Cell) -> dict[str, float]:
         """Seconds until the first steps were done, the loss of step CHECK, seconds of a step by a first look."""
         self.contender = None
+        gc.collect()  # what the last cell held
         began = time.perf_counter()
         self.contender = make(self.name, cell, self.rehearsal)
         self.contender.steps(1)

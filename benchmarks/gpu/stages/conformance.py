@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from benchmarks.gpu.place import Place
 
 FILES = (
@@ -34,8 +36,6 @@ FAILURES = 40
 
 def run(place: Place, note: Callable[..., None]) -> None:
     os.environ["JAX_PLATFORMS"] = "cpu"  # the suite asks JAX too, while it collects; the GPU is CuPy's
-    import pytest
-
     spread = ["-n", str(WORKERS), "--dist", "worksteal"]
     files, chosen = place.pick((FILES, "cupy"), (("test_ids.py",), "numpy"))
     counter = Counter(note)
@@ -59,11 +59,10 @@ class Counter:
         """Without workers: how many there are."""
         self.tests = max(self.tests, len(session.items))
 
+    @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
         """With workers, each has collected them all."""
         self.tests = len(ids)
-
-    pytest_xdist_node_collection_finished.optionalhook = True  # type: ignore[attr-defined]
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """One test, or an error before or after it."""
