@@ -127,7 +127,9 @@ def accuracy_lines(report: Row) -> list[str]:
 
 
 def goal_lines(report: Row) -> list[str]:
-    """A line a goal."""
+    """A line a goal, where one of the stages that decide them ran."""
+    if not rows_of(report, "steps") + rows_of(report, "accuracy"):
+        return []
     return [f"goal: {what}: {number(value, 0, 3)} {WORDS[met]}" for what, value, met in goals(report)]
 
 
