@@ -24,7 +24,7 @@ CELLS = (
 )
 """What tells most comes first."""
 SMALL = (("12-8-3", 4), ("tiny cnn", 3))
-ROUNDS = 7
+ROUNDS = 5
 LOAD, BUILD = 60.0, 40.0
 """Seconds for importing the libraries at first, and for what compiles longest in each cell."""
 LEAST = 6.0
