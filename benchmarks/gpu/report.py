@@ -151,7 +151,7 @@ def markdown(report: Row) -> str:
         "",
     ]
     lines += [
-        "Time of a contender over that of our captured step, median of the rounds (quartiles); above 1, ours is faster.",
+        "Time of a contender over ours (the captured step), median of the rounds (quartiles); above 1, ours is faster.",
         "",
     ]
     lines += [
