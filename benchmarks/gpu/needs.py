@@ -1,0 +1,61 @@
+"""What the stages import, and wheels for what is missing: a machine with a GPU may have no network."""
+
+import atexit
+import importlib.util
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+NEEDS = {
+    "numpy": "numpy",
+    "array_api_compat": "array-api-compat",
+    "pytest": "pytest",
+    "pluggy": "pluggy",
+    "iniconfig": "iniconfig",
+    "packaging": "packaging",
+    "pygments": "pygments",
+    "click": "click",
+}
+"""{module: package}: without these nothing runs. CuPy comes with the machine."""
+BETTER = {
+    "xdist": "pytest-xdist",
+    "execnet": "execnet",
+    "torch": "torch",
+    "jax": "jax",
+    "safetensors": "safetensors",
+}
+"""Without these a stage is slower, or a line shorter."""
+WHEELS = Path("wheels")
+"""In the checkout, ignored by git."""
+
+
+def missing(needs: dict[str, str]) -> list[str]:
+    """The packages of the modules that cannot be found."""
+    importlib.invalidate_caches()
+    return [package for module, package in needs.items() if importlib.util.find_spec(module) is None]
+
+
+def install(wheels: Path) -> str:
+    """Put the wheels of the folder into a temporary one; returns it, "" where there is nothing to install."""
+    files = sorted(map(str, wheels.glob("*.whl")))
+    if not files:
+        return ""
+    site = tempfile.mkdtemp(prefix="wheels-")
+    atexit.register(shutil.rmtree, site, ignore_errors=True)
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
+    subprocess.run([*command, "--target", site, *files], check=True, stdin=subprocess.DEVNULL)
+    sys.path.insert(0, site)
+    return site
+
+
+def how(packages: list[str]) -> str:
+    """How to bring what is missing."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return (
+        f"missing here: {', '.join(packages)}. Where there is a network, in the checkout:\n"
+        f"  python3 -m pip download --no-deps --only-binary=:all: --python-version {version} "
+        f"-d {WHEELS} {' '.join(packages)}\n"
+        f"and bring the folder {WHEELS} along: ci/gpu installs it without a network."
+    )

@@ -1,0 +1,288 @@
+"""The stages of `ci/gpu` on NumPy: every line of them that needs no GPU runs here first."""
+
+import ast
+import importlib
+import json
+
+import numpy as np
+import pytest
+from lint import path_of
+
+import xpnn
+from benchmarks.gpu import device, rehearsal
+from benchmarks.gpu.__main__ import ROOT
+from benchmarks.gpu.child import main
+from benchmarks.gpu.nets import Cell
+from benchmarks.gpu.place import Place, Refused
+from benchmarks.gpu.plan import STAGES
+from benchmarks.gpu.runner import REFUSED
+from benchmarks.gpu.stages import accuracy, capture, conformance, kernels, reductions, replay, sanitizer
+from xpnn.models.mlp import mlp
+
+HERE = ROOT / "benchmarks" / "gpu"
+FILES = sorted(HERE.rglob("*.py"))
+
+
+@pytest.fixture
+def rehearse(tmp_path, monkeypatch):
+    """rehearse("capture") -> exit code, rows."""
+    monkeypatch.chdir(ROOT)
+
+    def call(name):
+        code = main(name, str(tmp_path / "rows"), "60", "--rehearse")
+        return code, [json.loads(line) for line in (tmp_path / "rows").read_text().splitlines()]
+
+    return call
+
+
+def test_every_stage_of_the_plan_has_a_module():
+    for stage in STAGES:
+        assert callable(importlib.import_module(f"benchmarks.gpu.stages.{stage.name}").run)
+    assert {file.stem for file in (HERE / "stages").glob("[a-z]*.py")} == {stage.name for stage in STAGES}
+
+
+@pytest.mark.parametrize("name", ["reductions", "kernels", "capture", "replay", "cublaslt"])
+def test_a_rehearsal_finds_nothing_wrong_with_numpy(rehearse, name):
+    code, rows = rehearse(name)
+    assert code == 0
+    assert rows
+    assert [row for row in rows if row.get("ok") is not True] == []
+
+
+def test_a_stage_that_cannot_run_says_why(rehearse, monkeypatch):
+    def run(place, note):
+        raise Refused("no such tool")
+
+    monkeypatch.setattr(capture, "run", run)
+    assert rehearse("capture") == (REFUSED, [{"refused": "no such tool"}])
+
+
+# The checks find what they are for
+
+
+def test_a_maximum_that_loses_nan_is_found():
+    class Wrong:
+        xp = type("xp", (), {"max": staticmethod(np.fmax.reduce)})
+
+        def asarray(self, a):
+            return a
+
+        to_numpy = asarray
+
+    with np.errstate(all="ignore"):
+        assert any("nan" in line for line in reductions.faults(Wrong(), "max"))
+
+
+def test_what_a_kernel_leaves_unwritten_is_found():
+    whole = np.ones((3, 4))
+    assert kernels.distance(whole, whole) == 0
+    holed = whole.copy()
+    holed[2, 3] = np.nan
+    assert kernels.distance(holed, whole) == np.inf
+    assert kernels.distance(whole[:2], whole) == np.inf
+
+
+def test_poison_reaches_every_block_and_every_byte():
+    filled = []
+
+    class Block:
+        def memset_async(self, value, size, stream):
+            filled.append((value, size))
+
+    class Pool:
+        def malloc(self, size):
+            return Block()
+
+    class Cuda(rehearsal.cuda.__class__):
+        MemoryPool = Pool
+        get_current_stream = staticmethod(lambda: "stream")
+
+        @staticmethod
+        def using_allocator(malloc):
+            Cuda.malloc = staticmethod(malloc)
+            return rehearsal.using_allocator(malloc)
+
+    fake = type("cp", (), {"cuda": Cuda()})
+    with device.poisoned(fake):
+        Cuda.malloc(512)
+        Cuda.malloc(0)
+    assert filled == [(0xFF, 512)]
+
+
+class Breaking(rehearsal.Stream):
+    """Its captures end like those of a stream that was invalidated."""
+
+    def end_capture(self):
+        super().end_capture()
+        raise RuntimeError("invalidated")
+
+
+@pytest.mark.parametrize("stream", [rehearsal.Stream(), Breaking()])
+def test_a_refused_capture_raises_its_reason_and_ends_the_capture(stream):
+    def step():
+        raise NotImplementedError("no cuBLAS here")
+
+    with pytest.raises(NotImplementedError, match="no cuBLAS here"):
+        device.capture(stream, step)
+    assert not stream.is_capturing()
+
+
+def test_a_graph_with_other_values_is_no_legal_one():
+    """The stand-in's graphs do nothing, so a replay shows the values of the capture."""
+    x = np.ones((2, 3), np.float32)
+    assert capture.probe(rehearsal, x, lambda: x + 1)[0] == "other values"
+    assert capture.probe(rehearsal, x, lambda: np.zeros(3))[0] == "legal"
+
+    def refused():
+        if refused.calls:
+            raise RuntimeError("capturing")
+        refused.calls += 1
+
+    refused.calls = 0
+    assert capture.probe(rehearsal, x, refused) == ("refused", "RuntimeError: capturing")
+
+
+class Forgetful(replay.Eager):
+    """Its third step has no effect on the weights."""
+
+    def step(self):
+        kept = self.model.theta + 0
+        value = super().step()
+        if self.done == 3:
+            self.model.theta = kept
+        return value
+
+
+def test_a_replay_that_differs_is_found_from_there_on(monkeypatch):
+    which = Cell("12-8-3", 5, "fp32", 13)
+    assert replay.compare(Place(True), which, xpnn.Adam(1e-3)) == []
+    monkeypatch.setattr(replay, "Eager", Forgetful)
+    wrong = replay.compare(Place(True), which, xpnn.Adam(1e-3))
+    assert "theta after 17" in wrong
+    assert {name.split()[-1] for name in wrong} == {"17"}
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "row"),
+    [
+        (0, "========= ERROR SUMMARY: 0 errors", {"ok": True, "errors": 0}),
+        (9, "========= ERROR SUMMARY: 3 errors", {"ok": False, "errors": 3}),
+        (0, "========= RACECHECK SUMMARY: 2 hazards displayed", {"ok": False, "errors": 2}),
+        (9, "========= RACECHECK SUMMARY: 1 hazard displayed", {"ok": False, "errors": 1}),
+        (1, "========= Error: Device not supported.", {"refused": "========= Error: Device not supported."}),
+        (1, "Traceback\nModuleNotFoundError: no", {"refused": "ModuleNotFoundError: no"}),
+    ],
+)
+def test_what_a_sanitizer_says(code, said, row):
+    assert sanitizer.verdict("memcheck", code, said) == {"name": "memcheck", **row}
+
+
+def test_the_fit_that_counts_begins_where_a_fresh_model_does():
+    """The first fit, which compiles, leaves nothing behind."""
+    recipe = accuracy.Recipe(0, mlp, {"hidden": (4,)}, 3, 8, 1e-2)
+    x, y = np.arange(40 * 12, dtype=np.uint8).reshape(40, 12), np.arange(40) % 3
+    fresh = accuracy.trainer_of(Place(True), recipe, (12,), 7)
+    fresh.fit(x, y, epochs=3, batch_size=8)
+    used = accuracy.trainer_of(Place(True), recipe, (12,), 7)
+    accuracy.timed(used, x, y, recipe)
+    assert used.model.snapshot()["theta"].tobytes() == fresh.model.snapshot()["theta"].tobytes()
+    assert len(used.history) == 3
+
+
+def test_seeds_are_summed_up_and_a_target_missed_is_missed():
+    recipe = accuracy.RECIPES[0]
+    row = accuracy.summary(recipe, [(96.0, 1.0, 9.0), (97.5, 3.0, 7.0), (97.0, 2.0, 8.0)])
+    assert (row["mean"], row["least"], row["seeds"]) == (pytest.approx(96.8333, abs=1e-4), 96.0, 3)
+    assert (row["reached"], row["seconds"], row["first_s"]) == (False, (1.5, 2.0, 2.5), 8.0)
+
+
+# The conformance suite
+
+
+def test_the_files_of_the_conformance_suite_are_there():
+    assert [name for name in conformance.FILES if not (ROOT / "tests" / name).exists()] == []
+
+
+def test_tests_are_counted_as_they_end():
+    rows = []
+    counter = conformance.Counter(lambda **row: rows.append(row))
+
+    def report(when, outcome, nodeid="test", longrepr=None):
+        counter.pytest_runtest_logreport(
+            type("Report", (), {"when": when, "outcome": outcome, "nodeid": nodeid, "longrepr": longrepr})
+        )
+
+    counter.pytest_xdist_node_collection_finished(None, ["a", "b", "c"])
+    for outcome in ("passed", "passed", "failed"):
+        report("setup", "passed")
+        report("call", outcome, longrepr="E   first\nE   AssertionError: last")
+    report("setup", "failed", "broken", "no fixture")
+    report("setup", "skipped")
+    counter.tell(final=True)
+    told = [row for row in rows if row.get("key") != "counts"]
+    assert [row["why"] for row in told] == ["E   AssertionError: last", "no fixture"]
+    assert next(row["ok"] for row in rows if row.get("key") == "counts") is None  # not yet known
+    counts = {"passed": 2, "failed": 2, "skipped": 1, "tests": 3}
+    assert rows[-1] == {"key": "counts", "name": "all tests", "ok": False, **counts}
+
+
+# Names that only a GPU would look up
+
+
+def attributes(file, root):
+    """Every name with dots in a file that begins with `root`."""
+    tree = ast.parse(file.read_text())
+    found = {tuple(path_of(node)) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    return {path for path in found if path[0] == root}
+
+
+def lacking(module, paths):
+    """Those that the module does not have."""
+
+    def has(path):
+        owner = module
+        for name in path[1:]:
+            if not hasattr(owner, name):
+                return False
+            owner = getattr(owner, name)
+            if owner is None or isinstance(owner, bool | int | str):
+                break
+        return True
+
+    return sorted(".".join(path) for path in paths if not has(path))
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize(
+    ("library", "root"),
+    [
+        ("cupy", "cp"),
+        ("torch", "torch"),
+        ("torch.nn.functional", "functional"),
+        ("jax", "jax"),
+        ("jax.lax", "lax"),
+    ],
+)
+def test_the_libraries_have_what_is_asked_of_them(library, root):
+    module = pytest.importorskip(library)
+    paths = {path for file in FILES for path in attributes(file, root)}
+    assert paths
+    assert lacking(module, paths) == []
+
+
+@pytest.mark.oracle
+def test_the_stand_in_has_no_name_that_cupy_lacks():
+    cupy = pytest.importorskip("cupy")
+    for name in ("RawKernel", "ElementwiseKernel", "asnumpy", "show_config"):
+        assert hasattr(cupy, name)
+        assert hasattr(rehearsal, name)
+    assert [name for name in vars(rehearsal.cuda) if not hasattr(cupy.cuda, name)] == []
+    for name in ("Stream", "Graph", "MemoryPool", "Event", "Device"):
+        real = getattr(cupy.cuda, name)
+        mine = {n for n in vars(getattr(rehearsal, name)) if not n.startswith("_")}
+        assert {n for n in mine if not hasattr(real, n)} == set(), name
+
+
+def test_a_stage_is_told_how_long_it_has():
+    assert Place(True, until=np.inf).left() > 0
+    assert Cell("12-8-3", 5, "fp32", 10).network.units == (8, 3)
