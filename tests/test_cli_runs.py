@@ -1,6 +1,7 @@
 """`xpnn train` that ends early or goes on: --early-stopping, --checkpoint-every, --time-limit, --resume."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,16 @@ def test_another_run_is_refused_and_nothing_changes(xp, trained, flags, what):
     assert (code, out) == (2, "")
     assert what in err
     assert {p.name: p.read_bytes() for p in FOLDER.iterdir() if p.is_file()} == before
+
+
+def test_where_the_settings_of_a_resumed_run_come_from(xp, trained):
+    trained(*QUICK)
+    code, out, _ = xp("train", "--resume", FOLDER, "--epochs", "6", "--show-config")
+    assert code == 0
+    assert re.search(rf"^hidden +\[8\] +{FOLDER}/run.json$", out, re.M)
+    assert re.search(r"^epochs +6 +--epochs$", out, re.M)
+    code, _, err = xp("train", "--resume", FOLDER, "--epochs", "6", "-v")
+    assert (code, f"{FOLDER}/run.json" in err) == (0, True)
 
 
 def test_nothing_to_resume(xp, trained):

@@ -1,8 +1,9 @@
 """How each dataset is trained unless told otherwise: the defaults of `xpnn train DATASET`."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from xpnn.describe import brief, describe
 from xpnn.layers import (
     Layer,
     RandomElastic,
@@ -46,6 +47,11 @@ class Recipe:
         if given.get("optimizer", self.optimizer) != self.optimizer:
             given = {"lr": None, "weight_decay": None} | given
         return replace(self, **given)
+
+    def told(self) -> dict[str, Any]:
+        """The settings as JSON values, as run.json has them."""
+        plain = {field.name: describe(getattr(self, field.name)) for field in fields(self)}
+        return plain | {"augmentation": [brief(layer) for layer in self.augmentation]}
 
     def make_optimizer(self) -> Optimizer:
         """The optimizer of that name. Raises UsageError for an unknown name or a value out of its bounds."""
