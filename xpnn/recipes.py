@@ -22,6 +22,7 @@ class Recipe:
 
     validation: how many training samples are held out to choose the best epoch by, a number or a share.
     lr, weight_decay: None means the optimizer's own default. augmentation: layers before the model's own.
+    network: settings that this model alone has, by name.
     """
 
     hidden: tuple[int, ...] = (512, 256)
@@ -37,6 +38,7 @@ class Recipe:
     label_smoothing: float = 0.0
     validation: int | float = 5000
     augmentation: tuple[Layer, ...] = ()
+    network: tuple[tuple[str, Any], ...] = ()
 
     def but(self, **given: Any) -> "Recipe":
         """This recipe with the settings that are not None put in place of its own.
@@ -102,6 +104,13 @@ AUGMENTED: dict[str, dict[str, Any]] = {
     "lenet": {"epochs": 20},
 }
 """What `--augment` changes for a model, beside the layers that come first; of the others it doubles the epochs."""
+DEEPER = {"network": (("filters", (32, (64, 64))), ("kernel", 5), ("padding", "valid"))}
+AUGMENTED_TOGETHER: dict[tuple[str, str], dict[str, Any]] = {
+    ("mnist", "cnn"): DEEPER,
+    ("kmnist", "cnn"): DEEPER,
+    ("emnist", "cnn"): DEEPER,
+}
+"""What it changes for a dataset and a model together: this network needs images of 28 x 28 or so."""
 
 
 def recipe_for(dataset: str, model: str, augment: bool = False) -> Recipe:
@@ -111,5 +120,7 @@ def recipe_for(dataset: str, model: str, augment: bool = False) -> Recipe:
     if not augment:
         return recipe
     layers = CLOTHING if dataset == "fashion" else HANDWRITING
-    longer = AUGMENTED.get(model, {"epochs": 2 * recipe.epochs})
+    longer = AUGMENTED.get(model, {"epochs": 2 * recipe.epochs}) | AUGMENTED_TOGETHER.get(
+        (dataset, model), {}
+    )
     return replace(recipe, augmentation=layers, **longer)
