@@ -116,7 +116,7 @@ def test_a_function_is_called_after_each_epoch():
 def test_nothing_of_a_fit_is_kept():
     """The data above all."""
     trainer = fitted(KeepBest())
-    assert (trainer.callbacks, trainer.batch, trainer.losses) == ([], (), [])
+    assert (trainer.callbacks, trainer.batch(), trainer.losses) == ([], (), [])
     assert trainer.look.__module__ == trainer.identity.__module__ == "xpnn.training.trainer"
 
 
@@ -290,7 +290,7 @@ def test_statistics_are_those_of_weights_and_gradients(tmp_path):
     def measure(trainer, row):
         model, be = trainer.model, trainer.model.backend
         f = make_gradient(model.net, trainer.loss, model.layout, be, model.seed)
-        _, grad, _ = f(model.theta, model.phi, trainer.state["t"], *trainer.batch)
+        _, grad, _ = f(model.theta, model.phi, trainer.state["t"], *trainer.batch())
         wanted[row.epoch] = (model.theta[:16].copy(), grad[:16])
 
     trainer = fitted(statistics, measure, layers=[xpnn.Dense(4), xpnn.Dropout(0.5), xpnn.Dense(3)])

@@ -127,7 +127,7 @@ def plant_in_numpy(monkeypatch, kernel, wrong):
 @pytest.mark.parametrize("name", RELU_GRAD)
 def test_fault_in_relu_grad_is_caught_by_both_checks(name, monkeypatch, record_property):
     right = NumpyBackend.relu_grad
-    plant_in_numpy(monkeypatch, "relu_grad", lambda be, dy, y: RELU_GRAD[name](be, dy, y, right))
+    plant_in_numpy(monkeypatch, "relu_grad", lambda be, dy, y, own: RELU_GRAD[name](be, dy, y, right))
     assert max(layer_errors(open_backend("numpy", "float64"), CASES[ReLU]).values()) > GRADIENT
     rows = xpnn.gradcheck(MLP, (2, 3, 1))
     assert [(row.path, row.layer) for row in rows if not row.ok] == [("2", "ReLU")]

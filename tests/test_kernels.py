@@ -7,13 +7,16 @@ import pytest
 from harness import prints, rng_of
 from tolerances import SIGMAS, assert_close, assert_same
 
+import xpnn
 from xpnn.backends import BACKENDS, Backend
 from xpnn.backends.numpy import BLOCK, ROWS
 from xpnn.kernels import Kernels
 from xpnn.kernels.counter import mix, stream
+from xpnn.parameters import Place
 from xpnn.window import Window, counts, taps
 
 NAN, INF = float("nan"), float("inf")
+BYTES = np.arange(60, dtype=np.uint8).reshape(5, 3, 4) * 4
 KINKS = np.array([[0.0, -0.0, 1.5, -1.5], [NAN, INF, -INF, 1e-30], [-1e-30, 88.0, -88.0, 7e2]])
 SIZES = (0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 77)
 
@@ -64,6 +67,63 @@ def resampled(chosen, n, height, width, channels):
     return arguments
 
 
+def placed(written):
+    """Two gradients, of which the second was written to its place in the flat vector; or no such vector."""
+
+    def arguments(be):
+        a, b = be.asarray(normal(2, 3), be.dtype), be.asarray(normal(4), be.dtype)
+        flat = be.buffer(10) if written else None
+        if flat is None:
+            return None, [a, b], []
+        flat[...] = NAN
+        places = [be.xp.reshape(flat[:6], (2, 3)), flat[6:]]
+        places[1][...] = b
+        return flat, [a, places[1]], places
+
+    return arguments
+
+
+PENALTIES = {"l1": 0.01, "l2": 0.02, "weight_decay": 0.03}
+RULES = [
+    xpnn.SGD(0.1),
+    xpnn.SGD(0.1, **PENALTIES, clip_norm=0.5),
+    xpnn.SGD(0.1, momentum=0.9),
+    xpnn.SGD(0.1, momentum=0.8, nesterov=True, **PENALTIES, clip_norm=0.5),
+    xpnn.Adam(),
+    xpnn.Adam(0.1, beta1=0.0, **PENALTIES, clip_norm=0.5),
+]
+
+
+class Overheard:
+    """A backend that keeps what an optimizer gives to `elementwise`."""
+
+    def __init__(self, be):
+        self.be = be
+
+    def __getattr__(self, name):
+        return getattr(self.be, name)
+
+    def elementwise(self, *arguments):
+        self.heard = arguments
+        return arguments[2]
+
+
+def ruled(optimizer, size):
+    """The arguments of an optimizer with a named rule, in the middle of a run."""
+
+    def arguments(be):
+        spy, half = Overheard(be), size // 2
+        places = Place("0.W", 0, half, (half,)), Place("0.b", half, size, (size - half,), False, 0.0)
+        theta, grad, *slots = (be.asarray(normal(i + 1, size)[i], be.dtype) for i in range(4))
+        bound = optimizer.on(places)
+        state = bound.init(be, theta) | {"t": be.scalar(6, be.xp.int64)}
+        state |= {name: slot * slot for name, slot in zip(bound.slots, slots, strict=False)}
+        bound.update(spy, theta + 0, grad, state)
+        return spy.heard
+
+    return arguments
+
+
 def choice(ok):
     return lambda be: (be.scalar(ok, be.xp.bool), doubled, {"a": be.asarray(normal(3), be.dtype)})
 
@@ -81,8 +141,26 @@ ROWS = {
         floats(normal(5, 3), normal(3, 4), normal(4)),
         floats(normal(2, 1, 3), normal(3, 1), normal(1)),
     ],
+    "affine_relu": [
+        floats(normal(5, 3), normal(3, 4), normal(4)),
+        floats(normal(2, 1, 3), normal(3, 1), normal(1)),
+        floats(np.array([[NAN, 1.0], [INF, 1.0], [1.0, -1.0]]), normal(2, 3), normal(3)),
+        floats(normal(BLOCK // 8 + 3, 2), normal(2, 9), normal(9)),  # more than one block
+    ],
+    "matmul": [
+        floats(normal(5, 3), normal(3, 4)),
+        floats(normal(2, 5, 3), normal(2, 3, 4)),
+        floats(normal(2, 3, 5, 3), normal(3, 4)),
+        lambda be: (be.asarray(normal(5, 3), be.dtype).T, be.asarray(normal(5, 4), be.dtype)),
+        lambda be: (*floats(normal(5, 3), normal(3, 4))(be), be.xp.full((5, 4), NAN, dtype=be.dtype)),
+    ],
     "relu": [floats(KINKS), floats(normal(7, 1, 3))],
-    "relu_grad": [floats(normal(3, 4), np.maximum(KINKS, 0)), floats(normal(2, 3, 2), normal(2, 3, 2))],
+    "relu_grad": [
+        floats(normal(3, 4), np.maximum(KINKS, 0)),
+        floats(normal(2, 3, 2), normal(2, 3, 2)),
+        floats(normal(BLOCK + 5), normal(BLOCK + 5)),
+        lambda be: (*floats(KINKS, normal(3, 4))(be), True),
+    ],
     "softmax_cross_entropy": [
         lambda be: (be.asarray(normal(6, 5), be.dtype), be.asarray(np.arange(6) % 5)),
         lambda be: (be.asarray(80 * normal(1, 3), be.dtype), be.asarray(np.array([2]))),
@@ -124,6 +202,17 @@ ROWS = {
         )
     ]
     + [floats(np.array([-INF, INF])), floats(np.zeros(0)), lambda be: (be.asarray(np.arange(4)),)],
+    "take_rescaled": [
+        lambda be: (be.asarray(BYTES), be.asarray(np.array([4, 0, 0])), 1 / 255, 0.0),
+        lambda be: (be.asarray(BYTES), be.asarray(np.array([1])), 2 / 255, -1.0),
+        lambda be: (be.asarray(normal(5, 2, 3), be.dtype), be.asarray(np.array([2, 4, 1])), -3.0, 0.5),
+        lambda be: (be.asarray(np.arange(6)), be.asarray(np.arange(0)), 1 / 3, 1.0),
+    ],
+    "rows_at": [
+        lambda be, at=at, n=n: (be.asarray(np.arange(20) * 7 % 20), be.scalar(at, be.xp.int64), n)
+        for at, n in ((0, 20), (5, 8), (19, 1), (3, 0))
+    ],
+    "concat_into": [placed(False), placed(True)],
     "take_rows": [lambda be: (be.asarray(normal(5, 2), be.dtype), be.asarray(np.array([4, 0, 0])))],
     "add_rows": [
         added(4, 3, 1),
@@ -143,8 +232,10 @@ ROWS = {
         floats(normal(1, 1)),
         floats(normal(2 * ROWS + 7, 2) / 64),  # the reference itself loses digits of a long sum
         floats(np.array([[1.0, NAN, INF], [2.0, 1.0, -1.0]])),
+        lambda be: (be.asarray(normal(5, 3), be.dtype), be.xp.full((3,), NAN, dtype=be.dtype)),
     ],
-    "elementwise": [vectors(size) for size in SIZES],
+    "elementwise": [vectors(size) for size in SIZES]
+    + [ruled(optimizer, size) for optimizer in RULES for size in SIZES[1:4]],
     "cond": [choice(True), choice(False)],
 }
 WINDOWS = [
@@ -187,7 +278,8 @@ def convolved(groups):
         return a(*w.kernel, s[3] // groups, 2 * groups)
 
     return {
-        "conv2d": windows(lambda a, w, s, n: (a(*s), weights(a, w, s), a(2 * groups), w, groups)),
+        "conv2d": windows(lambda a, w, s, n: (a(*s), weights(a, w, s), a(2 * groups), w, groups))
+        + windows(lambda a, w, s, n: (a(*s), weights(a, w, s), a(2 * groups), w, groups, True)),
         "conv2d_dx": windows(lambda a, w, s, n: (a(s[0], *n, 2 * groups), weights(a, w, s), s, w, groups)),
         "conv2d_dw": windows(lambda a, w, s, n: (a(*s), a(s[0], *n, 2 * groups), w, groups)),
     }
@@ -244,8 +336,14 @@ BITWISE = {
     "im2col",
     "max_pool",
 }
-GIVEN_AWAY = {"elementwise": 2}
-"""The argument that the docstring lets an override write to."""
+GIVEN_AWAY = {"elementwise": {2}, "matmul": {2}, "column_sums": {1}, "concat_into": {0, 1, 2}}
+"""The arguments that the docstring lets an override write to."""
+
+
+def given_away(name, arguments):
+    """Of relu_grad, dy when it is owned."""
+    owned = name == "relu_grad" and arguments[2:] == (True,)
+    return {0} if owned else GIVEN_AWAY.get(name, set())
 
 
 def kernels():
@@ -275,7 +373,7 @@ def test_override_equals_the_reference(any_be, name, row):
     be = any_be
     wanted = arrays(be, getattr(Kernels, name)(be, *ROWS[name][row](be)))
     arguments = ROWS[name][row](be)
-    kept = tuple(a for i, a in enumerate(arguments) if i != GIVEN_AWAY.get(name))
+    kept = tuple(a for i, a in enumerate(arguments) if i not in given_away(name, arguments))
     before = prints(be, kept)
     got = arrays(be, getattr(be, name)(*arguments))
     assert prints(be, kept) == before

@@ -89,11 +89,28 @@ class Layout:
 
         return tree_map(view, self.specs)
 
-    def join(self, be: Backend, grads: Tree) -> Array:
-        """Gradients, shaped like the trainable parameters, as one vector in theta's order."""
-        parts = dict(leaves(grads))
+    def gradient_places(self, be: Backend) -> tuple[Array | None, Tree]:
+        """An empty vector like theta and its views by name (None for phi's), where the backend can write into them."""
+        flat = be.buffer(self.size["theta"])
+        if flat is None:
+            return None, None
+
+        def view(path: str, spec: Any) -> Array | None:
+            vector, start, stop = self.slots[path]
+            return be.xp.reshape(flat[start:stop], spec.shape) if vector == "theta" else None
+
+        return flat, tree_map(view, self.specs)
+
+    def join(self, be: Backend, grads: Tree, flat: Array | None = None, places: Tree = None) -> Array:
+        """Gradients, shaped like the trainable parameters, as one vector in theta's order.
+
+        flat, places: those of `gradient_places`, which some of the gradients may be in already.
+        """
+        parts, homes = dict(leaves(grads)), {} if places is None else dict(leaves(places))
         names = [path for path, (vector, _, _) in self.slots.items() if vector == "theta"]
-        return be.xp.concat([be.xp.reshape(parts[name], (-1,)) for name in names] or [be.zeros((0,))])
+        if not names:
+            return be.zeros((0,))
+        return be.concat_into(flat, [parts[k] for k in names], [homes[k] for k in names if k in homes])
 
     def settle(self, be: Backend, phi: Array, news: Tree) -> Array:
         """phi with the statistics in `news` put in place of the old ones."""

@@ -95,9 +95,23 @@ class Backend(Kernels):
         """Entered by Model and Trainer around everything they do, never by a layer."""
         return contextlib.nullcontext()
 
-    def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        """Make a pure function of arrays fast, if the library can. The default leaves it alone."""
+    def compile(
+        self,
+        step: Callable[..., Any],
+        donated: tuple[int, ...] = (),
+        resident: tuple[int, ...] = (),
+        static: tuple[int, ...] = (),
+    ) -> Callable[..., Any]:
+        """Make a pure function of arrays fast, if the library can. The default leaves it alone.
+
+        Positions of arguments: donated ones may be overwritten, resident ones are the same arrays call after call,
+        static ones are numbers.
+        """
         return step
+
+    def buffer(self, size: int) -> Array | None:
+        """An empty vector of the model's dtype for results to be written into, where the library can write."""
+        return None
 
     def __repr__(self) -> str:
         return f"<{self.name} backend on {self.device_name}, {self.dtype_name}>"

@@ -54,9 +54,15 @@ class JaxBackend(Backend):
         """64-bit types are off by default in JAX; labels, counters and the random hash need int64."""
         return self.jax.enable_x64(True)
 
-    def compile(self, step: Callable[..., Any]) -> Callable[..., Any]:
+    def compile(
+        self,
+        step: Callable[..., Any],
+        donated: tuple[int, ...] = (),
+        resident: tuple[int, ...] = (),
+        static: tuple[int, ...] = (),
+    ) -> Callable[..., Any]:
         """XLA compiles the step, once per shape."""
-        compiled: Callable[..., Any] = self.jax.jit(step)
+        compiled: Callable[..., Any] = self.jax.jit(step, static_argnums=static)
         return compiled
 
     def normal_cdf(self, x: Array) -> Array:

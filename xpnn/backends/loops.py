@@ -134,37 +134,3 @@ def max_pool_grad(
                     q = j * stride[1] + t % width * dilation[1] - start[1]
                     if 0 <= r < dx.shape[1] and 0 <= q < dx.shape[2]:
                         dx[n, r, q, c] += dy[n, i, j, c]
-
-
-@compiled
-def penalised(w: Any, g: Any, decay: Any, clip: Any, shrink: Any, l2: Any, l1: Any) -> tuple[Any, Any]:
-    """A weight after decoupled decay, its gradient after clipping and with those of the penalties."""
-    w -= shrink * decay * w
-    return w, g * clip + decay * (l2 * w + l1 * np.sign(w))
-
-
-@compiled
-def adam(
-    theta: Array, m: Array, v: Array, grad: Array, decay: Array,
-    clip: Any, shrink: Any, l2: Any, l1: Any,
-    beta1: Any, rest1: Any, beta2: Any, rest2: Any, eps: Any, rate: Any, root: Any,
-) -> None:  # fmt: skip
-    """Adam's rule, in place."""
-    for i in range(theta.size):
-        w, g = penalised(theta[i], grad[i], decay[i], clip, shrink, l2, l1)
-        m[i] = beta1 * m[i] + rest1 * g
-        v[i] = beta2 * v[i] + rest2 * g * g
-        theta[i] = w - rate * m[i] / (np.sqrt(v[i]) / root + eps)
-
-
-@compiled
-def momentum(
-    theta: Array, v: Array, grad: Array, decay: Array,
-    clip: Any, shrink: Any, l2: Any, l1: Any, keep: Any, nesterov: Any, lr: Any,
-) -> None:  # fmt: skip
-    """SGD's rule with momentum, in place."""
-    for i in range(theta.size):
-        w, g = penalised(theta[i], grad[i], decay[i], clip, shrink, l2, l1)
-        v[i] = keep * v[i] + g
-        step = g + keep * v[i] if nesterov else v[i]
-        theta[i] = w - lr * step

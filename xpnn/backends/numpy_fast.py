@@ -10,7 +10,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from xpnn.backends import loops
+from xpnn.backends import flat, loops
 from xpnn.backends.numpy import NumpyBackend
 from xpnn.kernels import Array, Rule
 from xpnn.kernels.counter import counters
@@ -31,9 +31,9 @@ class FastNumpyBackend(NumpyBackend):
         loops.mask(x.reshape(-1), keep.reshape(-1), out.reshape(-1))
         return out
 
-    def relu_grad(self, dy: Array, y: Array) -> Array:
+    def relu_grad(self, dy: Array, y: Array, own: bool = False) -> Array:
         """Without the array of booleans."""
-        out = np.empty(dy.shape, dy.dtype)
+        out = dy if own and dy.flags.carray else np.empty(dy.shape, dy.dtype)
         loops.relu_grad(dy.reshape(-1), y.reshape(-1), out.reshape(-1))
         return out
 
@@ -55,10 +55,7 @@ class FastNumpyBackend(NumpyBackend):
         """One pass over the vectors, where there is a loop for the rule."""
         if named is None:
             return super().elementwise(rule, given, vectors)
-        name, numbers = named
-        theta = vectors[0]
-        grad, decay = given[:2]
-        getattr(loops, name)(*vectors, grad, decay, *(theta.dtype.type(n) for n in numbers))
+        flat.update(named[0], vectors, given, *named[1:])
         return vectors
 
     def col2im(self, cols: Array, shape: tuple[int, ...], window: Window) -> Array:

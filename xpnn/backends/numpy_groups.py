@@ -21,10 +21,16 @@ class NumpyGroups(NumpyWindows):
     channel is a group, 1.7 times with 4 groups.
     """
 
-    def conv2d(self, x: Array, W: Array, b: Array | None, window: Window, groups: int = 1) -> Array:
+    def conv2d(
+        self, x: Array, W: Array, b: Array | None, window: Window, groups: int = 1, relu: bool = False
+    ) -> Array:
         """Of a depthwise one, each tap's channels times its weights."""
         if groups == 1:
-            return super().conv2d(x, W, b, window)
+            return super().conv2d(x, W, b, window, 1, relu)
+        y = self._grouped(x, W, b, window, groups)
+        return np.maximum(y, 0, out=y) if relu else y
+
+    def _grouped(self, x: Array, W: Array, b: Array | None, window: Window, groups: int) -> Array:
         if not depthwise(W, groups):
             y = np.concatenate([self.conv2d(a, V, None, window) for a, V in split(groups, x, W)], axis=3)
             return y if b is None else y + b

@@ -65,10 +65,12 @@ class NumpyWindows(Backend):
             self._copy_windows(part, window, cols)
             yield slice(start, start + len(part)), cols.reshape(-1, int(np.prod(shape[2:])))
 
-    def conv2d(self, x: Array, W: Array, b: Array | None, window: Window, groups: int = 1) -> Array:
+    def conv2d(
+        self, x: Array, W: Array, b: Array | None, window: Window, groups: int = 1, relu: bool = False
+    ) -> Array:
         """A few samples at a time; the bias is added while they are in cache. Groups: see numpy_groups.py."""
         if groups > 1:
-            return super().conv2d(x, W, b, window, groups)
+            return super().conv2d(x, W, b, window, groups, relu)
         y = np.empty((len(x), *counts(x.shape, window), W.shape[3]), x.dtype)
         kernels = W.reshape(-1, W.shape[3])
         for few, cols in self._columns(x, window):
@@ -76,6 +78,8 @@ class NumpyWindows(Backend):
             np.matmul(cols, kernels, out=out)
             if b is not None:
                 out += b
+            if relu:
+                np.maximum(out, 0, out=out)
         return y
 
     def conv2d_dx(

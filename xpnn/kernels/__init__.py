@@ -5,7 +5,9 @@ A backend inherits these and may override any of them; the tests hold each overr
 brings a number to the host.
 """
 
+import functools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -22,10 +24,14 @@ class Kernels(CounterKernels, SamplingKernels):
 
     def affine(self, x: Array, W: Array, b: Array) -> Array:
         """y = x W + b on the last axis."""
-        return x @ W + b
+        return self.matmul(x, W) + b
 
-    def relu_grad(self, dy: Array, y: Array) -> Array:
-        """dx = dy where y > 0, else 0 (so the slope at 0 is 0)."""
+    def affine_relu(self, x: Array, W: Array, b: Array) -> Array:
+        """y = max(x W + b, 0) on the last axis."""
+        return self.relu(self.affine(x, W, b))
+
+    def relu_grad(self, dy: Array, y: Array, own: bool = False) -> Array:
+        """dx = dy where y > 0, else 0 (so the slope at 0 is 0). own: nobody else holds dy, so it may be written to."""
         return self.mask(dy, y > 0)
 
     def sigmoid(self, x: Array) -> Array:
@@ -72,34 +78,44 @@ class Kernels(CounterKernels, SamplingKernels):
         total = xp.sum(e, axis=1, keepdims=True)
         return xp.mean(xp.log(total[:, 0]) - xp.sum(z * hot, axis=1)), (e / total - hot) / n
 
-    def all_finite(self, x: Array) -> Array:
-        """0-d bool: no NaN and no infinity in x."""
-        return self.xp.all(self.xp.isfinite(x))
+    def all_finite(self, *arrays: Array) -> Array:
+        """0-d bool: no NaN and no infinity in any of them."""
+        found = [self.xp.all(self.xp.isfinite(x)) for x in arrays]
+        return functools.reduce(operator.and_, found)
 
     def add_rows(self, ids: Array, rows: Array, n: int) -> Array:
         """(n, width): row i is the sum of those of the `rows` (N, width) whose id, one of (N,), is i.
 
         The adjoint of `take_rows`, as a product with a matrix of 0 and 1.
         """
-        return self.one_hot(ids, n).T @ rows
+        return self.matmul(self.one_hot(ids, n).T, rows)
 
     def elementwise(
         self,
         rule: Rule,
         given: tuple[Array, ...],
         vectors: tuple[Array, ...],
-        named: tuple[str, tuple[Any, ...]] | None = None,
+        named: tuple[str, tuple[float, ...], tuple[Array, ...]] | None = None,
     ) -> tuple[Array, ...]:
         """rule(*given, *vectors) -> new vectors, where `rule` treats every element alone.
 
         The caller gives `vectors` away: an override may work in blocks and write the results into them. named: what
-        the rule is called, and the numbers in it, for an override that has a loop of that name.
+        the rule is called, the numbers in it, and the 0-d arrays that it reads, for an override that has a loop of that
+        name.
         """
         return rule(*given, *vectors)
 
-    def column_sums(self, x: Array) -> Array:
+    def column_sums(self, x: Array, into: Array | None = None) -> Array:
         """(..., C) to (C,): the sum over all axes but the last."""
         return self.xp.sum(x, axis=tuple(range(x.ndim - 1)))
+
+    def concat_into(self, flat: Array | None, parts: list[Array], places: list[Array]) -> Array:
+        """All parts, end to end, as one vector.
+
+        flat, places: an empty vector of their length and its views, of the parts' shapes, where there is one: an
+        override fills it with those parts that are not their places themselves.
+        """
+        return self.xp.concat([self.xp.reshape(part, (-1,)) for part in parts])
 
     def cond(self, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:
         """then(tree) if `ok` (0-d bool) else tree, without asking the device: both are computed, one is kept."""

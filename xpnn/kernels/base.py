@@ -21,6 +21,13 @@ class BaseKernels:
         """0, 1, ..., n - 1 as int64."""
         return self.xp.arange(n, dtype=self.xp.int64, device=self.device)
 
+    def matmul(self, a: Array, b: Array, into: Array | None = None) -> Array:
+        """a b, of the last two axes.
+
+        into: an array of the result's shape that an override may fill and give back; here as in `column_sums`.
+        """
+        return a @ b
+
     def relu(self, x: Array) -> Array:
         """y = max(x, 0). NaN stays NaN."""
         return self.xp.where(x <= 0, self.xp.zeros_like(x), x)
@@ -32,3 +39,12 @@ class BaseKernels:
     def take_rows(self, x: Array, rows: Array) -> Array:
         """x[rows]: the batch that the int64 `rows` name."""
         return self.xp.take(x, rows, axis=0)
+
+    def take_rescaled(self, x: Array, rows: Array, scale: float, offset: float) -> Array:
+        """scale x[rows] + offset in the model's dtype: bytes become numbers on the way."""
+        y = self.xp.astype(self.take_rows(x, rows), self.dtype) * scale
+        return y + offset if offset else y
+
+    def rows_at(self, order: Array, cursor: Array, n: int) -> Array:
+        """order[cursor], ..., order[cursor + n - 1], where the 0-d `cursor` stays on the device."""
+        return self.xp.take(order, cursor + self.arange(n), axis=0)

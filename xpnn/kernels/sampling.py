@@ -45,4 +45,4 @@ class SamplingKernels(WindowKernels):
         ]
         dy = xp.reshape(dy, (n, -1, 1, channels)) * xp.expand_dims(places[1], axis=-1)
         spread = xp.reshape(dy, (n, -1, width * channels))
-        return xp.reshape(xp.matrix_transpose(places[0]) @ spread, shape)
+        return xp.reshape(self.matmul(xp.matrix_transpose(places[0]), spread), shape)

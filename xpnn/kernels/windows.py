@@ -50,14 +50,20 @@ class WindowKernels(BaseKernels):
         split = self.xp.reshape(x, (rows, a, groups, c // groups))
         return self.xp.reshape(self.xp.permute_dims(split, (2, 0, 1, 3)), (groups, rows, a * c // groups))
 
-    def conv2d(self, x: Array, W: Array, b: Array | None, window: Window, groups: int = 1) -> Array:
-        """y = im2col(x) W + b. x (N, H, W, c_in), W (kh, kw, c_in / groups, filters), y (N, rows, columns, filters)."""
+    def conv2d(
+        self, x: Array, W: Array, b: Array | None, window: Window, groups: int = 1, relu: bool = False
+    ) -> Array:
+        """y = im2col(x) W + b. x (N, H, W, c_in), W (kh, kw, c_in / groups, filters), y (N, rows, columns, filters).
+
+        relu: max(y, 0) instead.
+        """
         xp, cols = self.xp, self.im2col(x, window)
         per, filters = math.prod(W.shape[:3]), W.shape[3]
         kernels = self._by_group(xp.reshape(W, (per, 1, filters)), groups)
-        y = xp.permute_dims(self._by_group(cols, groups) @ kernels, (1, 0, 2))
+        y = xp.permute_dims(self.matmul(self._by_group(cols, groups), kernels), (1, 0, 2))
         y = xp.reshape(y, (*cols.shape[:3], filters))
-        return y if b is None else y + b
+        y = y if b is None else y + b
+        return self.relu(y) if relu else y
 
     def conv2d_dx(
         self, dy: Array, W: Array, shape: tuple[int, ...], window: Window, groups: int = 1
@@ -65,7 +71,8 @@ class WindowKernels(BaseKernels):
         """dx = col2im(dy W^T), of that shape: the adjoint of conv2d in x."""
         xp, per = self.xp, math.prod(W.shape[:3])
         kernels = self._by_group(xp.reshape(W, (per, 1, W.shape[3])), groups)
-        rows = self._by_group(xp.expand_dims(dy, axis=3), groups) @ xp.matrix_transpose(kernels)
+        drows = self._by_group(xp.expand_dims(dy, axis=3), groups)
+        rows = self.matmul(drows, xp.matrix_transpose(kernels))
         n = W.shape[0] * W.shape[1]
         cols = xp.permute_dims(xp.reshape(rows, (groups, rows.shape[1], n, W.shape[2])), (1, 2, 0, 3))
         return self.col2im(xp.reshape(cols, (*dy.shape[:3], n, shape[3])), shape, window)
@@ -74,7 +81,8 @@ class WindowKernels(BaseKernels):
         """dW = im2col(x)^T dy, of shape (kh, kw, c_in / groups, filters): the adjoint of conv2d in W."""
         xp, filters = self.xp, dy.shape[3]
         rows = self._by_group(self.im2col(x, window), groups)
-        dW = xp.matrix_transpose(rows) @ self._by_group(xp.expand_dims(dy, axis=3), groups)
+        drows = self._by_group(xp.expand_dims(dy, axis=3), groups)
+        dW = self.matmul(xp.matrix_transpose(rows), drows)
         return xp.reshape(xp.permute_dims(dW, (1, 0, 2)), (*window.kernel, x.shape[3] // groups, filters))
 
     def max_pool(self, x: Array, window: Window) -> tuple[Array, Array]:

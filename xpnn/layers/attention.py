@@ -93,22 +93,22 @@ class MultiHeadAttention(Layer):
         else:
             q, k, v = self._project(cx, p, x, "qkv")
         q = q * (1 / math.sqrt(q.shape[3]))
-        z = q @ cx.be.xp.matrix_transpose(k)
+        z = cx.be.matmul(q, cx.be.xp.matrix_transpose(k))
         e, r = exponentials(cx, z, self._visible(cx, z, mask))
         dropped, kept = self._dropout().forward(cx, {}, e)
-        o = beside(cx, (dropped @ v) * r)
+        o = beside(cx, cx.be.matmul(dropped, v) * r)
         return cx.be.affine(o, p["Wo"], p["bo"]), (x, memory, q, k, v, e, r, kept, o)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
         """Line by line as above, with a = e r and r taken into do. Hidden scores have e = 0, and so dz = 0."""
         x, memory, q, k, v, e, r, kept, o = cache
-        xp, t, rows = cx.be.xp, cx.be.xp.matrix_transpose, flat_rows(cx, dy)
-        grads = {"Wo": flat_rows(cx, o).T @ rows, "bo": cx.be.column_sums(rows)}
-        do = self._heads(cx, xp.reshape(rows @ p["Wo"].T, o.shape)) * r
-        dv = t(self._dropout().backward(cx, {}, kept, e)[0]) @ do
-        da, _ = self._dropout().backward(cx, {}, kept, do @ t(v))
+        xp, product, t, rows = cx.be.xp, cx.be.matmul, cx.be.xp.matrix_transpose, flat_rows(cx, dy)
+        grads = {"Wo": product(flat_rows(cx, o).T, rows), "bo": cx.be.column_sums(rows)}
+        do = self._heads(cx, xp.reshape(product(rows, p["Wo"].T), o.shape)) * r
+        dv = product(t(self._dropout().backward(cx, {}, kept, e)[0]), do)
+        da, _ = self._dropout().backward(cx, {}, kept, product(do, t(v)))
         dz = e * (da - xp.sum(e * da, axis=-1, keepdims=True) * r)
-        dq, dk = (dz @ k) * (1 / math.sqrt(q.shape[3])), t(dz) @ q
+        dq, dk = product(dz, k) * (1 / math.sqrt(q.shape[3])), product(t(dz), q)
         if not self.cross:
             dx, more = self._project_back(cx, p, x, "qkv", (dq, dk, dv))
             return ((dx, None) if self.masked and cx.need_dx else dx), grads | more
@@ -157,11 +157,15 @@ class MultiHeadAttention(Layer):
     def _project_back(self, cx: Ctx, p: Tree, x: Array, names: str, heads: tuple[Array, ...]) -> Any:
         """dx and the gradients of the named projections."""
         rows = flat_rows(cx, cx.be.xp.concat([beside(cx, a) for a in heads], axis=-1))
-        dW, db = flat_rows(cx, x).T @ rows, cx.be.column_sums(rows)
+        dW, db = cx.be.matmul(flat_rows(cx, x).T, rows), cx.be.column_sums(rows)
         found = zip(names, parts(dW, len(names)), parts(db, len(names)), strict=True)
         grads = {f"{kind}{name}": g for name, *both in found for kind, g in zip("Wb", both, strict=True)}
         grads = {name: g for name, g in grads.items() if name != "bk"}
-        dx = cx.be.xp.reshape(rows @ self._weights(cx, p, names).T, x.shape) if cx.need_dx else None
+        dx = (
+            cx.be.xp.reshape(cx.be.matmul(rows, self._weights(cx, p, names).T), x.shape)
+            if cx.need_dx
+            else None
+        )
         return dx, grads
 
     def _visible(self, cx: Ctx, z: Array, mask: Array | None) -> Array | None:

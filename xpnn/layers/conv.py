@@ -26,6 +26,7 @@ class Conv2D(Layer):
     """
 
     trained = True
+    fresh = True
     filters: int
     kernel: Size
     stride: Size = 1
@@ -60,11 +61,15 @@ class Conv2D(Layer):
         """Keeps x; the windows are cut out once more on the way back, which costs less than keeping them."""
         return cx.be.conv2d(x, p["W"], p["b"], self._window(x.shape[1:]), self.groups), (x,)
 
+    def forward_relu(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """max(y, 0), as a ReLU after it gives, without y itself."""
+        return cx.be.conv2d(x, p["W"], p["b"], self._window(x.shape[1:]), self.groups, relu=True), (x,)
+
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """dx is skipped for the first layer."""
         (x,) = cache
         window = self._window(x.shape[1:])
-        grads = {"W": cx.be.conv2d_dw(x, dy, window, self.groups), "b": cx.be.column_sums(dy)}
+        grads = {"W": cx.be.conv2d_dw(x, dy, window, self.groups), "b": cx.be.column_sums(dy, cx.place("b"))}
         dx = cx.be.conv2d_dx(dy, p["W"], x.shape, window, self.groups) if cx.need_dx else None
         return dx, grads
 

@@ -19,6 +19,7 @@ class Dense(Layer):
     """
 
     trained = True
+    fresh = True
     units: int
     init: Initializer = he_normal
     bias_init: Initializer = zeros
@@ -39,12 +40,19 @@ class Dense(Layer):
         """Keeps x."""
         return cx.be.affine(x, p["W"], p["b"]), (x,)
 
+    def forward_relu(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """max(y, 0), as a ReLU after it gives, without y itself."""
+        return cx.be.affine_relu(x, p["W"], p["b"]), (x,)
+
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """dx is skipped for the first layer: nobody asks for it, and it costs as much as dW."""
         (x,) = cache
         rows, drows = flat_rows(cx, x), flat_rows(cx, dy)
-        grads = {"W": rows.T @ drows, "b": cx.be.column_sums(drows)}
-        return (dy @ p["W"].T if cx.need_dx else None), grads
+        grads = {
+            "W": cx.be.matmul(rows.T, drows, cx.place("W")),
+            "b": cx.be.column_sums(drows, cx.place("b")),
+        }
+        return (cx.be.matmul(dy, p["W"].T) if cx.need_dx else None), grads
 
 
 def flat_rows(cx: Ctx, x: Array) -> Array:

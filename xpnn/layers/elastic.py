@@ -36,8 +36,8 @@ class RandomElastic(Geometric):
         rows, columns = (gaussians(be, side, self.smoothness) for side in size)
         count = rows.shape[1], columns.shape[1]
         z = math.sqrt(3) * (2 * be.uniform(cx.key, cx.tick, (2, n, *count)) - 1)
-        smooth = xp.reshape(xp.reshape(z, (-1, count[1])) @ columns.T, (2 * n, count[0], size[1]))
-        d = xp.reshape(self.strength * (rows @ smooth), (2, n, *size))
+        smooth = xp.reshape(be.matmul(xp.reshape(z, (-1, count[1])), columns.T), (2 * n, count[0], size[1]))
+        d = xp.reshape(self.strength * be.matmul(rows, smooth), (2, n, *size))
         return STILL, (d[0, ...], d[1, ...])
 
 

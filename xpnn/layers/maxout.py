@@ -77,5 +77,5 @@ class Maxout(Layer):
         dz = xp.where(chosen, xp.expand_dims(dy, axis=-1), xp.zeros_like(xp.expand_dims(dy, axis=-1)))
         dz = xp.reshape(dz, (*dy.shape[:-1], self.units * self.pieces))
         rows = flat_rows(cx, dz)
-        grads = {"W": flat_rows(cx, x).T @ rows, "b": cx.be.column_sums(rows)}
-        return (dz @ p["W"].T if cx.need_dx else None), grads
+        grads = {"W": cx.be.matmul(flat_rows(cx, x).T, rows), "b": cx.be.column_sums(rows)}
+        return (cx.be.matmul(dz, p["W"].T) if cx.need_dx else None), grads

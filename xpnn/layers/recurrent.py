@@ -134,11 +134,11 @@ def gradients(cx: Ctx, p: Tree, x: Array, before: list[Array], da: list[Array], 
     rows = flat_rows(cx, inputs)
     rows_u = rows if du is da else flat_rows(cx, xp.stack(du, axis=1))
     grads = {
-        "W": flat_rows(cx, x).T @ rows,
-        "U": flat_rows(cx, states).T @ rows_u,
-        "b": cx.be.column_sums(rows),
+        "W": cx.be.matmul(flat_rows(cx, x).T, rows, cx.place("W")),
+        "U": cx.be.matmul(flat_rows(cx, states).T, rows_u, cx.place("U")),
+        "b": cx.be.column_sums(rows, cx.place("b")),
     }
-    return (inputs @ p["W"].T if cx.need_dx else None), grads
+    return (cx.be.matmul(inputs, p["W"].T) if cx.need_dx else None), grads
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class SimpleRNN(Recurrent):
         x, real = given(self, x)
         a, states = cx.be.affine(x, p["W"], p["b"]), [start(cx, x, self.units)]
         for t in range(x.shape[1]):
-            new = cx.be.xp.tanh(a[:, t, :] + states[-1] @ p["U"])
+            new = cx.be.xp.tanh(a[:, t, :] + cx.be.matmul(states[-1], p["U"]))
             states.append(carried(cx, real, t, new, states[-1]))
         return result(cx, self, states[1:]), (x, tuple(states), real)
 
@@ -177,7 +177,7 @@ class SimpleRNN(Recurrent):
             h = states[t + 1]
             dh, past = divided(cx, real, t, plus(dh, part))
             da = dh * (1 - h * h)
-            dh = plus(da @ p["U"].T, past)
+            dh = plus(cx.be.matmul(da, p["U"].T), past)
             das.append(da)
         das = das[::-1]
         dx, grads = gradients(cx, p, x, states[:-1], das, das)
@@ -214,7 +214,7 @@ class LSTM(Recurrent):
         be, a, states, steps = cx.be, cx.be.affine(x, p["W"], p["b"]), [], []
         h = c = start(cx, x, self.units)
         for t in range(x.shape[1]):
-            zi, zf, zg, zo = parts(a[:, t, :] + h @ p["U"], 4)
+            zi, zf, zg, zo = parts(a[:, t, :] + be.matmul(h, p["U"]), 4)
             i, f, g, o = be.sigmoid(zi), be.sigmoid(zf), be.xp.tanh(zg), be.sigmoid(zo)
             new = f * c + i * g
             squashed = be.xp.tanh(new)
@@ -240,7 +240,7 @@ class LSTM(Recurrent):
                 dh * squashed * o * (1 - o),
             ]
             da = cx.be.xp.concat(gates, axis=-1)
-            dc, dh = plus(dc * f, past_c), plus(da @ p["U"].T, past)
+            dc, dh = plus(dc * f, past_c), plus(cx.be.matmul(da, p["U"].T), past)
             das.append(da)
         das = das[::-1]
         dx, grads = gradients(cx, p, x, [step[0] for step in steps], das, das)
@@ -277,7 +277,7 @@ class GRU(Recurrent):
         h = start(cx, x, self.units)
         for t in range(x.shape[1]):
             ar, az, an = parts(a[:, t, :], 3)
-            ur, uz, un = parts(h @ p["U"], 3)
+            ur, uz, un = parts(be.matmul(h, p["U"]), 3)
             r, z, inner = be.sigmoid(ar + ur), be.sigmoid(az + uz), un + p["c"]
             n = be.xp.tanh(an + r * inner)
             steps.append((h, r, z, n, inner))
@@ -297,7 +297,7 @@ class GRU(Recurrent):
             du = xp.concat([dr, dz, dn * r], axis=-1)
             das.append(xp.concat([dr, dz, dn], axis=-1))
             dus.append(du)
-            dh = plus(dh * z + du @ p["U"].T, past)
+            dh = plus(dh * z + cx.be.matmul(du, p["U"].T), past)
         dx, grads = gradients(cx, p, x, [step[0] for step in steps], das[::-1], dus[::-1])
         dc = xp.sum(xp.stack([parts(du, 3)[2] for du in dus], axis=1), axis=(0, 1))
         return with_mask(self, dx), grads | {"c": dc}

@@ -6,10 +6,26 @@ from typing import Any
 from xpnn.describe import brief
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
+from xpnn.layers.activation import ReLU
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
+from xpnn.layers.conv import Conv2D
+from xpnn.layers.dense import Dense
 from xpnn.layers.dropout import Dropout
 from xpnn.layers.nested import checked_layers, plan_child, takes_ids
 from xpnn.layers.shape import Flatten, Reshape
+
+RELU_INSIDE = Dense, Conv2D
+"""Layers with a `forward_relu`, which gives what a ReLU after it would, in fewer passes over memory."""
+
+
+def relu_inside(pair: tuple[Any, ...]) -> bool:
+    """Are these such a layer and a ReLU? Subclasses may have another `forward`; who watches a layer hides this one."""
+    return (
+        len(pair) == 2
+        and type(pair[0]) in RELU_INSIDE
+        and type(pair[1]) is ReLU
+        and pair[0].forward_relu is not None
+    )
 
 
 @dataclass(frozen=True)
@@ -78,9 +94,15 @@ class Sequential(Layer):
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Left to right; keeps every layer's cache."""
-        caches = []
+        caches: list[tuple[Any, ...]] = []
         for i, layer in enumerate(self.layers):
-            x, cache = layer.forward(cx.child(i), p[i], x)
+            forward = layer.forward
+            if relu_inside(self.layers[i : i + 2]):
+                forward = layer.forward_relu  # type: ignore[attr-defined]
+            if i and relu_inside(self.layers[i - 1 : i + 1]):
+                cache: tuple[Any, ...] = (x,)  # x is this ReLU's output already
+            else:
+                x, cache = forward(cx.child(i), p[i], x)
             caches.append(cache)
         return x, tuple(caches)
 
@@ -89,12 +111,14 @@ class Sequential(Layer):
         trained = (i for i, layer in enumerate(self.layers) if layer.trained)
         first = 0 if cx.need_dx else next(trained, len(self.layers))
         grads: list[Tree] = [{}] * len(self.layers)
-        dx: Array | None = dy
+        dx, own = dy, cx.own
         for i in reversed(range(first, len(self.layers))):
             if dx is None:  # a layer on ids has no gradient for what comes before it
                 break
-            need = cx.need_dx or i > first
-            dx, grads[i] = self.layers[i].backward(cx.child(i, need), p[i], cache[i], dx)
+            layer, need = self.layers[i], cx.need_dx or i > first
+            into = None if cx.into is None else cx.into[i]
+            dx, grads[i] = layer.backward(cx.child(i, need, into, own), p[i], cache[i], dx)
+            own = own if layer.fresh is None else layer.fresh
         return (dx if cx.need_dx else None), tuple(grads)
 
     def settle(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:

@@ -14,6 +14,7 @@ class Flatten(Layer):
     """(N, a, b, ...) -> (N, a b ...), the last axis fastest."""
 
     takes = None
+    fresh = None
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """No parameters."""
@@ -34,6 +35,7 @@ class Reshape(Layer):
     """(N, ...) -> (N, *shape), the same elements in the same order."""
 
     takes = None
+    fresh = None
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:

@@ -61,7 +61,7 @@ class CTC(Loss):
         alpha, beta, log_p = passes(be, xp.take_along_axis(y, at, axis=2), states, known, lengths, self.blank)
         possible = log_p > NEVER / 2
         hot = xp.astype(states[:, :, None] == be.arange(classes)[None, None, :], y.dtype)
-        slopes = p - be.softmax(alpha + beta) @ hot
+        slopes = p - be.matmul(be.softmax(alpha + beta), hot)
         inside = (be.arange(frames)[None, :] < known[:, None]) & possible[:, None]
         slopes = be.mask(slopes, xp.broadcast_to(inside[:, :, None], slopes.shape))
         losses = xp.where(possible, -log_p, xp.full_like(log_p, math.inf))

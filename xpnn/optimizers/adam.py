@@ -1,7 +1,7 @@
 """Adam and AdamW."""
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
@@ -29,24 +29,17 @@ class Adam(Elementwise):
         """The first and second moments m and v."""
         return {"m": 0.0, "v": 0.0}
 
+    @property
+    def named(self) -> tuple[str, tuple[float, ...]] | None:
+        """Each beta with what is left to 1, and eps."""
+        if type(self).rule is not Adam.rule:
+            return None
+        return "adam", (self.beta1, 1 - self.beta1, self.beta2, 1 - self.beta2, self.eps)
+
     def scalars(self, be: Backend, t: Array, lr: Array, state: State) -> State:
         """Both corrections."""
         root = be.xp.sqrt(bias_correction(be, self.beta2, t))
         return {"rate": lr / bias_correction(be, self.beta1, t), "root": root}
-
-    def named(self, s: State) -> tuple[str, tuple[Any, ...]] | None:
-        """Each beta with what is left to 1."""
-        if type(self).rule is not Adam.rule:
-            return None
-        return "adam", (
-            self.beta1,
-            1 - self.beta1,
-            self.beta2,
-            1 - self.beta2,
-            self.eps,
-            s["rate"],
-            s["root"],
-        )
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
         """As in the class's formula."""

@@ -6,6 +6,7 @@ It sees one flat vector; `on` tells it first where each parameter lies there. Th
 """
 
 import copy
+import functools
 import math
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, TypeAlias
@@ -122,6 +123,15 @@ class Elementwise(Formula):
         return {}
 
     @property
+    def named(self) -> tuple[str, tuple[float, ...]] | None:
+        """The name of the rule and its numbers, where a backend may have a loop of that name.
+
+        The loop also takes l2, l1 and weight_decay before them, and reads t, lr and the clipping factor: see
+        `Kernels.elementwise`.
+        """
+        return None
+
+    @property
     def penalised(self) -> bool:
         """Whether theta itself is pulled towards 0."""
         return bool(self.l1 or self.l2 or self.weight_decay)
@@ -146,38 +156,30 @@ class Elementwise(Formula):
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
         """Clipping and penalties, then the rule."""
-        t, uneven = state["t"] + 1, self.uneven
-        s = self.numbers(be, t, state["lr"], state)
-        clip = None
+        t, uneven, named, clip = state["t"] + 1, self.uneven, None, None
+        shared = functools.cache(lambda: self.numbers(be, t, state["lr"], state))
         if self.clip_norm is not None:
             clip = clip_factor(be, be.mask(grad, state["rates"] > 0) if uneven else grad, self.clip_norm)
         given = (grad, state["decay"] if self.penalised else grad, state["rates"] if uneven else grad)
 
         def rule(g: Array, decay: Array, rates: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-            own = self.numbers(be, t, state["lr"] * rates, state) if uneven else s
+            own = self.numbers(be, t, state["lr"] * rates, state) if uneven else shared()
             g, shrunk = self.penalise(be, own, g if clip is None else g * clip, decay, theta)
             new, *rest = self.rule(be, own, g, shrunk, *slots)
             return be.xp.where(rates > 0, new, theta) if uneven else new, *rest
 
-        named = None if uneven else self.named(s)
-        if named is not None:
-            penalties = 1.0 if clip is None else clip, s["shrink"], self.l2, self.l1
-            named = named[0], (*penalties, *named[1])
+        if self.named is not None and not uneven:
+            name, numbers = self.named
+            read = t, state["lr"], be.scalar(1.0) if clip is None else clip
+            named = name, (self.l2, self.l1, self.weight_decay, *numbers), read
         theta, *slots = be.elementwise(rule, given, (theta, *(state[name] for name in self.slots)), named)
-        carried = {name: s[name] for name in self.carried}
+        carried = {name: shared()[name] for name in self.carried}
         return theta, {**state, "t": t, **carried, **dict(zip(self.slots, slots, strict=True))}
 
     def numbers(self, be: Backend, t: Array, lr: Array, state: State) -> State:
         """What the rule reads besides vectors: of one learning rate, or of one for every weight."""
         s = self.scalars(be, be.xp.astype(t, be.dtype), lr, state)
         return s | {"shrink": lr * self.weight_decay}
-
-    def named(self, s: State) -> tuple[str, tuple[Any, ...]] | None:
-        """The name of the rule and its numbers, in the order in which a loop of that name takes them, if there is one.
-
-        See `Kernels.elementwise`.
-        """
-        return None
 
     def penalise(self, be: Backend, s: State, g: Array, decay: Array, theta: Array) -> tuple[Array, Array]:
         """Decoupled decay, then the gradients of the penalties."""

@@ -81,8 +81,8 @@ class Muon(Layerwise):
         X = D / xp.where(size < self.eps, xp.full_like(size, self.eps), size)
         X = X.T if tall else X
         for _ in range(self.steps):
-            A = X @ X.T
-            X = a * X + (b * A + c * (A @ A)) @ X
+            A = be.matmul(X, X.T)
+            X = a * X + be.matmul(b * A + c * be.matmul(A, A), X)
         return X.T if tall else X
 
 

@@ -1,7 +1,7 @@
 """Stochastic gradient descent."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
@@ -34,9 +34,10 @@ class SGD(Elementwise):
         """The velocity v, if there is momentum."""
         return {"v": 0.0} if self.momentum else {}
 
-    def named(self, s: State) -> tuple[str, tuple[Any, ...]] | None:
-        """With momentum; without, NumPy has one pass too."""
-        return ("momentum", (self.momentum, float(self.nesterov), s["lr"])) if self.momentum else None
+    @property
+    def named(self) -> tuple[str, tuple[float, ...]] | None:
+        """With momentum or without."""
+        return ("momentum", (self.momentum, float(self.nesterov))) if self.momentum else ("descent", ())
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
         """As in the class's formula."""

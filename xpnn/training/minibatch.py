@@ -1,5 +1,6 @@
 """Training in shuffled batches, a step for each: the ordinary epoch."""
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -38,10 +39,14 @@ class MiniBatches:
         trainer, be = self.trainer, self.trainer.model.backend
         self.order, self.number = self.train[epoch_order(trainer.model.seed, epoch, len(self.train))], epoch
         each_step = [callback for callback in callbacks if type(callback).step is not Callback.step]
-        for cut in self.cuts[len(trainer.losses) :]:
-            with be.scope():
-                trainer.batch = gather(be, self.data, be.asarray(self.order[cut]))
-            self.waiting.append(trainer.step(*trainer.batch))
+        done = len(trainer.losses)
+        with be.scope():
+            start = sum(cut.stop - cut.start for cut in self.cuts[:done])
+            order, cursor = be.asarray(self.order), be.scalar(start, be.xp.int64)
+        for cut in self.cuts[done:]:
+            value, cursor = trainer.draw(self.data, order, cursor, cut.stop - cut.start)
+            trainer.batch = functools.partial(self.batch, cut)
+            self.waiting.append(value)
             if len(self.waiting) == LOOK or cut.stop == len(self.train):
                 self.look()
                 for callback in callbacks:
@@ -53,6 +58,11 @@ class MiniBatches:
                 return None
         sizes = [cut.stop - cut.start for cut in self.cuts]
         return trainer.loss.over_batches(trainer.losses, sizes)
+
+    def batch(self, cut: slice) -> tuple[Any, ...]:
+        """(x, y, weight) of those samples of the epoch."""
+        be = self.trainer.model.backend
+        return tuple(gather(be, self.data, be.asarray(self.order[cut])))
 
     def look(self) -> None:
         """Read the losses that are waiting. Raises DivergedError where one is not finite, or the weights are not."""

@@ -42,9 +42,9 @@ class Statistics(Callback):
         """One row more."""
         model, be = trainer.model, trainer.model.backend
         vectors = {"weight": be.to_numpy(model.theta)}
-        if trainer.batch:
-            with be.scope():
-                _, grad, _ = self.gradient(model.theta, model.phi, trainer.state["t"], *trainer.batch)
+        with be.scope():
+            if batch := trainer.batch():
+                _, grad, _ = self.gradient(model.theta, model.phi, trainer.state["t"], *batch)
                 vectors["gradient"] = be.to_numpy(grad)
         parameters = {
             place.path: {name: measure(vector[place.start : place.stop]) for name, vector in vectors.items()}

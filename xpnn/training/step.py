@@ -1,14 +1,18 @@
 """The training step: a pure function of arrays, the same on every backend."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_float, as_input
+from xpnn.layers.scale import Rescale
+from xpnn.layers.sequential import Sequential
+from xpnn.layers.shape import Flatten, Reshape
 from xpnn.losses.base import Loss, as_target
 from xpnn.optimizers.base import Optimizer, State
-from xpnn.parameters import Layout
+from xpnn.parameters import Layout, gather
 from xpnn.training.mixing import MIXING, Mixing, mix_targets
 
 
@@ -30,8 +34,10 @@ def make_gradient(
         if mixing is not None:
             y, weight = mix_targets(cx, y, weight, own, out.shape[-1])
         value, dout = loss(be, out, as_target(be, loss, y), weight)
-        _, grads = net.backward(cx, p, cache, dout)
-        return value, layout.join(be, grads), layout.settle(be, phi, net.settle(cx, p, cache))
+        flat, places = layout.gradient_places(be)
+        _, grads = net.backward(replace(cx, into=places), p, cache, dout)
+        grad = layout.join(be, grads, flat, places)
+        return value, grad, layout.settle(be, phi, net.settle(cx, p, cache))
 
     return gradient
 
@@ -45,7 +51,7 @@ def make_step(
     seed: int,
     mixing: Mixing | None = None,
 ) -> Callable[..., tuple[Array, Array, Array, State]]:
-    """step(theta, phi, state, x, y, weight) -> loss, theta, phi, state; compiled by the backend.
+    """step(theta, phi, state, x, y, weight) -> loss, theta, phi, state: a pure function, which the backend may compile.
 
     A loss, gradient or running statistic that is not finite changes nothing: the weights stay those of the last
     good step, the loss returned is NaN, state["ok"] turns False and stays so. The same step can then be replayed
@@ -59,9 +65,7 @@ def make_step(
         theta: Array, phi: Array, state: State, x: Array, y: Array, weight: Array | None
     ) -> tuple[Array, Array, Array, State]:
         value, grad, new_phi = gradient(theta, phi, state["t"], x, y, weight)
-        ok = state["ok"] & be.xp.isfinite(value) & be.all_finite(grad)
-        if new_phi is not phi:
-            ok = ok & be.all_finite(new_phi)
+        ok = state["ok"] & be.all_finite(value, grad, *(() if new_phi is phi else (new_phi,)))
 
         def update(tree: State) -> State:
             slots = {name: a for name, a in tree.items() if name not in ("theta", "phi")}
@@ -73,4 +77,49 @@ def make_step(
         value = be.xp.where(ok, value, be.xp.full_like(value, float("nan")))
         return value, theta, phi, {**tree, "ok": ok}
 
-    return be.compile(step)
+    return step
+
+
+def make_drawn_step(
+    net: Layer,
+    loss: Loss,
+    optimizer: Optimizer,
+    layout: Layout,
+    be: Backend,
+    seed: int,
+    mixing: Mixing | None = None,
+) -> Callable[..., tuple[Any, ...]]:
+    """drawn(theta, phi, state, cursor, data, order, n) -> loss, theta, phi, state, cursor + n.
+
+    `make_step` on the next n samples of the data (x, y, weight), all of them on the device: those that the int64 vector
+    `order` names from the 0-d `cursor` on. So an epoch copies nothing from the host. The network's first Rescale is
+    part of the drawing.
+    """
+    scaling, rest = split_rescale(net) if mixing is None else (None, net)
+    step = make_step(rest, loss, optimizer, layout, be, seed, mixing)
+
+    def drawn(
+        theta: Array, phi: Array, state: State, cursor: Array, data: tuple[Any, ...], order: Array, n: int
+    ) -> tuple[Any, ...]:
+        x, y, weight = data
+        rows = be.rows_at(order, cursor, n)
+        x = gather(be, x, rows) if scaling is None else be.take_rescaled(x, rows, *scaling)
+        return *step(theta, phi, state, x, *gather(be, (y, weight), rows)), cursor + n
+
+    return drawn
+
+
+def split_rescale(net: Layer) -> tuple[tuple[float, float] | None, Layer]:
+    """Scale and offset of the Rescale that a chain begins with, and the chain without it; (None, net) for others.
+
+    Only layers that move elements may stand before it. An empty chain takes its place, so that every other layer keeps
+    its path.
+    """
+    layers = net.layers if isinstance(net, Sequential) else ()
+    for i, layer in enumerate(layers):
+        if isinstance(layer, Rescale):
+            rest = Sequential((*layers[:i], Sequential(()), *layers[i + 1 :]))
+            return (layer.scale, layer.offset), rest
+        if not isinstance(layer, Flatten | Reshape):
+            break
+    return None, net

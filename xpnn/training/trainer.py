@@ -29,7 +29,7 @@ from xpnn.training.identity import identity
 from xpnn.training.minibatch import MiniBatches
 from xpnn.training.mixing import Mixing, check_mixing
 from xpnn.training.state import load_state, save_state
-from xpnn.training.step import make_step
+from xpnn.training.step import make_drawn_step, make_step
 
 
 class Trainer:
@@ -71,7 +71,9 @@ class Trainer:
                 why="its line search finds the step lengths",
                 fix="leave the schedule out",
             )
-        self._step = make_step(model.net, self.loss, bound, model.layout, be, model.seed, self.augment)
+        parts = model.net, self.loss, bound, model.layout, be, model.seed, self.augment
+        self._step = be.compile(make_step(*parts), donated=(0, 2))
+        self._drawn = be.compile(make_drawn_step(*parts), donated=(0, 2, 3), resident=(4,), static=(6,))
         self.steps, self.total = 0, 0
         self.rate = self.lr = self.optimizer.lr
         self.history = History()
@@ -87,7 +89,7 @@ class Trainer:
         self.epochs, self.began, self.seconds = 0, 0.0, 0.0
         self.callbacks: list[Callback] = []
         self.losses: list[float] = []
-        self.batch: tuple[Any, ...] = ()
+        self.batch: Callable[[], tuple[Any, ...]] = tuple
         self.look: Callable[[], None] = _nothing
         self.identity: Callable[[], dict[str, Any]] = _outside
 
@@ -129,6 +131,20 @@ class Trainer:
             )
         self.steps += 1
         return value
+
+    def draw(self, data: tuple[Any, ...], order: Array, cursor: Array, n: int) -> tuple[Array, Array]:
+        """`step` on samples order[cursor], ..., of the checked data (x, y, weight). Returns the loss and cursor + n.
+
+        Nothing is copied from the host: order and the 0-d cursor are on the device as well.
+        """
+        model = self.model
+        with model.backend.scope():
+            self._set_rate()
+            value, model.theta, model.phi, self.state, cursor = self._drawn(
+                model.theta, model.phi, self.state, cursor, data, order, n
+            )
+        self.steps += 1
+        return value, cursor
 
     def fit(
         self,
