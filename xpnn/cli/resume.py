@@ -186,7 +186,7 @@ def resume_line(run: Run) -> str:
 def left_behind(run: Run) -> str:
     """What an interrupted run saved."""
     if run.state.exists():
-        return f"saved in {run.folder}; to go on: {resume_line(run)}"
+        return f"saved in {run.folder}\n  to go on: {resume_line(run)}"
     if not run.weights.exists():
         return "no epoch was finished, nothing was saved"
     return f"the best epoch so far is saved in {run.weights}"

@@ -26,7 +26,7 @@ from xpnn.cli.options import (
     json_option,
     open_backend,
 )
-from xpnn.cli.output import detail, emit, percent, say, size, tell
+from xpnn.cli.output import detail, emit, percent, say, size, tell, write
 from xpnn.cli.resume import (
     Endings,
     begun_with,
@@ -165,8 +165,10 @@ def command(
         emit({"event": "end", **result})
     else:
         if trainer.stopped:
-            tell(f"stopped by {trainer.stopped}; to go on: {resume_line(run)}")
+            tell(f"stopped by {trainer.stopped}")
         finish(result, samples, run)
+        if trainer.stopped and not state().quiet:
+            write(f"go on  {resume_line(run)}")  # in one piece, however long
     check_target(result["test_accuracy"], require_accuracy)
 
 
