@@ -171,6 +171,14 @@ ROWS = {
     ],
     "sigmoid": [floats(KINKS), floats(10 * normal(40, 3))],
     "softplus": [floats(KINKS)],
+    "lstm_step": [
+        floats(normal(5, 12), normal(1, 5, 12)[0], normal(5, 3)),
+        floats(KINKS, KINKS, KINKS[:, :1]),
+    ],
+    "lstm_step_grad": [
+        floats(*(normal(i, 5, 3)[0] for i in (1, 2, 3)), normal(5, 12), normal(4, 5, 3)[0]),
+        floats(normal(1, 1), normal(1, 1), normal(1, 1), normal(1, 4), normal(1, 1)),
+    ],
     "softmax": [floats(normal(3, 5)), floats(700 * normal(2, 3, 4))],
     "normal_cdf": [
         floats(KINKS),

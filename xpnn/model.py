@@ -65,7 +65,8 @@ class Model:
                 self.theta, self.phi = self.layout.draw(self.backend, self.seed)
             else:
                 self.theta, self.phi = self.layout.load(self.backend, vectors)
-        self._forward: Callable[..., Array] = self.backend.compile(self._run)
+        self._forward: Callable[..., Array] = self.backend.compile(self._run, resident=(0,))
+        self._split: tuple[Any, ...] = ()
 
     # What a user does with it
 
@@ -140,7 +141,7 @@ class Model:
     def parameters(self) -> dict[str, Array]:
         """{"2.W": array, ...}: live views of theta and phi where the library has views, else their present values."""
         with self.backend.scope():
-            return dict(leaves(self.layout.split(self.backend, self.theta, self.phi)))
+            return dict(leaves(self._tree()))
 
     def explain(
         self,
@@ -228,12 +229,11 @@ class Model:
         """The network's outputs for device samples, in batches of one size."""
         be, n = self.backend, count(x)
         with be.scope():
-            parts = []
+            if n <= batch_size:
+                return self._forward(self._tree(), x)
+            p, parts = self._tree(), []
             for i in range(0, n, batch_size):
-                batch = rows_of(x, i, min(i + batch_size, n))
-                parts.append(self._forward(self.theta, self.phi, batch))
-            if len(parts) == 1:
-                return parts[0]
+                parts.append(self._forward(p, rows_of(x, i, min(i + batch_size, n))))
             if is_several(self.output_shape):
                 return tuple(map(be.xp.concat, zip(*parts, strict=True)))
             return be.xp.concat(parts)
@@ -249,13 +249,17 @@ class Model:
             )
         return self.backend.to_numpy(p)
 
-    def _run(self, theta: Array, phi: Array, x: Any) -> Any:
+    def _tree(self) -> Any:
+        """The parameters by name, split anew only where theta or phi is another array."""
+        if not self._split or self._split[0] is not self.theta or self._split[1] is not self.phi:
+            tree = self.layout.split(self.backend, self.theta, self.phi)
+            self._split = self.theta, self.phi, tree
+        return self._split[2]
+
+    def _run(self, p: Any, x: Any) -> Any:
         """The pure forward pass, as in evaluation: no dropout."""
         be = self.backend
-        y, _ = self.net.forward(
-            Ctx(be, key=(self.seed,)), self.layout.split(be, theta, phi), as_input(self.net, be, x)
-        )
-        return y
+        return self.net.forward(Ctx(be, key=(self.seed,)), p, as_input(self.net, be, x))[0]
 
     def score(self, x: Any, y: Any, loss: Loss | None = None) -> dict[str, float]:
         """`evaluate` for arrays that are checked and on the device already."""

@@ -22,16 +22,39 @@ def compiled(f: Any) -> Any:
 
 @compiled
 def mask(x: Array, keep: Array, out: Array) -> None:
-    """out = x where keep, else 0."""
+    """out = x where keep, else 0. Each x is read whether kept or not, so that no branch stands in the way."""
+    zero = x.dtype.type(0)
     for i in range(x.size):
-        out[i] = x[i] if keep[i] else 0
+        v = x[i]
+        out[i] = v if keep[i] else zero
 
 
 @compiled
 def relu_grad(dy: Array, y: Array, out: Array) -> None:
     """out = dy where y > 0, else 0."""
+    zero = dy.dtype.type(0)
     for i in range(dy.size):
-        out[i] = dy[i] if y[i] > 0 else 0
+        v = dy[i]
+        out[i] = v if y[i] > 0 else zero
+
+
+@compiled
+def relu_grad_own(dy: Array, y: Array) -> None:
+    """The same into dy itself: a compiler that must expect two arrays to be one takes five times as long."""
+    zero = dy.dtype.type(0)
+    for i in range(dy.size):
+        v = dy[i]
+        dy[i] = v if y[i] > 0 else zero
+
+
+@compiled
+def add_bias_relu(y: Array, b: Array) -> None:
+    """y <- max(y + b, 0), row by row; NaN stays NaN."""
+    zero = y.dtype.type(0)
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            v = y[i, j] + b[j]
+            y[i, j] = zero if v <= 0 else v
 
 
 @compiled
@@ -50,6 +73,26 @@ def keep(step: Any, start: Any, threshold: int, out: Array) -> None:
     """out = word >= threshold."""
     for i in range(out.size):
         out[i] = word(i, step, start) >= threshold
+
+
+@compiled
+def lstm_step_grad(
+    dh: Array, dc: Array, c: Array, gates: Array, squashed: Array, dz: Array, dold: Array
+) -> None:
+    """Into dz and dold, the gradients of the sums and of the old c."""
+    n = c.shape[1]
+    one = c.dtype.type(1)
+    for row in range(c.shape[0]):
+        i, f, g, o = gates[row, :n], gates[row, n : 2 * n], gates[row, 2 * n : 3 * n], gates[row, 3 * n :]
+        di, df, dg, do = dz[row, :n], dz[row, n : 2 * n], dz[row, 2 * n : 3 * n], dz[row, 3 * n :]
+        for k in range(n):
+            s = squashed[row, k]
+            d = dc[row, k] + dh[row, k] * o[k] * (one - s * s)
+            di[k] = d * g[k] * i[k] * (one - i[k])
+            df[k] = d * c[row, k] * f[k] * (one - f[k])
+            dg[k] = d * i[k] * (one - g[k] * g[k])
+            do[k] = dh[row, k] * s * o[k] * (one - o[k])
+            dold[row, k] = d * f[k]
 
 
 @compiled
@@ -134,3 +177,18 @@ def max_pool_grad(
                     q = j * stride[1] + t % width * dilation[1] - start[1]
                     if 0 <= r < dx.shape[1] and 0 <= q < dx.shape[2]:
                         dx[n, r, q, c] += dy[n, i, j, c]
+
+
+@compiled
+def max_pool_grad_apart(dy: Array, tap: Array, dx: Array, kernel: Any) -> None:
+    """The same for windows that do not overlap: every place of a window is written, and only once."""
+    count, rows, columns, channels = dy.shape
+    zero = dy.dtype.type(0)
+    for n in range(count):
+        for i in range(rows):
+            for j in range(columns):
+                for t in range(kernel[0] * kernel[1]):
+                    out = dx[n, i * kernel[0] + t // kernel[1], j * kernel[1] + t % kernel[1]]
+                    for c in range(channels):
+                        v = dy[n, i, j, c]
+                        out[c] = v if tap[n, i, j, c] == t else zero

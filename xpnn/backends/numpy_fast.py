@@ -21,6 +21,8 @@ from xpnn.window import Window, counts
 class FastNumpyBackend(NumpyBackend):
     """The same arrays, results and name; loops in place of some kernels."""
 
+    flips = False
+
     def hardware(self) -> str:
         """With whose loops."""
         return f"{super().hardware()}, numba {numba.__version__}"
@@ -33,9 +35,25 @@ class FastNumpyBackend(NumpyBackend):
 
     def relu_grad(self, dy: Array, y: Array, own: bool = False) -> Array:
         """Without the array of booleans."""
-        out = dy if own and dy.flags.carray else np.empty(dy.shape, dy.dtype)
+        if own and dy.flags.carray:
+            loops.relu_grad_own(dy.reshape(-1), y.reshape(-1))
+            return dy
+        out = np.empty(dy.shape, dy.dtype)
         loops.relu_grad(dy.reshape(-1), y.reshape(-1), out.reshape(-1))
         return out
+
+    def affine_relu(self, x: Array, W: Array, b: Array) -> Array:
+        """Bias and ReLU in one pass."""
+        y = self.matmul(x, W)
+        self._finish(y.reshape(-1, y.shape[-1]), b, True)
+        return y
+
+    def _finish(self, rows: Array, b: Array | None, relu: bool) -> None:
+        """Both in one pass."""
+        if b is None or not relu:
+            super()._finish(rows, b, relu)
+        else:
+            loops.add_bias_relu(rows, b)
 
     def keep_mask(self, key: Key, tick: Array, shape: tuple[int, ...], rate: float) -> Array:
         """Words made and compared in registers."""
@@ -48,6 +66,14 @@ class FastNumpyBackend(NumpyBackend):
         """Row by row: largest value, exponentials, their sum, the gradient."""
         dz = np.empty(z.shape, z.dtype)
         return z.dtype.type(loops.softmax_cross_entropy(z, ids, dz)), dz
+
+    def lstm_step_grad(
+        self, dh: Array, dc: Array, c: Array, gates: Array, squashed: Array
+    ) -> tuple[Array, Array]:
+        """All gates of a unit while they are at hand."""
+        dz, old = np.empty_like(gates), np.empty_like(c)
+        loops.lstm_step_grad(dh, dc, c, gates, squashed, dz, old)
+        return dz, old
 
     def elementwise(
         self, rule: Rule, given: tuple[Array, ...], vectors: tuple[Array, ...], named: Any = None
@@ -72,10 +98,11 @@ class FastNumpyBackend(NumpyBackend):
         return y, tap
 
     def max_pool_grad(self, dy: Array, tap: Array, shape: tuple[int, ...], window: Window) -> Array:
-        """Where windows overlap; NumPy is faster where each value is written once."""
-        if window.kernel == window.stride and not any(map(any, window.pads)):
-            return super().max_pool_grad(dy, tap, shape, window)
+        """With or without sums, as the windows overlap or not."""
         dx = np.zeros(shape, dy.dtype)
+        if window.kernel == window.stride and not any(map(any, window.pads)):
+            loops.max_pool_grad_apart(dy, tap, dx, window.kernel)
+            return dx
         loops.max_pool_grad(dy, tap, dx, window.kernel[1], *placing(window))
         return dx
 

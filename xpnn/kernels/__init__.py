@@ -5,22 +5,21 @@ A backend inherits these and may override any of them; the tests hold each overr
 brings a number to the host.
 """
 
-import functools
 import math
-import operator
 from collections.abc import Callable
 from typing import Any
 
 from xpnn.kernels.base import Array, Rule
 from xpnn.kernels.cody import FAR, MIDDLE, NEAR, ratio
 from xpnn.kernels.counter import CounterKernels
+from xpnn.kernels.gates import GateKernels
 from xpnn.kernels.sampling import SamplingKernels
 
 __all__ = ["Array", "Kernels", "Rule"]
 
 
-class Kernels(CounterKernels, SamplingKernels):
-    """All of them: those below, random draws, windows, sampling."""
+class Kernels(CounterKernels, GateKernels, SamplingKernels):
+    """All of them: those below, random draws, gates, windows, sampling."""
 
     def affine(self, x: Array, W: Array, b: Array) -> Array:
         """y = x W + b on the last axis."""
@@ -33,11 +32,6 @@ class Kernels(CounterKernels, SamplingKernels):
     def relu_grad(self, dy: Array, y: Array, own: bool = False) -> Array:
         """dx = dy where y > 0, else 0 (so the slope at 0 is 0). own: nobody else holds dy, so it may be written to."""
         return self.mask(dy, y > 0)
-
-    def sigmoid(self, x: Array) -> Array:
-        """y = 1 / (1 + e^-x), from e^-|x| so that nothing overflows and small values keep their digits."""
-        e = self.xp.exp(-self.xp.abs(x))
-        return self.xp.where(x >= 0, self.xp.ones_like(x), e) / (1 + e)
 
     def softplus(self, x: Array) -> Array:
         """y = log(1 + e^x) = max(x, 0) + log1p(e^-|x|)."""
@@ -80,8 +74,8 @@ class Kernels(CounterKernels, SamplingKernels):
 
     def all_finite(self, *arrays: Array) -> Array:
         """0-d bool: no NaN and no infinity in any of them."""
-        found = [self.xp.all(self.xp.isfinite(x)) for x in arrays]
-        return functools.reduce(operator.and_, found)
+        xp = self.xp
+        return xp.all(xp.stack([xp.all(xp.isfinite(x)) for x in arrays]))
 
     def add_rows(self, ids: Array, rows: Array, n: int) -> Array:
         """(n, width): row i is the sum of those of the `rows` (N, width) whose id, one of (N,), is i.

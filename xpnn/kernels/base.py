@@ -32,6 +32,11 @@ class BaseKernels:
         """y = max(x, 0). NaN stays NaN."""
         return self.xp.where(x <= 0, self.xp.zeros_like(x), x)
 
+    def sigmoid(self, x: Array) -> Array:
+        """y = 1 / (1 + e^-x), from e^-|x| so that nothing overflows and small values keep their digits."""
+        e = self.xp.exp(-self.xp.abs(x))
+        return self.xp.where(x >= 0, self.xp.ones_like(x), e) / (1 + e)
+
     def mask(self, x: Array, keep: Array) -> Array:
         """x where `keep` (bool, of the same shape), else 0, whatever x is there."""
         return self.xp.where(keep, x, self.xp.zeros_like(x))

@@ -134,9 +134,9 @@ def gradients(cx: Ctx, p: Tree, x: Array, before: list[Array], da: list[Array], 
     rows = flat_rows(cx, inputs)
     rows_u = rows if du is da else flat_rows(cx, xp.stack(du, axis=1))
     grads = {
-        "W": cx.be.matmul(flat_rows(cx, x).T, rows, cx.place("W")),
-        "U": cx.be.matmul(flat_rows(cx, states).T, rows_u, cx.place("U")),
-        "b": cx.be.column_sums(rows, cx.place("b")),
+        "W": cx.be.matmul(flat_rows(cx, x).T, rows, cx.home("W")),
+        "U": cx.be.matmul(flat_rows(cx, states).T, rows_u, cx.home("U")),
+        "b": cx.be.column_sums(rows, cx.home("b")),
     }
     return (cx.be.matmul(inputs, p["W"].T) if cx.need_dx else None), grads
 
@@ -214,12 +214,9 @@ class LSTM(Recurrent):
         be, a, states, steps = cx.be, cx.be.affine(x, p["W"], p["b"]), [], []
         h = c = start(cx, x, self.units)
         for t in range(x.shape[1]):
-            zi, zf, zg, zo = parts(a[:, t, :] + be.matmul(h, p["U"]), 4)
-            i, f, g, o = be.sigmoid(zi), be.sigmoid(zf), be.xp.tanh(zg), be.sigmoid(zo)
-            new = f * c + i * g
-            squashed = be.xp.tanh(new)
-            steps.append((h, c, i, f, g, o, squashed))
-            h, c = carried(cx, real, t, o * squashed, h), carried(cx, real, t, new, c)
+            new_h, new_c, gates, squashed = be.lstm_step(a[:, t, :], be.matmul(h, p["U"]), c)
+            steps.append((h, c, gates, squashed))
+            h, c = carried(cx, real, t, new_h, h), carried(cx, real, t, new_c, c)
             states.append(h)
         return result(cx, self, states), (x, tuple(steps), real)
 
@@ -229,18 +226,10 @@ class LSTM(Recurrent):
         das, dh = [], cx.be.xp.zeros_like(steps[0][0])
         dc = dh
         for t, part in backwards(self, dy, x.shape[1]):
-            _, c, i, f, g, o, squashed = steps[t]
             dh, past = divided(cx, real, t, plus(dh, part))
             dc, past_c = divided(cx, real, t, dc)
-            dc = dc + dh * o * (1 - squashed * squashed)
-            gates = [
-                dc * g * i * (1 - i),
-                dc * c * f * (1 - f),
-                dc * i * (1 - g * g),
-                dh * squashed * o * (1 - o),
-            ]
-            da = cx.be.xp.concat(gates, axis=-1)
-            dc, dh = plus(dc * f, past_c), plus(cx.be.matmul(da, p["U"].T), past)
+            da, dc = cx.be.lstm_step_grad(dh, dc, *steps[t][1:])
+            dc, dh = plus(dc, past_c), plus(cx.be.matmul(da, p["U"].T), past)
             das.append(da)
         das = das[::-1]
         dx, grads = gradients(cx, p, x, [step[0] for step in steps], das, das)
