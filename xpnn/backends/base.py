@@ -65,7 +65,8 @@ class Backend(Kernels):
                 why="inside a step nothing is copied between libraries or devices",
                 fix=f"{name} = model.backend.asarray({name}), once, outside the loop",
             )
-        if not self.xp.isdtype(a.dtype, ("bool", "integral", "real floating")):
+        usual = a.dtype in (self.dtype, self.xp.int64, self.xp.uint8)
+        if not usual and not self.xp.isdtype(a.dtype, ("bool", "integral", "real floating")):
             raise DataError(f"{name} is of dtype {a.dtype}", why="xpnn takes real numbers")
 
     def asarray(self, a: Any, dtype: Any = None) -> Array:
