@@ -24,8 +24,8 @@ from xpnn.layers import (
     RandomZoom,
     Warp,
 )
-from xpnn.models import MODELS
-from xpnn.recipes import HANDWRITING, recipe_for
+from xpnn.models import MODELS, build
+from xpnn.recipes import HANDWRITING, RECIPES, recipe_for
 from xpnn.training import CutMix, Mixup
 from xpnn.training.mixing import shares
 
@@ -217,6 +217,17 @@ def test_augmented_recipes_train_longer():
         assert augmented.epochs > plain.epochs
         assert (plain.augmentation, augmented.augmentation) == ((), HANDWRITING)
     assert recipe_for("fashion", "mlp", augment=True).augmentation[0] == RandomFlip()
+
+
+def test_the_augmented_cnn_of_digits_is_deeper():
+    """Where the images have the size that it needs; of other sizes the plain one takes any."""
+    deeper = (32, (64, 64))
+    for dataset in RECIPES:
+        settings = dict(recipe_for(dataset, "cnn", augment=True).network)
+        assert settings.get("filters") == (deeper if dataset in ("mnist", "kmnist", "emnist") else None)
+        assert recipe_for(dataset, "cnn").network == ()
+    net = build("cnn", (28, 28, 1), 10, **dict(recipe_for("mnist", "cnn", augment=True).network))
+    assert [layer.filters for layer in net if isinstance(layer, xpnn.Conv2D)] == [32, 64, 64]
 
 
 # Mixtures

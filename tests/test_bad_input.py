@@ -15,7 +15,7 @@ from xpnn.errors import (
     XpnnError,
 )
 from xpnn.initializers import Constant, Orthogonal, VarianceScaling
-from xpnn.losses import BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy
+from xpnn.losses import BinaryCrossEntropy, MeanSquaredError, Several, SoftmaxCrossEntropy
 from xpnn.schedules import Cosine, Exponential, InverseTime, OneCycle, StepDecay, Warmup
 
 Adam, Dense, Dropout, Model, ReLU, Rescale = (
@@ -96,7 +96,14 @@ SETTINGS = [
     (lambda: Dense(2.5), UsageError, ["Dense(units=2.5): wanted a whole number"]),
     (lambda: Dense("10"), UsageError, ["Dense(units='10')"]),
     (lambda: Dense(True), UsageError, ["Dense(units=True)"]),
-    (lambda: Dense(3, init="he"), UsageError, ["Dense(init='he'): wanted a Initializer"]),
+    (lambda: Dense(3, init="he"), UsageError, ["unknown initializer 'he'", "one of: zeros"]),
+    (lambda: Dense(3, init="he_norml"), UsageError, ["did you mean 'he_normal'?"]),
+    (lambda: Dense(3, init=3), UsageError, ["Dense(init=3): wanted an Initializer"]),
+    (lambda: xpnn.EMA("adm"), UsageError, ["unknown optimizer 'adm'", "did you mean 'adam'?"]),
+    (lambda: Several(("mse", "mea")), UsageError, ["unknown loss 'mea'", "did you mean 'mse'?"]),
+    (lambda: xpnn.Residual([Dense(3), ReLU]), UsageError, ["entry 1 of Sequential", "write ReLU()"]),
+    (lambda: xpnn.Residual("relu"), UsageError, ["Residual(layer='relu'): wanted a Layer"]),
+    (lambda: xpnn.Parallel([[Dense(3), 1]]), UsageError, ["entry 1 of Sequential is not a layer: 1"]),
     (lambda: Dropout(1.5), UsageError, ["Dropout(rate=1.5)", "from 0 to 1"]),
     (lambda: Dropout(-0.1), UsageError, ["Dropout(rate=-0.1)"]),
     (lambda: Dropout(nan), UsageError, ["Dropout(rate=nan): wanted a finite number"]),
@@ -153,7 +160,7 @@ SETTINGS = [
     (lambda: InverseTime(-1), UsageError, ["InverseTime(k=-1)"]),
     (lambda: Cosine(2), UsageError, ["Cosine(final=2)"]),
     (lambda: Warmup(-1), UsageError, ["Warmup(steps=-1)"]),
-    (lambda: Warmup(5, "cosine"), UsageError, ["Warmup(then='cosine'): wanted a Schedule"]),
+    (lambda: Warmup(5, "cosin"), UsageError, ["unknown schedule 'cosin'", "did you mean 'cosine'?"]),
     (lambda: OneCycle(up=2), UsageError, ["0 <= up <= 1"]),
 ]
 CONSTRUCTION = [

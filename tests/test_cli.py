@@ -426,7 +426,7 @@ class TestEndings:
             process.send_signal(sent)
             _, err = process.communicate()
         assert process.returncode == code
-        saved = "saved in runs/spiral-mlp-1; to go on: xpnn train --resume runs/spiral-mlp-1"
+        saved = "saved in runs/spiral-mlp-1\n  to go on: xpnn train --resume runs/spiral-mlp-1"
         assert err == f"xpnn: {word}: {saved}\n"
         xpnn.load("runs/spiral-mlp-1/best.safetensors")
         kept = {p.name for p in Path("runs/spiral-mlp-1").iterdir()}

@@ -102,6 +102,15 @@ def test_what_the_run_did_not_keep_is_told(xp, spiral):
     assert err == "no curves: the run has no metrics.jsonl\nno film: the run kept no weights along the way\n"
 
 
+def test_a_table_whose_labels_are_not_where_they_usually_are(xp):
+    rows = [f"{'ab'[i % 2]},{i % 2 + i / 100},{i / 90}" for i in range(90)]
+    Path("table.csv").write_text("\n".join(["kind,width,height", *rows]) + "\n")
+    flags = ["--data", "table.csv", "--label", "kind", "--epochs", "2", "--hidden", "4", "--json"]
+    assert xp("train", "csv", *flags)[0] == 0
+    code, out, err = xp("plot", "--what", "confusion")
+    assert (code, out, err) == (0, "runs/csv-mlp-1/plots/confusion.png\n", "")
+
+
 class TestErrors:
     def test_without_matplotlib(self, xp, digits, monkeypatch):
         monkeypatch.setitem(sys.modules, "matplotlib", None)

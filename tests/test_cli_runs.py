@@ -1,6 +1,7 @@
 """`xpnn train` that ends early or goes on: --early-stopping, --checkpoint-every, --time-limit, --resume."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,16 @@ def test_another_run_is_refused_and_nothing_changes(xp, trained, flags, what):
     assert {p.name: p.read_bytes() for p in FOLDER.iterdir() if p.is_file()} == before
 
 
+def test_where_the_settings_of_a_resumed_run_come_from(xp, trained):
+    trained(*QUICK)
+    code, out, _ = xp("train", "--resume", FOLDER, "--epochs", "6", "--show-config")
+    assert code == 0
+    assert re.search(rf"^hidden +\[8\] +{FOLDER}/run.json$", out, re.M)
+    assert re.search(r"^epochs +6 +--epochs$", out, re.M)
+    code, _, err = xp("train", "--resume", FOLDER, "--epochs", "6", "-v")
+    assert (code, f"{FOLDER}/run.json" in err) == (0, True)
+
+
 def test_nothing_to_resume(xp, trained):
     for folder in ("nowhere", "."):
         code, out, err = xp("train", "--resume", folder)
@@ -145,10 +156,8 @@ def test_time_limit(xp, trained, monkeypatch, minutes):
     code, out, _ = xp(*QUICK, "--time-limit", minutes)
     steps = 1 if minutes == "1e-9" else 29 + 1  # the clock is looked at once a step, and once an epoch
     assert code == 0
-    assert (
-        f"stopped by the time limit of {float(minutes):g} minutes; to go on: xpnn train --resume {FOLDER}\n"
-        in out
-    )
+    assert f"stopped by the time limit of {float(minutes):g} minutes\n" in out
+    assert out.endswith(f"\ngo on  xpnn train --resume {FOLDER}\n")
     assert read_state(FOLDER / "last.safetensors")[0]["steps"] in (steps, steps - 1)
     assert xpnn.load(FOLDER / "best.safetensors")
     rest = trained("train", "--resume", FOLDER, "--time-limit", "1000")

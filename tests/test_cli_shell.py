@@ -146,6 +146,19 @@ def test_a_terminal_of_80_columns(place, name):
         assert any("━" in line for line in lines)
 
 
+def test_a_long_name_is_folded_between_words(place):
+    """What was done to a picture stays readable; the line that goes on with a run is one line, to be copied."""
+    name = f"{'wide-' * 8}seven.png"
+    Path("seven.png").rename(name)
+    seen, code = on_a_terminal("predict", name)
+    lines = [ESCAPES.sub("", line) for line in seen.splitlines()]
+    assert (code, lines[0].startswith(name), max(map(len, lines)) <= 80) == (0, True, True)
+    assert lines[1].startswith("       ")
+    folder = f"{'deep-' * 20}run"
+    seen, code = on_a_terminal("train", "spiral", "--time-limit", "1e-9", "--out", folder)
+    assert seen.splitlines()[-1] == f"go on  xpnn train --resume {folder}"
+
+
 def test_no_color_and_dumb_terminals(place):
     """NO_COLOR takes the colours away, a dumb terminal gets no escape code at all."""
     words, _ = example("evaluate")

@@ -49,7 +49,7 @@ def test_shapes_that_do_not_fit_are_refused_with_the_path(net, shape, path):
     "make",
     [
         lambda: Residual(Dense),
-        lambda: Residual([Dense(3)]),
+        lambda: Residual([Dense]),
         lambda: Parallel(()),
         lambda: Parallel((Dense(3), Tanh)),
         lambda: Parallel(Dense(3)),

@@ -1,6 +1,7 @@
 """Pictures of a run: what is drawn is what was given, and every axis says what it shows."""
 
 import io
+import itertools
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -211,6 +212,21 @@ class TestBoundary:
         figure = plots.decision_boundary(model, X, np.arange(40) % 5, tmp_path / "a.png")
         assert figure.axes[0].collections[0].hatches == list(HATCHES[:5])
         assert len(set(MARKERS)) == len(set(HATCHES)) == 8
+
+    def test_the_numbers_of_the_axes_do_not_touch(self, tmp_path, plane):
+        """Those of the film, whose pictures are small, for points as wide apart as the spiral's."""
+        x = 0.9 * X / np.abs(X).max(axis=0)
+        film = [(0, plane.snapshot())]
+        for figure in (
+            plots.decision_boundary(plane, x, Y, tmp_path / "a.png"),
+            plots.animate_boundary(plane, film, x, Y, tmp_path / "a.gif"),
+        ):
+            (axes, *_) = figure.axes
+            boxes = [label.get_window_extent() for label in axes.get_xticklabels()]
+            low, high = axes.get_window_extent().x0, axes.get_window_extent().x1
+            inside = [box for box in boxes if low <= (box.x0 + box.x1) / 2 <= high]
+            assert len(inside) > 3
+            assert all(a.x1 + 5 < b.x0 for a, b in itertools.pairwise(inside))
 
 
 class TestFilm:

@@ -63,6 +63,16 @@ def test_cnn():
     assert xpnn.Sequential(tuple(layers)).plan((28, 28, 1))[1] == (10,)
 
 
+def test_a_cnn_of_several_convolutions_between_its_maxima():
+    layers = build(
+        "cnn", (28, 28, 1), 10, filters=(32, (64, 48)), kernel=5, padding="valid", hidden=(), dropout=0
+    )
+    first, *more = xpnn.Conv2D(32, 5), xpnn.Conv2D(64, 3), xpnn.Conv2D(48, 3)
+    body = [first, xpnn.ReLU(), xpnn.MaxPool2D(), *(one for conv in more for one in (conv, xpnn.ReLU()))]
+    assert layers == [*body, xpnn.MaxPool2D(), xpnn.Flatten(), xpnn.Dense(10)]
+    assert xpnn.Sequential(tuple(layers)).inner((28, 28, 1))[-1][1] == (4 * 4 * 48,)
+
+
 def test_lenet_has_the_shapes_of_lenet_5():
     layers = build("lenet", (28, 28, 1), 10, input_dropout=0.1)
     assert layers[0] == xpnn.Dropout(0.1)

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from xpnn.losses import SoftmaxCrossEntropy
 from xpnn.optimizers import LBFGS
 from xpnn.schedules import Cosine, Exponential
 from xpnn.training import Callback, Checkpoint, Film, KeepBest, Mixup, ReduceOnPlateau, Trainer
-from xpnn.training.state import read_state
+from xpnn.training.state import model_of, read_state
 
 HERE = Path(__file__).parent
 ENV = {
@@ -392,9 +393,8 @@ def test_the_resume_line_ends_as_if_no_signal_had_come(tmp_path, uninterrupted, 
         process.send_signal(sent)
         _, err = process.communicate()
     assert process.returncode == code
-    line = re.fullmatch(r"xpnn: (?:interrupted|terminated): saved in \S+; to go on: xpnn (.+)\n", err).group(
-        1
-    )
+    told = r"xpnn: (?:interrupted|terminated): saved in \S+\n  to go on: xpnn (.+)\n"
+    line = re.fullmatch(told, err).group(1)
     about, tensors = read_state(tmp_path / "runs/spiral-mlp-1/last.safetensors")
     assert about["steps"] == 225 * len(tensors["rows"]) + len(tensors["losses"]) < 6 * 225
     assert json.loads((tmp_path / "runs/spiral-mlp-1/run.json").read_text())["result"] is None
@@ -402,6 +402,107 @@ def test_the_resume_line_ends_as_if_no_signal_had_come(tmp_path, uninterrupted, 
     assert (code, err) == (0, "")
     assert json.loads(out.splitlines()[0])["why"] == "as before"
     assert ends(tmp_path) == uninterrupted
+
+
+BORROWED = [
+    "train", "moons", "--from", "source", "--replace-head", "--freeze", "0.*", "--freeze", "*.b", "--epochs", "6",
+    "--schedule", "constant", "--batch-size", "8", "--json",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def borrowed(tmp_path_factory):
+    """A network of spirals, and the run of 6 epochs that it began."""
+    folder = tmp_path_factory.mktemp("borrowed")
+    source = [
+        "train",
+        "spiral",
+        "--hidden",
+        "8,6",
+        "--epochs",
+        "2",
+        "--dropout",
+        "0.1",
+        "--out",
+        "source",
+        "--json",
+    ]
+    assert finished(folder, *source)[0] == 0
+    assert finished(folder, *BORROWED)[0] == 0
+    return folder
+
+
+@pytest.mark.parametrize("place", ["end", "inside"])
+def test_a_run_with_a_borrowed_network_goes_on(tmp_path, borrowed, place):
+    """Without the run that it borrowed from: that may be gone. What is frozen stays so."""
+    run = "runs/moons-mlp-1"
+    shutil.copytree(borrowed / "source", tmp_path / "source")
+    if place == "end":
+        assert finished(tmp_path, *BORROWED, "--epochs", "3")[0] == 0
+    else:
+        with start(tmp_path, *BORROWED) as process:
+            for _ in range(3):
+                process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            process.communicate()
+        assert process.returncode == 130
+    shutil.rmtree(tmp_path / "source")
+    code, _, err = finished(tmp_path, "train", "--resume", run, "--epochs", "6", "--json")
+    assert (code, err) == (0, "")
+    assert ends(tmp_path, run) == ends(borrowed, run)
+    about, whole = (json.loads((folder / run / "run.json").read_text()) for folder in (tmp_path, borrowed))
+    assert {key: about[key] for key in ("from", "freeze", "frozen", "settings")} == {
+        key: whole[key] for key in ("from", "freeze", "frozen", "settings")
+    }
+    old, new = (
+        xpnn.load(path / "best.safetensors").parameters() for path in (borrowed / "source", tmp_path / run)
+    )
+    held = [name for name in new if name.startswith("0.") or name.endswith(".b")]
+    assert [np.array_equal(old[name], new[name]) for name in held[:-1]] == [
+        True
+    ] * 3  # the last is the head's
+    assert not new[held[-1]].any()
+
+
+@pytest.mark.parametrize(
+    ("flags", "what"),
+    [
+        (["--hidden", "9"], "belongs to another run: hidden was [64, 64], here it is [9]"),
+        (["--dropout", "0.3"], "belongs to another run: dropout was 0.0, here it is 0.3"),
+        (["--model", "cnn"], "belongs to another run: model was mlp, here it is cnn"),
+        (["--freeze", "3.*"], "belongs to another run: optimizer.groups was"),
+        (["--from", "source"], "--from with --resume"),
+        (["--replace-head"], "--replace-head with --resume"),
+        (["--seed", "1"], "belongs to another run: seed was 42, here it is 1"),
+    ],
+    ids=str,
+)
+def test_another_beginning_is_refused(borrowed, xp, monkeypatch, flags, what):
+    monkeypatch.chdir(borrowed)
+    before = (borrowed / "runs/moons-mlp-1/run.json").read_bytes()
+    code, out, err = xp("train", "--resume", "runs/moons-mlp-1", *flags)
+    assert (code, out) == (2, "")
+    assert what in err
+    assert (borrowed / "runs/moons-mlp-1/run.json").read_bytes() == before
+
+
+def test_a_state_whose_arrays_do_not_fit_its_network(tmp_path, monkeypatch):
+    """The network is never made larger than what the file holds."""
+    fitted(tmp_path / "state", stop=6)
+    about, tensors = read_state(tmp_path / "state")
+    be = xpnn.get_backend()
+    assert model_of(tmp_path / "state", be, 3).theta.tobytes() == tensors["theta"].astype("float32").tobytes()
+    for change in (
+        {"net": {**about["same"]["net"], "layers": [{"type": "Dense", "units": 10**9}]}},
+        {"net": {"type": "Dense", "units": 3}},
+        {"net": {"type": "Sequential", "layers": [{"type": "Nonsense"}]}},
+        {"input_shape": [2**50]},
+        {"input_shape": 4},
+    ):
+        found = {**about, "same": about["same"] | change}, tensors
+        monkeypatch.setattr("xpnn.training.state.read_state", lambda path, found=found: found)
+        with pytest.raises(CheckpointError):
+            model_of(tmp_path / "state", be, 3)
 
 
 BLOCKED = (

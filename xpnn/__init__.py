@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     )
     from xpnn.backends import get_backend
     from xpnn.backends.allocator import keep_memory
-    from xpnn.diagnostics import compare_backends, gradcheck  # type: ignore[no-redef]
+    from xpnn.diagnostics import compare_backends, find_lr, gradcheck  # type: ignore[no-redef]
     from xpnn.layers import (
         CELU,
         ELU,
@@ -237,6 +237,7 @@ __all__ = [
     "compare_backends",
     "data",
     "diagnostics",
+    "find_lr",
     "get_backend",
     "gradcheck",
     "initializers",

@@ -26,6 +26,11 @@ class Described:
         """NumPy's numbers become Python's. Raises UsageError for a setting of another type than its field's."""
         check_settings(self)
 
+    @classmethod
+    def meant_by(cls, value: Any) -> "Described | None":
+        """What `value` is short for where one of this class is wanted, such as a name; None: for nothing."""
+        return None
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         known = _REGISTRY.get(cls.__name__)

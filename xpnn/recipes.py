@@ -1,8 +1,9 @@
 """How each dataset is trained unless told otherwise: the defaults of `xpnn train DATASET`."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from xpnn.describe import brief, describe
 from xpnn.layers import (
     Layer,
     RandomElastic,
@@ -21,6 +22,7 @@ class Recipe:
 
     validation: how many training samples are held out to choose the best epoch by, a number or a share.
     lr, weight_decay: None means the optimizer's own default. augmentation: layers before the model's own.
+    network: settings that this model alone has, by name.
     """
 
     hidden: tuple[int, ...] = (512, 256)
@@ -36,6 +38,7 @@ class Recipe:
     label_smoothing: float = 0.0
     validation: int | float = 5000
     augmentation: tuple[Layer, ...] = ()
+    network: tuple[tuple[str, Any], ...] = ()
 
     def but(self, **given: Any) -> "Recipe":
         """This recipe with the settings that are not None put in place of its own.
@@ -46,6 +49,11 @@ class Recipe:
         if given.get("optimizer", self.optimizer) != self.optimizer:
             given = {"lr": None, "weight_decay": None} | given
         return replace(self, **given)
+
+    def told(self) -> dict[str, Any]:
+        """The settings as JSON values, as run.json has them."""
+        plain = {field.name: describe(getattr(self, field.name)) for field in fields(self)}
+        return plain | {"augmentation": [brief(layer) for layer in self.augmentation]}
 
     def make_optimizer(self) -> Optimizer:
         """The optimizer of that name. Raises UsageError for an unknown name or a value out of its bounds."""
@@ -96,6 +104,13 @@ AUGMENTED: dict[str, dict[str, Any]] = {
     "lenet": {"epochs": 20},
 }
 """What `--augment` changes for a model, beside the layers that come first; of the others it doubles the epochs."""
+DEEPER: dict[str, Any] = {"network": (("filters", (32, (64, 64))), ("kernel", 5), ("padding", "valid"))}
+AUGMENTED_TOGETHER: dict[tuple[str, str], dict[str, Any]] = {
+    ("mnist", "cnn"): DEEPER,
+    ("kmnist", "cnn"): DEEPER,
+    ("emnist", "cnn"): DEEPER,
+}
+"""What it changes for a dataset and a model together: a third convolution, unpadded, for images of 28 x 28 or so."""
 
 
 def recipe_for(dataset: str, model: str, augment: bool = False) -> Recipe:
@@ -106,4 +121,5 @@ def recipe_for(dataset: str, model: str, augment: bool = False) -> Recipe:
         return recipe
     layers = CLOTHING if dataset == "fashion" else HANDWRITING
     longer = AUGMENTED.get(model, {"epochs": 2 * recipe.epochs})
-    return replace(recipe, augmentation=layers, **longer)
+    together = AUGMENTED_TOGETHER.get((dataset, model), {})
+    return replace(recipe, augmentation=layers, **longer | together)

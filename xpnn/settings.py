@@ -4,6 +4,7 @@
     str, bool, None and classes               as they are
     tuple[T, ...]                             any sequence of T, kept as a tuple
     A | B                                     the first that fits
+    a class that knows shorter ways           an object of it, or what `meant_by` makes one of
 
 Anything else is not looked at.
 """
@@ -74,7 +75,10 @@ def fit(value: Any, hint: Any) -> Any:
     if typing.get_origin(hint) is tuple:
         return fit_tuple(value, typing.get_args(hint))
     if isinstance(hint, type) and not isinstance(value, hint):
-        raise Unfit
+        meant = hint.meant_by(value) if hasattr(hint, "meant_by") else None
+        if meant is None or not isinstance(meant, hint):
+            raise Unfit
+        return meant
     return value
 
 
@@ -108,4 +112,5 @@ def wording(hint: Any) -> str:
         return (
             f"a sequence, each {wording(typing.get_args(hint)[0])}" if typing.get_args(hint) else "a sequence"
         )
-    return NAMES.get(hint) or f"a {getattr(hint, '__name__', hint)}"
+    name = str(getattr(hint, "__name__", hint))
+    return NAMES.get(hint) or f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"

@@ -144,7 +144,7 @@ def run(args: Sequence[str] | None = None) -> int:
 
 
 def stopped(stop: Stopped) -> int:
-    """One line, with what the command had to say about it; nothing for `xpnn ... | head`."""
+    """What happened, and what the command had to say about it; nothing for `xpnn ... | head`."""
     if stop.code == IO:
         drop_output()
     else:

@@ -25,7 +25,7 @@ class Lock:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path, self.stale = folder / LOCK, ""
+        self.path, self.stale, self.owner = folder / LOCK, "", os.getpid()
         self.file, free = _open(self.path)
         try:
             holder = _read(self.file)
@@ -45,8 +45,11 @@ class Lock:
             raise
 
     def release(self) -> None:
-        """Let go of it. The file goes first, so that nobody finds it without a holder."""
-        if _same(self.file, self.path):
+        """Let go of it. The file goes first, so that nobody finds it without a holder.
+
+        A forked process lets go of its copy alone: the lock is its parent's.
+        """
+        if self.owner == os.getpid() and _same(self.file, self.path):
             self.path.unlink()
         self.file.close()
 

@@ -31,6 +31,7 @@ def make_model(model: str, data: Dataset, recipe: Recipe, be: Backend, seed: int
         dropout=recipe.dropout,
         input_dropout=recipe.input_dropout,
         pixels=data.x.dtype == "uint8",
+        **dict(recipe.network),
     )
     return Model(
         [*recipe.augmentation, *preprocessing(data, recipe, seed), *layers],

@@ -46,7 +46,8 @@ class Subject:
     def samples(self) -> Dataset:
         """The dataset it was trained on."""
         about = self.saved.about
-        return load(str(about["dataset"]), self.data or about.get("data"), int(about.get("seed", 0)))
+        path = self.data or about.get("data")
+        return load(str(about["dataset"]), path, int(about.get("seed", 0)), about.get("label"))
 
     @cached_property
     def probabilities(self) -> np.ndarray[Any, Any]:

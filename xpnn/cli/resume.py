@@ -9,20 +9,30 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from xpnn.backends import Backend
 from xpnn.cli import INTERRUPTED, TERMINATED, Stopped
-from xpnn.cli.runs import ABOUT, STATE, Run, claim, read_about
+from xpnn.cli.runs import ABOUT, STATE, Run, read_about
 from xpnn.errors import CheckpointError, FileError, UsageError
+from xpnn.recipes import Recipe
 from xpnn.training.callbacks import Callback
 from xpnn.training.stopping import StopOnSignal
 
 if TYPE_CHECKING:
+    from xpnn.model import Model
     from xpnn.training.trainer import Trainer
 
 FROM_SETTINGS = (
     "activation", "dropout", "input_dropout", "label_smoothing", "epochs", "batch_size", "optimizer", "lr",
     "schedule", "weight_decay",
 )  # fmt: skip
+NETWORK = ("hidden", "activation", "dropout", "input_dropout", "augmentation")
 FROM_RUN = ("dataset", "model", "backend", "dtype", "precision", "seed", "data", "label")
+NETWORK = ("hidden", "activation", "dropout", "input_dropout", "augmentation")
+BEGINNINGS = {
+    "--out": "a run goes on in its own folder",
+    "--from": "a run goes on with its own weights",
+    "--replace-head": "a run goes on with its own network",
+}
 
 
 @dataclass(frozen=True)
@@ -107,12 +117,6 @@ def take_settings(ctx: click.Context, param: click.Parameter, folder: Path | Non
     settings = about["settings"]
     if not isinstance(settings, dict) or not settings.keys() >= {"hidden", "augmentation"}:
         raise CheckpointError(f"{folder / ABOUT} is damaged", why="its settings are not those of a run")
-    if about.get("from"):
-        raise UsageError(
-            f"the run in {folder} began with another run's network",
-            why="what it took over is not kept with it",
-            fix="xpnn train --from that run anew",
-        )
     found = {name: settings.get(name) for name in FROM_SETTINGS} | {
         name: about.get(name) for name in FROM_RUN
     }
@@ -121,15 +125,43 @@ def take_settings(ctx: click.Context, param: click.Parameter, folder: Path | Non
         "augment": bool(settings["augmentation"]),
         "freeze": tuple(about.get("freeze") or ()),
     }
-    ctx.default_map = {**(ctx.default_map or {}), **{k: v for k, v in found.items() if v is not None}}
+    found = {name: value for name, value in found.items() if value is not None}
+    ctx.default_map = {**(ctx.default_map or {}), **found}
+    ctx.meta.update(dict.fromkeys(found, str(folder / ABOUT)))
     return folder
 
 
-def reopen(folder: Path, out: Path | None) -> Run:
-    """The run's own folder. Raises UsageError where another is asked for."""
-    if out is not None:
-        raise UsageError("--out with --resume", why="a run goes on in its own folder", fix="leave --out out")
-    return claim(folder)
+def check_beside(resume: Path | None, out: Path | None, source: Path | None, replace_head: bool) -> None:
+    """Raises UsageError for a flag that would give a run that goes on another beginning."""
+    for (flag, why), given in zip(BEGINNINGS.items(), (out, source, replace_head), strict=True):
+        if resume is not None and given:
+            raise UsageError(f"{flag} with --resume", why=why, fix=f"leave {flag} out")
+
+
+def begun_with(resume: Path | None) -> str | None:
+    """The weights that the run in that folder began with, if it was begun with --from."""
+    return None if resume is None else read_about(resume).get("from")
+
+
+def continued(folder: Path, model: str, recipe: Recipe, be: Backend, seed: int) -> "Model":
+    """The network of a run that began with another run's: the one in its state, where no flag describes it.
+
+    Raises UsageError for a flag that asks for another network; CheckpointError and FileError for the state.
+    """
+    from xpnn.training.state import model_of
+
+    about = read_about(folder)
+    then = {"model": about.get("model")} | {name: about["settings"].get(name) for name in NETWORK}
+    now = {"model": model} | {name: recipe.told()[name] for name in NETWORK}
+    changed = [name for name in then if now[name] != then[name]]
+    if changed:
+        name = changed[0]
+        raise UsageError(
+            f"{folder} belongs to another run: {name} was {then[name]}, here it is {now[name]}",
+            why="its network is the one that it began with",
+            fix="leave that flag out",
+        )
+    return model_of(folder / STATE, be, seed)
 
 
 def same_device(resume: Path | None, device: str | None) -> str | None:
@@ -154,7 +186,7 @@ def resume_line(run: Run) -> str:
 def left_behind(run: Run) -> str:
     """What an interrupted run saved."""
     if run.state.exists():
-        return f"saved in {run.folder}; to go on: {resume_line(run)}"
+        return f"saved in {run.folder}\n  to go on: {resume_line(run)}"
     if not run.weights.exists():
         return "no epoch was finished, nothing was saved"
     return f"the best epoch so far is saved in {run.weights}"

@@ -27,20 +27,21 @@ from xpnn.cli.options import (
     open_backend,
     precision_option,
 )
-from xpnn.cli.output import detail, emit, percent, say, size, tell
+from xpnn.cli.output import detail, emit, percent, say, size, tell, write
 from xpnn.cli.resume import (
     Endings,
+    begun_with,
+    check_beside,
+    continued,
     ending_options,
     left_behind,
-    reopen,
     resume_line,
     same_device,
     told_of,
 )
-from xpnn.cli.runs import Run, new_run
+from xpnn.cli.runs import Run, claim, new_run
 from xpnn.cli.transfer import find_source, frozen, provenance, reuse, transfer_options
 from xpnn.data import DATASETS, Dataset, load
-from xpnn.describe import brief
 from xpnn.errors import TargetMissedError
 from xpnn.models import ACTIVATIONS, MODELS
 from xpnn.optimizers import OPTIMIZERS
@@ -129,6 +130,7 @@ def command(
     began = time.perf_counter()
     keep_memory()
     endings = Endings.taken_from(given)
+    check_beside(resume, out, source, replace_head)
     saved, model = find_source(source, replace_head, model, given)
     recipe = recipe_for(dataset, model, augment).but(**given)
     optimizer = frozen(recipe.make_optimizer(), freeze)
@@ -136,15 +138,18 @@ def command(
     if not as_json:
         say(f"xpnn {__version__} · {backend_line(be, why)} · {dtype} · seed {seed}")
     samples = load(dataset, data, seed, label)
-    if saved is None:
-        net = make_model(model, samples, recipe, be, seed)
-    else:
+    origin = begun_with(resume) if saved is None else str(saved.weights)
+    if saved is not None:
         net = reuse(saved, samples, recipe.augmentation, be, seed, replace_head)
+    elif resume is not None and origin:
+        net = continued(resume, model, recipe, be, seed)
+    else:
+        net = make_model(model, samples, recipe, be, seed)
     optimizer.on(net.layout.places)  # before there is a folder: raises where a pattern fits nothing
-    run = new_run(dataset, model, out) if resume is None else reopen(resume, out)
+    run = new_run(dataset, model, out) if resume is None else claim(resume)
     about = describe(samples, data, label, model, net, recipe, seed) | told_of(resume, endings)
-    if saved is not None or freeze:
-        about |= provenance(saved, freeze, net)
+    if origin or freeze:
+        about |= provenance(origin, freeze, net)
     try:
         if resume is None:
             run.write(about)
@@ -163,8 +168,10 @@ def command(
         emit({"event": "end", **result})
     else:
         if trainer.stopped:
-            tell(f"stopped by {trainer.stopped}; to go on: {resume_line(run)}")
+            tell(f"stopped by {trainer.stopped}")
         finish(result, samples, run)
+        if trainer.stopped and not state().quiet:
+            write(f"go on  {resume_line(run)}")  # in one piece, however long
     check_target(result["test_accuracy"], require_accuracy)
 
 
@@ -188,7 +195,7 @@ def describe(
         "classes": data.classes,
         "input_shape": data.input_shape,
         "model": model,
-        "settings": asdict(recipe) | {"augmentation": [brief(layer) for layer in recipe.augmentation]},
+        "settings": recipe.told(),
         "parameters": net.layout.size["theta"],
         "backend": be.name,
         "device": be.device_name,

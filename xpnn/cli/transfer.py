@@ -134,11 +134,11 @@ def moved(old: "Model", by: int, head: int) -> dict[str, Any]:
     return kept
 
 
-def provenance(saved: Saved | None, freeze: tuple[str, ...], net: "Model") -> dict[str, Any]:
+def provenance(origin: str | None, freeze: tuple[str, ...], net: "Model") -> dict[str, Any]:
     """What run.json says of it."""
     held = {path for pattern in freeze for path in net.layout.named if fits(path, pattern)}
     return {
-        "from": None if saved is None else str(saved.weights),
+        "from": origin,
         "freeze": freeze,
         "frozen": sum(p.stop - p.start for p in net.layout.places if p.path in held),
     }

@@ -5,6 +5,7 @@
 The order depends on the seed and the epoch alone, so a run that resumes in epoch 5 shuffles as epoch 5.
 """
 
+import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -108,7 +109,7 @@ class Batches:
         """Epochs 1 to `count`, from batch `start[1]` of epoch `start[0]` on: exactly the rest of the whole run.
 
         What goes wrong in the reading thread is raised here. The thread ends with the last batch, or when the
-        iterator is closed or forgotten.
+        iterator is closed or forgotten. Raises UsageError in a forked process, to which the thread does not come along.
         """
         places = self._places(count, start)
         if not self.ahead:
@@ -116,12 +117,15 @@ class Batches:
             return
         with ThreadPoolExecutor(1, "xpnn-batches") as pool:
             waiting: deque[Future[Batch]] = deque()
+            owner = os.getpid()
             for place in places:
                 waiting.append(pool.submit(self._read, *place))
                 if len(waiting) > self.ahead:
                     yield waiting.popleft().result()
+                    check_process(owner)
             while waiting:
                 yield waiting.popleft().result()
+                check_process(owner)
 
     def _places(self, count: int, start: tuple[int, int]) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
         """Epoch, number and rows of each batch."""
@@ -136,6 +140,16 @@ class Batches:
 
     def _read(self, epoch: int, number: int, rows: NDArray[np.int64]) -> Batch:
         return Batch(epoch, number, np.asarray(self.x[rows]), np.asarray(self.y[rows]))
+
+
+def check_process(owner: int) -> None:
+    """Raises UsageError in any process but that one: what its thread was to read would be waited for in vain."""
+    if os.getpid() != owner:
+        raise UsageError(
+            f"batches that a thread of process {owner} reads ahead",
+            why="a forked process has no threads but its own",
+            fix="iterate anew there: epochs(count, start=(epoch, number of the batch))",
+        )
 
 
 def _chances(weights: Any, n: int) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """Initial weights, by class and by name."""
 
+from xpnn.errors import UsageError, did_you_mean
 from xpnn.initializers.base import Initializer, fans
 from xpnn.initializers.scaled import (
     Constant,
@@ -20,6 +21,7 @@ from xpnn.initializers.sparse import Dirac, Identity, Sparse
 from xpnn.initializers.truncated import TruncatedNormal
 
 __all__ = [
+    "INITIALIZERS",
     "Constant",
     "Dirac",
     "Identity",
@@ -31,6 +33,7 @@ __all__ = [
     "TruncatedNormal",
     "VarianceScaling",
     "fans",
+    "get_initializer",
     "glorot_normal",
     "glorot_uniform",
     "he_normal",
@@ -40,3 +43,30 @@ __all__ = [
     "ones",
     "zeros",
 ]
+
+INITIALIZERS: dict[str, Initializer] = {
+    "zeros": zeros,
+    "ones": ones,
+    "normal": Normal(),
+    "truncated_normal": TruncatedNormal(),
+    "glorot_normal": glorot_normal,
+    "glorot_uniform": glorot_uniform,
+    "he_normal": he_normal,
+    "he_uniform": he_uniform,
+    "lecun_normal": lecun_normal,
+    "lecun_uniform": lecun_uniform,
+    "orthogonal": Orthogonal(),
+    "sparse": Sparse(),
+    "identity": Identity(),
+    "dirac": Dirac(),
+    "sinusoidal": Sinusoidal(),
+}
+
+
+def get_initializer(initializer: str | Initializer) -> Initializer:
+    """An initializer by name, or the initializer itself."""
+    if isinstance(initializer, Initializer):
+        return initializer
+    if not isinstance(initializer, str) or initializer not in INITIALIZERS:
+        raise UsageError(f"unknown initializer {initializer!r}", fix=did_you_mean(initializer, INITIALIZERS))
+    return INITIALIZERS[initializer]

@@ -16,7 +16,14 @@ Host = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Initializer(Described):
-    """A frozen description, called with a generator and a shape."""
+    """A frozen description, called with a generator and a shape. A layer takes its name, too: `init="he_normal"`."""
+
+    @classmethod
+    def meant_by(cls, value: Any) -> "Initializer | None":
+        """The initializer of that name. Raises UsageError for an unknown one."""
+        from xpnn.initializers import get_initializer
+
+        return get_initializer(value) if isinstance(value, str) else None
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
         """A float64 array of that shape."""

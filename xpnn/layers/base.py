@@ -53,7 +53,10 @@ class Ctx:
 
 
 class Layer(Described):
-    """A pair of pure functions over shapes and arrays. Subclasses are frozen dataclasses of plain settings."""
+    """A pair of pure functions over shapes and arrays. Subclasses are frozen dataclasses of plain settings.
+
+    Where a layer wants one layer, a list of layers is a chain: `Residual([Dense(8), ReLU()])`.
+    """
 
     trained: ClassVar[bool] = False
     """Whether the plan has parameters to train: backward passes end at the first layer that has."""
@@ -71,6 +74,13 @@ class Layer(Described):
     gives: ClassVar[str | tuple[str, ...]] = ""
     """"probabilities" if the outputs are already squashed: a loss that wants logits refuses them. Of several outputs a
     tuple, or one word for all."""
+
+    @classmethod
+    def meant_by(cls, value: Any) -> "Layer | None":
+        """A Sequential of the layers in a list. Raises UsageError for an entry that is none."""
+        from xpnn.layers.sequential import Sequential
+
+        return Sequential(tuple(value)) if isinstance(value, list | tuple) else None
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """Shape of one sample in -> (specs of the parameters, shape of one sample out). Raises ShapeError."""

@@ -69,7 +69,7 @@ class Parallel(Layer):
     merge: str = "concatenate"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "layers", checked_layers("Parallel", self.layers))
+        object.__setattr__(self, "layers", checked_layers("Parallel", self.layers, chains=True))
         super().__post_init__()
         if self.merge not in MERGES:
             raise UsageError(

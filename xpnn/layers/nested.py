@@ -8,11 +8,11 @@ from xpnn.errors import ShapeError, UsageError
 from xpnn.layers.base import Layer, Shape, Tree, is_several
 
 
-def checked_layers(name: str, layers: Any) -> tuple[Layer, ...]:
-    """A tuple of layers. Raises UsageError, naming the entry that is none."""
+def checked_layers(name: str, layers: Any, chains: bool = False) -> tuple[Layer, ...]:
+    """A tuple of layers; with `chains` an entry may be a list of them. Raises UsageError, naming one that is none."""
     if not isinstance(layers, Iterable):
         raise UsageError(f"{name}(layers={layers!r}): wanted a list of layers")
-    found: tuple[Layer, ...] = tuple(layers)
+    found: tuple[Layer, ...] = tuple(Layer.meant_by(one) or one if chains else one for one in layers)
     for i, layer in enumerate(found):
         if not isinstance(layer, Layer):
             hint = f"{layer.__name__}()" if isinstance(layer, type) else "a layer such as Dense(10)"

@@ -64,10 +64,21 @@ LOSSES: dict[str, type[Loss]] = {
 }
 
 
+SHORT = {
+    "cross_entropy": "softmax_cross_entropy",
+    "bce": "binary_cross_entropy",
+    "mse": "mean_squared_error",
+    "mae": "mean_absolute_error",
+    "nll": "negative_log_likelihood",
+}
+"""What these losses are called elsewhere."""
+
+
 def get_loss(loss: str | Loss) -> Loss:
     """A loss by name, or the loss itself."""
     if isinstance(loss, Loss):
         return loss
-    if not isinstance(loss, str) or loss not in LOSSES:
-        raise UsageError(f"unknown loss {loss!r}", fix=did_you_mean(loss, LOSSES))
-    return LOSSES[loss]()
+    known = LOSSES | {name: LOSSES[full] for name, full in SHORT.items()}
+    if not isinstance(loss, str) or loss not in known:
+        raise UsageError(f"unknown loss {loss!r}", fix=did_you_mean(loss, known))
+    return known[loss]()

@@ -50,6 +50,13 @@ class Loss(Described):
                 fix=did_you_mean(self.reduction, REDUCTIONS),
             )
 
+    @classmethod
+    def meant_by(cls, value: Any) -> "Loss | None":
+        """The loss of that name. Raises UsageError for an unknown one."""
+        from xpnn.losses import get_loss
+
+        return get_loss(value) if isinstance(value, str) else None
+
     def __call__(
         self, be: Backend, prediction: Array, target: Array, weight: Array | None = None
     ) -> tuple[Array, Array]:

@@ -11,20 +11,26 @@ def cnn(
     input_shape: Sequence[int],
     classes: int,
     *,
-    filters: Sequence[int] = (32, 64),
+    filters: Sequence[int | Sequence[int]] = (32, 64),
+    kernel: int = 3,
+    padding: str = "same",
     hidden: Sequence[int] = (256,),
     activation: str = "relu",
     dropout: float = 0.5,
     input_dropout: float = 0.0,
     pixels: bool = False,
 ) -> list[Layer]:
-    """Padded convolutions 3x3, `filters` of them, each with its activation and a 2x2 maximum, then dense layers.
+    """Convolutions 3x3, each with its activation, a 2x2 maximum after each entry of `filters`, then dense layers.
 
+    An entry is the filters of one convolution or, as a sequence, of several in a row. kernel: the size of the first.
     What the convolutions give is dropped at half the rate `dropout`.
     """
     layers = entrance(pixels, input_dropout)
-    for n in filters:
-        conv = Conv2D(n, 3, padding="same", init=weights(activation))
-        layers += [conv, get_activation(activation), MaxPool2D(2)]
+    size = kernel
+    for entry in filters:
+        for n in [entry] if isinstance(entry, int) else entry:
+            layers += [Conv2D(n, size, padding=padding, init=weights(activation)), get_activation(activation)]
+            size = 3
+        layers.append(MaxPool2D(2))
     dropped = [Dropout(dropout / 2)] if dropout else []
     return [*layers, Flatten(), *dropped, *dense(hidden, classes, activation, dropout)]

@@ -26,6 +26,13 @@ class Optimizer(Described):
     places: ClassVar[tuple[Place, ...]] = ()
     """Where the parameters lie, of a copy that `on` made. No setting: neither shown, compared nor saved."""
 
+    @classmethod
+    def meant_by(cls, value: Any) -> "Optimizer | None":
+        """The optimizer of that name. Raises UsageError for an unknown one."""
+        from xpnn.optimizers import get_optimizer
+
+        return get_optimizer(value) if isinstance(value, str) else None
+
     @property
     def lr(self) -> float:
         """The learning rate that a schedule multiplies."""

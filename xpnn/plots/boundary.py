@@ -61,6 +61,7 @@ class _Plane:
                 edgecolors="black", linewidths=0.4, label=name, zorder=2,
             )  # fmt: skip
         axes.set(xlabel="x[0]", ylabel="x[1]")
+        axes.locator_params(nbins=6)  # more numbers would run into each other in the film
 
 
 def decision_boundary(

@@ -5,6 +5,7 @@ Python numbers.
 """
 
 import itertools
+from typing import Any
 
 from xpnn.describe import Described
 from xpnn.errors import UsageError
@@ -12,6 +13,13 @@ from xpnn.errors import UsageError
 
 class Schedule(Described):
     """A frozen description, called with the step and the total number of steps."""
+
+    @classmethod
+    def meant_by(cls, value: Any) -> "Schedule | None":
+        """The schedule of that name. Raises UsageError for an unknown one."""
+        from xpnn.schedules import get_schedule
+
+        return get_schedule(value) if isinstance(value, str) else None
 
     def __call__(self, step: int, total: int) -> float:
         """The factor on the learning rate."""

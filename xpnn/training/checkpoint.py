@@ -136,17 +136,7 @@ def _open(
             "this safetensors file was not written by xpnn", why='its metadata has no entry "xpnn"'
         )
     about = read_about(meta["xpnn"])
-    net = build(about["net"])
-    if not isinstance(net, Sequential | Graph):
-        raise CheckpointError(f"the saved network is a {type(net).__name__}, not a Sequential")
-    shape = build(about["input_shape"])
-    try:
-        specs, _ = net.plan(shape)
-    except RecursionError:
-        raise
-    except Exception as error:  # whatever the plan of any registered layer may raise
-        raise CheckpointError("the saved layers do not fit each other", why=first_line(error)) from error
-    layout = Layout(specs)
+    net, shape, layout = read_net(about)
     check_table({name: spec.shape for name, spec in layout.named.items()}, header, size - start)
     tensors = read_tensors(file.read(size - start), header)
     text, checksum = unseal(meta["xpnn"])
@@ -161,6 +151,30 @@ def _open(
     )  # fmt: skip
     model.loss = about["loss"]
     return model
+
+
+def read_net(about: dict[str, Any]) -> tuple[Sequential | Graph, Any, Layout]:
+    """The network of a description, the shape of its samples, and where its parameters lie; no array is made."""
+    net = build(about.get("net"))
+    if not isinstance(net, Sequential | Graph):
+        raise CheckpointError(f"the saved network is a {type(net).__name__}, not a Sequential")
+    shape = about.get("input_shape")
+    if not isinstance(shape, list):
+        raise CheckpointError("the description has no list called 'input_shape'")
+    inputs = shape if shape and all(type(sizes) is list for sizes in shape) else [shape]
+    for sizes in inputs:
+        if not all(type(n) is int and 0 < n <= MAX_SAMPLE for n in sizes) or len(sizes) > 32:
+            raise CheckpointError(f"the model description holds input_shape {str(shape)[:80]}")
+        if math.prod(sizes) > MAX_SAMPLE:
+            raise CheckpointError(f"the model description holds input_shape {sizes}, which is too large")
+    shape = build(shape)
+    try:
+        specs, _ = net.plan(shape)
+    except RecursionError:
+        raise
+    except Exception as error:  # whatever the plan of any registered layer may raise
+        raise CheckpointError("the saved layers do not fit each other", why=first_line(error)) from error
+    return net, shape, Layout(specs)
 
 
 def join(layout: Layout, tensors: dict[str, Host], dtype: str) -> dict[str, Host]:
@@ -196,13 +210,6 @@ def read_about(text: str) -> dict[str, Any]:
         )
     if about["dtype"] not in ("float32", "float64") or about["seed"] < 0:
         raise CheckpointError("the model description holds an unknown dtype or a seed below 0")
-    shape = about["input_shape"]
-    inputs = shape if shape and all(type(sizes) is list for sizes in shape) else [shape]
-    for sizes in inputs:
-        if not all(type(n) is int and 0 < n <= MAX_SAMPLE for n in sizes) or len(sizes) > 32:
-            raise CheckpointError(f"the model description holds input_shape {str(shape)[:80]}")
-        if math.prod(sizes) > MAX_SAMPLE:
-            raise CheckpointError(f"the model description holds input_shape {sizes}, which is too large")
     loss = build(about["loss"], "loss")
     if not isinstance(loss, Loss):
         raise CheckpointError(f"the saved loss is a {type(loss).__name__}")

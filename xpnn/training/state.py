@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnn.backends.base import Backend
 from xpnn.durable import write_durably
 from xpnn.errors import CheckpointError, UsageError
+from xpnn.model import Model
 from xpnn.training.callbacks import Callback
-from xpnn.training.checkpoint import digest, seal, unseal
+from xpnn.training.checkpoint import digest, read_net, seal, unseal
 from xpnn.training.container import (
     MAX_HEADER,
     check_table,
@@ -140,6 +142,24 @@ def load_state(trainer: "Trainer", path: Path, epochs: int) -> None:
     trainer.losses = tensors["losses"].tolist()
     for callback, state, vectors in found:
         callback.state, callback.vectors = state, vectors
+
+
+def model_of(path: Path, be: Backend, seed: int) -> Model:
+    """The network whose training is in `path`, with the weights that it had there.
+
+    Raises CheckpointError for a damaged file or a network that its arrays do not fit, FileError.
+    """
+    about, tensors = read_state(path)
+    try:
+        net, shape, layout = read_net(about["same"])
+    except RecursionError as error:
+        raise CheckpointError(f"{path}: the network is nested too deeply") from error
+    vectors = {name: tensors.get(name, np.zeros(0)) for name in layout.size}
+    if any(vectors[name].shape != (size,) for name, size in layout.size.items()):
+        raise CheckpointError(f"{path}: the weights are not those of its network")
+    return Model(
+        net, shape, backend=be.name, device=be.device_name, dtype=be.dtype_name, seed=seed, vectors=vectors
+    )
 
 
 def pair_up(

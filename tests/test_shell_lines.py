@@ -1,0 +1,258 @@
+"""The shell lines of the documents are run as they stand there, by bash, in a folder of their own.
+
+Two things are made small: the datasets, to a thousand samples, and the recipes, to one epoch. And nothing is
+installed, since that needs a network: `pip` only has to be asked for an extra that there is.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import xpnn
+import xpnn.cli
+
+ROOT = Path(xpnn.__file__).parents[1]
+DOCUMENTS = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+CONSOLE = re.compile(r"^```console\n(.*?)^```", re.M | re.S)
+SCRIPTS = "bash ci/"
+"""How a line begins that sets up its own environment: see the tests of the scripts."""
+PLACES = {"RUN": "runs/mnist-cnn-1", "FILE.png": "seven.png"}
+GIVEN = {"csv": "csv --data flowers.csv", "images": "images --data PHOTOS"}
+"""Datasets of one's own, and where they are here."""
+
+SMALL = """
+import dataclasses
+from xpnn import recipes
+from xpnn.data import datasets
+from xpnn.data.mnist import mnist
+
+def digits(path, seed):
+    x, y, x_test, y_test = mnist()
+    return x[:1000], y[:1000], x_test[:200], y_test[:200]
+
+datasets.mnist = lambda path: digits(path, 0)
+datasets.find_fashion = lambda path: (digits(path, 0), "a stand-in")
+small = {name: dataclasses.replace(r, epochs=1, validation=0.2) for name, r in recipes.RECIPES.items()}
+recipes.RECIPES.update(small)
+for changes in (*recipes.OVERRIDES.values(), *recipes.TOGETHER.values(), *recipes.AUGMENTED.values()):
+    changes.update(epochs=1)
+"""
+PIP = """
+import re, sys, tomllib
+extras = tomllib.load(open(sys.argv[1], "rb"))["project"]["optional-dependencies"]
+name = re.fullmatch(r"xpnn\\[(\\w+)\\]", sys.argv[3])
+sys.exit(sys.argv[2] != "install" or name[1] not in extras)
+"""
+
+
+def blocks(name):
+    """[(line, what the document says it prints)] of each console block."""
+    for block in CONSOLE.findall((ROOT / name).read_text()):
+        _, *parts = re.split(r"^\$ ", block, flags=re.M)
+        yield [(line, said.splitlines()) for line, _, said in (part.partition("\n") for part in parts)]
+
+
+def spans():
+    """Every `xpnn ...` in the running text of the documents."""
+    text = "\n".join((ROOT / name).read_text() for name in DOCUMENTS)
+    text = re.sub(r"^```.*?^```|^\| `.*?$", "", text, flags=re.M | re.S)
+    return sorted({re.sub(r"\s+", " ", found) for found in re.findall(r"`(xpnn [^`]+)`", text)})
+
+
+def table():
+    """What the README's table of commands names, and the flags that it adds to one."""
+    rows = re.search(r"^## Commands\n.*?\n\n", (ROOT / "README.md").read_text(), re.M | re.S)
+    assert rows
+    for row in re.findall(r"^\| (`.*) \|$", rows[0] + "\n", re.M):
+        names, _, about = row.replace("\\|", "/").partition(" | ")
+        commands = [name.removeprefix("xpnn ") for name in re.findall(r"`([^`]+)`", names)]
+        for command in commands:
+            yield from (f"xpnn {one}" for one in expanded(command))
+        yield from (f"xpnn {commands[0].split()[0]} {flags}" for flags in re.findall(r"`(--[^`]+)`", about))
+
+
+def expanded(command):
+    """`evaluate [RUN]` with and without it; `train [mnist/csv/...]` with each."""
+    found = re.search(r" \[(.*)\]", command)
+    if not found:
+        return [command.replace(" ...", "")]
+    plain, choices = command.replace(found[0], ""), found[1].split("/")
+    choices = [GIVEN.get(name, name) for name in choices if name != "..."]
+    return [*([plain] if len(choices) == 1 else []), *(f"{plain} {name}" for name in choices)]
+
+
+def program(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory):
+    """A folder with pictures, a table, and two runs; xpnn on the path."""
+    folder = tmp_path_factory.mktemp("ready")
+    program(folder / "bin/xpnn", f'#!/bin/sh\nexec {sys.executable} -m xpnn "$@"\n')
+    (folder / "small").mkdir()
+    (folder / "small/sitecustomize.py").write_text(SMALL)
+    (folder / "small/pip.py").write_text(PIP)
+    program(
+        folder / "bin/pip",
+        f'#!/bin/sh\nexec {sys.executable} {folder}/small/pip.py {ROOT}/pyproject.toml "$@"\n',
+    )
+    x, y, _, _ = xpnn.data.mnist()
+    Image.fromarray(x[0, :, :, 0]).save(folder / "seven.png")
+    for label in (0, 1):
+        (folder / f"PHOTOS/{label}").mkdir(parents=True)
+        for i, image in enumerate(x[y == label][:40]):
+            Image.fromarray(image[:, :, 0]).save(folder / f"PHOTOS/{label}/{i}.png")
+    lines = ["width,height,label", *(f"{i % 7},{i % 5},{i % 3}" for i in range(90))]
+    (folder / "flowers.csv").write_text("\n".join(lines) + "\n")
+    for line in ("xpnn train --epochs 3", "xpnn train --model cnn --epochs 3"):
+        assert bash(folder, line).returncode == 0
+    return folder
+
+
+@pytest.fixture
+def place(ready, tmp_path):
+    """A copy of it."""
+    shutil.copytree(ready, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def bash(folder, line, **more):
+    """The line, as somebody types it in that folder."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("XPNN_")}
+    env |= {"PATH": f"{folder}/bin:{env['PATH']}", "PYTHONPATH": f"{folder}/small{os.pathsep}{ROOT}"}
+    env |= {"HOME": str(folder), "COLUMNS": "80"} | more
+    return subprocess.run(["bash", "-c", line], cwd=folder, env=env, capture_output=True, text=True)
+
+
+def check(folder, line):
+    """Runs it; stdout and stderr."""
+    needs(line)
+    for name, real in PLACES.items():
+        line = re.sub(rf"\b{re.escape(name)}\b", real, line)
+    done = bash(folder, line)
+    assert done.returncode == 0, f"{line}\n{done.stderr}"
+    return done.stderr + done.stdout
+
+
+def needs(line):
+    """Extras that a line cannot do without."""
+    for word, library in {"tune": "optuna", "plot": "matplotlib"}.items():
+        if line.startswith(f"xpnn {word}"):
+            pytest.importorskip(library)
+
+
+def alike(line):
+    """The line with every number as 0 and every gap as one blank: what does not depend on the machine."""
+    return " ".join(re.sub(r"\d[\d.,e+-]*\*?", "0", line).split())
+
+
+@pytest.mark.parametrize("line", list(table()))
+def test_the_table_of_commands(place, line):
+    assert check(place, line) or "completion" in line
+
+
+@pytest.mark.parametrize("line", sorted({*spans()} - {*table()}))
+def test_a_line_in_the_text(place, line):
+    (place / ".config/fish/completions").mkdir(parents=True)
+    check(place, line)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_blocks(place, name):
+    """In their order: later ones use what earlier ones left. They print what the document says."""
+    shutil.rmtree(place / "runs")
+    for line, said in (entry for block in blocks(name) for entry in block):
+        if line.startswith(SCRIPTS):
+            continue
+        printed = [alike(one) for one in check(place, line).splitlines()]
+        for one in said:
+            assert one == "..." or alike(one) in printed, one
+
+
+# The two commands: in a checkout whose .venv is there already, so that only its pip has nothing to do
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """The scripts as they are; a python that runs anything but pip and pytest, which are only written down."""
+    shutil.copytree(ROOT / "ci", tmp_path / "ci")
+    for name in ("xpnn", "pyproject.toml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    noted = f'echo "$(basename "$0") $*" >> {tmp_path}/log\n'
+    quiet = 'case "$*" in "-m pip "*|"-m pytest "*) exit 0;; esac\n'
+    program(tmp_path / ".venv/bin/python", f'#!/bin/sh\n{noted}{quiet}exec {sys.executable} "$@"\n')
+    program(tmp_path / ".venv/bin/xpnn", f'#!/bin/sh\n{noted}exec {sys.executable} -m xpnn "$@"\n')
+    for name in ("ruff", "mypy"):
+        program(
+            tmp_path / f".venv/bin/{name}",
+            f'#!/bin/sh\n{noted}case " $FAILS " in *" {name} "*) exit 1;; esac\n',
+        )
+    return tmp_path
+
+
+def log(folder):
+    return (folder / "log").read_text().splitlines()
+
+
+def test_ci_train(checkout):
+    """The README's first line: all of MNIST, but one epoch. From its second line on it prints what is said there."""
+    (line, said), _ = next(blocks("README.md"))
+    assert line == "bash ci/train"
+    done = bash(checkout, line, XPNN_EPOCHS="1", XPNN_BACKEND="numpy")
+    assert done.returncode == 0, done.stderr
+    printed = [alike(one) for one in (done.stderr + done.stdout).splitlines()]
+    for one in said[1:]:
+        assert one == "..." or alike(one) in printed, one
+    assert said[1] in done.stderr.splitlines()
+    assert said[2] in done.stderr.splitlines()
+    assert log(checkout)[0] == "python -m pip install --quiet --disable-pip-version-check -e ."
+    assert log(checkout)[-1] == "xpnn train"
+    again = bash(checkout, f"{line} spiral --json", XPNN_EPOCHS="1", XPNN_BACKEND="numpy")
+    assert json.loads(again.stdout.splitlines()[-1])["checkpoint"] == "runs/spiral-mlp-1/best.safetensors"
+    assert sum("pip" in one for one in log(checkout)) == sum(
+        "pip" in one for one in log(checkout)[:3]
+    )  # once
+
+
+def test_ci_test(checkout):
+    """What it installs and in which order it checks; the suite itself is what runs here already."""
+    _, (line, _) = next(blocks("README.md"))
+    line, _, said = line.partition("#")
+    assert line.strip() == "bash ci/test"
+    assert "--full" in said
+    assert bash(checkout, line).returncode == 0
+    plain, full = log(checkout), None
+    (checkout / "log").unlink()
+    assert bash(checkout, f"{line} --full").returncode == 0
+    full = log(checkout)
+    for noted, extra in ((plain, "test"), (full, "oracle")):
+        assert noted[0].endswith(f"-e .[{extra}]")
+        assert noted[1:-1] == ["ruff check .", "ruff format --check .", "mypy ", "python ci/sizes.py"]
+    assert (
+        plain[-1]
+        == "python -m pytest -q -n auto --maxprocesses=4 --dist worksteal -m not oracle and not slow"
+    )
+    assert full[-1] == "python -m pytest -q -n auto --maxprocesses=4 --dist worksteal"
+    for name in ("ruff", "mypy"):
+        (checkout / "log").unlink()
+        assert bash(checkout, line, FAILS=name).returncode == 1
+        assert "pytest" not in log(checkout)[-1]
+    assert bash(checkout, f"{line} --ful").returncode == 2
+
+
+def test_the_lines_are_found():
+    """A document that says it in another way would not be run."""
+    lines = [line for name in DOCUMENTS for block in blocks(name) for line, _ in block]
+    assert len(lines) == sum((ROOT / name).read_text().count("\n$ ") for name in DOCUMENTS) > 6
+    assert {line.split()[1] for line in table()} == set(xpnn.cli.COMMANDS)
+    assert sum("--resume" in line for line in [*spans(), *table()]) == 2
