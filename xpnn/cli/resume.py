@@ -27,7 +27,6 @@ FROM_SETTINGS = (
 )  # fmt: skip
 NETWORK = ("hidden", "activation", "dropout", "input_dropout", "augmentation")
 FROM_RUN = ("dataset", "model", "backend", "dtype", "precision", "seed", "data", "label")
-NETWORK = ("hidden", "activation", "dropout", "input_dropout", "augmentation")
 BEGINNINGS = {
     "--out": "a run goes on in its own folder",
     "--from": "a run goes on with its own weights",
