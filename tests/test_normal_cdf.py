@@ -70,9 +70,11 @@ def test_numpys_blocks_equal_the_reference(dtype, size):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_numpys_sigmoid_is_the_reference_to_the_last_digit(dtype):
+def test_numpys_sigmoid_keeps_its_digits(dtype):
+    """Of every normal number; where e^-x overflows, what is left is below them."""
     be = get_backend("numpy", None, dtype)
     x = np.concatenate([30 * np.random.default_rng(0).standard_normal(5000), [0.0, -0.0, 1e-40, 800, -800]])
     x = np.append(x, [NAN, np.inf, -np.inf]).astype(dtype)
     with be.scope():
-        np.testing.assert_array_equal(be.sigmoid(x), Kernels.sigmoid(be, x))
+        eps, tiny = np.finfo(dtype).eps, np.finfo(dtype).tiny
+        np.testing.assert_allclose(be.sigmoid(x), Kernels.sigmoid(be, x), rtol=4 * eps, atol=tiny)

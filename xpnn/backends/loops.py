@@ -201,3 +201,38 @@ def max_pool_grad_apart(dy: Array, tap: Array, dx: Array, kernel: Any) -> None:
                     for c in range(channels):
                         v = dy[n, i, j, c]
                         out[c] = v if tap[n, i, j, c] == t else zero
+
+
+@compiled
+def column_products(a: Array, b: Array, shift: Array, out: Array, rows: int) -> None:
+    """out = the sums down the columns of (a - shift) (b - shift), `rows` rows at a time, so that digits are kept."""
+    part = np.zeros_like(out)
+    out[:] = 0
+    for i in range(len(a)):
+        x, y = a[i], b[i]
+        for j in range(len(out)):
+            part[j] += (x[j] - shift[j]) * (y[j] - shift[j])
+        if i % rows == rows - 1 or i == len(a) - 1:
+            for j in range(len(out)):
+                out[j] += part[j]
+                part[j] = 0
+
+
+@compiled
+def normalize(x: Array, mean: Array, r: Array, gain: Array, bias: Array, n: Array, y: Array) -> None:
+    """n = (x - mean) r and y = gain n + bias."""
+    for i in range(len(x)):
+        row, unit, out = x[i], n[i], y[i]
+        for j in range(len(mean)):
+            v = (row[j] - mean[j]) * r[j]
+            unit[j] = v
+            out[j] = v * gain[j] + bias[j]
+
+
+@compiled
+def normalize_grad(dy: Array, n: Array, scale: Array, bias: Array, gain: Array, dx: Array) -> None:
+    """dx = scale (dy - bias - gain n)."""
+    for i in range(len(dy)):
+        row, unit, out = dy[i], n[i], dx[i]
+        for j in range(len(scale)):
+            out[j] = scale[j] * (row[j] - bias[j] - gain[j] * unit[j])

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 from xpnn.backends import flat, gate_loops, loops
-from xpnn.backends.numpy import NumpyBackend
+from xpnn.backends.numpy import ROWS, NumpyBackend
 from xpnn.kernels import Array, Rule
 from xpnn.kernels.counter import counters
 from xpnn.random import Key
@@ -75,6 +75,26 @@ class FastNumpyBackend(NumpyBackend):
         """Row by row: largest value, exponentials, their sum, the gradient."""
         dz = np.empty(z.shape, z.dtype)
         return z.dtype.type(loops.softmax_cross_entropy(z, ids, dz)), dz
+
+    def batch_norm(self, x: Array, gain: Array, bias: Array, eps: float) -> tuple[Array, ...]:
+        """Three passes: the mean, the variance, the rest."""
+        rows = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+        mean, var = self.column_sums(rows) / len(rows), np.empty_like(gain)
+        loops.column_products(rows, rows, mean, var, ROWS)
+        var /= len(rows)
+        r = 1 / np.sqrt(var + self.dtype(eps))
+        n, y = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
+        loops.normalize(rows, mean, r, gain, bias, n.reshape(rows.shape), y.reshape(rows.shape))
+        return y, n, r, mean, var
+
+    def batch_norm_grad(self, dy: Array, n: Array, r: Array, gain: Array) -> tuple[Array, Array, Array]:
+        """Three passes: both sums, and dx, for which those of dy gain are those of dy times gain."""
+        rows, units = (np.ascontiguousarray(a).reshape(-1, a.shape[-1]) for a in (dy, n))
+        dbias, dgain, dx = self.column_sums(rows), np.empty_like(gain), np.empty(dy.shape, dy.dtype)
+        loops.column_products(rows, units, np.zeros_like(gain), dgain, ROWS)
+        means = dbias / len(rows), dgain / len(rows)
+        loops.normalize_grad(rows, units, r * gain, *means, dx.reshape(rows.shape))
+        return dx, dgain, dbias
 
     def lstm_step(self, a: Array, u: Array, c: Array) -> tuple[Array, Array, Array, Array]:
         """All gates of a sample while they are at hand."""
