@@ -45,6 +45,7 @@ OWN = {
     "backward",
     "settle",
     "child",
+    "home",
     "plan",
     "moves",
     "labels",

@@ -27,7 +27,7 @@ QUICK = ["train", "spiral", "--hidden", "8", "--epochs", "2"]
 START = {
     "event": str, "xpnn": str, "dataset": str, "data": (str, type(None)), "label": (str, type(None)),
     "input_shape": list, "model": str, "settings": dict, "parameters": int, "backend": str, "device": str,
-    "dtype": str, "seed": int, "machine": dict, "git": (dict, type(None)), "versions": dict,
+    "dtype": str, "precision": str, "seed": int, "machine": dict, "git": (dict, type(None)), "versions": dict,
     "endings": dict, "why": str, "train": int, "valid": int, "test": int,
 }  # fmt: skip
 EPOCH = {

@@ -61,8 +61,9 @@ def test_every_setting_has_a_variable(shown, monkeypatch):
         "dataset": "moons", "model": "lenet", "hidden": "3,2", "activation": "elu", "dropout": "0.5",
         "input_dropout": "0.25", "label_smoothing": "0.125", "augment": "1", "epochs": "3", "batch_size": "7",
         "optimizer": "sgd", "lr": "0.75", "schedule": "step", "weight_decay": "0.375", "backend": "strict",
-        "device": "cpu", "dtype": "float64", "seed": "5", "label": "name", "out": "there", "freeze": "0.* 1.b",
-        "require_accuracy": "0.5", "early_stopping": "4", "checkpoint_every": "2", "time_limit": "1.5",
+        "device": "cpu", "dtype": "float64", "precision": "tf32", "seed": "5", "label": "name", "out": "there",
+        "freeze": "0.* 1.b", "require_accuracy": "0.5", "early_stopping": "4", "checkpoint_every": "2",
+        "time_limit": "1.5",
     }  # fmt: skip
     without = {"data", "from", "replace_head"}  # the first is XPNN_DATA's, of the others see the transfer
     assert set(values) | without == {key_of(param) for param in settings(train)}

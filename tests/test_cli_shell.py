@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import click
@@ -16,7 +17,7 @@ from PIL import Image
 from terminal import on_a_terminal, workplace  # noqa: F401
 
 import xpnn
-from xpnn.cli import COMMANDS, cli, run
+from xpnn.cli import COMMANDS, cli, main, run
 
 pytestmark = pytest.mark.usefixtures("workplace")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -255,3 +256,12 @@ def test_details(xp, place):
     assert counts[:, 0].sum() == counts[:, 2].sum() == round(10 * accuracy)
     plain, more = xp("predict", "seven.png"), xp("predict", "seven.png", "-v")
     assert (plain[1].count(" %"), more[1].count(" %")) == (3, 10)
+
+
+def test_a_warning_is_one_line(monkeypatch, capsys):
+    """Without the place in the code that it came from."""
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr("xpnn.cli.run", lambda _: warnings.warn("slow because of this", RuntimeWarning, 1))
+    with warnings.catch_warnings(action="default"), pytest.raises(SystemExit):
+        main([])
+    assert capsys.readouterr().err == "xpnn: note: slow because of this\n"

@@ -7,6 +7,7 @@ import types
 import pytest
 
 import xpnn
+from xpnn.backends import cuda_checks, cuda_products
 from xpnn.backends import cupy as cupy_module
 from xpnn.errors import BackendError
 
@@ -16,8 +17,8 @@ OLD, NEW = {"cupy-cuda12x": "14.0.1"}, {"cupy-cuda13x": "14.0.1"}
 
 def machine(monkeypatch, driver, found, cupy=None):
     """One with this driver, these packages, and this in place of the module."""
-    monkeypatch.setattr(cupy_module, "driver_version", lambda: driver)
-    monkeypatch.setattr(cupy_module, "installed_cupy", lambda: found)
+    monkeypatch.setattr(cuda_checks, "driver_version", lambda: driver)
+    monkeypatch.setattr(cuda_checks, "installed_cupy", lambda: found)
     monkeypatch.setitem(sys.modules, "cupy", cupy)  # None: its import fails
 
 
@@ -55,8 +56,9 @@ FAULTS = {
         (12, 4),
         OLD,
         fake_cupy(error="cudaErrorNoDevice: no CUDA-capable device is detected"),
-        ["CuPy sees no usable GPU", "cudaErrorNoDevice", "CUDA_VISIBLE_DEVICES"],
+        ["CuPy sees no usable GPU", "cudaErrorNoDevice", "check nvidia-smi"],
     ),
+    "none of the GPUs": ((12, 4), OLD, fake_cupy(count=0), ["no usable GPU", "why: the driver shows none"]),
     "an error without words": ((12, 4), OLD, fake_cupy(error=""), ["no usable GPU", "why: CUDARuntimeError"]),
     "broken wheel": ((12, 4), OLD, None, ["CuPy cannot be imported", "ModuleNotFoundError", "xpnn[cuda12]"]),
 }
@@ -76,7 +78,130 @@ def test_faults_of_cupy(monkeypatch, driver, found, module, fragments):
 @pytest.mark.parametrize("driver", [(12, 4), (13, 0), (14, 1)])
 def test_an_older_wheel_on_a_newer_driver_is_no_fault(monkeypatch, driver):
     machine(monkeypatch, driver, OLD, fake_cupy(count=1))
-    cupy_module.check_installation()
+    cuda_checks.check_installation()
+
+
+@pytest.mark.parametrize("hidden", ["", "7"])
+def test_gpus_that_are_hidden(monkeypatch, hidden):
+    machine(
+        monkeypatch, (12, 4), OLD, fake_cupy(error="cudaErrorNoDevice: no CUDA-capable device is detected")
+    )
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    with pytest.raises(BackendError, match="no usable GPU") as caught:
+        xpnn.Model([xpnn.Dense(2)], (3,), backend="cupy")
+    assert f"check CUDA_VISIBLE_DEVICES, which is {hidden!r}" in caught.value.fix
+
+
+def test_a_folder_of_kernels_that_cannot_be_made(monkeypatch, tmp_path):
+    """CuPy makes it while it is imported."""
+    (tmp_path / "cupy.py").write_text("raise PermissionError(13, 'Permission denied', '/ro/kernel_cache')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    machine(monkeypatch, (12, 4), OLD)
+    monkeypatch.delitem(sys.modules, "cupy")
+    monkeypatch.setenv("CUPY_CACHE_DIR", "/ro/kernel_cache")
+    with pytest.raises(
+        BackendError, match="cannot write its kernels to /ro/kernel_cache\n  why: Perm"
+    ) as caught:
+        xpnn.Model([xpnn.Dense(2)], (3,), backend="cupy")
+    assert "CUPY_CACHE_IN_MEMORY=1" in caught.value.fix
+
+
+class FakeArray:
+    """A cupy.ndarray on device number `device`; `fault` comes up when a kernel runs."""
+
+    def __init__(self, device=0, fault=None, total=3):
+        self.device, self.fault, self.total = device, fault, total
+
+    def sum(self):
+        if self.fault is not None:
+            raise self.fault
+        return self.total
+
+
+def opened(monkeypatch, fault=None, total=3, device="cuda:0"):
+    """A backend on a CuPy whose first kernel ends so."""
+    cupy = fake_cupy(count=2)
+    cupy.ndarray, cupy.arange = FakeArray, lambda n: FakeArray(0, fault, total)
+
+    class Device:
+        def __init__(self, index):
+            self.id = index
+
+        def __enter__(self):
+            pass
+
+        def __exit__(self, *error):
+            pass
+
+        def __eq__(self, other):
+            return self.id == getattr(other, "id", other)
+
+    cupy.cuda.Device = Device
+    machine(monkeypatch, (13, 0), NEW, cupy)
+    monkeypatch.setitem(sys.modules, "array_api_compat.cupy", types.SimpleNamespace(float32="float32"))
+    return cupy_module.CupyBackend(device, "float32")
+
+
+KERNEL_FAULTS = {
+    "no NVRTC": (RuntimeError('Failure finding "libnvrtc.so.13"'), "cannot compile", "cupy-cuda13x[ctk]'"),
+    "no headers": (
+        RuntimeError("cannot open source file cuda_fp16.h"),
+        "cannot compile",
+        "NVRTC and the headers",
+    ),
+    "read-only folder": (OSError(30, "Read-only file system"), "cannot write its kernels", "CUPY_CACHE_DIR"),
+    "disk full": (OSError(28, "No space left on device"), "cannot write its kernels", "CUPY_CACHE_DIR"),
+    "no memory": (RuntimeError("cudaErrorMemoryAllocation: out of memory"), "no memory left", "nvidia-smi"),
+    "old driver": (RuntimeError("cudaErrorInsufficientDriver: x"), "driver is too old", "a newer driver"),
+    "an older PTX": (
+        RuntimeError("CUDA_ERROR_UNSUPPORTED_PTX_VERSION"),
+        "driver is too old",
+        "a newer driver",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fault", "what", "fix"), KERNEL_FAULTS.values(), ids=KERNEL_FAULTS)
+def test_a_first_kernel_that_fails(monkeypatch, fault, what, fix):
+    with pytest.raises(BackendError, match=what) as caught:
+        opened(monkeypatch, fault)
+    assert str(fault).splitlines()[0] in caught.value.why
+    assert fix in caught.value.fix
+
+
+def test_a_first_kernel_that_is_wrong(monkeypatch):
+    with pytest.raises(BackendError, match="adds wrongly: wanted 0 \\+ 1 \\+ 2 = 3, got 4"):
+        opened(monkeypatch, total=4)
+
+
+def test_an_array_of_another_gpu(monkeypatch):
+    be = opened(monkeypatch, device="cuda:1")
+    assert be.owns(FakeArray(1))
+    assert not be.owns(FakeArray(0))
+    with pytest.raises(
+        BackendError, match=r"x is a .*FakeArray on 0; this model's arrays live on cupy/cuda:1"
+    ):
+        be.require("x", FakeArray(0))
+
+
+def test_a_process_forked_after_cuda_was_in_use(monkeypatch):
+    be = opened(monkeypatch)
+    with be.scope():
+        pass
+    monkeypatch.setattr("os.getpid", lambda: be.process + 1)
+    with pytest.raises(BackendError, match="CUDA was in use before this process was forked") as caught:
+        be.scope()
+    assert "spawn" in caught.value.fix
+
+
+def test_precision_without_cublaslt(monkeypatch):
+    be = opened(monkeypatch)
+    monkeypatch.setattr(cuda_products, "find_cublaslt", lambda: None)
+    assert be.products is None
+    other = opened(monkeypatch)
+    other.precision = "tf32"
+    with pytest.raises(BackendError, match="precision 'tf32' needs cuBLASLt, which was not found"):
+        _ = other.products
 
 
 @pytest.mark.parametrize("device", ["cuda:2", "cuda:99"])

@@ -13,6 +13,9 @@ from xpnn.layers.base import Layer, Shape, for_each, is_several
 
 Host = np.ndarray[Any, Any]
 
+LOOKED_THROUGH = 1 << 26
+"""Bytes at a time."""
+
 
 def inputs(be: Backend, net: Layer, shape: Shape, x: Any, name: str) -> Any:
     """Samples as the network takes them: an array, or a tuple of arrays with as many samples each.
@@ -58,6 +61,7 @@ def named(name: str, a: Any, shape: Shape) -> list[tuple[str, Any, Shape]]:
 def one_input(be: Backend, shape: Shape, x: Any, name: str, kind: Any, vocabulary: Any) -> Array:
     """Samples (N, *shape) as an array of the backend: bytes stay bytes, other numbers take the model's dtype.
 
+    Where that is more than fits there, numbers stay on the host, as they are.
     kind: what the layer takes. Ids, of which there are `vocabulary`, become int64. Raises ShapeError, or DataError for
     no samples at all, for NaN or infinity, for what is no id, and for a mask that holds more than 0 and 1.
     """
@@ -71,6 +75,8 @@ def one_input(be: Backend, shape: Shape, x: Any, name: str, kind: Any, vocabular
     if kind == "int":
         with be.scope():
             return be.asarray(ids(x if isinstance(x, np.ndarray) else be.to_numpy(x), vocabulary, name))
+    if kind != "mask" and not be.owns(x) and not be.fits(x.nbytes):
+        return finite_on_host(x, name)
     if kind != "mask" and str(x.dtype).rsplit(".", maxsplit=1)[-1] in ("uint8", "bool"):
         return be.asarray(x)
     if isinstance(x, np.ndarray):
@@ -79,14 +85,27 @@ def one_input(be: Backend, shape: Shape, x: Any, name: str, kind: Any, vocabular
     x = be.asarray(x, be.dtype)
     with be.scope():
         if not bool(be.all_finite(x)):
-            i = int(np.argmin(np.isfinite(be.to_numpy(x)).reshape(x.shape[0], -1).all(axis=1)))
-            raise DataError(
-                f"{name}[{i}] holds NaN or infinity (as {be.dtype_name})", fix="drop or fill such samples"
-            )
+            raise not_finite(be.to_numpy(x), name, f" (as {be.dtype_name})")
         if kind == "mask" and not bool(be.xp.all((x == 0) | (x == 1))):
             raise DataError(
                 f"{name} is a mask and holds other numbers than 0 and 1", fix="1 is real, 0 is padding"
             )
+    return x
+
+
+def not_finite(x: Host, name: str, note: str = "", start: int = 0) -> DataError:
+    """The error that names the first bad sample, counted from `start`."""
+    i = start + int(np.argmin(np.isfinite(x).reshape(len(x), -1).all(axis=1)))
+    return DataError(f"{name}[{i}] holds NaN or infinity{note}", fix="drop or fill such samples")
+
+
+def finite_on_host(x: Host, name: str) -> Host:
+    """x, looked through a few samples at a time: it may be larger than memory. Raises DataError."""
+    few = max(1, LOOKED_THROUGH * len(x) // max(1, x.nbytes))
+    for start in range(0, len(x), few):
+        part = x[start : start + few]
+        if part.dtype.kind == "f" and not np.isfinite(part).all():
+            raise not_finite(part, name, start=start)
     return x
 
 

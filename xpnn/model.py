@@ -16,7 +16,7 @@ from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_input, for_each, is_several
 from xpnn.layers.graph import as_net
 from xpnn.losses import Loss, Several, SoftmaxCrossEntropy, get_loss
-from xpnn.parameters import Layout, count, leaves, rows_of, tree_map
+from xpnn.parameters import Layout, count, leaves, on_device, rows_of, tree_map
 from xpnn.scoring import check_fit, scores
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ class Model:
 
     net: a layer, such as a Graph, or a list of layers. input_shape: of one sample, such as (28, 28, 1); of several
     inputs a tuple of shapes, and every x is a tuple of arrays then; y and predictions are tuples where the network has
-    several outputs. backend, device, dtype: see `xpnn.get_backend`. seed: the root of every random draw; equal seeds
-    give equal parameters on every backend; None draws one, kept in `model.seed`. vectors: theta and phi, as `snapshot`
-    gives them, in place of drawn ones.
+    several outputs. backend, device, dtype, precision: see `xpnn.get_backend`. seed: the root of every random draw;
+    equal seeds give equal parameters on every backend; None draws one, kept in `model.seed`. vectors: theta and phi, as
+    `snapshot` gives them, in place of drawn ones.
     Raises ShapeError, with the layer's path, when the layers do not fit.
     """
 
@@ -48,6 +48,7 @@ class Model:
         backend: str = "numpy",
         device: str | None = None,
         dtype: str = "float32",
+        precision: str = "fp32",
         seed: int | None = None,
         vectors: dict[str, Host] | None = None,
     ) -> None:
@@ -56,7 +57,7 @@ class Model:
         self.seed = secrets.randbits(32) if seed is None else edge.check_seed(seed)
         specs, self.output_shape = self.net.plan(self.input_shape)
         self.layout = Layout(specs)
-        self.backend = get_backend(backend, device, dtype)
+        self.backend = get_backend(backend, device, dtype, precision)
         self.loss: Loss = SoftmaxCrossEntropy()
         if is_several(self.output_shape):
             self.loss = Several((self.loss,) * len(self.output_shape))
@@ -65,7 +66,8 @@ class Model:
                 self.theta, self.phi = self.layout.draw(self.backend, self.seed)
             else:
                 self.theta, self.phi = self.layout.load(self.backend, vectors)
-        self._forward: Callable[..., Array] = self.backend.compile(self._run)
+        self._forward: Callable[..., Array] = self.backend.compile(self._run, resident=(0,))
+        self._split: tuple[Any, ...] = ()
 
     # What a user does with it
 
@@ -140,7 +142,7 @@ class Model:
     def parameters(self) -> dict[str, Array]:
         """{"2.W": array, ...}: live views of theta and phi where the library has views, else their present values."""
         with self.backend.scope():
-            return dict(leaves(self.layout.split(self.backend, self.theta, self.phi)))
+            return dict(leaves(self._tree()))
 
     def explain(
         self,
@@ -227,13 +229,14 @@ class Model:
     def outputs(self, x: Any, batch_size: int = 1024) -> Any:
         """The network's outputs for device samples, in batches of one size."""
         be, n = self.backend, count(x)
-        with be.scope():
-            parts = []
+        most = min(n, batch_size)
+        what, fix = f"a forward pass on {most:,} samples", "model.outputs(x, batch_size={})"
+        with be.scope(), be.sized(what, most, fix):
+            if n <= batch_size:
+                return self._forward(self._tree(), on_device(be, x))
+            p, parts = self._tree(), []
             for i in range(0, n, batch_size):
-                batch = rows_of(x, i, min(i + batch_size, n))
-                parts.append(self._forward(self.theta, self.phi, batch))
-            if len(parts) == 1:
-                return parts[0]
+                parts.append(self._forward(p, on_device(be, rows_of(x, i, min(i + batch_size, n)))))
             if is_several(self.output_shape):
                 return tuple(map(be.xp.concat, zip(*parts, strict=True)))
             return be.xp.concat(parts)
@@ -249,13 +252,17 @@ class Model:
             )
         return self.backend.to_numpy(p)
 
-    def _run(self, theta: Array, phi: Array, x: Any) -> Any:
+    def _tree(self) -> Any:
+        """The parameters by name, split anew only where theta or phi is another array."""
+        if not self._split or self._split[0] is not self.theta or self._split[1] is not self.phi:
+            tree = self.layout.split(self.backend, self.theta, self.phi)
+            self._split = self.theta, self.phi, tree
+        return self._split[2]
+
+    def _run(self, p: Any, x: Any) -> Any:
         """The pure forward pass, as in evaluation: no dropout."""
         be = self.backend
-        y, _ = self.net.forward(
-            Ctx(be, key=(self.seed,)), self.layout.split(be, theta, phi), as_input(self.net, be, x)
-        )
-        return y
+        return self.net.forward(Ctx(be, key=(self.seed,)), p, as_input(self.net, be, x))[0]
 
     def score(self, x: Any, y: Any, loss: Loss | None = None) -> dict[str, float]:
         """`evaluate` for arrays that are checked and on the device already."""

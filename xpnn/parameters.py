@@ -49,6 +49,40 @@ class Place(NamedTuple):
     """A factor of the learning rate; at 0 the parameter is frozen."""
 
 
+class Slot(NamedTuple):
+    """Where a parameter lies, and its shape: a leaf of `Layout.plan`."""
+
+    vector: str
+    start: int
+    stop: int
+    shape: tuple[int, ...]
+
+
+def views(be: Backend, plan: Tree, vectors: dict[str, Array | None]) -> Tree:
+    """The plan with each slot's part of its vector; None where there is no vector."""
+    if isinstance(plan, Slot):
+        vector = vectors[plan.vector]
+        if vector is None:
+            return None
+        part = vector[plan.start : plan.stop]
+        return part if len(plan.shape) == 1 else be.xp.reshape(part, plan.shape)
+    if isinstance(plan, dict):
+        return {key: views(be, branch, vectors) for key, branch in plan.items()}
+    return tuple([views(be, branch, vectors) for branch in plan])
+
+
+def theta_leaves(plan: Tree, tree: Tree) -> Iterator[Any]:
+    """The leaves of a tree like the plan where the plan has slots of theta, in theta's order.
+
+    An empty branch stands for one that has none.
+    """
+    for key, branch in plan.items() if isinstance(plan, dict) else enumerate(plan):
+        if not isinstance(branch, Slot):
+            yield from theta_leaves(branch, tree[key] if tree else tree)
+        elif branch.vector == "theta":
+            yield tree[key]
+
+
 def count(samples: Tree) -> int:
     """How many samples there are: the length of an array, or of the first in a tuple."""
     first = samples[0] if isinstance(samples, tuple) else samples
@@ -61,8 +95,19 @@ def rows_of(samples: Tree, start: int, stop: int) -> Tree:
 
 
 def gather(be: Backend, samples: Tree, rows: Array) -> Tree:
-    """Those `rows` of every array in nested tuples; None stays None."""
-    return tree_map(lambda _, a: None if a is None else be.take_rows(a, rows), samples)
+    """Those `rows` of every array in nested tuples, on the device; None stays None."""
+
+    def some(_: str, a: Any) -> Any:
+        if a is None:
+            return None
+        return be.take_rows(a, rows) if be.owns(a) else be.asarray(a[be.to_numpy(rows)])
+
+    return tree_map(some, samples)
+
+
+def on_device(be: Backend, samples: Tree) -> Tree:
+    """Every array on the device: as it is, unless it has stayed on the host."""
+    return tree_map(lambda _, a: a if be.owns(a) else be.asarray(a), samples)
 
 
 class Layout:
@@ -78,39 +123,26 @@ class Layout:
             start = self.size[vector]
             self.size[vector] = stop = start + math.prod(spec.shape)
             self.slots[path] = (vector, start, stop)
+        self.plan = tree_map(lambda path, spec: Slot(*self.slots[path], tuple(spec.shape)), specs)
 
     def split(self, be: Backend, theta: Array, phi: Array) -> Tree:
         """The parameter tree: views where the library has views, slices fused away under jit."""
-        vectors = {"theta": theta, "phi": phi}
-
-        def view(path: str, spec: Any) -> Array:
-            vector, start, stop = self.slots[path]
-            return be.xp.reshape(vectors[vector][start:stop], spec.shape)
-
-        return tree_map(view, self.specs)
+        return views(be, self.plan, {"theta": theta, "phi": phi})
 
     def gradient_places(self, be: Backend) -> tuple[Array | None, Tree]:
         """An empty vector like theta and its views by name (None for phi's), where the backend can write into them."""
         flat = be.buffer(self.size["theta"])
-        if flat is None:
-            return None, None
-
-        def view(path: str, spec: Any) -> Array | None:
-            vector, start, stop = self.slots[path]
-            return be.xp.reshape(flat[start:stop], spec.shape) if vector == "theta" else None
-
-        return flat, tree_map(view, self.specs)
+        return flat, None if flat is None else views(be, self.plan, {"theta": flat, "phi": None})
 
     def join(self, be: Backend, grads: Tree, flat: Array | None = None, places: Tree = None) -> Array:
         """Gradients, shaped like the trainable parameters, as one vector in theta's order.
 
         flat, places: those of `gradient_places`, which some of the gradients may be in already.
         """
-        parts, homes = dict(leaves(grads)), {} if places is None else dict(leaves(places))
-        names = [path for path, (vector, _, _) in self.slots.items() if vector == "theta"]
-        if not names:
+        parts = [*theta_leaves(self.plan, grads)]
+        if not parts:
             return be.zeros((0,))
-        return be.concat_into(flat, [parts[k] for k in names], [homes[k] for k in names if k in homes])
+        return be.concat_into(flat, parts, [] if flat is None else [*theta_leaves(self.plan, places)])
 
     def settle(self, be: Backend, phi: Array, news: Tree) -> Array:
         """phi with the statistics in `news` put in place of the old ones."""

@@ -1,7 +1,7 @@
 """A backend: an Array API namespace plus what the standard leaves out."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +11,8 @@ from xpnn.errors import BackendError, DataError, DeviceError, UsageError, did_yo
 from xpnn.kernels import Array, Kernels
 
 DTYPES = ("float32", "float64")
+PRECISIONS = ("fp32", "tf32", "bf16")
+"""In which float32 matrices are multiplied: as they are; rounded to 10 bits behind the binary point; to 7."""
 
 
 class Backend(Kernels):
@@ -21,8 +23,9 @@ class Backend(Kernels):
 
     name: ClassVar[str]
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    precisions: ClassVar[tuple[str, ...]] = ("fp32",)
 
-    def __init__(self, device: str, dtype: str) -> None:
+    def __init__(self, device: str, dtype: str, precision: str = "fp32") -> None:
         if dtype not in DTYPES:
             raise UsageError(f"unknown dtype {dtype!r}", fix=did_you_mean(dtype, DTYPES))
         kind, colon, index = device.partition(":")
@@ -30,7 +33,8 @@ class Backend(Kernels):
             raise UsageError(
                 f"backend {self.name!r} has no device {device!r}", fix=did_you_mean(kind, self.devices)
             )
-        self.device_name, self.dtype_name = device, dtype
+        check_precision(self.name, self.precisions, dtype, precision)
+        self.device_name, self.dtype_name, self.precision = device, dtype, precision
         self.xp = self.load()
         self.dtype = getattr(self.xp, dtype)
         self.device = self.open_device(device)
@@ -65,7 +69,8 @@ class Backend(Kernels):
                 why="inside a step nothing is copied between libraries or devices",
                 fix=f"{name} = model.backend.asarray({name}), once, outside the loop",
             )
-        if not self.xp.isdtype(a.dtype, ("bool", "integral", "real floating")):
+        usual = a.dtype in (self.dtype, self.xp.int64, self.xp.uint8)
+        if not usual and not self.xp.isdtype(a.dtype, ("bool", "integral", "real floating")):
             raise DataError(f"{name} is of dtype {a.dtype}", why="xpnn takes real numbers")
 
     def asarray(self, a: Any, dtype: Any = None) -> Array:
@@ -95,6 +100,13 @@ class Backend(Kernels):
         """Entered by Model and Trainer around everything they do, never by a layer."""
         return contextlib.nullcontext()
 
+    def sized(self, what: str, samples: int, fix: str) -> contextlib.AbstractContextManager[None]:
+        """Entered around work on so many samples, inside `scope`: a device that runs out of memory says so.
+
+        fix: with "{}" for a number of samples that would fit.
+        """
+        return contextlib.nullcontext()
+
     def compile(
         self,
         step: Callable[..., Any],
@@ -109,12 +121,40 @@ class Backend(Kernels):
         """
         return step
 
+    def fits(self, size: int) -> bool:
+        """May so many bytes of data stay on the device beside a network? If not, they come batch by batch."""
+        return True
+
+    def uploads(self, batches: Iterable[np.ndarray[Any, Any]]) -> Iterator[Array]:
+        """Batches from the host, the largest first, one after the other on the device.
+
+        Each may be used until the next is asked for; a backend may send that one meanwhile.
+        """
+        return map(self.asarray, batches)
+
     def buffer(self, size: int) -> Array | None:
         """An empty vector of the model's dtype for results to be written into, where the library can write."""
         return None
 
     def __repr__(self) -> str:
-        return f"<{self.name} backend on {self.device_name}, {self.dtype_name}>"
+        precision = "" if self.precision == "fp32" else f", {self.precision}"
+        return f"<{self.name} backend on {self.device_name}, {self.dtype_name}{precision}>"
+
+
+def check_precision(name: str, known: tuple[str, ...], dtype: str, precision: str) -> None:
+    """Raise UsageError for a precision that this backend does not have, or that says nothing about this dtype."""
+    if precision not in PRECISIONS:
+        raise UsageError(f"unknown precision {precision!r}", fix=did_you_mean(precision, PRECISIONS))
+    if precision not in known:
+        raise UsageError(
+            f"backend {name!r} has no precision {precision!r}",
+            why="it multiplies float32 as it is",
+            fix="precision='fp32', or backend='cupy'",
+        )
+    if dtype != "float32" and precision != "fp32":
+        raise UsageError(
+            f"precision {precision!r} is a way to multiply float32, not {dtype}", fix="dtype='float32'"
+        )
 
 
 def missing(name: str, package: str, error: Exception) -> BackendError:

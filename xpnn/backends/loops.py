@@ -58,6 +58,15 @@ def add_bias_relu(y: Array, b: Array) -> None:
 
 
 @compiled
+def take_rescaled(x: Array, rows: Array, scale: Any, offset: Any, out: Array) -> None:
+    """out = scale x[rows] + offset, of matrices."""
+    for i in range(rows.size):
+        row = x[rows[i]]
+        for j in range(row.size):
+            out[i, j] = scale * row[j] + offset
+
+
+@compiled
 def word(i: Any, step: Any, start: Any) -> Any:
     """mix(step i + start); numba widens every product and shift of 32-bit words to 64 bits."""
     x = np.uint32(np.uint32(i) * step + start)

@@ -10,7 +10,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from xpnn.backends import flat, loops
+from xpnn.backends import flat, gate_loops, loops
 from xpnn.backends.numpy import NumpyBackend
 from xpnn.kernels import Array, Rule
 from xpnn.kernels.counter import counters
@@ -55,6 +55,15 @@ class FastNumpyBackend(NumpyBackend):
         else:
             loops.add_bias_relu(rows, b)
 
+    def take_rescaled(self, x: Array, rows: Array, scale: float, offset: float) -> Array:
+        """In one pass from bytes to numbers."""
+        if x.dtype != np.uint8 or not x.flags.c_contiguous or not inside(rows, len(x)):
+            return super().take_rescaled(x, rows, scale, offset)
+        out = np.empty((len(rows), *x.shape[1:]), self.dtype)
+        flat = out.reshape(len(rows), -1)
+        loops.take_rescaled(x.reshape(len(x), -1), rows, self.dtype(scale), self.dtype(offset), flat)
+        return out
+
     def keep_mask(self, key: Key, tick: Array, shape: tuple[int, ...], rate: float) -> Array:
         """Words made and compared in registers."""
         step, start = counters(key, int(tick))
@@ -66,6 +75,14 @@ class FastNumpyBackend(NumpyBackend):
         """Row by row: largest value, exponentials, their sum, the gradient."""
         dz = np.empty(z.shape, z.dtype)
         return z.dtype.type(loops.softmax_cross_entropy(z, ids, dz)), dz
+
+    def lstm_step(self, a: Array, u: Array, c: Array) -> tuple[Array, Array, Array, Array]:
+        """All gates of a sample while they are at hand."""
+        if c.dtype != np.float32:
+            return super().lstm_step(a, u, c)
+        h, new, gates, squashed = np.empty_like(c), np.empty_like(c), np.empty_like(u), np.empty_like(c)
+        gate_loops.lstm_step(a, u, c, h, new, gates, squashed)
+        return h, new, gates, squashed
 
     def lstm_step_grad(
         self, dh: Array, dc: Array, c: Array, gates: Array, squashed: Array
@@ -105,6 +122,11 @@ class FastNumpyBackend(NumpyBackend):
             return dx
         loops.max_pool_grad(dy, tap, dx, window.kernel[1], *placing(window))
         return dx
+
+
+def inside(rows: Array, n: int) -> bool:
+    """Do they name rows of an array of n? A compiled loop does not look."""
+    return bool(len(rows) and rows.min() >= 0 and rows.max() < n)
 
 
 def placing(window: Window) -> Any:

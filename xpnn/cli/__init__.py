@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -115,7 +116,13 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 gets ? for ·, not an exception
     signal.signal(signal.SIGTERM, _terminate)
+    warnings.showwarning = note
     sys.exit(run(args))
+
+
+def note(message: Warning | str, *_: Any) -> None:
+    """A warning in one line, without the place in the code that it came from."""
+    click.echo(f"xpnn: note: {message}", err=True)
 
 
 def run(args: Sequence[str] | None = None) -> int:

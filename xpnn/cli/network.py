@@ -38,6 +38,7 @@ def make_model(model: str, data: Dataset, recipe: Recipe, be: Backend, seed: int
         backend=be.name,
         device=be.device_name,
         dtype=be.dtype_name,
+        precision=be.precision,
         seed=seed,
     )
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from xpnn.backends import BACKENDS, Backend, get_backend
+from xpnn.backends import BACKENDS, PRECISIONS, Backend, get_backend
 from xpnn.backends.auto import check, choose
 from xpnn.backends.blas import blas, count_threads
 from xpnn.cli.command import LONG
@@ -72,10 +72,17 @@ device_option = click.option(
     metavar="DEVICE",
     help="cpu, cuda or cuda:N  [default: the backend's own]",
 )
+precision_option = click.option(
+    "--precision",
+    type=Name("precision", PRECISIONS),
+    default="fp32",
+    show_default=True,
+    help="In which CuPy multiplies float32 matrices.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Results as JSON on stdout.")
 
 
-def open_backend(name: str, device: str | None, dtype: str) -> tuple[Backend, str]:
+def open_backend(name: str, device: str | None, dtype: str, precision: str = "fp32") -> tuple[Backend, str]:
     """The backend asked for, and why it is that one. A GPU is tried out before anything is entrusted to it.
 
     Raises UsageError for a device the backend does not have, BackendError where it does not work.
@@ -93,7 +100,7 @@ def open_backend(name: str, device: str | None, dtype: str) -> tuple[Backend, st
             why="it runs on the CPU alone",
             fix="--backend cupy (or torch, or jax), or leave --device out",
         )
-    be = get_backend(name, device, dtype)
+    be = get_backend(name, device, dtype, precision)
     if be.device_name != "cpu":
         check(be)
     return be, why

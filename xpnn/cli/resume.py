@@ -22,7 +22,7 @@ FROM_SETTINGS = (
     "activation", "dropout", "input_dropout", "label_smoothing", "epochs", "batch_size", "optimizer", "lr",
     "schedule", "weight_decay",
 )  # fmt: skip
-FROM_RUN = ("dataset", "model", "backend", "dtype", "seed", "data", "label")
+FROM_RUN = ("dataset", "model", "backend", "dtype", "precision", "seed", "data", "label")
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from xpnn.cli.options import (
     device_option,
     json_option,
     open_backend,
+    precision_option,
 )
 from xpnn.cli.output import detail, emit, percent, say, size, tell
 from xpnn.cli.resume import (
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
 @click.option(
     "--dtype", type=Name("dtype", DTYPES), default="float32", show_default=True, help="Of all arrays."
 )
+@precision_option
 @click.option(
     "--seed", type=click.IntRange(0), default=42, show_default=True, help="Root of every random draw."
 )
@@ -105,6 +107,7 @@ def command(
     backend: str,
     device: str | None,
     dtype: str,
+    precision: str,
     seed: int,
     data: Path | None,
     label: str | None,
@@ -129,7 +132,7 @@ def command(
     saved, model = find_source(source, replace_head, model, given)
     recipe = recipe_for(dataset, model, augment).but(**given)
     optimizer = frozen(recipe.make_optimizer(), freeze)
-    be, why = open_backend(backend, same_device(resume, device), dtype)
+    be, why = open_backend(backend, same_device(resume, device), dtype, precision)
     if not as_json:
         say(f"xpnn {__version__} · {backend_line(be, why)} · {dtype} · seed {seed}")
     samples = load(dataset, data, seed, label)
@@ -190,6 +193,7 @@ def describe(
         "backend": be.name,
         "device": be.device_name,
         "dtype": be.dtype_name,
+        "precision": be.precision,
         "seed": seed,
         "machine": machine(),
         "git": git_state(),

@@ -106,7 +106,7 @@ def reuse(
     first = () if layers[: len(augmentation)] == augmentation else augmentation
     model = Model(
         [*first, *layers], old.input_shape,
-        backend=be.name, device=be.device_name, dtype=be.dtype_name, seed=seed,
+        backend=be.name, device=be.device_name, dtype=be.dtype_name, precision=be.precision, seed=seed,
     )  # fmt: skip
     if model.output_shape != (classes,):
         raise UsageError(

@@ -5,9 +5,7 @@ A backend inherits these and may override any of them; the tests hold each overr
 brings a number to the host.
 """
 
-import functools
 import math
-import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -76,8 +74,8 @@ class Kernels(CounterKernels, GateKernels, SamplingKernels):
 
     def all_finite(self, *arrays: Array) -> Array:
         """0-d bool: no NaN and no infinity in any of them."""
-        found = [self.xp.all(self.xp.isfinite(x)) for x in arrays]
-        return functools.reduce(operator.and_, found)
+        xp = self.xp
+        return xp.all(xp.stack([xp.all(xp.isfinite(x)) for x in arrays]))
 
     def add_rows(self, ids: Array, rows: Array, n: int) -> Array:
         """(n, width): row i is the sum of those of the `rows` (N, width) whose id, one of (N,), is i.

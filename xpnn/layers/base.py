@@ -47,7 +47,7 @@ class Ctx:
         need = self.need_dx if need_dx is None else need_dx
         return Ctx(self.be, self.train, (*self.key, index), self.tick, need, into, own)
 
-    def place(self, name: str) -> Array | None:
+    def home(self, name: str) -> Array | None:
         """Where the gradient of the parameter `name` may go."""
         return None if self.into is None else self.into[name]
 

@@ -69,7 +69,7 @@ class Conv2D(Layer):
         """dx is skipped for the first layer."""
         (x,) = cache
         window = self._window(x.shape[1:])
-        grads = {"W": cx.be.conv2d_dw(x, dy, window, self.groups), "b": cx.be.column_sums(dy, cx.place("b"))}
+        grads = {"W": cx.be.conv2d_dw(x, dy, window, self.groups), "b": cx.be.column_sums(dy, cx.home("b"))}
         dx = cx.be.conv2d_dx(dy, p["W"], x.shape, window, self.groups) if cx.need_dx else None
         return dx, grads
 

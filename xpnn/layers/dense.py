@@ -49,8 +49,8 @@ class Dense(Layer):
         (x,) = cache
         rows, drows = flat_rows(cx, x), flat_rows(cx, dy)
         grads = {
-            "W": cx.be.matmul(rows.T, drows, cx.place("W")),
-            "b": cx.be.column_sums(drows, cx.place("b")),
+            "W": cx.be.matmul(rows.T, drows, cx.home("W")),
+            "b": cx.be.column_sums(drows, cx.home("b")),
         }
         return (cx.be.matmul(dy, p["W"].T) if cx.need_dx else None), grads
 

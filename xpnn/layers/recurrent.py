@@ -134,9 +134,9 @@ def gradients(cx: Ctx, p: Tree, x: Array, before: list[Array], da: list[Array], 
     rows = flat_rows(cx, inputs)
     rows_u = rows if du is da else flat_rows(cx, xp.stack(du, axis=1))
     grads = {
-        "W": cx.be.matmul(flat_rows(cx, x).T, rows, cx.place("W")),
-        "U": cx.be.matmul(flat_rows(cx, states).T, rows_u, cx.place("U")),
-        "b": cx.be.column_sums(rows, cx.place("b")),
+        "W": cx.be.matmul(flat_rows(cx, x).T, rows, cx.home("W")),
+        "U": cx.be.matmul(flat_rows(cx, states).T, rows_u, cx.home("U")),
+        "b": cx.be.column_sums(rows, cx.home("b")),
     }
     return (cx.be.matmul(inputs, p["W"].T) if cx.need_dx else None), grads
 

@@ -80,16 +80,23 @@ def pack(model: Model) -> bytes:
 
 
 def load(
-    path: str | Path, *, backend: str = "numpy", device: str | None = None, dtype: str | None = None
+    path: str | Path,
+    *,
+    backend: str = "numpy",
+    device: str | None = None,
+    dtype: str | None = None,
+    precision: str = "fp32",
 ) -> Model:
     """The model in `path`, on the backend asked for, whatever backend saved it. dtype None keeps the file's.
+
+    Of precision the file knows nothing: see `xpnn.get_backend`.
 
     Raises FileError for a file that cannot be read, CheckpointError for one that is damaged, foreign or hostile.
     Where the generation before it is whole, the error names that file; it is opened by its own name only.
     """
     path = Path(path)
     try:
-        return _load(path, backend, device, dtype)
+        return _load(path, backend, device, dtype, precision)
     except (CheckpointError, FileError) as error:
         older = previous(path)
         if not _opens(older):
@@ -100,15 +107,15 @@ def load(
 
 def _opens(path: Path) -> bool:
     try:
-        return path.is_file() and _load(path, "numpy", None, None) is not None
+        return path.is_file() and _load(path, "numpy", None, None, "fp32") is not None
     except (XpnnError, ValueError):  # ValueError: a path with a null character
         return False
 
 
-def _load(path: Path, backend: str, device: str | None, dtype: str | None) -> Model:
+def _load(path: Path, *where: Any) -> Model:
     try:
         with open_file(path) as file:
-            return _open(file, os.fstat(file.fileno()).st_size, backend, device, dtype)
+            return _open(file, os.fstat(file.fileno()).st_size, *where)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error.what[:500]}", why=error.why[:500], fix=error.fix) from error
     except RecursionError as error:
@@ -117,7 +124,9 @@ def _load(path: Path, backend: str, device: str | None, dtype: str | None) -> Mo
         raise unreadable(path, error) from error
 
 
-def _open(file: BinaryIO, size: int, backend: str, device: str | None, dtype: str | None) -> Model:
+def _open(
+    file: BinaryIO, size: int, backend: str, device: str | None, dtype: str | None, precision: str
+) -> Model:
     header, start = read_header(file, size)
     meta = header.pop("__metadata__", None)
     if isinstance(meta, dict) and "xpnn-training" in meta:
@@ -145,9 +154,9 @@ def _open(file: BinaryIO, size: int, backend: str, device: str | None, dtype: st
         raise CheckpointError(
             "the checksum does not match: the file is damaged", fix="restore it from a copy, or train again"
         )
-    be = get_backend(backend, device, about["dtype"] if dtype is None else dtype)
+    be = get_backend(backend, device, about["dtype"] if dtype is None else dtype, precision)
     model = Model(
-        net, shape, backend=backend, device=device, dtype=be.dtype_name, seed=about["seed"],
+        net, shape, backend=backend, device=device, dtype=be.dtype_name, precision=precision, seed=about["seed"],
         vectors=join(layout, tensors, be.dtype_name),
     )  # fmt: skip
     model.loss = about["loss"]

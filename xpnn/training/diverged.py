@@ -23,7 +23,7 @@ def explain_divergence(
         gradient = make_gradient(model.net, trainer.loss, model.layout, be, model.seed, trainer.augment)
         value, grad, _ = gradient(model.theta, model.phi, trainer.state["t"], x, y, weight)
         bad, loss = not_finite(trainer, grad), float(be.to_numpy(value))
-    lost = not_finite(trainer, model.theta)
+        lost = not_finite(trainer, model.theta)
     left = f"Parameter {lost[0]} itself is not" if lost else "The weights are those of the batch before"
     good = [v for v in losses[: batch - 1] if np.isfinite(v)]
     last = f"{good[-1]:.4g}" if good else "none yet in this epoch"

@@ -1,14 +1,14 @@
 """Training in shuffled batches, a step for each: the ordinary epoch."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpnn.data.batches import Slices, epoch_order
 from xpnn.kernels import Array
-from xpnn.parameters import gather
+from xpnn.parameters import gather, leaves
 from xpnn.training.callbacks import Callback
 from xpnn.training.diverged import explain_divergence, explain_overflow, not_finite
 
@@ -40,11 +40,9 @@ class MiniBatches:
         self.order, self.number = self.train[epoch_order(trainer.model.seed, epoch, len(self.train))], epoch
         each_step = [callback for callback in callbacks if type(callback).step is not Callback.step]
         done = len(trainer.losses)
-        with be.scope():
-            start = sum(cut.stop - cut.start for cut in self.cuts[:done])
-            order, cursor = be.asarray(self.order), be.scalar(start, be.xp.int64)
-        for cut in self.cuts[done:]:
-            value, cursor = trainer.draw(self.data, order, cursor, cut.stop - cut.start)
+        resident = all(be.owns(a) for _, a in leaves(self.data) if a is not None)
+        values = self._drawn(done) if resident else self._streamed(done)
+        for cut, value in zip(self.cuts[done:], values, strict=True):
             trainer.batch = functools.partial(self.batch, cut)
             self.waiting.append(value)
             if len(self.waiting) == LOOK or cut.stop == len(self.train):
@@ -58,6 +56,33 @@ class MiniBatches:
                 return None
         sizes = [cut.stop - cut.start for cut in self.cuts]
         return trainer.loss.over_batches(trainer.losses, sizes)
+
+    def _drawn(self, done: int) -> Iterator[Array]:
+        """The losses, from batch number `done` on, of data on the device: the order goes there once."""
+        trainer, be = self.trainer, self.trainer.model.backend
+        with be.scope():
+            start = sum(cut.stop - cut.start for cut in self.cuts[:done])
+            position = be.scalar(start, be.xp.int64), be.asarray(self.order)
+        for cut in self.cuts[done:]:
+            value, position = trainer.draw(self.data, position, cut.stop - cut.start)
+            yield value
+
+    def _streamed(self, done: int) -> Iterator[Array]:
+        """The same batches of data that stays on the host: the next rows are sent while the last ones are used."""
+        trainer, be = self.trainer, self.trainer.model.backend
+        x, *rest = self.data
+        rows = [self.order[cut] for cut in self.cuts[done:]]
+
+        def stream(a: Any) -> Iterator[Array]:
+            if be.owns(a):
+                return (gather(be, a, be.asarray(some)) for some in rows)
+            return be.uploads(a[some] for some in rows)
+
+        batches = zip(*map(stream, x), strict=True) if isinstance(x, tuple) else stream(x)
+        for some in rows:
+            with be.scope():
+                batch, given = next(batches), gather(be, tuple(rest), be.asarray(some))
+            yield trainer.step(batch, *given)
 
     def batch(self, cut: slice) -> tuple[Any, ...]:
         """(x, y, weight) of those samples of the epoch."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
@@ -14,6 +14,9 @@ from xpnn.losses.base import Loss, as_target
 from xpnn.optimizers.base import Optimizer, State
 from xpnn.parameters import Layout, gather
 from xpnn.training.mixing import MIXING, Mixing, mix_targets
+
+Position: TypeAlias = tuple[Array, Array]
+"""Where in an epoch a run is: a 0-d cursor into the int64 order of its samples, and that order."""
 
 
 def make_gradient(
@@ -57,7 +60,7 @@ def make_step(
     good step, the loss returned is NaN, state["ok"] turns False and stays so. The same step can then be replayed
     and explained. New weights beyond the dtype are not looked for here: the next step's loss shows them, and
     Trainer.fit looks now and then.
-    theta and state are given away.
+    theta, phi and state are given away.
     """
     gradient = make_gradient(net, loss, layout, be, seed, mixing)
 
@@ -89,22 +92,21 @@ def make_drawn_step(
     seed: int,
     mixing: Mixing | None = None,
 ) -> Callable[..., tuple[Any, ...]]:
-    """drawn(theta, phi, state, cursor, data, order, n) -> loss, theta, phi, state, cursor + n.
+    """drawn(theta, phi, state, position, data, n) -> loss, theta, phi, state, position.
 
-    `make_step` on the next n samples of the data (x, y, weight), all of them on the device: those that the int64 vector
-    `order` names from the 0-d `cursor` on. So an epoch copies nothing from the host. The network's first Rescale is
-    part of the drawing.
+    `make_step` on the next n samples of the data (x, y, weight), all of them on the device. So an epoch copies nothing
+    from the host. The network's first Rescale is part of the drawing. The position is given away as well.
     """
     scaling, rest = split_rescale(net) if mixing is None else (None, net)
     step = make_step(rest, loss, optimizer, layout, be, seed, mixing)
 
     def drawn(
-        theta: Array, phi: Array, state: State, cursor: Array, data: tuple[Any, ...], order: Array, n: int
+        theta: Array, phi: Array, state: State, position: Position, data: tuple[Any, ...], n: int
     ) -> tuple[Any, ...]:
-        x, y, weight = data
+        (cursor, order), (x, y, weight) = position, data
         rows = be.rows_at(order, cursor, n)
         x = gather(be, x, rows) if scaling is None else be.take_rescaled(x, rows, *scaling)
-        return *step(theta, phi, state, x, *gather(be, (y, weight), rows)), cursor + n
+        return *step(theta, phi, state, x, *gather(be, (y, weight), rows)), (cursor + n, order)
 
     return drawn
 

@@ -29,7 +29,9 @@ from xpnn.training.identity import identity
 from xpnn.training.minibatch import MiniBatches
 from xpnn.training.mixing import Mixing, check_mixing
 from xpnn.training.state import load_state, save_state
-from xpnn.training.step import make_drawn_step, make_step
+from xpnn.training.step import Position, make_drawn_step, make_step
+
+SMALLER = "batch_size={} (an estimate), or a smaller network"
 
 
 class Trainer:
@@ -72,8 +74,8 @@ class Trainer:
                 fix="leave the schedule out",
             )
         parts = model.net, self.loss, bound, model.layout, be, model.seed, self.augment
-        self._step = be.compile(make_step(*parts), donated=(0, 2))
-        self._drawn = be.compile(make_drawn_step(*parts), donated=(0, 2, 3), resident=(4,), static=(6,))
+        self._step = be.compile(make_step(*parts), donated=(0, 1, 2))
+        self._drawn = be.compile(make_drawn_step(*parts), donated=(0, 1, 2, 3), resident=(4,), static=(5,))
         self.steps, self.total = 0, 0
         self.rate = self.lr = self.optimizer.lr
         self.history = History()
@@ -124,7 +126,7 @@ class Trainer:
             raise ShapeError(
                 f"{first} has {n} samples, weight has shape {tuple(weight.shape)}, wanted ({n},)"
             )
-        with be.scope():
+        with be.scope(), be.sized(f"a training step on {n:,} samples", n, SMALLER):
             self._set_rate()
             value, model.theta, model.phi, self.state = self._step(
                 model.theta, model.phi, self.state, tupled(x), tupled(y), weight
@@ -132,19 +134,18 @@ class Trainer:
         self.steps += 1
         return value
 
-    def draw(self, data: tuple[Any, ...], order: Array, cursor: Array, n: int) -> tuple[Array, Array]:
-        """`step` on samples order[cursor], ..., of the checked data (x, y, weight). Returns the loss and cursor + n.
-
-        Nothing is copied from the host: order and the 0-d cursor are on the device as well.
+    def draw(self, data: tuple[Any, ...], position: Position, n: int) -> tuple[Array, Position]:
+        """`step` on the next n samples of the checked data (x, y, weight). Returns the loss and the position behind
+        them. Nothing is copied from the host.
         """
-        model = self.model
-        with model.backend.scope():
+        model, be = self.model, self.model.backend
+        with be.scope(), be.sized(f"a training step on {n:,} samples", n, SMALLER):
             self._set_rate()
-            value, model.theta, model.phi, self.state, cursor = self._drawn(
-                model.theta, model.phi, self.state, cursor, data, order, n
+            value, model.theta, model.phi, self.state, position = self._drawn(
+                model.theta, model.phi, self.state, position, data, n
             )
         self.steps += 1
-        return value, cursor
+        return value, position
 
     def fit(
         self,
@@ -234,8 +235,8 @@ class Trainer:
     def _set_rate(self) -> None:
         lr = self.rate * self.schedule(self.steps, max(self.total, self.steps + 1))
         if lr != self.lr:
-            self.lr = lr
             self.state["lr"] = self.model.backend.scalar(lr)
+            self.lr = lr
 
     def _hold_out(self, y: Any, validation: Any) -> tuple[np.ndarray[Any, Any], Any]:
         return hold_out(y, validation, self.model.seed)

@@ -1,0 +1,126 @@
+"""How CuPy is asked to record: a stand-in that writes down the order, and the real names where CuPy is installed."""
+
+import contextlib
+from types import SimpleNamespace
+
+import pytest
+
+from xpnn.backends.cuda_recorder import CudaRecorder
+
+
+class FakeStream:
+    def __init__(self, log, name, fail=None):
+        self.log, self.name, self.fail, self.ptr = log, name, fail, id(self)
+
+    def note(self, what):
+        self.log.append(f"{self.name} {what}")
+        if what == self.fail:
+            raise RuntimeError(what)
+
+    def __enter__(self):
+        self.note("entered")
+
+    def __exit__(self, *error):
+        self.note("left")
+
+    def synchronize(self):
+        self.note("waited for")
+
+    def begin_capture(self):
+        self.note("captured")
+
+    def end_capture(self):
+        self.note("ended")
+        return SimpleNamespace(
+            upload=lambda stream: self.note("uploaded"), launch=lambda: self.note("launched")
+        )
+
+
+def fake_cupy(fail=None):
+    log = []
+    main = FakeStream(log, "main")
+
+    @contextlib.contextmanager
+    def using_allocator(malloc):
+        log.append(f"memory from {malloc()}")
+        try:
+            yield
+        finally:
+            log.append("memory as before")
+
+    def private(non_blocking):
+        assert non_blocking
+        return FakeStream(log, "own", fail)
+
+    cuda = SimpleNamespace(
+        get_current_stream=lambda: cuda.current,
+        current=main,
+        Stream=private,
+        MemoryPool=lambda: SimpleNamespace(malloc=lambda: "own pool"),
+        using_allocator=using_allocator,
+    )
+    pool = SimpleNamespace(free_all_blocks=lambda: log.append("pool freed"))
+    return SimpleNamespace(cuda=cuda, get_default_memory_pool=lambda: pool, log=log)
+
+
+def test_a_recording_has_its_own_stream_and_memory():
+    cupy = fake_cupy()
+    with CudaRecorder(cupy).room() as nothing:
+        assert nothing is None
+    assert cupy.log == [
+        "pool freed", "main waited for", "memory from own pool", "own entered",
+        "own waited for", "own left", "memory as before",
+    ]  # fmt: skip
+
+
+def test_capture_begins_on_an_idle_stream_and_is_launched_on_the_current_one():
+    cupy = fake_cupy()
+    room = CudaRecorder(cupy).room()
+    with room:
+        del cupy.log[:]
+        room.begin()
+        launch = room.end()
+    launch()
+    assert cupy.log == [
+        "own waited for", "own captured", "own ended", "own uploaded", "own waited for", "own left",
+        "memory as before", "own launched",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("fail", ["captured", "ended", "waited for"])
+def test_after_a_fault_stream_and_memory_are_as_before(fail):
+    cupy = fake_cupy(fail)
+    room = CudaRecorder(cupy).room()
+
+    def record():
+        with room:
+            room.begin()
+            room.end()
+
+    with pytest.raises(RuntimeError, match=fail):
+        record()
+    assert cupy.log[-2:] == ["own left", "memory as before"]
+
+
+def test_a_replay_on_another_stream_waits_for_the_last():
+    cupy = fake_cupy()
+    recorder = CudaRecorder(cupy)
+    other = FakeStream(cupy.log, "other")
+    for stream in (cupy.cuda.current, cupy.cuda.current, other, other, cupy.cuda.current):
+        cupy.cuda.current = stream
+        recorder.follow()
+    assert cupy.log == ["main waited for", "other waited for"]
+
+
+@pytest.mark.oracle
+def test_cupy_has_these_names():
+    cupy = pytest.importorskip("cupy")
+    for name in ("begin_capture", "end_capture", "synchronize", "is_capturing"):
+        assert hasattr(cupy.cuda.Stream, name)
+    for name in ("launch", "upload"):
+        assert hasattr(cupy.cuda.Graph, name)
+    assert hasattr(cupy.cuda.MemoryPointer, "copy_from_device_async")
+    for name in ("may_share_memory", "copyto", "get_default_memory_pool"):
+        assert hasattr(cupy, name)
+    for name in ("using_allocator", "MemoryPool", "get_current_stream", "alloc"):
+        assert hasattr(cupy.cuda, name)

@@ -1,0 +1,206 @@
+"""Matrix products by cuBLASLt, on a stand-in that does what its header says with the memory it is shown."""
+
+import ctypes
+
+import numpy as np
+import pytest
+from lt import FakeLt, copied, fake_cupy, narrow, placed, widen
+from test_gemm import CASES
+
+from xpnn.backends import cublaslt
+from xpnn.backends.products import TO_BF16, Products
+from xpnn.errors import BackendError
+
+RNG = np.random.default_rng(7)
+
+
+def products(precision="fp32", **about):
+    lt = FakeLt(**about)
+    return Products(fake_cupy(), lt, precision), lt
+
+
+def array(*shape, dtype=np.float32):
+    return copied(RNG.standard_normal(shape), dtype)
+
+
+def like(a, dtype):
+    """The same numbers and layout in another dtype."""
+    order = sorted(range(a.ndim), key=lambda axis: -a.strides[axis])
+    flat = np.ascontiguousarray(a.transpose(order)).astype(dtype)
+    return copied(flat).transpose(np.argsort(order))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("a", "b"), CASES.values(), ids=CASES)
+def test_products_are_numpys(a, b, dtype):
+    multiply, _ = products()
+    a, b = like(a, dtype), like(b, dtype)
+    got = multiply(a, b)
+    assert got.dtype == dtype
+    np.testing.assert_array_equal(got, np.matmul(a, b))  # whole numbers: exact in any order
+
+
+def test_views_are_read_where_they_lie():
+    multiply, lt = products()
+    lt.things.clear()
+    x, W = array(8, 16), array(12, 16)
+    before = len(multiply.cupy.buffers)
+    multiply.cupy.ascontiguousarray = None  # to call it would raise
+    np.testing.assert_allclose(multiply(x[2:6, :12], W.T[:12]), x[2:6, :12] @ W.T[:12], rtol=1e-5)
+    assert len(multiply.cupy.buffers) == before
+
+
+def test_what_cannot_be_read_so_is_copied():
+    multiply, _ = products()
+    x = placed(array(8, 16)[::2, ::2])
+    W = placed(array(2, 1, 8, 3))
+    np.testing.assert_allclose(multiply(x, W), x @ W, rtol=1e-5)
+    every = placed(array(1, 3, 4, 8))
+    np.testing.assert_allclose(multiply(every, W), every @ W, rtol=1e-5)
+
+
+def test_the_result_goes_where_it_is_wanted():
+    multiply, _ = products()
+    flat = array(100)
+    into = placed(flat[8:68].reshape(5, 12))
+    x, dy = array(7, 5), array(7, 12)
+    assert multiply(x.T, dy, into) is into
+    np.testing.assert_allclose(flat[8:68].reshape(5, 12), x.T @ dy, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (3, 6, 5)])
+@pytest.mark.parametrize("relu", [False, True])
+def test_bias_and_relu(shape, relu):
+    multiply, _ = products()
+    x, W, b = array(*shape), array(5, 8), array(8)
+    y = x @ W + b
+    np.testing.assert_allclose(
+        multiply(x, W, bias=b, relu=relu), np.maximum(y, 0) if relu else y, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_a_bias_between_two_vectors_is_left_to_a_kernel():
+    multiply, lt = products()
+    b = placed(array(9)[1:])
+    assert multiply(array(3, 5), array(5, 8), bias=b) is None
+    assert "Matmul" not in lt.log
+
+
+@pytest.mark.parametrize("drops_nan", [False, True])
+def test_a_relu_that_hides_nan_is_not_used(drops_nan):
+    multiply, _ = products(drops_nan=drops_nan)
+    x, W, b = array(6, 5), array(5, 8), array(8)
+    x[2, 3] = np.nan
+    y = multiply(x, W, bias=b, relu=True)
+    if drops_nan:
+        assert y is None
+        assert multiply(x, W, bias=b) is not None
+    else:
+        assert np.isnan(y[2]).all()
+
+
+def test_no_algorithm_is_no_error():
+    multiply, lt = products(refuse=[cublaslt.RELU_BIAS])
+    x, W, b = array(6, 5), array(5, 8), array(8)
+    assert multiply(x, W, bias=b, relu=True) is None
+    np.testing.assert_allclose(multiply(x, W, bias=b), x @ W + b, rtol=1e-5)
+    asked = lt.log.count("MatmulAlgoGetHeuristic")
+    assert multiply(x, W, bias=b, relu=True) is None
+    assert lt.log.count("MatmulAlgoGetHeuristic") == asked
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (array(4), array(4, 2)),
+        (array(3, 4), array(4)),
+        (array(0, 4), array(4, 2)),
+        (array(3, 0), array(0, 2)),
+        (array(3, 4), array(4, 2, dtype=np.float64)),
+        (placed(np.ones((3, 4), int)), placed(np.ones((4, 2), int))),
+    ],
+)
+def test_what_is_left_to_cupy(a, b):
+    multiply, lt = products()
+    assert multiply(a, b) is None
+    assert "Matmul" not in lt.log
+
+
+def test_a_plan_is_made_once_and_never_while_a_stream_is_captured():
+    multiply, lt = products(workspace=1000)
+    x, W = array(6, 5), array(5, 8)
+    multiply.cupy.stream.capturing = True
+    assert multiply(x, W) is None
+    assert "MatmulAlgoGetHeuristic" not in lt.log
+    multiply.cupy.stream.capturing = False
+    first = multiply(x, W)
+    multiply.cupy.stream.capturing = True
+    np.testing.assert_array_equal(multiply(x, W), first)
+    assert lt.log.count("MatmulAlgoGetHeuristic") == 1
+    assert [buffer.nbytes for buffer in multiply.cupy.buffers] == [1000, 1000]
+
+
+def test_plans_depend_on_addresses():
+    """An algorithm that loads four numbers at once may not be used where they begin in the middle."""
+    multiply, lt = products()
+    flat, W = array(4 * 5 + 4), array(5, 8)
+    for start in range(4):
+        x = placed(flat[start : start + 20].reshape(4, 5))
+        np.testing.assert_allclose(multiply(x, W), x @ W, rtol=1e-5)
+    assert lt.log.count("MatmulAlgoGetHeuristic") > 1
+
+
+def test_a_failure_says_which():
+    multiply, lt = products()
+    lt.failing["Matmul"] = 13
+    with pytest.raises(BackendError, match="cublasLtMatmul failed\n  why: STATUS_13\n  fix: ") as caught:
+        multiply(array(2, 3), array(3, 4))
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(("precision", "compute"), [("fp32", 68), ("tf32", 77), ("bf16", 68)])
+def test_numbers(precision, compute):
+    multiply, lt = products(precision)
+    multiply(array(6, 5).T, array(6, 8))
+    kinds = [about["about"] for about in lt.things.values()]
+    assert [compute, 0] in kinds  # what is computed, and in float32
+    operands = {about[0] for about in kinds if len(about) == 4}
+    assert operands == ({14, 0} if precision == "bf16" else {0})
+    multiply(array(6, 5, dtype=np.float64), array(5, 8, dtype=np.float64))
+    assert [70, 1] in [
+        about["about"] for about in lt.things.values()
+    ]  # float64 keeps its numbers in every mode
+
+
+@pytest.mark.parametrize(("a", "b"), CASES.values(), ids=CASES)
+def test_bf16_rounds_the_operands_and_nothing_else(a, b):
+    multiply, _ = products("bf16")
+    a, b = (like(m, np.float32) / np.float32(7) for m in (a, b))
+    wanted = np.matmul(widen(narrow(a)), widen(narrow(b)))
+    np.testing.assert_allclose(multiply(placed(a), placed(b)), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_a_plan_for_gaps_is_not_used_for_the_gapless_copy():
+    multiply, _ = products("bf16")
+    x, W = placed(array(8, 16)[::2, 3:9]), placed(array(12, 9)[2:8, 1:5])
+    wanted = widen(narrow(x)) @ widen(narrow(W))
+    np.testing.assert_allclose(multiply(x, W), wanted, rtol=1e-5)
+
+
+def test_the_kernel_that_rounds_to_bf16():
+    """Its C, read as Python over whole numbers, against rounding by value."""
+    ((_, bits), (_, y)) = (line.rstrip(";").split(" = ", 1) for line in TO_BF16.strip().splitlines())
+    assert (bits, y) == ("__float_as_uint(x)", "x != x ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16")
+    values = np.concatenate(
+        [RNG.standard_normal(1000), [0, -0.0, 1e38, -3e-39, 1 + 2**-8, 1 + 3 * 2**-8, np.inf]]
+    )
+    values = values.astype(np.float32)
+    got = [(b + 0x7FFF + (b >> 16 & 1)) >> 16 for b in map(int, values.view(np.uint32))]
+    np.testing.assert_array_equal(got, narrow(values))
+
+
+def test_structures():
+    """From cublasLt.h: 64 bytes of algorithm, a size, a status, a float, four reserved numbers."""
+    assert ctypes.sizeof(cublaslt.Algorithm) == 96
+    assert cublaslt.Algorithm.workspace.offset == 64
+    assert cublaslt.Algorithm.state.offset == 72

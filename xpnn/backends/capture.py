@@ -1,0 +1,103 @@
+"""A step as one graph for each signature: what is recorded, when, and what happens where it cannot be.
+
+A new signature runs as it is, for many come only once; when it comes again it is recorded, and from then on replayed.
+What cannot be recorded goes on as it is, and one warning says why.
+"""
+
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, TypeAlias
+
+from xpnn.backends.graph import Arrays, Graph, Recorder, clone
+from xpnn.backends.trees import Path, flatten
+from xpnn.errors import XpnnError, first_line
+
+GRAPHS = 8
+"""Signatures of one step that are remembered. The one unused longest is forgotten first, and its memory freed."""
+NEW, SEEN, REFUSED = "new", "seen", "refused"
+
+Form: TypeAlias = tuple[Hashable, ...]
+
+
+class Captured:
+    """`step`, recorded and replayed; called as it is.
+
+    donated, resident: positions of arguments, see `Graph`. A graph depends on the paths, shapes and dtypes of all
+    arrays, on where the resident ones lie, and on every argument that is no array.
+    """
+
+    def __init__(
+        self,
+        step: Callable[..., Any],
+        recorder: Recorder,
+        donated: Sequence[int] = (),
+        resident: Sequence[int] = (),
+    ) -> None:
+        self.step, self.recorder = step, recorder
+        self.donated, self.resident = frozenset(donated), frozenset(resident)
+        self.known: OrderedDict[Form, Graph | str] = OrderedDict()
+        self._lock, self._told = threading.RLock(), False
+
+    def __call__(self, *args: Any) -> Any:
+        """One call at a time: a graph has one set of buffers."""
+        with self._lock:
+            leaves = flatten(args)
+            form = self._form(leaves)
+            known = self.known.pop(form, NEW)
+            refusal = ""
+            if known == SEEN:
+                known, refusal = self._record(args, leaves)
+            self.known[form] = SEEN if known == NEW else known
+            while len(self.known) > GRAPHS:
+                self.known.popitem(last=False)
+            self._tell(refusal)
+            return known.replay(leaves) if isinstance(known, Graph) else self.step(*args)
+
+    def _form(self, leaves: dict[Path, Any]) -> Form:
+        is_array, resident = self.recorder.is_array, self.resident
+        return tuple(
+            (path, a.shape, a.dtype, self.recorder.place(a) if path[0] in resident else None)
+            if is_array(a)
+            else (path, type(a), a or None)  # an empty branch is a leaf too
+            for path, a in leaves.items()
+        )
+
+    def _record(self, args: Any, leaves: dict[Path, Any]) -> tuple[Graph | str, str]:
+        """The graph, or REFUSED and why. An error of ours is no obstacle but an answer, and is raised."""
+        arrays = {path: a for path, a in leaves.items() if self.recorder.is_array(a)}
+        donated = {path: a for path, a in arrays.items() if path[0] in self.donated}
+        own = {path: a for path, a in arrays.items() if path[0] not in self.donated | self.resident}
+        try:
+            return Graph(self.recorder, self.step, args, self._homes(donated, arrays), own), ""
+        except XpnnError:
+            raise
+        except Exception as error:
+            return REFUSED, f"{type(error).__name__}: {first_line(error)}"
+
+    def _homes(self, donated: Arrays, arrays: Arrays) -> Arrays:
+        """Those of another graph with such arguments, else new ones: an array that nothing else overlaps is its own."""
+        looks = _looks(donated)
+        for known in self.known.values():
+            if isinstance(known, Graph) and _looks(known.homes) == looks:
+                return known.homes
+
+        def alone(path: Path, a: Any) -> bool:
+            others = (other for place, other in arrays.items() if place != path)
+            return self.recorder.whole(a) and not any(self.recorder.overlap(a, other) for other in others)
+
+        return {path: a if alone(path, a) else clone(self.recorder, a) for path, a in donated.items()}
+
+    def _tell(self, refusal: str) -> None:
+        if refusal and not self._told:
+            self._told = True
+            warnings.warn(
+                f"a step goes on without a CUDA graph, operation by operation: {refusal}",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+
+
+def _looks(arrays: Arrays) -> dict[Path, Any]:
+    return {path: (a.shape, a.dtype) for path, a in arrays.items()}

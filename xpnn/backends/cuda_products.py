@@ -1,0 +1,71 @@
+"""CuPy's matrix products, by cuBLASLt where it is there, and gradients written where they belong."""
+
+import functools
+import importlib
+from typing import Any
+
+from xpnn.backends.base import Backend
+from xpnn.backends.cublaslt import CublasLt
+from xpnn.backends.products import Products
+from xpnn.errors import BackendError
+from xpnn.kernels import Array
+
+
+def find_cublaslt() -> str | None:
+    """The path of the library, found as CuPy finds its own; None where there is none."""
+    try:
+        found = importlib.import_module("cuda.pathfinder").load_nvidia_dynamic_lib("cublasLt")
+    except (ImportError, RuntimeError):  # an older CuPy, which has no pathfinder; no such library
+        return None
+    return str(found.abs_path)
+
+
+class CudaProducts(Backend):
+    """The overrides of what multiplies matrices. Where cuBLASLt cannot, CuPy does, in float32, and is not recorded."""
+
+    cupy: Any
+
+    @functools.cached_property
+    def products(self) -> Products | None:
+        """Made on first use, inside the backend's scope."""
+        path = find_cublaslt()
+        if path is not None:
+            return Products(self.cupy, CublasLt(path), self.precision)
+        if self.precision != "fp32":
+            raise BackendError(
+                f"precision {self.precision!r} needs cuBLASLt, which was not found",
+                why="CuPy's own products take other settings, for the whole process",
+                fix="install the CUDA toolkit, or the extra ctk of CuPy's wheel; or precision='fp32'",
+            )
+        return None
+
+    def _multiply(self, *args: Any, **settings: Any) -> Array | None:
+        return None if self.products is None else self.products(*args, **settings)
+
+    def matmul(self, a: Array, b: Array, into: Array | None = None) -> Array:
+        """Views are read as they lie; the result goes where it is wanted."""
+        y = self._multiply(a, b, into)
+        return super().matmul(a, b, into) if y is None else y
+
+    def affine(self, x: Array, W: Array, b: Array) -> Array:
+        """The bias added on the way out."""
+        y = self._multiply(x, W, bias=b)
+        return super().affine(x, W, b) if y is None else y
+
+    def affine_relu(self, x: Array, W: Array, b: Array) -> Array:
+        """Bias and ReLU on the way out."""
+        y = self._multiply(x, W, bias=b, relu=True)
+        return super().affine_relu(x, W, b) if y is None else y
+
+    def buffer(self, size: int) -> Array | None:
+        """From CuPy's pool."""
+        return self.xp.empty(size, dtype=self.dtype)
+
+    def concat_into(self, flat: Array | None, parts: list[Array], places: list[Array]) -> Array:
+        """Only those parts are copied that are not in their places."""
+        if flat is None:
+            return super().concat_into(flat, parts, places)
+        for part, place in zip(parts, places, strict=True):
+            if part is not place:
+                place[...] = part
+        return flat

@@ -1,0 +1,90 @@
+"""Recording steps with CuPy: streams, memory pools, CUDA graphs."""
+
+import contextlib
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from xpnn.kernels import Array
+
+
+class CudaRecorder:
+    """What `Graph` takes of CuPy. One per backend, so that its replays follow one another."""
+
+    def __init__(self, cupy: Any) -> None:
+        self.cupy = cupy
+        self.stream: Any = None
+        """Where the last replay went."""
+
+    def is_array(self, a: Any) -> bool:
+        """A cupy.ndarray."""
+        return isinstance(a, self.cupy.ndarray)
+
+    def place(self, a: Array) -> Hashable:
+        """Address and strides."""
+        return a.data.ptr, a.strides
+
+    def overlap(self, a: Array, b: Array) -> bool:
+        """By their first and last bytes."""
+        return bool(self.cupy.may_share_memory(a, b))
+
+    def whole(self, a: Array) -> bool:
+        """Row-major without gaps."""
+        return bool(a.flags.c_contiguous)
+
+    def like(self, a: Array) -> Array:
+        """From the pool of the moment."""
+        return self.cupy.empty(a.shape, a.dtype)
+
+    def copy(self, target: Array, source: Array) -> None:
+        """By the copy engine where neither has gaps, else by a kernel; either may be recorded."""
+        if not (self.whole(target) and self.whole(source)):
+            self.cupy.copyto(target, source)
+        elif target.nbytes:
+            target.data.copy_from_device_async(source.data, target.nbytes)
+
+    def room(self) -> "CudaRoom":
+        """For a new graph. What CuPy's own pool keeps for later goes back first: a graph cannot use it."""
+        self.cupy.get_default_memory_pool().free_all_blocks()
+        return CudaRoom(self.cupy)
+
+    def follow(self) -> None:
+        """Replays share buffers: one on another stream has to wait for the last."""
+        stream = self.cupy.cuda.get_current_stream()
+        if self.stream is not None and stream.ptr != self.stream.ptr:
+            self.stream.synchronize()
+        self.stream = stream
+
+
+class CudaRoom:
+    """A stream and a memory pool for one graph, which are kept as long as it is.
+
+    The stream does not wait for the default one (a waiting one would make work there invalid during capture). The pool
+    is nobody else's: memory that is freed in the recorded step is written to by every replay all the same.
+    """
+
+    def __init__(self, cupy: Any) -> None:
+        self.cupy = cupy
+        self.stream, self.pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
+        self._inside = contextlib.ExitStack()
+
+    def __enter__(self) -> None:
+        self.cupy.cuda.get_current_stream().synchronize()  # what was written there is read here
+        self._inside.enter_context(self.cupy.cuda.using_allocator(self.pool.malloc))
+        self._inside.enter_context(self.stream)
+
+    def __exit__(self, kind: Any, *error: Any) -> None:
+        with self._inside:
+            if kind is None:
+                self.stream.synchronize()
+
+    def begin(self) -> None:
+        """Capture in CuPy's mode, which lets the pool grow meanwhile."""
+        self.stream.synchronize()
+        self.stream.begin_capture()
+
+    def end(self) -> Callable[[], None]:
+        """The graph's launch, on the stream that is current then."""
+        graph = self.stream.end_capture()
+        graph.upload(self.stream)
+        launch: Callable[[], None] = graph.launch
+        return launch

@@ -1,0 +1,202 @@
+"""One recorded step: its buffers, how it is recorded, how it is replayed. Nothing here knows a device.
+
+What a graph of CUDA operations reads and writes is fixed when it is recorded. So of the arguments of a step
+
+    donated ones     live in buffers ("homes") that every replay writes and gives back: handed in again they cost
+                     nothing
+    resident ones    stay where they are; whatever lies there is read
+    others           are copied into the graph's own buffers before each replay
+
+and what comes out is a home, an argument just as it came, or a copy: whoever keeps a loss for a thousand steps would
+find it overwritten in any ring of fewer places. Output i + 1 takes the place of donated argument i.
+"""
+
+import contextlib
+import gc
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from xpnn.backends.trees import Path, flatten, rebuild
+from xpnn.kernels import Array
+
+Arrays: TypeAlias = dict[Path, Array]
+
+_recording = threading.RLock()
+"""One recording at a time: the garbage collector, which rests meanwhile, is the whole process's."""
+
+
+class Room(Protocol):
+    """The stream and the memory of one graph: inside `with room:` everything happens there."""
+
+    def __enter__(self) -> Any: ...
+    def __exit__(self, *error: Any) -> None: ...
+
+    def begin(self) -> None:
+        """From here on operations are recorded, not carried out."""
+
+    def end(self) -> Callable[[], None]:
+        """What was recorded since `begin`, as a function that carries it out on the current stream."""
+        ...
+
+
+class Recorder(Protocol):
+    """What recording takes of a device."""
+
+    def is_array(self, a: Any) -> bool:
+        """Whether `a` is an array of the device."""
+        ...
+
+    def place(self, a: Array) -> Hashable:
+        """Where its bytes are: address and strides."""
+        ...
+
+    def overlap(self, a: Array, b: Array) -> bool:
+        """Whether they may share memory."""
+        ...
+
+    def whole(self, a: Array) -> bool:
+        """Whether it has no gaps and may be written to."""
+        ...
+
+    def like(self, a: Array) -> Array:
+        """A new array of its shape and dtype."""
+        ...
+
+    def copy(self, target: Array, source: Array) -> None:
+        """On the device, in the order of the current stream."""
+
+    def room(self) -> Room:
+        """For a new graph."""
+        ...
+
+    def follow(self) -> None:
+        """Waits for the last replay, where that was on another stream."""
+
+
+@dataclass(frozen=True, eq=False)
+class Home:
+    """An output that is a donated argument's new value."""
+
+    a: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Argument:
+    """An output that is an argument, just as it came."""
+
+    path: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """An output in the graph's own memory."""
+
+    a: Array
+
+
+class Graph:
+    """A recorded step. `homes`: where its donated arguments live; own: arguments that it copies; both by path."""
+
+    def __init__(
+        self, recorder: Recorder, step: Callable[..., Any], args: Any, homes: Arrays, own: Arrays
+    ) -> None:
+        self.recorder, self.homes, self.room = recorder, homes, recorder.room()
+        with self.room:
+            self.own = {path: clone(recorder, a) for path, a in own.items()}
+            fixed = homes | self.own
+
+            def trial(path: Path, leaf: Any) -> Any:
+                return clone(recorder, leaf) if path in homes else fixed.get(path, leaf)
+
+            # Compiles kernels, chooses algorithms, fills the memory pool: too late while it is recorded.
+            step(*rebuild(args, trial))
+            given = rebuild(args, lambda path, leaf: fixed.get(path, leaf))
+            self.out, self.launch = self._record(step, given)
+
+    def replay(self, leaves: dict[Path, Any]) -> Any:
+        """The step with these arguments. Nothing but the graph's own buffers changes before all memory is there."""
+        recorder, made = self.recorder, list[tuple[Array, Array]]()
+        recorder.follow()
+        out = self._hand_out(self.out, leaves, made)
+        for path, buffer in self.own.items():
+            recorder.copy(buffer, leaves[path])
+        self._move([(home, leaves[path]) for path, home in self.homes.items() if leaves[path] is not home])
+        self.launch()
+        for copy, a in made:
+            recorder.copy(copy, a)
+        return out
+
+    def _hand_out(self, out: Any, leaves: dict[Path, Any], made: list[tuple[Array, Array]]) -> Any:
+        """The outputs; those to be copied from the graph's memory are noted in `made`."""
+        kind = out.__class__
+        if kind is Home:
+            return out.a
+        if kind is Made:
+            made.append((self.recorder.like(out.a), out.a))
+            return made[-1][0]
+        if kind is dict:
+            return {key: self._hand_out(branch, leaves, made) for key, branch in out.items()}
+        if kind in (tuple, list):
+            return kind([self._hand_out(branch, leaves, made) for branch in out])
+        return leaves[out.path] if kind is Argument else out
+
+    def _record(self, step: Callable[..., Any], args: Any) -> tuple[Any, Callable[[], None]]:
+        with still():
+            self.room.begin()
+            try:
+                out = self._bring_home(step(*args), args)
+            except BaseException:
+                with contextlib.suppress(Exception):  # the first error is the one to tell
+                    self.room.end()
+                raise
+            return out, self.room.end()
+
+    def _bring_home(self, out: Any, args: Any) -> Any:
+        """The end of what is recorded: new values go home. Gives the outputs as `replay` hands them out."""
+        is_array, moves = self.recorder.is_array, []
+        came = {id(a): path for path, a in flatten(args).items() if is_array(a) and path not in self.homes}
+
+        def place(path: Path, leaf: Any) -> Any:
+            if not is_array(leaf) or id(leaf) in came:
+                return Argument(came[id(leaf)]) if is_array(leaf) else leaf
+            home = self.homes.get((path[0] - 1, *path[1:])) if path and isinstance(path[0], int) else None
+            if home is None or (home.shape, home.dtype) != (leaf.shape, leaf.dtype):
+                return Made(clone(self.recorder, leaf) if self._is_at_home(leaf) else leaf)
+            if leaf is not home:
+                moves.append((home, leaf))
+            return Home(home)
+
+        placed = rebuild(out, place)
+        self._move(moves)
+        return placed
+
+    def _move(self, moves: list[tuple[Array, Array]]) -> None:
+        """Copies to homes. What lies in one is read before any is written."""
+        sources = [clone(self.recorder, a) if self._is_at_home(a) else a for _, a in moves]
+        for (home, _), a in zip(moves, sources, strict=True):
+            self.recorder.copy(home, a)
+
+    def _is_at_home(self, a: Array) -> bool:
+        return any(self.recorder.overlap(a, home) for home in self.homes.values())
+
+
+def clone(recorder: Recorder, a: Array) -> Array:
+    """A copy that nobody else holds."""
+    copy = recorder.like(a)
+    recorder.copy(copy, a)
+    return copy
+
+
+@contextlib.contextmanager
+def still() -> Iterator[None]:
+    """No garbage collection: a destructor that frees memory of the device spoils what is being recorded."""
+    with _recording:
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            if enabled:
+                gc.enable()
