@@ -89,7 +89,7 @@ class FakeLt(CublasLt):
     """The calls, on descriptions kept here. refuse: epilogues without an algorithm; drops_nan: ReLU as fmax."""
 
     def __init__(self, refuse=(), drops_nan=False, workspace=0):
-        self.things, self.refuse, self.drops_nan = {}, refuse, drops_nan
+        self.things, self.count, self.refuse, self.drops_nan = {}, 0, refuse, drops_nan
         self.workspace, self.log, self.failing, self.aligned = workspace, [], {}, []
         self.library = SimpleNamespace(cublasLtGetStatusName=lambda code: f"STATUS_{code}".encode())
 
@@ -103,9 +103,12 @@ class FakeLt(CublasLt):
             assert size == ctypes.sizeof(value._obj)
             self.things[owner.value][attribute] = value._obj.value
             return 0
+        if name.endswith("Destroy"):
+            del self.things[args[0].value]
+            return 0
         if name.endswith("Create"):
             made, *about = args
-            made._obj.value = len(self.things) + 1
+            made._obj.value = self.count = self.count + 1
             self.things[made._obj.value] = {"about": about}
             return 0
         return self.choose(*args) if name == "MatmulAlgoGetHeuristic" else self.multiply(*args)
@@ -113,8 +116,10 @@ class FakeLt(CublasLt):
     def choose(self, handle, work, a, b, c, d, wanted, many, found, count):
         assert many == 1
         assert self.things[wanted.value][1] == 32 << 20
-        if self.things[work.value][7] in self.refuse:
+        about = self.things[work.value]
+        if about[7] in self.refuse:
             return 15
+        assert (8 in about) == bool(about[7] & 4)
         found._obj.algo[0] = len(self.aligned)
         self.aligned.append([self.things[wanted.value][i] for i in (5, 6, 7, 8)])
         found._obj.workspace, found._obj.state, count._obj.value = self.workspace, 0, 1

@@ -95,8 +95,7 @@ def test_descriptions_are_kept_as_given(lt, monkeypatch):
     """All that a plan sets, of a stack of products with a transposed operand; only an algorithm takes a GPU."""
     monkeypatch.setattr(Plan, "_choose", lambda *_: None)
     product = plan(((6, 3, 4), (12, 1, 3)), ((6, 4, 5), (20, 5, 1)))
-    made = Plan(lt, ctypes.c_void_p(), product, (0, 0, 77), cublaslt.RELU_BIAS, (16, 16, 16))
-    lt.set("MatmulDesc", made.work, cublaslt.BIAS_POINTER, ctypes.c_void_p(4096))
+    made = Plan(lt, ctypes.c_void_p(), product, (0, 0, 77), cublaslt.RELU_BIAS, (16, 16, 16), 4096)
     number = ctypes.c_int32
     assert read(lt, "MatmulDesc", made.work, 0, number()) == 77
     assert read(lt, "MatmulDesc", made.work, cublaslt.TRANSA, number()) == 0

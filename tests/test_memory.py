@@ -58,8 +58,8 @@ def full(pool, held=4):
 )
 def test_all_that_matters_is_said(limit, room):
     cupy = fake_cupy(limit)
-    guard = told_when_full(cupy, "a step on 1,000 samples", 1000, "batch_size={}")
-    with pytest.raises(BackendError, match="is full: no room for a step on 1,000 samples") as caught, guard:
+    guard = told_when_full(cupy, "a step", 1000, "batch_size={}")
+    with pytest.raises(BackendError, match="is full: no room for a step of 1,000 samples") as caught, guard:
         full(cupy.pool)
     assert caught.value.why == (
         f"Out of memory allocating 1,000 bytes; CuPy's pool uses 4.00 GiB and holds 4.00 GiB of {room}"
@@ -132,9 +132,9 @@ def test_a_model_goes_on_after_it(monkeypatch, capture):
     before = model.snapshot()["theta"].tobytes()
     be.most = 50
     for use, batch in (
-        (lambda: model.fit(x, y, batch_size=80, epochs=1, verbose=0), "a training step on 80 samples"),
-        (lambda: model.predict(x), "a forward pass on 100 samples"),
-        (lambda: xpnn.Trainer(model).step(be.asarray(x), be.asarray(y)), "a training step on 100 samples"),
+        (lambda: model.fit(x, y, batch_size=80, epochs=1, verbose=0), "a training step of 80 samples"),
+        (lambda: model.predict(x), "a forward pass of 100 samples"),
+        (lambda: xpnn.Trainer(model).step(be.asarray(x), be.asarray(y)), "a training step of 100 samples"),
     ):
         with pytest.raises(BackendError, match=f"no room for {batch}") as caught:
             use()

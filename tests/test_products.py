@@ -150,6 +150,18 @@ def test_plans_depend_on_addresses():
     assert lt.log.count("MatmulAlgoGetHeuristic") > 1
 
 
+def test_what_is_forgotten_is_given_back(monkeypatch):
+    monkeypatch.setattr("xpnn.backends.products.PLANS", 3)
+    multiply, lt = products()
+    for n in range(1, 10):
+        multiply(array(n, 5), array(5, 4))
+        assert len(multiply.plans) <= 3
+        assert len(lt.things) == 1 + 4 * len(
+            multiply.plans
+        )  # the handle; a description and three layouts each
+    np.testing.assert_allclose(multiply(x := array(1, 5), W := array(5, 4)), x @ W, rtol=1e-5)
+
+
 def test_a_failure_says_which():
     multiply, lt = products()
     lt.failing["Matmul"] = 13

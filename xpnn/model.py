@@ -229,9 +229,7 @@ class Model:
     def outputs(self, x: Any, batch_size: int = 1024) -> Any:
         """The network's outputs for device samples, in batches of one size."""
         be, n = self.backend, count(x)
-        most = min(n, batch_size)
-        what, fix = f"a forward pass on {most:,} samples", "model.outputs(x, batch_size={})"
-        with be.scope(), be.sized(what, most, fix):
+        with be.scope(), be.sized("a forward pass", min(n, batch_size), "model.outputs(x, batch_size={})"):
             if n <= batch_size:
                 return self._forward(self._tree(), on_device(be, x))
             p, parts = self._tree(), []

@@ -116,8 +116,8 @@ class Backend(Kernels):
     ) -> Callable[..., Any]:
         """Make a pure function of arrays fast, if the library can. The default leaves it alone.
 
-        Positions of arguments: donated ones may be overwritten, resident ones are the same arrays call after call,
-        static ones are numbers.
+        Positions of arguments: donated ones may be overwritten, and output i + 1 takes the place of donated argument i;
+        resident ones are the same arrays call after call; static ones are numbers.
         """
         return step
 

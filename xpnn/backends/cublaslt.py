@@ -5,6 +5,7 @@ wheel nvidia-cublas carries them), unchanged since CUDA 12.0. The library is the
 """
 
 import ctypes
+import weakref
 from ctypes import (
     POINTER,
     c_char_p,
@@ -51,14 +52,21 @@ class Algorithm(ctypes.Structure):
 SIGNATURES: dict[str, tuple[Any, ...]] = {
     "Create": (POINTER(c_void_p),),
     "MatmulDescCreate": (POINTER(c_void_p), c_int, c_int),
+    "MatmulDescDestroy": (c_void_p,),
     "MatmulDescSetAttribute": (c_void_p, c_int, c_void_p, c_size_t),
     "MatrixLayoutCreate": (POINTER(c_void_p), c_int, c_uint64, c_uint64, c_int64),
+    "MatrixLayoutDestroy": (c_void_p,),
     "MatrixLayoutSetAttribute": (c_void_p, c_int, c_void_p, c_size_t),
     "MatmulPreferenceCreate": (POINTER(c_void_p),),
+    "MatmulPreferenceDestroy": (c_void_p,),
     "MatmulPreferenceSetAttribute": (c_void_p, c_int, c_void_p, c_size_t),
     "MatmulAlgoGetHeuristic": (*(c_void_p,) * 7, c_int, POINTER(Algorithm), POINTER(c_int)),
     "Matmul": (*(c_void_p,) * 12, POINTER(Algorithm), c_void_p, c_size_t, c_void_p),
 }
+
+
+class Opaque(c_void_p):
+    """What the library hands out: a pointer with a life of its own."""
 
 
 class CublasLt:
@@ -78,16 +86,22 @@ class CublasLt:
     def call(self, name: str, *args: Any) -> None:
         """One call that has to succeed."""
         if code := self.ask(name, *args):
-            raise BackendError(
-                f"cuBLASLt: cublasLt{name} failed",
-                why=(self.library.cublasLtGetStatusName(code) or b"").decode() or f"status {code}",
-                fix="run on the CPU: --backend numpy; if this GPU works elsewhere, please report it",
-            )
+            raise self.error(name, code)
+
+    def error(self, name: str, code: int) -> BackendError:
+        """What a status code means."""
+        return BackendError(
+            f"cuBLASLt: cublasLt{name} failed",
+            why=(self.library.cublasLtGetStatusName(code) or b"").decode() or f"status {code}",
+            fix="run on the CPU: --backend numpy; if this GPU works elsewhere, please report it",
+        )
 
     def create(self, kind: str, *args: Any) -> c_void_p:
-        """A new handle, descriptor, layout or preference."""
-        made = c_void_p()
+        """A new handle, which stays; or a descriptor, layout or preference, which is destroyed when nobody holds it."""
+        made = Opaque()
         self.call(f"{kind}Create", ctypes.byref(made), *args)
+        if kind:
+            weakref.finalize(made, self.ask, f"{kind}Destroy", c_void_p(made.value)).atexit = False
         return made
 
     def set(self, kind: str, owner: c_void_p, attribute: int, value: Any) -> None:
@@ -99,7 +113,8 @@ class Plan:
     """One product with all it needs but the addresses: descriptors, layouts, an algorithm.
 
     numbers: types of the operands and of the result, and how it is computed; epilogue: PLAIN, BIAS or RELU_BIAS;
-    alignment: bytes that divide the addresses of A, B and D. `algorithm` is None where the library knows none.
+    alignment: bytes that divide the addresses of A, B and D; bias: the address of one, which may change later.
+    `algorithm` is None where the library knows none.
     """
 
     def __init__(
@@ -110,6 +125,7 @@ class Plan:
         numbers: tuple[int, int, int],
         epilogue: int,
         alignment: tuple[int, ...],
+        bias: int | None,
     ) -> None:
         inner, outer, compute = numbers
         self.lt, self.handle = lt, handle
@@ -120,6 +136,8 @@ class Plan:
             if operand.transposed:
                 lt.set("MatmulDesc", self.work, attribute, c_int32(OP_T))
         lt.set("MatmulDesc", self.work, EPILOGUE, c_uint32(epilogue))
+        if bias is not None:
+            lt.set("MatmulDesc", self.work, BIAS_POINTER, c_void_p(bias))
         self.first, self.second = (
             _layout(lt, inner, o, product.batch) for o in (product.first, product.second)
         )
@@ -138,7 +156,7 @@ class Plan:
         query = (self.handle, self.work, *layouts, wanted, 1, ctypes.byref(found), ctypes.byref(count))
         code = lt.ask("MatmulAlgoGetHeuristic", *query)
         if code not in (0, NOT_SUPPORTED):
-            lt.call("MatmulAlgoGetHeuristic", *query)
+            raise lt.error("MatmulAlgoGetHeuristic", code)
         return found if code == 0 and count.value and found.state == 0 else None
 
     def run(

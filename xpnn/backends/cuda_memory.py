@@ -28,7 +28,7 @@ def told_when_full(cupy: Any, what: str, samples: int, fix: str) -> Iterator[Non
     pool.free_all_blocks()
     fits = that_fits(samples, before, used, room)
     raise BackendError(
-        f"the GPU's memory is full: no room for {what}",
+        f"the GPU's memory is full: no room for {what} of {samples:,} samples",
         why=f"{more}; CuPy's pool uses {gib(used)} and holds {gib(held)} of {gib(room)}"
         + (", its limit" if limit else " that there are for it"),
         fix=fix.format(fits) if fits else "a smaller network, or a GPU with more memory: not one sample fits",

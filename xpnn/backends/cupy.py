@@ -80,7 +80,7 @@ class CupyBackend(CudaProducts):
 
     def from_host(self, a: np.ndarray[Any, Any]) -> Array:
         """One copy to the GPU."""
-        with self.sized(f"an array of {a.shape}, {a.dtype}", max(1, *a.shape[:1]), FEWER):
+        with self.sized("data", max(1, *a.shape[:1]), FEWER):
             return self.xp.asarray(a)
 
     def to_numpy(self, a: Array) -> np.ndarray[Any, Any]:

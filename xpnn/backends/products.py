@@ -20,6 +20,8 @@ NUMBERS = {
 ALIGNMENT = 256
 """Bytes; an address need not be a multiple of more for any algorithm (the default of cuBLASLt's preference)."""
 
+PLANS = 1024
+"""Products that are remembered; then the oldest is forgotten."""
 VECTOR = 16
 """Bytes that must divide the address of a bias (llm.c and Marian found so; the manual is silent)."""
 
@@ -93,10 +95,13 @@ class Products:
         if key not in self.plans:
             if self.cupy.cuda.get_current_stream().is_capturing():
                 return None  # too late to ask: the library may not answer while a stream is captured
-            plan = Plan(self.lt, self.handle, product, NUMBERS[numbers], epilogue, aligned)
+            address = None if bias is None else bias.data.ptr
+            plan = Plan(self.lt, self.handle, product, NUMBERS[numbers], epilogue, aligned, address)
             usable = plan.algorithm is not None and (
                 epilogue != RELU_BIAS or self._keeps_nan(plan, arrays, bias)
             )
+            if len(self.plans) == PLANS:
+                del self.plans[next(iter(self.plans))]
             self.plans[key] = plan if usable else None
         return self.plans[key]
 

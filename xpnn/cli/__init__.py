@@ -120,7 +120,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     sys.exit(run(args))
 
 
-def note(message: Warning | str, *_: Any) -> None:
+def note(message: Warning | str, *_: Any, **__: Any) -> None:
     """A warning in one line, without the place in the code that it came from."""
     click.echo(f"xpnn: note: {message}", err=True)
 

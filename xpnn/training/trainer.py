@@ -126,7 +126,7 @@ class Trainer:
             raise ShapeError(
                 f"{first} has {n} samples, weight has shape {tuple(weight.shape)}, wanted ({n},)"
             )
-        with be.scope(), be.sized(f"a training step on {n:,} samples", n, SMALLER):
+        with be.scope(), be.sized("a training step", n, SMALLER):
             self._set_rate()
             value, model.theta, model.phi, self.state = self._step(
                 model.theta, model.phi, self.state, tupled(x), tupled(y), weight
@@ -139,7 +139,7 @@ class Trainer:
         them. Nothing is copied from the host.
         """
         model, be = self.model, self.model.backend
-        with be.scope(), be.sized(f"a training step on {n:,} samples", n, SMALLER):
+        with be.scope(), be.sized("a training step", n, SMALLER):
             self._set_rate()
             value, model.theta, model.phi, self.state, position = self._drawn(
                 model.theta, model.phi, self.state, position, data, n
