@@ -68,6 +68,11 @@ def test_the_table_fits_a_screenful_whatever_ran():
     assert len(table(recorded(steps=many))) == LINES
 
 
+def test_a_report_of_nothing_but_crashes_has_a_table():
+    lines = table(recorded(**{stage.name: [] for stage in STAGES}))
+    assert len(lines) == 1 + len(STAGES)
+
+
 def test_a_line_for_every_stage_says_how_it_ended():
     report = recorded()
     report["stages"][1] |= {"status": "failed", "why": "3 failed, first: argmax"}
@@ -142,8 +147,10 @@ def test_a_ratio_is_taken_within_a_round():
 
 def test_losses_that_differ_are_told():
     assert apart({"a": {"loss": 2.0}, "b": {"loss": 2.0}, "c": {"loss": 3.0}, "d": {"refused": "no"}}) == 0.5
-    row = step("784-128-10", 128, "fp32") | {"apart": 0.5}
-    assert any("losses differ" in line for line in table(recorded(steps=[row])))
+    assert apart({"a": {"loss": 2.0}, "b": {"loss": float("nan")}}) == float("inf")
+    for value in (0.5, "inf"):  # JSON has no infinity
+        row = step("784-128-10", 128, "fp32") | {"apart": value}
+        assert any("losses differ" in line for line in table(recorded(steps=[row])))
 
 
 # Operations and bytes, counted by hand for the smallest: 12 inputs, 8 hidden, 3 outputs, a batch of 5.

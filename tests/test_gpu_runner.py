@@ -23,6 +23,7 @@ PROGRAMS = {
     "wrong": "note(name='a', ok=True); note(name='b', ok=False)",
     "refuses": "note(refused='no such library'); sys.exit(4)",
     "crashes": "note(name='a', ok=True); raise ValueError('what went wrong')",
+    "gives up": "note(name='a', ok=True); note(crashed='BackendError: no driver'); sys.exit(1)",
     "killed": "import os; os.kill(os.getpid(), 9)",
     "hangs": f"note(name='a', ok=True); {HANG}",
     "hangs with a child": (
@@ -58,6 +59,7 @@ def in_the_checkout(monkeypatch):
         ("wrong", "failed", "1 failed, first: b"),
         ("refuses", "refused", "no such library"),
         ("crashes", "crashed", "ValueError: what went wrong"),
+        ("gives up", "crashed", "BackendError: no driver"),
         ("killed", "crashed", "exit code -9"),
         ("half a row", "ok", ""),
         ("counts", "ok", ""),
@@ -69,11 +71,13 @@ def test_how_a_stage_ends_is_a_word_and_a_reason(tmp_path, name, status, why):
 
 
 def test_rows_written_before_a_crash_or_half_a_row_are_kept_and_of_a_key_the_last(tmp_path):
-    entries = run(tmp_path, "crashes", "half a row", "counts")["stages"]
+    entries = run(tmp_path, "crashes", "gives up", "half a row", "counts", "refuses")["stages"]
     assert [entry["rows"] for entry in entries] == [
         [{"name": "a", "ok": True}],
         [{"name": "a", "ok": True}],
+        [{"name": "a", "ok": True}],
         [{"passed": 4}],
+        [],
     ]
 
 
@@ -176,6 +180,14 @@ def test_wheels_of_the_checkout_are_installed_without_a_network(tmp_path, monkey
     assert needs.missing({"brought_along": "brought-along"}) == []
     assert needs.missing({"not_brought": "not-brought"}) == ["not-brought"]
     assert needs.install(tmp_path / "empty") == ""
+
+
+def test_a_wheel_that_does_not_fit_is_one_line(monkeypatch, capsys, tmp_path):
+    (tmp_path / "no_wheel-1.0-py3-none-any.whl").write_text("nothing")
+    monkeypatch.setattr("benchmarks.gpu.__main__.WHEELS", tmp_path)
+    monkeypatch.chdir(ROOT)
+    assert main(["--rehearse", "--out", str(tmp_path / "out")]) == 3
+    assert capsys.readouterr().err == f"ci/gpu: the wheels in {tmp_path}/ cannot be installed\n"
 
 
 def wheel(folder):

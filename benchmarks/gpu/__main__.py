@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.gpu.needs import BETTER, NEEDS, how, install, missing
+from benchmarks.gpu.needs import BETTER, NEEDS, WHEELS, how, install, missing
 from benchmarks.gpu.plan import BUDGET, END, STAGES, Stage
 from benchmarks.gpu.runner import Report, passed, run_stages
 
@@ -29,7 +29,11 @@ def main(argv: list[str] | None = None) -> int:
         print(f"ci/gpu: {trouble}", file=sys.stderr)
         return 3
     os.chdir(ROOT)
-    site = install()
+    try:
+        site = install(WHEELS)
+    except subprocess.CalledProcessError:  # pip has said why
+        print(f"ci/gpu: the wheels in {WHEELS}/ cannot be installed", file=sys.stderr)
+        return 3
     if lacking := missing(NEEDS):
         print(f"ci/gpu: {how(lacking)}", file=sys.stderr)
         return 3

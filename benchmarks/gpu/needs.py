@@ -37,7 +37,7 @@ def missing(needs: dict[str, str]) -> list[str]:
     return [package for module, package in needs.items() if importlib.util.find_spec(module) is None]
 
 
-def install(wheels: Path = WHEELS) -> str:
+def install(wheels: Path) -> str:
     """Put the wheels of the folder into a temporary one; returns it, "" where there is nothing to install."""
     files = sorted(map(str, wheels.glob("*.whl")))
     if not files:

@@ -11,7 +11,10 @@ from benchmarks.gpu.nets import NETS
 LINES = 60
 """Of the short table, at most."""
 REASONS = 5
-MARK = "rehearsal | "
+"""Why contenders are missing, at most so many."""
+APART = 0.05
+"""Losses further apart than this are no rounding, whatever the precision."""
+MARK, UNKNOWN = "rehearsal | ", "machine unknown"
 OTHERS = [name for name in CONTENDERS if name != OURS]
 WORDS = {True: "met", False: "MISSED", None: "not measured"}
 Row = dict[str, Any]
@@ -26,7 +29,7 @@ def machine(report: Row) -> str:
     """The GPU's name and the versions, in one line."""
     rows = {row.get("name"): row for row in rows_of(report, "machine")}
     gpu, versions = rows.get("gpu", {}), rows.get("versions", {})
-    words = [gpu.get("gpu", "machine unknown"), f"driver {gpu.get('driver_version', 'unknown')}"]
+    words = [gpu.get("gpu", UNKNOWN), f"driver {gpu.get('driver_version', 'unknown')}"]
     words += [f"{name} {version}" for name, version in versions.items() if name not in ("name", "refused")]
     return ", ".join(words)
 
@@ -39,14 +42,8 @@ def table(report: Row) -> list[str]:
         rates = ", ".join(f"{name} {rate / 1e12:.0f}" for name, rate in bounds.flops.items())
         lines.append(f"copy {bounds.bytes / 1e12:.2f} TB/s; matrix products {rates} TFLOP/s")
     lines += [stage_line(entry) for entry in report["stages"]]
-    lines += (
-        finding_lines(report)
-        + steps_lines(report)
-        + refusal_lines(report)
-        + overhead_lines(report)
-        + accuracy_lines(report)
-    )
-    lines += goal_lines(report)
+    for part in (finding_lines, steps_lines, refusal_lines, overhead_lines, accuracy_lines, goal_lines):
+        lines += part(report)
     if len(lines) > LINES:
         lines = [*lines[: LINES - 1], "(the rest is in report.json)"]
     return [MARK + line for line in lines] if report["rehearsal"] else lines
@@ -88,7 +85,7 @@ def steps_lines(report: Row) -> list[str]:
         mine, over = ours(row), over_roofline(row, bounds)
         cells = [number(None if mine is None else 1e6 * mine, 9, 1), number(over, 8, 1)]
         cells += [number(row.get("ratios", {}).get(name, [None] * 3)[1], 14, 2) for name in OTHERS]
-        note = "  losses differ" if row.get("apart", 0.0) > 0.05 else ""
+        note = "  losses differ" if float(row.get("apart", 0.0)) > APART else ""
         lines.append(f"{row['name']:18}{row['batch']:>8} {row['precision']:7}" + "".join(cells) + note)
     return lines
 
@@ -137,7 +134,7 @@ def markdown(report: Row) -> str:
     """The whole report with spreads, for a file. Raises ValueError for a rehearsal or an unnamed machine."""
     if report["rehearsal"]:
         raise ValueError("a rehearsal ran on no GPU: there is nothing to report")
-    if "driver" not in machine(report) or machine(report).startswith("machine unknown"):
+    if machine(report).startswith(UNKNOWN):
         raise ValueError("the stage 'machine' did not name the GPU: run it too")
     lines = [
         "# The GPU path",

@@ -45,10 +45,11 @@ def run_stage(stage: Stage, command: Command, folder: Path, bound: float) -> Rep
         log.flush()
         start = log.tell()
         code = run_group(command(stage, rows, bound), log, bound)
-    entry: Report = {"name": stage.name, "kind": stage.kind, "limit": round(bound, 1)}
-    entry |= {"seconds": round(time.monotonic() - began, 1), "rows": read_rows(rows)}
+    told = read_rows(rows)
     rows.unlink(missing_ok=True)
-    return entry | verdict(code, entry["rows"], last_line(folder / "log.txt", start))
+    entry: Report = {"name": stage.name, "kind": stage.kind, "limit": round(bound, 1)}
+    entry |= {"seconds": round(time.monotonic() - began, 1), "rows": [row for row in told if not is_end(row)]}
+    return entry | verdict(code, told, last_line(folder / "log.txt", start))
 
 
 def run_group(argv: list[str], log: Any, bound: float) -> int | None:
@@ -78,6 +79,11 @@ def verdict(code: int | None, rows: list[Report], line: str) -> Report:
     if failed:
         return {"status": "failed", "why": f"{len(failed)} failed, first: {failed[0].get('name', '')}"}
     return {"status": "ok", "why": ""}
+
+
+def is_end(row: Report) -> bool:
+    """Whether a row only says why the stage ended."""
+    return set(row) in ({"crashed"}, {"refused"})
 
 
 def said(rows: list[Report], word: str) -> str:

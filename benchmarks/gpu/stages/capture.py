@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+import xpnn
 from benchmarks.gpu.device import DOUBLE, capture
 from benchmarks.gpu.place import Place, first_line
 
@@ -17,9 +18,9 @@ LEGAL, ILLEGAL, BROKEN = "legal", "refused", "broken"
 
 
 def run(place: Place, note: Callable[..., None]) -> None:
-    cp = place.cupy()
+    cp, be = place.cupy(), xpnn.get_backend(place.backend)
     x = cp.asarray(np.random.default_rng(0).standard_normal((257, 33)).astype(np.float32))
-    for name, (expected, operation) in operations(cp, x).items():
+    for name, (expected, operation) in operations(cp, be, x).items():
         try:
             verdict, why = probe(cp, x, operation)
         except Exception as error:  # not even eagerly, or the stream was lost
@@ -28,7 +29,7 @@ def run(place: Place, note: Callable[..., None]) -> None:
         note(name=name, ok=good or place.rehearsal, verdict=verdict, expected=expected, why=why)
 
 
-def operations(cp: Any, x: Any) -> dict[str, tuple[str, Operation]]:
+def operations(cp: Any, be: Any, x: Any) -> dict[str, tuple[str, Operation]]:
     """{name: (what is expected, operation)}. The first group is what a training step is made of."""
     n, width = x.shape
     ids = cp.asarray(np.arange(n)[::-1].copy())
@@ -62,6 +63,8 @@ def operations(cp: Any, x: Any) -> dict[str, tuple[str, Operation]]:
         "where": lambda: cp.where(x > 0, x, row),
         "transposed copy": lambda: cp.ascontiguousarray(x.T),
         "arange": lambda: cp.arange(7) + cp.astype(cp.sum(x > 0), "int64"),
+        "matmul of xpnn": lambda: be.matmul(x, x.T),
+        "column_sums of xpnn": lambda: be.column_sums(x),
         "RawKernel": raw,
         "ElementwiseKernel": lambda: add(x, y),
     }

@@ -1,5 +1,6 @@
 """Training steps per network, batch and precision: xpnn captured and eager, PyTorch three ways, JAX, the roofline."""
 
+import math
 import statistics
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +24,7 @@ CELLS = (
 )
 """What tells most comes first."""
 SMALL = (("12-8-3", 4), ("tiny cnn", 3))
-ROUNDS = 7
+ROUNDS = 5
 LOAD, BUILD = 60.0, 40.0
 """Seconds for importing the libraries at first, and for what compiles longest in each cell."""
 LEAST = 6.0
@@ -82,5 +83,7 @@ def ratios(contenders: dict[str, Any]) -> dict[str, list[float]]:
 def apart(contenders: dict[str, Any]) -> float:
     """How far the losses lie from their median after equally many steps: do all train the same network?"""
     losses = [told["loss"] for told in contenders.values() if "loss" in told]
+    if not all(map(math.isfinite, losses)):
+        return math.inf
     middle = statistics.median(losses) if losses else 1.0
     return max((abs(loss - middle) / middle for loss in losses), default=0.0)
