@@ -34,6 +34,8 @@ SKIPS = {
     r"an NVIDIA driver is here": 2,
     r"cuBLASLt is not installed": 40,
     r"no glibc": 1,
+    r"there is no g\+\+": 1500,
+    r"nvidia-cuda-nvrtc is not installed": 80,
     r"there is no (bash|zsh|fish)": 3,
 }
 """Why a test may be skipped, and how many may be: a library that is there but broken is no reason."""

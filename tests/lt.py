@@ -119,7 +119,7 @@ class FakeLt(CublasLt):
         about = self.things[work.value]
         if about[7] in self.refuse:
             return 15
-        assert (8 in about) == bool(about[7] & 4)
+        assert (8 in about) == (about[7] != 1)
         found._obj.algo[0] = len(self.aligned)
         self.aligned.append([self.things[wanted.value][i] for i in (5, 6, 7, 8)])
         found._obj.workspace, found._obj.state, count._obj.value = self.workspace, 0, 1
@@ -156,6 +156,11 @@ class FakeLt(CublasLt):
         second = second.swapaxes(1, 2) if about.get(4, 0) else second
         with np.errstate(all="ignore"):
             y = first @ second
+            if about[7] & 256:
+                assert about[8] % 16 == 0
+                kind = TYPES[outer]
+                sums = (ctypes.c_byte * (first.shape[1] * kind().itemsize)).from_address(about[8])
+                np.frombuffer(sums, kind)[:] = first.sum(axis=(0, 2))
             if about[7] & 4:
                 kind = TYPES[outer]
                 (rows,) = y.shape[1:2]

@@ -91,13 +91,14 @@ def test_shuffles_and_splits_are_the_same(name, dtype):
     def batches(backend):
         model = xpnn.Model([xpnn.Dense(1)], (1,), backend=backend, dtype=dtype, seed=5)
         trainer, seen = xpnn.Trainer(model, "mean_squared_error", xpnn.SGD(0.0)), []
-        step = trainer._step
+        drawn, be = trainer._drawn, model.backend
 
-        def watch(theta, phi, state, x, y, weight):
-            seen.append(model.backend.to_numpy(x)[:, 0].tolist())
-            return step(theta, phi, state, x, y, weight)
+        def watch(theta, phi, state, position, data, n):
+            cursor, order = position
+            seen.append(be.to_numpy(be.take_rows(data[0], be.rows_at(order, cursor, n)))[:, 0].tolist())
+            return drawn(theta, phi, state, position, data, n)
 
-        trainer._step = watch
+        trainer._drawn = watch
         trainer.fit(x, x, epochs=2, batch_size=8, validation=0.2)
         return seen
 

@@ -9,6 +9,7 @@ from tolerances import SIGMAS, assert_close, assert_same
 
 import xpnn
 from xpnn.backends import BACKENDS, Backend
+from xpnn.backends.fused.launch import Launching
 from xpnn.backends.numpy import BLOCK, ROWS
 from xpnn.kernels import Kernels
 from xpnn.kernels.counter import mix, stream
@@ -83,6 +84,11 @@ def placed(written):
     return arguments
 
 
+def normalized(eps, *shape):
+    """(x, gain, bias, eps) of a batch normalization."""
+    return lambda be: (*floats(3 * normal(*shape) + 5, *normal(2, shape[-1]))(be), eps)
+
+
 PENALTIES = {"l1": 0.01, "l2": 0.02, "weight_decay": 0.03}
 RULES = [
     xpnn.SGD(0.1),
@@ -140,6 +146,14 @@ ROWS = {
     "affine": [
         floats(normal(5, 3), normal(3, 4), normal(4)),
         floats(normal(2, 1, 3), normal(3, 1), normal(1)),
+    ],
+    "affine_grads": [
+        floats(normal(5, 3), normal(5, 4)),
+        floats(normal(1, 3), normal(1, 1)),
+        lambda be: (
+            *floats(normal(5, 3), normal(5, 4))(be),
+            tuple(be.xp.full(shape, NAN, dtype=be.dtype) for shape in ((3, 4), (4,))),
+        ),
     ],
     "affine_relu": [
         floats(normal(5, 3), normal(3, 4), normal(4)),
@@ -245,6 +259,13 @@ ROWS = {
     "elementwise": [vectors(size) for size in SIZES]
     + [ruled(optimizer, size) for optimizer in RULES for size in SIZES[1:4]],
     "cond": [choice(True), choice(False)],
+    "batch_norm": [
+        normalized(eps, *shape) for shape, eps in (((7, 3), 1e-5), ((2, 3, 4, 5), 0.5), ((9, 1), 1e-3))
+    ],
+    "batch_norm_grad": [
+        floats(normal(*shape), normal(*shape), *normal(2, shape[-1]))
+        for shape in ((7, 3), (2, 3, 4, 5), (9, 1))
+    ],
 }
 WINDOWS = [
     (Window((3, 2)), (2, 5, 4, 3)),
@@ -252,6 +273,7 @@ WINDOWS = [
     (Window((3, 3), (2, 3), ((2, 0), (1, 2)), (2, 1)), (2, 6, 5, 8)),
     (Window((1, 1)), (1, 2, 3, 4)),
     (Window((3, 3), (1, 1), ((1, 1), (1, 1))), (5, 16, 16, 24)),  # more than one block of columns
+    (Window((2, 2), (1, 2), ((0, 1), (1, 0)), (1, 3)), (2, 4, 9, 2)),
 ]
 
 
@@ -265,8 +287,8 @@ class Draw:
         return self.be.asarray(normal(*shape) / 4, self.be.dtype)
 
     def whole(self, *shape):
-        """0, 1 or 2: full of ties."""
-        return self.be.asarray(rng_of("whole", shape).integers(0, 3, shape))
+        """0, 1 or 2, as bytes: full of ties."""
+        return self.be.asarray(rng_of("whole", shape).integers(0, 3, shape).astype(np.uint8))
 
 
 def windows(f):
@@ -344,7 +366,13 @@ BITWISE = {
     "im2col",
     "max_pool",
 }
-GIVEN_AWAY = {"elementwise": {2}, "matmul": {2}, "column_sums": {1}, "concat_into": {0, 1, 2}}
+GIVEN_AWAY = {
+    "elementwise": {2},
+    "matmul": {2},
+    "affine_grads": {2},
+    "column_sums": {1},
+    "concat_into": {0, 1, 2},
+}
 """The arguments that the docstring lets an override write to."""
 
 
@@ -365,7 +393,7 @@ def test_every_kernel_has_a_row():
     for name, cls in (BACKENDS | fast).items():
         backend = getattr(importlib.import_module(f"xpnn.backends.{name}"), cls)
         own = {k for k, value in vars(backend).items() if callable(value) and not k.startswith("_")}
-        assert own <= set(ROWS) | set(vars(Backend)), name
+        assert own <= set(ROWS) | set(vars(Backend)) | set(vars(Launching)), name
         assert own & kernels() <= set(ROWS), name
 
 
@@ -375,12 +403,10 @@ def arrays(be, tree):
     return [np.array(be.to_numpy(a)) for a in (tree.values() if isinstance(tree, dict) else tree)]
 
 
-@pytest.mark.parametrize(("name", "row"), [(name, i) for name in ROWS for i in range(len(ROWS[name]))])
-def test_override_equals_the_reference(any_be, name, row):
-    """Values and dtypes; and no argument is written to but the one that is given away."""
-    be = any_be
-    wanted = arrays(be, getattr(Kernels, name)(be, *ROWS[name][row](be)))
-    arguments = ROWS[name][row](be)
+def agree(be, name, row):
+    """An override and the reference: values and dtypes; and no argument is written to but one that is given away."""
+    wanted = arrays(be, getattr(Kernels, name)(be, *row(be)))
+    arguments = row(be)
     kept = tuple(a for i, a in enumerate(arguments) if i not in given_away(name, arguments))
     before = prints(be, kept)
     got = arrays(be, getattr(be, name)(*arguments))
@@ -392,6 +418,11 @@ def test_override_equals_the_reference(any_be, name, row):
             assert_same(a + (0 if a.dtype != bool else False), b + (0 if b.dtype != bool else False), name)
         else:
             assert_close(a, b, be.dtype_name, name)
+
+
+@pytest.mark.parametrize(("name", "row"), [(name, i) for name in ROWS for i in range(len(ROWS[name]))])
+def test_override_equals_the_reference(any_be, name, row):
+    agree(any_be, name, ROWS[name][row])
 
 
 @pytest.mark.parametrize("groups", [1, 2])

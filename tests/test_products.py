@@ -8,6 +8,9 @@ from lt import FakeLt, copied, fake_cupy, narrow, placed, widen
 from test_gemm import CASES
 
 from xpnn.backends import cublaslt
+from xpnn.backends.cublaslt import BIAS, RELU_BIAS, SUMS_OF_FIRST
+from xpnn.backends.cuda_products import CudaProducts
+from xpnn.backends.numpy import NumpyBackend
 from xpnn.backends.products import TO_BF16, Products
 from xpnn.errors import BackendError
 
@@ -75,14 +78,26 @@ def test_bias_and_relu(shape, relu):
     x, W, b = array(*shape), array(5, 8), array(8)
     y = x @ W + b
     np.testing.assert_allclose(
-        multiply(x, W, bias=b, relu=relu), np.maximum(y, 0) if relu else y, rtol=1e-5, atol=1e-6
+        multiply(x, W, epilogue=RELU_BIAS if relu else BIAS, vector=b),
+        np.maximum(y, 0) if relu else y,
+        rtol=1e-5,
+        atol=1e-6,
     )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sums_on_the_way(dtype):
+    """Of what is multiplied from the right, down its columns: a bias's gradient beside its matrix's."""
+    multiply, _ = products()
+    x, dy, db = array(7, 5, dtype=dtype), array(7, 12, dtype=dtype), array(12, dtype=dtype)
+    np.testing.assert_allclose(multiply(x.T, dy, None, SUMS_OF_FIRST, db), x.T @ dy, rtol=1e-5)
+    np.testing.assert_allclose(db, dy.sum(axis=0), rtol=1e-5, atol=1e-6)
 
 
 def test_a_bias_between_two_vectors_is_left_to_a_kernel():
     multiply, lt = products()
     b = placed(array(9)[1:])
-    assert multiply(array(3, 5), array(5, 8), bias=b) is None
+    assert multiply(array(3, 5), array(5, 8), epilogue=BIAS, vector=b) is None
     assert "Matmul" not in lt.log
 
 
@@ -91,21 +106,21 @@ def test_a_relu_that_hides_nan_is_not_used(drops_nan):
     multiply, _ = products(drops_nan=drops_nan)
     x, W, b = array(6, 5), array(5, 8), array(8)
     x[2, 3] = np.nan
-    y = multiply(x, W, bias=b, relu=True)
+    y = multiply(x, W, epilogue=RELU_BIAS, vector=b)
     if drops_nan:
         assert y is None
-        assert multiply(x, W, bias=b) is not None
+        assert multiply(x, W, epilogue=BIAS, vector=b) is not None
     else:
         assert np.isnan(y[2]).all()
 
 
 def test_no_algorithm_is_no_error():
-    multiply, lt = products(refuse=[cublaslt.RELU_BIAS])
+    multiply, lt = products(refuse=[RELU_BIAS])
     x, W, b = array(6, 5), array(5, 8), array(8)
-    assert multiply(x, W, bias=b, relu=True) is None
-    np.testing.assert_allclose(multiply(x, W, bias=b), x @ W + b, rtol=1e-5)
+    assert multiply(x, W, epilogue=RELU_BIAS, vector=b) is None
+    np.testing.assert_allclose(multiply(x, W, epilogue=BIAS, vector=b), x @ W + b, rtol=1e-5)
     asked = lt.log.count("MatmulAlgoGetHeuristic")
-    assert multiply(x, W, bias=b, relu=True) is None
+    assert multiply(x, W, epilogue=RELU_BIAS, vector=b) is None
     assert lt.log.count("MatmulAlgoGetHeuristic") == asked
 
 
@@ -216,3 +231,73 @@ def test_structures():
     assert ctypes.sizeof(cublaslt.Algorithm) == 96
     assert cublaslt.Algorithm.workspace.offset == 64
     assert cublaslt.Algorithm.state.offset == 72
+
+
+# The kernels of the backend
+
+
+class OnNumpy(CudaProducts, NumpyBackend):
+    """The overrides over NumPy's kernels, whose calls are noted."""
+
+    def __init__(self, precision="fp32", **about):
+        super().__init__("cpu", "float32")
+        self.precision = precision
+        self.products, self.lt = products(precision, **about)
+        self.cupy, self.asked = self.products.cupy, []
+
+    def column_sums(self, x, into=None):
+        self.asked.append("column_sums")
+        return super().column_sums(x, into)
+
+    def relu(self, x):
+        self.asked.append("relu")
+        return super().relu(x)
+
+
+def test_a_layer_is_one_call_of_the_library_forward_and_one_for_its_gradients():
+    be = OnNumpy()
+    x, W, b, dy = array(6, 5), array(5, 8), array(8), array(6, 8)
+    flat = array(48)
+    into = flat[:40].reshape(5, 8), flat[40:]
+    np.testing.assert_allclose(be.affine(x, W, b), x @ W + b, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(be.affine_relu(x, W, b), np.maximum(x @ W + b, 0), rtol=1e-5, atol=1e-6)
+    dW, db = be.affine_grads(x, dy, into)
+    assert dW is into[0]
+    assert db is into[1]
+    np.testing.assert_allclose(
+        flat, np.concatenate([(x.T @ dy).reshape(-1), dy.sum(0)]), rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(be.matmul(dy, W.T), dy @ W.T, rtol=1e-5, atol=1e-6)
+    assert be.lt.log.count("Matmul") == 5  # one more to see what becomes of NaN
+    assert be.asked == []
+
+
+@pytest.mark.parametrize(
+    "refuse", [[BIAS], [RELU_BIAS], [SUMS_OF_FIRST], [1, BIAS, RELU_BIAS, SUMS_OF_FIRST]]
+)
+def test_what_the_library_has_no_algorithm_for_is_done_by_kernels(refuse):
+    be = OnNumpy(refuse=refuse)
+    x, W, b, dy = array(6, 5), array(5, 8), array(8), array(6, 8)
+    np.testing.assert_allclose(be.affine(x, W, b), x @ W + b, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(be.affine_relu(x, W, b), np.maximum(x @ W + b, 0), rtol=1e-5, atol=1e-6)
+    for got, wanted in zip(
+        be.affine_grads(x, dy, (array(5, 8), array(8))), (x.T @ dy, dy.sum(0)), strict=True
+    ):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_sums_are_not_rounded_to_bf16():
+    be = OnNumpy("bf16")
+    x, dy = array(6, 5), array(6, 8)
+    dW, db = be.affine_grads(x, dy, (array(5, 8), None))
+    np.testing.assert_allclose(db, dy.sum(0), rtol=1e-6, atol=1e-6)
+    assert be.asked == ["column_sums"]
+    np.testing.assert_allclose(dW, widen(narrow(x)).T @ widen(narrow(dy)), rtol=1e-5, atol=1e-5)
+
+
+def test_without_the_library_cupy_multiplies():
+    be = OnNumpy()
+    be.products = None
+    x, W, b = array(6, 5), array(5, 8), array(8)
+    np.testing.assert_allclose(be.affine_relu(x, W, b), np.maximum(x @ W + b, 0), rtol=1e-5, atol=1e-6)
+    assert be.lt.log == ["Create"]

@@ -184,7 +184,8 @@ class Clock:
         clock = self
 
         class Event:
-            def __init__(self):
+            def __init__(self, disable_timing):
+                assert disable_timing
                 self.stream, self.place = None, 0
 
             def record(self, stream):
@@ -215,6 +216,15 @@ class Clock:
         self.main, self.copies = Stream("main"), Stream("copies")
         cuda = SimpleNamespace(Event=Event, get_current_stream=lambda: clock.main)
         self.cupy = SimpleNamespace(cuda=cuda, empty=lambda shape, dtype: np.zeros(shape, dtype).view(Buffer))
+
+
+def test_the_first_transfer_waits_for_whoever_had_the_memory():
+    clock, freed = Clock(), []
+    lane = CudaLane(clock.cupy, np.zeros, clock.copies)
+    clock.main.work.append(lambda: freed.append(lane.device.tolist()))
+    lane.send(np.ones(3))
+    clock.copies.run(10**6)
+    assert freed == [[0, 0, 0]]
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -26,7 +26,7 @@ from xpnn.errors import BackendError
 
 R_32F, R_64F, R_16BF = 0, 1, 14  # cudaDataType_t
 COMPUTE_32F, COMPUTE_64F, COMPUTE_32F_FAST_TF32 = 68, 70, 77  # cublasComputeType_t
-PLAIN, BIAS, RELU_BIAS = 1, 4, 6  # cublasLtEpilogue_t
+PLAIN, BIAS, RELU_BIAS, SUMS_OF_FIRST = 1, 4, 6, 256  # cublasLtEpilogue_t
 TRANSA, TRANSB, EPILOGUE, BIAS_POINTER = 3, 4, 7, 8  # cublasLtMatmulDescAttributes_t
 BATCH_COUNT, BATCH_STEP = 5, 6  # cublasLtMatrixLayoutAttribute_t
 MAX_WORKSPACE, MIN_ALIGNMENT = 1, (5, 6, 7, 8)  # cublasLtMatmulPreferenceAttributes_t; of A, B, C, D
@@ -112,8 +112,9 @@ class CublasLt:
 class Plan:
     """One product with all it needs but the addresses: descriptors, layouts, an algorithm.
 
-    numbers: types of the operands and of the result, and how it is computed; epilogue: PLAIN, BIAS or RELU_BIAS;
-    alignment: bytes that divide the addresses of A, B and D; bias: the address of one, which may change later.
+    numbers: types of the operands and of the result, and how it is computed; epilogue: one of those above;
+    alignment: bytes that divide the addresses of A, B and D; vector: the address of
+    the bias or of the sums, which may change later.
     `algorithm` is None where the library knows none.
     """
 
@@ -125,7 +126,7 @@ class Plan:
         numbers: tuple[int, int, int],
         epilogue: int,
         alignment: tuple[int, ...],
-        bias: int | None,
+        vector: int | None,
     ) -> None:
         inner, outer, compute = numbers
         self.lt, self.handle = lt, handle
@@ -136,8 +137,8 @@ class Plan:
             if operand.transposed:
                 lt.set("MatmulDesc", self.work, attribute, c_int32(OP_T))
         lt.set("MatmulDesc", self.work, EPILOGUE, c_uint32(epilogue))
-        if bias is not None:
-            lt.set("MatmulDesc", self.work, BIAS_POINTER, c_void_p(bias))
+        if vector is not None:
+            lt.set("MatmulDesc", self.work, BIAS_POINTER, c_void_p(vector))
         self.first, self.second = (
             _layout(lt, inner, o, product.batch) for o in (product.first, product.second)
         )
@@ -160,12 +161,17 @@ class Plan:
         return found if code == 0 and count.value and found.state == 0 else None
 
     def run(
-        self, addresses: tuple[int, int, int], bias: int | None, workspace: int | None, size: int, stream: int
+        self,
+        addresses: tuple[int, int, int],
+        vector: int | None,
+        workspace: int | None,
+        size: int,
+        stream: int,
     ) -> None:
         """Queue the product. Addresses: of the two operands and of the result."""
         first, second, result = addresses
-        if bias is not None:
-            self.lt.set("MatmulDesc", self.work, BIAS_POINTER, c_void_p(bias))
+        if vector is not None:
+            self.lt.set("MatmulDesc", self.work, BIAS_POINTER, c_void_p(vector))
         self.lt.call(
             "Matmul", self.handle, self.work, ctypes.byref(self.one), first, self.first, second, self.second,
             ctypes.byref(self.nothing), result, self.result, result, self.result,

@@ -1,11 +1,11 @@
-"""CuPy's matrix products, by cuBLASLt where it is there, and gradients written where they belong."""
+"""CuPy's matrix products, by cuBLASLt where it is there."""
 
 import functools
 import importlib
 from typing import Any
 
-from xpnn.backends.base import Backend
-from xpnn.backends.cublaslt import CublasLt
+from xpnn.backends.cublaslt import BIAS, RELU_BIAS, SUMS_OF_FIRST, CublasLt
+from xpnn.backends.in_place import InPlace
 from xpnn.backends.products import Products
 from xpnn.errors import BackendError
 from xpnn.kernels import Array
@@ -20,7 +20,7 @@ def find_cublaslt() -> str | None:
     return str(found.abs_path)
 
 
-class CudaProducts(Backend):
+class CudaProducts(InPlace):
     """The overrides of what multiplies matrices. Where cuBLASLt cannot, CuPy does, in float32, and is not recorded."""
 
     cupy: Any
@@ -49,23 +49,20 @@ class CudaProducts(Backend):
 
     def affine(self, x: Array, W: Array, b: Array) -> Array:
         """The bias added on the way out."""
-        y = self._multiply(x, W, bias=b)
+        y = self._multiply(x, W, epilogue=BIAS, vector=b)
         return super().affine(x, W, b) if y is None else y
 
     def affine_relu(self, x: Array, W: Array, b: Array) -> Array:
         """Bias and ReLU on the way out."""
-        y = self._multiply(x, W, bias=b, relu=True)
+        y = self._multiply(x, W, epilogue=RELU_BIAS, vector=b)
         return super().affine_relu(x, W, b) if y is None else y
 
-    def buffer(self, size: int) -> Array | None:
-        """From CuPy's pool."""
-        return self.xp.empty(size, dtype=self.dtype)
-
-    def concat_into(self, flat: Array | None, parts: list[Array], places: list[Array]) -> Array:
-        """Only those parts are copied that are not in their places."""
-        if flat is None:
-            return super().concat_into(flat, parts, places)
-        for part, place in zip(parts, places, strict=True):
-            if part is not place:
-                place[...] = part
-        return flat
+    def affine_grads(
+        self, x: Array, dy: Array, into: tuple[Array | None, Array | None] = (None, None)
+    ) -> tuple[Array, Array]:
+        """db while dW is summed up; of operands rounded to bf16 it would be rounded too."""
+        if self.precision == "bf16":
+            return super().affine_grads(x, dy, into)
+        db = self.xp.empty(dy.shape[1:], dtype=dy.dtype) if into[1] is None else into[1]
+        dW = self._multiply(x.T, dy, into[0], SUMS_OF_FIRST, db)
+        return super().affine_grads(x, dy, into) if dW is None else (dW, db)

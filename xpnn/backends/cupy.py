@@ -12,6 +12,7 @@ import numpy as np
 from xpnn.backends.base import PRECISIONS
 from xpnn.backends.capture import Captured
 from xpnn.backends.cuda_checks import cannot_import, cannot_run, check_installation
+from xpnn.backends.cuda_kernels import CudaKernels
 from xpnn.backends.cuda_memory import told_when_full
 from xpnn.backends.cuda_products import CudaProducts
 from xpnn.backends.cuda_recorder import CudaRecorder
@@ -22,7 +23,7 @@ from xpnn.kernels import Array
 FEWER = "{} samples, or xpnn.data.Batches with Trainer.step: only a batch is on the GPU then"
 
 
-class CupyBackend(CudaProducts):
+class CupyBackend(CudaProducts, CudaKernels):
     """CuPy through array-api-compat, on `cuda` (the first GPU) or `cuda:N`."""
 
     name = "cupy"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends import numpy_normal
+from xpnn.backends.in_place import InPlace
 from xpnn.backends.numpy_groups import NumpyGroups
 from xpnn.backends.numpy_resample import NumpyResample
 from xpnn.kernels import Array, Rule
@@ -23,7 +24,7 @@ MIX = [(np.uint32(16), np.uint32(0x21F0AAAD)), (np.uint32(15), np.uint32(0x735A2
 """Shift and factor of the two rounds of `xpnn.kernels.mix`."""
 
 
-class NumpyBackend(NumpyGroups, NumpyResample):
+class NumpyBackend(InPlace, NumpyGroups, NumpyResample):
     """NumPy on the CPU."""
 
     name = "numpy"
@@ -45,10 +46,6 @@ class NumpyBackend(NumpyGroups, NumpyResample):
     def scope(self) -> Any:
         """Overflow and NaN are reported by the training step, by name, not by NumPy's warnings."""
         return np.errstate(all="ignore")
-
-    def buffer(self, size: int) -> Array | None:
-        """np.empty."""
-        return np.empty(size, self.dtype)
 
     def matmul(self, a: Array, b: Array, into: Array | None = None) -> Array:
         """BLAS writes where it is told. Many rows times one matrix are one product: np.matmul would make many."""
@@ -196,15 +193,6 @@ class NumpyBackend(NumpyGroups, NumpyResample):
             for part in (rows[i : i + ROWS] for i in range(0, max(1, len(rows)), ROWS))
         ]
         return sums[0] if len(sums) == 1 else np.sum(sums, axis=0)
-
-    def concat_into(self, flat: Array | None, parts: list[Array], places: list[Array]) -> Array:
-        """Only those parts are copied that are not in their places."""
-        if flat is None:
-            return super().concat_into(flat, parts, places)
-        for part, place in zip(parts, places, strict=True):
-            if part is not place:
-                place[...] = part
-        return flat
 
     def take_rescaled(self, x: Array, rows: Array, scale: float, offset: float) -> Array:
         """In one pass over the rows that were taken."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends import cublaslt, gemm
-from xpnn.backends.cublaslt import BIAS, PLAIN, RELU_BIAS, CublasLt, Plan
+from xpnn.backends.cublaslt import PLAIN, RELU_BIAS, CublasLt, Plan
 from xpnn.kernels import Array
 
 # {numbers: (type of the operands, type of the result, how it is computed)}
@@ -23,7 +23,7 @@ ALIGNMENT = 256
 PLANS = 1024
 """Products that are remembered; then the oldest is forgotten."""
 VECTOR = 16
-"""Bytes that must divide the address of a bias (llm.c and Marian found so; the manual is silent)."""
+"""Bytes that must divide the address of a vector (of a bias, llm.c and Marian found so; the manual is silent)."""
 
 TO_BF16 = """
 unsigned int bits = __float_as_uint(x);
@@ -48,11 +48,17 @@ class Products:
             self._to_bf16 = cupy.ElementwiseKernel("float32 x", "uint16 y", TO_BF16, "xpnn_to_bf16")
 
     def __call__(
-        self, a: Array, b: Array, into: Array | None = None, bias: Array | None = None, relu: bool = False
+        self,
+        a: Array,
+        b: Array,
+        into: Array | None = None,
+        epilogue: int = PLAIN,
+        vector: Array | None = None,
     ) -> Array | None:
-        """a @ b, plus `bias`, cut off at 0 (NaN stays); in `into` where that is given, which has no gaps.
+        """a @ b, in `into` where that is given, which has no gaps.
 
-        None where cuBLASLt cannot: vectors, nothing to multiply, other dtypes, or no algorithm.
+        epilogue: BIAS adds `vector`, RELU_BIAS also cuts off at 0 (NaN stays), SUMS_OF_FIRST writes the column sums of
+        b to it. None where cuBLASLt cannot: vectors, nothing to multiply, other dtypes, or no algorithm.
         """
         if a.dtype not in (np.float32, np.float64) or b.dtype != a.dtype:
             return None
@@ -60,7 +66,7 @@ class Products:
             min(a.ndim, b.ndim) < 2
             or not a.size
             or not b.size
-            or (bias is not None and alignment(bias) < VECTOR)
+            or (vector is not None and alignment(vector) < VECTOR)
         ):
             return None
         stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
@@ -76,9 +82,9 @@ class Products:
             )
             product = gemm.plan(_lying(a), _lying(b))
         with self._lock:
-            plan = self._plan(product, numbers, (b, a, out), bias, relu)
+            plan = self._plan(product, numbers, (b, a, out), epilogue, vector)
             if plan is not None:
-                self._run(plan, (b, a, out), bias)
+                self._run(plan, (b, a, out), vector)
         return None if plan is None else out
 
     def _narrow(self, a: Array) -> Array:
@@ -87,18 +93,17 @@ class Products:
         return self._to_bf16(a.transpose(order)).transpose(np.argsort(order).tolist())
 
     def _plan(
-        self, product: Any, numbers: str, arrays: tuple[Array, ...], bias: Array | None, relu: bool
+        self, product: Any, numbers: str, arrays: tuple[Array, ...], epilogue: int, vector: Array | None
     ) -> Plan | None:
-        epilogue = PLAIN if bias is None else RELU_BIAS if relu else BIAS
         aligned = tuple(map(alignment, arrays))
         key = product, numbers, epilogue, aligned
         if key not in self.plans:
             if self.cupy.cuda.get_current_stream().is_capturing():
                 return None  # too late to ask: the library may not answer while a stream is captured
-            address = None if bias is None else bias.data.ptr
+            address = None if vector is None else vector.data.ptr
             plan = Plan(self.lt, self.handle, product, NUMBERS[numbers], epilogue, aligned, address)
             usable = plan.algorithm is not None and (
-                epilogue != RELU_BIAS or self._keeps_nan(plan, arrays, bias)
+                epilogue != RELU_BIAS or self._keeps_nan(plan, arrays, vector)
             )
             if len(self.plans) == PLANS:
                 del self.plans[next(iter(self.plans))]
@@ -112,14 +117,14 @@ class Products:
         self._run(plan, (*operands, trial), self.cupy.full_like(bias, float("nan")))
         return bool(self.cupy.isnan(trial).all())
 
-    def _run(self, plan: Plan, arrays: tuple[Array, ...], bias: Array | None) -> None:
+    def _run(self, plan: Plan, arrays: tuple[Array, ...], vector: Array | None) -> None:
         size = plan.algorithm.workspace if plan.algorithm is not None else 0
         # From the pool of the moment: while a step is recorded that is the graph's own, and nobody else gets it.
         workspace = self.cupy.cuda.alloc(size) if size else None
         first, second, result = (a.data.ptr for a in arrays)
         plan.run(
             (first, second, result),
-            None if bias is None else bias.data.ptr,
+            None if vector is None else vector.data.ptr,
             None if workspace is None else workspace.ptr,
             size,
             self.cupy.cuda.get_current_stream().ptr,

@@ -45,7 +45,7 @@ class CudaLane:
 
     def __init__(self, cupy: Any, pinned: Any, stream: Any) -> None:
         self.cupy, self.empty_pinned, self.stream = cupy, pinned, stream
-        self.arrived, self.used = cupy.cuda.Event(), cupy.cuda.Event()
+        self.arrived, self.used = (cupy.cuda.Event(disable_timing=True) for _ in range(2))
         self.host: Any = None
 
     def send(self, batch: Any) -> None:
@@ -53,6 +53,7 @@ class CudaLane:
         if self.host is None:
             self.host = self.empty_pinned(batch.shape, batch.dtype)
             self.device = self.cupy.empty(batch.shape, batch.dtype)
+            self.release()  # that memory may have been somebody's, on the current stream
         self.n = len(batch)
         self.arrived.synchronize()
         self.host[: self.n] = batch

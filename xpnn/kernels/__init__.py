@@ -25,6 +25,15 @@ class Kernels(CounterKernels, GateKernels, SamplingKernels):
         """y = x W + b on the last axis."""
         return self.matmul(x, W) + b
 
+    def affine_grads(
+        self, x: Array, dy: Array, into: tuple[Array | None, Array | None] = (None, None)
+    ) -> tuple[Array, Array]:
+        """dW = x^T dy and db = the column sums of dy, for rows x (N, n_in) and dy (N, units).
+
+        into: one for each, as in `matmul`.
+        """
+        return self.matmul(x.T, dy, into[0]), self.column_sums(dy, into[1])
+
     def affine_relu(self, x: Array, W: Array, b: Array) -> Array:
         """y = max(x W + b, 0) on the last axis."""
         return self.relu(self.affine(x, W, b))
@@ -102,6 +111,26 @@ class Kernels(CounterKernels, GateKernels, SamplingKernels):
     def column_sums(self, x: Array, into: Array | None = None) -> Array:
         """(..., C) to (C,): the sum over all axes but the last."""
         return self.xp.sum(x, axis=tuple(range(x.ndim - 1)))
+
+    def batch_norm(self, x: Array, gain: Array, bias: Array, eps: float) -> tuple[Array, ...]:
+        """y = gain n + bias, n = (x - mean) r, r = 1 / sqrt(var + eps), over all axes but the last.
+
+        -> y, n, r, mean, var: the first two like x, the rest (features,). var is the mean of (x - mean)^2: the mean of
+        x^2 less mean^2 would cancel to nothing, or below it.
+        """
+        count = math.prod(x.shape[:-1])
+        mean = self.column_sums(x) / count
+        d = x - mean
+        var = self.column_sums(d * d) / count
+        r = 1 / self.xp.sqrt(var + eps)
+        n = d * r
+        return n * gain + bias, n, r, mean, var
+
+    def batch_norm_grad(self, dy: Array, n: Array, r: Array, gain: Array) -> tuple[Array, Array, Array]:
+        """dx = r (dn - mean(dn) - n mean(dn n)) with dn = dy gain; dgain = sum dy n; dbias = sum dy. -> all three."""
+        count, dn = math.prod(dy.shape[:-1]), dy * gain
+        dx = r * (dn - self.column_sums(dn) / count - n * (self.column_sums(dn * n) / count))
+        return dx, self.column_sums(dy * n), self.column_sums(dy)
 
     def concat_into(self, flat: Array | None, parts: list[Array], places: list[Array]) -> Array:
         """All parts, end to end, as one vector.

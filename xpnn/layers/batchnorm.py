@@ -8,7 +8,7 @@ from xpnn.errors import ShapeError, UsageError
 from xpnn.initializers import ones, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
-from xpnn.layers.normalize import affine_grads, inverse_root, moments, normalized_grad
+from xpnn.layers.normalize import affine_grads, inverse_root
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,6 @@ class BatchNorm(Layer):
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps n = (x - mean) / sqrt(var + eps) and 1 / sqrt(var + eps); while training also mean and var."""
-        rows = tuple(range(x.ndim - 1))
         if not cx.train:
             r = inverse_root(cx, p["var"], self.eps)
             n = (x - p["mean"]) * r
@@ -68,19 +67,16 @@ class BatchNorm(Layer):
                 path=path or "0",
                 layer="BatchNorm",
             )
-        d, mean, var = moments(cx, x, rows)
-        r = inverse_root(cx, var, self.eps)
-        n = d * r
-        return n * p["gain"] + p["bias"], (n, r, mean, var)
+        y, *cache = cx.be.batch_norm(x, p["gain"], p["bias"], self.eps)
+        return y, tuple(cache)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """Through the batch's statistics while training; the running ones do not depend on x."""
         n, r = cache[:2]
-        grads = affine_grads(cx, n, dy)
-        if not cx.need_dx:
-            return None, grads
-        dn = dy * p["gain"]
-        return (normalized_grad(cx, dn, n, r, tuple(range(dy.ndim - 1))) if cx.train else dn * r), grads
+        if cx.train and cx.need_dx:
+            dx, gain, bias = cx.be.batch_norm_grad(dy, n, r, p["gain"])
+            return dx, {"gain": gain, "bias": bias}
+        return (dy * p["gain"] * r if cx.need_dx else None), affine_grads(cx, n, dy)
 
     def settle(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
         """The running mean and variance, moved towards the batch's."""

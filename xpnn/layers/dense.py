@@ -48,11 +48,8 @@ class Dense(Layer):
         """dx is skipped for the first layer: nobody asks for it, and it costs as much as dW."""
         (x,) = cache
         rows, drows = flat_rows(cx, x), flat_rows(cx, dy)
-        grads = {
-            "W": cx.be.matmul(rows.T, drows, cx.home("W")),
-            "b": cx.be.column_sums(drows, cx.home("b")),
-        }
-        return (cx.be.matmul(dy, p["W"].T) if cx.need_dx else None), grads
+        dW, db = cx.be.affine_grads(rows, drows, (cx.home("W"), cx.home("b")))
+        return (cx.be.matmul(dy, p["W"].T) if cx.need_dx else None), {"W": dW, "b": db}
 
 
 def flat_rows(cx: Ctx, x: Array) -> Array:

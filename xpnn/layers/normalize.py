@@ -1,7 +1,5 @@
 """What all normalizations share: rows brought to mean 0 and variance 1, and the way back."""
 
-import math
-
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx
 
@@ -13,16 +11,10 @@ def moments(cx: Ctx, x: Array, axis: Axes) -> tuple[Array, Array, Array]:
 
     The variance is the mean square of x - mean: a mean of x^2 less mean^2 would cancel to nothing, or below it.
     """
-    mean = mean_over(cx, x, axis)
+    xp = cx.be.xp
+    mean = xp.mean(x, axis=axis, keepdims=True)
     d = x - mean
-    return d, mean, mean_over(cx, d * d, axis)
-
-
-def mean_over(cx: Ctx, x: Array, axis: Axes) -> Array:
-    """The mean over these axes, to be broadcast against x."""
-    if axis == tuple(range(x.ndim - 1)):
-        return cx.be.column_sums(x) / math.prod(x.shape[:-1])
-    return cx.be.xp.mean(x, axis=axis, keepdims=True)
+    return d, mean, xp.mean(d * d, axis=axis, keepdims=True)
 
 
 def inverse_root(cx: Ctx, variance: Array, eps: float) -> Array:
@@ -32,7 +24,8 @@ def inverse_root(cx: Ctx, variance: Array, eps: float) -> Array:
 
 def normalized_grad(cx: Ctx, dn: Array, n: Array, r: Array, axis: Axes) -> Array:
     """dx = r (dn - mean(dn) - n mean(dn n)), for n = r (x - mean(x)) with r = 1 / sqrt(var(x) + eps)."""
-    return r * (dn - mean_over(cx, dn, axis) - n * mean_over(cx, dn * n, axis))
+    mean, slope = (cx.be.xp.mean(a, axis=axis, keepdims=True) for a in (dn, dn * n))
+    return r * (dn - mean - n * slope)
 
 
 def affine_grads(cx: Ctx, n: Array, dy: Array) -> dict[str, Array]:

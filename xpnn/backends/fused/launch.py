@@ -1,0 +1,44 @@
+"""How a kernel is launched: what it may be given, how many blocks it gets, where its results go."""
+
+from typing import Any
+
+from xpnn.backends.fused.source import KERNELS
+from xpnn.backends.in_place import InPlace
+from xpnn.kernels import Array
+
+LIMIT = 1 << 30
+"""Elements of the largest array: the kernels count them by 32 bits, and add a grid's stride to that."""
+
+
+class Launching(InPlace):
+    """A backend whose arrays kernels can be launched on. What a kernel cannot take goes the reference's way."""
+
+    @property
+    def processors(self) -> int:
+        """The device's multiprocessors."""
+        raise NotImplementedError
+
+    def launch(self, name: str, grid: tuple[int, ...], args: tuple[Any, ...], **defines: int) -> None:
+        """Run kernel `name` on a grid of blocks: arrays by their addresses, int as 64 bits, float as double."""
+        raise NotImplementedError
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """An array that a kernel is about to fill."""
+        return self.xp.empty(shape, dtype=dtype, device=self.device)
+
+    def scalar(self, value: float | int | bool, dtype: Any = None) -> Array:
+        """Filled by a kernel: a copy from the host would wait, and no recorded step may make one."""
+        return self.xp.full((), value, dtype=dtype or self.dtype, device=self.device)
+
+    def _fits(self, *arrays: Array) -> bool:
+        """Are all of the model's dtype, neither empty nor too large?"""
+        return all(a.dtype == self.dtype and 0 < a.size < LIMIT for a in arrays)
+
+    def _whole(self, a: Array) -> Array:
+        """`a` itself if its elements lie in order without gaps, else a copy of which that is true."""
+        return a if a.flags.c_contiguous else a.copy()
+
+    def _over(self, name: str, n: int, *args: Any, most: int = 8) -> None:
+        """Launch with a thread for each of n elements, but at most so many blocks for each multiprocessor."""
+        threads = KERNELS[name].block[0]
+        self.launch(name, (min(-(-n // threads), most * self.processors),), args)

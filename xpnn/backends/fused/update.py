@@ -1,0 +1,62 @@
+"""The flat updates, in place, and the condition they are under."""
+
+import contextvars
+from collections.abc import Callable
+from typing import Any
+
+from xpnn.backends.fused.launch import Launching
+from xpnn.kernels import Array, Rule
+
+RULES = {"descent": 1, "momentum": 2, "adam": 3}
+"""The rules that are kernels, and how many vectors each changes."""
+
+condition: contextvars.ContextVar[Array | None] = contextvars.ContextVar("condition", default=None)
+"""What must be true, on the device, for an update to write: set by `cond` while it runs its branch."""
+
+
+class UpdateKernels(Launching):
+    """theta and the slots are read and written once. Step count, learning rate, clipping: read on the device."""
+
+    def elementwise(
+        self,
+        rule: Rule,
+        given: tuple[Array, ...],
+        vectors: tuple[Array, ...],
+        named: tuple[str, tuple[float, ...], tuple[Array, ...]] | None = None,
+    ) -> tuple[Array, ...]:
+        """One launch for a rule that is a kernel; it writes into the vectors, unless `cond` forbids it."""
+        if named is None or not self._takes(named, given, vectors):
+            return super().elementwise(rule, given, vectors, named)
+        name, numbers, arrays = named
+        ok = condition.get()
+        if ok is None:
+            ok = self.xp.ones((), dtype=self.xp.bool, device=self.device)
+        n = vectors[0].size
+        fixed = tuple(float(number) for number in numbers)
+        self._over(name, n, *vectors, *map(self._whole, given[:2]), *arrays, ok, n, *fixed, most=4)
+        return vectors
+
+    def _takes(self, named: Any, given: tuple[Array, ...], vectors: tuple[Array, ...]) -> bool:
+        """Is it one of the kernels, with arrays of the dtype that can be written in place?"""
+        name, _, (_, lr, clip) = named
+        return (
+            RULES.get(name) == len(vectors)
+            and self._fits(*vectors, *given[:2], lr, clip)
+            and all(v.flags.c_contiguous for v in vectors)
+        )
+
+    def cond(self, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:
+        """`then` runs, and the device alone knows whether its updates write; what it returns anew is chosen after.
+
+        A condition within a condition holds where both do. It is this thread's own, and ends with the call.
+        """
+        outer = condition.get()
+        token = condition.set(ok if outer is None else ok & outer)
+        try:
+            new = then(tree)
+        finally:
+            condition.reset(token)
+        return {
+            name: new[name] if new[name] is old else self.xp.where(ok, new[name], old)
+            for name, old in tree.items()
+        }

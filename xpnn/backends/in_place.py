@@ -1,0 +1,21 @@
+"""For libraries whose arrays can be written to: gradients go straight to their places in one vector."""
+
+from xpnn.backends.base import Backend
+from xpnn.kernels import Array
+
+
+class InPlace(Backend):
+    """Results that are written where they are wanted."""
+
+    def buffer(self, size: int) -> Array | None:
+        """As the library gives it: not even zeros."""
+        return self.xp.empty((size,), dtype=self.dtype, device=self.device)
+
+    def concat_into(self, flat: Array | None, parts: list[Array], places: list[Array]) -> Array:
+        """Only those parts are copied that are not in their places."""
+        if flat is None:
+            return super().concat_into(flat, parts, places)
+        for part, place in zip(parts, places, strict=True):
+            if part is not place:
+                place[...] = part
+        return flat
