@@ -8,7 +8,7 @@ from benchmarks.gpu.contenders import CONTENDERS, RIVALS
 from benchmarks.gpu.goals import goals
 from benchmarks.gpu.nets import NETS, PRECISIONS, cell
 from benchmarks.gpu.plan import STAGES
-from benchmarks.gpu.report import LINES, MARK, markdown, spread, table
+from benchmarks.gpu.report import LINES, MARK, markdown, middle, ratio, table
 from benchmarks.gpu.roofline import Ceilings, flops, least, moved
 from benchmarks.gpu.stages.steps import CELLS, apart, ratios
 
@@ -142,7 +142,9 @@ def test_a_ratio_is_taken_within_a_round():
     }
     assert ratios(told) == {"torch": [3.0, 3.0, 3.0]}
     assert ratios({"torch": {"seconds": [1.0]}}) == {}
-    assert spread([1.0, 2.0, 3.0, 4.0, 5.0]) == [2.0, 3.0, 4.0]
+    row = {"ratios": {"torch": [1.0, 2.0, 3.0, 4.0, 5.0]}}
+    assert ratio(row, "torch") == "3.00 (2.00-4.00)"
+    assert middle(row, "torch") == 3.0
 
 
 def test_losses_that_differ_are_told():

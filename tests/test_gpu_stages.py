@@ -193,7 +193,7 @@ def test_seeds_are_summed_up_and_a_target_missed_is_missed():
     recipe = accuracy.RECIPES[0]
     row = accuracy.summary(recipe, [(96.0, 1.0, 9.0), (97.5, 3.0, 7.0), (97.0, 2.0, 8.0)])
     assert (row["mean"], row["least"], row["seeds"]) == (pytest.approx(96.8333, abs=1e-4), 96.0, 3)
-    assert (row["reached"], row["seconds"], row["first_s"]) == (False, [1.5, 2.0, 2.5], 8.0)
+    assert (row["reached"], row["seconds"], row["first_s"]) == (False, (1.5, 2.0, 2.5), 8.0)
 
 
 # The conformance suite

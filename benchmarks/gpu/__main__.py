@@ -21,6 +21,8 @@ QUIET = {
     "TORCHINDUCTOR_COMPILE_THREADS": "1",  # no processes that outlive a stage
     "PYTHONUNBUFFERED": "1",
 }
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Of a rehearsal: many processes share few cores there."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -42,6 +44,8 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.update(
         QUIET, PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), site, os.environ.get("PYTHONPATH")]))
     )
+    if options.rehearse:
+        os.environ.update(ONE_THREAD)
     options.out.mkdir(parents=True, exist_ok=True)
     stages = tuple(stage for stage in STAGES if stage.name in (options.only or [stage.name]))
     report: Report = {"date": datetime.date.today().isoformat(), "rehearsal": options.rehearse}

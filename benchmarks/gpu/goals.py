@@ -65,7 +65,7 @@ def ratio(rows: list[Row], rivals: tuple[str, ...]) -> list[float]:
     """Of every row the least ratio over these rivals, medians."""
     found = []
     for row in rows:
-        each = [told[1] for name, told in row.get("ratios", {}).items() if name in rivals]
+        each = [statistics.median(told) for name, told in row.get("ratios", {}).items() if name in rivals]
         found += [min(each)] if each else []
     return found
 

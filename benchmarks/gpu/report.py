@@ -7,6 +7,7 @@ from typing import Any
 from benchmarks.gpu.contenders import CONTENDERS, OURS
 from benchmarks.gpu.goals import ceilings, goals, ours, over_roofline, rows_of
 from benchmarks.gpu.nets import NETS
+from benchmarks.ratios import spread
 
 LINES = 60
 """Of the short table, at most."""
@@ -18,11 +19,6 @@ MARK, UNKNOWN = "rehearsal | ", "machine unknown"
 OTHERS = [name for name in CONTENDERS if name != OURS]
 WORDS = {True: "met", False: "MISSED", None: "not measured"}
 Row = dict[str, Any]
-
-
-def spread(values: list[float]) -> list[float]:
-    """Quartiles."""
-    return list(statistics.quantiles(values, n=4, method="inclusive")) if len(values) > 1 else values * 3
 
 
 def machine(report: Row) -> str:
@@ -64,7 +60,9 @@ def finding_lines(report: Row) -> list[str]:
     refused = [row["name"] for row in graphs if row.get("verdict") != "legal"]
     ratios = [row["first_over_best"] for row in products if "first_over_best" in row]
     unknown = sum("no algorithm" in row.get("why", "") for row in products)
-    lines = [f"graphs do not hold: {', '.join(refused) or 'nothing that was tried'}"[:120]] if graphs else []
+    lines = []
+    if graphs and not report["rehearsal"]:  # there, no graph holds anything
+        lines.append(f"graphs do not hold: {', '.join(refused) or 'nothing that was tried'}"[:120])
     if ratios:
         lines.append(
             f"cuBLASLt's first choice: at most {max(ratios):.2f} times the best; no algorithm for {unknown}"
@@ -84,10 +82,16 @@ def steps_lines(report: Row) -> list[str]:
     for row in rows:
         mine, over = ours(row), over_roofline(row, bounds)
         cells = [number(None if mine is None else 1e6 * mine, 9, 1), number(over, 8, 1)]
-        cells += [number(row.get("ratios", {}).get(name, [None] * 3)[1], 14, 2) for name in OTHERS]
+        cells += [number(middle(row, name), 14, 2) for name in OTHERS]
         note = "  losses differ" if float(row.get("apart", 0.0)) > APART else ""
         lines.append(f"{row['name']:18}{row['batch']:>8} {row['precision']:7}" + "".join(cells) + note)
     return lines
+
+
+def middle(row: Row, name: str) -> float | None:
+    """The median of a contender's ratios."""
+    found = row.get("ratios", {}).get(name)
+    return statistics.median(found) if found else None
 
 
 def refusal_lines(report: Row) -> list[str]:
@@ -147,7 +151,7 @@ def markdown(report: Row) -> str:
         "",
     ]
     lines += [
-        "Time of a contender over that of xpnn's captured step, by rounds: quartiles. Above 1, xpnn is faster.",
+        "Time of a contender over ours (the captured step), median of the rounds (quartiles); above 1, ours is faster.",
         "",
     ]
     lines += [
@@ -156,19 +160,17 @@ def markdown(report: Row) -> str:
     ]
     for row in rows_of(report, "steps"):
         told = row.get("contenders", {})
-        mine = (
-            "-" if ours(row) is None else " / ".join(f"{1e6 * t:.1f}" for t in spread(told[OURS]["seconds"]))
-        )
-        each = [quartiles(row, name) for name in OTHERS]
+        mine = "-" if ours(row) is None else spread([1e6 * t for t in told[OURS]["seconds"]], 1)
+        each = [ratio(row, name) for name in OTHERS]
         lines.append(
             f"| {row['name']} | {row['batch']} | {row['precision']} | {mine} | " + " | ".join(each) + " |"
         )
     return "\n".join(lines) + "\n"
 
 
-def quartiles(row: Row, name: str) -> str:
-    """The ratio with its spread, or why there is none."""
+def ratio(row: Row, name: str) -> str:
+    """Median and quartiles, or why there are none."""
     if name in row.get("ratios", {}):
-        return " / ".join(f"{value:.2f}" for value in row["ratios"][name])
+        return spread(row["ratios"][name])
     told = row.get("contenders", {}).get(name, {})
     return str(told.get("refused", "-")).replace("|", "/")[:60]

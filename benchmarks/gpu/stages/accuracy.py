@@ -15,7 +15,7 @@ import numpy as np
 
 import xpnn
 from benchmarks.gpu.place import Place, first_line
-from benchmarks.gpu.report import spread
+from benchmarks.ratios import quartiles
 from xpnn.models.cnn import cnn
 from xpnn.models.mlp import mlp
 
@@ -109,7 +109,7 @@ def summary(recipe: Recipe, found: list[tuple[float, float, float]]) -> dict[str
         "mean": mean,
         "least": min(scores),
         "reached": mean >= recipe.target,
-        "seconds": spread(seconds),
+        "seconds": quartiles(seconds),
         "first_s": statistics.median(first),
         "scores": scores,
     }

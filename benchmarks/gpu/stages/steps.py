@@ -9,7 +9,7 @@ from benchmarks.gpu.arena import Seat, take_turns, together
 from benchmarks.gpu.contenders import CONTENDERS, OURS
 from benchmarks.gpu.nets import PRECISIONS, cell
 from benchmarks.gpu.place import Place
-from benchmarks.gpu.report import spread
+from benchmarks.ratios import within_rounds
 
 CELLS = (
     ("784-128-10", 128),
@@ -69,12 +69,12 @@ def measure(place: Place, seats: dict[Any, Seat], net: str, batch: int) -> list[
 
 
 def ratios(contenders: dict[str, Any]) -> dict[str, list[float]]:
-    """{rival: quartiles of its time over ours, round by round}."""
+    """{rival: its time over ours, round by round}."""
     ours = contenders.get(OURS, {}).get("seconds")
     if not ours:
         return {}
     return {
-        name: spread([b / a for a, b in zip(ours, told["seconds"], strict=True)])
+        name: within_rounds(told["seconds"], ours)
         for name, told in contenders.items()
         if name != OURS and "seconds" in told
     }
