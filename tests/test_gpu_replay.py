@@ -85,22 +85,43 @@ def test_every_algorithm_that_works_is_tried_and_the_first_choice_put_back():
     assert plan.algorithm == "the first choice"
 
 
+def measured(**kernels):
+    """The rows of the small network's products on NumPy with kernels of one's own."""
+    be = type("Backend", (type(xpnn.get_backend()),), kernels)("cpu", "float32")
+    return [cublaslt.measure(rehearsal, be, case, "fp32") for case in cublaslt.cases("12-8-3", 5)]
+
+
 @pytest.mark.parametrize(("off", "ok"), [(0.0, True), (1e-4, False)])
 def test_a_product_is_held_to_its_precision(off, ok):
-    class Products(rehearsal.Products):
-        def __call__(self, *args, **more):
-            return super().__call__(*args, **more) * np.float32(1 + off)
+    def matmul(self, a, b, into=None):
+        return (a @ b) * np.float32(1 + off)
 
-    for case in cublaslt.cases("12-8-3", 5):
-        assert cublaslt.measure(rehearsal, Products(), case, "fp32")["ok"] is ok
+    def affine(self, x, W, b):
+        return self.matmul(x, W) + b
+
+    def affine_relu(self, x, W, b):
+        return np.maximum(self.affine(x, W, b), 0)
+
+    def affine_grads(self, x, dy, into=(None, None)):
+        return self.matmul(x.T, dy), dy.sum(0)
+
+    rows = measured(matmul=matmul, affine=affine, affine_relu=affine_relu, affine_grads=affine_grads)
+    assert [row["ok"] for row in rows] == [ok] * 5
 
 
-class Unknowing(rehearsal.Products):
-    def __call__(self, *args, **more):
-        return None
+class Unknowing:
+    """Whatever it is asked for, it has no plan."""
+
+    def __init__(self):
+        self.plans = {}
+
+    def __get__(self, be, cls):
+        self.plans[len(self.plans)] = None
+        return self
 
 
 def test_a_product_that_the_library_does_not_know_is_told():
-    """With a bias that is a finding, a bare one has to be known."""
-    found = [cublaslt.measure(rehearsal, Unknowing(), case, "fp32") for case in cublaslt.cases("12-8-3", 5)]
-    assert [row["ok"] for row in found] == [None, False, None, False, False]
+    """With a bias or sums that is a finding, a bare one has to be known."""
+    rows = measured(products=Unknowing())
+    assert [row["ok"] for row in rows] == [None, None, None, None, False]
+    assert {row["why"] for row in rows} == {"the library knows no algorithm"}
