@@ -271,6 +271,15 @@ def test_the_libraries_have_what_is_asked_of_them(library, root):
 
 
 @pytest.mark.oracle
+def test_the_smallest_kernel_compiles():
+    pytest.importorskip("cupy")
+    nvrtc = importlib.import_module("test_oracle_nvrtc")
+    if "nvidia-cuda-nvrtc" not in nvrtc.HERE:
+        pytest.skip("nvidia-cuda-nvrtc is not installed")
+    assert set(nvrtc.compiled(device.DOUBLE, "sm_90")) == {"twice"}
+
+
+@pytest.mark.oracle
 def test_the_stand_in_has_no_name_that_cupy_lacks():
     cupy = pytest.importorskip("cupy")
     for name in ("RawKernel", "ElementwiseKernel", "asnumpy", "show_config"):
