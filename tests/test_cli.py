@@ -635,7 +635,7 @@ def cupy(monkeypatch):
     """cupy(installed packages, driver, fake module): the machine as auto and the backend see it."""
 
     def pretend(found, driver, module=None):
-        for name in ("auto", "cupy"):
+        for name in ("auto", "cuda_checks"):
             monkeypatch.setattr(f"xpnn.backends.{name}.installed_cupy", lambda: found)
             monkeypatch.setattr(f"xpnn.backends.{name}.driver_version", lambda: driver)
         monkeypatch.setitem(sys.modules, "cupy", module)
