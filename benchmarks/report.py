@@ -10,6 +10,8 @@ from benchmarks.machine import sentence
 from benchmarks.ratios import spread, within_rounds
 
 NONE, FIGURE = "-", "growth.svg"
+SMALL = 0.02
+"""Of a step: smaller shares are not told."""
 
 
 def table(head: list[str], rows: list[list[str]]) -> list[str]:
@@ -71,6 +73,16 @@ def weighed(records: list[Record]) -> list[str]:
     return table(["cell, MB (imports alone)", *names], rows)
 
 
+def shared(records: list[Record]) -> list[str]:
+    """The largest shares of each step, and the rest."""
+    rows = []
+    for record in records:
+        for ours, shares in record["shares"].items():
+            parts = [f"{kernel} {share:.0%}" for kernel, share in shares.items() if share >= SMALL]
+            rows.append([record["cell"], ours, ", ".join(parts), f"{1 - sum(shares.values()):.0%}"])
+    return table(["cell", "", "kernels", "between them"], rows)
+
+
 def judged(records: list[Record]) -> list[str]:
     """Every goal in every cell it speaks of, for xpnn without and with numba."""
     rows, met = [], dict.fromkeys(OURS, 0)
@@ -102,7 +114,7 @@ def absences(records: list[Record]) -> list[str]:
 
 def section(name: str, records: list[Record]) -> list[str]:
     """A family: a table, or one for each of ours."""
-    own = {"startup": started, "memory": weighed}.get(name)
+    own = {"startup": started, "memory": weighed, "profile": shared}.get(name)
     parts = [own(records)] if own else [timed(records, ours) for ours in OURS]
     return [f"## {family(name).TITLE}", *(line for part in parts if part for line in ("", *part)), ""]
 
@@ -117,7 +129,7 @@ def report(found: dict[str, Any]) -> str:
     """All of it."""
     records = found["cells"]
     by_family = {name: [r for r in records if r["family"] == name] for name in NAMES}
-    taking_part = [n for n in TITLES if any(n in r.get("seconds", r.get("bytes")) for r in records)]
+    taking_part = [n for n in TITLES if any(n in r.get("seconds", r.get("bytes", {})) for r in records)]
     lines = ["# Speed", "", sentence(found["machine"]), ""]
     lines += [
         f"Float32; contenders take turns, each in its own process, {found['rounds']} rounds. Columns of rivals: their "

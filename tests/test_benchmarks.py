@@ -2,12 +2,14 @@
 
 import json
 import re
+import time
+from collections import Counter
 
 import pytest
 
 from benchmarks import guard, libraries, readme, report
 from benchmarks.arena import Arena, memory, rotated
-from benchmarks.families import NAMES, family
+from benchmarks.families import NAMES, family, profile
 from benchmarks.families import memory as weights
 from benchmarks.figure import draw
 from benchmarks.goals import Goal, against, goals_of, share_of_floor
@@ -289,3 +291,22 @@ def test_the_figure_has_a_line_for_each_of_ours_and_the_floor(tmp_path):
     text = (tmp_path / "growth.svg").read_text()
     for word in ("batch", "width", "depth", "xpnn with numba", "bare matrix products"):
         assert re.search(rf">\s*{word}\s*<", text), word
+
+
+def test_a_kernel_that_another_one_calls_is_the_others_time():
+    spent = Counter()
+    inner = profile.clocked(lambda: time.sleep(0.002), "inner", spent)
+    outer = profile.clocked(inner, "outer", spent)
+    outer()
+    assert spent.keys() == {"outer"}
+    inner()
+    assert spent["inner"] >= 0.002
+    failing = profile.clocked(lambda: 1 / 0, "failing", spent)
+    with pytest.raises(ZeroDivisionError):
+        failing()
+    assert spent.keys() == {"outer", "inner", "failing"}
+
+
+def test_shares_are_told_with_what_is_left():
+    record = {"cell": "c", "shares": {"xpnn": {"matmul": 0.61, "mask": 0.001, "affine": 0.139}}}
+    assert report.shared([record])[2] == "| c | xpnn | matmul 61%, affine 14% | 25% |"

@@ -3,7 +3,7 @@
 import importlib
 from types import ModuleType
 
-NAMES = ("mlp", "cnn", "lstm", "inference", "epoch", "startup", "memory", "growth")
+NAMES = ("mlp", "cnn", "lstm", "inference", "epoch", "startup", "memory", "profile", "growth")
 
 
 def family(name: str) -> ModuleType:
