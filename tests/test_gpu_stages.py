@@ -189,6 +189,26 @@ def test_the_fit_that_counts_begins_where_a_fresh_model_does():
     assert len(used.history) == 3
 
 
+@pytest.mark.parametrize(("seconds", "seeds"), [(1000, [10, 10, 10]), (26, [9, 9, 4]), (0, [1, 1, 1])])
+def test_targets_share_the_time(monkeypatch, seconds, seeds):
+    """A seed that takes a second of 26: the last target keeps some to spare, and each has at least one."""
+    rows = []
+
+    class Ticking(Place):
+        def left(self):
+            return seconds - self.used
+
+        used = 0
+
+    def train(place, *_):
+        Ticking.used += 1
+        return 97.0, 0.1, 0.2
+
+    monkeypatch.setattr(accuracy, "train", train)
+    accuracy.run(Ticking(False), lambda **row: rows.append(row))
+    assert [row["seeds"] for row in rows] == seeds
+
+
 def test_seeds_are_summed_up_and_a_target_missed_is_missed():
     recipe = accuracy.RECIPES[0]
     row = accuracy.summary(recipe, [(96.0, 1.0, 9.0), (97.5, 3.0, 7.0), (97.0, 2.0, 8.0)])
@@ -268,6 +288,15 @@ def test_the_libraries_have_what_is_asked_of_them(library, root):
     paths = {path for file in FILES for path in attributes(file, root)}
     assert paths
     assert lacking(module, paths) == []
+
+
+@pytest.mark.oracle
+def test_the_smallest_kernel_compiles():
+    pytest.importorskip("cupy")
+    nvrtc = importlib.import_module("test_oracle_nvrtc")
+    if "nvidia-cuda-nvrtc" not in nvrtc.HERE:
+        pytest.skip("nvidia-cuda-nvrtc is not installed")
+    assert set(nvrtc.compiled(device.DOUBLE, "sm_90")) == {"twice"}
 
 
 @pytest.mark.oracle

@@ -119,14 +119,3 @@ def asnumpy(a: Any) -> Any:
 def show_config() -> None:
     """NumPy's, in one line."""
     print("NumPy", np.__version__)
-
-
-class Products:
-    """Of arrays on the CPU; it plans nothing."""
-
-    def __init__(self) -> None:
-        self.plans: dict[Any, Any] = {}
-
-    def __call__(self, a: Any, b: Any, bias: Any = None, relu: bool = False) -> Any:
-        y = a @ b if bias is None else a @ b + bias
-        return np.maximum(y, 0) if relu else y

@@ -53,9 +53,9 @@ class Captured:
         """One; the loss."""
         if self.seen == 0:
             with self.be.scope():
-                self.cursor = self.start + 0  # a copy, for it is given away
+                self.position = self.start + 0, self.order + 0  # copies, for they are given away
         n = min(self.cell.batch, self.cell.samples - self.seen)
-        self.last, self.cursor = self.trainer.draw(self.data, self.order, self.cursor, n)
+        self.last, self.position = self.trainer.draw(self.data, self.position, n)
         self.done, self.seen = self.done + 1, (self.seen + n) % self.cell.samples
         return self.last
 

@@ -22,8 +22,8 @@ from xpnn.models.mlp import mlp
 SEEDS = 10
 WARM = 2
 """Epochs of the first fit: what comes once an epoch is captured in the second."""
-SHARE = 0.3
-"""Of the time that is left, for a target: the seeds that do not fit in are left out."""
+SPARE = 5.0
+"""Seconds that are left when the last seed begins. Targets share the time; seeds that do not fit in are left out."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def run(place: Place, note: Callable[..., None]) -> None:
     x, y, x_test, y_test = xpnn.data.mnist()
     if place.rehearsal:
         x, y, x_test, y_test = x[:300], y[:300], x_test[:100], y_test[:100]
-    for recipe in RECIPES:
-        until = place.left() * (1 - SHARE)
+    for number, recipe in enumerate(RECIPES):
+        until = max(place.left() * (1 - 1 / (len(RECIPES) - number)), SPARE)
         found: list[tuple[float, float, float]] = []
         try:
             for seed in range(place.pick(SEEDS, 1)):
