@@ -1,133 +1,85 @@
-"""`python -m benchmarks`: training steps per network and batch size against the rivals, as a table or JSON."""
+"""`python -m benchmarks`: xpnn's speed beside the rivals' and the floor, as tables, JSON, a report, or a guard."""
 
 import argparse
-import datetime
-import importlib.metadata
 import json
-import os
 import pathlib
-import platform
-import statistics
 import sys
 from typing import Any
 
-# Before NumPy is loaded, here and in every process of the arena: no older kernels, no leftover thread settings.
-for variable in [name for name in os.environ if name.startswith(("OPENBLAS_", "MKL_", "OMP_"))]:
-    del os.environ[variable]
+from benchmarks.machine import tidy_environment
 
-from benchmarks.arena import Arena, installed  # noqa: E402
-from benchmarks.contenders import CONTENDERS  # noqa: E402
+if __name__ == "__main__":  # and not in the contenders' processes, which begin with this one's environment
+    tidy_environment()
 
-NETS = {"784-128-10": [784, 128, 10], "784-1024-1024-10": [784, 1024, 1024, 10]}
-OURS = ("xpnn", "xpnn-fast")
-BATCHES = [32, 128, 1024, 8192]
+from benchmarks import guard, readme
+from benchmarks.families import NAMES, family
+from benchmarks.figure import draw
+from benchmarks.libraries import CONTENDERS, missing
+from benchmarks.machine import machine
+from benchmarks.report import FIGURE, joined, report
 
-
-def machine(names: list[str]) -> dict[str, Any]:
-    """Processor, threads, BLAS kernel and the versions of all contenders."""
-    import numpy  # noqa: F401
-    import threadpoolctl
-
-    models = [line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]  # noqa: SIM115
-    pools = threadpoolctl.threadpool_info()
-    blas = [
-        f"{p['internal_api']} {p['version']} {p.get('architecture')}, {p['num_threads']} threads"
-        for p in pools
-    ]
-    packages = ["numpy", "numba", "torch", "jax", "scikit-learn"]
-    return {
-        "date": datetime.date.today().isoformat(),
-        "processor": models[0] if models else platform.processor(),
-        "cores": len(os.sched_getaffinity(0)),
-        "blas": blas[0] if blas else "unknown",
-        "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in packages if found(name)},
-        "contenders": names,
-    }
+REPORTS = pathlib.Path(__file__).parent / "reports"
 
 
-def found(package: str) -> bool:
-    """Is it installed?"""
-    try:
-        importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+def measure(names: list[str], rounds: int) -> dict[str, Any]:
+    """What the report is made from."""
+    absent, cells = missing(list(CONTENDERS)), []
+    for name, why in absent.items():
+        print(f"{name} does not take part: {why}", file=sys.stderr)
+    for name in names:
+        for record in family(name).measure(rounds, absent):
+            cells.append(record)
+            print(f"{name} {record['cell']}", file=sys.stderr)
+    return {"machine": machine(), "rounds": rounds, "cells": cells}
 
 
-def measure(names: list[str], nets: list[str], batches: list[int], rounds: int) -> list[dict[str, Any]]:
-    """One record a cell: every contender's rounds, and within each round the ratios of the others to each of ours."""
-    cells = []
-    with Arena(names) as arena:
-        for net in nets:
-            for batch in batches:
-                times = arena.cell(NETS[net], batch, rounds)
-                ratios = {base: against(times, base) for base in OURS if base in names}
-                cells.append({"net": net, "batch": batch, "seconds": times, "ratios": ratios})
-                print(row(cells[-1], "xpnn"), file=sys.stderr)
-    return cells
+def write(found: dict[str, Any]) -> None:
+    """benchmarks/reports/DATE.json and what is made from it: DATE.md, and the figure.
+
+    Families that were not measured now stay as the report of the same day has them.
+    """
+    path = REPORTS / f"{found['machine']['date']}.json"
+    if path.exists():
+        found = joined(json.loads(path.read_text()), found)
+    path.write_text(json.dumps(found) + "\n")
+    path.with_suffix(".md").write_text(report(found))
+    if growth := [record for record in found["cells"] if record["family"] == "growth"]:
+        draw(growth, REPORTS / FIGURE)
 
 
-def against(times: dict[str, list[float]], base: str) -> dict[str, list[float]]:
-    """{rival: its time / ours, round by round}."""
-    return {
-        name: [b / a for a, b in zip(times[base], seconds, strict=True)]
-        for name, seconds in times.items()
-        if name != base
-    }
-
-
-def spread(ratios: list[float]) -> str:
-    """Median, and the quartiles around it."""
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    return f"{middle:.2f} ({low:.2f}-{high:.2f})"
-
-
-def row(cell: dict[str, Any], base: str) -> str:
-    """A line of the table in Markdown."""
-    mine = 1e3 * statistics.median(cell["seconds"][base])
-    return (
-        f"| {cell['net']} | {cell['batch']} | {mine:.2f} ms | "
-        + " | ".join(map(spread, cell["ratios"][base].values()))
-        + " |"
-    )
-
-
-def table(about: dict[str, Any], cells: list[dict[str, Any]], rounds: int) -> str:
-    """The report."""
-    lines = [
-        f"Adam training step, float32. {about['processor']}, {about['cores']} cores; BLAS {about['blas']}; "
-        f"Python {about['python']}; "
-        + ", ".join(f"{k} {v}" for k, v in about["versions"].items())
-        + f"; {about['date']}.",
-        "",
-        "xpnn is NumPy alone, xpnn-fast with numba's loops. Columns of rivals: their time / the first column's, median "
-        f"of {rounds} rounds (quartiles); above 1 ours is faster.",
-    ]
-    for base in (name for name in OURS if name in about["contenders"]):
-        head = ["net", "batch", base, *(name for name in about["contenders"] if name != base)]
-        lines += ["", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-        lines += [row(cell, base) for cell in cells]
-    return "\n".join(lines)
-
-
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="ci/bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9, help="rounds of each cell (at least 7 for a report)")
-    parser.add_argument("--nets", nargs="+", default=list(NETS), choices=list(NETS))
-    parser.add_argument("--batches", nargs="+", type=int, default=BATCHES)
-    parser.add_argument("--rivals", nargs="+", default=list(CONTENDERS)[1:], choices=list(CONTENDERS)[1:])
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
-    parser.add_argument("--report", type=pathlib.Path, help="also write the table to this file")
+    parser.add_argument(
+        "--only", nargs="+", choices=NAMES, default=NAMES, metavar="FAMILY", help=", ".join(NAMES)
+    )
+    parser.add_argument("--rounds", type=int, default=7, help="rounds of each cell; a report has at least 7")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the tables")
+    parser.add_argument(
+        "--report", action="store_true", help="also write benchmarks/reports/DATE.md and .json"
+    )
+    parser.add_argument(
+        "--readme", metavar="FILE", help="only put the table of that report's JSON into README.md"
+    )
+    parser.add_argument(
+        "--guard", action="store_true", help="only look for cells slower than in the baseline"
+    )
+    parser.add_argument("--save", action="store_true", help="with --guard: write the baseline")
     options = parser.parse_args()
-    names = installed(["xpnn", *options.rivals])
-    cells = measure(names, options.nets, options.batches, options.rounds)
-    about = machine(names)
-    text = table(about, cells, options.rounds)
-    print(json.dumps({"machine": about, "cells": cells}) if options.json else text)
+    if options.readme:
+        readme.rewrite(pathlib.Path(options.readme))
+        return 0
+    if options.guard:
+        return (guard.save if options.save else guard.look)(options.only)
+    if options.save:
+        parser.error("--save goes with --guard")
+    if options.rounds < 7 and options.report:
+        parser.error("a report has at least 7 rounds")
+    found = measure(options.only, options.rounds)
+    print(json.dumps(found) if options.json else report(found))
     if options.report:
-        options.report.write_text("# Training steps\n\n" + text + "\n")
+        write(found)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

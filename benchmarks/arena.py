@@ -1,47 +1,43 @@
 """The arena: each contender in a process of its own, all of them taking turns, round after round.
 
-A ratio is taken within a round, seconds of the rival over seconds of xpnn, so that a machine that changes its speed
-changes both. Between two turns the arena waits for spinning worker threads to fall asleep.
+Ratios are taken within a round. Between two turns the arena waits for spinning worker threads to fall asleep. A
+contender that cannot do a cell, for want of a compiler for example, is left out of it and says why.
 """
 
-import importlib.util
+import importlib
+import math
 import multiprocessing
+import os
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
-from benchmarks.contenders import CONTENDERS
+from benchmarks.libraries import CONTENDERS
+from benchmarks.machine import cores, peak_bytes
+from benchmarks.nets import Cell
 
-TURN, REST, WARM = 0.25, 0.3, 3
-
-
-def serve(name: str, pipe: Connection) -> None:
-    """Answer (sizes, batch) by building, a number of steps by running them and sending the seconds per step."""
-    run: Any = None
-    while (order := pipe.recv()) is not None:
-        if isinstance(order, tuple):
-            run = CONTENDERS[name](*order)
-            run(WARM)
-            pipe.send("ready")
-            continue
-        steps = getattr(run, "steps_of", int)(order)
-        began = time.perf_counter()
-        run(order)
-        pipe.send((time.perf_counter() - began) / steps)
+Clock = Callable[[], float]
+WARM = 2
+"""Steps before anything is timed: the first may compile."""
+REST = 0.08
+"""Seconds between two turns. OpenBLAS's threads spin for some 0.03 after a product, the others for less."""
 
 
 class Arena:
-    """`with Arena(names) as arena: arena.cell(sizes, batch, rounds)`."""
+    """`with Arena(names) as arena: arena.build("train", cell)`, then `arena.turns(rounds, seconds)`."""
 
-    def __init__(self, names: list[str]) -> None:
+    def __init__(self, names: Sequence[str], clock: Clock = time.perf_counter) -> None:
         context = multiprocessing.get_context("spawn")
-        self.pipes, self.processes = {}, []
+        self.pipes: dict[str, Connection] = {}
+        self.processes, self.units, self.ended = [], dict[str, int](), dict[str, str]()
         for name in names:
-            ours, theirs = context.Pipe()
-            process = context.Process(target=serve, args=(name, theirs), daemon=True)
+            self.pipes[name], theirs = context.Pipe()
+            process = context.Process(target=serve, args=(name, theirs, clock), daemon=True)
             process.start()
-            self.pipes[name] = ours
+            theirs.close()
             self.processes.append(process)
 
     def __enter__(self) -> "Arena":
@@ -53,36 +49,108 @@ class Arena:
         for process in self.processes:
             process.join(10)
 
-    def ask(self, name: str, order: Any) -> Any:
-        self.pipes[name].send(order)
-        return self.pipes[name].recv()
+    @contextmanager
+    def watched(self, name: str) -> Iterator[None]:
+        """Whoever's process ends is out of the arena."""
+        try:
+            yield
+        except (EOFError, OSError):
+            self.ended[name] = "its process ended"
+            del self.pipes[name]
+            self.units.pop(name, None)
 
-    def cell(self, sizes: list[int], batch: int, rounds: int) -> dict[str, list[float]]:
-        """Seconds per step of every contender, one number a round."""
-        times: dict[str, list[float]] = {name: [] for name in self.pipes}
-        for name in self.pipes:
-            self.ask(name, (sizes, batch))
-        steps = {name: max(1, int(TURN / self.ask(name, WARM))) for name in self.pipes}
+    def build(self, job: str, cell: Cell) -> dict[str, str]:
+        """Everybody gets ready, all at once; {contender: why it cannot}."""
+        failed, self.units = {}, {}
+        for name in list(self.pipes):
+            with self.watched(name):
+                self.pipes[name].send((job, cell))
+        for name in list(self.pipes):
+            with self.watched(name):
+                answer = self.pipes[name].recv()
+                (failed if isinstance(answer, str) else self.units)[name] = answer
+        return failed | self.ended
+
+    def once(self, name: str, steps: int) -> float:
+        """Seconds a step."""
+        self.pipes[name].send(steps)
+        return float(self.pipes[name].recv())
+
+    def pace(self, name: str, seconds: float) -> int:
+        """How many steps take about that long."""
+        unit = self.units[name]
+        each = self.once(name, unit)
+        if each < seconds / 10:
+            each = self.once(name, unit * math.ceil(seconds / 10 / each / unit))
+        return unit * max(1, round(seconds / each / unit))
+
+    def turns(self, rounds: int, seconds: float) -> dict[str, list[float]]:
+        """Seconds a step of every contender, one number a round; a turn takes about `seconds`, and a step at least."""
+        steps, times = {}, {name: list[float]() for name in self.units}
+        for name in times:
+            with self.watched(name):
+                steps[name] = self.pace(name, seconds)
         for turn in range(rounds):
-            for name in rotated(list(self.pipes), turn):
+            for name in rotated(list(self.units), turn):
                 time.sleep(REST)
-                times[name].append(self.ask(name, steps[name]))
-        return times
+                with self.watched(name):
+                    times[name].append(self.once(name, steps[name]))
+        return {name: times[name] for name in self.units}
 
 
 def rotated(names: list[str], turn: int) -> Iterator[str]:
-    """Nobody always follows the same neighbour."""
-    start = turn % len(names)
+    """Nobody is always the first."""
+    start = turn % max(1, len(names))
     yield from names[start:] + names[:start]
 
 
-def installed(names: list[str]) -> list[str]:
-    """Those whose library is here."""
-    needs = {
-        "xpnn-fast": "numba",
-        "torch": "torch",
-        "torch-fused": "torch",
-        "jax": "jax",
-        "sklearn": "sklearn",
-    }
-    return [name for name in names if name not in needs or importlib.util.find_spec(needs[name])]
+def serve(name: str, pipe: Connection, clock: Clock) -> None:
+    """In a contender's process: (job, cell) is answered by a unit of steps, or why there is none; steps by seconds."""
+    os.environ.update(CONTENDERS[name].environment)
+    run: Any = None
+    while (order := pipe.recv()) is not None:
+        if isinstance(order, tuple):
+            run, answer = ready(name, *order)
+            pipe.send(answer)
+            continue
+        began = clock()
+        run(order)
+        pipe.send((clock() - began) / order)
+
+
+def ready(name: str, job: str, cell: Cell) -> tuple[Any, int | str]:
+    """The contender's run, warmed up, and the number of steps that it can be asked for, or why there is none."""
+    try:
+        run = CONTENDERS[name].build(job, cell)
+        if "torch" in sys.modules:  # of its own accord it takes one thread for two of a core
+            sys.modules["torch"].set_num_threads(cores())
+        unit = getattr(run, "unit", 1)
+        for _ in range(WARM):
+            run(unit)
+    except Exception as error:
+        return None, f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+    return run, unit
+
+
+def memory(name: str, job: str, cell: Cell) -> dict[str, int] | str:
+    """Peak bytes of a process of its own, after the imports and after some steps; or why there are none."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=weigh, args=(name, job, cell, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        answer: dict[str, int] | str = ours.recv()
+    except EOFError:
+        answer = "its process ended"
+    process.join()
+    return answer
+
+
+def weigh(name: str, job: str, cell: Cell, pipe: Connection) -> None:
+    """In that process."""
+    os.environ.update(CONTENDERS[name].environment)
+    importlib.import_module(f"benchmarks.libraries.{CONTENDERS[name].file}")
+    imported = peak_bytes()
+    run, answer = ready(name, job, cell)
+    pipe.send(answer if run is None else {"imported": imported, "peak": peak_bytes()})

@@ -22,7 +22,7 @@ from xpnn.kernels import Kernels
 # JAX keeps what it compiled: millions of objects, which the collector need not walk through every few tests.
 gc.set_threshold(100_000, 50, 100)
 
-LIBRARIES = "numba|torch|jax|sklearn|scipy|onnx|onnxruntime|cupy|pooch|optuna|tensorboardX|matplotlib"
+LIBRARIES = "numba|torch|jax|keras|sklearn|scipy|onnx|onnxruntime|cupy|pooch|optuna|tensorboardX|matplotlib"
 SKIPS = {
     r"backend cupy: ": 4000,
     r"backend torch: .* not installed": 4000,

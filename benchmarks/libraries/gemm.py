@@ -1,0 +1,83 @@
+"""The floor: the matrix products of a step and nothing else, into arrays that are there already."""
+
+import math
+from itertools import chain
+
+import numpy as np
+
+from benchmarks.libraries import Run
+from benchmarks.nets import Cell, Host, walk
+
+Product = tuple[int, Host, Host, Host]
+"""How often, and a, b and out of a @ b."""
+
+PIECE = 1 << 20
+"""Elements of a convolution's columns at a time: as many as stay in the cache, where the products are fastest."""
+
+
+def filled(*shape: int) -> Host:
+    return np.random.default_rng(0).random(shape, dtype=np.float32)
+
+
+def linear(rows: int, n_in: int, units: int, first: bool, times: int = 1) -> tuple[list[Product], ...]:
+    """Forward x W; backward x^T dy, and dy W^T where something asks for it."""
+    x, W, dy = filled(rows, n_in), filled(n_in, units), filled(rows, units)
+    forward = [(times, x, W, np.empty_like(dy))]
+    backward = [(times, x.T, dy, np.empty_like(W))]
+    if not first:
+        backward.append((times, dy, W.T, np.empty_like(x)))
+    return forward, backward
+
+
+def recurrent(batch: int, rows: int, units: int) -> tuple[list[Product], ...]:
+    """h U and da U^T of every step but the first, whose state is 0; dU of all steps at once."""
+    h, U, da = filled(batch, units), filled(units, 4 * units), filled(batch, 4 * units)
+    all_h, all_da = filled(batch * rows, units), filled(batch * rows, 4 * units)
+    forward = [(rows - 1, h, U, np.empty_like(da))]
+    return forward, [(rows - 1, da, U.T, np.empty_like(h)), (1, all_h.T, all_da, np.empty_like(U))]
+
+
+def products(cell: Cell) -> tuple[list[Product], list[Product]]:
+    """Of the way forward, and of the way back."""
+    forward: list[Product] = []
+    backward: list[Product] = []
+    for kind, size, shape in walk(cell.net):
+        parts: list[tuple[list[Product], ...]] = []
+        if kind == "dense":
+            parts = [linear(cell.batch, shape[0], size, first=not forward)]
+        elif kind == "conv":
+            places, taps = (shape[0] - 2) * (shape[1] - 2), 9 * shape[2]
+            samples = min(cell.batch, max(1, PIECE // (places * taps)))
+            times = math.ceil(cell.batch / samples)
+            parts = [linear(samples * places, taps, size, first=not forward, times=times)]
+        elif kind == "lstm":
+            inputs = linear(cell.batch * shape[0], shape[1], 4 * size, first=not forward)
+            parts = [inputs, recurrent(cell.batch, shape[0], size)]
+        for ahead, back in parts:
+            forward += ahead
+            backward += back
+    return forward, backward
+
+
+def repeat(calls: list[Product]) -> Run:
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            for times, a, b, out in calls:
+                for _ in range(times):
+                    np.matmul(a, b, out=out)
+
+    return run
+
+
+def train(cell: Cell) -> Run:
+    return repeat(list(chain(*products(cell))))
+
+
+def infer(cell: Cell) -> Run:
+    return repeat(products(cell)[0])
+
+
+def epoch(cell: Cell) -> Run:
+    """The training steps alone, as many whole batches as 55,000 samples are."""
+    step = train(cell)
+    return lambda epochs: step(epochs * (55_000 // cell.batch))
