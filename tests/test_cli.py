@@ -212,7 +212,7 @@ class TestTrain:
     def test_settings(self, trained, flags, name, value):
         first, *epochs, _ = trained(*flags.split())
         recipe = RECIPES["spiral"].but(hidden=(8,), epochs=2)
-        plain = {**recipe.__dict__, "hidden": [8], "augmentation": []}
+        plain = {**recipe.__dict__, "hidden": [8], "augmentation": [], "network": []}
         if name == "optimizer":
             plain |= {"lr": None, "weight_decay": None}
         assert first["settings"] == plain | {name: value}
