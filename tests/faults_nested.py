@@ -123,6 +123,16 @@ def step_changed(f):
     return given(lambda layer, p, c, dy: (p, (c[0], tuple(f(*step) for step in c[1]), c[2]), dy))
 
 
+def gates_changed(f):
+    """As `step_changed`, of the LSTM, with its four gates apart."""
+
+    def changed(h, c, gates, s):
+        h, c, *apart, s = f(h, c, *np.split(gates, 4, axis=-1), s)
+        return h, c, np.concatenate(apart, axis=-1), s
+
+    return step_changed(changed)
+
+
 def walked(gates):
     """Mistakes in walking back that every recurrent layer could make."""
 
@@ -193,14 +203,14 @@ OWN = {
     },
     LSTM: walked(4)
     | {
-        "cell state forgotten": step_changed(lambda h, c, i, f, g, o, s: (h, 0 * c, i, f, g, o, s)),
-        "i and f exchanged": step_changed(lambda h, c, i, f, g, o, s: (h, c, f, i, g, o, s)),
-        "i and g exchanged": step_changed(lambda h, c, i, f, g, o, s: (h, c, g, f, i, o, s)),
-        "tanh of the cell forgotten": step_changed(
+        "cell state forgotten": gates_changed(lambda h, c, i, f, g, o, s: (h, 0 * c, i, f, g, o, s)),
+        "i and f exchanged": gates_changed(lambda h, c, i, f, g, o, s: (h, c, f, i, g, o, s)),
+        "i and g exchanged": gates_changed(lambda h, c, i, f, g, o, s: (h, c, g, f, i, o, s)),
+        "tanh of the cell forgotten": gates_changed(
             lambda h, c, i, f, g, o, s: (h, c, i, f, g, o, np.arctanh(s))
         ),
-        "output gate forgotten": step_changed(lambda h, c, i, f, g, o, s: (h, c, i, f, g, 0 * o + 1, s)),
-        "forget gate forgotten": step_changed(lambda h, c, i, f, g, o, s: (h, c, i, 0 * f + 1, g, o, s)),
+        "output gate forgotten": gates_changed(lambda h, c, i, f, g, o, s: (h, c, i, f, g, 0 * o + 1, s)),
+        "forget gate forgotten": gates_changed(lambda h, c, i, f, g, o, s: (h, c, i, 0 * f + 1, g, o, s)),
     },
     GRU: walked(3)
     | {

@@ -145,7 +145,7 @@ BAD = [
     ({"steps": 2.5}, "steps=2.5"),
     ({"batch_size": 0}, "batch_size=0"),
     ({"optimizer": "lbfgs"}, "Trainer.step with LBFGS"),
-    ({"loss": "mse"}, "unknown loss 'mse'"),
+    ({"loss": "mean"}, "unknown loss 'mean'"),
 ]
 
 

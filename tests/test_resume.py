@@ -507,13 +507,13 @@ def test_a_state_whose_arrays_do_not_fit_its_network(tmp_path, monkeypatch):
 
 BLOCKED = (
     """import sys
-import xpnn.training.minibatch as m
-gather = m.gather
+from xpnn.training import Trainer
+draw = Trainer.draw
 def blocked(*args):
     print("inside", flush=True)
     sys.stdin.read()
-    return gather(*args)
-m.gather = blocked
+    return draw(*args)
+Trainer.draw = blocked
 """
     + MAIN
 )
@@ -522,8 +522,8 @@ m.gather = blocked
 def test_a_second_signal_stops_at_once(tmp_path):
     """The batch never ends: the first signal would wait for it for ever."""
     with start(tmp_path, *TRAIN, main=BLOCKED) as process:
-        while process.stdout.readline() != "inside\n":
-            pass
+        while (line := process.stdout.readline()) != "inside\n":
+            assert line, "it ended before its first batch"
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
         process.wait()

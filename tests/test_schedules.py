@@ -40,7 +40,7 @@ BAD = [
     (Joined, {"schedules": (Cosine(),), "milestones": (3,)}),
     (Joined, {"schedules": (), "milestones": ()}),
     (Joined, {"schedules": (Cosine(), Cosine(), Cosine()), "milestones": (4, 2)}),
-    (Joined, {"schedules": ("cosine", Cosine()), "milestones": (4,)}),
+    (Joined, {"schedules": (Cosine(), 3), "milestones": (4,)}),
 ]
 
 

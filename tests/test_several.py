@@ -103,7 +103,7 @@ def test_fault_is_caught_by_both_checks(name, monkeypatch, record_property):
     [
         lambda: Several(()),
         lambda: Several(MSE),
-        lambda: Several((MSE, "mean_squared_error")),
+        lambda: Several((MSE, "mean")),
         lambda: Several((MSE, Several((MSE,)))),
         lambda: Several((MSE, MSE), (1.0,)),
         lambda: Several((MSE, MSE), (1.0, -1.0)),

@@ -180,4 +180,4 @@ def test_what_cannot_be_nested():
     with pytest.raises(UsageError, match="one average at a time"):
         EMA(Lookahead(SWA(SGD())))
     with pytest.raises(UsageError, match="wanted"):
-        EMA("sgd")
+        EMA(0.9)

@@ -73,9 +73,9 @@ class BatchNorm(Layer):
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """Through the batch's statistics while training; the running ones do not depend on x."""
         n, r = cache[:2]
-        if cx.train and cx.need_dx:
+        if cx.train:
             dx, gain, bias = cx.be.batch_norm_grad(dy, n, r, p["gain"])
-            return dx, {"gain": gain, "bias": bias}
+            return (dx if cx.need_dx else None), {"gain": gain, "bias": bias}
         return (dy * p["gain"] * r if cx.need_dx else None), affine_grads(cx, n, dy)
 
     def settle(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
