@@ -22,8 +22,8 @@ from benchmarks.nets import Cell
 Clock = Callable[[], float]
 WARM = 2
 """Steps before anything is timed: the first may compile."""
-REST = 0.08
-"""Seconds between two turns. OpenBLAS's threads spin for some 0.03 after a product, the others for less."""
+REST = 0.3
+"""Seconds between two turns: with a third of it, steps of small networks took up to twenty times as long as alone."""
 
 
 class Arena:
