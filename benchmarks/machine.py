@@ -29,7 +29,7 @@ def processor() -> str:
 
 def machine() -> dict[str, Any]:
     """Date, processor, cores, the BLAS that NumPy uses with its kernel, and all versions."""
-    from xpnn.backends.blas import blas
+    from xpnn.backends.cpu.blas import blas
 
     return {
         "date": datetime.date.today().isoformat(),

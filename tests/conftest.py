@@ -27,7 +27,7 @@ SKIPS = {
     r"backend cupy: ": 4000,
     r"backend torch: .* not installed": 4000,
     r"backend jax: .* not installed": 4000,
-    r"could not import 'xpnn.backends.numpy_fast'": 4000,
+    r"could not import 'xpnn.backends.cpu.fast'": 4000,
     rf"could not import '({LIBRARIES})[\w.]*'": 60,
     r"jax is not installed": 2,
     r"(?i)fashion-mnist": 20,

@@ -15,7 +15,7 @@ import array_api_compat.numpy
 import numpy as np
 
 from xpnn.backends.base import Backend
-from xpnn.backends.capture import Captured
+from xpnn.backends.cuda.capture import Captured
 
 
 class HostCopyError(AssertionError):

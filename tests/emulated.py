@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xpnn.backends.fused import FusedKernels
-from xpnn.backends.fused.source import KERNELS, text
+from xpnn.backends.cuda.fused import FusedKernels
+from xpnn.backends.cuda.fused.source import KERNELS, text
 
 HERE, GUARD = Path(__file__).parent, 256
 COMMAND = [

@@ -39,7 +39,7 @@ def open_backend(mode, dtype):
     if mode in ("numpy", "readonly"):
         return {"numpy": NumpyBackend, "readonly": ReadOnly}[mode]("cpu", dtype)
     if mode == "fast":
-        return pytest.importorskip("xpnn.backends.numpy_fast").FastNumpyBackend("cpu", dtype)
+        return pytest.importorskip("xpnn.backends.cpu.fast").FastNumpyBackend("cpu", dtype)
     return get_backend(mode, None, dtype)
 
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from xpnn.backends import cublaslt
-from xpnn.backends.cublaslt import CublasLt
+from xpnn.backends.cuda import cublaslt
+from xpnn.backends.cuda.cublaslt import CublasLt
 
 TYPES = {0: np.float32, 1: np.float64, 14: np.uint16}
 MAY = {(0, 0): (68, 77), (1, 1): (70,), (14, 0): (68,)}

@@ -6,7 +6,7 @@ import numpy as np
 from proofs import used
 
 from xpnn.backends import BACKENDS, get_backend
-from xpnn.backends.cuda_checks import check_installation
+from xpnn.backends.cuda.checks import check_installation
 from xpnn.errors import BackendError
 from xpnn.layers import Ctx
 from xpnn.parameters import leaves, tree_map

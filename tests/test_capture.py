@@ -11,8 +11,8 @@ import pytest
 from device import DeviceBackend, HostCopyError, WritingBackend, rubbish
 
 import xpnn
-from xpnn.backends import capture
-from xpnn.backends.capture import Graph
+from xpnn.backends.cuda import capture
+from xpnn.backends.cuda.capture import Graph
 from xpnn.errors import ShapeError
 from xpnn.optimizers import EMA, Lookahead
 from xpnn.schedules import get_schedule

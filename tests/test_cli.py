@@ -635,7 +635,7 @@ def cupy(monkeypatch):
     """cupy(installed packages, driver, fake module): the machine as auto and the backend see it."""
 
     def pretend(found, driver, module=None):
-        for name in ("auto", "cuda_checks"):
+        for name in ("auto", "cuda.checks"):
             monkeypatch.setattr(f"xpnn.backends.{name}.installed_cupy", lambda: found)
             monkeypatch.setattr(f"xpnn.backends.{name}.driver_version", lambda: driver)
         monkeypatch.setitem(sys.modules, "cupy", module)
@@ -786,7 +786,7 @@ class TestBackends:
 
     def test_blas_against_threadpoolctl(self):
         threadpoolctl = pytest.importorskip("threadpoolctl")
-        from xpnn.backends.blas import blas
+        from xpnn.backends.cpu.blas import blas
 
         numpys = [lib for lib in threadpoolctl.threadpool_info() if "numpy.libs" in lib["filepath"]]
         if not numpys:
@@ -797,7 +797,7 @@ class TestBackends:
             assert blas().threads == 1
 
     def test_what_holds_blas_back(self, monkeypatch):
-        from xpnn.backends import blas
+        from xpnn.backends.cpu import blas
 
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             monkeypatch.delenv(name, raising=False)

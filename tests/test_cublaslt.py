@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from xpnn.backends import cublaslt
-from xpnn.backends.cublaslt import CublasLt, Plan
-from xpnn.backends.cuda_products import find_cublaslt
-from xpnn.backends.gemm import plan
+from xpnn.backends.cuda import cublaslt
+from xpnn.backends.cuda.cublaslt import CublasLt, Plan
+from xpnn.backends.cuda.gemm import plan
+from xpnn.backends.cuda.matmul import find_cublaslt
 from xpnn.errors import BackendError
 
 pytestmark = pytest.mark.oracle
@@ -122,7 +122,7 @@ def test_a_wrong_size_is_an_error_with_its_name(lt):
 
 
 def test_without_a_gpu_there_is_no_handle(lt):
-    if importlib.import_module("xpnn.backends.cuda").driver_version() is not None:
+    if importlib.import_module("xpnn.backends.cuda.driver").driver_version() is not None:
         pytest.skip("an NVIDIA driver is here")
     with pytest.raises(BackendError, match="cublasLtCreate failed\n  why: CUBLAS_STATUS_NOT_INITIALIZED"):
         lt.create("")

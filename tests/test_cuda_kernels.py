@@ -5,8 +5,8 @@ import pytest
 from emulated import emulated, needs_compiler
 from test_kernels import ROWS, RULES, agree, floats, normal, normalized, rng_of, ruled
 
-from xpnn.backends.fused import FusedKernels
-from xpnn.backends.fused.source import KERNELS
+from xpnn.backends.cuda.fused import FusedKernels
+from xpnn.backends.cuda.fused.source import KERNELS
 from xpnn.kernels import Kernels
 from xpnn.window import Window, counts
 
@@ -269,7 +269,7 @@ def test_what_no_kernel_takes_goes_the_references_way(name, row):
 
 def test_a_large_batch_is_convolved_a_few_samples_at_a_time(monkeypatch):
     """Two samples' columns at a time, then the rest."""
-    monkeypatch.setattr("xpnn.backends.fused.windows.COLUMNS", 2 * 6 * 7 * 9 * 4)
+    monkeypatch.setattr("xpnn.backends.cuda.fused.windows.COLUMNS", 2 * 6 * 7 * 9 * 4)
     be = emulated("float64")
     for name in ("conv2d", "conv2d_dx", "conv2d_dw"):
         row = OWN[name][len(CONVOLUTIONS) - 1]

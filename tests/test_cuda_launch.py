@@ -2,8 +2,8 @@
 
 import types
 
+from xpnn.backends.cuda.fused.source import KERNELS
 from xpnn.backends.cupy import CupyBackend
-from xpnn.backends.fused.source import KERNELS
 
 
 def backend():

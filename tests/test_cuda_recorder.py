@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from xpnn.backends.cuda_recorder import CudaRecorder
+from xpnn.backends.cuda.recorder import CudaRecorder
 
 
 class FakeStream:

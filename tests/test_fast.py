@@ -9,7 +9,7 @@ import pytest
 
 numba = pytest.importorskip("numba")
 
-from xpnn.backends import gate_loops  # noqa: E402
+from xpnn.backends.cpu import gate_loops  # noqa: E402
 
 CODE = """
 import numpy, xpnn

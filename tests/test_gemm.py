@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xpnn.backends.gemm import plan
+from xpnn.backends.cuda.gemm import plan
 
 
 def read(memory, start, operand, k):

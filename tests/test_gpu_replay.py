@@ -9,7 +9,7 @@ from benchmarks.gpu import rehearsal
 from benchmarks.gpu.nets import Cell
 from benchmarks.gpu.place import Place
 from benchmarks.gpu.stages import cublaslt, replay
-from xpnn.backends.cublaslt import SIGNATURES, WORKSPACE
+from xpnn.backends.cuda.cublaslt import SIGNATURES, WORKSPACE
 
 WHICH = Cell("12-8-3", 5, "fp32", 13)
 """Batches of 5, 5 and 3."""

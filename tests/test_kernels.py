@@ -9,7 +9,7 @@ from tolerances import SIGMAS, assert_close, assert_same
 
 import xpnn
 from xpnn.backends import BACKENDS, Backend
-from xpnn.backends.fused.launch import Launching
+from xpnn.backends.cuda.fused.launch import Launching
 from xpnn.backends.numpy import BLOCK, ROWS
 from xpnn.kernels import Kernels
 from xpnn.kernels.counter import mix, stream
@@ -389,7 +389,7 @@ def kernels():
 def test_every_kernel_has_a_row():
     """Every override too: a backend overrides what the reference has, and adds nothing that a layer might call."""
     assert kernels() == set(ROWS)
-    fast = {"numpy_fast": "FastNumpyBackend"} if importlib.util.find_spec("numba") else {}
+    fast = {"cpu.fast": "FastNumpyBackend"} if importlib.util.find_spec("numba") else {}
     for name, cls in (BACKENDS | fast).items():
         backend = getattr(importlib.import_module(f"xpnn.backends.{name}"), cls)
         own = {k for k, value in vars(backend).items() if callable(value) and not k.startswith("_")}

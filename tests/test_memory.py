@@ -9,7 +9,7 @@ import pytest
 from device import DeviceBackend
 
 import xpnn
-from xpnn.backends.cuda_memory import that_fits, told_when_full
+from xpnn.backends.cuda.memory import that_fits, told_when_full
 from xpnn.errors import BackendError
 
 GIB = 1 << 30

@@ -7,8 +7,8 @@ import types
 import pytest
 
 import xpnn
-from xpnn.backends import cuda_checks, cuda_products
 from xpnn.backends import cupy as cupy_module
+from xpnn.backends.cuda import checks, matmul
 from xpnn.errors import BackendError
 
 BOTH = {"cupy-cuda12x": "14.0.1", "cupy-cuda13x": "14.0.1"}
@@ -17,8 +17,8 @@ OLD, NEW = {"cupy-cuda12x": "14.0.1"}, {"cupy-cuda13x": "14.0.1"}
 
 def machine(monkeypatch, driver, found, cupy=None):
     """One with this driver, these packages, and this in place of the module."""
-    monkeypatch.setattr(cuda_checks, "driver_version", lambda: driver)
-    monkeypatch.setattr(cuda_checks, "installed_cupy", lambda: found)
+    monkeypatch.setattr(checks, "driver_version", lambda: driver)
+    monkeypatch.setattr(checks, "installed_cupy", lambda: found)
     monkeypatch.setitem(sys.modules, "cupy", cupy)  # None: its import fails
 
 
@@ -78,7 +78,7 @@ def test_faults_of_cupy(monkeypatch, driver, found, module, fragments):
 @pytest.mark.parametrize("driver", [(12, 4), (13, 0), (14, 1)])
 def test_an_older_wheel_on_a_newer_driver_is_no_fault(monkeypatch, driver):
     machine(monkeypatch, driver, OLD, fake_cupy(count=1))
-    cuda_checks.check_installation()
+    checks.check_installation()
 
 
 @pytest.mark.parametrize("hidden", ["", "7"])
@@ -196,7 +196,7 @@ def test_a_process_forked_after_cuda_was_in_use(monkeypatch):
 
 def test_precision_without_cublaslt(monkeypatch):
     be = opened(monkeypatch)
-    monkeypatch.setattr(cuda_products, "find_cublaslt", lambda: None)
+    monkeypatch.setattr(matmul, "find_cublaslt", lambda: None)
     assert be.products is None
     other = opened(monkeypatch)
     other.precision = "tf32"

@@ -7,7 +7,7 @@ from importlib.metadata import distributions
 
 import pytest
 
-from xpnn.backends.fused.source import FOLDER, KERNELS, REAL, text
+from xpnn.backends.cuda.fused.source import FOLDER, KERNELS, REAL, text
 
 pytest.importorskip("cupy")
 HERE = {distribution.name for distribution in distributions()}

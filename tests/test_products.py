@@ -7,11 +7,11 @@ import pytest
 from lt import FakeLt, copied, fake_cupy, narrow, placed, widen
 from test_gemm import CASES
 
-from xpnn.backends import cublaslt
-from xpnn.backends.cublaslt import BIAS, RELU_BIAS, SUMS_OF_FIRST
-from xpnn.backends.cuda_products import CudaProducts
+from xpnn.backends.cuda import cublaslt
+from xpnn.backends.cuda.cublaslt import BIAS, RELU_BIAS, SUMS_OF_FIRST
+from xpnn.backends.cuda.matmul import CudaProducts
+from xpnn.backends.cuda.products import TO_BF16, Products
 from xpnn.backends.numpy import NumpyBackend
-from xpnn.backends.products import TO_BF16, Products
 from xpnn.errors import BackendError
 
 RNG = np.random.default_rng(7)
@@ -166,7 +166,7 @@ def test_plans_depend_on_addresses():
 
 
 def test_what_is_forgotten_is_given_back(monkeypatch):
-    monkeypatch.setattr("xpnn.backends.products.PLANS", 3)
+    monkeypatch.setattr("xpnn.backends.cuda.products.PLANS", 3)
     multiply, lt = products()
     for n in range(1, 10):
         multiply(array(n, 5), array(5, 4))

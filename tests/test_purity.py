@@ -17,7 +17,7 @@ STEP += [
     for f in sorted((PACKAGE / folder).glob("*.py"))
 ]
 """Files with code that runs inside a step."""
-ELSEWHERE = [f for f in FILES if f.parent.name != "backends"]
+ELSEWHERE = [f for f in FILES if f.parent.name not in ("backends", "cpu", "cuda")]
 
 EXEMPT = {("metric.py", "__call__"), ("lbfgs.py", "minimize"), ("descent.py", "__init__")}
 """A metric called on its own brings its counts home, a full-batch method its line search: no part of a step."""

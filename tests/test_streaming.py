@@ -8,7 +8,7 @@ from device import DeviceBackend
 
 import xpnn
 from xpnn import edge
-from xpnn.backends.uploads import CudaLane, overlapped
+from xpnn.backends.cuda.uploads import CudaLane, overlapped
 from xpnn.errors import DataError
 
 RNG = np.random.default_rng(2)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         training,
     )
     from xpnn.backends import get_backend
-    from xpnn.backends.allocator import keep_memory
+    from xpnn.backends.cpu.allocator import keep_memory
     from xpnn.diagnostics import compare_backends, find_lr, gradcheck  # type: ignore[no-redef]
     from xpnn.layers import (
         CELU,
@@ -259,7 +259,7 @@ HOMES = (
     "training",
     "training.checkpoint",
     "backends",
-    "backends.allocator",
+    "backends.cpu.allocator",
     "diagnostics",
 )
 """The modules that hold the names above; imported when one of them is asked for, so that `xpnn --help` is quick."""

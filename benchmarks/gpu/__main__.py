@@ -83,7 +83,9 @@ def command(rehearse: bool):
 def without_gpu() -> str:
     """Why no stage can run here, "" where they can."""
     asked = subprocess.run(
-        [sys.executable, "-P", str(ROOT / "xpnn" / "backends" / "cuda.py")], capture_output=True, text=True
+        [sys.executable, "-P", str(ROOT / "xpnn" / "backends" / "cuda" / "driver.py")],
+        capture_output=True,
+        text=True,
     )
     if not asked.stdout.strip():
         return "there is no NVIDIA driver here: nothing was run (--rehearse runs everything on the CPU, tiny)"

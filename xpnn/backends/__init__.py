@@ -46,7 +46,7 @@ def _open(name: str, device: str | None, dtype: str, precision: str) -> Backend:
     cls: type[Backend] = getattr(importlib.import_module(f"xpnn.backends.{name}"), BACKENDS[name])
     if name == "numpy" and loops_wanted():
         with contextlib.suppress(ImportError):  # a numba that does not fit this NumPy: without it, then
-            cls = importlib.import_module("xpnn.backends.numpy_fast").FastNumpyBackend
+            cls = importlib.import_module("xpnn.backends.cpu.fast").FastNumpyBackend
     return cls(device or cls.devices[0], dtype, precision)
 
 

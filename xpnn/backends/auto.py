@@ -2,7 +2,7 @@
 
 from xpnn.backends import get_backend
 from xpnn.backends.base import Backend
-from xpnn.backends.cuda import driver_version, fitting_extra, installed_cupy
+from xpnn.backends.cuda.driver import driver_version, fitting_extra, installed_cupy
 from xpnn.errors import BackendError, XpnnError
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends.base import PRECISIONS
-from xpnn.backends.capture import Captured
-from xpnn.backends.cuda_checks import cannot_import, cannot_run, check_installation
-from xpnn.backends.cuda_kernels import CudaKernels
-from xpnn.backends.cuda_memory import told_when_full
-from xpnn.backends.cuda_products import CudaProducts
-from xpnn.backends.cuda_recorder import CudaRecorder
-from xpnn.backends.uploads import CudaLane, overlapped
+from xpnn.backends.cuda.capture import Captured
+from xpnn.backends.cuda.checks import cannot_import, cannot_run, check_installation
+from xpnn.backends.cuda.kernels import CudaKernels
+from xpnn.backends.cuda.matmul import CudaProducts
+from xpnn.backends.cuda.memory import told_when_full
+from xpnn.backends.cuda.recorder import CudaRecorder
+from xpnn.backends.cuda.uploads import CudaLane, overlapped
 from xpnn.errors import BackendError
 from xpnn.kernels import Array
 
@@ -105,7 +105,7 @@ class CupyBackend(CudaProducts, CudaKernels):
         return self.cupy.cuda.Device(self.device.id)
 
     def sized(self, what: str, samples: int, fix: str) -> contextlib.AbstractContextManager[None]:
-        """See cuda_memory.py."""
+        """See cuda/memory.py."""
         return told_when_full(self.cupy, what, samples, fix)
 
     def fits(self, size: int) -> bool:

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from xpnn.backends import numpy_normal
+from xpnn.backends.cpu import normal
+from xpnn.backends.cpu.groups import NumpyGroups
+from xpnn.backends.cpu.resample import NumpyResample
 from xpnn.backends.in_place import InPlace
-from xpnn.backends.numpy_groups import NumpyGroups
-from xpnn.backends.numpy_resample import NumpyResample
 from xpnn.kernels import Array, Rule
 from xpnn.kernels.counter import WORD, WORD16, counters
 from xpnn.random import Key
@@ -142,8 +142,8 @@ class NumpyBackend(InPlace, NumpyGroups, NumpyResample):
         return np.multiply(total, 2.0**-16, dtype=self.dtype).reshape(shape)
 
     def normal_cdf(self, x: Array) -> Array:
-        """A file of its own: xpnn/backends/numpy_normal.py."""
-        return numpy_normal.normal_cdf(x)
+        """A file of its own: xpnn/backends/cpu/normal.py."""
+        return normal.normal_cdf(x)
 
     def all_finite(self, *arrays: Array) -> Array:
         """A sum of squares is one fast pass; only when it is not finite is every element looked at."""

@@ -6,8 +6,8 @@ import click
 
 from xpnn.backends import BACKENDS, get_backend
 from xpnn.backends.auto import check, choose
-from xpnn.backends.blas import blas, warnings
-from xpnn.backends.cuda import driver_version
+from xpnn.backends.cpu.blas import blas, warnings
+from xpnn.backends.cuda.driver import driver_version
 from xpnn.cli.command import Command
 from xpnn.cli.options import json_option
 from xpnn.cli.output import console, emit, tell

@@ -7,7 +7,7 @@ from click.core import ParameterSource
 
 from xpnn.backends import BACKENDS, PRECISIONS, Backend, get_backend
 from xpnn.backends.auto import check, choose
-from xpnn.backends.blas import blas, count_threads
+from xpnn.backends.cpu.blas import blas, count_threads
 from xpnn.cli.command import LONG
 from xpnn.errors import UsageError, did_you_mean
 

@@ -10,7 +10,7 @@ import click
 
 from xpnn import __version__
 from xpnn.backends import DTYPES
-from xpnn.backends.allocator import keep_memory
+from xpnn.backends.cpu.allocator import keep_memory
 from xpnn.cli import Stopped, interrupted
 from xpnn.cli.command import state
 from xpnn.cli.config import Configured

@@ -16,7 +16,7 @@ from benchmarks.gpu.device import by_events, capture
 from benchmarks.gpu.nets import NETS, PRECISIONS
 from benchmarks.gpu.place import Place, first_line
 from benchmarks.gpu.stages.kernels import distance
-from xpnn.backends.cublaslt import MAX_WORKSPACE, WORKSPACE, Algorithm
+from xpnn.backends.cuda.cublaslt import MAX_WORKSPACE, WORKSPACE, Algorithm
 
 ERROR = {"fp32": 1e-5, "tf32": 2e-3, "bf16": 2e-2}
 """|got - wanted| / |wanted| in the 2-norm, against float64: rounding of the operands to 23, 10 and 7 bits."""

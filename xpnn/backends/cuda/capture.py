@@ -10,8 +10,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeAlias
 
-from xpnn.backends.graph import Arrays, Graph, Recorder, clone
-from xpnn.backends.trees import Path, flatten
+from xpnn.backends.cuda.graph import Arrays, Graph, Recorder, clone
+from xpnn.backends.cuda.trees import Path, flatten
 from xpnn.errors import XpnnError, first_line
 
 GRAPHS = 8

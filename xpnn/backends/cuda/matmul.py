@@ -4,9 +4,9 @@ import functools
 import importlib
 from typing import Any
 
-from xpnn.backends.cublaslt import BIAS, RELU_BIAS, SUMS_OF_FIRST, CublasLt
+from xpnn.backends.cuda.cublaslt import BIAS, RELU_BIAS, SUMS_OF_FIRST, CublasLt
+from xpnn.backends.cuda.products import Products
 from xpnn.backends.in_place import InPlace
-from xpnn.backends.products import Products
 from xpnn.errors import BackendError
 from xpnn.kernels import Array
 

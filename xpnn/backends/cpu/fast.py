@@ -10,7 +10,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from xpnn.backends import flat, gate_loops, loops
+from xpnn.backends.cpu import flat, gate_loops, loops
 from xpnn.backends.numpy import ROWS, NumpyBackend
 from xpnn.kernels import Array, Rule
 from xpnn.kernels.counter import counters

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from xpnn.backends.fused.launch import LIMIT, Launching
+from xpnn.backends.cuda.fused.launch import LIMIT, Launching
 from xpnn.kernels import Array
 from xpnn.kernels.counter import stream
 from xpnn.random import Key

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from xpnn.backends.numpy_windows import NARROW, NumpyWindows
+from xpnn.backends.cpu.windows import NARROW, NumpyWindows
 from xpnn.kernels import Array
 from xpnn.window import Window, counts, taps
 

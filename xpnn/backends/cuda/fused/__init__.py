@@ -4,8 +4,8 @@ The sources lie beside this file, one idea to a file, and are compiled by NVRTC 
 backend inherits `FusedKernels` and says how one is launched.
 """
 
-from xpnn.backends.fused.update import UpdateKernels
-from xpnn.backends.fused.windows import FusedWindows
+from xpnn.backends.cuda.fused.update import UpdateKernels
+from xpnn.backends.cuda.fused.windows import FusedWindows
 
 __all__ = ["FusedKernels"]
 

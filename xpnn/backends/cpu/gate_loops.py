@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnn.backends.loops import Array, compiled
+from xpnn.backends.cpu.loops import Array, compiled
 
 F = np.float32
 LOG2E, LN2_HIGH, LN2_LOW = F(1.44269504), F(0.693359375), F(-2.12194440e-4)

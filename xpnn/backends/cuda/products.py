@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnn.backends import cublaslt, gemm
-from xpnn.backends.cublaslt import PLAIN, RELU_BIAS, CublasLt, Plan
+from xpnn.backends.cuda import cublaslt, gemm
+from xpnn.backends.cuda.cublaslt import PLAIN, RELU_BIAS, CublasLt, Plan
 from xpnn.kernels import Array
 
 # {numbers: (type of the operands, type of the result, how it is computed)}

@@ -1,6 +1,6 @@
 """What the NVIDIA driver of this machine can do, asked of the driver itself, and the CuPy wheel that fits it.
 
-Run as a program (`python -m xpnn.backends.cuda`) it prints the fitting extra (`cuda12` or `cuda13`), or
+Run as a program (`python -m xpnn.backends.cuda.driver`) it prints the fitting extra (`cuda12` or `cuda13`), or
 nothing without a driver.
 It imports nothing but the standard library, and touches no GPU.
 """

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from xpnn.backends.fused.launch import LIMIT, Launching
-from xpnn.backends.fused.source import KERNELS
+from xpnn.backends.cuda.fused.launch import LIMIT, Launching
+from xpnn.backends.cuda.fused.source import KERNELS
 from xpnn.kernels import Array
 
 FEW = 4096

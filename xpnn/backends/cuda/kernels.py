@@ -3,8 +3,8 @@
 import functools
 from typing import Any
 
-from xpnn.backends.fused import FusedKernels
-from xpnn.backends.fused.source import KERNELS, text
+from xpnn.backends.cuda.fused import FusedKernels
+from xpnn.backends.cuda.fused.source import KERNELS, text
 
 
 class CudaKernels(FusedKernels):

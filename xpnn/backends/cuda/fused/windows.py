@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from xpnn.backends.fused.launch import LIMIT
-from xpnn.backends.fused.pointwise import PointwiseKernels
-from xpnn.backends.fused.rows import RowKernels
+from xpnn.backends.cuda.fused.launch import LIMIT
+from xpnn.backends.cuda.fused.pointwise import PointwiseKernels
+from xpnn.backends.cuda.fused.rows import RowKernels
 from xpnn.kernels import Array
 from xpnn.window import Window, counts
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from xpnn.backends.trees import Path, flatten, rebuild
+from xpnn.backends.cuda.trees import Path, flatten, rebuild
 from xpnn.kernels import Array
 
 Arrays: TypeAlias = dict[Path, Array]

@@ -21,7 +21,7 @@ from ctypes import (
 )
 from typing import Any
 
-from xpnn.backends.gemm import Operand, Product
+from xpnn.backends.cuda.gemm import Operand, Product
 from xpnn.errors import BackendError
 
 R_32F, R_64F, R_16BF = 0, 1, 14  # cudaDataType_t

@@ -4,7 +4,7 @@ import contextvars
 from collections.abc import Callable
 from typing import Any
 
-from xpnn.backends.fused.launch import Launching
+from xpnn.backends.cuda.fused.launch import Launching
 from xpnn.kernels import Array, Rule
 
 RULES = {"descent": 1, "momentum": 2, "adam": 3}

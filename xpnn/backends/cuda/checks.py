@@ -3,7 +3,7 @@
 import importlib
 import os
 
-from xpnn.backends.cuda import WHEELS, driver_version, fitting_extra, installed_cupy
+from xpnn.backends.cuda.driver import WHEELS, driver_version, fitting_extra, installed_cupy
 from xpnn.errors import BackendError, first_line
 
 

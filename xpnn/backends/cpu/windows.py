@@ -75,7 +75,7 @@ class NumpyWindows(Backend):
     def conv2d(
         self, x: Array, W: Array, b: Array | None, window: Window, groups: int = 1, relu: bool = False
     ) -> Array:
-        """A few samples at a time; the bias is added while they are in cache. Groups: see numpy_groups.py."""
+        """A few samples at a time; the bias is added while they are in cache. Groups: see groups.py."""
         if groups > 1:
             return super().conv2d(x, W, b, window, groups, relu)
         y = np.empty((len(x), *counts(x.shape, window), W.shape[3]), x.dtype)

@@ -1,4 +1,4 @@
-"""Loops compiled by numba: one pass over memory where NumPy's operations take several. Used by `numpy_fast`.
+"""Loops compiled by numba: one pass over memory where NumPy's operations take several. Used by `fast`.
 
 Each is the reference kernel of its name, element by element; `xpnn.kernels` holds the formulas. Compiled once and
 cached on the disk by numba; they release the interpreter's lock and start no threads.

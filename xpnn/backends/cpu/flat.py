@@ -1,4 +1,4 @@
-"""Update rules over flat vectors, compiled by numba: one pass, in place. Used by `numpy_fast`.
+"""Update rules over flat vectors, compiled by numba: one pass, in place. Used by `fast`.
 
 Each is the rule of its name in `xpnn.optimizers`, element by element: the weights and their slots, the gradient, the
 factors of the penalties, and numbers.
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnn.backends.loops import Array, compiled
+from xpnn.backends.cpu.loops import Array, compiled
 
 
 @compiled

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from xpnn.backends.fused.source import KERNELS
+from xpnn.backends.cuda.fused.source import KERNELS
 from xpnn.backends.in_place import InPlace
 from xpnn.kernels import Array
 
