@@ -9,6 +9,7 @@ import weakref
 import numpy as np
 import pytest
 from device import DeviceBackend, HostCopyError, WritingBackend, rubbish
+from waiting import Inside
 
 import xpnn
 from xpnn.backends.cuda import capture
@@ -295,6 +296,43 @@ def test_a_step_called_by_threads():
     finally:
         sys.setswitchinterval(interval)
     assert wrong == []
+
+
+class Visited:
+    """A recorder: whoever asks it anything is inside, and the first stays where `at` says."""
+
+    def __init__(self, recorder, inside):
+        self.recorder, self.inside, self.at = recorder, inside, ""
+
+    def __getattr__(self, name):
+        f = getattr(self.recorder, name)
+
+        def visited(*args):
+            self.inside.visit(stay=name == self.at)
+            return f(*args)
+
+        return visited
+
+
+@pytest.mark.parametrize(("calls", "at"), [(0, "step"), (1, "room"), (2, "copy")])
+def test_one_thread_at_a_time(calls, at):
+    """A second one waits while the first runs the step as it is, records it or replays it."""
+    inside = Inside()
+
+    def double(be, x):
+        inside.visit(stay=at == "step")
+        return x * 2
+
+    be, step = captured(double)
+    x, step.recorder = on(be, 3, 4), Visited(step.recorder, inside)
+    for _ in range(calls):
+        step(x)
+    step._lock, step.recorder.at = inside.watched(step._lock), at
+
+    def call():
+        assert step(x).a.tolist() == [6, 8]
+
+    inside.meet(call, call)
 
 
 # What cannot be recorded, and what goes wrong
