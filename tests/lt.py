@@ -62,8 +62,25 @@ def widen(a):
     return (a.astype(np.uint32) << 16).view(np.float32) if a.dtype == np.uint16 else a
 
 
+class FakeCore:
+    """How CuPy's own products are computed: one setting for the whole process."""
+
+    _routines_linalg = SimpleNamespace(COMPUTE_TYPE_FP32=4)
+
+    def __init__(self):
+        self.kind = 1
+
+    def get_compute_type(self, dtype):
+        assert dtype == np.float32
+        return self.kind
+
+    def set_compute_type(self, dtype, kind):
+        assert dtype == np.float32
+        self.kind = kind
+
+
 def fake_cupy():
-    """As much of CuPy as Products takes."""
+    """As much of CuPy as our products take."""
     stream = FakeStream()
     buffers = []
 
@@ -80,6 +97,7 @@ def fake_cupy():
         isnan=np.isnan,
         ElementwiseKernel=lambda *_: narrow,
         cuda=SimpleNamespace(get_current_stream=lambda: stream, alloc=alloc),
+        _core=FakeCore(),
         stream=stream,
         buffers=buffers,
     )

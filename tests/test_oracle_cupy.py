@@ -4,11 +4,13 @@ import ast
 import inspect
 from pathlib import Path
 
+import numpy as np
 import pytest
 from lint import path_of
 
 import xpnn
 from xpnn.backends.cuda.driver import driver_version, installed_cupy
+from xpnn.backends.cuda.matmul import unrounded
 from xpnn.errors import BackendError
 
 pytestmark = pytest.mark.oracle
@@ -31,6 +33,15 @@ def test_its_namespace_has_every_function_that_is_called():
     names = set(names_used()) - {"__version__"}
     assert {"where", "take", "expm1", "concat", "isfinite"} <= names  # the search finds what is there
     assert [name for name in sorted(names) if not hasattr(xp, name)] == []
+
+
+def test_its_products_can_be_told_to_keep_float32():
+    core = cupy._core
+    kind = core._routines_linalg.compute_type_to_str
+    before = core.get_compute_type(np.float32)
+    with unrounded(cupy):
+        assert kind(core.get_compute_type(np.float32)) == "COMPUTE_TYPE_FP32"
+    assert core.get_compute_type(np.float32) == before
 
 
 @pytest.mark.skipif(driver_version() is not None, reason="an NVIDIA driver is here")

@@ -1,13 +1,15 @@
 """Matrix products by cuBLASLt, on a stand-in that does what its header says with the memory it is shown."""
 
 import ctypes
+import threading
 
 import numpy as np
 import pytest
 from lt import FakeLt, copied, fake_cupy, narrow, placed, widen
 from test_gemm import CASES
+from waiting import Inside
 
-from xpnn.backends.cuda import cublaslt
+from xpnn.backends.cuda import cublaslt, matmul
 from xpnn.backends.cuda.cublaslt import BIAS, RELU_BIAS, SUMS_OF_FIRST
 from xpnn.backends.cuda.matmul import CudaProducts
 from xpnn.backends.cuda.products import TO_BF16, Products
@@ -301,3 +303,45 @@ def test_without_the_library_cupy_multiplies():
     x, W, b = array(6, 5), array(5, 8), array(8)
     np.testing.assert_allclose(be.affine_relu(x, W, b), np.maximum(x @ W + b, 0), rtol=1e-5, atol=1e-6)
     assert be.lt.log == ["Create"]
+
+
+class LikeCupy(NumpyBackend):
+    """CuPy's own product, which rounds to TF32 where the process is told to (7)."""
+
+    during = None
+
+    def matmul(self, a, b, into=None):
+        if self.during is not None:
+            self.during()
+        if self.cupy._core.kind == 7:
+            a, b = (((m.view(np.uint32) + 0x1000) & 0xFFFFE000).view(np.float32) for m in (a, b))
+        return super().matmul(a, b, into)
+
+
+class Without(CudaProducts, LikeCupy):
+    """No cuBLASLt."""
+
+    products = None
+
+    def __init__(self):
+        super().__init__("cpu", "float32")
+        self.cupy = fake_cupy()
+
+
+def test_cupys_own_products_keep_float32_whatever_the_process_is_told():
+    be, x, W = Without(), array(6, 5), array(5, 8)
+    be.cupy._core.kind = 7
+    assert not np.array_equal(LikeCupy.matmul(be, x, W), x @ W)
+    np.testing.assert_array_equal(be.matmul(x, W), x @ W)
+    assert be.cupy._core.kind == 7
+    with pytest.raises(ValueError, match="matmul"):
+        be.matmul(x, x)
+    assert be.cupy._core.kind == 7
+
+
+def test_one_product_at_a_time_changes_the_setting(monkeypatch):
+    be, x, W, inside = Without(), array(6, 5), array(5, 8), Inside()
+    monkeypatch.setattr(matmul, "_setting", inside.watched(threading.Lock()))
+    be.cupy._core.kind, be.during = 7, inside.visit
+    inside.meet(*[lambda: np.testing.assert_array_equal(be.matmul(x, W), x @ W)] * 2)
+    assert be.cupy._core.kind == 7

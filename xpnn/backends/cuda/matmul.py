@@ -1,14 +1,22 @@
 """CuPy's matrix products, by cuBLASLt where it is there."""
 
+import contextlib
 import functools
 import importlib
+import threading
+from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
 
 from xpnn.backends.cuda.cublaslt import BIAS, RELU_BIAS, SUMS_OF_FIRST, CublasLt
 from xpnn.backends.cuda.products import Products
 from xpnn.backends.in_place import InPlace
 from xpnn.errors import BackendError
 from xpnn.kernels import Array
+
+_setting = threading.Lock()
+"""CuPy's way to multiply float32 is the whole process's: one of our products at a time changes it."""
 
 
 def find_cublaslt() -> str | None:
@@ -18,6 +26,19 @@ def find_cublaslt() -> str | None:
     except (ImportError, RuntimeError):  # an older CuPy, which has no pathfinder; no such library
         return None
     return str(found.abs_path)
+
+
+@contextlib.contextmanager
+def unrounded(cupy: Any) -> Iterator[None]:
+    """CuPy multiplies float32 as it is, also where CUPY_TF32 or the program around us told it to round to TF32."""
+    core = cupy._core
+    with _setting:
+        before = core.get_compute_type(np.float32)
+        core.set_compute_type(np.float32, core._routines_linalg.COMPUTE_TYPE_FP32)
+        try:
+            yield
+        finally:
+            core.set_compute_type(np.float32, before)
 
 
 class CudaProducts(InPlace):
@@ -45,7 +66,10 @@ class CudaProducts(InPlace):
     def matmul(self, a: Array, b: Array, into: Array | None = None) -> Array:
         """Views are read as they lie; the result goes where it is wanted."""
         y = self._multiply(a, b, into)
-        return super().matmul(a, b, into) if y is None else y
+        if y is not None:
+            return y
+        with unrounded(self.cupy):
+            return super().matmul(a, b, into)
 
     def affine(self, x: Array, W: Array, b: Array) -> Array:
         """The bias added on the way out."""
