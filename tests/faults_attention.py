@@ -47,7 +47,7 @@ def remembered(names, **changes):
 
 
 def attention(**changes):
-    return remembered(("x", "memory", "q", "k", "v", "e", "r", "kept", "o"), **changes)
+    return remembered(("x", "memory", "q", "k", "v", "e", "r", "kept", "o", "W"), **changes)
 
 
 def scored(f):
@@ -55,7 +55,7 @@ def scored(f):
 
     def backward(layer, cx, p, cache, dy, right):
         dx, grads = right(layer, cx, p, cache, dy)
-        x, _, q, k, v, e, r, kept, _ = cache
+        x, _, q, k, v, e, r, kept, *_ = cache
         do = layer._heads(cx, dy @ p["Wo"].T)
         da = (do @ np.swapaxes(v, 2, 3)) * kept[0] / (1 - layer.dropout)
         dz = f(e * r, da)
@@ -67,9 +67,15 @@ def scored(f):
     return backward
 
 
-def given(f):
-    """The right backward pass with other parameters."""
-    return lambda layer, cx, p, cache, dy, right: right(layer, cx, p | f(p), cache, dy)
+def weighed(f):
+    """The right backward pass with other weights: f(all, by name) -> those that are wrong."""
+
+    def wrong(layer, W, **_):
+        own = dict(zip("qkv", np.split(W["qkv"], 3, axis=1), strict=True)) | {"o": W["o"]}
+        own |= f(own)
+        return {"qkv": np.concatenate([own[name] for name in "qkv"], axis=1), "o": own["o"]}
+
+    return attention(W=wrong)
 
 
 def turned(heads):
@@ -123,9 +129,9 @@ OWN = {
         "mask of the future forgotten": attention(e=lambda layer, e, **_: np.where(e == 0, 1, e)),
         "dropout forgotten": attention(kept=lambda layer, **_: ()),
         "other weights dropped": attention(kept=lambda layer, kept, **_: (np.roll(kept[0], 1),)),
-        "Wo not transposed": given(lambda p: {"Wo": p["Wo"].T}),
-        "Wq and Wk exchanged": given(lambda p: {"Wq": p["Wk"], "Wk": p["Wq"]}),
-        "Wv not transposed": given(lambda p: {"Wv": p["Wv"].T}),
+        "Wo not transposed": weighed(lambda W: {"o": W["o"].T}),
+        "Wq and Wk exchanged": weighed(lambda W: {"q": W["k"], "k": W["q"]}),
+        "Wv not transposed": weighed(lambda W: {"v": W["v"].T}),
         "dWq transposed": gradients(Wq=lambda layer, be, p, x, dy, dW: dW.T),
         "dbq a mean": gradients(bq=lambda layer, be, p, x, dy, db: db / x.shape[1]),
     },

@@ -120,7 +120,7 @@ def rnn(x, states, p, dy, slope):
 
 def step_changed(f):
     """What was kept of every step, put through f."""
-    return given(lambda layer, p, c, dy: (p, (c[0], tuple(f(*step) for step in c[1]), c[2]), dy))
+    return given(lambda layer, p, c, dy: (p, (c[0], tuple(f(*step) for step in c[1]), *c[2:]), dy))
 
 
 def gates_changed(f):
@@ -142,10 +142,10 @@ def walked(gates):
     return {
         "steps in the wrong order": given(lambda layer, p, c, dy: (p, c, np.flip(dy, 1))),
         "only the last step's dy": given(lambda layer, p, c, dy: (p, c, dy * (np.arange(3) == 2)[:, None])),
-        "nothing flows back in time": given(lambda layer, p, c, dy: ({**p, "U": 0 * p["U"]}, c, dy)),
-        "U not transposed": given(lambda layer, p, c, dy: ({**p, "U": turned(p["U"])}, c, dy)),
+        "nothing flows back in time": given(lambda layer, p, c, dy: (p, (*c[:-1], 0 * c[-1]), dy)),
+        "U not transposed": given(lambda layer, p, c, dy: (p, (*c[:-1], turned(c[-1])), dy)),
         "gates of U in another order": given(
-            lambda layer, p, c, dy: ({**p, "U": np.roll(p["U"], 1, 1)}, c, dy)
+            lambda layer, p, c, dy: (p, (*c[:-1], np.roll(c[-1], 1, 1)), dy)
         ),
         "inputs of another sample": given(lambda layer, p, c, dy: (p, (np.flip(c[0], 0), *c[1:]), dy)),
     }
@@ -198,7 +198,7 @@ OWN = {
         "slope forgotten": told(lambda x, c, p, dy: rnn(x, c, p, dy, lambda h: 1)),
         "1 - h for 1 - h^2": told(lambda x, c, p, dy: rnn(x, c, p, dy, lambda h: 1 - h)),
         "the state after for the state before": given(
-            lambda layer, p, c, dy: (p, (c[0], (*c[1][:1], *c[1][:1], *c[1][2:]), c[2]), dy)
+            lambda layer, p, c, dy: (p, (c[0], (*c[1][:1], *c[1][:1], *c[1][2:]), *c[2:]), dy)
         ),
     },
     LSTM: walked(4)
@@ -227,7 +227,9 @@ OWN = {
         "reverse forgotten": wrong_halves(lambda dy, reverse: (dy, 0 * reverse)),
         "forward forgotten": wrong_halves(lambda dy, reverse: (0 * dy, reverse)),
         "caches exchanged": given(lambda layer, p, c, dy: (p, c[::-1], dy)),
-        "parameters exchanged": given(lambda layer, p, c, dy: (p[::-1], c, dy)),
+        "parameters exchanged": given(
+            lambda layer, p, c, dy: (p, tuple((*a[:-2], *b[-2:]) for a, b in (c, c[::-1])), dy)
+        ),
     },
     Embedding: {
         "of other ids": given(lambda layer, p, c, dy: (p, (np.roll(c[0], 1),), dy)),

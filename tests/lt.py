@@ -82,7 +82,17 @@ class FakeCore:
 def fake_cupy():
     """As much of CuPy as our products take."""
     stream = FakeStream()
-    buffers = []
+    buffers, cast = [], []
+
+    def elementwise(inputs, outputs, body, name):
+        f = {"xpnn_to_bf16": narrow, "xpnn_from_bf16": lambda a: placed(widen(a))}[name]
+
+        def call(a):
+            assert [f"{a.dtype} x"] == [inputs]
+            cast.append((name, a.shape))
+            return f(a)
+
+        return call
 
     def alloc(size):
         buffers.append(empty(size, np.uint8))
@@ -95,7 +105,8 @@ def fake_cupy():
         ascontiguousarray=copied,
         broadcast_to=lambda a, shape: placed(np.broadcast_to(a, shape)),
         isnan=np.isnan,
-        ElementwiseKernel=lambda *_: narrow,
+        ElementwiseKernel=elementwise,
+        cast=cast,
         cuda=SimpleNamespace(get_current_stream=lambda: stream, alloc=alloc),
         _core=FakeCore(),
         stream=stream,

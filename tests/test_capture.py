@@ -66,8 +66,19 @@ class Run:
         return [a.a.tobytes() for a in self.values], {name: a.a.tobytes() for name, a in state.items()}
 
 
-def both(monkeypatch, net="mlp", seed=0):
-    return Run(monkeypatch, True, net, seed), Run(monkeypatch, False, net, seed)
+class NarrowBackend(DeviceBackend):
+    """Products of operands that are rounded to half precision, once for several."""
+
+    def operand(self, a):
+        return a if a.dtype == np.float16 else self.xp.astype(a, np.float16)
+
+    def matmul(self, a, b, into=None):
+        a, b = (self.xp.astype(self.operand(m), self.dtype) for m in (a, b))
+        return super().matmul(a, b, into)
+
+
+def both(monkeypatch, net="mlp", seed=0, kind=DeviceBackend):
+    return tuple(Run(monkeypatch, recorded, net, seed, kind) for recorded in (True, False))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 17])
@@ -135,9 +146,12 @@ def test_two_models_at_once(monkeypatch):
         assert [what for what in recorder.log if what in ("follow", "launch")] == ["follow", "launch"] * 8
 
 
-def test_other_weights_in_their_place(monkeypatch):
-    """Restored ones, foreign ones, and the average changing places with the weights."""
-    runs = both(monkeypatch, "an average")
+@pytest.mark.parametrize("kind", [DeviceBackend, NarrowBackend])
+def test_other_weights_in_their_place(monkeypatch, kind):
+    """Restored ones, foreign ones, and the average changing places with the weights; also where products take others
+    than the weights themselves, made of them in every step.
+    """
+    runs = both(monkeypatch, "an average", kind=kind)
     kept = [run.model.snapshot() for run in runs]
 
     def restore(run, snapshot):

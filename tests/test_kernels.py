@@ -148,10 +148,11 @@ ROWS = {
         floats(normal(2, 1, 3), normal(3, 1), normal(1)),
     ],
     "affine_grads": [
-        floats(normal(5, 3), normal(5, 4)),
-        floats(normal(1, 3), normal(1, 1)),
+        floats(normal(5, 3), normal(3, 4), normal(5, 4)),
+        floats(normal(1, 3), normal(3, 1), normal(1, 1)),
+        lambda be: (*floats(normal(5, 3), normal(3, 4), normal(5, 4))(be), (None, None), False),
         lambda be: (
-            *floats(normal(5, 3), normal(5, 4))(be),
+            *floats(normal(5, 3), normal(3, 4), normal(5, 4))(be),
             tuple(be.xp.full(shape, NAN, dtype=be.dtype) for shape in ((3, 4), (4,))),
         ),
     ],
@@ -161,6 +162,7 @@ ROWS = {
         floats(np.array([[NAN, 1.0], [INF, 1.0], [1.0, -1.0]]), normal(2, 3), normal(3)),
         floats(normal(BLOCK // 8 + 3, 2), normal(2, 9), normal(9)),  # more than one block
     ],
+    "operand": [floats(normal(5, 3)), floats(normal(2, 3, 4))],
     "matmul": [
         floats(normal(5, 3), normal(3, 4)),
         floats(normal(2, 5, 3), normal(2, 3, 4)),
@@ -369,7 +371,7 @@ BITWISE = {
 GIVEN_AWAY = {
     "elementwise": {2},
     "matmul": {2},
-    "affine_grads": {2},
+    "affine_grads": {3},
     "column_sums": {1},
     "concat_into": {0, 1, 2},
 }

@@ -263,14 +263,15 @@ def test_a_layer_is_one_call_of_the_library_forward_and_one_for_its_gradients():
     into = flat[:40].reshape(5, 8), flat[40:]
     np.testing.assert_allclose(be.affine(x, W, b), x @ W + b, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(be.affine_relu(x, W, b), np.maximum(x @ W + b, 0), rtol=1e-5, atol=1e-6)
-    dW, db = be.affine_grads(x, dy, into)
+    dx, dW, db = be.affine_grads(x, W, dy, into)
     assert dW is into[0]
     assert db is into[1]
     np.testing.assert_allclose(
         flat, np.concatenate([(x.T @ dy).reshape(-1), dy.sum(0)]), rtol=1e-5, atol=1e-6
     )
-    np.testing.assert_allclose(be.matmul(dy, W.T), dy @ W.T, rtol=1e-5, atol=1e-6)
-    assert be.lt.log.count("Matmul") == 5  # one more to see what becomes of NaN
+    np.testing.assert_allclose(dx, dy @ W.T, rtol=1e-5, atol=1e-6)
+    assert be.affine_grads(x, W, dy, into, need_dx=False)[0] is None
+    assert be.lt.log.count("Matmul") == 6  # one more to see what becomes of NaN
     assert be.asked == []
 
 
@@ -283,18 +284,19 @@ def test_what_the_library_has_no_algorithm_for_is_done_by_kernels(refuse):
     np.testing.assert_allclose(be.affine(x, W, b), x @ W + b, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(be.affine_relu(x, W, b), np.maximum(x @ W + b, 0), rtol=1e-5, atol=1e-6)
     for got, wanted in zip(
-        be.affine_grads(x, dy, (array(5, 8), array(8))), (x.T @ dy, dy.sum(0)), strict=True
+        be.affine_grads(x, W, dy, (array(5, 8), array(8))), (dy @ W.T, x.T @ dy, dy.sum(0)), strict=True
     ):
         np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_sums_are_not_rounded_to_bf16():
     be = OnNumpy("bf16")
-    x, dy = array(6, 5), array(6, 8)
-    dW, db = be.affine_grads(x, dy, (array(5, 8), None))
+    x, W, dy = array(6, 5), array(5, 8), array(6, 8)
+    dx, dW, db = be.affine_grads(x, W, dy, (array(5, 8), None))
     np.testing.assert_allclose(db, dy.sum(0), rtol=1e-6, atol=1e-6)
     assert be.asked == ["column_sums"]
     np.testing.assert_allclose(dW, widen(narrow(x)).T @ widen(narrow(dy)), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(dx, widen(narrow(dy)) @ widen(narrow(W)).T, rtol=1e-5, atol=1e-5)
 
 
 def test_without_the_library_cupy_multiplies():

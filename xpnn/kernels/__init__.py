@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from xpnn.kernels.affine import AffineKernels
 from xpnn.kernels.base import Array, Rule
 from xpnn.kernels.cody import FAR, MIDDLE, NEAR, ratio
 from xpnn.kernels.counter import CounterKernels
@@ -18,29 +19,8 @@ from xpnn.kernels.sampling import SamplingKernels
 __all__ = ["Array", "Kernels", "Rule"]
 
 
-class Kernels(CounterKernels, GateKernels, SamplingKernels):
-    """All of them: those below, random draws, gates, windows, sampling."""
-
-    def affine(self, x: Array, W: Array, b: Array) -> Array:
-        """y = x W + b on the last axis."""
-        return self.matmul(x, W) + b
-
-    def affine_grads(
-        self, x: Array, dy: Array, into: tuple[Array | None, Array | None] = (None, None)
-    ) -> tuple[Array, Array]:
-        """dW = x^T dy and db = the column sums of dy, for rows x (N, n_in) and dy (N, units).
-
-        into: one for each, as in `matmul`.
-        """
-        return self.matmul(x.T, dy, into[0]), self.column_sums(dy, into[1])
-
-    def affine_relu(self, x: Array, W: Array, b: Array) -> Array:
-        """y = max(x W + b, 0) on the last axis."""
-        return self.relu(self.affine(x, W, b))
-
-    def relu_grad(self, dy: Array, y: Array, own: bool = False) -> Array:
-        """dx = dy where y > 0, else 0 (so the slope at 0 is 0). own: nobody else holds dy, so it may be written to."""
-        return self.mask(dy, y > 0)
+class Kernels(AffineKernels, CounterKernels, GateKernels, SamplingKernels):
+    """All of them: those below, products with weights, random draws, gates, windows, sampling."""
 
     def softplus(self, x: Array) -> Array:
         """y = log(1 + e^x) = max(x, 0) + log1p(e^-|x|)."""
@@ -107,10 +87,6 @@ class Kernels(CounterKernels, GateKernels, SamplingKernels):
         name.
         """
         return rule(*given, *vectors)
-
-    def column_sums(self, x: Array, into: Array | None = None) -> Array:
-        """(..., C) to (C,): the sum over all axes but the last."""
-        return self.xp.sum(x, axis=tuple(range(x.ndim - 1)))
 
     def batch_norm(self, x: Array, gain: Array, bias: Array, eps: float) -> tuple[Array, ...]:
         """y = gain n + bias, n = (x - mean) r, r = 1 / sqrt(var + eps), over all axes but the last.

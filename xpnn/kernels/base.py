@@ -28,6 +28,10 @@ class BaseKernels:
         """
         return a @ b
 
+    def column_sums(self, x: Array, into: Array | None = None) -> Array:
+        """(..., C) to (C,): the sum over all axes but the last."""
+        return self.xp.sum(x, axis=tuple(range(x.ndim - 1)))
+
     def relu(self, x: Array) -> Array:
         """y = max(x, 0). NaN stays NaN."""
         return self.xp.where(x <= 0, self.xp.zeros_like(x), x)

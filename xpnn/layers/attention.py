@@ -86,34 +86,36 @@ class MultiHeadAttention(Layer):
         return specs, x
 
     def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps the inputs, q / sqrt(size), k, v, e^(z - max z), the inverse of its sum, what was dropped, and o."""
+        """Keeps the inputs, q / sqrt(size), k, v, e^(z - max z), the inverse of its sum, what was dropped, o, and the
+        weights; inputs, o and weights as products take them.
+        """
         x, memory, mask = self._inputs(x)
-        if self.cross:
-            q, k, v = *self._project(cx, p, x, "q"), *self._project(cx, p, memory, "kv")
-        else:
-            q, k, v = self._project(cx, p, x, "qkv")
+        memory, x = cx.be.operand(memory) if self.cross else None, cx.be.operand(x)
+        given = {"q": x, "kv": memory} if self.cross else {"qkv": x}
+        W = {names: self._weights(cx, p, names) for names in (*given, "o")}
+        q, k, v = [part for names, a in given.items() for part in self._project(cx, p, W[names], a, names)]
         q = q * (1 / math.sqrt(q.shape[3]))
         z = cx.be.matmul(q, cx.be.xp.matrix_transpose(k))
         e, r = exponentials(cx, z, self._visible(cx, z, mask))
         dropped, kept = self._dropout().forward(cx, {}, e)
-        o = beside(cx, cx.be.matmul(dropped, v) * r)
-        return cx.be.affine(o, p["Wo"], p["bo"]), (x, memory, q, k, v, e, r, kept, o)
+        o = cx.be.operand(beside(cx, cx.be.matmul(dropped, v) * r))
+        return cx.be.affine(o, W["o"], p["bo"]), (x, memory, q, k, v, e, r, kept, o, W)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
         """Line by line as above, with a = e r and r taken into do. Hidden scores have e = 0, and so dz = 0."""
-        x, memory, q, k, v, e, r, kept, o = cache
-        xp, product, t, rows = cx.be.xp, cx.be.matmul, cx.be.xp.matrix_transpose, flat_rows(cx, dy)
-        grads = {"Wo": product(flat_rows(cx, o).T, rows), "bo": cx.be.column_sums(rows)}
-        do = self._heads(cx, xp.reshape(product(rows, p["Wo"].T), o.shape)) * r
+        x, memory, q, k, v, e, r, kept, o, W = cache
+        xp, product, t = cx.be.xp, cx.be.matmul, cx.be.xp.matrix_transpose
+        do, dWo, dbo = cx.be.affine_grads(flat_rows(cx, o), W["o"], flat_rows(cx, dy))
+        do, grads = self._heads(cx, xp.reshape(do, o.shape)) * r, {"Wo": dWo, "bo": dbo}
         dv = product(t(self._dropout().backward(cx, {}, kept, e)[0]), do)
         da, _ = self._dropout().backward(cx, {}, kept, product(do, t(v)))
         dz = e * (da - xp.sum(e * da, axis=-1, keepdims=True) * r)
         dq, dk = product(dz, k) * (1 / math.sqrt(q.shape[3])), product(t(dz), q)
         if not self.cross:
-            dx, more = self._project_back(cx, p, x, "qkv", (dq, dk, dv))
+            dx, more = self._project_back(cx, W["qkv"], x, "qkv", (dq, dk, dv))
             return ((dx, None) if self.masked and cx.need_dx else dx), grads | more
-        dx, more = self._project_back(cx, p, x, "q", (dq,))
-        dm, rest = self._project_back(cx, p, memory, "kv", (dk, dv))
+        dx, more = self._project_back(cx, W["q"], x, "q", (dq,))
+        dm, rest = self._project_back(cx, W["kv"], memory, "kv", (dk, dv))
         nones = (None,) if self.masked else ()
         return ((dx, dm, *nones) if cx.need_dx else None), grads | more | rest
 
@@ -144,29 +146,25 @@ class MultiHeadAttention(Layer):
         return xp.permute_dims(xp.reshape(x, (n, time, self.heads, width // self.heads)), (0, 2, 1, 3))
 
     def _weights(self, cx: Ctx, p: Tree, names: str) -> Array:
-        """W of the named projections, side by side: one product instead of three."""
-        return cx.be.xp.concat([p[f"W{name}"] for name in names], axis=1)
+        """W of the named projections, side by side, as products take it: one product instead of three."""
+        return cx.be.operand(
+            cx.be.xp.concat([p[f"W{name}"] for name in names], axis=1) if len(names) > 1 else p[f"W{names}"]
+        )
 
-    def _project(self, cx: Ctx, p: Tree, x: Array, names: str) -> list[Array]:
+    def _project(self, cx: Ctx, p: Tree, W: Array, x: Array, names: str) -> list[Array]:
         """Those of q, k and v that are named, in heads."""
         none = cx.be.xp.zeros_like(p["bv"])
         b = cx.be.xp.concat([none if name == "k" else p[f"b{name}"] for name in names])
-        y = cx.be.affine(x, self._weights(cx, p, names), b)
-        return [self._heads(cx, part) for part in parts(y, len(names))]
+        return [self._heads(cx, part) for part in parts(cx.be.affine(x, W, b), len(names))]
 
-    def _project_back(self, cx: Ctx, p: Tree, x: Array, names: str, heads: tuple[Array, ...]) -> Any:
+    def _project_back(self, cx: Ctx, W: Array, x: Array, names: str, heads: tuple[Array, ...]) -> Any:
         """dx and the gradients of the named projections."""
         rows = flat_rows(cx, cx.be.xp.concat([beside(cx, a) for a in heads], axis=-1))
-        dW, db = cx.be.matmul(flat_rows(cx, x).T, rows), cx.be.column_sums(rows)
+        dx, dW, db = cx.be.affine_grads(flat_rows(cx, x), W, rows, need_dx=cx.need_dx)
         found = zip(names, parts(dW, len(names)), parts(db, len(names)), strict=True)
         grads = {f"{kind}{name}": g for name, *both in found for kind, g in zip("Wb", both, strict=True)}
         grads = {name: g for name, g in grads.items() if name != "bk"}
-        dx = (
-            cx.be.xp.reshape(cx.be.matmul(rows, self._weights(cx, p, names).T), x.shape)
-            if cx.need_dx
-            else None
-        )
-        return dx, grads
+        return (dx if dx is None else cx.be.xp.reshape(dx, x.shape)), grads
 
     def _visible(self, cx: Ctx, z: Array, mask: Array | None) -> Array | None:
         """What a query may see, broadcast against z (N, heads, time, steps); None for everything."""

@@ -37,19 +37,26 @@ class Dense(Layer):
         return {"W": W, "b": b}, (*shape[:-1], self.units)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x."""
-        return cx.be.affine(x, p["W"], p["b"]), (x,)
+        """Keeps x and W as products take them."""
+        x, W = cx.be.operand(x), cx.be.operand(p["W"])
+        return cx.be.affine(x, W, p["b"]), (x, W)
 
     def forward_relu(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """max(y, 0), as a ReLU after it gives, without y itself."""
-        return cx.be.affine_relu(x, p["W"], p["b"]), (x,)
+        x, W = cx.be.operand(x), cx.be.operand(p["W"])
+        return cx.be.affine_relu(x, W, p["b"]), (x, W)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """dx is skipped for the first layer: nobody asks for it, and it costs as much as dW."""
-        (x,) = cache
-        rows, drows = flat_rows(cx, x), flat_rows(cx, dy)
-        dW, db = cx.be.affine_grads(rows, drows, (cx.home("W"), cx.home("b")))
-        return (cx.be.matmul(dy, p["W"].T) if cx.need_dx else None), {"W": dW, "b": db}
+        x, W = cache
+        return affine_back(cx, x, W, dy)
+
+
+def affine_back(cx: Ctx, x: Array, W: Array, dy: Array) -> tuple[Array | None, Tree]:
+    """dx and the gradients of y = x W + b: {"W": dW, "b": db}. Any number of axes before the last."""
+    into, rows = (cx.home("W"), cx.home("b")), flat_rows(cx, x)
+    dx, dW, db = cx.be.affine_grads(rows, W, flat_rows(cx, dy), into, cx.need_dx)
+    return (dx if dx is None else cx.be.xp.reshape(dx, x.shape)), {"W": dW, "b": db}
 
 
 def flat_rows(cx: Ctx, x: Array) -> Array:

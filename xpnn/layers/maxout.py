@@ -7,7 +7,7 @@ from xpnn.errors import ShapeError, UsageError
 from xpnn.initializers import Initializer, he_normal, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
-from xpnn.layers.dense import flat_rows
+from xpnn.layers.dense import affine_back
 
 
 @dataclass(frozen=True)
@@ -65,17 +65,16 @@ class Maxout(Layer):
         return {"W": W, "b": b}, (*shape[:-1], self.units)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x and which piece is the largest."""
-        z = cx.be.affine(x, p["W"], p["b"])
+        """Keeps x, which piece is the largest, and W; x and W as products take them."""
+        x, W = cx.be.operand(x), cx.be.operand(p["W"])
+        z = cx.be.affine(x, W, p["b"])
         z = cx.be.xp.reshape(z, (*x.shape[:-1], self.units, self.pieces))
-        return cx.be.xp.max(z, axis=-1), (x, cx.be.xp.argmax(z, axis=-1))
+        return cx.be.xp.max(z, axis=-1), (x, cx.be.xp.argmax(z, axis=-1), W)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """dx is skipped for the first layer."""
-        (x, first), xp = cache, cx.be.xp
+        (x, first, W), xp = cache, cx.be.xp
         chosen = xp.expand_dims(first, axis=-1) == cx.be.arange(self.pieces)
         dz = xp.where(chosen, xp.expand_dims(dy, axis=-1), xp.zeros_like(xp.expand_dims(dy, axis=-1)))
         dz = xp.reshape(dz, (*dy.shape[:-1], self.units * self.pieces))
-        rows = flat_rows(cx, dz)
-        grads = {"W": cx.be.matmul(flat_rows(cx, x).T, rows), "b": cx.be.column_sums(rows)}
-        return (cx.be.matmul(dz, p["W"].T) if cx.need_dx else None), grads
+        return affine_back(cx, x, W, dz)

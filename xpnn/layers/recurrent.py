@@ -14,7 +14,7 @@ from xpnn.errors import ShapeError, UsageError
 from xpnn.initializers import Constant, Initializer, Orthogonal, glorot_uniform, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree, is_several
-from xpnn.layers.dense import flat_rows
+from xpnn.layers.dense import affine_back, flat_rows
 
 orthogonal = Orthogonal()
 
@@ -74,9 +74,11 @@ def unmasked(shape: Shape) -> Shape:
     return tuple(shape[0])
 
 
-def given(layer: Any, x: Any) -> tuple[Array, Array | None]:
-    """(x, whether a step is real: None, or bool (N, time, 1))."""
-    return (x[0], (x[1] != 0)[:, :, None]) if layer.masked else (x, None)
+def given(cx: Ctx, layer: Any, p: Tree, x: Any) -> tuple[Array, Array, Array, Array | None]:
+    """x, W and U as products take them, for U is met at every step; whether one is real: None, or bool (N, time, 1)."""
+    x, mask = x if layer.masked else (x, None)
+    real = None if mask is None else (mask != 0)[:, :, None]
+    return cx.be.operand(x), cx.be.operand(p["W"]), cx.be.operand(p["U"]), real
 
 
 def carried(cx: Ctx, real: Array | None, t: int, new: Array, old: Array) -> Array:
@@ -124,21 +126,16 @@ def plus(a: Array, b: Array | None) -> Array:
     return a if b is None else a + b
 
 
-def gradients(cx: Ctx, p: Tree, x: Array, before: list[Array], da: list[Array], du: list[Array]) -> Any:
+def gradients(cx: Ctx, x: Array, W: Array, before: list[Array], da: list[Array], du: list[Array]) -> Any:
     """dx = da W^T; dW = x^T da, dU = h_{t-1}^T du, db = sum of da, over all samples and times.
 
     da: per step, with respect to x_t W + b; du: to h_{t-1} U, where that differs.
     """
     xp = cx.be.xp
     inputs, states = xp.stack(da, axis=1), xp.stack(before, axis=1)
-    rows = flat_rows(cx, inputs)
-    rows_u = rows if du is da else flat_rows(cx, xp.stack(du, axis=1))
-    grads = {
-        "W": cx.be.matmul(flat_rows(cx, x).T, rows, cx.home("W")),
-        "U": cx.be.matmul(flat_rows(cx, states).T, rows_u, cx.home("U")),
-        "b": cx.be.column_sums(rows, cx.home("b")),
-    }
-    return (cx.be.matmul(inputs, p["W"].T) if cx.need_dx else None), grads
+    rows = flat_rows(cx, inputs if du is da else xp.stack(du, axis=1))
+    dx, grads = affine_back(cx, x, W, inputs)
+    return dx, grads | {"U": cx.be.matmul(flat_rows(cx, states).T, rows, cx.home("U"))}
 
 
 @dataclass(frozen=True)
@@ -161,26 +158,26 @@ class SimpleRNN(Recurrent):
         return plan_gates(self, 1, shape)
 
     def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x and the states, the first among them."""
-        x, real = given(self, x)
-        a, states = cx.be.affine(x, p["W"], p["b"]), [start(cx, x, self.units)]
+        """Keeps x, W and U as products take them, and the states, the first among them."""
+        x, W, U, real = given(cx, self, p, x)
+        a, states = cx.be.affine(x, W, p["b"]), [start(cx, x, self.units)]
         for t in range(x.shape[1]):
-            new = cx.be.xp.tanh(a[:, t, :] + cx.be.matmul(states[-1], p["U"]))
+            new = cx.be.xp.tanh(a[:, t, :] + cx.be.matmul(states[-1], U))
             states.append(carried(cx, real, t, new, states[-1]))
-        return result(cx, self, states[1:]), (x, tuple(states), real)
+        return result(cx, self, states[1:]), (x, tuple(states), real, W, U)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
         """Back through time."""
-        x, states, real = cache
+        x, states, real, W, U = cache
         dh, das = cx.be.xp.zeros_like(states[0]), []
         for t, part in backwards(self, dy, x.shape[1]):
             h = states[t + 1]
             dh, past = divided(cx, real, t, plus(dh, part))
             da = dh * (1 - h * h)
-            dh = plus(cx.be.matmul(da, p["U"].T), past)
+            dh = plus(cx.be.matmul(da, U.T), past)
             das.append(da)
         das = das[::-1]
-        dx, grads = gradients(cx, p, x, states[:-1], das, das)
+        dx, grads = gradients(cx, x, W, states[:-1], das, das)
         return with_mask(self, dx), grads
 
 
@@ -209,30 +206,30 @@ class LSTM(Recurrent):
         return plan_gates(self, 4, shape, Constant((0.0,) * n + (1.0,) * n + (0.0,) * 2 * n))
 
     def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x and of every step the states before it, the gates and tanh(c)."""
-        x, real = given(self, x)
-        be, a, states, steps = cx.be, cx.be.affine(x, p["W"], p["b"]), [], []
+        """Keeps x, W and U as products take them, and of every step the states before it, the gates and tanh(c)."""
+        x, W, U, real = given(cx, self, p, x)
+        be, a, states, steps = cx.be, cx.be.affine(x, W, p["b"]), [], []
         h = c = start(cx, x, self.units)
         for t in range(x.shape[1]):
-            new_h, new_c, gates, squashed = be.lstm_step(a[:, t, :], be.matmul(h, p["U"]), c)
+            new_h, new_c, gates, squashed = be.lstm_step(a[:, t, :], be.matmul(h, U), c)
             steps.append((h, c, gates, squashed))
             h, c = carried(cx, real, t, new_h, h), carried(cx, real, t, new_c, c)
             states.append(h)
-        return result(cx, self, states), (x, tuple(steps), real)
+        return result(cx, self, states), (x, tuple(steps), real, W, U)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
         """Back through time, along both states."""
-        x, steps, real = cache
+        x, steps, real, W, U = cache
         das, dh = [], cx.be.xp.zeros_like(steps[0][0])
         dc = dh
         for t, part in backwards(self, dy, x.shape[1]):
             dh, past = divided(cx, real, t, plus(dh, part))
             dc, past_c = divided(cx, real, t, dc)
             da, dc = cx.be.lstm_step_grad(dh, dc, *steps[t][1:])
-            dc, dh = plus(dc, past_c), plus(cx.be.matmul(da, p["U"].T), past)
+            dc, dh = plus(dc, past_c), plus(cx.be.matmul(da, U.T), past)
             das.append(da)
         das = das[::-1]
-        dx, grads = gradients(cx, p, x, [step[0] for step in steps], das, das)
+        dx, grads = gradients(cx, x, W, [step[0] for step in steps], das, das)
         return with_mask(self, dx), grads
 
 
@@ -260,23 +257,23 @@ class GRU(Recurrent):
         return specs | {"c": Spec((self.units,), zeros, decay=False)}, out
 
     def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x and of every step the state before it, the gates and h U_n + c."""
-        x, real = given(self, x)
-        be, a, states, steps = cx.be, cx.be.affine(x, p["W"], p["b"]), [], []
+        """Keeps x, W and U as products take them, and of every step the state before it, the gates and h U_n + c."""
+        x, W, U, real = given(cx, self, p, x)
+        be, a, states, steps = cx.be, cx.be.affine(x, W, p["b"]), [], []
         h = start(cx, x, self.units)
         for t in range(x.shape[1]):
             ar, az, an = parts(a[:, t, :], 3)
-            ur, uz, un = parts(be.matmul(h, p["U"]), 3)
+            ur, uz, un = parts(be.matmul(h, U), 3)
             r, z, inner = be.sigmoid(ar + ur), be.sigmoid(az + uz), un + p["c"]
             n = be.xp.tanh(an + r * inner)
             steps.append((h, r, z, n, inner))
             h = carried(cx, real, t, (1 - z) * n + z * h, h)
             states.append(h)
-        return result(cx, self, states), (x, tuple(steps), real)
+        return result(cx, self, states), (x, tuple(steps), real, W, U)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
         """Back through time."""
-        xp, (x, steps, real) = cx.be.xp, cache
+        xp, (x, steps, real, W, U) = cx.be.xp, cache
         das, dus, dh = [], [], xp.zeros_like(steps[0][0])
         for t, part in backwards(self, dy, x.shape[1]):
             h, r, z, n, inner = steps[t]
@@ -286,7 +283,7 @@ class GRU(Recurrent):
             du = xp.concat([dr, dz, dn * r], axis=-1)
             das.append(xp.concat([dr, dz, dn], axis=-1))
             dus.append(du)
-            dh = plus(dh * z + cx.be.matmul(du, p["U"].T), past)
-        dx, grads = gradients(cx, p, x, [step[0] for step in steps], das[::-1], dus[::-1])
+            dh = plus(dh * z + cx.be.matmul(du, U.T), past)
+        dx, grads = gradients(cx, x, W, [step[0] for step in steps], das[::-1], dus[::-1])
         dc = xp.sum(xp.stack([parts(du, 3)[2] for du in dus], axis=1), axis=(0, 1))
         return with_mask(self, dx), grads | {"c": dc}

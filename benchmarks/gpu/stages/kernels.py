@@ -81,7 +81,10 @@ AT_SIZES: dict[str, Callable[..., tuple[Any, ...]]] = {
     "affine": products,
     "affine_relu": products,
     "matmul": lambda *given: products(*given)[:2],
-    "affine_grads": lambda be, rng, n, k, c: (rng.standard_normal((n, k)), rng.standard_normal((n, c))),
+    "affine_grads": lambda be, rng, n, k, c: (
+        *products(be, rng, n, k, c)[:2],
+        rng.standard_normal((n, c)),
+    ),
     "relu_grad": lambda be, rng, n, k, c: (
         rng.standard_normal((n, k)),
         np.maximum(rng.standard_normal((n, k)), 0),

@@ -63,11 +63,17 @@ class CudaProducts(InPlace):
     def _multiply(self, *args: Any, **settings: Any) -> Array | None:
         return None if self.products is None else self.products(*args, **settings)
 
+    def operand(self, a: Array) -> Array:
+        """Rounded to bf16, where that is the precision: see `Products.operand`."""
+        return a if self.products is None else self.products.operand(a)
+
     def matmul(self, a: Array, b: Array, into: Array | None = None) -> Array:
         """Views are read as they lie; the result goes where it is wanted."""
         y = self._multiply(a, b, into)
         if y is not None:
             return y
+        if self.products is not None:
+            a, b = self.products.widened(a), self.products.widened(b)
         with unrounded(self.cupy):
             return super().matmul(a, b, into)
 
@@ -82,11 +88,19 @@ class CudaProducts(InPlace):
         return super().affine_relu(x, W, b) if y is None else y
 
     def affine_grads(
-        self, x: Array, dy: Array, into: tuple[Array | None, Array | None] = (None, None)
-    ) -> tuple[Array, Array]:
+        self,
+        x: Array,
+        W: Array,
+        dy: Array,
+        into: tuple[Array | None, Array | None] = (None, None),
+        need_dx: bool = True,
+    ) -> tuple[Array | None, Array, Array]:
         """db while dW is summed up; of operands rounded to bf16 it would be rounded too."""
-        if self.precision == "bf16":
-            return super().affine_grads(x, dy, into)
-        db = self.xp.empty(dy.shape[1:], dtype=dy.dtype) if into[1] is None else into[1]
-        dW = self._multiply(x.T, dy, into[0], SUMS_OF_FIRST, db)
-        return super().affine_grads(x, dy, into) if dW is None else (dW, db)
+        d = self.operand(dy)
+        dx = self.matmul(d, W.T) if need_dx else None
+        if d is dy:
+            db = self.xp.empty(dy.shape[1:], dtype=dy.dtype) if into[1] is None else into[1]
+            dW = self._multiply(x.T, dy, into[0], SUMS_OF_FIRST, db)
+            if dW is not None:
+                return dx, dW, db
+        return dx, self.matmul(x.T, d, into[0]), self.column_sums(dy, into[1])

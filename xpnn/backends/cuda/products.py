@@ -30,6 +30,9 @@ unsigned int bits = __float_as_uint(x);
 y = x != x ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
 """
 """The upper half of a float32, rounded to nearest, ties to even; every NaN becomes the same one."""
+FROM_BF16 = "y = __uint_as_float((unsigned int)x << 16)"
+BF16 = np.dtype(np.uint16)
+"""Of arrays that hold bf16: NumPy and CuPy have no such numbers. Nothing else of that dtype is ever multiplied."""
 
 
 class Products:
@@ -44,8 +47,11 @@ class Products:
         self.handle = lt.create("")
         self.plans: dict[Any, Plan | None] = {}
         self._lock = threading.Lock()
+        taken = BF16 if precision == "bf16" else np.dtype(np.float32)
+        self.numbers = {np.dtype(np.float64): "float64", taken: precision}
         if precision == "bf16":
             self._to_bf16 = cupy.ElementwiseKernel("float32 x", "uint16 y", TO_BF16, "xpnn_to_bf16")
+            self._from_bf16 = cupy.ElementwiseKernel("uint16 x", "float32 y", FROM_BF16, "xpnn_from_bf16")
 
     def __call__(
         self,
@@ -60,20 +66,20 @@ class Products:
         epilogue: BIAS adds `vector`, RELU_BIAS also cuts off at 0 (NaN stays), SUMS_OF_FIRST writes the column sums of
         b to it. None where cuBLASLt cannot: vectors, nothing to multiply, other dtypes, or no algorithm.
         """
-        if a.dtype not in (np.float32, np.float64) or b.dtype != a.dtype:
-            return None
+        a, b = self.operand(a), self.operand(b)
+        numbers = self.numbers.get(a.dtype)
         if (
-            min(a.ndim, b.ndim) < 2
+            numbers is None
+            or b.dtype != a.dtype
+            or min(a.ndim, b.ndim) < 2
             or not a.size
             or not b.size
             or (vector is not None and alignment(vector) < VECTOR)
         ):
             return None
         stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-        out = self.cupy.empty((*stack, a.shape[-2], b.shape[-1]), a.dtype) if into is None else into
-        numbers = "float64" if a.dtype == np.float64 else self.precision
-        if numbers == "bf16":
-            a, b = self._narrow(a), self._narrow(b)
+        dtype = np.float64 if numbers == "float64" else np.float32
+        out = self.cupy.empty((*stack, a.shape[-2], b.shape[-1]), dtype) if into is None else into
         product = gemm.plan(_lying(a), _lying(b))
         if product is None:  # no way to read them as they lie
             a, b = (
@@ -87,10 +93,16 @@ class Products:
                 self._run(plan, (b, a, out), vector)
         return None if plan is None else out
 
-    def _narrow(self, a: Array) -> Array:
-        """In bf16; a transposed view stays one."""
+    def operand(self, a: Array) -> Array:
+        """float32 in bf16, where that is the precision; everything else as it is. A transposed view stays one."""
+        if self.precision != "bf16" or a.dtype != np.float32:
+            return a
         order = sorted(range(a.ndim), key=lambda axis: -a.strides[axis])
         return self._to_bf16(a.transpose(order)).transpose(np.argsort(order).tolist())
+
+    def widened(self, a: Array) -> Array:
+        """An operand as float32 again, for those who cannot multiply bf16."""
+        return self._from_bf16(a) if self.precision == "bf16" and a.dtype == BF16 else a
 
     def _plan(
         self, product: Any, numbers: str, arrays: tuple[Array, ...], epilogue: int, vector: Array | None

@@ -59,7 +59,7 @@ class FusedWindows(PointwiseKernels, RowKernels):
             given, blocks = (x, W, b), min(strips(shape), 8 * self.processors)
             self._one_channel("conv1", blocks, given, shape, window, y, int(relu))
             return y
-        kernels = self.xp.reshape(W, (-1, shape[3]))
+        kernels = self.operand(self.xp.reshape(W, (-1, shape[3])))
         for few, cols in self._columns(x, window):
             out = self.xp.reshape(y[few, ...], (-1, shape[3]))
             product = self.matmul(cols, kernels, out)
@@ -73,7 +73,7 @@ class FusedWindows(PointwiseKernels, RowKernels):
         """A few samples at a time."""
         if groups > 1 or not self._fits(dy, W) or not 0 < math.prod(shape) < LIMIT:
             return super().conv2d_dx(dy, W, shape, window, groups)
-        dx, kernels = self.empty(shape, self.dtype), self.xp.reshape(W, (-1, W.shape[3])).T
+        dx, kernels = self.empty(shape, self.dtype), self.operand(self.xp.reshape(W, (-1, W.shape[3]))).T
         for few in batches(len(dy), math.prod(dy.shape[1:3]) * kernels.shape[1]):
             part = dy[few, ...]
             cols = self.matmul(self.xp.reshape(part, (-1, W.shape[3])), kernels)

@@ -1,0 +1,42 @@
+"""x W + b, there and back, and the ReLU behind it."""
+
+from xpnn.kernels.base import Array, BaseKernels
+
+
+class AffineKernels(BaseKernels):
+    """What the fully connected layer takes, and every layer that multiplies by weights."""
+
+    def operand(self, a: Array) -> Array:
+        """`a` as products take it: `a` itself, or what an override makes of it, once for all products of a step.
+
+        Only for products: it may be sliced, reshaped and transposed, and given to `matmul`, `affine`, `affine_relu`
+        and, as x or W, `affine_grads`, which all take arrays as well.
+        """
+        return a
+
+    def affine(self, x: Array, W: Array, b: Array) -> Array:
+        """y = x W + b on the last axis."""
+        return self.matmul(x, W) + b
+
+    def affine_grads(
+        self,
+        x: Array,
+        W: Array,
+        dy: Array,
+        into: tuple[Array | None, Array | None] = (None, None),
+        need_dx: bool = True,
+    ) -> tuple[Array | None, Array, Array]:
+        """dx = dy W^T (None where nobody needs it), dW = x^T dy, db = the column sums of dy.
+
+        For rows x (N, n_in) and dy (N, units). into: one for dW and one for db, as in `matmul`.
+        """
+        dx = self.matmul(dy, W.T) if need_dx else None
+        return dx, self.matmul(x.T, dy, into[0]), self.column_sums(dy, into[1])
+
+    def affine_relu(self, x: Array, W: Array, b: Array) -> Array:
+        """y = max(x W + b, 0) on the last axis."""
+        return self.relu(self.affine(x, W, b))
+
+    def relu_grad(self, dy: Array, y: Array, own: bool = False) -> Array:
+        """dx = dy where y > 0, else 0 (so the slope at 0 is 0). own: nobody else holds dy, so it may be written to."""
+        return self.mask(dy, y > 0)
