@@ -148,3 +148,16 @@ def test_an_epoch_asks_the_host_for_its_order_and_its_losses(monkeypatch):
         assert {name: found[name] - asked[0][name] for name in found} == {
             k: n * epochs for k, n in each.items()
         }
+
+
+def test_an_evaluation_brings_two_numbers_to_the_host(monkeypatch):
+    """The loss and the hits, however many samples."""
+    be = DeviceBackend(scoped=True)
+    monkeypatch.setattr("xpnn.model.get_backend", lambda *_: be)
+    model = xpnn.Model([xpnn.Dense(3)], (4,), seed=0)
+    with be.scope():
+        x, y = be.asarray(np.ones((3000, 4), np.float32)), be.asarray(np.zeros(3000, np.int64))
+    be.board.host.clear()
+    found = model.score(x, y)
+    assert be.board.host == {"float": 1, "int": 1}
+    assert found["accuracy"] in (0.0, 1.0)

@@ -98,6 +98,17 @@ def off_by_one(row):
 
 
 KEYED = [lambda be, n=n: ((7, "word", 2**35 + 1), be.scalar(2**33 + 5, be.xp.int64), (n,)) for n in SIZES]
+NANS = np.array([[1, NAN, INF, NAN], [NAN] * 4, [-INF] * 4, [INF, INF, -INF, 1], [0, -0.0, -1, 0]])
+CLASSIFIED = [
+    *(classified(*s) for s in ((300, 10), (5, 33), (600, 100), (1, 1), (3000, 3), (200, 32))),
+    classified(5, 12, 1e4),
+    lambda be: (be.asarray(np.diag([NAN, INF, -INF, 1.0]), be.dtype), be.asarray(np.arange(4))),
+    *(lambda be, k=k: (be.asarray(NANS, be.dtype), be.asarray((np.arange(5) + k) % 4)) for k in range(4)),
+    *(
+        lambda be, k=k: (be.asarray(np.sign(normal(50, 40)), be.dtype), be.asarray((np.arange(50) + k) % 40))
+        for k in range(3)
+    ),
+]
 OWN = {
     **{
         name: [each(moved(5)), each(moved(2050)), *(floats(normal(n)) for n in SIZES)]
@@ -125,11 +136,7 @@ OWN = {
     "softmax": [
         floats(20 * normal(*s)) for s in ((70, 100), (1000, 3), (2, 5, 33), (1, 1), (3, 32), (2000, 16))
     ],
-    "softmax_cross_entropy": [
-        *(classified(*s) for s in ((300, 10), (5, 33), (600, 100), (1, 1), (3000, 3), (200, 32))),
-        classified(5, 12, 1e4),
-        lambda be: (be.asarray(np.diag([NAN, INF, -INF, 1.0]), be.dtype), be.asarray(np.arange(4))),
-    ],
+    **dict.fromkeys(("softmax_cross_entropy", "softmax_cross_entropy_hits"), CLASSIFIED),
     "column_sums": [
         floats(normal(*s) / 64) for s in ((1024, 33), (1025, 1), (3000, 70), (1, 40), (70, 2, 5))
     ],
@@ -200,6 +207,8 @@ LAUNCHES = {
     ("softmax", 0): ["softmax"],
     ("softmax_cross_entropy", 0): ["softmax_cross_entropy"],
     ("softmax_cross_entropy", 5): ["softmax_cross_entropy", "total"],
+    ("softmax_cross_entropy_hits", 0): ["softmax_cross_entropy"],
+    ("softmax_cross_entropy_hits", 4): ["softmax_cross_entropy", "total"],
     ("column_sums", 0): ["column_sums"],
     ("column_sums", 3): ["column_sums", "column_sums"],
     ("all_finite", 0): ["all_finite"],

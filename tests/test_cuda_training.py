@@ -57,7 +57,12 @@ def test_training_equals_numpys(monkeypatch, layers, optimizer, dtype):
     wanted = arrays(theirs)
     for name, got in arrays(ours).items():
         assert_close(got, wanted[name], dtype, name)
-    assert ours.model.backend.launched["softmax_cross_entropy"] == 4
+    launched = ours.model.backend.launched
+    assert launched["softmax_cross_entropy"] == 4
+    scores = [t.model.evaluate(*batch(5)) for t in (theirs, ours)]
+    assert launched["softmax_cross_entropy"] == 5
+    assert scores[0]["accuracy"] == scores[1]["accuracy"]
+    assert_close(scores[1]["loss"], scores[0]["loss"], dtype, "evaluation")
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)

@@ -142,6 +142,8 @@ def vectors(size):
     return arguments
 
 
+FIRST = np.array([[2, 2, 1], [2, 2, 1], [1, 2, 2], [2, 2, 2], [1, 3, 2], [1, 1, 1.0]])
+"""Logits of which some are the largest twice."""
 ROWS = {
     "affine": [
         floats(normal(5, 3), normal(3, 4), normal(4)),
@@ -184,6 +186,16 @@ ROWS = {
             be.asarray(normal(4, 3), be.dtype),
             be.asarray(np.array([0, 3, -1, 10**6])),
         ),  # no such ids
+    ],
+    "softmax_cross_entropy_hits": [
+        lambda be: (be.asarray(normal(6, 5), be.dtype), be.asarray(np.arange(6) % 5)),
+        lambda be: (be.asarray(80 * normal(1, 3), be.dtype), be.asarray(np.array([2]))),
+        lambda be: (
+            be.asarray(normal(4, 3), be.dtype),
+            be.asarray(np.array([0, 3, -1, 10**6])),
+        ),  # no such ids
+        lambda be: (be.asarray(FIRST, be.dtype), be.asarray(np.arange(len(FIRST)) % 3)),
+        lambda be: (be.asarray(normal(4500, 3), be.dtype), be.asarray(np.arange(4500) % 3)),
     ],
     "sigmoid": [floats(KINKS), floats(10 * normal(40, 3))],
     "softplus": [floats(KINKS)],

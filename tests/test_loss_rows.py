@@ -46,6 +46,24 @@ def test_what_the_data_check_returns_is_what_the_loss_takes(be, case):
         assert ids is None or tuple(ids.shape) == case.shape
 
 
+@each
+def test_an_evaluation_gets_the_loss_and_the_hits(any_be, case):
+    """Whether one kernel gives both or not; hits counted one by one on the host."""
+    be = any_be
+    prediction, target, _ = loss_on(be, case)
+    value, hits = case.loss.scored(be, prediction, target)
+    assert_close(be.to_numpy(value), be.to_numpy(case.loss(be, prediction, target)[0]), be.dtype_name)
+    ids, counted = case.loss.target_ids(be, target), case.loss.counted(be, target)
+    if ids is None:
+        assert hits is None
+        return
+    pairs = zip(*(be.to_numpy(a).reshape(-1) for a in (case.loss.labels(be, prediction), ids)), strict=True)
+    right = [label == wanted for label, wanted in pairs]
+    kept = [True] * len(right) if counted is None else be.to_numpy(counted).tolist()
+    assert (tuple(hits.shape), hits.dtype) == ((), be.xp.int64)
+    assert int(hits) == sum(r and k for r, k in zip(right, kept, strict=True))
+
+
 CLASSES = {c.loss for c in LOSSES if c.loss.kind == "classes" and c.loss.ignore_index in (None, -100)}
 
 

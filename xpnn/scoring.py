@@ -1,5 +1,6 @@
 """Which loss fits a network, and how good a network's outputs are by it."""
 
+import math
 from typing import Any
 
 from xpnn.backends.base import Backend
@@ -58,22 +59,22 @@ def scores(be: Backend, loss: Loss, out: Any, y: Any, seed: int) -> dict[str, fl
 
 
 def score(be: Backend, loss: Loss, out: Any, y: Any, seed: int) -> dict[str, float]:
-    """The loss, and the share of hits among the samples that count."""
-    found = {"loss": measure(be, loss, out, y, seed)}
-    ids = loss.target_ids(be, y)
-    if ids is not None:
-        counted = loss.counted(be, y)
-        hits = be.to_numpy(loss.labels(be, out) == ids)
-        hits = hits if counted is None else hits[be.to_numpy(counted)]
-        found["accuracy"] = float(hits.mean()) if hits.size else 0.0
+    """The loss, and the share of hits among the samples that count: two numbers are brought to the host, or three."""
+    if loss.compares:
+        found, hits = {"loss": measure(be, loss, out, y, seed)}, loss.hits(be, out, y)
+    else:
+        value, hits = loss.scored(be, out, y)
+        found = {"loss": float(value)}
+    ids, counted = loss.target_ids(be, y), loss.counted(be, y)
+    if hits is not None and ids is not None:
+        n = math.prod(ids.shape) if counted is None else int(be.xp.sum(counted))
+        found["accuracy"] = int(hits) / n if n else 0.0
     return found
 
 
 def measure(be: Backend, loss: Loss, out: Any, y: Any, seed: int) -> float:
-    """The loss of all samples at once; in shuffled batches, lest there be too many pairs, if it compares them."""
+    """The loss of all samples where it compares them: in shuffled batches, lest there be too many pairs."""
     n = count(out)
-    if not loss.compares:
-        return float(loss(be, out, y)[0])
     order = host_rng(seed, "evaluate").permutation(n)
     batches = [be.asarray(order[i : i + PAIRS]) for i in range(0, n, PAIRS)]
     values = [float(loss(be, gather(be, out, rows), gather(be, y, rows))[0]) for rows in batches]

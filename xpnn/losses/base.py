@@ -115,6 +115,18 @@ class Loss(Described):
         """Bool (N,): which targets count as hits or misses; None: all of them."""
         return None
 
+    def scored(self, be: Backend, prediction: Array, target: Array) -> tuple[Array, Array | None]:
+        """-> (the reduced loss, the number of `hits`), for an evaluation."""
+        return self(be, prediction, target)[0], self.hits(be, prediction, target)
+
+    def hits(self, be: Backend, prediction: Array, target: Array) -> Array | None:
+        """How many labels are the target's, of those that count: 0-d int64; None for a regression."""
+        ids = self.target_ids(be, target)
+        if ids is None:
+            return None
+        right, counted = self.labels(be, prediction) == ids, self.counted(be, target)
+        return be.xp.sum(be.xp.astype(right if counted is None else right & counted, be.xp.int64))
+
     def random_target(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
         """A target for predictions (N, ...) of that shape, to check gradients with."""
         return rng.uniform(0.1, 0.9, shape)

@@ -38,12 +38,23 @@ class SoftmaxCrossEntropy(ClassLoss):
         self, be: Backend, prediction: Array, target: Array, weight: Array | None = None
     ) -> tuple[Array, Array]:
         """The plain case is one kernel; the others spell the formula out."""
-        plain = self.reduction == "mean" and self.ignore_index is None
-        plain = plain and self.class_weight is None and self.label_smoothing == 0
-        if plain and target.ndim == 1 and weight is None:
-            self.check_ids(be, prediction, target)
+        if weight is None and self._plain(be, prediction, target):
             return be.softmax_cross_entropy(prediction, target)
         return super().__call__(be, prediction, target, weight)
+
+    def scored(self, be: Backend, prediction: Array, target: Array) -> tuple[Array, Array | None]:
+        """The plain case is one kernel."""
+        if self._plain(be, prediction, target):
+            return be.softmax_cross_entropy_hits(prediction, target)
+        return super().scored(be, prediction, target)
+
+    def _plain(self, be: Backend, prediction: Array, target: Array) -> bool:
+        """Whether it is the mean over ids that count alike. Raises what `check_ids` raises."""
+        plain = self.reduction == "mean" and self.ignore_index is None
+        plain = plain and self.class_weight is None and self.label_smoothing == 0 and target.ndim == 1
+        if plain:
+            self.check_ids(be, prediction, target)
+        return plain
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
         """One loss per sample; it counts as much as its classes weigh."""

@@ -91,6 +91,7 @@ AT_SIZES: dict[str, Callable[..., tuple[Any, ...]]] = {
     ),
     "column_sums": lambda be, rng, n, k, c: (rng.standard_normal((n, k)),),
     "softmax_cross_entropy": logits,
+    "softmax_cross_entropy_hits": logits,
     "take_rescaled": pixels,
 }
 

@@ -46,17 +46,36 @@ class RowKernels(Launching):
 
     def softmax_cross_entropy(self, z: Array, ids: Array) -> tuple[Array, Array]:
         """Loss and gradient while the row is in the cache."""
-        if not self._fits(z) or ids.dtype != self.xp.int64:
+        if not self._classifies(z, ids):
             return super().softmax_cross_entropy(z, ids)
+        dz = self.empty(z.shape, self.dtype)
+        return self._cross_entropy(z, ids, dz, None), dz
+
+    def softmax_cross_entropy_hits(self, z: Array, ids: Array) -> tuple[Array, Array]:
+        """Likewise loss and hits."""
+        if not self._classifies(z, ids):
+            return super().softmax_cross_entropy_hits(z, ids)
+        hits = self.empty((), self.xp.int64)
+        return self._cross_entropy(z, ids, None, hits), hits
+
+    def _classifies(self, z: Array, ids: Array) -> bool:
+        return self._fits(z) and bool(ids.dtype == self.xp.int64)
+
+    def _cross_entropy(self, z: Array, ids: Array, dz: Array | None, hits: Array | None) -> Array:
+        """The loss; gradient and hits where there is an array for them, else a null pointer."""
         (n, classes), width = z.shape, group(z.shape[1])
         threads = KERNELS["softmax_cross_entropy"].block[0]
         blocks = 1 if n * width <= FEW else min(-(-n * width // threads), 4 * self.processors)
-        dz, loss, parts = (self.empty(shape, self.dtype) for shape in (z.shape, (), (blocks,)))
-        given = self._whole(z), self._whole(ids), n, classes, width, dz
-        self.launch("softmax_cross_entropy", (blocks,), (*given, loss if blocks == 1 else parts))
-        if blocks > 1:
-            self.launch("total", (1,), (parts, blocks, loss))
-        return loss, dz
+        given = self._whole(z), self._whole(ids), n, classes, width, 0 if dz is None else dz
+        loss, hit = self.empty((), self.dtype), 0 if hits is None else hits
+        if blocks == 1:
+            self.launch("softmax_cross_entropy", (1,), (*given, loss, hit))
+            return loss
+        losses = self.empty((blocks,), self.dtype)
+        each = 0 if hits is None else self.empty((blocks,), self.xp.int64)
+        self.launch("softmax_cross_entropy", (blocks,), (*given, losses, each))
+        self.launch("total", (1,), (losses, each, blocks, loss, hit))
+        return loss
 
     def all_finite(self, *arrays: Array) -> Array:
         """Up to four arrays in one pass."""

@@ -34,32 +34,56 @@ extern "C" __global__ void softmax(const real* z, Int n, Int classes, Int width,
     }
 }
 
-// dz = (softmax(z) - onehot) / n; loss[block] = the sum of log(sum e) - (z[id] - max z) over the block's rows, over n.
-// An id that is no class has a one-hot row of zeros.
+// Does z[id] come before z[j] where a row is searched for its first largest value? NaN counts as the largest.
+__device__ bool ahead(const real* z, Int id, int j) {
+    bool nan = z[id] != z[id];
+    return j < id ? z[id] > z[j] || (nan && z[j] == z[j]) : z[id] >= z[j] || nan;
+}
+
+// dz = (softmax(z) - onehot) / n; loss[block] = the sum of log(sum e) - (z[id] - max z) over the block's rows, over n;
+// hits[block] = in how many of them the first largest is z[id]. dz and hits may each be null, and are not computed then.
+// An id that is no class has a one-hot row of zeros, and no hit.
 extern "C" __global__ void softmax_cross_entropy(const real* z, const Int* ids, Int n, Int classes, Int width, real* dz,
-                                                 real* loss) {
+                                                 real* loss, Int* hits) {
     Rows at(width);
-    real own = 0, count = n;
+    real own = 0, hit = 0, count = n;
     int turns = (n + at.groups - 1) / at.groups;
     for (int turn = 0, row = at.group; turn < turns; ++turn, row += at.groups) {
         bool seen = row < n;
         int start = (seen ? row : 0) * classes;
-        real top, total = exponentials(z + start, dz + start, classes, at, seen, top);
-        if (!seen) continue;
-        Int id = ids[row];
-        for (int j = at.lane; j < classes; j += at.width)
-            dz[start + j] = (dz[start + j] / total - (j == id ? real(1) : real(0))) / count;
+        real top, total = exponentials(z + start, dz + start, classes, at, seen && dz, top);
+        Int id = ids[seen ? row : 0];
         bool known = 0 <= id && id < classes;
-        if (at.lane == 0) own += log(total) - (known ? z[start + id] - top : real(0));
+        real behind = 0;
+        if (hits) {
+            for (int j = at.lane; known && j < classes; j += at.width) behind += j == id || ahead(z + start, id, j);
+            behind = across(behind, at.width, Add());
+        }
+        if (!seen) continue;
+        for (int j = at.lane; dz && j < classes; j += at.width)
+            dz[start + j] = (dz[start + j] / total - (j == id ? real(1) : real(0))) / count;
+        if (at.lane == 0) {
+            own += log(total) - (known ? z[start + id] - top : real(0));
+            hit += behind == classes;
+        }
     }
     own = block_sum(own);
-    if (threadIdx.x == 0) loss[blockIdx.x] = own / count;
+    __syncthreads();
+    hit = block_sum(hit);
+    if (threadIdx.x != 0) return;
+    loss[blockIdx.x] = own / count;
+    if (hits) hits[blockIdx.x] = hit;
 }
 
-// The losses of the blocks, added by one block.
-extern "C" __global__ void total(const real* parts, Int n, real* sum) {
+// What the blocks found, added by one block; there may be no hits.
+extern "C" __global__ void total(const real* losses, const Int* hits, Int n, real* loss, Int* hit) {
     real own = 0;
-    for (int i = threadIdx.x; i < n; i += blockDim.x) own += parts[i];
+    for (int i = threadIdx.x; i < n; i += blockDim.x) own += losses[i];
     own = block_sum(own);
-    if (threadIdx.x == 0) *sum = own;
+    if (threadIdx.x != 0) return;
+    *loss = own;
+    if (!hits) return;
+    Int all = 0;
+    for (int i = 0; i < n; ++i) all += hits[i];
+    *hit = all;
 }
