@@ -15,8 +15,10 @@ from xpnn.backends.cuda.matmul import CudaProducts
 from xpnn.backends.cuda.products import TO_BF16, Products
 from xpnn.backends.numpy import NumpyBackend
 from xpnn.errors import BackendError
+from xpnn.kernels import Kernels
+from xpnn.window import Window
 
-RNG = np.random.default_rng(7)
+RNG, NUMPY = np.random.default_rng(7), NumpyBackend("cpu", "float32")
 
 
 def products(precision="fp32", **about):
@@ -305,6 +307,34 @@ def test_without_the_library_cupy_multiplies():
     x, W, b = array(6, 5), array(5, 8), array(8)
     np.testing.assert_allclose(be.affine_relu(x, W, b), np.maximum(x @ W + b, 0), rtol=1e-5, atol=1e-6)
     assert be.lt.log == ["Create"]
+
+
+class InGroups(OnNumpy):
+    """The reference's convolutions, which are CUDA's where there are groups."""
+
+    conv2d, conv2d_dx, conv2d_dw = Kernels.conv2d, Kernels.conv2d_dx, Kernels.conv2d_dw
+
+    def _multiply(self, *args, **settings):
+        return super()._multiply(*map(placed, args[:2]), *args[2:], **settings)
+
+
+@pytest.mark.parametrize("groups", [2, 8])
+@pytest.mark.parametrize("name", ["conv2d", "conv2d_dx", "conv2d_dw"])
+def test_a_convolution_in_groups_is_one_product_of_a_stack(name, groups):
+    """A matrix for each group, with one step from the next to the next."""
+    be, window = InGroups(), Window((3, 3), pads=((1, 1), (0, 0)))
+    x, W, b = array(4, 6, 7, 8), array(3, 3, 8 // groups, 16), array(16)
+    dy = array(*Kernels.conv2d(NUMPY, x, W, b, window, groups).shape)
+    given = {
+        "conv2d": (x, W, b, window, groups),
+        "conv2d_dx": (dy, W, x.shape, window, groups),
+        "conv2d_dw": (x, dy, window, groups),
+    }[name]
+    got, wanted = (getattr(kernels, name)(*given) for kernels in (be, NUMPY))
+    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
+    assert be.lt.log.count("Matmul") == 1
+    stacks = [about.get(cublaslt.BATCH_COUNT) for about in be.lt.things.values() if len(about["about"]) == 4]
+    assert stacks == [groups] * 3
 
 
 class LikeCupy(NumpyBackend):
