@@ -26,12 +26,12 @@ def placed(a):
 
 
 def empty(shape, dtype=np.float32):
-    """NaN, at an address that 512 divides, as CuPy's pool gives it."""
+    """NaN or rubbish, at an address that 512 divides, as CuPy's pool gives it."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     memory = np.empty(size + 512, np.uint8)
     start = -memory.__array_interface__["data"][0] % 512
     out = memory[start : start + size].view(dtype).reshape(shape).view(Placed)
-    out[...] = np.nan if out.dtype.kind == "f" else 0
+    out[...] = np.nan if out.dtype.kind == "f" else 0xA5
     return out
 
 
@@ -100,6 +100,7 @@ def fake_cupy():
 
     return SimpleNamespace(
         empty=empty,
+        zeros_like=lambda a: copied(np.zeros(a.shape, a.dtype)),
         empty_like=lambda a: empty(a.shape, a.dtype),
         full_like=lambda a, value: copied(np.full(a.shape, value, a.dtype)),
         ascontiguousarray=copied,
@@ -117,7 +118,8 @@ def fake_cupy():
 class FakeLt(CublasLt):
     """The calls, on descriptions kept here. refuse: epilogues without an algorithm; drops_nan: ReLU as fmax."""
 
-    def __init__(self, refuse=(), drops_nan=False, workspace=0):
+    def __init__(self, refuse=(), drops_nan=False, workspace=0, marks_0=False, bits="little"):
+        self.marks_0, self.bits = marks_0, [bits, "little"]
         self.things, self.count, self.refuse, self.drops_nan = {}, 0, refuse, drops_nan
         self.workspace, self.log, self.failing, self.aligned = workspace, [], {}, []
         self.library = SimpleNamespace(cublasLtGetStatusName=lambda code: f"STATUS_{code}".encode())
@@ -148,7 +150,8 @@ class FakeLt(CublasLt):
         about = self.things[work.value]
         if about[7] in self.refuse:
             return 15
-        assert (8 in about) == (about[7] != 1)
+        assert (8 in about) == (about[7] not in (1, 136))
+        assert (11 in about) == (12 in about) == (about[7] in (134, 136))
         found._obj.algo[0] = len(self.aligned)
         self.aligned.append([self.things[wanted.value][i] for i in (5, 6, 7, 8)])
         found._obj.workspace, found._obj.state, count._obj.value = self.workspace, 0, 1
@@ -165,12 +168,21 @@ class FakeLt(CublasLt):
         strides = [s * kind.itemsize for s in (step, 1, lead)]
         return np.lib.stride_tricks.as_strided(memory, (batch, rows, cols), strides)
 
+    def marks(self, about, batch, rows, columns):
+        """The bits of a result, column by column."""
+        lead = about[12]
+        assert batch == 1
+        assert lead % 128 == about[11] % 16 == 0
+        assert lead >= rows
+        memory = (ctypes.c_uint8 * (columns * lead // 8)).from_address(about[11])
+        return np.frombuffer(memory, np.uint8).reshape(columns, lead // 8)
+
     def multiply(
         self, handle, work, one, a, la, b, lb, nothing, c, lc, d, ld, algorithm, workspace, size, stream
     ):
         about = self.things[work.value]
         compute, scale = about["about"]
-        assert (one._obj.value, nothing._obj.value) == (1, 0)
+        assert (one._obj.value, nothing._obj.value) in ((1, 0), (0, 1))
         inner, outer = self.things[la.value]["about"][0], self.things[ld.value]["about"][0]
         assert compute in MAY[inner, outer]
         assert scale == outer
@@ -184,7 +196,7 @@ class FakeLt(CublasLt):
         first = first.swapaxes(1, 2) if about.get(3, 0) else first
         second = second.swapaxes(1, 2) if about.get(4, 0) else second
         with np.errstate(all="ignore"):
-            y = first @ second
+            y = first @ second if one._obj.value else self.matrices(d, ld).copy()
             if about[7] & 256:
                 assert about[8] % 16 == 0
                 kind = TYPES[outer]
@@ -196,7 +208,15 @@ class FakeLt(CublasLt):
                 assert about[8] % 16 == 0
                 bias = np.frombuffer((ctypes.c_byte * (rows * kind().itemsize)).from_address(about[8]), kind)
                 y = y + bias[:, None]
-            if about[7] & 2:
+            if about[7] in (134, 136):
+                marks = self.marks(about, *y.shape)
+            if about[7] == 134:
+                above = y >= 0 if self.marks_0 else y > 0
+                marks[:, : -(-y.shape[1] // 8)] = np.packbits(above[0].T, axis=1, bitorder=self.bits[0])
+            if about[7] == 136:
+                above = np.unpackbits(marks, axis=1, count=y.shape[1], bitorder=self.bits[1]).T
+                y = np.where(above[None], y, 0)
+            elif about[7] & 2:
                 y = np.fmax(y, 0) if self.drops_nan else np.maximum(y, 0)
         self.matrices(d, ld)[...] = y
         return 0

@@ -16,9 +16,14 @@ from xpnn.kernels import Kernels
 RNG = np.random.default_rng(11)
 
 
-def lying(a):
-    """An array that says where it lies."""
-    return placed(a) if isinstance(a, np.ndarray) else a
+class Lying(Products):
+    """Products of arrays that do not say where they lie."""
+
+    def __call__(self, *args, **settings):
+        args = (placed(a) if isinstance(a, np.ndarray) else a for a in args)
+        if settings.get("vector") is not None:
+            settings["vector"] = placed(settings["vector"])
+        return super().__call__(*args, **settings)
 
 
 class Sharing(CudaProducts, NumpyBackend):
@@ -27,7 +32,7 @@ class Sharing(CudaProducts, NumpyBackend):
     def __init__(self):
         super().__init__("cpu", "float32")
         self.precision, self.cupy = "bf16", fake_cupy()
-        self.products = Products(self.cupy, FakeLt(), "bf16")
+        self.products = Lying(self.cupy, FakeLt(), "bf16")
 
     def owns(self, a):
         return isinstance(a, np.ndarray)
@@ -35,20 +40,13 @@ class Sharing(CudaProducts, NumpyBackend):
     def operand(self, a):
         return super().operand(placed(a))
 
-    def _multiply(self, *args, **settings):
-        args, given = (
-            [placed(a) if isinstance(a, np.ndarray) else a for a in some]
-            for some in (args, settings.values())
-        )
-        return super()._multiply(*args, **dict(zip(settings, given, strict=True)))
-
 
 class Alone(Sharing):
     """Each product rounds for itself, and knows of none before it."""
 
     @property
     def products(self):
-        return Products(self.cupy, FakeLt(), "bf16")
+        return Lying(self.cupy, FakeLt(), "bf16")
 
     @products.setter
     def products(self, _):
@@ -57,7 +55,7 @@ class Alone(Sharing):
     def operand(self, a):
         return a
 
-    affine_grads = Kernels.affine_grads
+    affine_grads, affine_relu_marks = Kernels.affine_grads, Kernels.affine_relu_marks
 
 
 NETS = {

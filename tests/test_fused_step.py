@@ -8,6 +8,7 @@ from installed import INSTALLED
 from tolerances import assert_close
 
 import xpnn
+from xpnn.backends.numpy import NumpyBackend
 from xpnn.data.batches import Slices, epoch_order
 from xpnn.layers import Ctx
 from xpnn.layers.sequential import RELU_INSIDE
@@ -49,6 +50,47 @@ def test_a_relu_inside_is_a_relu_after(be, layer):
     assert (be.to_numpy(wanted) == 0).any()
     for a, b in ((got, wanted), (caches[1][0], kept[0]), (caches[0][0], cache[0])):
         assert_close(be.to_numpy(a), be.to_numpy(b), be.dtype_name)
+
+
+class Marking(NumpyBackend):
+    """It tells which layer's marks came back."""
+
+    def __init__(self):
+        super().__init__("cpu", "float64")
+        self.told = []
+
+    def affine_relu_marks(self, x, W, b):
+        y = self.affine_relu(x, W, b)
+        return y, (W.shape, y)
+
+    def affine_grads(self, x, W, dy, into=(None, None), need_dx=True, below=None):
+        self.told.append((W.shape, below and below[0]))
+        return super().affine_grads(x, W, dy, into, need_dx, below and below[1])
+
+    def relu_grad(self, dy, y, own=False):
+        self.told.append(y.shape[1:])
+        return super().relu_grad(dy, y, own)
+
+
+def test_a_relu_between_two_dense_layers_goes_back_with_the_second():
+    """Once, by the marks of the first; a ReLU that is not between two, or whose gradient nobody needs, does not."""
+    be = Marking()
+    layers = [
+        xpnn.ReLU(),
+        *(layer for n in (6, 5, 4) for layer in (xpnn.Dense(n), xpnn.ReLU())),
+        xpnn.Tanh(),
+        xpnn.Dense(3),
+    ]
+    net = xpnn.Sequential(layers)
+    layout = Layout(net.plan((7,))[0])
+    p = layout.split(be, *layout.draw(be, 0))
+    for need in (True, False):
+        cx = Ctx(be, need_dx=need)
+        y, cache = net.forward(cx, p, rng_of("between").standard_normal((9, 7)))
+        be.told.clear()
+        net.backward(cx, p, cache, y)
+        second, first = [((5, 4), (6, 5)), (5,)], [((6, 5), (7, 6)), (6,)]
+        assert be.told == [((4, 3), None), (4,), *second, *first, ((7, 6), None), *([(7,)] * need)]
 
 
 @pytest.mark.parametrize("net", NETS)

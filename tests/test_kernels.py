@@ -154,6 +154,10 @@ ROWS = {
         floats(normal(1, 3), normal(3, 1), normal(1, 1)),
         lambda be: (*floats(normal(5, 3), normal(3, 4), normal(5, 4))(be), (None, None), False),
         lambda be: (
+            *floats(normal(6, 3), normal(3, 4), normal(6, 4))(be),
+            *((None, None), True, be.asarray(np.maximum(normal(2, 3, 3), 0), be.dtype)),
+        ),
+        lambda be: (
             *floats(normal(5, 3), normal(3, 4), normal(5, 4))(be),
             tuple(be.xp.full(shape, NAN, dtype=be.dtype) for shape in ((3, 4), (4,))),
         ),
@@ -164,6 +168,7 @@ ROWS = {
         floats(np.array([[NAN, 1.0], [INF, 1.0], [1.0, -1.0]]), normal(2, 3), normal(3)),
         floats(normal(BLOCK // 8 + 3, 2), normal(2, 9), normal(9)),  # more than one block
     ],
+    "affine_relu_marks": [floats(normal(5, 3), normal(3, 4), normal(4))],
     "operand": [floats(normal(5, 3)), floats(normal(2, 3, 4))],
     "matmul": [
         floats(normal(5, 3), normal(3, 4)),

@@ -10,7 +10,7 @@ from test_gemm import CASES
 from waiting import Inside
 
 from xpnn.backends.cuda import cublaslt, matmul
-from xpnn.backends.cuda.cublaslt import BIAS, RELU_BIAS, SUMS_OF_FIRST
+from xpnn.backends.cuda.cublaslt import BIAS, MARKED_ONLY, MARKED_RELU_BIAS, RELU_BIAS, SUMS_OF_FIRST
 from xpnn.backends.cuda.matmul import CudaProducts
 from xpnn.backends.cuda.products import TO_BF16, Products
 from xpnn.backends.numpy import NumpyBackend
@@ -257,6 +257,10 @@ class OnNumpy(CudaProducts, NumpyBackend):
         self.asked.append("relu")
         return super().relu(x)
 
+    def relu_grad(self, dy, y, own=False):
+        self.asked.append("relu_grad")
+        return super().relu_grad(dy, y, own)
+
 
 def test_a_layer_is_one_call_of_the_library_forward_and_one_for_its_gradients():
     be = OnNumpy()
@@ -275,6 +279,41 @@ def test_a_layer_is_one_call_of_the_library_forward_and_one_for_its_gradients():
     assert be.affine_grads(x, W, dy, into, need_dx=False)[0] is None
     assert be.lt.log.count("Matmul") == 6  # one more to see what becomes of NaN
     assert be.asked == []
+
+
+FAULTY = {
+    "knows no marks": {"refuse": [MARKED_RELU_BIAS]},
+    "does not read marks": {"refuse": [MARKED_ONLY]},
+    "marks 0": {"marks_0": True},
+    "reads other bits than it writes": {"bits": "big"},
+    "hides NaN": {"drops_nan": True},
+}
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (2, 3, 5)])
+@pytest.mark.parametrize("about", [{}, *FAULTY.values()], ids=["", *FAULTY])
+def test_a_relu_is_taken_along_on_the_way_back(about, shape):
+    """By the bits that were set on the way there; by its own kernel where the library is not as it should be."""
+    be = OnNumpy(**about)
+    x, W, b, V, dy = array(*shape), array(5, 136), array(136), array(136, 8), array(6, 8)
+    x[..., 0, :] = 0
+    b[:7] = 0  # so that some sums are 0 to the bit
+    for _ in range(2):
+        y, marks = be.affine_relu_marks(x, W, b)
+        np.testing.assert_allclose(y, np.maximum(x @ W + b, 0), rtol=1e-5, atol=1e-6)
+        assert (y == 0).any()
+        rows = y.reshape(6, 136)
+        dx, dV, dc = be.affine_grads(rows, V, dy, (array(136, 8), array(8)), below=marks)
+        np.testing.assert_allclose(dx, np.where(rows > 0, dy @ V.T, 0), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(dV, rows.T @ dy, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(dc, dy.sum(0), rtol=1e-5, atol=1e-6)
+    assert ("relu_grad" in be.asked) == bool(about)
+    be.lt.log.clear()
+    be.cupy.stream.capturing = True
+    y, marks = be.affine_relu_marks(x, W, b)
+    again, _, _ = be.affine_grads(y.reshape(6, 136), V, dy, (array(136, 8), array(8)), below=marks)
+    np.testing.assert_array_equal(again, dx)
+    assert about or be.lt.log.count("Matmul") == 3
 
 
 @pytest.mark.parametrize(

@@ -42,20 +42,31 @@ class Dense(Layer):
         return cx.be.affine(x, W, p["b"]), (x, W)
 
     def forward_relu(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """max(y, 0), as a ReLU after it gives, without y itself."""
+        """max(y, 0), as a ReLU after it gives, without y itself. Also keeps the marks for a Dense above that ReLU."""
         x, W = cx.be.operand(x), cx.be.operand(p["W"])
-        return cx.be.affine_relu(x, W, p["b"]), (x, W)
+        y, marks = cx.be.affine_relu_marks(x, W, p["b"])
+        return y, (x, W, marks)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """dx is skipped for the first layer: nobody asks for it, and it costs as much as dW."""
-        x, W = cache
+        x, W, *_ = cache
         return affine_back(cx, x, W, dy)
 
+    def backward_relu(
+        self, cx: Ctx, cache: tuple[Any, ...], dy: Array, below: tuple[Any, ...]
+    ) -> tuple[Array | None, Tree]:
+        """`backward`, and then that of the ReLU before it, inside a Dense that kept `below` in `forward_relu`."""
+        x, W, *_ = cache
+        return affine_back(cx, x, W, dy, below[2])
 
-def affine_back(cx: Ctx, x: Array, W: Array, dy: Array) -> tuple[Array | None, Tree]:
-    """dx and the gradients of y = x W + b: {"W": dW, "b": db}. Any number of axes before the last."""
+
+def affine_back(cx: Ctx, x: Array, W: Array, dy: Array, below: Any = None) -> tuple[Array | None, Tree]:
+    """dx and the gradients of y = x W + b: {"W": dW, "b": db}. Any number of axes before the last.
+
+    below: see `affine_grads`.
+    """
     into, rows = (cx.home("W"), cx.home("b")), flat_rows(cx, x)
-    dx, dW, db = cx.be.affine_grads(rows, W, flat_rows(cx, dy), into, cx.need_dx)
+    dx, dW, db = cx.be.affine_grads(rows, W, flat_rows(cx, dy), into, cx.need_dx, below)
     return (dx if dx is None else cx.be.xp.reshape(dx, x.shape)), {"W": dW, "b": db}
 
 

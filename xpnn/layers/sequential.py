@@ -28,6 +28,16 @@ def relu_inside(pair: tuple[Any, ...]) -> bool:
     )
 
 
+def relu_between(layers: tuple[Any, ...]) -> bool:
+    """Are these a Dense, a ReLU inside it, and another Dense? Going back, the second takes the ReLU along."""
+    return (
+        len(layers) == 3
+        and relu_inside(layers[:2])
+        and type(layers[0]) is type(layers[2]) is Dense
+        and layers[2].forward_relu is not None
+    )
+
+
 @dataclass(frozen=True)
 class Sequential(Layer):
     """y = f_n(... f_2(f_1(x))). Parameters, caches and gradients are tuples in layer order."""
@@ -112,12 +122,19 @@ class Sequential(Layer):
         first = 0 if cx.need_dx else next(trained, len(self.layers))
         grads: list[Tree] = [{}] * len(self.layers)
         dx, own = dy, cx.own
+        taken = -1
         for i in reversed(range(first, len(self.layers))):
             if dx is None:  # a layer on ids has no gradient for what comes before it
                 break
+            if i == taken:
+                continue
             layer, need = self.layers[i], cx.need_dx or i > first
-            into = None if cx.into is None else cx.into[i]
-            dx, grads[i] = layer.backward(cx.child(i, need, into, own), p[i], cache[i], dx)
+            child = cx.child(i, need, None if cx.into is None else cx.into[i], own)
+            if i - 2 >= first and relu_between(self.layers[i - 2 : i + 1]):
+                dx, grads[i] = layer.backward_relu(child, cache[i], dx, cache[i - 2])  # type: ignore[attr-defined]
+                taken = i - 1
+            else:
+                dx, grads[i] = layer.backward(child, p[i], cache[i], dx)
             own = own if layer.fresh is None else layer.fresh
         return (dx if cx.need_dx else None), tuple(grads)
 

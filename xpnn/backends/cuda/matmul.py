@@ -3,14 +3,22 @@
 import contextlib
 import functools
 import importlib
+import math
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from xpnn.backends.cuda.cublaslt import BIAS, RELU_BIAS, SUMS_OF_FIRST, CublasLt
-from xpnn.backends.cuda.products import Products
+from xpnn.backends.cuda.cublaslt import (
+    BIAS,
+    MARKED_ONLY,
+    MARKED_RELU_BIAS,
+    RELU_BIAS,
+    SUMS_OF_FIRST,
+    CublasLt,
+)
+from xpnn.backends.cuda.products import Marks, Products
 from xpnn.backends.in_place import InPlace
 from xpnn.errors import BackendError
 from xpnn.kernels import Array
@@ -87,6 +95,15 @@ class CudaProducts(InPlace):
         y = self._multiply(x, W, epilogue=RELU_BIAS, vector=b)
         return super().affine_relu(x, W, b) if y is None else y
 
+    def affine_relu_marks(self, x: Array, W: Array, b: Array) -> tuple[Array, Any]:
+        """A bit for each number, set on the way out."""
+        if self.products is not None:
+            marks = self.products.marks(math.prod(x.shape[:-1]), W.shape[1])
+            marks.of = self.products(x, W, epilogue=MARKED_RELU_BIAS, vector=b, marks=marks)
+            if marks.of is not None:
+                return marks.of, marks
+        return super().affine_relu_marks(x, W, b)
+
     def affine_grads(
         self,
         x: Array,
@@ -94,13 +111,24 @@ class CudaProducts(InPlace):
         dy: Array,
         into: tuple[Array | None, Array | None] = (None, None),
         need_dx: bool = True,
+        below: Any = None,
     ) -> tuple[Array | None, Array, Array]:
         """db while dW is summed up; of operands rounded to bf16 it would be rounded too."""
         d = self.operand(dy)
-        dx = self.matmul(d, W.T) if need_dx else None
+        dx = self._back(d, W, below) if need_dx else None
         if d is dy:
             db = self.xp.empty(dy.shape[1:], dtype=dy.dtype) if into[1] is None else into[1]
             dW = self._multiply(x.T, dy, into[0], SUMS_OF_FIRST, db)
             if dW is not None:
                 return dx, dW, db
         return dx, self.matmul(x.T, d, into[0]), self.column_sums(dy, into[1])
+
+    def _back(self, d: Array, W: Array, below: Any) -> Array:
+        """dy W^T, and where there are marks 0 between them."""
+        if isinstance(below, Marks):
+            dx = self._multiply(d, W.T, epilogue=MARKED_ONLY, marks=below)
+            if dx is not None:
+                return dx
+            below = below.of
+        dx = self.matmul(d, W.T)
+        return dx if below is None else self.relu_grad(dx, self.xp.reshape(below, dx.shape), own=True)

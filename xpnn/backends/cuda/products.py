@@ -1,12 +1,13 @@
 """Matrix products on a GPU by cuBLASLt: what is asked of it, in which numbers, and where the result goes."""
 
 import threading
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from xpnn.backends.cuda import cublaslt, gemm
-from xpnn.backends.cuda.cublaslt import PLAIN, RELU_BIAS, CublasLt, Plan
+from xpnn.backends.cuda.cublaslt import MARKED_ONLY, MARKED_RELU_BIAS, PLAIN, RELU_BIAS, CublasLt, Plan, line
 from xpnn.kernels import Array
 
 # {numbers: (type of the operands, type of the result, how it is computed)}
@@ -35,6 +36,14 @@ BF16 = np.dtype(np.uint16)
 """Of arrays that hold bf16: NumPy and CuPy have no such numbers. Nothing else of that dtype is ever multiplied."""
 
 
+@dataclass
+class Marks:
+    """A bit for each number of the result of a ReLU, as cuBLASLt lays them: set where it is above 0; and the result."""
+
+    bits: Array
+    of: Array = None
+
+
 class Products:
     """x W, x W + b and max(x W + b, 0) of float32 or float64 arrays, on the device that is current when it is made.
 
@@ -60,11 +69,13 @@ class Products:
         into: Array | None = None,
         epilogue: int = PLAIN,
         vector: Array | None = None,
+        marks: "Marks | None" = None,
     ) -> Array | None:
         """a @ b, in `into` where that is given, which has no gaps.
 
         epilogue: BIAS adds `vector`, RELU_BIAS also cuts off at 0 (NaN stays), SUMS_OF_FIRST writes the column sums of
-        b to it. None where cuBLASLt cannot: vectors, nothing to multiply, other dtypes, or no algorithm.
+        b to it; MARKED_RELU_BIAS is RELU_BIAS that sets the `marks`, MARKED_ONLY gives 0 where there is no mark. None
+        where cuBLASLt cannot: vectors, nothing to multiply, other dtypes, or no algorithm.
         """
         a, b = self.operand(a), self.operand(b)
         numbers = self.numbers.get(a.dtype)
@@ -88,9 +99,9 @@ class Products:
             )
             product = gemm.plan(_lying(a), _lying(b))
         with self._lock:
-            plan = self._plan(product, numbers, (b, a, out), epilogue, vector)
+            plan = self._plan(product, numbers, (b, a, out), epilogue, vector, marks)
             if plan is not None:
-                self._run(plan, (b, a, out), vector)
+                self._run(plan, (b, a, out), vector, marks)
         return None if plan is None else out
 
     def operand(self, a: Array) -> Array:
@@ -104,43 +115,85 @@ class Products:
         """An operand as float32 again, for those who cannot multiply bf16."""
         return self._from_bf16(a) if self.precision == "bf16" and a.dtype == BF16 else a
 
+    def marks(self, rows: int, columns: int) -> "Marks":
+        """Room for those of a result (rows, columns)."""
+        return Marks(self.cupy.empty((rows, line(columns) // 8), np.uint8))
+
     def _plan(
-        self, product: Any, numbers: str, arrays: tuple[Array, ...], epilogue: int, vector: Array | None
+        self,
+        product: Any,
+        numbers: str,
+        arrays: tuple[Array, ...],
+        epilogue: int,
+        vector: Array | None,
+        marks: "Marks | None",
     ) -> Plan | None:
         aligned = tuple(map(alignment, arrays))
         key = product, numbers, epilogue, aligned
         if key not in self.plans:
             if self.cupy.cuda.get_current_stream().is_capturing():
                 return None  # too late to ask: the library may not answer while a stream is captured
-            address = None if vector is None else vector.data.ptr
-            plan = Plan(self.lt, self.handle, product, NUMBERS[numbers], epilogue, aligned, address)
-            usable = plan.algorithm is not None and (
-                epilogue != RELU_BIAS or self._keeps_nan(plan, arrays, vector)
-            )
+            given = address(vector), None if marks is None else address(marks.bits)
+            plan = Plan(self.lt, self.handle, product, NUMBERS[numbers], epilogue, aligned, *given)
+            trial = self.trials.get(epilogue)
+            usable = plan.algorithm is not None and (trial is None or trial(plan, arrays, vector, marks))
             if len(self.plans) == PLANS:
                 del self.plans[next(iter(self.plans))]
             self.plans[key] = plan if usable else None
         return self.plans[key]
 
-    def _keeps_nan(self, plan: Plan, arrays: tuple[Array, ...], bias: Array) -> bool:
-        """Tried once: the manual says max(x, 0), and of NaN and 0 that may be 0, which would hide a fault."""
+    @property
+    def trials(self) -> dict[int, Any]:
+        """What is tried of an epilogue before it is used the first time, where the manual is not exact."""
+        return {
+            RELU_BIAS: self._keeps_nan,
+            MARKED_RELU_BIAS: lambda *given: self._keeps_nan(*given) and self._leaves_0(*given),
+            MARKED_ONLY: self._reads_marks,
+        }
+
+    def _keeps_nan(self, plan: Plan, arrays: tuple[Array, ...], bias: Array, marks: "Marks | None") -> bool:
+        """The manual says max(x, 0), and of NaN and 0 that may be 0, which would hide a fault."""
         *operands, out = arrays
         trial = self.cupy.empty_like(out)
-        self._run(plan, (*operands, trial), self.cupy.full_like(bias, float("nan")))
+        self._run(plan, (*operands, trial), self.cupy.full_like(bias, float("nan")), marks)
         return bool(self.cupy.isnan(trial).all())
 
-    def _run(self, plan: Plan, arrays: tuple[Array, ...], vector: Array | None) -> None:
+    def _leaves_0(self, plan: Plan, arrays: tuple[Array, ...], bias: Array, marks: "Marks") -> bool:
+        """No 0 is marked: ReLU's slope is 0 there, and the manual does not say."""
+        *operands, out = arrays
+        own, trial = Marks(self.cupy.zeros_like(marks.bits)), self.cupy.zeros_like(out)
+        with plan.without_product():
+            self._run(plan, (*operands, trial), self.cupy.zeros_like(bias), own)
+        return not bool(own.bits.any()) and not bool(trial.any())
+
+    def _reads_marks(self, plan: Plan, arrays: tuple[Array, ...], _: None, marks: "Marks") -> bool:
+        """They are read as they were written: of ones, those stay that were marked in the array that is above 0."""
+        *operands, out = arrays
+        trial = self.cupy.full_like(out, 1.0)
+        with plan.without_product():
+            self._run(plan, (*operands, trial), None, marks)
+        return bool((trial == (marks.of.reshape(out.shape) > 0)).all())
+
+    def _run(
+        self, plan: Plan, arrays: tuple[Array, ...], vector: Array | None, marks: "Marks | None"
+    ) -> None:
         size = plan.algorithm.workspace if plan.algorithm is not None else 0
         # From the pool of the moment: while a step is recorded that is the graph's own, and nobody else gets it.
         workspace = self.cupy.cuda.alloc(size) if size else None
         first, second, result = (a.data.ptr for a in arrays)
         plan.run(
             (first, second, result),
-            None if vector is None else vector.data.ptr,
+            address(vector),
+            None if marks is None else address(marks.bits),
             None if workspace is None else workspace.ptr,
             size,
             self.cupy.cuda.get_current_stream().ptr,
         )
+
+
+def address(a: Array | None) -> int | None:
+    """Of an array's first number."""
+    return None if a is None else int(a.data.ptr)
 
 
 def alignment(a: Array) -> int:
