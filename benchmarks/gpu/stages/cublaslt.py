@@ -29,34 +29,46 @@ NODES = 20
 
 @dataclass(frozen=True)
 class Case:
-    """kernel: "affine", "affine_relu", "affine_grads" without dx, or that, the "matmul" of dy and W^T.
-
-    Of x (n, k) and W (k, m).
-    """
+    """One of CALLS, of x (n, k) and W (k, m)."""
 
     kernel: str
     n: int
     k: int
     m: int
 
-    def operands(self, asarray: Callable[[Any], Any]) -> tuple[Any, ...]:
-        """As they lie in memory: W^T is a view."""
+    def on(self, be: Any) -> Callable[[], Any]:
+        """The call, with operands on that backend."""
         rng = np.random.default_rng((self.n, self.k, self.m))
-        shapes = {"x": (self.n, self.k), "W": (self.k, self.m), "dy": (self.n, self.m), "b": (self.m,)}
-        x, W, dy, b = (asarray(rng.standard_normal(shape, np.float32)) for shape in shapes.values())
-        return {"affine_grads": (x, W, dy, (None, None), False), "matmul": (dy, W.T)}.get(
-            self.kernel, (x, W, b)
-        )
+        shapes = (self.n, self.k), (self.k, self.m), (self.m,), (self.n, self.m)
+        x, W, b, dy = (be.asarray(rng.standard_normal(shape, np.float32), be.dtype) for shape in shapes)
+        return CALLS[self.kernel](be, x, W, b, dy)
+
+
+def through_relu(be: Any, x: Any, W: Any, b: Any, dy: Any) -> Callable[[], Any]:
+    """All three gradients where x is what a ReLU gave, whose marks a product with the identity leaves."""
+    ones, zeros = (be.asarray(a, be.dtype) for a in (np.eye(x.shape[1]), np.zeros(x.shape[1])))
+    y, marks = be.affine_relu_marks(x, ones, zeros)
+    return lambda: be.affine_grads(y, W, dy, below=marks)
+
+
+CALLS: dict[str, Callable[..., Callable[[], Any]]] = {
+    "affine": lambda be, x, W, b, dy: lambda: be.affine(x, W, b),
+    "affine_relu": lambda be, x, W, b, dy: lambda: be.affine_relu(x, W, b),
+    "affine_relu_marks": lambda be, x, W, b, dy: lambda: be.affine_relu_marks(x, W, b)[0],
+    "affine_grads": lambda be, x, W, b, dy: lambda: be.affine_grads(x, W, dy, need_dx=False)[1:],
+    "matmul": lambda be, x, W, b, dy: lambda: be.matmul(dy, W.T),
+    "affine_grads through ReLU": through_relu,
+}
+"""Of the last the products of the two before are known by then, so that only its own is looked at."""
 
 
 def cases(net: str, batch: int) -> Iterator[Case]:
-    """The products of a training step."""
+    """The products of a training step, in the order of CALLS."""
     weights = NETS[net].weights
     for number, (k, m) in enumerate(weights):
-        yield Case("affine_relu" if number < len(weights) - 1 else "affine", batch, k, m)
-        yield Case("affine_grads", batch, k, m)
-        if number:
-            yield Case("matmul", batch, k, m)
+        hidden = ("affine_relu", "affine_relu_marks") if number < len(weights) - 1 else ("affine",)
+        for kernel in (*hidden, "affine_grads", *(("matmul", "affine_grads through ReLU") if number else ())):
+            yield Case(kernel, batch, k, m)
 
 
 def run(place: Place, note: Callable[..., None]) -> None:
@@ -75,15 +87,9 @@ def run(place: Place, note: Callable[..., None]) -> None:
 
 def measure(cp: Any, be: Any, case: Case, precision: str) -> dict[str, Any]:
     """A row: error, microseconds in a graph, those of every algorithm that the library names."""
-    reference = xpnn.get_backend("numpy", None, "float64")
-    wanted = arrays(getattr(reference, case.kernel)(*case.operands(lambda a: a.astype(np.float64))))
-    given, before = case.operands(be.asarray), set(plans_of(be))
-
-    def call() -> Any:
-        return getattr(be, case.kernel)(*given)
-
-    got = call()
-    error = max(distance(be.to_numpy(a), b) for a, b in zip(arrays(got), wanted, strict=True))
+    wanted = arrays(case.on(xpnn.get_backend("numpy", None, "float64"))())
+    call, before = case.on(be), set(plans_of(be))
+    error = max(distance(be.to_numpy(a), b) for a, b in zip(arrays(call()), wanted, strict=True))
     row = {"ok": error <= ERROR[precision], "error": error, "us": in_graph(cp, call)}
     new = [plan for key, plan in plans_of(be).items() if key not in before]
     if None in new:
@@ -92,9 +98,9 @@ def measure(cp: Any, be: Any, case: Case, precision: str) -> dict[str, Any]:
     return row | (tried(cp, new[0], call) if new else {})
 
 
-def arrays(found: Any) -> list[Any]:
-    """One or several, without what was not asked for."""
-    return [a for a in (found if isinstance(found, tuple) else (found,)) if a is not None]
+def arrays(found: Any) -> tuple[Any, ...]:
+    """One or several."""
+    return found if isinstance(found, tuple) else (found,)
 
 
 def plans_of(be: Any) -> dict[Any, Any]:
