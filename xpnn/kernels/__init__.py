@@ -34,6 +34,10 @@ class Kernels(CounterKernels, GateKernels, SamplingKernels):
         """
         return self.matmul(x.T, dy, into[0]), self.column_sums(dy, into[1])
 
+    def affine_dx(self, dy: Array, W: Array) -> Array:
+        """dx = dy W^T on the last axis."""
+        return self.matmul(dy, W.T)
+
     def affine_relu(self, x: Array, W: Array, b: Array) -> Array:
         """y = max(x W + b, 0) on the last axis."""
         return self.relu(self.affine(x, W, b))

@@ -12,12 +12,12 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 
-def compiled(f: Any) -> Any:
+def compiled(f: Any, **options: Any) -> Any:
     """Compiled at its first call; kept on the disk, unless there is no folder that can be written."""
     try:
-        return numba.njit(nogil=True, cache=True, error_model="numpy")(f)
+        return numba.njit(nogil=True, cache=True, error_model="numpy", **options)(f)
     except (RuntimeError, OSError):
-        return numba.njit(nogil=True, error_model="numpy")(f)
+        return numba.njit(nogil=True, error_model="numpy", **options)(f)
 
 
 @compiled
@@ -54,6 +54,16 @@ def add_bias_relu(y: Array, b: Array) -> None:
     for i in range(y.shape[0]):
         for j in range(y.shape[1]):
             v = y[i, j] + b[j]
+            y[i, j] = zero if v <= 0 else v
+
+
+@compiled
+def add_bias_relu_down(y: Array, b: Array) -> None:
+    """The same where b has a number for each row."""
+    zero = y.dtype.type(0)
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            v = y[i, j] + b[i]
             y[i, j] = zero if v <= 0 else v
 
 
