@@ -1,6 +1,6 @@
 """For libraries whose arrays can be written to: gradients go straight to their places in one vector."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from xpnn.backends.base import Backend
@@ -27,7 +27,7 @@ class InPlace(Backend):
 
         return found
 
-    def concat_into(self, flat: Array | None, parts: list[Array], places: list[Array]) -> Array:
+    def concat_into(self, flat: Array | None, parts: Sequence[Array], places: Sequence[Array]) -> Array:
         """Only those parts are copied that are not in their places."""
         if flat is None:
             return super().concat_into(flat, parts, places)

@@ -33,7 +33,7 @@ def make_gradient(
     keep: where the backend can, the next call writes its gradient into the same vector.
     """
     split = be.remembered(lambda theta, phi: layout.split(be, theta, phi))
-    vector = functools.cache(layout.gradient_places) if keep else layout.gradient_places
+    home_of = functools.cache(layout.home) if keep else layout.home
 
     def gradient(
         theta: Array, phi: Array, tick: Array, x: Array, y: Array, weight: Array | None
@@ -48,10 +48,10 @@ def make_gradient(
         if mixing is not None:
             y, weight = mix_targets(cx, y, weight, own, out.shape[-1])
         value, dout = loss(be, out, as_target(be, loss, y), weight)
-        flat, places = vector(be)
-        _, grads = net.backward(cx._replace(into=places), p, cache, dout)
-        grad = layout.join(be, grads, flat, places)
-        return value, grad, layout.settle(be, phi, net.settle(cx, p, cache))
+        home = home_of(be)
+        _, grads = net.backward(cx._replace(into=home.tree), p, cache, dout)
+        new_phi = layout.settle(be, phi, net.settle(cx, p, cache)) if layout.size["phi"] else phi
+        return value, layout.join(be, grads, home), new_phi
 
     return gradient
 
