@@ -47,12 +47,12 @@ class Sequential(Layer):
             for layer, after in zip(self.layers, behind, strict=True)
         )
 
-    @property
+    @functools.cached_property
     def several(self) -> bool:  # type: ignore[override]
         """Whether the first layer takes several inputs."""
         return bool(self.layers) and self.layers[0].several
 
-    @property
+    @functools.cached_property
     def takes(self) -> Any:  # type: ignore[override]
         """What the first layer that cares takes."""
         kinds = (
@@ -60,12 +60,12 @@ class Sequential(Layer):
         )  # asked once each: a chain of chains would double the work per level
         return next((kind for kind in kinds if kind is not None), None)
 
-    @property
+    @functools.cached_property
     def trained(self) -> bool:  # type: ignore[override]
         """Whether any layer in the chain has parameters to train."""
         return any(layer.trained for layer in self.layers)
 
-    @property
+    @functools.cached_property
     def gives(self) -> Any:  # type: ignore[override]
         """What the last layer gives, but for layers that only move or drop values."""
         last = (
