@@ -115,27 +115,40 @@ def lstm_step_grad(
 
 
 @compiled
-def softmax_cross_entropy(z: Array, ids: Array, dz: Array) -> Any:
-    """The mean loss; its gradient goes into dz."""
+def less_largest(z: Array, ids: Array, out: Array) -> Any:
+    """out = z less the largest of its row; returns the sum of out[i, ids[i]].
+
+    An id that does not exist has a one-hot row of zeros, as in the reference: here and below it adds nothing.
+    """
     n, classes = z.shape
-    one, total = z.dtype.type(1), z.dtype.type(0)
+    chosen = z.dtype.type(0)
     for i in range(n):
         top = z[i, 0]
         for j in range(1, classes):
             top = max(top, z[i, j])
-        s = z.dtype.type(0)
         for j in range(classes):
-            e = np.exp(z[i, j] - top)
-            dz[i, j] = e
-            s += e
-        known = 0 <= ids[i] < classes  # any other id has a one-hot row of zeros, as in the reference
-        total += np.log(s) - (z[i, ids[i]] - top if known else 0)
-        scale = one / (s * z.dtype.type(n))
+            out[i, j] = z[i, j] - top
+        if 0 <= ids[i] < classes:
+            chosen += out[i, ids[i]]
+    return chosen
+
+
+@compiled
+def softmax_less_one_hot(e: Array, ids: Array) -> Any:
+    """(e / their sum - one_hot(ids)) / n, in place, row by row; returns the sum of the logarithms of those sums."""
+    n, classes = e.shape
+    one, total = e.dtype.type(1), e.dtype.type(0)
+    for i in range(n):
+        s = e.dtype.type(0)
         for j in range(classes):
-            dz[i, j] *= scale
-        if known:
-            dz[i, ids[i]] -= one / z.dtype.type(n)
-    return total / z.dtype.type(n)
+            s += e[i, j]
+        total += np.log(s)
+        scale = one / (s * e.dtype.type(n))
+        for j in range(classes):
+            e[i, j] *= scale
+        if 0 <= ids[i] < classes:
+            e[i, ids[i]] -= one / e.dtype.type(n)
+    return total
 
 
 @compiled
