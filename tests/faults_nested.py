@@ -74,7 +74,7 @@ def other_context(**changes):
     """f runs forward again in another context: other masks, or none."""
 
     def backward(layer, cx, p, cache, dy, right):
-        other = type(cx)(**{**vars(cx), **changes})
+        other = cx._replace(**changes)
         return layer.layer.backward(cx, p, layer.layer.forward(other, p, cache[0])[1], dy)
 
     return backward

@@ -68,11 +68,11 @@ NETS = {
     "images": ([xpnn.Conv2D(8, 3), xpnn.ReLU(), xpnn.Flatten(), xpnn.Dense(3)], (5, 5, 2)),
 }
 CASTS = {
-    # x, W, dy of each product in the step, each once; of recurrent layers also 5 states, twice, and 5 gradients
+    # x, W, dy of each layer, each once; of recurrent ones x, W, U, 5 states, 5 gradients, then [x, h] and all gradients
     "mlp": 9,
     "maxout": 6,
-    "rnn": 3 + 5 + 5 + 3 + 3,
-    "lstm": 3 + 5 + 5 + 3 + 3,
+    "rnn": 3 + 5 + 5 + 2 + 3,
+    "lstm": 3 + 5 + 5 + 2 + 3,
 }
 
 

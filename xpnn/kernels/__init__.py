@@ -6,7 +6,7 @@ brings a number to the host.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from xpnn.kernels.affine import AffineKernels
@@ -115,7 +115,7 @@ class Kernels(AffineKernels, CounterKernels, GateKernels, SamplingKernels):
         dx = r * (dn - self.column_sums(dn) / count - n * (self.column_sums(dn * n) / count))
         return dx, self.column_sums(dy * n), self.column_sums(dy)
 
-    def concat_into(self, flat: Array | None, parts: list[Array], places: list[Array]) -> Array:
+    def concat_into(self, flat: Array | None, parts: Sequence[Array], places: Sequence[Array]) -> Array:
         """All parts, end to end, as one vector.
 
         flat, places: an empty vector of their length and its views, of the parts' shapes, where there is one: an

@@ -34,10 +34,14 @@ class AffineKernels(BaseKernels):
         For rows x (N, n_in) and dy (N, units). into: one for dW and one for db, as in `matmul`. below: the marks of
         `affine_relu_marks` where x is its y; dx then is with respect to what that ReLU was given.
         """
-        dx = self.matmul(dy, W.T) if need_dx else None
+        dx = self.affine_dx(dy, W, x) if need_dx else None
         if dx is not None and below is not None:
             dx = self.relu_grad(dx, self.xp.reshape(below, dx.shape), own=True)
         return dx, self.matmul(x.T, dy, into[0]), self.column_sums(dy, into[1])
+
+    def affine_dx(self, dy: Array, W: Array, x: Array) -> Array:
+        """dx = dy W^T on the last axis, to be laid out in memory as x may be."""
+        return self.matmul(dy, W.T)
 
     def affine_relu(self, x: Array, W: Array, b: Array) -> Array:
         """y = max(x W + b, 0) on the last axis."""

@@ -67,7 +67,7 @@ def affine_back(cx: Ctx, x: Array, W: Array, dy: Array, below: Any = None) -> tu
     """
     into, rows = (cx.home("W"), cx.home("b")), flat_rows(cx, x)
     dx, dW, db = cx.be.affine_grads(rows, W, flat_rows(cx, dy), into, cx.need_dx, below)
-    return (dx if dx is None else cx.be.xp.reshape(dx, x.shape)), {"W": dW, "b": db}
+    return (dx if dx is None or x.ndim == 2 else cx.be.xp.reshape(dx, x.shape)), {"W": dW, "b": db}
 
 
 def flat_rows(cx: Ctx, x: Array) -> Array:

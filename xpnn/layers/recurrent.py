@@ -14,7 +14,7 @@ from xpnn.errors import ShapeError, UsageError
 from xpnn.initializers import Constant, Initializer, Orthogonal, glorot_uniform, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree, is_several
-from xpnn.layers.dense import affine_back, flat_rows
+from xpnn.layers.dense import flat_rows
 
 orthogonal = Orthogonal()
 
@@ -75,10 +75,10 @@ def unmasked(shape: Shape) -> Shape:
 
 
 def given(cx: Ctx, layer: Any, p: Tree, x: Any) -> tuple[Array, Array, Array, Array | None]:
-    """x, W and U as products take them, for U is met at every step; whether one is real: None, or bool (N, time, 1)."""
+    """x; W and U as products take them, for U is met at every step; whether one is real: None, or bool (N, time, 1)."""
     x, mask = x if layer.masked else (x, None)
     real = None if mask is None else (mask != 0)[:, :, None]
-    return cx.be.operand(x), cx.be.operand(p["W"]), cx.be.operand(p["U"]), real
+    return x, cx.be.operand(p["W"]), cx.be.operand(p["U"]), real
 
 
 def carried(cx: Ctx, real: Array | None, t: int, new: Array, old: Array) -> Array:
@@ -121,6 +121,11 @@ def backwards(layer: Any, dy: Array, steps: int) -> Iterator[tuple[int, Array | 
         yield t, dy[:, t, :] if layer.sequences else (dy if t == steps - 1 else None)
 
 
+def by_time(cx: Ctx, x: Array) -> Array:
+    """(N, T, n) to (T, N, n) and back: what belongs to one time lies together."""
+    return cx.be.xp.permute_dims(x, (1, 0, 2))
+
+
 def plus(a: Array, b: Array | None) -> Array:
     """a + b, where None is 0."""
     return a if b is None else a + b
@@ -129,13 +134,20 @@ def plus(a: Array, b: Array | None) -> Array:
 def gradients(cx: Ctx, x: Array, W: Array, before: list[Array], da: list[Array], du: list[Array]) -> Any:
     """dx = da W^T; dW = x^T da, dU = h_{t-1}^T du, db = sum of da, over all samples and times.
 
-    da: per step, with respect to x_t W + b; du: to h_{t-1} U, where that differs.
+    da: per step, with respect to x_t W + b; du: to h_{t-1} U. Where they are the same, [x, h]^T da is both at once.
     """
-    xp = cx.be.xp
-    inputs, states = xp.stack(da, axis=1), xp.stack(before, axis=1)
-    rows = flat_rows(cx, inputs if du is da else xp.stack(du, axis=1))
-    dx, grads = affine_back(cx, x, W, inputs)
-    return dx, grads | {"U": cx.be.matmul(flat_rows(cx, states).T, rows, cx.home("U"))}
+    be, xp, n_in = cx.be, cx.be.xp, x.shape[-1]
+    inputs, states, seen = xp.stack(da), xp.stack(before), by_time(cx, x)
+    taken = be.operand(inputs)
+    rows = flat_rows(cx, taken)
+    if du is da:
+        both = be.matmul(flat_rows(cx, xp.concat([seen, states], axis=-1)).T, rows)
+        dW, dU = both[:n_in, :], both[n_in:, :]
+    else:
+        dW = be.matmul(flat_rows(cx, seen).T, rows, cx.home("W"))
+        dU = be.matmul(flat_rows(cx, states).T, flat_rows(cx, xp.stack(du)), cx.home("U"))
+    dx = by_time(cx, be.matmul(taken, W.T)) if cx.need_dx else None
+    return dx, {"W": dW, "U": dU, "b": be.column_sums(flat_rows(cx, inputs), cx.home("b"))}
 
 
 @dataclass(frozen=True)
@@ -158,11 +170,11 @@ class SimpleRNN(Recurrent):
         return plan_gates(self, 1, shape)
 
     def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x, W and U as products take them, and the states, the first among them."""
+        """Keeps x, the states, the first among them, and W and U as products take them."""
         x, W, U, real = given(cx, self, p, x)
-        a, states = cx.be.affine(x, W, p["b"]), [start(cx, x, self.units)]
+        a, states = cx.be.affine(by_time(cx, x), W, p["b"]), [start(cx, x, self.units)]
         for t in range(x.shape[1]):
-            new = cx.be.xp.tanh(a[:, t, :] + cx.be.matmul(states[-1], U))
+            new = cx.be.xp.tanh(a[t, :, :] + cx.be.matmul(states[-1], U))
             states.append(carried(cx, real, t, new, states[-1]))
         return result(cx, self, states[1:]), (x, tuple(states), real, W, U)
 
@@ -206,12 +218,12 @@ class LSTM(Recurrent):
         return plan_gates(self, 4, shape, Constant((0.0,) * n + (1.0,) * n + (0.0,) * 2 * n))
 
     def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x, W and U as products take them, and of every step the states before it, the gates and tanh(c)."""
+        """Keeps x, of every step the states before it, the gates and tanh(c), and W and U as products take them."""
         x, W, U, real = given(cx, self, p, x)
-        be, a, states, steps = cx.be, cx.be.affine(x, W, p["b"]), [], []
+        be, a, states, steps = cx.be, cx.be.affine(by_time(cx, x), W, p["b"]), [], []
         h = c = start(cx, x, self.units)
         for t in range(x.shape[1]):
-            new_h, new_c, gates, squashed = be.lstm_step(a[:, t, :], be.matmul(h, U), c)
+            new_h, new_c, gates, squashed = be.lstm_step(a[t, :, :], be.matmul(h, U), c)
             steps.append((h, c, gates, squashed))
             h, c = carried(cx, real, t, new_h, h), carried(cx, real, t, new_c, c)
             states.append(h)
@@ -257,12 +269,12 @@ class GRU(Recurrent):
         return specs | {"c": Spec((self.units,), zeros, decay=False)}, out
 
     def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x, W and U as products take them, and of every step the state before it, the gates and h U_n + c."""
+        """Keeps x, of every step the state before it, the gates and h U_n + c, and W and U as products take them."""
         x, W, U, real = given(cx, self, p, x)
-        be, a, states, steps = cx.be, cx.be.affine(x, W, p["b"]), [], []
+        be, a, states, steps = cx.be, cx.be.affine(by_time(cx, x), W, p["b"]), [], []
         h = start(cx, x, self.units)
         for t in range(x.shape[1]):
-            ar, az, an = parts(a[:, t, :], 3)
+            ar, az, an = parts(a[t, :, :], 3)
             ur, uz, un = parts(be.matmul(h, U), 3)
             r, z, inner = be.sigmoid(ar + ur), be.sigmoid(az + uz), un + p["c"]
             n = be.xp.tanh(an + r * inner)

@@ -1,5 +1,6 @@
 """A chain of layers is a layer."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,26 +19,6 @@ RELU_INSIDE = Dense, Conv2D
 """Layers with a `forward_relu`, which gives what a ReLU after it would, in fewer passes over memory."""
 
 
-def relu_inside(pair: tuple[Any, ...]) -> bool:
-    """Are these such a layer and a ReLU? Subclasses may have another `forward`; who watches a layer hides this one."""
-    return (
-        len(pair) == 2
-        and type(pair[0]) in RELU_INSIDE
-        and type(pair[1]) is ReLU
-        and pair[0].forward_relu is not None
-    )
-
-
-def relu_between(layers: tuple[Any, ...]) -> bool:
-    """Are these a Dense, a ReLU inside it, and another Dense? Going back, the second takes the ReLU along."""
-    return (
-        len(layers) == 3
-        and relu_inside(layers[:2])
-        and type(layers[0]) is type(layers[2]) is Dense
-        and layers[2].forward_relu is not None
-    )
-
-
 @dataclass(frozen=True)
 class Sequential(Layer):
     """y = f_n(... f_2(f_1(x))). Parameters, caches and gradients are tuples in layer order."""
@@ -54,12 +35,32 @@ class Sequential(Layer):
                     fix="put it first",
                 )
 
-    @property
+    @functools.cached_property
+    def relu_follows(self) -> tuple[bool, ...]:
+        """Of each layer: is it one of those, with a ReLU behind it? Subclasses may have another `forward`.
+
+        Who watches a layer sets its `forward_relu` to None.
+        """
+        behind = (*self.layers[1:], None)
+        return tuple(
+            type(layer) in RELU_INSIDE and type(after) is ReLU
+            for layer, after in zip(self.layers, behind, strict=True)
+        )
+
+    @functools.cached_property
+    def relu_between(self) -> tuple[bool, ...]:
+        """Of each layer: is it a Dense behind the ReLU of another? Going back, it takes that ReLU along."""
+        return tuple(
+            i > 1 and self.relu_follows[i - 2] and type(self.layers[i - 2]) is type(layer) is Dense
+            for i, layer in enumerate(self.layers)
+        )
+
+    @functools.cached_property
     def several(self) -> bool:  # type: ignore[override]
         """Whether the first layer takes several inputs."""
         return bool(self.layers) and self.layers[0].several
 
-    @property
+    @functools.cached_property
     def takes(self) -> Any:  # type: ignore[override]
         """What the first layer that cares takes."""
         kinds = (
@@ -67,12 +68,12 @@ class Sequential(Layer):
         )  # asked once each: a chain of chains would double the work per level
         return next((kind for kind in kinds if kind is not None), None)
 
-    @property
+    @functools.cached_property
     def trained(self) -> bool:  # type: ignore[override]
         """Whether any layer in the chain has parameters to train."""
         return any(layer.trained for layer in self.layers)
 
-    @property
+    @functools.cached_property
     def gives(self) -> Any:  # type: ignore[override]
         """What the last layer gives, but for layers that only move or drop values."""
         last = (
@@ -105,14 +106,16 @@ class Sequential(Layer):
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Left to right; keeps every layer's cache."""
         caches: list[tuple[Any, ...]] = []
+        done = False
         for i, layer in enumerate(self.layers):
+            if done:  # x is this ReLU's output already
+                caches.append((x,))
+                done = False
+                continue
             forward = layer.forward
-            if relu_inside(self.layers[i : i + 2]):
-                forward = layer.forward_relu  # type: ignore[attr-defined]
-            if i and relu_inside(self.layers[i - 1 : i + 1]):
-                cache: tuple[Any, ...] = (x,)  # x is this ReLU's output already
-            else:
-                x, cache = forward(cx.child(i), p[i], x)
+            if self.relu_follows[i] and layer.forward_relu is not None:  # type: ignore[attr-defined]
+                forward, done = layer.forward_relu, True  # type: ignore[attr-defined]
+            x, cache = forward(cx.child(i), p[i], x)
             caches.append(cache)
         return x, tuple(caches)
 
@@ -130,7 +133,7 @@ class Sequential(Layer):
                 continue
             layer, need = self.layers[i], cx.need_dx or i > first
             child = cx.child(i, need, None if cx.into is None else cx.into[i], own)
-            if i - 2 >= first and relu_between(self.layers[i - 2 : i + 1]):
+            if i - 2 >= first and self.relu_between[i] and layer.forward_relu is not None:  # type: ignore[attr-defined]
                 dx, grads[i] = layer.backward_relu(child, cache[i], dx, cache[i - 2])  # type: ignore[attr-defined]
                 taken = i - 1
             else:
