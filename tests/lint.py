@@ -43,6 +43,7 @@ BUILTINS |= {"NotImplementedError", "any", "len", "str"}
 OWN = {
     "forward",
     "backward",
+    "backward_relu",
     "settle",
     "child",
     "home",

@@ -125,7 +125,7 @@ class Sequential(Layer):
         first = 0 if cx.need_dx else next(trained, len(self.layers))
         grads: list[Tree] = [{}] * len(self.layers)
         dx, own = dy, cx.own
-        taken = -1
+        taken = -1  # the ReLU whose gradient the layer behind it took along
         for i in reversed(range(first, len(self.layers))):
             if dx is None:  # a layer on ids has no gradient for what comes before it
                 break
