@@ -15,6 +15,7 @@ from xpnn.backends.cuda.checks import cannot_import, cannot_run, check_installat
 from xpnn.backends.cuda.kernels import CudaKernels
 from xpnn.backends.cuda.matmul import CudaProducts
 from xpnn.backends.cuda.memory import told_when_full
+from xpnn.backends.cuda.namespace import Recordable
 from xpnn.backends.cuda.recorder import CudaRecorder
 from xpnn.backends.cuda.uploads import CudaLane, overlapped
 from xpnn.errors import BackendError
@@ -39,7 +40,7 @@ class CupyBackend(CudaProducts, CudaKernels):
         try:
             check_installation()
             self.cupy = importlib.import_module("cupy")
-            return importlib.import_module("array_api_compat.cupy")
+            return Recordable(importlib.import_module("array_api_compat.cupy"), self.cupy)
         except (ImportError, OSError) as error:
             raise cannot_import(error) from error
 
