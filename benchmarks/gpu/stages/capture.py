@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import xpnn
-from benchmarks.gpu.device import DOUBLE, capture
+from benchmarks.gpu.device import DOUBLE, apart, capture
 from benchmarks.gpu.place import Place, first_line
 
 Operation = Callable[[], Any]
@@ -80,9 +80,7 @@ def operations(cp: Any, be: Any, x: Any) -> dict[str, tuple[str, Operation]]:
 
 def probe(cp: Any, x: Any, operation: Operation) -> tuple[str, str]:
     """(verdict, why). Raises what the operation raises eagerly, or what a stream that is lost raises."""
-    stream, pool = cp.cuda.Stream(non_blocking=True), cp.cuda.MemoryPool()
-    cp.cuda.get_current_stream().synchronize()
-    with stream, cp.cuda.using_allocator(pool.malloc):
+    with apart(cp) as stream:
         operation()
         stream.synchronize()
         try:

@@ -1,10 +1,30 @@
 """Recording steps with CuPy: streams, memory pools, CUDA graphs."""
 
 import contextlib
+import weakref
 from collections.abc import Callable, Hashable
 from typing import Any
 
 from xpnn.kernels import Array
+
+retired: list[tuple[Any, Any]] = []
+"""(device, memory pool) of graphs that are gone, while arrays are left in them."""
+
+
+def retire(device: Any, pool: Any) -> None:
+    """The memory of a graph that is gone goes back to the GPU: CuPy 14 forgets a pool with its free memory in it."""
+    retired.append((device, pool))
+    reclaim()
+
+
+def reclaim() -> None:
+    """Whatever nobody uses in the retired pools goes back; an array that outlives its graph keeps its pool."""
+    for entry in tuple(retired):
+        device, pool = entry
+        with device:
+            pool.free_all_blocks()
+            if not pool.total_bytes() and entry in retired:
+                retired.remove(entry)
 
 
 class CudaRecorder:
@@ -43,8 +63,9 @@ class CudaRecorder:
             target.data.copy_from_device_async(source.data, target.nbytes)
 
     def room(self) -> "CudaRoom":
-        """For a new graph. What CuPy's own pool keeps for later goes back first: a graph cannot use it."""
+        """For a new graph. What other pools keep for later goes back first: a graph cannot use it."""
         self.cupy.get_default_memory_pool().free_all_blocks()
+        reclaim()
         return CudaRoom(self.cupy)
 
     def follow(self) -> None:
@@ -66,6 +87,7 @@ class CudaRoom:
         self.cupy = cupy
         self.stream, self.pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
         self._inside = contextlib.ExitStack()
+        weakref.finalize(self, retire, cupy.cuda.Device(), self.pool).atexit = False
 
     def __enter__(self) -> None:
         self.cupy.cuda.get_current_stream().synchronize()  # what was written there is read here
