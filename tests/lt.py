@@ -90,7 +90,7 @@ class FakeLt(CublasLt):
 
     def __init__(self, refuse=(), drops_nan=False, workspace=0):
         self.things, self.count, self.refuse, self.drops_nan = {}, 0, refuse, drops_nan
-        self.workspace, self.log, self.failing, self.aligned = workspace, [], {}, []
+        self.workspace, self.log, self.failing, self.aligned, self.vectors = workspace, [], {}, [], []
         self.library = SimpleNamespace(cublasLtGetStatusName=lambda code: f"STATUS_{code}".encode())
 
     def ask(self, name, *args):
@@ -121,6 +121,7 @@ class FakeLt(CublasLt):
             return 15
         assert (8 in about) == (about[7] != 1)
         found._obj.algo[0] = len(self.aligned)
+        self.vectors.append(min(about.get(8, 256) & -about.get(8, 256), 256))
         self.aligned.append([self.things[wanted.value][i] for i in (5, 6, 7, 8)])
         found._obj.workspace, found._obj.state, count._obj.value = self.workspace, 0, 1
         return 0
@@ -151,6 +152,7 @@ class FakeLt(CublasLt):
         assert stream == FakeStream.ptr
         for address, least in zip((a, b, c, d), self.aligned[algorithm.algo[0]], strict=True):
             assert address % least == 0
+        assert about.get(8, 256) % self.vectors[algorithm.algo[0]] == 0
         first, second = widen(self.matrices(a, la)), widen(self.matrices(b, lb))
         first = first.swapaxes(1, 2) if about.get(3, 0) else first
         second = second.swapaxes(1, 2) if about.get(4, 0) else second

@@ -165,6 +165,29 @@ def test_plans_depend_on_addresses():
     assert lt.log.count("MatmulAlgoGetHeuristic") > 1
 
 
+@pytest.mark.parametrize("epilogue", [BIAS, RELU_BIAS])
+def test_plans_depend_on_the_address_of_the_vector(epilogue):
+    """The library expects of it what the address shows that it is asked with."""
+    multiply, lt = products()
+    x, W, flat = array(6, 5), array(5, 8), array(72)
+    for start in (64, 4, 8, 32):
+        b = placed(flat[start : start + 8])
+        y = x @ W + b
+        wanted = np.maximum(y, 0) if epilogue == RELU_BIAS else y
+        np.testing.assert_allclose(multiply(x, W, epilogue=epilogue, vector=b), wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("code", [7, 8, 15])
+def test_a_product_that_the_library_will_not_hear_of_is_left_to_cupy(code):
+    """As it answers where it has no kernels for the numbers, the epilogue or the GPU."""
+    multiply, lt = products()
+    lt.failing["MatmulAlgoGetHeuristic"] = code
+    assert multiply(array(6, 5), array(5, 8), epilogue=BIAS, vector=array(8)) is None
+    lt.failing["MatmulAlgoGetHeuristic"] = 14
+    with pytest.raises(BackendError, match="STATUS_14"):
+        multiply(array(6, 5), array(5, 8))
+
+
 def test_what_is_forgotten_is_given_back(monkeypatch):
     monkeypatch.setattr("xpnn.backends.cuda.products.PLANS", 3)
     multiply, lt = products()

@@ -31,7 +31,7 @@ TRANSA, TRANSB, EPILOGUE, BIAS_POINTER = 3, 4, 7, 8  # cublasLtMatmulDescAttribu
 BATCH_COUNT, BATCH_STEP = 5, 6  # cublasLtMatrixLayoutAttribute_t
 MAX_WORKSPACE, MIN_ALIGNMENT = 1, (5, 6, 7, 8)  # cublasLtMatmulPreferenceAttributes_t; of A, B, C, D
 OP_T = 1  # cublasOperation_t
-NOT_SUPPORTED = 15  # cublasStatus_t
+INVALID_VALUE, ARCH_MISMATCH, NOT_SUPPORTED = 7, 8, 15  # cublasStatus_t
 
 WORKSPACE = 32 << 20
 """Bytes an algorithm may ask for: NVIDIA's advice for Hopper in the cuBLAS manual."""
@@ -156,7 +156,7 @@ class Plan:
         layouts = (self.first, self.second, self.result, self.result)
         query = (self.handle, self.work, *layouts, wanted, 1, ctypes.byref(found), ctypes.byref(count))
         code = lt.ask("MatmulAlgoGetHeuristic", *query)
-        if code not in (0, NOT_SUPPORTED):
+        if code not in (0, INVALID_VALUE, ARCH_MISMATCH, NOT_SUPPORTED):
             raise lt.error("MatmulAlgoGetHeuristic", code)
         return found if code == 0 and count.value and found.state == 0 else None
 

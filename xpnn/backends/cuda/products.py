@@ -96,7 +96,7 @@ class Products:
         self, product: Any, numbers: str, arrays: tuple[Array, ...], epilogue: int, vector: Array | None
     ) -> Plan | None:
         aligned = tuple(map(alignment, arrays))
-        key = product, numbers, epilogue, aligned
+        key = product, numbers, epilogue, aligned, 0 if vector is None else alignment(vector)
         if key not in self.plans:
             if self.cupy.cuda.get_current_stream().is_capturing():
                 return None  # too late to ask: the library may not answer while a stream is captured
