@@ -184,6 +184,31 @@ def test_an_array_of_another_gpu(monkeypatch):
         be.require("x", FakeArray(0))
 
 
+@pytest.mark.parametrize(("limit", "most"), [(0, 500), (700, 300)])
+def test_what_fits_is_asked_of_the_gpu_that_was_chosen(monkeypatch, limit, most):
+    """Half of what is free on it, and of what CuPy's pool holds there and may hold."""
+    be = opened(monkeypatch, device="cuda:1")
+    now = [0]
+
+    class Device(type(be.device)):
+        def __enter__(self):
+            now.append(self.id)
+
+        def __exit__(self, *error):
+            now.pop()
+
+    def only_there(value):
+        return lambda: value if now[-1] == 1 else 0
+
+    pool = {"free_bytes": 100, "used_bytes": 100, "get_limit": limit}
+    be.cupy.get_default_memory_pool = lambda: types.SimpleNamespace(
+        **{name: only_there(value) for name, value in pool.items()}
+    )
+    be.cupy.cuda.Device, be.cupy.cuda.runtime.memGetInfo = Device, lambda: (only_there(900)(), 9999)
+    assert be.fits(most)
+    assert not be.fits(most + 1)
+
+
 def test_a_process_forked_after_cuda_was_in_use(monkeypatch):
     be = opened(monkeypatch)
     with be.scope():
