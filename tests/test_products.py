@@ -168,7 +168,7 @@ def test_plans_depend_on_addresses():
 @pytest.mark.parametrize("epilogue", [BIAS, RELU_BIAS])
 def test_plans_depend_on_the_address_of_the_vector(epilogue):
     """The library expects of it what the address shows that it is asked with."""
-    multiply, lt = products()
+    multiply, _ = products()
     x, W, flat = array(6, 5), array(5, 8), array(72)
     for start in (64, 4, 8, 32):
         b = placed(flat[start : start + 8])
