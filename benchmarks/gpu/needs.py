@@ -25,6 +25,10 @@ BETTER = {
     "torch": "torch",
     "jax": "jax",
     "safetensors": "safetensors",
+    "rich": "rich",
+    "markdown_it": "markdown-it-py",
+    "mdurl": "mdurl",
+    "PIL": "pillow",
 }
 """Without these a stage is slower, or a line shorter."""
 WHEELS = Path("wheels")
