@@ -4,6 +4,7 @@ import ast
 import importlib
 import json
 import subprocess
+import warnings
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from benchmarks.gpu.stages import (
     replay,
     sanitizer,
 )
+from xpnn.backends.cuda.capture import Captured
 from xpnn.models.mlp import mlp
 
 HERE = ROOT / "benchmarks" / "gpu"
@@ -259,6 +261,20 @@ def test_tests_are_counted_as_they_end():
     assert next(row["ok"] for row in rows if row.get("key") == "counts") is None  # not yet known
     counts = {"passed": 2, "failed": 2, "skipped": 1, "tests": 3}
     assert rows[-1] == {"key": "counts", "name": "all tests", "ok": False, **counts}
+
+
+def test_steps_that_were_not_recorded_are_counted():
+    rows = []
+    counter = conformance.Counter(lambda **row: rows.append(row))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for reason in ("no cuBLAS", "no cuBLAS", "it asks the host"):
+            telling = Captured(None, None)
+            telling._tell(f"Error: {reason}")
+        warnings.warn("something else", stacklevel=1)
+    for one in caught:
+        counter.pytest_warning_recorded(one)
+    assert rows[-1]["reasons"] == {"Error: no cuBLAS": 2, "Error: it asks the host": 1}
 
 
 # Names that only a GPU would look up
