@@ -171,6 +171,16 @@ def test_a_missing_package_is_named_with_the_way_to_bring_it(monkeypatch, capsys
     assert "pip download" in told
 
 
+def test_the_help_names_every_package_and_how_it_comes(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    command = said[said.index("pip download") : said.index("and bring")].split()
+    for package in (needs.NEEDS | needs.BETTER).values():
+        assert package in said
+        assert (package in command) == (package not in ("numpy", "torch", "jax"))
+
+
 def test_wheels_of_the_checkout_are_installed_without_a_network(tmp_path, monkeypatch):
     """Into a folder of their own, which child processes are told of."""
     monkeypatch.setattr(sys, "path", list(sys.path))

@@ -56,10 +56,26 @@ def install(wheels: Path) -> str:
 
 def how(packages: list[str]) -> str:
     """How to bring what is missing."""
+    return f"missing here: {', '.join(packages)}. {brought(packages)}"
+
+
+def brought(packages: list[str]) -> str:
+    """How packages come to a machine without a network, for the Python that this is."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return (
-        f"missing here: {', '.join(packages)}. Where there is a network, in the checkout:\n"
+        "Where there is a network, in the checkout:\n"
         f"  python3 -m pip download --no-deps --only-binary=:all: --python-version {version} "
         f"-d {WHEELS} {' '.join(packages)}\n"
         f"and bring the folder {WHEELS} along: ci/gpu installs it without a network."
+    )
+
+
+def needed() -> str:
+    """Everything that is imported, and how what the machine lacks comes there."""
+    brings = ("numpy", "torch", "jax")
+    carried = [package for package in (NEEDS | BETTER).values() if package not in brings]
+    return (
+        f"Needed beside CuPy: {', '.join(NEEDS.values())}. Used where they are: {', '.join(BETTER.values())}.\n"
+        f"CuPy, PyTorch and JAX are the machine's own. {brought(carried)}\n"
+        f"Only what the machine lacks need be there: what is in {WHEELS} goes before the machine's own."
     )
