@@ -42,16 +42,30 @@ def missing(needs: dict[str, str]) -> list[str]:
 
 
 def install(wheels: Path) -> str:
-    """Put the wheels of the folder into a temporary one; returns it, "" where there is nothing to install."""
+    """Put the wheels of the folder into a temporary one; returns it, "" where there is nothing to install.
+
+    A wheel that does not fit this Python is left out, with a line.
+    """
     files = sorted(map(str, wheels.glob("*.whl")))
     if not files:
         return ""
     site = tempfile.mkdtemp(prefix="wheels-")
     atexit.register(shutil.rmtree, site, ignore_errors=True)
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
-    subprocess.run([*command, "--target", site, *files], check=True, stdin=subprocess.DEVNULL)
+    if not put(site, files):
+        for file in files:
+            if not put(site, [file]):
+                print(f"ci/gpu: {file} does not fit here", file=sys.stderr)
     sys.path.insert(0, site)
     return site
+
+
+def put(site: str, files: list[str]) -> bool:
+    """Whether pip could install them."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
+    done = subprocess.run(
+        [*command, "--upgrade", "--target", site, *files], capture_output=True, stdin=subprocess.DEVNULL
+    )
+    return done.returncode == 0
 
 
 def how(packages: list[str]) -> str:
