@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 from emulated import EmulatedBackend, needs_compiler
 from harness import rng_of
+from lt import FakeLt, fake_cupy, placed
 from tolerances import assert_close, assert_same
 
 import xpnn
+from xpnn.backends.cuda.cublaslt import BIAS, PLAIN, RELU_BIAS, SUMS_OF_FIRST
+from xpnn.backends.cuda.matmul import CudaProducts
+from xpnn.backends.cuda.products import Products
 from xpnn.backends.numpy import NumpyBackend
 
 pytestmark = needs_compiler
@@ -24,6 +28,33 @@ OPTIMIZERS = [
     xpnn.RMSProp(1e-3),
 ]
 """The last has no kernel: its new values are chosen after, by the condition."""
+
+
+DEEP = [*MLP[:2], xpnn.Dense(20), xpnn.ReLU(), xpnn.Dense(16), xpnn.Sigmoid(), xpnn.Dense(5)]
+RNN = [MLP[1], xpnn.Reshape((12, 12)), xpnn.LSTM(8), xpnn.Dense(5)]
+
+
+class WholeBackend(CudaProducts, EmulatedBackend):
+    """The kernels with the products: what the CuPy backend is made of, in its order."""
+
+    refused = ()
+
+    def load(self):
+        self._made = Products(fake_cupy(), FakeLt(refuse=self.refused, workspace=1000), "fp32")
+        return super().load()
+
+    products = property(lambda self: self._made)
+
+    def _multiply(self, a, b, into=None, epilogue=PLAIN, vector=None):
+        a, b, into_, vector = (None if m is None else placed(m) for m in (a, b, into, vector))
+        out = self.products(a, b, into_, epilogue, vector)
+        return out if out is None else np.asarray(out) if into is None else into
+
+
+class PlainBackend(WholeBackend):
+    """On a GPU whose library knows no epilogues."""
+
+    refused = (BIAS, RELU_BIAS, SUMS_OF_FIRST)
 
 
 def trainer(monkeypatch, backend, layers, optimizer, dtype):
@@ -58,6 +89,21 @@ def test_training_equals_numpys(monkeypatch, layers, optimizer, dtype):
     for name, got in arrays(ours).items():
         assert_close(got, wanted[name], dtype, name)
     assert ours.model.backend.launched["softmax_cross_entropy"] == 4
+
+
+@pytest.mark.parametrize("backend", [WholeBackend, PlainBackend])
+@pytest.mark.parametrize("layers", [MLP, CNN, DEEP, RNN], ids=["mlp", "cnn", "deep", "rnn"])
+def test_training_with_kernels_and_products_equals_numpys(monkeypatch, layers, backend):
+    theirs, ours = (
+        trainer(monkeypatch, b, layers, OPTIMIZERS[1], "float32") for b in (NumpyBackend, backend)
+    )
+    for step in range(4):
+        losses = [t.step(*batch(step)) for t in (theirs, ours)]
+        assert_close(losses[1], losses[0], "float32", f"loss of step {step}")
+    wanted = arrays(theirs)
+    for name, got in arrays(ours).items():
+        assert_close(got, wanted[name], "float32", name)
+    assert "Matmul" in ours.model.backend.products.lt.log
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)

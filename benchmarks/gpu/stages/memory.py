@@ -18,7 +18,7 @@ ROOM = 64 << 20
 SAMPLES, FEW = 20_000, 64
 """Samples in a step that does not fit, and in one that does."""
 SAID = ("no room for a training step of 20,000 samples", "CuPy's pool uses", "its limit", "batch_size")
-ADVICES = 3
+ADVICES = 5
 """Sizes that may be named until one fits: each is an estimate from how far the step came."""
 SPARE = 1 << 20
 """Bytes that may be in use afterwards beside what was before: what a first step leaves for the next."""
