@@ -15,15 +15,15 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
-from benchmarks.libraries import CONTENDERS
+from benchmarks.libraries import CONTENDERS, Run
 from benchmarks.machine import cores, peak_bytes
 from benchmarks.nets import Cell
 
 Clock = Callable[[], float]
 WARM = 2
 """Steps before anything is timed: the first may compile."""
-REST = 0.3
-"""Seconds between two turns: with a third of it, steps of small networks took up to twenty times as long as alone."""
+REST = 0.15
+"""Seconds between two turns: OpenBLAS spins for a tenth."""
 
 
 class Arena:
@@ -71,30 +71,15 @@ class Arena:
                 (failed if isinstance(answer, str) else self.units)[name] = answer
         return failed | self.ended
 
-    def once(self, name: str, steps: int) -> float:
-        """Seconds a step."""
-        self.pipes[name].send(steps)
-        return float(self.pipes[name].recv())
-
-    def pace(self, name: str, seconds: float) -> int:
-        """How many steps take about that long."""
-        unit = self.units[name]
-        each = self.once(name, unit)
-        if each < seconds / 10:
-            each = self.once(name, unit * math.ceil(seconds / 10 / each / unit))
-        return unit * max(1, round(seconds / each / unit))
-
     def turns(self, rounds: int, seconds: float) -> dict[str, list[float]]:
         """Seconds a step of every contender, one number a round; a turn takes about `seconds`, and a step at least."""
-        steps, times = {}, {name: list[float]() for name in self.units}
-        for name in times:
-            with self.watched(name):
-                steps[name] = self.pace(name, seconds)
+        times = {name: list[float]() for name in self.units}
         for turn in range(rounds):
             for name in rotated(list(self.units), turn):
                 time.sleep(REST)
                 with self.watched(name):
-                    times[name].append(self.once(name, steps[name]))
+                    self.pipes[name].send(seconds)
+                    times[name].append(float(self.pipes[name].recv()))
         return {name: times[name] for name in self.units}
 
 
@@ -105,17 +90,33 @@ def rotated(names: list[str], turn: int) -> Iterator[str]:
 
 
 def serve(name: str, pipe: Connection, clock: Clock) -> None:
-    """In a contender's process: (job, cell) is answered by a unit of steps, or why there is none; steps by seconds."""
+    """In a contender's process: (job, cell) is answered by a unit of steps, or why there is none; seconds by a time."""
     os.environ.update(CONTENDERS[name].environment)
     run: Any = None
+    unit = 1
     while (order := pipe.recv()) is not None:
         if isinstance(order, tuple):
             run, answer = ready(name, *order)
+            unit = answer if isinstance(answer, int) else 1
             pipe.send(answer)
-            continue
+        else:
+            pipe.send(paced(run, unit, order, clock))
+
+
+def paced(run: Run, unit: int, seconds: float, clock: Clock) -> float:
+    """Seconds a step, of the first run of steps that takes at least half of `seconds`.
+
+    The shorter runs before it, each up to ten times as long as the last, wake threads and fill caches. A number of
+    steps that was fixed beforehand would be too small for good if it was found while something else was running.
+    """
+    steps = unit
+    while True:
         began = clock()
-        run(order)
-        pipe.send((clock() - began) / order)
+        run(steps)
+        took = clock() - began
+        if took >= seconds / 2:
+            return took / steps
+        steps = unit * math.ceil(steps // unit * min(10, max(2, seconds / max(took, 1e-9))))
 
 
 def ready(name: str, job: str, cell: Cell) -> tuple[Any, int | str]:

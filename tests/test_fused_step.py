@@ -73,13 +73,13 @@ def test_gradients_are_those_of_layers_that_know_nothing_of_it(be, net):
 def test_where_arrays_can_be_written_to_gradients_are_not_copied(be):
     """The vector that `join` gives is the one whose views the layers were given, filled."""
     layout = Layout(xpnn.Sequential(NETS["bytes"]).plan((6, 6, 1))[0])
-    flat, places = layout.gradient_places(be)
-    if flat is None:
+    home = layout.home(be)
+    if home.vector is None:
         assert type(be).buffer is xpnn.backends.Backend.buffer
         return
-    flat[...] = np.nan
+    home.vector[...] = np.nan
     parts = {}
-    for path, place in leaves(places):
+    for path, place in leaves(home.tree):
         place[...] = len(path)
         parts[path] = place
     nested = (
@@ -89,8 +89,8 @@ def test_where_arrays_can_be_written_to_gradients_are_not_copied(be):
         {},
         {"W": parts["4.W"], "b": parts["4.b"]},
     )
-    joined = layout.join(be, nested, flat, places)
-    assert joined is flat
+    joined = layout.join(be, nested, home)
+    assert joined is home.vector
     named = {place.path: be.to_numpy(joined)[place.start : place.stop] for place in layout.places}
     assert (named["2.b"] == 7).all()
     assert (named["4.W"] == 3).all()

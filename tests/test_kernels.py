@@ -9,8 +9,10 @@ from tolerances import SIGMAS, assert_close, assert_same
 
 import xpnn
 from xpnn.backends import BACKENDS, Backend
+from xpnn.backends.cpu.blocks import BLOCK
+from xpnn.backends.cpu.products import WIDE
 from xpnn.backends.cuda.fused.launch import Launching
-from xpnn.backends.numpy import BLOCK, ROWS
+from xpnn.backends.numpy import ROWS
 from xpnn.kernels import Kernels
 from xpnn.kernels.counter import mix, stream
 from xpnn.parameters import Place
@@ -160,6 +162,12 @@ ROWS = {
         floats(normal(2, 1, 3), normal(3, 1), normal(1)),
         floats(np.array([[NAN, 1.0], [INF, 1.0], [1.0, -1.0]]), normal(2, 3), normal(3)),
         floats(normal(BLOCK // 8 + 3, 2), normal(2, 9), normal(9)),  # more than one block
+        floats(normal(3, 8), normal(8, WIDE), normal(WIDE)),  # few rows, but wide ones
+    ],
+    "affine_dx": [
+        floats(normal(5, 4), normal(3, 4)),
+        floats(normal(2, 1, 4), normal(1, 4)),
+        floats(normal(3, 8), normal(WIDE, 8)),
     ],
     "matmul": [
         floats(normal(5, 3), normal(3, 4)),
@@ -174,6 +182,8 @@ ROWS = {
         floats(normal(2, 3, 2), normal(2, 3, 2)),
         floats(normal(BLOCK + 5), normal(BLOCK + 5)),
         lambda be: (*floats(KINKS, normal(3, 4))(be), True),
+        lambda be: (*(a.T for a in floats(KINKS, normal(3, 4))(be)), True),
+        lambda be: (be.asarray(KINKS, be.dtype).T, be.asarray(normal(4, 3), be.dtype)),
     ],
     "softmax_cross_entropy": [
         lambda be: (be.asarray(normal(6, 5), be.dtype), be.asarray(np.arange(6) % 5)),

@@ -72,6 +72,8 @@ def one_input(be: Backend, shape: Shape, x: Any, name: str, kind: Any, vocabular
     check_shape(name, x, shape)
     if x.shape[0] == 0:
         raise DataError(f"{name} has no samples")
+    if kind == "float" and be.owns(x) and x.dtype == be.dtype:
+        return finite(be, x, name)
     if kind == "int":
         with be.scope():
             return be.asarray(ids(x if isinstance(x, np.ndarray) else be.to_numpy(x), vocabulary, name))
@@ -82,14 +84,20 @@ def one_input(be: Backend, shape: Shape, x: Any, name: str, kind: Any, vocabular
     if isinstance(x, np.ndarray):
         with np.errstate(over="ignore"):  # what becomes infinite is reported below
             x = x.astype(be.dtype_name, copy=False)
-    x = be.asarray(x, be.dtype)
+    x = finite(be, be.asarray(x, be.dtype), name)
     with be.scope():
-        if not bool(be.all_finite(x)):
-            raise not_finite(be.to_numpy(x), name, f" (as {be.dtype_name})")
         if kind == "mask" and not bool(be.xp.all((x == 0) | (x == 1))):
             raise DataError(
                 f"{name} is a mask and holds other numbers than 0 and 1", fix="1 is real, 0 is padding"
             )
+    return x
+
+
+def finite(be: Backend, x: Array, name: str) -> Array:
+    """x as it is. Raises DataError."""
+    with be.scope():
+        if not bool(be.all_finite(x)):
+            raise not_finite(be.to_numpy(x), name, f" (as {be.dtype_name})")
     return x
 
 

@@ -3,8 +3,10 @@
 Offsets follow definition order: W1 (row-major), b1, W2, b2, ...
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterator
+from operator import getitem
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,16 +73,21 @@ def views(be: Backend, plan: Tree, vectors: dict[str, Array | None]) -> Tree:
     return tuple([views(be, branch, vectors) for branch in plan])
 
 
-def theta_leaves(plan: Tree, tree: Tree) -> Iterator[Any]:
-    """The leaves of a tree like the plan where the plan has slots of theta, in theta's order.
-
-    An empty branch stands for one that has none.
-    """
+def theta_ways(plan: Tree, way: tuple[int | str, ...] = ()) -> Iterator[tuple[int | str, ...]]:
+    """The keys that lead to each slot of theta in the plan, in theta's order."""
     for key, branch in plan.items() if isinstance(plan, dict) else enumerate(plan):
         if not isinstance(branch, Slot):
-            yield from theta_leaves(branch, tree[key] if tree else tree)
+            yield from theta_ways(branch, (*way, key))
         elif branch.vector == "theta":
-            yield tree[key]
+            yield (*way, key)
+
+
+class Home(NamedTuple):
+    """An empty vector like theta for the gradient, its views by name (None for phi's), and those in theta's order."""
+
+    vector: Array | None = None
+    tree: Tree = None
+    parts: tuple[Array, ...] = ()
 
 
 def count(samples: Tree) -> int:
@@ -124,25 +131,31 @@ class Layout:
             self.size[vector] = stop = start + math.prod(spec.shape)
             self.slots[path] = (vector, start, stop)
         self.plan = tree_map(lambda path, spec: Slot(*self.slots[path], tuple(spec.shape)), specs)
+        self.ways = tuple(theta_ways(self.plan))
 
     def split(self, be: Backend, theta: Array, phi: Array) -> Tree:
         """The parameter tree: views where the library has views, slices fused away under jit."""
         return views(be, self.plan, {"theta": theta, "phi": phi})
 
-    def gradient_places(self, be: Backend) -> tuple[Array | None, Tree]:
-        """An empty vector like theta and its views by name (None for phi's), where the backend can write into them."""
-        flat = be.buffer(self.size["theta"])
-        return flat, None if flat is None else views(be, self.plan, {"theta": flat, "phi": None})
+    def home(self, be: Backend) -> Home:
+        """Where the backend can write gradients, if it can."""
+        vector = be.buffer(self.size["theta"])
+        if vector is None:
+            return Home()
+        tree = views(be, self.plan, {"theta": vector, "phi": None})
+        return Home(vector, tree, tuple(self.in_order(tree)))
 
-    def join(self, be: Backend, grads: Tree, flat: Array | None = None, places: Tree = None) -> Array:
+    def in_order(self, tree: Tree) -> list[Array]:
+        """The leaves of a tree like the plan where the plan has slots of theta, in theta's order."""
+        return [functools.reduce(getitem, way, tree) for way in self.ways]
+
+    def join(self, be: Backend, grads: Tree, home: Home = Home()) -> Array:  # noqa: B008 - it never changes
         """Gradients, shaped like the trainable parameters, as one vector in theta's order.
 
-        flat, places: those of `gradient_places`, which some of the gradients may be in already.
+        home: where some of them may be already.
         """
-        parts = [*theta_leaves(self.plan, grads)]
-        if not parts:
-            return be.zeros((0,))
-        return be.concat_into(flat, parts, [] if flat is None else [*theta_leaves(self.plan, places)])
+        parts = self.in_order(grads)
+        return be.concat_into(home.vector, parts, home.parts) if parts else be.zeros((0,))
 
     def settle(self, be: Backend, phi: Array, news: Tree) -> Array:
         """phi with the statistics in `news` put in place of the old ones."""

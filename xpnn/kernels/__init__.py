@@ -6,7 +6,7 @@ brings a number to the host.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from xpnn.kernels.base import Array, Rule
@@ -33,6 +33,10 @@ class Kernels(CounterKernels, GateKernels, SamplingKernels):
         into: one for each, as in `matmul`.
         """
         return self.matmul(x.T, dy, into[0]), self.column_sums(dy, into[1])
+
+    def affine_dx(self, dy: Array, W: Array) -> Array:
+        """dx = dy W^T on the last axis."""
+        return self.matmul(dy, W.T)
 
     def affine_relu(self, x: Array, W: Array, b: Array) -> Array:
         """y = max(x W + b, 0) on the last axis."""
@@ -132,7 +136,7 @@ class Kernels(CounterKernels, GateKernels, SamplingKernels):
         dx = r * (dn - self.column_sums(dn) / count - n * (self.column_sums(dn * n) / count))
         return dx, self.column_sums(dy * n), self.column_sums(dy)
 
-    def concat_into(self, flat: Array | None, parts: list[Array], places: list[Array]) -> Array:
+    def concat_into(self, flat: Array | None, parts: Sequence[Array], places: Sequence[Array]) -> Array:
         """All parts, end to end, as one vector.
 
         flat, places: an empty vector of their length and its views, of the parts' shapes, where there is one: an

@@ -1,7 +1,7 @@
 """What a layer is: a frozen description with a plan, a forward and a backward. It never holds an array."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from xpnn.backends.base import Backend
 from xpnn.describe import Described
@@ -25,8 +25,7 @@ class Spec:
     decay: bool = True  # False: biases and norm gains, left out of weight decay
 
 
-@dataclass(frozen=True)
-class Ctx:
+class Ctx(NamedTuple):
     """All that a layer may know of the call it is in."""
 
     be: Backend

@@ -119,6 +119,11 @@ def backwards(layer: Any, dy: Array, steps: int) -> Iterator[tuple[int, Array | 
         yield t, dy[:, t, :] if layer.sequences else (dy if t == steps - 1 else None)
 
 
+def by_time(cx: Ctx, x: Array) -> Array:
+    """(N, T, n) to (T, N, n) and back: what belongs to one time lies together."""
+    return cx.be.xp.permute_dims(x, (1, 0, 2))
+
+
 def plus(a: Array, b: Array | None) -> Array:
     """a + b, where None is 0."""
     return a if b is None else a + b
@@ -127,18 +132,19 @@ def plus(a: Array, b: Array | None) -> Array:
 def gradients(cx: Ctx, p: Tree, x: Array, before: list[Array], da: list[Array], du: list[Array]) -> Any:
     """dx = da W^T; dW = x^T da, dU = h_{t-1}^T du, db = sum of da, over all samples and times.
 
-    da: per step, with respect to x_t W + b; du: to h_{t-1} U, where that differs.
+    da: per step, with respect to x_t W + b; du: to h_{t-1} U. Where they are the same, [x, h]^T da is both at once.
     """
-    xp = cx.be.xp
-    inputs, states = xp.stack(da, axis=1), xp.stack(before, axis=1)
+    be, xp, n_in = cx.be, cx.be.xp, x.shape[-1]
+    inputs, states, seen = xp.stack(da), xp.stack(before), by_time(cx, x)
     rows = flat_rows(cx, inputs)
-    rows_u = rows if du is da else flat_rows(cx, xp.stack(du, axis=1))
-    grads = {
-        "W": cx.be.matmul(flat_rows(cx, x).T, rows, cx.home("W")),
-        "U": cx.be.matmul(flat_rows(cx, states).T, rows_u, cx.home("U")),
-        "b": cx.be.column_sums(rows, cx.home("b")),
-    }
-    return (cx.be.matmul(inputs, p["W"].T) if cx.need_dx else None), grads
+    if du is da:
+        both = be.matmul(flat_rows(cx, xp.concat([seen, states], axis=-1)).T, rows)
+        dW, dU = both[:n_in, :], both[n_in:, :]
+    else:
+        dW = be.matmul(flat_rows(cx, seen).T, rows, cx.home("W"))
+        dU = be.matmul(flat_rows(cx, states).T, flat_rows(cx, xp.stack(du)), cx.home("U"))
+    dx = by_time(cx, be.matmul(inputs, p["W"].T)) if cx.need_dx else None
+    return dx, {"W": dW, "U": dU, "b": be.column_sums(rows, cx.home("b"))}
 
 
 @dataclass(frozen=True)
@@ -163,9 +169,9 @@ class SimpleRNN(Recurrent):
     def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
         """Keeps x and the states, the first among them."""
         x, real = given(self, x)
-        a, states = cx.be.affine(x, p["W"], p["b"]), [start(cx, x, self.units)]
+        a, states = cx.be.affine(by_time(cx, x), p["W"], p["b"]), [start(cx, x, self.units)]
         for t in range(x.shape[1]):
-            new = cx.be.xp.tanh(a[:, t, :] + cx.be.matmul(states[-1], p["U"]))
+            new = cx.be.xp.tanh(a[t, :, :] + cx.be.matmul(states[-1], p["U"]))
             states.append(carried(cx, real, t, new, states[-1]))
         return result(cx, self, states[1:]), (x, tuple(states), real)
 
@@ -211,10 +217,10 @@ class LSTM(Recurrent):
     def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
         """Keeps x and of every step the states before it, the gates and tanh(c)."""
         x, real = given(self, x)
-        be, a, states, steps = cx.be, cx.be.affine(x, p["W"], p["b"]), [], []
+        be, a, states, steps = cx.be, cx.be.affine(by_time(cx, x), p["W"], p["b"]), [], []
         h = c = start(cx, x, self.units)
         for t in range(x.shape[1]):
-            new_h, new_c, gates, squashed = be.lstm_step(a[:, t, :], be.matmul(h, p["U"]), c)
+            new_h, new_c, gates, squashed = be.lstm_step(a[t, :, :], be.matmul(h, p["U"]), c)
             steps.append((h, c, gates, squashed))
             h, c = carried(cx, real, t, new_h, h), carried(cx, real, t, new_c, c)
             states.append(h)
@@ -262,10 +268,10 @@ class GRU(Recurrent):
     def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
         """Keeps x and of every step the state before it, the gates and h U_n + c."""
         x, real = given(self, x)
-        be, a, states, steps = cx.be, cx.be.affine(x, p["W"], p["b"]), [], []
+        be, a, states, steps = cx.be, cx.be.affine(by_time(cx, x), p["W"], p["b"]), [], []
         h = start(cx, x, self.units)
         for t in range(x.shape[1]):
-            ar, az, an = parts(a[:, t, :], 3)
+            ar, az, an = parts(a[t, :, :], 3)
             ur, uz, un = parts(be.matmul(h, p["U"]), 3)
             r, z, inner = be.sigmoid(ar + ur), be.sigmoid(az + uz), un + p["c"]
             n = be.xp.tanh(an + r * inner)

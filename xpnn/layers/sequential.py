@@ -1,5 +1,6 @@
 """A chain of layers is a layer."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,16 +19,6 @@ RELU_INSIDE = Dense, Conv2D
 """Layers with a `forward_relu`, which gives what a ReLU after it would, in fewer passes over memory."""
 
 
-def relu_inside(pair: tuple[Any, ...]) -> bool:
-    """Are these such a layer and a ReLU? Subclasses may have another `forward`; who watches a layer hides this one."""
-    return (
-        len(pair) == 2
-        and type(pair[0]) in RELU_INSIDE
-        and type(pair[1]) is ReLU
-        and pair[0].forward_relu is not None
-    )
-
-
 @dataclass(frozen=True)
 class Sequential(Layer):
     """y = f_n(... f_2(f_1(x))). Parameters, caches and gradients are tuples in layer order."""
@@ -44,12 +35,24 @@ class Sequential(Layer):
                     fix="put it first",
                 )
 
-    @property
+    @functools.cached_property
+    def relu_follows(self) -> tuple[bool, ...]:
+        """Of each layer: is it one of those, with a ReLU behind it? Subclasses may have another `forward`.
+
+        Who watches a layer sets its `forward_relu` to None.
+        """
+        behind = (*self.layers[1:], None)
+        return tuple(
+            type(layer) in RELU_INSIDE and type(after) is ReLU
+            for layer, after in zip(self.layers, behind, strict=True)
+        )
+
+    @functools.cached_property
     def several(self) -> bool:  # type: ignore[override]
         """Whether the first layer takes several inputs."""
         return bool(self.layers) and self.layers[0].several
 
-    @property
+    @functools.cached_property
     def takes(self) -> Any:  # type: ignore[override]
         """What the first layer that cares takes."""
         kinds = (
@@ -57,12 +60,12 @@ class Sequential(Layer):
         )  # asked once each: a chain of chains would double the work per level
         return next((kind for kind in kinds if kind is not None), None)
 
-    @property
+    @functools.cached_property
     def trained(self) -> bool:  # type: ignore[override]
         """Whether any layer in the chain has parameters to train."""
         return any(layer.trained for layer in self.layers)
 
-    @property
+    @functools.cached_property
     def gives(self) -> Any:  # type: ignore[override]
         """What the last layer gives, but for layers that only move or drop values."""
         last = (
@@ -95,14 +98,16 @@ class Sequential(Layer):
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Left to right; keeps every layer's cache."""
         caches: list[tuple[Any, ...]] = []
+        done = False
         for i, layer in enumerate(self.layers):
+            if done:  # x is this ReLU's output already
+                caches.append((x,))
+                done = False
+                continue
             forward = layer.forward
-            if relu_inside(self.layers[i : i + 2]):
-                forward = layer.forward_relu  # type: ignore[attr-defined]
-            if i and relu_inside(self.layers[i - 1 : i + 1]):
-                cache: tuple[Any, ...] = (x,)  # x is this ReLU's output already
-            else:
-                x, cache = forward(cx.child(i), p[i], x)
+            if self.relu_follows[i] and layer.forward_relu is not None:  # type: ignore[attr-defined]
+                forward, done = layer.forward_relu, True  # type: ignore[attr-defined]
+            x, cache = forward(cx.child(i), p[i], x)
             caches.append(cache)
         return x, tuple(caches)
 

@@ -42,7 +42,7 @@ class ClassLoss(Loss):
                 f"{type(self).__name__}: ids {tuple(target.shape)} for a prediction {tuple(prediction.shape)}",
                 why="wanted (N,) and (N, C)",
             )
-        if not be.xp.isdtype(target.dtype, "integral"):
+        if target.dtype != be.xp.int64 and not be.xp.isdtype(target.dtype, "integral"):
             raise DataError(
                 f"{type(self).__name__}: ids are {target.dtype}",
                 why="a class id is a whole number",

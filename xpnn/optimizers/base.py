@@ -8,7 +8,6 @@ It sees one flat vector; `on` tells it first where each parameter lies there. Th
 import copy
 import math
 from dataclasses import KW_ONLY, dataclass
-from functools import cache
 from typing import Any, ClassVar, TypeAlias
 
 from xpnn.backends.base import Backend
@@ -157,9 +156,16 @@ class Elementwise(Formula):
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
         """Clipping and penalties, then the rule."""
         t, uneven, named, clip = state["t"] + 1, self.uneven, None, None
-        shared = cache(lambda: self.numbers(be, t, state["lr"], state))
         if self.clip_norm is not None:
             clip = clip_factor(be, be.mask(grad, state["rates"] > 0) if uneven else grad, self.clip_norm)
+
+        found: list[State] = []
+
+        def shared() -> State:
+            if not found:  # only when somebody asks: a backend with a loop for the rule does not
+                found.append(self.numbers(be, t, state["lr"], state))
+            return found[0]
+
         given = (grad, state["decay"] if self.penalised else grad, state["rates"] if uneven else grad)
 
         def rule(g: Array, decay: Array, rates: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:

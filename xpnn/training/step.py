@@ -1,7 +1,7 @@
 """The training step: a pure function of arrays, the same on every backend."""
 
+import functools
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 from xpnn.backends.base import Backend
@@ -20,15 +20,26 @@ Position: TypeAlias = tuple[Array, Array]
 
 
 def make_gradient(
-    net: Layer, loss: Loss, layout: Layout, be: Backend, seed: int, mixing: Mixing | None = None
+    net: Layer,
+    loss: Loss,
+    layout: Layout,
+    be: Backend,
+    seed: int,
+    mixing: Mixing | None = None,
+    keep: bool = False,
 ) -> Callable[..., Any]:
-    """gradient(theta, phi, tick, x, y, weight) -> loss, its gradient as one vector, new phi."""
+    """gradient(theta, phi, tick, x, y, weight) -> loss, its gradient as one vector, new phi.
+
+    keep: where the backend can, the next call writes its gradient into the same vector.
+    """
+    split = be.remembered(lambda theta, phi: layout.split(be, theta, phi))
+    home_of = functools.cache(layout.home) if keep else layout.home
 
     def gradient(
         theta: Array, phi: Array, tick: Array, x: Array, y: Array, weight: Array | None
     ) -> tuple[Array, ...]:
         cx = Ctx(be, train=True, key=(seed,), tick=tick, need_dx=False)
-        p = layout.split(be, theta, phi)
+        p = split(theta, phi)
         if weight is not None:
             weight = as_float(cx, weight)
         if mixing is not None:
@@ -37,10 +48,10 @@ def make_gradient(
         if mixing is not None:
             y, weight = mix_targets(cx, y, weight, own, out.shape[-1])
         value, dout = loss(be, out, as_target(be, loss, y), weight)
-        flat, places = layout.gradient_places(be)
-        _, grads = net.backward(replace(cx, into=places), p, cache, dout)
-        grad = layout.join(be, grads, flat, places)
-        return value, grad, layout.settle(be, phi, net.settle(cx, p, cache))
+        home = home_of(be)
+        _, grads = net.backward(cx._replace(into=home.tree), p, cache, dout)
+        new_phi = layout.settle(be, phi, net.settle(cx, p, cache)) if layout.size["phi"] else phi
+        return value, layout.join(be, grads, home), new_phi
 
     return gradient
 
@@ -62,7 +73,7 @@ def make_step(
     Trainer.fit looks now and then.
     theta, phi and state are given away.
     """
-    gradient = make_gradient(net, loss, layout, be, seed, mixing)
+    gradient = make_gradient(net, loss, layout, be, seed, mixing, keep=True)
 
     def step(
         theta: Array, phi: Array, state: State, x: Array, y: Array, weight: Array | None

@@ -11,6 +11,7 @@ import numba
 import numpy as np
 
 from xpnn.backends.cpu import flat, gate_loops, loops
+from xpnn.backends.cpu.blocks import turned
 from xpnn.backends.numpy import ROWS, NumpyBackend
 from xpnn.kernels import Array, Rule
 from xpnn.kernels.counter import counters
@@ -35,6 +36,8 @@ class FastNumpyBackend(NumpyBackend):
 
     def relu_grad(self, dy: Array, y: Array, own: bool = False) -> Array:
         """Without the array of booleans."""
+        if turned(dy, y):
+            return self.relu_grad(dy.T, y.T, own).T
         if own and dy.flags.carray:
             loops.relu_grad_own(dy.reshape(-1), y.reshape(-1))
             return dy
@@ -42,18 +45,16 @@ class FastNumpyBackend(NumpyBackend):
         loops.relu_grad(dy.reshape(-1), y.reshape(-1), out.reshape(-1))
         return out
 
-    def affine_relu(self, x: Array, W: Array, b: Array) -> Array:
-        """Bias and ReLU in one pass."""
-        y = self.matmul(x, W)
-        self._finish(y.reshape(-1, y.shape[-1]), b, True)
-        return y
-
     def _finish(self, rows: Array, b: Array | None, relu: bool) -> None:
         """Both in one pass."""
         if b is None or not relu:
             super()._finish(rows, b, relu)
         else:
             loops.add_bias_relu(rows, b)
+
+    def _finish_turned(self, y: Array, b: Array) -> None:
+        """Both in one pass."""
+        loops.add_bias_relu_down(y, b)
 
     def take_rescaled(self, x: Array, rows: Array, scale: float, offset: float) -> Array:
         """In one pass from bytes to numbers."""
@@ -72,9 +73,11 @@ class FastNumpyBackend(NumpyBackend):
         return out.reshape(shape)
 
     def softmax_cross_entropy(self, z: Array, ids: Array) -> tuple[Array, Array]:
-        """Row by row: largest value, exponentials, their sum, the gradient."""
+        """Row by row, but for the exponentials: NumPy's fill the vector registers."""
         dz = np.empty(z.shape, z.dtype)
-        return z.dtype.type(loops.softmax_cross_entropy(z, ids, dz)), dz
+        chosen = loops.less_largest(z, ids, dz)
+        total = loops.softmax_less_one_hot(np.exp(dz, out=dz), ids)
+        return z.dtype.type((total - chosen) / len(z)), dz
 
     def batch_norm(self, x: Array, gain: Array, bias: Array, eps: float) -> tuple[Array, ...]:
         """Three passes: the mean, the variance, the rest."""

@@ -13,54 +13,67 @@ import numpy as np
 from xpnn.backends.cpu.loops import Array, compiled
 
 
-@compiled
-def penalised(w: Any, g: Any, decay: Any, clip: Any, shrink: Any, l2: Any, l1: Any) -> tuple[Any, Any]:
-    """A weight after decoupled decay, its gradient after clipping and with those of the penalties."""
-    w -= shrink * decay * w
-    return w, g * clip + decay * (l2 * w + l1 * np.sign(w))
+def fused(f: Any) -> Any:
+    """Compiled, products and sums in one rounding where the processor can."""
+    return compiled(f, fastmath={"contract"})
 
 
-@compiled
+@fused
+def penalised(
+    w: Any, g: Any, decay: Any, i: int, clip: Any, shrink: Any, l2: Any, l1: Any
+) -> tuple[Any, Any]:
+    """A weight after decoupled decay, its gradient after clipping and with those of the penalties.
+
+    decay is None where there is no penalty: numba then compiles a loop without them.
+    """
+    if decay is None:
+        return w, g * clip
+    w -= shrink * decay[i] * w
+    return w, g * clip + decay[i] * (l2 * w + l1 * np.sign(w))
+
+
+@fused
 def descent_loop(
-    theta: Array, grad: Array, decay: Array, clip: Any, shrink: Any, l2: Any, l1: Any, lr: Any
+    theta: Array, grad: Array, decay: Array | None, clip: Any, shrink: Any, l2: Any, l1: Any, lr: Any
 ) -> None:
     """SGD's rule."""
     for i in range(theta.size):
-        w, g = penalised(theta[i], grad[i], decay[i], clip, shrink, l2, l1)
+        w, g = penalised(theta[i], grad[i], decay, i, clip, shrink, l2, l1)
         theta[i] = w - lr * g
 
 
-@compiled
+@fused
 def momentum_loop(
-    theta: Array, v: Array, grad: Array, decay: Array,
+    theta: Array, v: Array, grad: Array, decay: Array | None,
     clip: Any, shrink: Any, l2: Any, l1: Any, keep: Any, nesterov: Any, lr: Any,
 ) -> None:  # fmt: skip
     """SGD's rule with momentum."""
     for i in range(theta.size):
-        w, g = penalised(theta[i], grad[i], decay[i], clip, shrink, l2, l1)
+        w, g = penalised(theta[i], grad[i], decay, i, clip, shrink, l2, l1)
         v[i] = keep * v[i] + g
         step = g + keep * v[i] if nesterov else v[i]
         theta[i] = w - lr * step
 
 
-@compiled
+@fused
 def adam_loop(
-    theta: Array, m: Array, v: Array, grad: Array, decay: Array,
+    theta: Array, m: Array, v: Array, grad: Array, decay: Array | None,
     clip: Any, shrink: Any, l2: Any, l1: Any,
-    beta1: Any, rest1: Any, beta2: Any, rest2: Any, eps: Any, rate: Any, root: Any,
+    beta1: Any, rest1: Any, beta2: Any, rest2: Any, floor: Any, rate: Any,
 ) -> None:  # fmt: skip
-    """Adam's rule."""
+    """Adam's rule, above and below the line times the root of v's correction: one division for each weight."""
     for i in range(theta.size):
-        w, g = penalised(theta[i], grad[i], decay[i], clip, shrink, l2, l1)
+        w, g = penalised(theta[i], grad[i], decay, i, clip, shrink, l2, l1)
         m[i] = beta1 * m[i] + rest1 * g
         v[i] = beta2 * v[i] + rest2 * g * g
-        theta[i] = w - rate * m[i] / (np.sqrt(v[i]) / root + eps)
+        theta[i] = w - rate * m[i] / (np.sqrt(v[i]) + floor)
 
 
 def adam_numbers(t: int, lr: float, numbers: tuple[float, ...]) -> tuple[float, ...]:
-    """The betas, eps, and both bias corrections."""
-    beta1, _, beta2, _, _ = numbers
-    return *numbers, lr / correction(beta1, t), math.sqrt(correction(beta2, t))
+    """The betas, and eps and lr with both bias corrections."""
+    beta1, _, beta2, _, eps = numbers
+    root = math.sqrt(correction(beta2, t))
+    return *numbers[:4], eps * root, lr * root / correction(beta1, t)
 
 
 def correction(beta: float, t: int) -> float:
@@ -82,4 +95,5 @@ def update(name: str, vectors: tuple[Array, ...], given: tuple[Array, ...], numb
     (l2, l1, weight_decay, *own), (t, lr) = numbers, (int(read[0]), float(read[1]))
     kind = vectors[0].dtype.type
     rest = (float(read[2]), lr * weight_decay, l2, l1, *last(t, lr, tuple(own)))
-    loop(*vectors, *given[:2], *(kind(n) for n in rest))
+    decay = given[1] if l2 or l1 or weight_decay else None
+    loop(*vectors, given[0], decay, *(kind(n) for n in rest))

@@ -12,12 +12,12 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 
-def compiled(f: Any) -> Any:
+def compiled(f: Any, **options: Any) -> Any:
     """Compiled at its first call; kept on the disk, unless there is no folder that can be written."""
     try:
-        return numba.njit(nogil=True, cache=True, error_model="numpy")(f)
+        return numba.njit(nogil=True, cache=True, error_model="numpy", **options)(f)
     except (RuntimeError, OSError):
-        return numba.njit(nogil=True, error_model="numpy")(f)
+        return numba.njit(nogil=True, error_model="numpy", **options)(f)
 
 
 @compiled
@@ -54,6 +54,16 @@ def add_bias_relu(y: Array, b: Array) -> None:
     for i in range(y.shape[0]):
         for j in range(y.shape[1]):
             v = y[i, j] + b[j]
+            y[i, j] = zero if v <= 0 else v
+
+
+@compiled
+def add_bias_relu_down(y: Array, b: Array) -> None:
+    """The same where b has a number for each row."""
+    zero = y.dtype.type(0)
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            v = y[i, j] + b[i]
             y[i, j] = zero if v <= 0 else v
 
 
@@ -105,27 +115,40 @@ def lstm_step_grad(
 
 
 @compiled
-def softmax_cross_entropy(z: Array, ids: Array, dz: Array) -> Any:
-    """The mean loss; its gradient goes into dz."""
+def less_largest(z: Array, ids: Array, out: Array) -> Any:
+    """out = z less the largest of its row; returns the sum of out[i, ids[i]].
+
+    An id that does not exist has a one-hot row of zeros, as in the reference: here and below it adds nothing.
+    """
     n, classes = z.shape
-    one, total = z.dtype.type(1), z.dtype.type(0)
+    chosen = z.dtype.type(0)
     for i in range(n):
         top = z[i, 0]
         for j in range(1, classes):
             top = max(top, z[i, j])
-        s = z.dtype.type(0)
         for j in range(classes):
-            e = np.exp(z[i, j] - top)
-            dz[i, j] = e
-            s += e
-        known = 0 <= ids[i] < classes  # any other id has a one-hot row of zeros, as in the reference
-        total += np.log(s) - (z[i, ids[i]] - top if known else 0)
-        scale = one / (s * z.dtype.type(n))
+            out[i, j] = z[i, j] - top
+        if 0 <= ids[i] < classes:
+            chosen += out[i, ids[i]]
+    return chosen
+
+
+@compiled
+def softmax_less_one_hot(e: Array, ids: Array) -> Any:
+    """(e / their sum - one_hot(ids)) / n, in place, row by row; returns the sum of the logarithms of those sums."""
+    n, classes = e.shape
+    one, total = e.dtype.type(1), e.dtype.type(0)
+    for i in range(n):
+        s = e.dtype.type(0)
         for j in range(classes):
-            dz[i, j] *= scale
-        if known:
-            dz[i, ids[i]] -= one / z.dtype.type(n)
-    return total / z.dtype.type(n)
+            s += e[i, j]
+        total += np.log(s)
+        scale = one / (s * e.dtype.type(n))
+        for j in range(classes):
+            e[i, j] *= scale
+        if 0 <= ids[i] < classes:
+            e[i, ids[i]] -= one / e.dtype.type(n)
+    return total
 
 
 @compiled

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from xpnn.backends.base import Backend
+from xpnn.backends.cpu.products import NumpyProducts
 from xpnn.kernels import Array
 from xpnn.window import Window, counts, span, taps
 
@@ -19,7 +19,7 @@ NARROW = 16
 """Of rows of a window shorter than this, one tap is copied at a time, for all windows; else one row of a window."""
 
 
-class NumpyWindows(Backend):
+class NumpyWindows(NumpyProducts):
     """The overrides of what slides over images."""
 
     flips: ClassVar[bool] = True
@@ -85,13 +85,6 @@ class NumpyWindows(Backend):
             np.matmul(cols, kernels, out=out)
             self._finish(out, b, relu)
         return y
-
-    def _finish(self, rows: Array, b: Array | None, relu: bool) -> None:
-        """Bias and ReLU, in place."""
-        if b is not None:
-            rows += b
-        if relu:
-            np.maximum(rows, 0, out=rows)
 
     def conv2d_dx(
         self, dy: Array, W: Array, shape: tuple[int, ...], window: Window, groups: int = 1
