@@ -38,11 +38,20 @@ class FakeStream:
         )
 
 
+class CUDARuntimeError(RuntimeError):
+    def __init__(self, status):
+        self.status = status
+
+
 class FakePool:
     """Of one graph. `used`: bytes of arrays that are left in it; the rest goes back where it is told to."""
 
-    def __init__(self, cuda):
-        self.cuda, self.used, self.free = cuda, 0, 512
+    def __init__(self, cuda, grow):
+        self.cuda, self.used, self.free, self.grow = cuda, 0, 512, grow
+        self.limit = 10**9
+
+    def set_limit(self, size):
+        self.limit = size
 
     def malloc(self):
         return "own pool"
@@ -92,7 +101,10 @@ def fake_cupy(fail=None):
         get_current_stream=lambda: cuda.current,
         current=main,
         Stream=private,
-        MemoryPool=lambda: FakePool(cuda),
+        MemoryPool=lambda grow: FakePool(cuda, grow),
+        MemoryPointer=lambda memory, offset: (memory, offset),
+        memory=SimpleNamespace(OutOfMemoryError=type("OutOfMemoryError", (MemoryError,), {})),
+        runtime=SimpleNamespace(CUDARuntimeError=CUDARuntimeError),
         using_allocator=using_allocator,
     )
     pool = SimpleNamespace(free_all_blocks=lambda: log.append("pool freed"))
@@ -136,6 +148,31 @@ def test_after_a_fault_stream_and_memory_are_as_before(fail):
     with pytest.raises(RuntimeError, match=fail):
         record()
     assert cupy.log[-2:] == ["own left", "memory as before"]
+
+
+def test_memory_that_is_full_frees_nothing_of_a_graph():
+    """CuPy's pool frees and goes on where CUDA says that it is full, and so it does at a limit; neither may be."""
+    cupy = fake_cupy()
+    pool = CudaRecorder(cupy).room().pool
+    cupy.cuda.Memory = lambda size: f"{size} bytes"
+    assert pool.grow(512) == ("512 bytes", 0)
+
+    def failing(status):
+        def memory(size):
+            raise CUDARuntimeError(status)
+
+        return memory
+
+    cupy.cuda.Memory = failing(2)
+    with pytest.raises(cupy.cuda.memory.OutOfMemoryError):
+        pool.grow(512)
+    cupy.cuda.Memory = failing(700)
+    with pytest.raises(CUDARuntimeError):
+        pool.grow(512)
+    room = CudaRecorder(cupy).room()
+    with room:
+        room.begin()
+    assert room.pool.limit == 0
 
 
 def test_the_memory_of_a_graph_that_is_gone_goes_back():
@@ -185,5 +222,9 @@ def test_cupy_has_these_names():
         assert hasattr(cupy, name)
     for name in ("using_allocator", "MemoryPool", "get_current_stream", "alloc", "Device"):
         assert hasattr(cupy.cuda, name)
-    for name in ("malloc", "free_all_blocks", "total_bytes"):
+    for name in ("malloc", "free_all_blocks", "total_bytes", "set_limit"):
         assert hasattr(cupy.cuda.MemoryPool, name)
+    for name in ("Memory", "MemoryPointer"):
+        assert hasattr(cupy.cuda, name)
+    assert issubclass(cupy.cuda.memory.OutOfMemoryError, MemoryError)
+    assert issubclass(cupy.cuda.runtime.CUDARuntimeError, RuntimeError)

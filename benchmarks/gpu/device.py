@@ -88,8 +88,8 @@ def poisoned_pool(cp: Any) -> Any:
     pool = cp.cuda.MemoryPool
 
     class Poisoned:
-        def __init__(self) -> None:
-            self.pool = pool()
+        def __init__(self, *given: Any) -> None:
+            self.pool = pool(*given)
 
         def malloc(self, size: int) -> Any:
             return poison(cp, self.pool.malloc(size), size)
