@@ -20,6 +20,10 @@ FUSED = {xpnn.Dense: (xpnn.Dense(5), (4,)), xpnn.Conv2D: (xpnn.Conv2D(3, 2), (4,
 NETS = {
     "bytes": [xpnn.Flatten(), xpnn.Rescale(1 / 255, -0.5), xpnn.Dense(9), xpnn.ReLU(), xpnn.Dense(3)],
     "images": [xpnn.Rescale(1 / 255), xpnn.Conv2D(4, 3), xpnn.ReLU(), xpnn.MaxPool2D(2), xpnn.Flatten(), xpnn.Dense(3)],
+    "wide rows": [
+        xpnn.Flatten(), xpnn.Rescale(1 / 255),
+        xpnn.Dense(1024), xpnn.ReLU(), xpnn.Dense(1024), xpnn.ReLU(), xpnn.Dense(3),
+    ],
     "first something else": [xpnn.RandomShift(1), xpnn.Rescale(1 / 255), xpnn.Flatten(), xpnn.Dense(3)],
     "side by side": [
         xpnn.Flatten(), xpnn.Rescale(1 / 255), xpnn.Dense(6), xpnn.ReLU(),

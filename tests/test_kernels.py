@@ -165,9 +165,9 @@ ROWS = {
         floats(normal(3, 8), normal(8, WIDE), normal(WIDE)),  # few rows, but wide ones
     ],
     "affine_dx": [
-        floats(normal(5, 4), normal(3, 4)),
-        floats(normal(2, 1, 4), normal(1, 4)),
-        floats(normal(3, 8), normal(WIDE, 8)),
+        floats(normal(5, 4), normal(3, 4), normal(5, 3)),
+        floats(normal(2, 1, 4), normal(1, 4), normal(2, 1, 1)),
+        lambda be: (*floats(normal(5, 4), normal(3, 4))(be), be.asarray(normal(3, 5), be.dtype).T),
     ],
     "matmul": [
         floats(normal(5, 3), normal(3, 4)),

@@ -34,8 +34,8 @@ class Kernels(CounterKernels, GateKernels, SamplingKernels):
         """
         return self.matmul(x.T, dy, into[0]), self.column_sums(dy, into[1])
 
-    def affine_dx(self, dy: Array, W: Array) -> Array:
-        """dx = dy W^T on the last axis."""
+    def affine_dx(self, dy: Array, W: Array, x: Array) -> Array:
+        """dx = dy W^T on the last axis, to be laid out in memory as x may be."""
         return self.matmul(dy, W.T)
 
     def affine_relu(self, x: Array, W: Array, b: Array) -> Array:

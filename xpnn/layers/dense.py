@@ -49,7 +49,7 @@ class Dense(Layer):
         (x,) = cache
         rows, drows = flat_rows(cx, x), flat_rows(cx, dy)
         dW, db = cx.be.affine_grads(rows, drows, (cx.home("W"), cx.home("b")))
-        return (cx.be.affine_dx(dy, p["W"]) if cx.need_dx else None), {"W": dW, "b": db}
+        return (cx.be.affine_dx(dy, p["W"], x) if cx.need_dx else None), {"W": dW, "b": db}
 
 
 def flat_rows(cx: Ctx, x: Array) -> Array:

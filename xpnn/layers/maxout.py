@@ -78,4 +78,4 @@ class Maxout(Layer):
         dz = xp.reshape(dz, (*dy.shape[:-1], self.units * self.pieces))
         rows = flat_rows(cx, dz)
         grads = {"W": cx.be.matmul(flat_rows(cx, x).T, rows), "b": cx.be.column_sums(rows)}
-        return (cx.be.affine_dx(dz, p["W"]) if cx.need_dx else None), grads
+        return (cx.be.affine_dx(dz, p["W"], x) if cx.need_dx else None), grads
