@@ -86,10 +86,10 @@ def brought(packages: list[str]) -> str:
 
 def needed() -> str:
     """Everything that is imported, and how what the machine lacks comes there."""
-    brings = ("numpy", "torch", "jax")
-    carried = [package for package in (NEEDS | BETTER).values() if package not in brings]
+    own = ("numpy", "torch", "jax")
+    carried = [package for package in (NEEDS | BETTER).values() if package not in own]
     return (
         f"Needed beside CuPy: {', '.join(NEEDS.values())}. Used where they are: {', '.join(BETTER.values())}.\n"
-        f"CuPy, PyTorch and JAX are the machine's own. {brought(carried)}\n"
+        f"CuPy, NumPy, PyTorch and JAX are the machine's own. {brought(carried)}\n"
         f"Only what the machine lacks need be there: what is in {WHEELS} goes before the machine's own."
     )

@@ -16,11 +16,9 @@ ACCURACY = 0.9
 """Of two epochs, at least."""
 APART = 0.001
 """Between the accuracies of one model on the GPU and on the CPU, at most: ten images."""
-Row = dict[str, Any]
-
-
 MODULES = ("safetensors", "rich", "PIL")
 """What the commands import beside what everything does."""
+Row = dict[str, Any]
 
 
 def run(place: Place, note: Callable[..., None]) -> None:
