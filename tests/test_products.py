@@ -177,6 +177,18 @@ def test_plans_depend_on_the_address_of_the_vector(epilogue):
         np.testing.assert_allclose(multiply(x, W, epilogue=epilogue, vector=b), wanted, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("epilogue", [BIAS, RELU_BIAS, SUMS_OF_FIRST])
+def test_an_epilogue_that_is_named_and_then_refused_is_left_to_a_kernel(epilogue):
+    """Bare products have nowhere to go: there it is an error."""
+    multiply, lt = products()
+    x, W, vector = array(6, 5), array(5, 8), array(8)
+    lt.failing["Matmul"] = 15
+    assert multiply(x, W, epilogue=epilogue, vector=vector) is None
+    del lt.failing["Matmul"]
+    assert multiply(x, W, epilogue=epilogue, vector=vector) is None
+    np.testing.assert_allclose(multiply(x, W), x @ W, rtol=1e-5)
+
+
 @pytest.mark.parametrize("code", [7, 8, 15])
 def test_a_product_that_the_library_will_not_hear_of_is_left_to_cupy(code):
     """As it answers where it has no kernels for the numbers, the epilogue or the GPU."""
@@ -291,7 +303,7 @@ def test_a_layer_is_one_call_of_the_library_forward_and_one_for_its_gradients():
         flat, np.concatenate([(x.T @ dy).reshape(-1), dy.sum(0)]), rtol=1e-5, atol=1e-6
     )
     np.testing.assert_allclose(be.matmul(dy, W.T), dy @ W.T, rtol=1e-5, atol=1e-6)
-    assert be.lt.log.count("Matmul") == 5  # one more to see what becomes of NaN
+    assert be.lt.log.count("Matmul") == 4 + 3  # each of the three with more to do than multiply is tried once
     assert be.asked == []
 
 

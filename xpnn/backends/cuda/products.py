@@ -7,6 +7,7 @@ import numpy as np
 
 from xpnn.backends.cuda import cublaslt, gemm
 from xpnn.backends.cuda.cublaslt import PLAIN, RELU_BIAS, CublasLt, Plan
+from xpnn.errors import BackendError
 from xpnn.kernels import Array
 
 # {numbers: (type of the operands, type of the result, how it is computed)}
@@ -103,19 +104,25 @@ class Products:
             address = None if vector is None else vector.data.ptr
             plan = Plan(self.lt, self.handle, product, NUMBERS[numbers], epilogue, aligned, address)
             usable = plan.algorithm is not None and (
-                epilogue != RELU_BIAS or self._keeps_nan(plan, arrays, vector)
+                vector is None or self._works(plan, epilogue, arrays, vector)
             )
             if len(self.plans) == PLANS:
                 del self.plans[next(iter(self.plans))]
             self.plans[key] = plan if usable else None
         return self.plans[key]
 
-    def _keeps_nan(self, plan: Plan, arrays: tuple[Array, ...], bias: Array) -> bool:
-        """Tried once: the manual says max(x, 0), and of NaN and 0 that may be 0, which would hide a fault."""
+    def _works(self, plan: Plan, epilogue: int, arrays: tuple[Array, ...], vector: Array) -> bool:
+        """Tried once, beside what is wanted: an algorithm that was named may be refused all the same.
+
+        And of ReLU the manual says max(x, 0), which of NaN and 0 may be 0: that would hide a fault.
+        """
         *operands, out = arrays
         trial = self.cupy.empty_like(out)
-        self._run(plan, (*operands, trial), self.cupy.full_like(bias, float("nan")))
-        return bool(self.cupy.isnan(trial).all())
+        try:
+            self._run(plan, (*operands, trial), self.cupy.full_like(vector, float("nan")))
+        except BackendError:
+            return False
+        return epilogue != RELU_BIAS or bool(self.cupy.isnan(trial).all())
 
     def _run(self, plan: Plan, arrays: tuple[Array, ...], vector: Array | None) -> None:
         size = plan.algorithm.workspace if plan.algorithm is not None else 0
