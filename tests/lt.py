@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from xpnn.backends.cuda import cublaslt
-from xpnn.backends.cuda.cublaslt import CublasLt
+from xpnn.backends.cuda.cublaslt import PLAIN, CublasLt
+from xpnn.backends.cuda.products import Products
 
 TYPES = {0: np.float32, 1: np.float64, 14: np.uint16}
 MAY = {(0, 0): (68, 77), (1, 1): (70,), (14, 0): (68,)}
@@ -115,13 +116,22 @@ def fake_cupy():
     )
 
 
+class Lying(Products):
+    """Of arrays that do not say where they lie."""
+
+    def __call__(self, a, b, into=None, epilogue=PLAIN, vector=None, marks=None):
+        a, b, home, vector = (None if m is None else placed(m) for m in (a, b, into, vector))
+        out = super().__call__(a, b, home, epilogue, vector, marks)
+        return out if out is None else np.asarray(out) if into is None else into
+
+
 class FakeLt(CublasLt):
     """The calls, on descriptions kept here. refuse: epilogues without an algorithm; drops_nan: ReLU as fmax."""
 
     def __init__(self, refuse=(), drops_nan=False, workspace=0, marks_0=False, bits="little"):
         self.marks_0, self.bits = marks_0, [bits, "little"]
         self.things, self.count, self.refuse, self.drops_nan = {}, 0, refuse, drops_nan
-        self.workspace, self.log, self.failing, self.aligned = workspace, [], {}, []
+        self.workspace, self.log, self.failing, self.aligned, self.vectors = workspace, [], {}, [], []
         self.library = SimpleNamespace(cublasLtGetStatusName=lambda code: f"STATUS_{code}".encode())
 
     def ask(self, name, *args):
@@ -153,6 +163,7 @@ class FakeLt(CublasLt):
         assert (8 in about) == (about[7] not in (1, 136))
         assert (11 in about) == (12 in about) == (about[7] in (134, 136))
         found._obj.algo[0] = len(self.aligned)
+        self.vectors.append(min(about.get(8, 256) & -about.get(8, 256), 256))
         self.aligned.append([self.things[wanted.value][i] for i in (5, 6, 7, 8)])
         found._obj.workspace, found._obj.state, count._obj.value = self.workspace, 0, 1
         return 0
@@ -192,6 +203,7 @@ class FakeLt(CublasLt):
         assert stream == FakeStream.ptr
         for address, least in zip((a, b, c, d), self.aligned[algorithm.algo[0]], strict=True):
             assert address % least == 0
+        assert about.get(8, 256) % self.vectors[algorithm.algo[0]] == 0
         first, second = widen(self.matrices(a, la)), widen(self.matrices(b, lb))
         first = first.swapaxes(1, 2) if about.get(3, 0) else first
         second = second.swapaxes(1, 2) if about.get(4, 0) else second

@@ -5,7 +5,7 @@ Against the same products where each rounds its own operands: bit for bit, for s
 
 import numpy as np
 import pytest
-from lt import FakeLt, fake_cupy, placed
+from lt import FakeLt, Lying, fake_cupy, placed
 
 import xpnn
 from xpnn.backends.cuda.matmul import CudaProducts
@@ -14,16 +14,6 @@ from xpnn.backends.numpy import NumpyBackend
 from xpnn.kernels import Kernels
 
 RNG = np.random.default_rng(11)
-
-
-class Lying(Products):
-    """Products of arrays that do not say where they lie."""
-
-    def __call__(self, *args, **settings):
-        args = (placed(a) if isinstance(a, np.ndarray) else a for a in args)
-        if settings.get("vector") is not None:
-            settings["vector"] = placed(settings["vector"])
-        return super().__call__(*args, **settings)
 
 
 class Sharing(CudaProducts, NumpyBackend):
@@ -36,9 +26,6 @@ class Sharing(CudaProducts, NumpyBackend):
 
     def owns(self, a):
         return isinstance(a, np.ndarray)
-
-    def operand(self, a):
-        return super().operand(placed(a))
 
 
 class Alone(Sharing):

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from emulated import EmulatedBackend, needs_compiler
 from harness import rng_of
+from lt import FakeLt, Lying, fake_cupy
 from tolerances import assert_close, assert_same
 
 import xpnn
+from xpnn.backends.cuda.cublaslt import BIAS, MARKED_ONLY, MARKED_RELU_BIAS, RELU_BIAS, SUMS_OF_FIRST
+from xpnn.backends.cuda.matmul import CudaProducts
 from xpnn.backends.numpy import NumpyBackend
 
 pytestmark = needs_compiler
@@ -24,6 +27,28 @@ OPTIMIZERS = [
     xpnn.RMSProp(1e-3),
 ]
 """The last has no kernel: its new values are chosen after, by the condition."""
+
+
+DEEP = [*MLP[:2], xpnn.Dense(24), xpnn.ReLU(), xpnn.Dense(16), xpnn.ReLU(), xpnn.Dense(5)]
+RNN = [MLP[1], xpnn.Reshape((12, 12)), xpnn.LSTM(8), xpnn.Dense(5)]
+
+
+class WholeBackend(CudaProducts, EmulatedBackend):
+    """The kernels with the products: what the CuPy backend is made of, in its order."""
+
+    refused = ()
+
+    def load(self):
+        self._made = Lying(fake_cupy(), FakeLt(refuse=self.refused, workspace=1000), "fp32")
+        return super().load()
+
+    products = property(lambda self: self._made)
+
+
+class PlainBackend(WholeBackend):
+    """On a GPU whose library knows no epilogues."""
+
+    refused = (BIAS, RELU_BIAS, SUMS_OF_FIRST, MARKED_RELU_BIAS, MARKED_ONLY)
 
 
 def trainer(monkeypatch, backend, layers, optimizer, dtype):
@@ -63,6 +88,23 @@ def test_training_equals_numpys(monkeypatch, layers, optimizer, dtype):
     assert launched["softmax_cross_entropy"] == 5
     assert scores[0]["accuracy"] == scores[1]["accuracy"]
     assert_close(scores[1]["loss"], scores[0]["loss"], dtype, "evaluation")
+
+
+@pytest.mark.parametrize("backend", [WholeBackend, PlainBackend])
+@pytest.mark.parametrize("layers", [MLP, CNN, DEEP, RNN], ids=["mlp", "cnn", "deep", "rnn"])
+def test_training_with_kernels_and_products_equals_numpys(monkeypatch, layers, backend):
+    theirs, ours = (
+        trainer(monkeypatch, b, layers, OPTIMIZERS[1], "float32") for b in (NumpyBackend, backend)
+    )
+    for step in range(4):
+        losses = [t.step(*batch(step)) for t in (theirs, ours)]
+        assert_close(losses[1], losses[0], "float32", f"loss of step {step}")
+    wanted = arrays(theirs)
+    for name, got in arrays(ours).items():
+        assert_close(got, wanted[name], "float32", name)
+    assert "Matmul" in ours.model.backend.products.lt.log
+    if layers is DEEP:  # a kernel of its own for each ReLU only where no product takes it along
+        assert ours.model.backend.launched["relu_grad"] == (0 if backend is WholeBackend else 8)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)

@@ -36,7 +36,10 @@ def recorded(times=None, rehearsal=False, **rows):
     """A report with everything in it."""
     found = {
         "machine": MACHINE,
-        "conformance": [{"name": "all tests", "passed": 10, "tests": 12, "ok": True}],
+        "conformance": [
+            {"name": "without a graph", "reasons": {f"fault {i}": i for i in range(5)}},
+            {"name": "all tests", "passed": 10, "tests": 12, "ok": True},
+        ],
         "capture": [{"name": "ufunc", "verdict": "legal"}, {"name": "matmul", "verdict": "refused"}],
         "cublaslt": [{"name": "a", "first_over_best": 1.25}, {"name": "b", "why": "it knows no algorithm"}],
         "overhead": [{"name": f"call {i}", "host_us": 1.0} for i in range(13)],
@@ -71,6 +74,11 @@ def test_the_table_fits_a_screenful_whatever_ran():
 def test_a_report_of_nothing_but_crashes_has_a_table():
     lines = table(recorded(**{stage.name: [] for stage in STAGES}))
     assert len(lines) == 1 + len(STAGES)
+
+
+def test_the_commonest_reasons_why_steps_were_not_recorded_are_told():
+    lines = [line for line in table(recorded()) if "not recorded" in line]
+    assert lines == ["not recorded in 0 tests: fault 0", "not recorded in 1 tests: fault 1"]
 
 
 def test_a_line_for_every_stage_says_how_it_ended():

@@ -3,6 +3,8 @@
 import ast
 import importlib
 import json
+import subprocess
+import warnings
 
 import numpy as np
 import pytest
@@ -16,7 +18,18 @@ from benchmarks.gpu.nets import Cell
 from benchmarks.gpu.place import Place, Refused
 from benchmarks.gpu.plan import STAGES
 from benchmarks.gpu.runner import REFUSED
-from benchmarks.gpu.stages import accuracy, capture, conformance, kernels, reductions, replay, sanitizer
+from benchmarks.gpu.stages import (
+    accuracy,
+    capture,
+    command,
+    conformance,
+    kernels,
+    memory,
+    reductions,
+    replay,
+    sanitizer,
+)
+from xpnn.backends.cuda.capture import Captured
 from xpnn.models.mlp import mlp
 
 HERE = ROOT / "benchmarks" / "gpu"
@@ -41,7 +54,11 @@ def test_every_stage_of_the_plan_has_a_module():
     assert {file.stem for file in (HERE / "stages").glob("[a-z]*.py")} == {stage.name for stage in STAGES}
 
 
-@pytest.mark.parametrize("name", ["reductions", "kernels", "capture", "replay", "cublaslt"])
+TRAINS = pytest.param("command", marks=pytest.mark.slow)
+CHECKS = ["reductions", "kernels", "capture", "replay", "cublaslt", "memory", TRAINS]
+
+
+@pytest.mark.parametrize("name", CHECKS)
 def test_a_rehearsal_finds_nothing_wrong_with_numpy(rehearse, name):
     code, rows = rehearse(name)
     assert code == 0
@@ -246,6 +263,20 @@ def test_tests_are_counted_as_they_end():
     assert rows[-1] == {"key": "counts", "name": "all tests", "ok": False, **counts}
 
 
+def test_steps_that_were_not_recorded_are_counted():
+    rows = []
+    counter = conformance.Counter(lambda **row: rows.append(row))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for reason in ("no cuBLAS", "no cuBLAS", "it asks the host"):
+            telling = Captured(None, None)
+            telling._tell(f"Error: {reason}")
+        warnings.warn("something else", stacklevel=1)
+    for one in caught:
+        counter.pytest_warning_recorded(one)
+    assert rows[-1]["reasons"] == {"Error: no cuBLAS": 2, "Error: it asks the host": 1}
+
+
 # Names that only a GPU would look up
 
 
@@ -302,7 +333,7 @@ def test_the_smallest_kernel_compiles():
 @pytest.mark.oracle
 def test_the_stand_in_has_no_name_that_cupy_lacks():
     cupy = pytest.importorskip("cupy")
-    for name in ("RawKernel", "ElementwiseKernel", "asnumpy", "show_config"):
+    for name in ("RawKernel", "ElementwiseKernel", "asnumpy", "show_config", "get_default_memory_pool"):
         assert hasattr(cupy, name)
         assert hasattr(rehearsal, name)
     assert [name for name in vars(rehearsal.cuda) if not hasattr(cupy.cuda, name)] == []
@@ -310,6 +341,81 @@ def test_the_stand_in_has_no_name_that_cupy_lacks():
         real = getattr(cupy.cuda, name)
         mine = {n for n in vars(getattr(rehearsal, name)) if not n.startswith("_")}
         assert {n for n in mine if not hasattr(real, n)} == set(), name
+    mine = {name for name in vars(rehearsal.Pool) if not name.startswith("_")}
+    assert {name for name in mine if not hasattr(cupy.cuda.MemoryPool, name)} == {"limit"}
+
+
+def failures(rows):
+    return [row["name"] for row in rows if not row["ok"]]
+
+
+def test_memory_without_a_bound_is_found(monkeypatch):
+    rows = []
+    monkeypatch.setattr(rehearsal.Pool, "set_limit", lambda self, size: None)
+    memory.run(Place(True), lambda **row: rows.append(row))
+    assert failures(rows) == ["said", "weights", "the size that fits"]
+
+
+def test_memory_that_is_not_given_back_is_found(monkeypatch):
+    used, rows, refusal = [0], [], memory.refusal
+
+    def leaking(*given):
+        used[0] += 1 << 22
+        return refusal(*given)
+
+    monkeypatch.setattr(memory, "refusal", leaking)
+    monkeypatch.setattr(rehearsal.Pool, "used_bytes", lambda self: used[0])
+    memory.run(Place(True), lambda **row: rows.append(row))
+    assert failures(rows) == ["freed"]
+
+
+TRAINED = {"test_accuracy": 0.97, "accuracy": 0.97, "backend": "numpy", "predictions": [1]}
+
+
+@pytest.mark.parametrize(
+    ("faults", "wrong"),
+    [
+        ({}, []),
+        ({"train": {"test_accuracy": 0.5}}, ["train"]),
+        ({"train": {"backend": "torch"}}, ["train"]),
+        ({"evaluate": {"accuracy": 0.9}}, ["evaluate"]),
+        ({"predict": {"predictions": []}}, ["predict"]),
+    ],
+    ids=str,
+)
+def test_a_command_that_goes_wrong_is_found(monkeypatch, faults, wrong):
+    rows = []
+
+    def call(place, name, *words):
+        return TRAINED | faults.get(name, {}), {"name": name, "ok": True, "why": ""}
+
+    monkeypatch.setattr(command, "call", call)
+    command.run(Place(True), lambda **row: rows.append(row))
+    assert len(rows) == 4
+    assert failures(rows) == wrong
+
+
+def test_a_model_that_the_cpu_sees_otherwise_is_found():
+    row = {"ok": True}
+    assert command.same({"accuracy": 0.97}, {"accuracy": 0.9701}, row)["ok"]
+    assert not command.same({"accuracy": 0.97}, {"accuracy": 0.96}, row)["ok"]
+    assert not command.same({}, {}, row)["ok"]
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "ok"),
+    [
+        (0, "epoch 1", True),
+        (0, "RuntimeWarning: a step goes on without a CUDA graph: x", False),
+        (3, "no GPU", False),
+    ],
+)
+def test_a_step_that_was_not_recorded_is_no_success(monkeypatch, code, said, ok):
+    program = subprocess.CompletedProcess([], code, '{"event": "start"}\n{"accuracy": 1}\n', said)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: program)
+    told, row = command.call(Place(True, until=np.inf), "train")
+    assert row == {"name": "train", "ok": ok, "why": "" if ok else said}
+    assert told == ({} if code else {"accuracy": 1})
 
 
 def test_a_stage_is_told_how_long_it_has():

@@ -184,6 +184,64 @@ def test_an_array_of_another_gpu(monkeypatch):
         be.require("x", FakeArray(0))
 
 
+def second(monkeypatch):
+    """A backend on the second GPU, and the numbers of the devices entered: the last is the current one."""
+    be, now = opened(monkeypatch, device="cuda:1"), [0]
+
+    class Device(type(be.device)):
+        def __enter__(self):
+            now.append(self.id)
+
+        def __exit__(self, *error):
+            now.pop()
+
+    be.cupy.cuda.Device = Device
+    return be, now
+
+
+@pytest.mark.parametrize(("limit", "most"), [(0, 500), (700, 300)])
+def test_what_fits_is_asked_of_the_gpu_that_was_chosen(monkeypatch, limit, most):
+    """Half of what is free on it, and of what CuPy's pool holds there and may hold."""
+    be, now = second(monkeypatch)
+
+    def only_there(value):
+        return lambda: value if now[-1] == 1 else 0
+
+    pool = {"free_bytes": 100, "used_bytes": 100, "get_limit": limit}
+    be.cupy.get_default_memory_pool = lambda: types.SimpleNamespace(
+        **{name: only_there(value) for name, value in pool.items()}
+    )
+    be.cupy.cuda.runtime.memGetInfo = lambda: (only_there(900)(), 9999)
+    assert be.fits(most)
+    assert not be.fits(most + 1)
+
+
+def test_arrays_come_and_go_on_the_gpu_that_was_chosen(monkeypatch):
+    be, now = second(monkeypatch)
+    seen = []
+
+    def noted(name, result=None):
+        def call(*args, **settings):
+            seen.append((name, now[-1]))
+            return result
+
+        return call
+
+    pool = types.SimpleNamespace(used_bytes=noted("pool"))
+    be.cupy.get_default_memory_pool = lambda: pool
+    be.cupy.cuda.memory = types.SimpleNamespace(OutOfMemoryError=MemoryError)
+    be.xp = types.SimpleNamespace(asarray=noted("asarray", FakeArray(1)))
+    be.cupy.asnumpy = noted("asnumpy")
+    be.cupy.cuda.Stream, be.cupy.cuda.Event = noted("Stream"), noted("Event")
+    monkeypatch.setitem(sys.modules, "cupyx", types.SimpleNamespace(empty_pinned=None))
+    be.asarray([1.0, 2.0])
+    be.to_numpy(FakeArray(1))
+    be.uploads([])
+    assert {name for name, _ in seen} == {"pool", "asarray", "asnumpy", "Stream", "Event"}
+    assert {device for _, device in seen} == {1}
+    assert now == [0]
+
+
 def test_a_process_forked_after_cuda_was_in_use(monkeypatch):
     be = opened(monkeypatch)
     with be.scope():

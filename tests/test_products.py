@@ -169,6 +169,41 @@ def test_plans_depend_on_addresses():
     assert lt.log.count("MatmulAlgoGetHeuristic") > 1
 
 
+@pytest.mark.parametrize("epilogue", [BIAS, RELU_BIAS])
+def test_plans_depend_on_the_address_of_the_vector(epilogue):
+    """The library expects of it what the address shows that it is asked with."""
+    multiply, _ = products()
+    x, W, flat = array(6, 5), array(5, 8), array(72)
+    for start in (64, 4, 8, 32):
+        b = placed(flat[start : start + 8])
+        y = x @ W + b
+        wanted = np.maximum(y, 0) if epilogue == RELU_BIAS else y
+        np.testing.assert_allclose(multiply(x, W, epilogue=epilogue, vector=b), wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("epilogue", [BIAS, RELU_BIAS, SUMS_OF_FIRST])
+def test_an_epilogue_that_is_named_and_then_refused_is_left_to_a_kernel(epilogue):
+    """Bare products have nowhere to go: there it is an error."""
+    multiply, lt = products()
+    x, W, vector = array(6, 5), array(5, 8), array(8)
+    lt.failing["Matmul"] = 15
+    assert multiply(x, W, epilogue=epilogue, vector=vector) is None
+    del lt.failing["Matmul"]
+    assert multiply(x, W, epilogue=epilogue, vector=vector) is None
+    np.testing.assert_allclose(multiply(x, W), x @ W, rtol=1e-5)
+
+
+@pytest.mark.parametrize("code", [7, 8, 15])
+def test_a_product_that_the_library_will_not_hear_of_is_left_to_cupy(code):
+    """As it answers where it has no kernels for the numbers, the epilogue or the GPU."""
+    multiply, lt = products()
+    lt.failing["MatmulAlgoGetHeuristic"] = code
+    assert multiply(array(6, 5), array(5, 8), epilogue=BIAS, vector=array(8)) is None
+    lt.failing["MatmulAlgoGetHeuristic"] = 14
+    with pytest.raises(BackendError, match="STATUS_14"):
+        multiply(array(6, 5), array(5, 8))
+
+
 def test_what_is_forgotten_is_given_back(monkeypatch):
     monkeypatch.setattr("xpnn.backends.cuda.products.PLANS", 3)
     multiply, lt = products()
@@ -277,7 +312,7 @@ def test_a_layer_is_one_call_of_the_library_forward_and_one_for_its_gradients():
     )
     np.testing.assert_allclose(dx, dy @ W.T, rtol=1e-5, atol=1e-6)
     assert be.affine_grads(x, W, dy, into, need_dx=False)[0] is None
-    assert be.lt.log.count("Matmul") == 6  # one more to see what becomes of NaN
+    assert be.lt.log.count("Matmul") == 5 + 3  # each of the three with more to do than multiply is tried once
     assert be.asked == []
 
 

@@ -25,6 +25,18 @@ def poisoned(cp: Any) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def apart(cp: Any) -> Iterator[Any]:
+    """A stream with memory of its own. What is free of that in the end goes back to the GPU."""
+    stream, pool = cp.cuda.Stream(non_blocking=True), cp.cuda.MemoryPool()
+    cp.cuda.get_current_stream().synchronize()
+    try:
+        with stream, cp.cuda.using_allocator(pool.malloc):
+            yield stream
+    finally:
+        pool.free_all_blocks()  # CuPy 14 forgets a pool with its free memory in it
+
+
 def capture(stream: Any, step: Callable[[], Any]) -> tuple[Any, Any]:
     """(graph, what step returned). Raises what the capture raised; the stream captures no longer then."""
     gc.disable()  # a destructor that frees memory of the device ends a capture
@@ -76,11 +88,14 @@ def poisoned_pool(cp: Any) -> Any:
     pool = cp.cuda.MemoryPool
 
     class Poisoned:
-        def __init__(self) -> None:
-            self.pool = pool()
+        def __init__(self, *given: Any) -> None:
+            self.pool = pool(*given)
 
         def malloc(self, size: int) -> Any:
             return poison(cp, self.pool.malloc(size), size)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.pool, name)
 
     return Poisoned
 

@@ -25,6 +25,10 @@ BETTER = {
     "torch": "torch",
     "jax": "jax",
     "safetensors": "safetensors",
+    "rich": "rich",
+    "markdown_it": "markdown-it-py",
+    "mdurl": "mdurl",
+    "PIL": "pillow",
 }
 """Without these a stage is slower, or a line shorter."""
 WHEELS = Path("wheels")
@@ -38,24 +42,54 @@ def missing(needs: dict[str, str]) -> list[str]:
 
 
 def install(wheels: Path) -> str:
-    """Put the wheels of the folder into a temporary one; returns it, "" where there is nothing to install."""
+    """Put the wheels of the folder into a temporary one; returns it, "" where there is nothing to install.
+
+    A wheel that does not fit this Python is left out, with a line.
+    """
     files = sorted(map(str, wheels.glob("*.whl")))
     if not files:
         return ""
     site = tempfile.mkdtemp(prefix="wheels-")
     atexit.register(shutil.rmtree, site, ignore_errors=True)
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
-    subprocess.run([*command, "--target", site, *files], check=True, stdin=subprocess.DEVNULL)
+    if not put(site, files):
+        for file in files:
+            if not put(site, [file]):
+                print(f"ci/gpu: {file} does not fit here", file=sys.stderr)
     sys.path.insert(0, site)
     return site
 
 
+def put(site: str, files: list[str]) -> bool:
+    """Whether pip could install them."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
+    done = subprocess.run(
+        [*command, "--upgrade", "--target", site, *files], capture_output=True, stdin=subprocess.DEVNULL
+    )
+    return done.returncode == 0
+
+
 def how(packages: list[str]) -> str:
     """How to bring what is missing."""
+    return f"missing here: {', '.join(packages)}. {brought(packages)}"
+
+
+def brought(packages: list[str]) -> str:
+    """How packages come to a machine without a network, for the Python that this is."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return (
-        f"missing here: {', '.join(packages)}. Where there is a network, in the checkout:\n"
+        "Where there is a network, in the checkout:\n"
         f"  python3 -m pip download --no-deps --only-binary=:all: --python-version {version} "
         f"-d {WHEELS} {' '.join(packages)}\n"
         f"and bring the folder {WHEELS} along: ci/gpu installs it without a network."
+    )
+
+
+def needed() -> str:
+    """Everything that is imported, and how what the machine lacks comes there."""
+    own = ("numpy", "torch", "jax")
+    carried = [package for package in (NEEDS | BETTER).values() if package not in own]
+    return (
+        f"Needed beside CuPy: {', '.join(NEEDS.values())}. Used where they are: {', '.join(BETTER.values())}.\n"
+        f"CuPy, NumPy, PyTorch and JAX are the machine's own. {brought(carried)}\n"
+        f"Only what the machine lacks need be there: what is in {WHEELS} goes before the machine's own."
     )

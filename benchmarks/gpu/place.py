@@ -1,5 +1,6 @@
 """Where a stage runs: on the GPU, or in a rehearsal on the CPU, with everything small and NumPy in CuPy's place."""
 
+import contextlib
 import importlib
 import json
 import math
@@ -34,6 +35,10 @@ class Place:
     def pick(self, real: T, small: T) -> T:
         """`real` on a GPU."""
         return small if self.rehearsal else real
+
+    def bounded(self) -> contextlib.AbstractContextManager[Any]:
+        """Inside, memory has the limit that CuPy's pool is given: NumPy's too."""
+        return self.cupy().bounded() if self.rehearsal else contextlib.nullcontext()
 
     def left(self) -> float:
         """Seconds until the stage is killed."""

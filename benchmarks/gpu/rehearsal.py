@@ -4,11 +4,19 @@ Only what the stages call is here; a test compares the names with CuPy's own.
 """
 
 import contextlib
+import sys
 import time
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
+
+from xpnn.backends.cuda.memory import told_when_full
+from xpnn.backends.numpy import NumpyBackend
+
+SAMPLE = 8192
+"""Bytes that a sample takes in a step."""
 
 
 def __getattr__(name: str) -> Any:
@@ -53,6 +61,52 @@ class MemoryPool:
     def malloc(self, size: int) -> None: ...
 
     def free_all_blocks(self) -> None: ...
+
+
+class Pool:
+    """Holds nothing, and has a limit."""
+
+    limit = 0
+
+    def set_limit(self, size: int) -> None:
+        self.limit = size
+
+    def get_limit(self) -> int:
+        return self.limit
+
+    def used_bytes(self) -> int:
+        return 0
+
+    total_bytes = used_bytes
+
+    def free_all_blocks(self) -> None: ...
+
+
+POOL = Pool()
+
+
+def get_default_memory_pool() -> Pool:
+    """The one of this process."""
+    return POOL
+
+
+class OutOfMemoryError(MemoryError):
+    """As CuPy's."""
+
+
+@contextlib.contextmanager
+def bounded():
+    """NumPy runs out of memory where the samples of a step take more than the limit of the pool."""
+
+    @contextlib.contextmanager
+    def sized(self: Any, what: str, samples: int, fix: str):
+        with told_when_full(sys.modules[__name__], what, samples, fix):
+            if 0 < POOL.limit < samples * SAMPLE:
+                raise OutOfMemoryError("Out of memory allocating 1 bytes")
+            yield
+
+    with mock.patch.object(NumpyBackend, "sized", sized):
+        yield
 
 
 class RawKernel:
@@ -108,6 +162,8 @@ cuda = SimpleNamespace(
     get_elapsed_time=get_elapsed_time,
     using_allocator=using_allocator,
     get_current_stream=Stream,
+    memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+    runtime=SimpleNamespace(memGetInfo=lambda: (1 << 30, 1 << 30)),
 )
 
 

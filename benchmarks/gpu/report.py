@@ -1,6 +1,7 @@
 """The report in words: a short table for the screen, and Markdown for `benchmarks/reports/`."""
 
 import collections
+import itertools
 import statistics
 from typing import Any
 
@@ -11,6 +12,8 @@ from benchmarks.ratios import spread
 
 LINES = 60
 """Of the short table, at most."""
+GRAPHLESS = 2
+"""Reasons why steps were not recorded, at most so many."""
 REASONS = 5
 """Why contenders are missing, at most so many."""
 APART = 0.05
@@ -59,10 +62,13 @@ def finding_lines(report: Row) -> list[str]:
     graphs, products = rows_of(report, "capture"), rows_of(report, "cublaslt")
     refused = [row["name"] for row in graphs if row.get("verdict") != "legal"]
     ratios = [row["first_over_best"] for row in products if "first_over_best" in row]
+    told = next((row["reasons"] for row in rows_of(report, "conformance") if "reasons" in row), {})
     unknown = sum("no algorithm" in row.get("why", "") for row in products)
     lines = []
     if graphs and not report["rehearsal"]:  # there, no graph holds anything
         lines.append(f"graphs do not hold: {', '.join(refused) or 'nothing that was tried'}"[:120])
+    for reason, times in itertools.islice(told.items(), GRAPHLESS):
+        lines.append(f"not recorded in {times} tests: {reason}"[:120])
     if ratios:
         lines.append(
             f"cuBLASLt's first choice: at most {max(ratios):.2f} times the best; no algorithm for {unknown}"

@@ -14,7 +14,8 @@ from xpnn.backends.cuda.capture import Captured
 from xpnn.backends.cuda.checks import cannot_import, cannot_run, check_installation
 from xpnn.backends.cuda.kernels import CudaKernels
 from xpnn.backends.cuda.matmul import CudaProducts
-from xpnn.backends.cuda.memory import told_when_full
+from xpnn.backends.cuda.memory import told_when_full, unused
+from xpnn.backends.cuda.namespace import Recordable
 from xpnn.backends.cuda.recorder import CudaRecorder
 from xpnn.backends.cuda.uploads import CudaLane, overlapped
 from xpnn.errors import BackendError
@@ -39,7 +40,7 @@ class CupyBackend(CudaProducts, CudaKernels):
         try:
             check_installation()
             self.cupy = importlib.import_module("cupy")
-            return importlib.import_module("array_api_compat.cupy")
+            return Recordable(importlib.import_module("array_api_compat.cupy"), self.cupy)
         except (ImportError, OSError) as error:
             raise cannot_import(error) from error
 
@@ -110,10 +111,8 @@ class CupyBackend(CudaProducts, CudaKernels):
 
     def fits(self, size: int) -> bool:
         """In half of what is free."""
-        pool = self.cupy.get_default_memory_pool()
         with self.scope():
-            free, _ = self.cupy.cuda.runtime.memGetInfo()
-        return bool(2 * size <= free + pool.free_bytes())
+            return 2 * size <= unused(self.cupy)
 
     def uploads(self, batches: Iterable[np.ndarray[Any, Any]]) -> Iterator[Array]:
         """Through pinned memory, on a stream of their own."""

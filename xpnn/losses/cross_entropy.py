@@ -78,7 +78,7 @@ class SoftmaxCrossEntropy(ClassLoss):
             return super().mass(be, target, weight)
         k = be.xp.stack([be.scalar(w) for w in self.class_weight])
         y = be.one_hot(target, len(self.class_weight)) if target.ndim == 1 else target
-        return super().mass(be, target, weight * be.matmul(y, k[:, None])[:, 0])
+        return super().mass(be, target, weight * be.xp.sum(y * k, axis=1))
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
         """As for every loss over classes; and one class weight for each class."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import xpnn
-from benchmarks.gpu.device import DOUBLE, capture
+from benchmarks.gpu.device import DOUBLE, apart, capture
 from benchmarks.gpu.place import Place, first_line
 
 Operation = Callable[[], Any]
@@ -33,6 +33,7 @@ def operations(cp: Any, be: Any, x: Any) -> dict[str, tuple[str, Operation]]:
     """{name: (what is expected, operation)}. The first group is what a training step is made of."""
     n, width = x.shape
     ids = cp.asarray(np.arange(n)[::-1].copy())
+    columns = cp.asarray(np.arange(n)[:, None] % width)
     row, y = cp.ones((width,), dtype="float32"), cp.empty_like(x)
     twice = cp.RawKernel(DOUBLE, "twice")
     add = cp.ElementwiseKernel("float32 x", "float32 y", "y = 2 * x", "twice_of")
@@ -65,6 +66,11 @@ def operations(cp: Any, be: Any, x: Any) -> dict[str, tuple[str, Operation]]:
         "arange": lambda: cp.arange(7) + cp.astype(cp.sum(x > 0), "int64"),
         "matmul of xpnn": lambda: be.matmul(x, x.T),
         "column_sums of xpnn": lambda: be.column_sums(x),
+        "stack of twelve of xpnn": lambda: be.xp.stack([x] * 12, axis=1),
+        "sign of xpnn": lambda: be.xp.sign(x),
+        "normal_cdf of xpnn": lambda: be.normal_cdf(x),
+        "take_along_axis": lambda: be.xp.take_along_axis(x, columns, axis=1),
+        "roll": lambda: cp.roll(x, -1, axis=0),
         "RawKernel": raw,
         "ElementwiseKernel": lambda: add(x, y),
     }
@@ -80,9 +86,7 @@ def operations(cp: Any, be: Any, x: Any) -> dict[str, tuple[str, Operation]]:
 
 def probe(cp: Any, x: Any, operation: Operation) -> tuple[str, str]:
     """(verdict, why). Raises what the operation raises eagerly, or what a stream that is lost raises."""
-    stream, pool = cp.cuda.Stream(non_blocking=True), cp.cuda.MemoryPool()
-    cp.cuda.get_current_stream().synchronize()
-    with stream, cp.cuda.using_allocator(pool.malloc):
+    with apart(cp) as stream:
         operation()
         stream.synchronize()
         try:

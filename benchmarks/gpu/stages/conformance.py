@@ -1,8 +1,10 @@
 """The test suite, selected to backend cupy: whatever its rows ask of a backend."""
 
+import collections
 import importlib.util
 import os
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +32,9 @@ FILES = (
 WORKERS = 12
 EVERY = 1.0
 """Seconds between two looks at the counts."""
+REASONS = 5
+"""Why steps went on without a graph: so many are told."""
+WITHOUT = "without a CUDA graph, operation by operation: "
 FAILURES = 40
 """That are told one by one."""
 
@@ -53,7 +58,7 @@ class Counter:
 
     def __init__(self, note: Callable[..., None]) -> None:
         self.note, self.counts, self.failures = note, {"passed": 0, "failed": 0, "skipped": 0}, 0
-        self.tests, self.told = 0, 0.0
+        self.tests, self.told, self.reasons = 0, 0.0, collections.Counter[str]()
 
     def pytest_collection_finish(self, session: Any) -> None:
         """Without workers: how many there are."""
@@ -77,6 +82,13 @@ class Counter:
                 )
         if time.monotonic() > self.told + EVERY:
             self.tell()
+
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        """A step that could not be recorded is no failure, but has to be known."""
+        _, told, reason = str(warning_message.message).partition(WITHOUT)
+        if told:
+            self.reasons[reason[:200]] += 1
+            self.note(key="reasons", name="without a graph", reasons=dict(self.reasons.most_common(REASONS)))
 
     def tell(self, final: bool = False) -> None:
         """The counts so far; in the end, whether all tests passed."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import xpnn
-from benchmarks.gpu.device import by_events, capture
+from benchmarks.gpu.device import apart, by_events, capture
 from benchmarks.gpu.nets import NETS, PRECISIONS
 from benchmarks.gpu.place import Place, first_line
 from benchmarks.gpu.stages.kernels import distance
@@ -110,12 +110,10 @@ def plans_of(be: Any) -> dict[Any, Any]:
 
 def in_graph(cp: Any, call: Callable[[], Any]) -> float:
     """Microseconds of one product among NODES in a graph, one behind the other."""
-    stream, pool = cp.cuda.Stream(non_blocking=True), cp.cuda.MemoryPool()
-    cp.cuda.get_current_stream().synchronize()
-    with stream, cp.cuda.using_allocator(pool.malloc):
+    with apart(cp) as stream:
         call()
         stream.synchronize()
-        graph, _ = capture(stream, lambda: [call() for _ in range(NODES)])
+        graph = capture(stream, lambda: [call() for _ in range(NODES)])[0]  # what it writes is nobody's
         seconds = by_events(cp, lambda: graph.launch(stream), 3)
         stream.synchronize()
     return 1e6 * statistics.median(seconds) / NODES

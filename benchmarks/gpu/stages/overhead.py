@@ -23,7 +23,10 @@ def run(place: Place, note: Callable[..., None]) -> None:
     stream = cp.cuda.Stream(non_blocking=True)
     with stream:
         for nodes in NODES:
-            tell(note, f"graph of {nodes}", chain(cp, stream, nodes), stream.synchronize)
+            try:
+                tell(note, f"graph of {nodes}", chain(cp, stream, nodes), stream.synchronize)
+            except Exception as error:
+                note(name=f"graph of {nodes}", refused=first_line(error))
     try:
         torch_calls(place, note)
     except Exception as error:

@@ -35,7 +35,7 @@ MARKS_POINTER, MARKS_LEAD = 11, 12
 BATCH_COUNT, BATCH_STEP = 5, 6  # cublasLtMatrixLayoutAttribute_t
 MAX_WORKSPACE, MIN_ALIGNMENT = 1, (5, 6, 7, 8)  # cublasLtMatmulPreferenceAttributes_t; of A, B, C, D
 OP_T = 1  # cublasOperation_t
-NOT_SUPPORTED = 15  # cublasStatus_t
+INVALID_VALUE, ARCH_MISMATCH, NOT_SUPPORTED = 7, 8, 15  # cublasStatus_t
 
 LINE = 128
 """Bits: a multiple of that leads from the marks of one column to the next."""
@@ -164,7 +164,7 @@ class Plan:
         layouts = (self.first, self.second, self.result, self.result)
         query = (self.handle, self.work, *layouts, wanted, 1, ctypes.byref(found), ctypes.byref(count))
         code = lt.ask("MatmulAlgoGetHeuristic", *query)
-        if code not in (0, NOT_SUPPORTED):
+        if code not in (0, INVALID_VALUE, ARCH_MISMATCH, NOT_SUPPORTED):
             raise lt.error("MatmulAlgoGetHeuristic", code)
         return found if code == 0 and count.value and found.state == 0 else None
 

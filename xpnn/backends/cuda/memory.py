@@ -35,6 +35,13 @@ def told_when_full(cupy: Any, what: str, samples: int, fix: str) -> Iterator[Non
     )
 
 
+def unused(cupy: Any) -> int:
+    """Bytes on the current GPU that are free, or that CuPy's pool keeps for later; within the pool's limit."""
+    pool, (free, _) = cupy.get_default_memory_pool(), cupy.cuda.runtime.memGetInfo()
+    room, limit = free + pool.free_bytes(), pool.get_limit()
+    return int(min(room, limit - pool.used_bytes()) if limit else room)
+
+
 def that_fits(samples: int, before: int, used: int, room: int) -> int:
     """The largest power of two of samples for which there should be room; 0 for none.
 

@@ -1,13 +1,25 @@
 """Matrix products on a GPU by cuBLASLt: what is asked of it, in which numbers, and where the result goes."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from xpnn.backends.cuda import cublaslt, gemm
-from xpnn.backends.cuda.cublaslt import MARKED_ONLY, MARKED_RELU_BIAS, PLAIN, RELU_BIAS, CublasLt, Plan, line
+from xpnn.backends.cuda.cublaslt import (
+    BIAS,
+    MARKED_ONLY,
+    MARKED_RELU_BIAS,
+    PLAIN,
+    RELU_BIAS,
+    SUMS_OF_FIRST,
+    CublasLt,
+    Plan,
+    line,
+)
+from xpnn.errors import BackendError
 from xpnn.kernels import Array
 
 # {numbers: (type of the operands, type of the result, how it is computed)}
@@ -129,33 +141,45 @@ class Products:
         marks: "Marks | None",
     ) -> Plan | None:
         aligned = tuple(map(alignment, arrays))
-        key = product, numbers, epilogue, aligned
+        key = product, numbers, epilogue, aligned, 0 if vector is None else alignment(vector)
         if key not in self.plans:
             if self.cupy.cuda.get_current_stream().is_capturing():
                 return None  # too late to ask: the library may not answer while a stream is captured
             given = address(vector), None if marks is None else address(marks.bits)
             plan = Plan(self.lt, self.handle, product, NUMBERS[numbers], epilogue, aligned, *given)
-            trial = self.trials.get(epilogue)
-            usable = plan.algorithm is not None and (trial is None or trial(plan, arrays, vector, marks))
+            usable = plan.algorithm is not None and self._works(plan, epilogue, arrays, vector, marks)
             if len(self.plans) == PLANS:
                 del self.plans[next(iter(self.plans))]
             self.plans[key] = plan if usable else None
         return self.plans[key]
 
-    @property
-    def trials(self) -> dict[int, Any]:
-        """What is tried of an epilogue before it is used the first time, where the manual is not exact."""
-        return {
-            RELU_BIAS: self._keeps_nan,
-            MARKED_RELU_BIAS: lambda *given: self._keeps_nan(*given) and self._leaves_0(*given),
-            MARKED_ONLY: self._reads_marks,
+    def _works(self, plan: Plan, epilogue: int, *given: Any) -> bool:
+        """Tried once, beside what is wanted: an algorithm that was named may be refused all the same."""
+        trials: dict[int, tuple[Callable[..., Any], ...]] = {
+            PLAIN: (),
+            BIAS: (self._runs,),
+            SUMS_OF_FIRST: (self._runs,),
+            RELU_BIAS: (self._keeps_nan,),
+            MARKED_RELU_BIAS: (self._keeps_nan, self._leaves_0),
+            MARKED_ONLY: (self._reads_marks,),
         }
+        try:
+            return all(trial(plan, *given) for trial in trials[epilogue])
+        except BackendError:
+            return False
 
-    def _keeps_nan(self, plan: Plan, arrays: tuple[Array, ...], bias: Array, marks: "Marks | None") -> bool:
-        """The manual says max(x, 0), and of NaN and 0 that may be 0, which would hide a fault."""
+    def _runs(
+        self, plan: Plan, arrays: tuple[Array, ...], vector: Array, marks: "Marks | None"
+    ) -> tuple[Array]:
+        """What comes of a vector of NaN."""
         *operands, out = arrays
         trial = self.cupy.empty_like(out)
-        self._run(plan, (*operands, trial), self.cupy.full_like(bias, float("nan")), marks)
+        self._run(plan, (*operands, trial), self.cupy.full_like(vector, float("nan")), marks)
+        return (trial,)
+
+    def _keeps_nan(self, *given: Any) -> bool:
+        """The manual says max(x, 0), and of NaN and 0 that may be 0, which would hide a fault."""
+        (trial,) = self._runs(*given)
         return bool(self.cupy.isnan(trial).all())
 
     def _leaves_0(self, plan: Plan, arrays: tuple[Array, ...], bias: Array, marks: "Marks") -> bool:

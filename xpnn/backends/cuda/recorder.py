@@ -1,10 +1,46 @@
 """Recording steps with CuPy: streams, memory pools, CUDA graphs."""
 
 import contextlib
+import functools
+import weakref
 from collections.abc import Callable, Hashable
 from typing import Any
 
 from xpnn.kernels import Array
+
+MEMORY_ALLOCATION = 2  # cudaError_t
+
+retired: list[tuple[Any, Any]] = []
+"""(device, memory pool) of graphs that are gone, while arrays are left in them."""
+
+
+def retire(device: Any, pool: Any) -> None:
+    """The memory of a graph that is gone goes back to the GPU: CuPy 14 forgets a pool with its free memory in it."""
+    retired.append((device, pool))
+    reclaim()
+
+
+def reclaim() -> None:
+    """Whatever nobody uses in the retired pools goes back; an array that outlives its graph keeps its pool."""
+    for entry in tuple(retired):
+        device, pool = entry
+        with device:
+            pool.free_all_blocks()
+            if not pool.total_bytes() and entry in retired:
+                retired.remove(entry)
+
+
+def grow(cupy: Any, size: int) -> Any:
+    """So many bytes more for a graph's pool, or OutOfMemoryError.
+
+    At CUDA's own error CuPy's pool gives back what is free in it and goes on: memory that the graph writes to.
+    """
+    try:
+        return cupy.cuda.MemoryPointer(cupy.cuda.Memory(size), 0)
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        if error.status != MEMORY_ALLOCATION:
+            raise
+        raise cupy.cuda.memory.OutOfMemoryError(size, -1) from error
 
 
 class CudaRecorder:
@@ -43,8 +79,9 @@ class CudaRecorder:
             target.data.copy_from_device_async(source.data, target.nbytes)
 
     def room(self) -> "CudaRoom":
-        """For a new graph. What CuPy's own pool keeps for later goes back first: a graph cannot use it."""
+        """For a new graph. What other pools keep for later goes back first: a graph cannot use it."""
         self.cupy.get_default_memory_pool().free_all_blocks()
+        reclaim()
         return CudaRoom(self.cupy)
 
     def follow(self) -> None:
@@ -64,8 +101,10 @@ class CudaRoom:
 
     def __init__(self, cupy: Any) -> None:
         self.cupy = cupy
-        self.stream, self.pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
+        self.stream = cupy.cuda.Stream(non_blocking=True)
+        self.pool = cupy.cuda.MemoryPool(functools.partial(grow, cupy))
         self._inside = contextlib.ExitStack()
+        weakref.finalize(self, retire, cupy.cuda.Device(), self.pool).atexit = False
 
     def __enter__(self) -> None:
         self.cupy.cuda.get_current_stream().synchronize()  # what was written there is read here
@@ -78,8 +117,9 @@ class CudaRoom:
                 self.stream.synchronize()
 
     def begin(self) -> None:
-        """Capture in CuPy's mode, which lets the pool grow meanwhile."""
+        """Capture in CuPy's mode, which lets the pool grow meanwhile. A limit would let it give back what is used."""
         self.stream.synchronize()
+        self.pool.set_limit(size=0)
         self.stream.begin_capture()
 
     def end(self) -> Callable[[], None]:
