@@ -99,9 +99,9 @@ class CudaProducts(InPlace):
         """A bit for each number, set on the way out."""
         if self.products is not None:
             marks = self.products.marks(math.prod(x.shape[:-1]), W.shape[1])
-            marks.of = self.products(x, W, epilogue=MARKED_RELU_BIAS, vector=b, marks=marks)
-            if marks.of is not None:
-                return marks.of, marks
+            y = self.products(x, W, epilogue=MARKED_RELU_BIAS, vector=b, marks=marks)
+            if y is not None:
+                return y, Marks(marks.bits, y)
         return super().affine_relu_marks(x, W, b)
 
     def affine_grads(

@@ -48,7 +48,7 @@ BF16 = np.dtype(np.uint16)
 """Of arrays that hold bf16: NumPy and CuPy have no such numbers. Nothing else of that dtype is ever multiplied."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Marks:
     """A bit for each number of the result of a ReLU, as cuBLASLt lays them: set where it is above 0; and the result."""
 
