@@ -44,7 +44,7 @@ def row(record: Record, ours: str) -> list[str]:
 def section(found: dict[str, Any], stem: str) -> str:
     """Heading, what was measured on what, and the table."""
     about = found["machine"]
-    records = {record["cell"]: record for record in found["cells"] if record["family"] != "memory"}
+    records = {record["cell"]: record for record in found["cells"] if record.get("seconds")}
     there = [records[cell] for cell in ROWS if cell in records]
     ours = next(name for name in reversed(OURS) if all(name in record["seconds"] for record in there))
     base = "xpnn with numba" if ours == "xpnn-fast" else "xpnn"

@@ -56,7 +56,14 @@ START = {
     },
     "failed": {},
 }
-FOUND = {"machine": MACHINE, "rounds": 7, "cells": [STEP, START, MEMORY]}
+PROFILE = {
+    "family": "profile",
+    "cell": CELL,
+    "shares": {"xpnn": {"matmul": 0.9}},
+    "seconds": {},
+    "failed": {},
+}
+FOUND = {"machine": MACHINE, "rounds": 7, "cells": [STEP, START, MEMORY, PROFILE]}
 
 
 def test_ratios_are_taken_within_rounds():
@@ -148,7 +155,7 @@ def test_the_report_says_what_the_records_say():
 def test_a_family_measured_again_replaces_its_records_alone():
     again = STEP | {"cell": "784-128-10/adam/32"}
     joined = report.joined(FOUND, {"machine": MACHINE, "rounds": 9, "cells": [again]})
-    assert (joined["rounds"], joined["cells"]) == (9, [START, MEMORY, again])
+    assert (joined["rounds"], joined["cells"]) == (9, [START, MEMORY, PROFILE, again])
 
 
 def test_durations_have_a_fitting_unit():
