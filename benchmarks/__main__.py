@@ -61,17 +61,18 @@ def main() -> int:
         "--readme", metavar="FILE", help="only put the table of that report's JSON into README.md"
     )
     parser.add_argument(
-        "--guard", action="store_true", help="only look for cells slower than in the baseline"
+        "--guard",
+        nargs="?",
+        const="HEAD",
+        metavar="REVISION",
+        help="only look for cells slower than in that revision, by default the last commit",
     )
-    parser.add_argument("--save", action="store_true", help="with --guard: write the baseline")
     options = parser.parse_args()
     if options.readme:
         readme.rewrite(pathlib.Path(options.readme))
         return 0
     if options.guard:
-        return (guard.save if options.save else guard.look)(options.only)
-    if options.save:
-        parser.error("--save goes with --guard")
+        return guard.look(options.only, options.guard)
     if options.rounds < 7 and options.report:
         parser.error("a report has at least 7 rounds")
     found = measure(options.only, options.rounds)

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
@@ -29,13 +29,18 @@ REST = 0.15
 class Arena:
     """`with Arena(names) as arena: arena.build("train", cell)`, then `arena.turns(rounds, seconds)`."""
 
-    def __init__(self, names: Sequence[str], clock: Clock = time.perf_counter) -> None:
+    def __init__(
+        self, names: Sequence[str], clock: Clock = time.perf_counter, trees: Mapping[str, str] | None = None
+    ) -> None:
+        """trees: for a contender whose package is not this one, the folder that it is in."""
         context = multiprocessing.get_context("spawn")
         self.pipes: dict[str, Connection] = {}
         self.processes, self.units, self.ended = [], dict[str, int](), dict[str, str]()
         for name in names:
             self.pipes[name], theirs = context.Pipe()
-            process = context.Process(target=serve, args=(name, theirs, clock), daemon=True)
+            process = context.Process(
+                target=serve, args=(name, theirs, clock, (trees or {}).get(name)), daemon=True
+            )
             process.start()
             theirs.close()
             self.processes.append(process)
@@ -89,8 +94,10 @@ def rotated(names: list[str], turn: int) -> Iterator[str]:
     yield from names[start:] + names[:start]
 
 
-def serve(name: str, pipe: Connection, clock: Clock) -> None:
+def serve(name: str, pipe: Connection, clock: Clock, tree: str | None = None) -> None:
     """In a contender's process: (job, cell) is answered by a unit of steps, or why there is none; seconds by a time."""
+    if tree is not None:
+        sys.path.insert(0, tree)
     os.environ.update(CONTENDERS[name].environment)
     run: Any = None
     unit = 1

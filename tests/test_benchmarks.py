@@ -1,7 +1,9 @@
 """The benchmark's arithmetic, verdicts and texts, from records made up here; nothing is timed."""
 
+import contextlib
 import json
 import re
+import subprocess
 import time
 from collections import Counter
 
@@ -13,7 +15,7 @@ from benchmarks.families import NAMES, family, profile
 from benchmarks.families import memory as weights
 from benchmarks.figure import draw
 from benchmarks.goals import Goal, against, goals_of, share_of_floor
-from benchmarks.libraries import CONTENDERS, FLOOR, OURS, TITLES, YARDSTICK, gemm, missing
+from benchmarks.libraries import CONTENDERS, FLOOR, OURS, TITLES, gemm, missing
 from benchmarks.nets import CNN, LSTM, NARROW, Cell
 from benchmarks.ratios import quartiles, spread, within_rounds
 
@@ -186,75 +188,67 @@ def test_the_readme_section_is_replaced_alone():
     assert max(map(len, new.splitlines())) <= 120
 
 
-BASE = {"a xpnn": 2.0, "b xpnn": 3.0, "gone xpnn": 1.0}
-
-
 def test_the_guard_accuses_what_is_a_tenth_slower():
-    assert guard.suspects(BASE, {"a xpnn": 2.19, "b xpnn": 3.31, "new xpnn": 9.0}) == ["b xpnn"]
-    assert guard.better({"a": 1.0, "b": 4.0, "c": 1.0}, {"b": 3.0, "c": 2.0}) == {
-        "a": 1.0,
-        "b": 3.0,
-        "c": 1.0,
-    }
-    times = {"xpnn": [4.0, 2.0, 2.0, 9.0], YARDSTICK: [1.0, 1.0, 1.0, 5.0], "torch": [1.0] * 4}
+    assert guard.suspects({"a xpnn": 1.09, "b xpnn": 1.11}) == ["b xpnn"]
+    now, again = {"a": 1.0, "b": 4.0, "c": 1.0}, {"b": 3.0, "c": 2.0}
+    assert guard.better(now, again) == {"a": 1.0, "b": 3.0, "c": 1.0}
+    times = {"xpnn": [4.0, 2.0, 2.0, 9.0], "xpnn-before": [1.0, 1.0, 1.0, 5.0]}
     assert guard.ratios_of(times, "a") == {"a xpnn": 2.0}
 
 
-class Machine:
-    """Sweeps of made-up ratios, one after the other."""
-
-    def __init__(self, *sweeps):
-        self.sweeps, self.asked = list(sweeps), []
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def sweep(self, _, wanted):
-        self.asked.append([cell.name for _, cell in wanted])
-        names = {cell.name for _, cell in wanted}
-        return {key: ratio for key, ratio in self.sweeps.pop(0).items() if key.split()[0] in names}
-
-
 @pytest.fixture
-def look(monkeypatch, tmp_path, capsys):
-    """look(sweeps) -> exit code, what was printed, what was measured."""
+def look(monkeypatch, capsys):
+    """look(made-up sweeps) -> exit code, what was printed, what was measured."""
     cells = [("train", Cell(name, NARROW, 32)) for name in "ab"]
-    monkeypatch.setattr(guard, "BASELINE", tmp_path / "baseline.json")
-    monkeypatch.setattr(guard, "machine", lambda: MACHINE)
     monkeypatch.setattr(guard, "cells", lambda _: cells)
+    monkeypatch.setattr(guard, "older", lambda _: contextlib.nullcontext("tree"))
 
-    def call(act, *sweeps):
-        made_up = Machine(*sweeps)
-        monkeypatch.setattr(guard, "one_thread", lambda: made_up)
-        monkeypatch.setattr(guard, "sweep", made_up.sweep)
-        return act(["mlp"]), capsys.readouterr(), made_up.asked
+    def call(*sweeps):
+        left, asked = list(sweeps), []
+
+        def sweep(tree, wanted):
+            assert tree == "tree"
+            asked.append([cell.name for _, cell in wanted])
+            return {key: ratio for key, ratio in left.pop(0).items() if key.split()[0] in asked[-1]}
+
+        monkeypatch.setattr(guard, "sweep", sweep)
+        return guard.look(["mlp"], "v1"), capsys.readouterr().out, asked
 
     return call
 
 
 def test_a_suspect_is_measured_again_before_it_is_accused(look):
-    even = {"a xpnn": 2.0, "b xpnn": 3.0}
-    assert look(guard.look)[0] == 2
-    code, *_ = look(guard.save, {"a xpnn": 5.0, "b xpnn": 3.0}, {"a xpnn": 2.0, "b xpnn": 9.0}, even)
-    assert code == 0
-    assert json.loads(guard.BASELINE.read_text())["ratios"] == even
-    assert look(guard.look, even)[0] == 0
-    code, told, asked = look(guard.look, {"a xpnn": 9.0, "b xpnn": 3.0}, {"a xpnn": 2.1})
+    assert look({"a xpnn": 1.0, "b xpnn": 0.5}) == (0, "0 of 2 slower by more than 10%\n", [["a", "b"]])
+    code, _, asked = look({"a xpnn": 9.0, "b xpnn": 1.0}, {"a xpnn": 1.05})
     assert (code, asked) == (0, [["a", "b"], ["a"]])
-    code, told, asked = look(guard.look, *[{"a xpnn": 2.1, "b xpnn": 4.0}] * 4)
+    code, told, asked = look(*[{"a xpnn": 1.0, "b xpnn": 1.33}] * 4)
     assert (code, asked) == (1, [["a", "b"], *[["b"]] * 3])
-    assert "slower: b xpnn: 4.00 times the yardstick, was 3.00" in told.out
+    assert "slower: b xpnn: 1.33 times as long as in v1\n" in told
 
 
-def test_a_baseline_of_another_machine_is_none(look, monkeypatch):
-    look(guard.save, BASE, BASE, BASE)
-    monkeypatch.setattr(guard, "machine", lambda: MACHINE | {"cores": 64})
-    code, told, _ = look(guard.look)
-    assert code == 2
-    assert "cores was 2, is 64" in told.err
+@pytest.fixture
+def repository(monkeypatch, tmp_path):
+    """One with a package that was changed after its only commit."""
+    package = tmp_path / "xpnn"
+    package.mkdir()
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    (package / "__init__.py").write_text("raise RuntimeError('as it was')\n")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "One"]):
+        subprocess.run([*git, *words], check=True)
+    (package / "__init__.py").write_text("raise RuntimeError('as it is')\n")
+    monkeypatch.setattr(guard, "ROOT", tmp_path)
+    return tmp_path
+
+
+def test_the_older_contender_is_that_of_the_revision(repository):
+    cell = Cell("", NARROW, 4)
+    with guard.older("HEAD") as tree, Arena(["xpnn", "xpnn-before"], trees={"xpnn-before": tree}) as arena:
+        assert arena.build("train", cell) == {"xpnn-before": "RuntimeError: as it was"}
+
+
+def test_a_revision_that_is_not_there(repository, capsys):
+    assert guard.look(["mlp"], "nowhere") == 2
+    assert "there is no revision 'nowhere': fatal: " in capsys.readouterr().err
 
 
 def test_a_missing_rival_is_a_line(monkeypatch):

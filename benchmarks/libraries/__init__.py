@@ -44,7 +44,6 @@ CONTENDERS = {
     "xpnn": Contender("ours", environment={"XPNN_FAST": "0"}),
     "xpnn-fast": Contender("ours", "numba"),
     "gemm": Contender("gemm"),
-    "yardstick": Contender("yardstick"),
     "torch": torch(),
     "torch-fused": torch(**FUSED),
     "torch-last": torch(**FUSED, last=True),
@@ -55,12 +54,16 @@ CONTENDERS = {
     "keras": Contender("keras_jax", "keras"),
     "sklearn": Contender("sklearn_mlp", "sklearn"),
 }
-OURS, FLOOR, YARDSTICK = ("xpnn", "xpnn-fast"), "gemm", "yardstick"
+OURS, FLOOR = ("xpnn", "xpnn-fast"), "gemm"
+BEFORE = {name: f"{name}-before" for name in OURS}
+"""Of each of ours the contender that is the same in an older revision, for the guard."""
+CONTENDERS |= {before: CONTENDERS[name] for name, before in BEFORE.items()}
 TITLES = {
     "xpnn": "xpnn on NumPy alone",
     "xpnn-fast": "xpnn with numba (extra `fast`)",
     "gemm": "the bare matrix products of the step, into given arrays, by the same BLAS: the floor",
-    "yardstick": "the floor and a copy of the optimizer's vectors: what the guard measures by",
+    "xpnn-before": "the first in an older revision",
+    "xpnn-fast-before": "the second in an older revision",
     "torch": "PyTorch eager",
     "torch-fused": "PyTorch eager, fused optimizer",
     "torch-last": "the same, images channels-last",
