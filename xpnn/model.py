@@ -1,5 +1,6 @@
 """A model: a network, a backend, and the arrays. The only holder of parameters."""
 
+import functools
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from xpnn import edge
 from xpnn.backends import get_backend
 from xpnn.backends.convert import to_host
+from xpnn.backends.in_place import by_identity
 from xpnn.describe import brief
 from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean
 from xpnn.kernels import Array
@@ -67,7 +69,7 @@ class Model:
             else:
                 self.theta, self.phi = self.layout.load(self.backend, vectors)
         self._forward: Callable[..., Array] = self.backend.compile(self._run, resident=(0,))
-        self._split: tuple[Any, ...] = ()
+        self._split = by_identity(functools.partial(self.layout.split, self.backend))
 
     # What a user does with it
 
@@ -251,11 +253,8 @@ class Model:
         return self.backend.to_numpy(p)
 
     def _tree(self) -> Any:
-        """The parameters by name, split anew only where theta or phi is another array."""
-        if not self._split or self._split[0] is not self.theta or self._split[1] is not self.phi:
-            tree = self.layout.split(self.backend, self.theta, self.phi)
-            self._split = self.theta, self.phi, tree
-        return self._split[2]
+        """The parameters by name."""
+        return self._split(self.theta, self.phi)
 
     def _run(self, p: Any, x: Any) -> Any:
         """The pure forward pass, as in evaluation: no dropout."""

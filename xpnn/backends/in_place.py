@@ -15,17 +15,8 @@ class InPlace(Backend):
         return self.xp.empty((size,), dtype=self.dtype, device=self.device)
 
     def remembered(self, f: Callable[[Array, Array], Any]) -> Callable[[Array, Array], Any]:
-        """By identity: views into arrays stay true when those are written to."""
-        last: tuple[Array, ...] = ()
-
-        def found(a: Array, b: Array) -> Any:
-            nonlocal last
-            kept = last  # another thread may replace it meanwhile
-            if not kept or kept[0] is not a or kept[1] is not b:
-                kept = last = a, b, f(a, b)
-            return kept[2]
-
-        return found
+        """Views into arrays stay true when those are written to."""
+        return by_identity(f)
 
     def concat_into(self, flat: Array | None, parts: Sequence[Array], places: Sequence[Array]) -> Array:
         """Only those parts are copied that are not in their places."""
@@ -35,3 +26,17 @@ class InPlace(Backend):
             if part is not place:
                 place[...] = part
         return flat
+
+
+def by_identity(f: Callable[[Array, Array], Any]) -> Callable[[Array, Array], Any]:
+    """f, asked anew only where an argument is another array than the last time."""
+    last: tuple[Any, ...] = ()
+
+    def found(a: Array, b: Array) -> Any:
+        nonlocal last
+        kept = last  # another thread may replace it meanwhile
+        if not kept or kept[0] is not a or kept[1] is not b:
+            kept = last = a, b, f(a, b)
+        return kept[2]
+
+    return found
