@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from disk import Disk
-from forge import NASTY, changed, forge, model, mutated, paths, read
+from crafted_files import NASTY, changed, forge, model, mutated, paths, read
+from recording_disk import Disk
 
 import xpnn
 import xpnn.cli

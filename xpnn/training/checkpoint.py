@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from xpnn.backends import get_backend
-from xpnn.describe import build, describe
+from xpnn.config import from_config, to_config
 from xpnn.durable import previous, write_durably
 from xpnn.errors import CheckpointError, FileError, UsageError, XpnnError, first_line
 from xpnn.layers.graph import Graph
@@ -63,11 +63,11 @@ def pack(model: Model) -> bytes:
     about = {
         "format": FORMAT,
         "xpnn": __version__,
-        "net": describe(model.net),
-        "input_shape": describe(model.input_shape),
+        "net": to_config(model.net),
+        "input_shape": to_config(model.input_shape),
         "dtype": model.backend.dtype_name,
         "seed": model.seed,
-        "loss": describe(model.loss),
+        "loss": to_config(model.loss),
     }
     text = json.dumps(about, allow_nan=False)
     data = serialise(tensors, metadata={"xpnn": seal(text, digest(text, tensors))})
@@ -155,7 +155,7 @@ def _open(
 
 def read_net(about: dict[str, Any]) -> tuple[Sequential | Graph, Any, Layout]:
     """The network of a description, the shape of its samples, and where its parameters lie; no array is made."""
-    net = build(about.get("net"))
+    net = from_config(about.get("net"))
     if not isinstance(net, Sequential | Graph):
         raise CheckpointError(f"the saved network is a {type(net).__name__}, not a Sequential")
     shape = about.get("input_shape")
@@ -167,7 +167,7 @@ def read_net(about: dict[str, Any]) -> tuple[Sequential | Graph, Any, Layout]:
             raise CheckpointError(f"the model description holds input_shape {str(shape)[:80]}")
         if math.prod(sizes) > MAX_SAMPLE:
             raise CheckpointError(f"the model description holds input_shape {sizes}, which is too large")
-    shape = build(shape)
+    shape = from_config(shape)
     try:
         specs, _ = net.plan(shape)
     except RecursionError:
@@ -210,7 +210,7 @@ def read_about(text: str) -> dict[str, Any]:
         )
     if about["dtype"] not in ("float32", "float64") or about["seed"] < 0:
         raise CheckpointError("the model description holds an unknown dtype or a seed below 0")
-    loss = build(about["loss"], "loss")
+    loss = from_config(about["loss"], "loss")
     if not isinstance(loss, Loss):
         raise CheckpointError(f"the saved loss is a {type(loss).__name__}")
     return {**about, "loss": loss}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.gpu.place import Place
+from benchmarks.gpu.place import Site
 
 FILES = (
     "test_numerics.py",
@@ -39,7 +39,7 @@ FAILURES = 40
 """That are told one by one."""
 
 
-def run(place: Place, note: Callable[..., None]) -> None:
+def run(place: Site, note: Callable[..., None]) -> None:
     os.environ["JAX_PLATFORMS"] = "cpu"  # the suite asks JAX too, while it collects; the GPU is CuPy's
     spread = ["-n", str(WORKERS), "--dist", "worksteal"]
     files, chosen = place.pick((FILES, "cupy"), (("test_ids.py",), "numpy"))
