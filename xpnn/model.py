@@ -17,11 +17,12 @@ from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_input, for_each, is_several
 from xpnn.layers.graph import as_net
-from xpnn.losses import Loss, Several, SoftmaxCrossEntropy, get_loss
+from xpnn.losses import Loss, Several, get_loss
 from xpnn.parameters import Layout, count, leaves, on_device, rows_of, tree_map
-from xpnn.scoring import check_fit, scores
+from xpnn.scoring import check_fit, check_meaning, default_loss, scores
 
 if TYPE_CHECKING:
+    from xpnn.data.preparation import Preparation
     from xpnn.diagnostics.explain import Explanation
     from xpnn.optimizers import Optimizer
     from xpnn.schedules import Schedule
@@ -38,8 +39,10 @@ class Model:
     inputs a tuple of shapes, and every x is a tuple of arrays then; y and predictions are tuples where the network has
     several outputs. backend, device, dtype, precision: see `xpnn.get_backend`. seed: the root of every random draw;
     equal seeds give equal parameters on every backend; None draws one, kept in `model.seed`. vectors: theta and phi, as
-    `snapshot` gives them, in place of drawn ones.
-    Raises ShapeError, with the layer's path, when the layers do not fit.
+    `snapshot` gives them, in place of drawn ones. loss: what `predict` and `evaluate` take the outputs for, and what
+    `fit` minimises unless it is given another; softmax_cross_entropy by default. preparation: how raw data becomes
+    samples of this network; saved with it.
+    Raises ShapeError, with the layer's path, when the layers do not fit, UsageError for a loss that does not.
     """
 
     def __init__(
@@ -53,6 +56,8 @@ class Model:
         precision: str = "fp32",
         seed: int | None = None,
         vectors: dict[str, Host] | None = None,
+        loss: "str | Loss | None" = None,
+        preparation: "Preparation | None" = None,
     ) -> None:
         self.net = as_net(net)
         self.input_shape = edge.check_input_shape(input_shape)
@@ -60,9 +65,12 @@ class Model:
         specs, self.output_shape = self.net.plan(self.input_shape)
         self.layout = Layout(specs)
         self.backend = get_backend(backend, device, dtype, precision)
-        self.loss: Loss = SoftmaxCrossEntropy()
-        if is_several(self.output_shape):
-            self.loss = Several((self.loss,) * len(self.output_shape))
+        self.loss: Loss = default_loss(self.output_shape) if loss is None else get_loss(loss)
+        if loss is not None:
+            self.check_loss(self.loss)
+        self.preparation = preparation
+        if preparation is not None:
+            preparation.check_model(self.input_shape, self.output_shape)
         with self.backend.scope():
             if vectors is None:
                 self.theta, self.phi = self.layout.draw(self.backend, self.seed)
@@ -78,7 +86,7 @@ class Model:
         x: Any,
         y: Any,
         *,
-        loss: "str | Loss" = "softmax_cross_entropy",
+        loss: "str | Loss | None" = None,
         optimizer: "str | Optimizer" = "adam",
         schedule: "str | Schedule | None" = None,
         augment: "Mixing | None" = None,
@@ -92,7 +100,7 @@ class Model:
     ) -> "History":
         """Train from the present weights with a fresh optimizer; see `Trainer.fit`. augment: Mixup or CutMix.
 
-        verbose=1 prints a row per epoch.
+        loss: the model's own by default; another one becomes the model's. verbose=1 prints a row per epoch.
         """
         from xpnn.training import Trainer
 
@@ -122,14 +130,18 @@ class Model:
     def predict(self, x: Any) -> Any:
         """Class ids (N,) for a classifier, 0 or 1 for a binary one, the outputs for a regression; as NumPy.
 
-        Of several outputs a tuple, as in `predict_proba` and `forward`.
+        Of one output per sample (N,), so that it compares with labels (N,). Of several outputs a tuple, as in
+        `predict_proba` and `forward`. Raises UsageError where the one output of a network belongs to no loss.
         """
+        check_meaning(self.loss, self.output_shape)
         be, out = self.backend, self.outputs(self.inputs(x))
         with be.scope():
-            return self._host(self.loss.labels(be, out))
+            labels = self._host(self.loss.labels(be, out))
+        return labels[:, 0] if self.output_shape == (1,) and labels.ndim == 2 else labels
 
     def predict_proba(self, x: Any) -> Any:
-        """Probabilities (N, C), as NumPy. Raises UsageError for a regression."""
+        """Probabilities (N, C), as NumPy. Raises UsageError for a regression, and as `predict` does."""
+        check_meaning(self.loss, self.output_shape)
         out = self.outputs(self.inputs(x))
         with self.backend.scope():
             if isinstance(self.loss, Several):

@@ -10,7 +10,7 @@ from xpnn.layers.base import Shape, for_each, is_several
 from xpnn.layers.graph import Graph
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.wiring import listed
-from xpnn.losses import Loss, Several
+from xpnn.losses import Loss, Several, SoftmaxCrossEntropy
 from xpnn.parameters import count, gather
 from xpnn.random import host_rng
 
@@ -41,6 +41,23 @@ def check_fit(net: Sequential | Graph, output_shape: Shape, loss: Loss) -> None:
                 why="it applies the squashing itself, where it can be done without overflow",
                 fix="drop the last layer; predict_proba gives the probabilities",
             )
+
+
+def default_loss(output_shape: Shape) -> Loss:
+    """What a model is taken for where nobody says otherwise: a classifier, by each of its outputs."""
+    if is_several(output_shape):
+        return Several((SoftmaxCrossEntropy(),) * len(output_shape))
+    return SoftmaxCrossEntropy()
+
+
+def check_meaning(loss: Loss, output_shape: Shape) -> None:
+    """Raise UsageError for a single output under a loss over classes: the answer would be class 0 for everything."""
+    if loss.kind == "classes" and output_shape == (1,):
+        raise UsageError(
+            f"the network gives one output, and {type(loss).__name__} wants one for each class",
+            why="nothing says whether that output is a regression or a yes or no",
+            fix='Model(..., loss="mean_squared_error"), or loss="binary_cross_entropy"',
+        )
 
 
 def endings(net: Sequential | Graph, outputs: int) -> tuple[str, ...]:

@@ -11,10 +11,12 @@ from xpnn.data.images import read_images
 from xpnn.data.kin import emnist, kmnist
 from xpnn.data.mnist import MNIST_CLASSES, mnist
 from xpnn.data.points import blobs, moons, rings
+from xpnn.data.preparation import ImagePreparation, Preparation
 from xpnn.data.spiral import spiral
 from xpnn.data.split import stratified_split
 from xpnn.data.strokes import strokes
 from xpnn.data.table import read_csv
+from xpnn.data.tables.preparation import TablePreparation
 
 __all__ = [
     "DATASETS",
@@ -23,7 +25,10 @@ __all__ = [
     "Batch",
     "Batches",
     "Dataset",
+    "ImagePreparation",
+    "Preparation",
     "Source",
+    "TablePreparation",
     "blobs",
     "emnist",
     "epoch_order",

@@ -61,6 +61,8 @@ class ClassLoss(Loss):
                 fix="end the network in Dense(classes), or use binary_cross_entropy for one output",
             )
         (classes,) = outputs
+        if target.ndim == 2 and target.shape[1] == 1:  # ids in a column, as a table has them
+            target = target[:, 0]
         if target.ndim == 2:
             return check_rows(target, classes)
         if target.ndim != 1:

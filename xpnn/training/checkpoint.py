@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from xpnn.backends import get_backend
+from xpnn.data.preparation import Preparation
 from xpnn.describe import build, describe
 from xpnn.durable import previous, write_durably
 from xpnn.errors import CheckpointError, FileError, UsageError, XpnnError, first_line
@@ -69,6 +70,8 @@ def pack(model: Model) -> bytes:
         "seed": model.seed,
         "loss": describe(model.loss),
     }
+    if model.preparation is not None:
+        about["preparation"] = describe(model.preparation)
     text = json.dumps(about, allow_nan=False)
     data = serialise(tensors, metadata={"xpnn": seal(text, digest(text, tensors))})
     if int.from_bytes(data[:8], "little") > MAX_HEADER:
@@ -149,7 +152,12 @@ def _open(
         net, shape, backend=backend, device=device, dtype=be.dtype_name, precision=precision, seed=about["seed"],
         vectors=join(layout, tensors, be.dtype_name),
     )  # fmt: skip
-    model.loss = about["loss"]
+    model.loss, model.preparation = about["loss"], about["preparation"]
+    if model.preparation is not None:
+        try:
+            model.preparation.check_model(model.input_shape, model.output_shape)
+        except UsageError as error:
+            raise CheckpointError(error.what, why=error.why) from error
     return model
 
 
@@ -213,7 +221,17 @@ def read_about(text: str) -> dict[str, Any]:
     loss = build(about["loss"], "loss")
     if not isinstance(loss, Loss):
         raise CheckpointError(f"the saved loss is a {type(loss).__name__}")
-    return {**about, "loss": loss}
+    return {**about, "loss": loss, "preparation": read_preparation(about)}
+
+
+def read_preparation(about: dict[str, Any]) -> Preparation | None:
+    """How raw data becomes samples of the model; None where the file, such as an older one, says nothing of it."""
+    if "preparation" not in about:
+        return None
+    found = build(about["preparation"], "preparation")
+    if not isinstance(found, Preparation):
+        raise CheckpointError(f"the saved preparation is a {type(found).__name__}")
+    return found
 
 
 def seal(text: str, checksum: str) -> str:

@@ -37,8 +37,8 @@ SMALLER = "batch_size={} (an estimate), or a smaller network"
 class Trainer:
     """Trains a model: `trainer.step(x, y)` for one batch, `trainer.fit(x, y)` for epochs.
 
-    loss and optimizer by name or object; schedule multiplies `rate`, at first the optimizer's lr; augment:
-    Mixup or CutMix.
+    loss and optimizer by name or object; loss: the model's own by default, and another one becomes the model's.
+    schedule multiplies `rate`, at first the optimizer's lr; augment: Mixup or CutMix.
     Raises UsageError for a network that ends in Softmax or Sigmoid where the loss wants logits, for a loss with
     reduction="none", which is no number, and for a schedule beside LBFGS. With reduction="sum" the gradient grows with
     the batch, so the last, short batch of an epoch takes a shorter step; the history has sums over all samples of an
@@ -48,13 +48,14 @@ class Trainer:
     def __init__(
         self,
         model: Model,
-        loss: str | Loss = "softmax_cross_entropy",
+        loss: str | Loss | None = None,
         optimizer: str | Optimizer = "adam",
         *,
         schedule: str | Schedule | None = None,
         augment: Mixing | None = None,
     ) -> None:
-        self.model, self.loss, self.optimizer = model, get_loss(loss), get_optimizer(optimizer)
+        self.model, self.optimizer = model, get_optimizer(optimizer)
+        self.loss = model.loss if loss is None else get_loss(loss)
         self.schedule = get_schedule(schedule)
         self.augment = check_mixing(augment, model, self.loss)
         model.check_loss(self.loss)
