@@ -97,7 +97,7 @@ def test_the_loss_belongs_to_the_model(tmp_path):
     x = rng.normal(size=(200, 3))
     y = (x[:, 0] > 0).astype(int)
     trained = xpnn.Model([xpnn.Dense(1)], (3,), seed=0, loss="binary_cross_entropy")
-    trained.fit(x, y, epochs=20, verbose=0)
+    trained.fit(x, y, epochs=20, batch_size=20, optimizer=xpnn.Adam(0.1), verbose=0)
     fresh = xpnn.Model([xpnn.Dense(1)], (3,), seed=0, loss="binary_cross_entropy")
     fresh.load_parameters(trained.parameters())
     answers = fresh.predict(x)
