@@ -72,7 +72,7 @@ def few(monkeypatch):
 
 def needs(name):
     """Extras that an example cannot do without."""
-    for library in {"tune": ["optuna"], "plot": ["matplotlib"]}.get(name, []):
+    for library in {"tune": ["optuna"], "plot": ["matplotlib"], "export": ["onnx"]}.get(name, []):
         pytest.importorskip(library)
 
 

@@ -25,6 +25,7 @@ COMMANDS = {
     "train": "Train a model and save its best epoch.",
     "evaluate": "Test a trained model.",
     "predict": "Recognise the digit in a picture.",
+    "export": "Write a trained model to a file that runs without xpnn.",
     "plot": "Draw a run.",
     "tune": "Search for better settings.",
     "init": "Print a file of settings to edit.",

@@ -1,0 +1,92 @@
+"""`xpnn export`: what it writes, says and refuses."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx_runs import TOLERANCE, difference, session
+from terminal import workplace  # noqa: F401
+
+import xpnn
+
+pytestmark = pytest.mark.usefixtures("workplace")
+LAYERS = [xpnn.Flatten(), xpnn.Rescale(1 / 255), xpnn.Dense(3)]
+
+
+@pytest.fixture
+def trained(workplace):  # noqa: F811
+    """A run of a tiny classifier of images."""
+    xpnn.Model(LAYERS, (4, 5, 1), seed=0).save("runs/some-mlp-1/best.safetensors")
+    about = {"input_shape": [4, 5, 1], "classes": ["cat", "dog", "mouse"]}
+    Path("runs/some-mlp-1/run.json").write_text(json.dumps(about))
+    return Path("runs/some-mlp-1")
+
+
+@pytest.mark.oracle
+def test_the_newest_run_as_onnx(xp, trained):
+    code, out, err = xp("export", "--to", "onnx")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[1:] == ["in     x uint8 (N, 4, 5, 1)", "out    y float32 (N, 3)"]
+    assert out.startswith("saved  runs/some-mlp-1/best.onnx (")
+    ready = session((trained / "best.onnx").read_bytes())
+    x = np.random.default_rng(0).integers(0, 256, (6, 4, 5, 1)).astype(np.uint8)
+    wanted = xpnn.load(trained / "best.safetensors").predict_proba(x)
+    assert difference(ready.run(None, {"x": x})[0], wanted) <= TOLERANCE
+    assert json.loads(ready.get_modelmeta().custom_metadata_map["classes"]) == ["cat", "dog", "mouse"]
+
+
+@pytest.mark.oracle
+def test_flags_reach_the_file(xp, trained):
+    args = [
+        "--logits",
+        "--channels",
+        "first",
+        "--no-preprocessing",
+        "--opset",
+        18,
+        "--out",
+        "sub/m.onnx",
+        "--json",
+    ]
+    code, out, _ = xp("export", trained, "--to", "onnx", *args)
+    assert code == 0
+    told = json.loads(out)
+    assert told["file"] == "sub/m.onnx"
+    assert told["bytes"] == Path("sub/m.onnx").stat().st_size
+    assert told["inputs"] == [{"name": "x", "dtype": "float32", "shape": [20]}]
+    assert told["classes"] == ["cat", "dog", "mouse"]
+    import onnx
+
+    found = onnx.load("sub/m.onnx")
+    assert found.opset_import[0].version == 18
+    assert not any(node.op_type == "Softmax" for node in found.graph.node)
+
+
+def test_a_wider_dtype_is_said(xp):
+    pytest.importorskip("onnx")
+    xpnn.Model([xpnn.Dense(2)], (3,), seed=0, dtype="float64").save("wide.safetensors")
+    code, _, err = xp("export", "wide.safetensors", "--to", "onnx")
+    assert (code, err) == (0, "the weights are float64 and are written as float32\n")
+
+
+ERRORS = [
+    (["--to", "onxx"], 2, "unknown kind of file 'onxx'"),
+    (["--to", "onnx", "--opset", "3"], 2, "opset=3: wanted a version"),
+    (["nowhere", "--to", "onnx"], 7, "there is no trained model at nowhere"),
+]
+
+
+@pytest.mark.parametrize(("args", "code", "what"), ERRORS, ids=lambda value: str(value)[:40])
+def test_what_is_refused(xp, trained, args, code, what):
+    got, out, err = xp("export", *args)
+    assert (got, out) == (code, "")
+    assert what in err
+    assert not list(trained.glob("*.onnx"))
+
+
+def test_a_missing_package_names_the_extra(xp, trained, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    code, _, err = xp("export", "--to", "onnx")
+    assert code == 3
+    assert "pip install 'xpnn[onnx]'" in err

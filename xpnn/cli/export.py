@@ -1,0 +1,96 @@
+"""`xpnn export`: a trained model as a file that runs without xpnn."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from xpnn.cli.command import Command
+from xpnn.cli.options import Name, json_option
+from xpnn.cli.output import emit, say, size, tell
+from xpnn.cli.runs import Saved, find_run
+from xpnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from xpnn.interchange.program import Program
+    from xpnn.model import Model
+
+
+def to_onnx(model: "Model", path: Path, settings: dict[str, Any], classes: list[str]) -> "Program":
+    """ONNX."""
+    from xpnn.interchange import save_onnx
+
+    return save_onnx(model, path, classes=classes, **settings)
+
+
+TARGETS: dict[str, Callable[..., "Program"]] = {"onnx": to_onnx}
+"""What writes each kind of file."""
+
+
+@click.command(cls=Command, examples=["xpnn export runs/mnist-mlp-1 --to onnx"])
+@click.argument("run", type=click.Path(path_type=Path), required=False)
+@click.option("--to", "target", type=Name("kind of file", TARGETS), required=True, help="What to write.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where  [default: beside the model, with another ending]",
+)
+@click.option("--logits", is_flag=True, help="Give the network's own outputs, not probabilities.")
+@click.option(
+    "--channels",
+    type=click.Choice(["last", "first"]),
+    default="last",
+    show_default=True,
+    help="Images as (N, H, W, C) or (N, C, H, W).",
+)
+@click.option("--no-preprocessing", is_flag=True, help="Leave out the layers that scale the data.")
+@click.option("--opset", type=int, metavar="N", help="Version of ONNX's operations  [default: 20]")
+@json_option
+def command(
+    run: Path | None,
+    target: str,
+    out: Path | None,
+    logits: bool,
+    channels: str,
+    no_preprocessing: bool,
+    opset: int | None,
+    as_json: bool,
+) -> None:
+    """Write a trained model to a file that runs without xpnn.
+
+    RUN is a run folder or a model file in one; the newest run if omitted. Probabilities of the classes come out,
+    and bytes go in where the model was trained on images.
+    """
+    saved = find_run(run)
+    settings: dict[str, Any] = {
+        "probabilities": False if logits else None,
+        "channels": channels,
+        "preprocessing": not no_preprocessing,
+    }
+    if opset is not None:
+        if target != "onnx":
+            raise UsageError(f"--opset beside --to {target}", fix="leave it out: only ONNX has one")
+        settings["opset"] = opset
+    path = out or saved.weights.with_suffix(f".{target}")
+    model = saved.load("numpy")
+    program = TARGETS[target](model, path, settings, saved.classes)
+    if model.backend.dtype_name != "float32":
+        say(f"the weights are {model.backend.dtype_name} and are written as float32")
+    report(saved, path, program, as_json)
+
+
+def report(saved: Saved, path: Path, program: "Program", as_json: bool) -> None:
+    """What was written, what goes in and what comes out."""
+    inputs = [{"name": name, "dtype": dtype, "shape": list(shape)} for name, dtype, shape in program.inputs]
+    outputs = [{"name": name, "dtype": "float32", "shape": list(shape)} for name, shape in program.outputs]
+    if as_json:
+        written = {"file": str(path), "bytes": path.stat().st_size, "checkpoint": str(saved.weights)}
+        emit(written | {"inputs": inputs, "outputs": outputs, "classes": saved.classes})
+        return
+    tell(f"saved  {path} ({size(path.stat().st_size)}) from {saved.weights}")
+    for word, values in (("in", inputs), ("out", outputs)):
+        for one in values:
+            sizes = ", ".join(["N", *map(str, one["shape"])])
+            tell(f"{word:<5}  {one['name']} {one['dtype']} ({sizes})")

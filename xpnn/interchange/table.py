@@ -1,0 +1,116 @@
+"""One row for each layer class: the operations of ONNX that do what it does outside of training.
+
+A row is a function (program, layer, its parameters, its input) -> the name of its result, or a Value where the result
+lies channels first. A class of the package without a row fails the tests; one of a user's own is refused by name.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from xpnn import layers as L
+from xpnn.errors import UsageError
+from xpnn.interchange import container_rows as containers
+from xpnn.interchange import image_rows as images
+from xpnn.interchange import pointwise_rows as points
+from xpnn.interchange import sequence_rows as sequences
+from xpnn.interchange.program import Program, Value
+from xpnn.layers import base
+
+Row = Callable[[Program, Any, Any, Any], Any]
+
+TABLE: dict[type[base.Layer], Row] = {
+    L.Dense: points.dense,
+    L.Maxout: points.maxout,
+    L.Embedding: points.embedding,
+    L.PaddingMask: points.padding_mask,
+    L.PositionalEncoding: points.positional,
+    L.Flatten: points.flatten,
+    L.Reshape: points.reshape,
+    L.Rescale: points.rescale,
+    L.Standardize: points.standardize,
+    L.ReLU: points.elementwise("Relu"),
+    L.LeakyReLU: points.elementwise("LeakyRelu", alpha=lambda layer: layer.slope),
+    L.PReLU: points.prelu,
+    L.ELU: points.elementwise("Elu", alpha=lambda layer: layer.alpha),
+    L.SELU: points.elementwise("Selu"),
+    L.CELU: points.elementwise("Celu", alpha=lambda layer: layer.alpha),
+    L.GELU: points.gelu,
+    L.SiLU: points.silu,
+    L.Mish: points.elementwise("Mish"),
+    L.GLU: points.glu,
+    L.Sigmoid: points.elementwise("Sigmoid"),
+    L.LogSigmoid: points.log_sigmoid,
+    L.Tanh: points.elementwise("Tanh"),
+    L.Softplus: points.elementwise("Softplus"),
+    L.Softsign: points.elementwise("Softsign"),
+    L.HardSigmoid: points.elementwise("HardSigmoid", alpha=1 / 6, beta=0.5),
+    L.HardSwish: points.elementwise("HardSwish"),
+    L.HardTanh: points.hard_tanh,
+    L.Step: points.step,
+    L.Softmax: points.along_channels("Softmax"),
+    L.LogSoftmax: points.along_channels("LogSoftmax"),
+    L.Conv1D: images.convolution,
+    L.Conv2D: images.convolution,
+    L.ConvTranspose2D: images.transposed_convolution,
+    L.MaxPool1D: images.pool("MaxPool"),
+    L.MaxPool2D: images.pool("MaxPool"),
+    L.AvgPool1D: images.pool("AveragePool"),
+    L.AvgPool2D: images.pool("AveragePool"),
+    L.GlobalAveragePool: images.global_pool("ReduceMean"),
+    L.GlobalMaxPool: images.global_pool("ReduceMax"),
+    L.UpSampling2D: images.up_sampling,
+    L.ZeroPad2D: images.zero_pad,
+    L.BatchNorm: images.batch_norm,
+    L.LayerNorm: images.layer_norm,
+    L.RMSNorm: images.rms_norm,
+    L.GroupNorm: images.group_norm,
+    L.InstanceNorm: images.group_norm,
+    L.SimpleRNN: sequences.recurrent,
+    L.LSTM: sequences.recurrent,
+    L.GRU: sequences.recurrent,
+    L.Bidirectional: sequences.recurrent,
+    L.MultiHeadAttention: sequences.attention,
+    L.Concatenate: containers.concatenate,
+    L.Add: containers.merge("Sum"),
+    L.Average: containers.merge("Mean"),
+    L.Multiply: containers.multiply,
+    L.Sequential: containers.sequential,
+    L.Residual: containers.residual,
+    L.Parallel: containers.parallel,
+    L.Recompute: containers.recompute,
+    L.Graph: containers.graph,
+}
+
+ONLY_IN_TRAINING = (
+    L.Dropout,
+    L.SpatialDropout,
+    L.AlphaDropout,
+    L.GaussianNoise,
+    L.RandomFlip,
+    L.RandomErase,
+    L.RandomShift,
+    L.RandomRotation,
+    L.RandomShear,
+    L.RandomZoom,
+    L.RandomElastic,
+    L.Warp,
+)
+TABLE |= dict.fromkeys(ONLY_IN_TRAINING, points.same)
+
+
+def emit(g: Program, layer: base.Layer, p: Any, x: Any) -> Any:
+    """The values that `layer` gives for the values x. Raises UsageError for a layer without a row."""
+    row = TABLE.get(type(layer))
+    if row is None:
+        raise UsageError(
+            f"layer {g.path or '0'} {type(layer).__name__} cannot be exported",
+            why="no row of xpnn.interchange.table says which operations of ONNX it is",
+            fix="replace it by layers that have one, or add a row: table.TABLE[MyLayer] = my_row",
+        )
+    result = row(g, layer, p, x)
+    if isinstance(result, tuple) and not isinstance(result, Value):
+        return result
+    shape = layer.plan(tuple(one.shape for one in x) if layer.several else x.shape)[1]
+    if isinstance(result, Value):
+        return result._replace(shape=shape)
+    return Value(result, shape)

@@ -1,0 +1,132 @@
+"""From a model to the program that does what it does: preparation first, class probabilities last."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnn.errors import UsageError
+from xpnn.interchange.program import Node, Program, Shape, Value
+from xpnn.interchange.table import emit
+from xpnn.layers import Dropout, Flatten, Rescale, Reshape, Sequential, Standardize
+from xpnn.layers.base import for_each, is_several
+from xpnn.losses import BinaryCrossEntropy, Focal, NegativeLogLikelihood, SoftmaxCrossEntropy
+from xpnn.parameters import tree_map
+
+if TYPE_CHECKING:
+    from xpnn.model import Model
+
+LAYOUTS = ("last", "first")
+SQUASH = {
+    SoftmaxCrossEntropy: ("Softmax", {"axis": -1}),
+    Focal: ("Softmax", {"axis": -1}),
+    NegativeLogLikelihood: ("Exp", {}),
+    BinaryCrossEntropy: ("Sigmoid", {}),
+}
+"""What makes probabilities of the outputs of a model trained with that loss: see each loss's `probabilities`."""
+
+
+def program_of(
+    model: "Model",
+    *,
+    opset: int = 20,
+    channels: str = "last",
+    probabilities: bool | None = None,
+    preprocessing: bool = True,
+) -> Program:
+    """The model's operations in float32, for any number of samples.
+
+    See `save_onnx` for the settings. Raises UsageError for an unknown one, and for a layer that has no row in
+    `interchange.table`.
+    """
+    if channels not in LAYOUTS:
+        raise UsageError(
+            f"channels={channels!r}: unknown layout", fix='"last" (N, H, W, C) or "first" (N, C, H, W)'
+        )
+    g = Program(opset=opset)
+    net, p, shape = model.net, parameters_of(model), model.input_shape
+    if not preprocessing:
+        net, p, shape = without_preparation(net, p, shape)
+    shapes = shape if is_several(shape) else (shape,)
+    names = named(getattr(net, "inputs", None), "x", len(shapes))
+    kinds = for_each(net.takes, len(shapes))
+    about = zip(names, shapes, kinds, strict=True)
+    x = tuple(entry(g, name, one, kind, channels, preprocessing) for name, one, kind in about)
+    y = emit(g, net, p, x if is_several(shape) else x[0])
+    several = is_several(model.output_shape)
+    losses = getattr(model.loss, "losses", (model.loss,)) if several else (model.loss,)
+    ys = y if several else (y,)
+    gives, labels = for_each(net.gives, len(ys)), named(getattr(net, "outputs", None), "y", len(ys))
+    for value, label, loss, given in zip(ys, labels, losses, gives, strict=True):
+        leave(g, value, label, channels, squash(loss, given, probabilities))
+    return g
+
+
+def named(own: Any, letter: str, n: int) -> tuple[str, ...]:
+    """The names that a Graph has for its n inputs or outputs; else "x", or "x0", "x1", ...."""
+    if own is not None:
+        return own if isinstance(own, tuple) else (own,)
+    return (letter,) if n == 1 else tuple(f"{letter}{i}" for i in range(n))
+
+
+def parameters_of(model: "Model") -> Any:
+    """The parameters as host arrays, in the tree that the network takes."""
+    named = model.parameters()
+    return tree_map(lambda path, _: np.asarray(model.backend.to_numpy(named[path])), model.layout.specs)
+
+
+def without_preparation(net: Any, p: Any, shape: Shape) -> tuple[Any, Any, Shape]:
+    """The chain from behind its first scales on. Raises UsageError for a network that is no chain."""
+    if not isinstance(net, Sequential):
+        raise UsageError(
+            "preprocessing=False, of a network that is no chain of layers", fix="leave preprocessing as it is"
+        )
+    scales = [i for i, layer in enumerate(net.layers) if isinstance(layer, Rescale | Standardize)]
+    moves = (Rescale, Standardize, Flatten, Reshape, Dropout)
+    start = 0
+    for i in scales:
+        if all(isinstance(layer, moves) for layer in net.layers[:i]):
+            start = i + 1
+    for layer in net.layers[:start]:
+        shape = layer.plan(shape)[1]
+    return Sequential(net.layers[start:]), p[start:], shape
+
+
+def entry(g: Program, name: str, shape: Shape, kind: str | None, channels: str, prepared: bool) -> Value:
+    """One input: ids as int64, images of bytes as uint8 where the first layers take them, all else as float32."""
+    first = channels == "first" and len(shape) == 3
+    dtype = {"int": "int64", "any": "uint8" if len(shape) == 3 and prepared else "float32"}.get(
+        str(kind), "float32"
+    )
+    name = g.name(name)
+    g.inputs.append((name, dtype, (shape[-1], *shape[:-1]) if first else shape))
+    value = Value(name, shape, first)
+    return value._replace(name=g.op("Cast", name, to=1)) if dtype == "uint8" else value
+
+
+def squash(loss: Any, gives: str, wanted: bool | None) -> tuple[str, dict[str, Any]] | None:
+    """The operation that makes probabilities; None where there is nothing to do, or nobody wants it.
+
+    Raises UsageError where they are wanted of a loss that has none.
+    """
+    found = next((how for cls, how in SQUASH.items() if type(loss) is cls), None)
+    if wanted and found is None and gives != "probabilities":
+        raise UsageError(
+            f"probabilities=True, of a model trained with {type(loss).__name__}",
+            why="its outputs are no scores of classes",
+            fix="probabilities=False",
+        )
+    return None if wanted is False or gives == "probabilities" else found
+
+
+def leave(
+    g: Program, value: Value, label: str, channels: str, how: tuple[str, dict[str, Any]] | None
+) -> None:
+    """One output, in the layout asked for."""
+    keep = channels == "first" and len(value.shape) == 3
+    if how is not None:
+        value = g.last(value)
+        value = value._replace(name=g.op(how[0], value.name, **how[1]))
+    value = g.first(value) if keep else g.last(value)
+    name = g.name(label)
+    g.nodes.append(Node("Identity", [value.name], [name], {}, ""))
+    g.outputs.append((name, (value.shape[-1], *value.shape[:-1]) if keep else value.shape))
