@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from xpnn.describe import brief
+from xpnn.config import short_repr
 from xpnn.initializers import (
     Constant,
     Dirac,
@@ -99,7 +99,7 @@ from xpnn.layers import (
     Warp,
     ZeroPad2D,
 )
-from xpnn.layers.base import for_each, is_several
+from xpnn.layers.base import for_each, is_multiple
 from xpnn.losses import (
     CTC,
     BinaryCrossEntropy,
@@ -115,9 +115,9 @@ from xpnn.losses import (
     Loss,
     MeanAbsoluteError,
     MeanSquaredError,
+    MultiOutputLoss,
     NegativeLogLikelihood,
     Poisson,
-    Several,
     SmoothL1,
     SoftmaxCrossEntropy,
     SquaredHinge,
@@ -203,14 +203,14 @@ class Case:
     @property
     def kinds(self) -> tuple[str | None, ...]:
         """What the layer takes, input by input."""
-        return for_each(self.layer.takes, len(self.shape) if is_several(self.shape) else 1)
+        return for_each(self.layer.input_kind, len(self.shape) if is_multiple(self.shape) else 1)
 
     @property
     def ids(self) -> bool:
-        return self.layer.takes == "int"
+        return self.layer.input_kind == "int"
 
     def __str__(self) -> str:
-        return f"{brief(self.layer)}-{self.shape}x{self.batch}".replace(" ", "")
+        return f"{short_repr(self.layer)}-{self.shape}x{self.batch}".replace(" ", "")
 
 
 MLP = Sequential((Flatten(), Dense(5), ReLU(), Dense(3)))
@@ -529,7 +529,9 @@ class LossCase:
     weighted: bool = False
 
     def __str__(self) -> str:
-        return f"{brief(self.loss)}-{self.shape}-{self.target}{'-weighted' * self.weighted}".replace(" ", "")
+        return f"{short_repr(self.loss)}-{self.shape}-{self.target}{'-weighted' * self.weighted}".replace(
+            " ", ""
+        )
 
 
 WEIGHTS = (1.0, 0.25, 0.0, 2.0, 3.0)
@@ -615,16 +617,18 @@ LOSSES += [
     LossCase(CTC(reduction="none"), (2, 2, 3), "own", True),
 ]
 
-SEVERAL = [
-    LossCase(Several((SoftmaxCrossEntropy(), MeanSquaredError())), ((4, 3), (4, 2)), "ids real"),
+MULTI_OUTPUT = [
+    LossCase(MultiOutputLoss((SoftmaxCrossEntropy(), MeanSquaredError())), ((4, 3), (4, 2)), "ids real"),
     LossCase(
-        Several((MeanSquaredError(), SoftmaxCrossEntropy(0.1)), (1.0, 0.5)),
+        MultiOutputLoss((MeanSquaredError(), SoftmaxCrossEntropy(0.1)), (1.0, 0.5)),
         ((4, 1), (4, 3)),
         "real ids",
         True,
     ),
     LossCase(
-        Several((Huber(), Huber(), Hinge()), (0.0, 2.0, 0.1)), ((3, 2), (3, 2), (3, 1)), "real real signs"
+        MultiOutputLoss((Huber(), Huber(), Hinge()), (0.0, 2.0, 0.1)),
+        ((3, 2), (3, 2), (3, 1)),
+        "real real signs",
     ),
 ]
 

@@ -12,7 +12,7 @@ os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 )
 
-import proofs
+import proof_table as proofs
 from harness import MODES, entered, open_backend
 
 from xpnn.cli import run

@@ -1,7 +1,7 @@
 """Crashes on purpose: writers killed, power cut, files mutated, disks that fail; and what is left afterwards.
 
-`ci/crash` runs all of it, tests/test_crash.py a part. Every figure is printed beside that of a writer that does not
-take the trouble, the control: it must lose, or the crashes were none.
+`ci/crash` runs all of it, tests/files/test_crash.py a part. Every figure is printed beside that of a writer that does
+not take the trouble, the control: it must lose, or the crashes were none.
 """
 
 import argparse
@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from disk import Disk
-from forge import NASTY, changed, forge, model, mutated, paths, read
+from crafted_files import NASTY, changed, forge, model, mutated, paths, read
+from recording_disk import Disk
 
 import xpnn
 import xpnn.cli

@@ -35,7 +35,7 @@ def other_side(pads):
     return tuple(pad[::-1] for pad in pads)
 
 
-def remembered(names, **changes):
+def memoized(names, **changes):
     """The right backward pass of something else kept: f(the layer, **what was kept) in place of each that is named."""
 
     def backward(layer, cx, p, cache, dy, right):
@@ -47,7 +47,7 @@ def remembered(names, **changes):
 
 
 def attention(**changes):
-    return remembered(("x", "memory", "q", "k", "v", "e", "r", "kept", "o", "W"), **changes)
+    return memoized(("x", "memory", "q", "k", "v", "e", "r", "kept", "o", "W"), **changes)
 
 
 def scored(f):

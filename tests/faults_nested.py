@@ -251,7 +251,7 @@ OWN = {
 def arrays(cls):
     """ "x" and the path of every trained parameter."""
     specs = CASES[cls].layer.plan(CASES[cls].shape)[0]
-    return ["x"] * (CASES[cls].layer.takes != "int") + [
+    return ["x"] * (CASES[cls].layer.input_kind != "int") + [
         path for path, spec in leaves(specs) if spec.trainable
     ]
 

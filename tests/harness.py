@@ -11,7 +11,7 @@ from tolerances import KINK, H
 from xpnn.backends import get_backend
 from xpnn.backends.numpy import NumpyBackend
 from xpnn.layers import Ctx
-from xpnn.layers.base import for_each, is_several
+from xpnn.layers.base import for_each, is_multiple
 from xpnn.parameters import Layout, leaves, tree_map
 
 MODES = ["numpy", "fast", "readonly", "strict", "torch", "jax", "cupy"]
@@ -56,7 +56,7 @@ def entered(mode, dtype):
                     boolean_indexing=False, data_dependent_shapes=False, enabled_extensions=()
                 )
             )
-        stack.enter_context(backend.scope())
+        stack.enter_context(backend.device_context())
         yield backend
 
 
@@ -84,11 +84,11 @@ def draw(case):
     rng = rng_of(case)
     specs, out = case.layer.plan(case.shape)
     n = len(case.shape)
-    if is_several(case.shape):
-        each = zip(case.shape, case.kinds, for_each(case.layer.vocabulary(), n), strict=True)
+    if is_multiple(case.shape):
+        each = zip(case.shape, case.kinds, for_each(case.layer.vocab_size(), n), strict=True)
         x = tuple(draw_input(case, *one, rng) for one in each)
     else:
-        x = draw_input(case, case.shape, case.layer.takes, case.layer.vocabulary(), rng)
+        x = draw_input(case, case.shape, case.layer.input_kind, case.layer.vocab_size(), rng)
     named = Layout(specs).named
 
     def parameter(path, spec):
@@ -99,11 +99,11 @@ def draw(case):
     return x, p, each_of(lambda shape: rng.standard_normal((case.batch, *shape)), out)
 
 
-def draw_input(case, shape, kind, vocabulary, rng):
+def draw_input(case, shape, kind, vocab_size, rng):
     """One input of a case: numbers, bytes, ids, or a mask."""
     shape = (case.batch, *shape)
     if kind == "int":
-        return rng.integers(0, vocabulary or 3, shape) * 1.0
+        return rng.integers(0, vocab_size or 3, shape) * 1.0
     if kind == "mask":
         return draw_mask(shape, case.blank, rng)
     x = rng.integers(0, 256, shape) * 1.0 if case.bytes else rng.standard_normal(shape)
@@ -121,14 +121,14 @@ def draw_mask(shape, blank, rng):
 
 def each_of(f, shape):
     """f of a shape, or of each in a tuple of shapes."""
-    return tuple(map(f, shape)) if is_several(shape) else f(shape)
+    return tuple(map(f, shape)) if is_multiple(shape) else f(shape)
 
 
 def given(be, case, x):
     """Samples in the form that the layer takes."""
     if isinstance(x, tuple):
         return tuple(given_input(be, case, kind, a) for kind, a in zip(case.kinds, x, strict=True))
-    return given_input(be, case, case.layer.takes, x)
+    return given_input(be, case, case.layer.input_kind, x)
 
 
 def given_input(be, case, kind, x):
@@ -165,7 +165,7 @@ def both_of(be, layer, need_dx=True):
         if not layer.differentiable:
             return y, None, {}, {}
         dx, grads = layer.backward(cx, p, cache, dy)
-        return y, dx, grads, layer.settle(cx, p, cache)
+        return y, dx, grads, layer.update_stats(cx, p, cache)
 
     return be.compile(both)
 

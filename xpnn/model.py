@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnn import edge
+from xpnn import validation
 from xpnn.backends import get_backend
 from xpnn.backends.convert import to_host
 from xpnn.backends.in_place import by_identity
-from xpnn.describe import brief
+from xpnn.config import short_repr
 from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean
 from xpnn.kernels import Array
-from xpnn.layers.base import Ctx, Layer, as_input, for_each, is_several
+from xpnn.layers.base import Ctx, Layer, as_input, for_each, is_multiple
 from xpnn.layers.graph import as_net
-from xpnn.losses import Loss, Several, get_loss
+from xpnn.losses import Loss, MultiOutputLoss, get_loss
 from xpnn.parameters import Layout, count, leaves, on_device, rows_of, tree_map
 from xpnn.scoring import check_fit, check_meaning, default_loss, scores
 
@@ -60,8 +60,8 @@ class Model:
         preparation: "Preparation | None" = None,
     ) -> None:
         self.net = as_net(net)
-        self.input_shape = edge.check_input_shape(input_shape)
-        self.seed = secrets.randbits(32) if seed is None else edge.check_seed(seed)
+        self.input_shape = validation.check_input_shape(input_shape)
+        self.seed = secrets.randbits(32) if seed is None else validation.check_seed(seed)
         specs, self.output_shape = self.net.plan(self.input_shape)
         self.layout = Layout(specs)
         self.backend = get_backend(backend, device, dtype, precision)
@@ -71,9 +71,9 @@ class Model:
         self.preparation = preparation
         if preparation is not None:
             preparation.check_model(self.input_shape, self.output_shape)
-        with self.backend.scope():
+        with self.backend.device_context():
             if vectors is None:
-                self.theta, self.phi = self.layout.draw(self.backend, self.seed)
+                self.theta, self.phi = self.layout.initialize(self.backend, self.seed)
             else:
                 self.theta, self.phi = self.layout.load(self.backend, vectors)
         self._forward: Callable[..., Array] = self.backend.compile(self._run, resident=(0,))
@@ -124,7 +124,7 @@ class Model:
         """
         measure = self.loss if loss is None else get_loss(loss)
         self.check_loss(measure)
-        x, y = self.pair(x, y, measure)
+        x, y = self.check_xy(x, y, measure)
         return self.score(x, self.targets(y), measure)
 
     def predict(self, x: Any) -> Any:
@@ -135,7 +135,7 @@ class Model:
         """
         check_meaning(self.loss, self.output_shape)
         be, out = self.backend, self.outputs(self.inputs(x))
-        with be.scope():
+        with be.device_context():
             labels = self._host(self.loss.labels(be, out))
         return labels[:, 0] if self.output_shape == (1,) and labels.ndim == 2 else labels
 
@@ -143,11 +143,11 @@ class Model:
         """Probabilities (N, C), as NumPy. Raises UsageError for a regression, and as `predict` does."""
         check_meaning(self.loss, self.output_shape)
         out = self.outputs(self.inputs(x))
-        with self.backend.scope():
-            if isinstance(self.loss, Several):
-                each = zip(self.loss.losses, for_each(self.net.gives, len(out)), out, strict=True)
+        with self.backend.device_context():
+            if isinstance(self.loss, MultiOutputLoss):
+                each = zip(self.loss.losses, for_each(self.net.output_kind, len(out)), out, strict=True)
                 return tuple(self._probabilities(*one) for one in each)
-            return self._probabilities(self.loss, self.net.gives, out)
+            return self._probabilities(self.loss, self.net.output_kind, out)
 
     def forward(self, x: Any) -> Any:
         """The network's own outputs (logits, for a classifier), as NumPy."""
@@ -155,7 +155,7 @@ class Model:
 
     def parameters(self) -> dict[str, Array]:
         """{"2.W": array, ...}: live views of theta and phi where the library has views, else their present values."""
-        with self.backend.scope():
+        with self.backend.device_context():
             return dict(leaves(self._tree()))
 
     def explain(
@@ -194,10 +194,10 @@ class Model:
 
     # What training is made of
 
-    def pair(self, x: Any, y: Any, loss: Loss, name: str = "") -> tuple[Any, Any]:
+    def check_xy(self, x: Any, y: Any, loss: Loss, name: str = "") -> tuple[Any, Any]:
         """Samples on the device and their targets, checked, still on the host. `name` is put before x and y."""
-        if isinstance(loss, Several):
-            y = tuple(map(to_host, edge.split(f"{name}y", y, len(loss.losses))))
+        if isinstance(loss, MultiOutputLoss):
+            y = tuple(map(to_host, validation.split(f"{name}y", y, len(loss.losses))))
         else:
             y = to_host(y)
         y = loss.check(y, self.output_shape)
@@ -214,15 +214,15 @@ class Model:
 
         Ids become int64 where the network takes ids.
         """
-        return edge.inputs(self.backend, self.net, self.input_shape, x, name)
+        return validation.inputs(self.backend, self.net, self.input_shape, x, name)
 
     def targets(self, y: Any) -> Any:
         """Checked targets on the device: ids as int64, everything else in the model's dtype."""
-        return edge.targets(self.backend, y)
+        return validation.targets(self.backend, y)
 
-    def weights(self, weight: Any, samples: int) -> Array | None:
+    def check_sample_weight(self, weight: Any, samples: int) -> Array | None:
         """Sample weights (N,), finite, at least 0 and not all 0, in the model's dtype."""
-        return edge.weights(self.backend, weight, samples)
+        return validation.check_sample_weight(self.backend, weight, samples)
 
     def load_parameters(self, named: dict[str, Any]) -> None:
         """Put arrays in place of parameters: {"0.W": ..., "0.b": ...}, any of those that `parameters` names.
@@ -237,30 +237,33 @@ class Model:
             if host.shape != shape:
                 raise ShapeError(f"parameter {path} has shape {shape}, got {host.shape}")
             vector, start, stop = self.layout.slots[path]
-            vectors[vector][start:stop] = edge.narrow(self.backend, host, path).reshape(-1)
+            vectors[vector][start:stop] = validation.narrow(self.backend, host, path).reshape(-1)
         self.restore(vectors)
 
     def outputs(self, x: Any, batch_size: int = 1024) -> Any:
         """The network's outputs for device samples, in batches of one size."""
         be, n = self.backend, count(x)
-        with be.scope(), be.sized("a forward pass", min(n, batch_size), "model.outputs(x, batch_size={})"):
+        with (
+            be.device_context(),
+            be.oom_guard("a forward pass", min(n, batch_size), "model.outputs(x, batch_size={})"),
+        ):
             if n <= batch_size:
                 return self._forward(self._tree(), on_device(be, x))
             p, parts = self._tree(), []
             for i in range(0, n, batch_size):
                 parts.append(self._forward(p, on_device(be, rows_of(x, i, min(i + batch_size, n)))))
-            if is_several(self.output_shape):
+            if is_multiple(self.output_shape):
                 return tuple(map(be.xp.concat, zip(*parts, strict=True)))
             return be.xp.concat(parts)
 
     def _host(self, tree: Any) -> Any:
         return tree_map(lambda _, a: self.backend.to_numpy(a), tree)
 
-    def _probabilities(self, loss: Loss, gives: str, out: Array) -> Host:
-        p = out if gives == "probabilities" else loss.probabilities(self.backend, out)
+    def _probabilities(self, loss: Loss, output_kind: str, out: Array) -> Host:
+        p = out if output_kind == "probabilities" else loss.probabilities(self.backend, out)
         if p is None:
             raise UsageError(
-                f"a model trained with {brief(loss)} has no probabilities", fix="use predict or forward"
+                f"a model trained with {short_repr(loss)} has no probabilities", fix="use predict or forward"
             )
         return self.backend.to_numpy(p)
 
@@ -275,7 +278,7 @@ class Model:
 
     def score(self, x: Any, y: Any, loss: Loss | None = None) -> dict[str, float]:
         """`evaluate` for arrays that are checked and on the device already."""
-        with self.backend.scope():
+        with self.backend.device_context():
             return scores(self.backend, loss or self.loss, self.outputs(x), y, self.seed)
 
     def snapshot(self) -> dict[str, Host]:
@@ -284,7 +287,7 @@ class Model:
 
     def restore(self, vectors: dict[str, Host]) -> None:
         """Put a snapshot back."""
-        with self.backend.scope():
+        with self.backend.device_context():
             self.theta, self.phi = self.layout.load(self.backend, vectors)
 
     def check_loss(self, loss: Loss) -> None:

@@ -36,7 +36,7 @@ def tree_map(f: Callable[[str, Any], Any], tree: Tree, path: str = "") -> Tree:
     return f(path, tree)
 
 
-class Place(NamedTuple):
+class ParamInfo(NamedTuple):
     """Where one trainable parameter lies in theta, and how an optimizer treats it."""
 
     path: str
@@ -157,7 +157,7 @@ class Layout:
         parts = self.in_order(grads)
         return be.concat_into(home.vector, parts, home.parts) if parts else be.zeros((0,))
 
-    def settle(self, be: Backend, phi: Array, news: Tree) -> Array:
+    def update_stats(self, be: Backend, phi: Array, news: Tree) -> Array:
         """phi with the statistics in `news` put in place of the old ones."""
         parts = dict(leaves(news))
         if not parts:
@@ -166,7 +166,7 @@ class Layout:
         pick = [be.xp.reshape(parts[k], (-1,)) if k in parts else phi[a:b] for k, (_, a, b) in slots.items()]
         return be.xp.concat(pick)
 
-    def draw(self, be: Backend, seed: int) -> tuple[Array, Array]:
+    def initialize(self, be: Backend, seed: int) -> tuple[Array, Array]:
         """Initial theta and phi: drawn on the host, one stream per path, so that every backend gets the same bits."""
         vectors = {name: np.zeros(size, be.dtype_name) for name, size in self.size.items()}
         for path, (vector, start, stop) in self.slots.items():
@@ -180,10 +180,10 @@ class Layout:
         return theta, phi
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def params(self) -> tuple[ParamInfo, ...]:
         """Every trainable parameter in theta's order. Weights are penalised; biases and gains are not."""
         return tuple(
-            Place(path, start, stop, tuple(self.named[path].shape), decays, float(decays))
+            ParamInfo(path, start, stop, tuple(self.named[path].shape), decays, float(decays))
             for path, (vector, start, stop) in self.slots.items()
             for decays in [self.named[path].decay]
             if vector == "theta"

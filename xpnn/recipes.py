@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from xpnn.describe import brief, describe
+from xpnn.config import short_repr, to_config
 from xpnn.layers import (
     Layer,
     RandomElastic,
@@ -40,7 +40,7 @@ class Recipe:
     augmentation: tuple[Layer, ...] = ()
     network: tuple[tuple[str, Any], ...] = ()
 
-    def but(self, **given: Any) -> "Recipe":
+    def replace(self, **given: Any) -> "Recipe":
         """This recipe with the settings that are not None put in place of its own.
 
         Its lr and weight decay belong to its optimizer: with another one, they are that one's defaults.
@@ -50,10 +50,10 @@ class Recipe:
             given = {"lr": None, "weight_decay": None} | given
         return replace(self, **given)
 
-    def told(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The settings as JSON values, as run.json has them."""
-        plain = {field.name: describe(getattr(self, field.name)) for field in fields(self)}
-        return plain | {"augmentation": [brief(layer) for layer in self.augmentation]}
+        plain = {field.name: to_config(getattr(self, field.name)) for field in fields(self)}
+        return plain | {"augmentation": [short_repr(layer) for layer in self.augmentation]}
 
     def make_optimizer(self) -> Optimizer:
         """The optimizer of that name. Raises UsageError for an unknown name or a value out of its bounds."""
@@ -72,11 +72,11 @@ RECIPES = {
     "emnist": Recipe(validation=0.1),
     "strokes": Recipe(validation=0.1, batch_size=64, epochs=10),
     "spiral": POINTS,
-    "moons": POINTS.but(epochs=10),
-    "rings": POINTS.but(epochs=10),
-    "blobs": POINTS.but(epochs=10),
+    "moons": POINTS.replace(epochs=10),
+    "rings": POINTS.replace(epochs=10),
+    "blobs": POINTS.replace(epochs=10),
     "idx": Recipe(validation=0.1),
-    "csv": POINTS.but(optimizer="adamw", lr=3e-3, weight_decay=0.01, batch_size=32, dropout=0.1),
+    "csv": POINTS.replace(optimizer="adamw", lr=3e-3, weight_decay=0.01, batch_size=32, dropout=0.1),
     "images": Recipe(validation=0.1, batch_size=64),
     "npz": Recipe(validation=0.1, batch_size=64),
 }

@@ -4,13 +4,13 @@ import math
 from typing import Any
 
 from xpnn.backends.base import Backend
-from xpnn.describe import brief
+from xpnn.config import short_repr
 from xpnn.errors import UsageError
-from xpnn.layers.base import Shape, for_each, is_several
+from xpnn.layers.base import Shape, for_each, is_multiple
 from xpnn.layers.graph import Graph
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.wiring import listed
-from xpnn.losses import Loss, Several, SoftmaxCrossEntropy
+from xpnn.losses import Loss, MultiOutputLoss, SoftmaxCrossEntropy
 from xpnn.parameters import count, gather
 from xpnn.random import host_rng
 
@@ -20,7 +20,7 @@ PAIRS = 128
 
 def check_fit(net: Sequential | Graph, output_shape: Shape, loss: Loss) -> None:
     """Raise UsageError for a loss that is no number, or for other outputs, or squashes what is squashed already."""
-    losses = loss.losses if isinstance(loss, Several) else (loss,)
+    losses = loss.losses if isinstance(loss, MultiOutputLoss) else (loss,)
     for one in losses:
         if one.reduction == "none":
             raise UsageError(
@@ -28,14 +28,16 @@ def check_fit(net: Sequential | Graph, output_shape: Shape, loss: Loss) -> None:
                 why="it has a value for each sample",
                 fix="reduction='mean' or 'sum'; for the values themselves call the loss",
             )
-    outputs = len(output_shape) if is_several(output_shape) else 1
-    if is_several(output_shape) != isinstance(loss, Several) or len(losses) != outputs:
+    outputs = len(output_shape) if is_multiple(output_shape) else 1
+    if is_multiple(output_shape) != isinstance(loss, MultiOutputLoss) or len(losses) != outputs:
         raise UsageError(
-            f"{brief(loss)} is for {len(losses)} outputs, the network gives {output_shape}",
-            fix="Several((loss, ...)) takes one loss for each of several outputs",
+            f"{short_repr(loss)} is for {len(losses)} outputs, the network gives {output_shape}",
+            fix="MultiOutputLoss((loss, ...)) takes one loss for each of several outputs",
         )
-    for one, gives, ending in zip(losses, for_each(net.gives, outputs), endings(net, outputs), strict=True):
-        if one.wants and gives == "probabilities":
+    for one, output_kind, ending in zip(
+        losses, for_each(net.output_kind, outputs), endings(net, outputs), strict=True
+    ):
+        if one.wants and output_kind == "probabilities":
             raise UsageError(
                 f"the network ends in {ending}, but {type(one).__name__} wants {one.wants}",
                 why="it applies the squashing itself, where it can be done without overflow",
@@ -45,8 +47,8 @@ def check_fit(net: Sequential | Graph, output_shape: Shape, loss: Loss) -> None:
 
 def default_loss(output_shape: Shape) -> Loss:
     """What a model is taken for where nobody says otherwise: a classifier, by each of its outputs."""
-    if is_several(output_shape):
-        return Several((SoftmaxCrossEntropy(),) * len(output_shape))
+    if is_multiple(output_shape):
+        return MultiOutputLoss((SoftmaxCrossEntropy(),) * len(output_shape))
     return SoftmaxCrossEntropy()
 
 
@@ -70,7 +72,7 @@ def endings(net: Sequential | Graph, outputs: int) -> tuple[str, ...]:
 def scores(be: Backend, loss: Loss, out: Any, y: Any, seed: int) -> dict[str, float]:
     """{"loss": ..., "accuracy": ...}; of several outputs also {"loss[0]": ..., "accuracy[0]": ..., ...}."""
     found = score(be, loss, out, y, seed)
-    for i, one in enumerate(loss.losses if isinstance(loss, Several) else ()):
+    for i, one in enumerate(loss.losses if isinstance(loss, MultiOutputLoss) else ()):
         found |= {f"{name}[{i}]": value for name, value in score(be, one, out[i], y[i], seed).items()}
     return found
 
@@ -78,14 +80,14 @@ def scores(be: Backend, loss: Loss, out: Any, y: Any, seed: int) -> dict[str, fl
 def score(be: Backend, loss: Loss, out: Any, y: Any, seed: int) -> dict[str, float]:
     """The loss, and the share of hits among the samples that count: two numbers are brought to the host, or three."""
     if loss.compares:
-        found, hits = {"loss": measure(be, loss, out, y, seed)}, loss.hits(be, out, y)
+        found, n_correct = {"loss": measure(be, loss, out, y, seed)}, loss.n_correct(be, out, y)
     else:
-        value, hits = loss.scored(be, out, y)
+        value, n_correct = loss.loss_and_correct(be, out, y)
         found = {"loss": float(value)}
-    ids, counted = loss.target_ids(be, y), loss.counted(be, y)
-    if hits is not None and ids is not None:
-        n = math.prod(ids.shape) if counted is None else int(be.xp.sum(counted))
-        found["accuracy"] = int(hits) / n if n else 0.0
+    ids, valid_mask = loss.target_ids(be, y), loss.valid_mask(be, y)
+    if n_correct is not None and ids is not None:
+        n = math.prod(ids.shape) if valid_mask is None else int(be.xp.sum(valid_mask))
+        found["accuracy"] = int(n_correct) / n if n else 0.0
     return found
 
 

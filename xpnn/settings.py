@@ -75,7 +75,7 @@ def fit(value: Any, hint: Any) -> Any:
     if typing.get_origin(hint) is tuple:
         return fit_tuple(value, typing.get_args(hint))
     if isinstance(hint, type) and not isinstance(value, hint):
-        meant = hint.meant_by(value) if hasattr(hint, "meant_by") else None
+        meant = hint.coerce(value) if hasattr(hint, "coerce") else None
         if meant is None or not isinstance(meant, hint):
             raise Unfit
         return meant

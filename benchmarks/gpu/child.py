@@ -6,13 +6,13 @@ import time
 import traceback
 from pathlib import Path
 
-from benchmarks.gpu.place import Notes, Place, Refused, first_line
 from benchmarks.gpu.runner import REFUSED
+from benchmarks.gpu.site import Notes, Refused, Site, first_line
 
 
 def main(name: str, rows: str, seconds: str, *flags: str) -> int:
     note = Notes(Path(rows))
-    place = Place("--rehearse" in flags, time.monotonic() + float(seconds))
+    place = Site("--rehearse" in flags, time.monotonic() + float(seconds))
     try:
         importlib.import_module(f"benchmarks.gpu.stages.{name}").run(place, note)
     except Refused as error:

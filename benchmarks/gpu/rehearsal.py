@@ -105,7 +105,7 @@ def bounded():
                 raise OutOfMemoryError("Out of memory allocating 1 bytes")
             yield
 
-    with mock.patch.object(NumpyBackend, "sized", sized):
+    with mock.patch.object(NumpyBackend, "oom_guard", sized):
         yield
 
 

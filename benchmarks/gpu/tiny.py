@@ -4,11 +4,11 @@ import sys
 
 from benchmarks.gpu.contenders import make
 from benchmarks.gpu.nets import cell
-from benchmarks.gpu.place import Place
+from benchmarks.gpu.site import Site
 
 
 def main(*flags: str) -> None:
-    place = Place("--rehearse" in flags)
+    place = Site("--rehearse" in flags)
     if not place.rehearsal:
         place.cupy().cuda.set_allocator(
             None

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import workplace  # noqa: F401
 from onnx_runs import TOLERANCE, difference, session
-from terminal import workplace  # noqa: F401
 
 import xpnn
 

@@ -29,7 +29,7 @@ def check(be: Backend) -> None:
     A library may import and list its GPU, and yet lack what compiles or runs its kernels.
     """
     try:
-        with be.scope():
+        with be.device_context():
             ones = be.zeros((8, 8)) + 1.0
             product = be.to_numpy(be.relu(ones @ ones))
     except XpnnError:

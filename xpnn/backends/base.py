@@ -75,7 +75,7 @@ class Backend(Kernels):
 
     def asarray(self, a: Any, dtype: Any = None) -> Array:
         """`a` (list, NumPy array, any DLPack array) as an array of this backend. `dtype=None` keeps a's own."""
-        with self.scope():
+        with self.device_context():
             if not self.owns(a):
                 a = self.from_host(to_host(a))
             return a if dtype is None or a.dtype == dtype else self.xp.astype(a, dtype)
@@ -96,18 +96,18 @@ class Backend(Kernels):
         """Zeros of the model's dtype."""
         return self.xp.zeros(shape, dtype=self.dtype, device=self.device)
 
-    def scope(self) -> contextlib.AbstractContextManager[Any]:
+    def device_context(self) -> contextlib.AbstractContextManager[Any]:
         """Entered by Model and Trainer around everything they do, never by a layer."""
         return contextlib.nullcontext()
 
-    def sized(self, what: str, samples: int, fix: str) -> contextlib.AbstractContextManager[None]:
+    def oom_guard(self, what: str, samples: int, fix: str) -> contextlib.AbstractContextManager[None]:
         """Entered around work on so many samples, inside `scope`: a device that runs out of memory says so.
 
         fix: with "{}" for a number of samples that would fit.
         """
         return contextlib.nullcontext()
 
-    def remembered(self, f: Callable[[Array, Array], Any]) -> Callable[[Array, Array], Any]:
+    def memoized(self, f: Callable[[Array, Array], Any]) -> Callable[[Array, Array], Any]:
         """f itself; or, where steps write in place, f whose last result serves while its arguments are the same."""
         return f
 

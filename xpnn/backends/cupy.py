@@ -60,7 +60,7 @@ class CupyBackend(CudaProducts, CudaKernels):
     def _try_out(self) -> None:
         """One kernel, compiled and run: a CuPy that is there may lack what that takes."""
         try:
-            with self.scope():
+            with self.device_context():
                 total = int(self.cupy.arange(3).sum())
         except Exception as error:  # whatever CuPy and CUDA have to say
             raise cannot_run(error, self.device_name) from error
@@ -82,12 +82,12 @@ class CupyBackend(CudaProducts, CudaKernels):
 
     def from_host(self, a: np.ndarray[Any, Any]) -> Array:
         """One copy to the GPU."""
-        with self.sized("data", max(1, *a.shape[:1]), FEWER):
+        with self.oom_guard("data", max(1, *a.shape[:1]), FEWER):
             return self.xp.asarray(a)
 
     def to_numpy(self, a: Array) -> np.ndarray[Any, Any]:
         """One copy to the host; waits for the GPU."""
-        with self.scope():
+        with self.device_context():
             host: np.ndarray[Any, Any] = self.cupy.asnumpy(a)
         return host
 
@@ -95,7 +95,7 @@ class CupyBackend(CudaProducts, CudaKernels):
         """Written by a kernel: the number travels with its launch, and nothing is copied from the host."""
         return self.xp.full((), value, dtype=dtype or self.dtype)
 
-    def scope(self) -> Any:
+    def device_context(self) -> Any:
         """CuPy's device is a context, and its creation functions ignore `device=`: enter it once, outside."""
         if os.getpid() != self.process:
             raise BackendError(
@@ -105,19 +105,19 @@ class CupyBackend(CudaProducts, CudaKernels):
             )
         return self.cupy.cuda.Device(self.device.id)
 
-    def sized(self, what: str, samples: int, fix: str) -> contextlib.AbstractContextManager[None]:
+    def oom_guard(self, what: str, samples: int, fix: str) -> contextlib.AbstractContextManager[None]:
         """See cuda/memory.py."""
         return told_when_full(self.cupy, what, samples, fix)
 
     def fits(self, size: int) -> bool:
         """In half of what is free."""
-        with self.scope():
+        with self.device_context():
             return 2 * size <= unused(self.cupy)
 
     def uploads(self, batches: Iterable[np.ndarray[Any, Any]]) -> Iterator[Array]:
         """Through pinned memory, on a stream of their own."""
         pinned = importlib.import_module("cupyx").empty_pinned
-        with self.scope():
+        with self.device_context():
             stream = self.cupy.cuda.Stream(non_blocking=True)
             lanes = [CudaLane(self.cupy, pinned, stream) for _ in range(2)]
         return overlapped(batches, lanes)

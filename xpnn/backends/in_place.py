@@ -14,7 +14,7 @@ class InPlace(Backend):
         """As the library gives it: not even zeros."""
         return self.xp.empty((size,), dtype=self.dtype, device=self.device)
 
-    def remembered(self, f: Callable[[Array, Array], Any]) -> Callable[[Array, Array], Any]:
+    def memoized(self, f: Callable[[Array, Array], Any]) -> Callable[[Array, Array], Any]:
         """Views into arrays stay true when those are written to."""
         return by_identity(f)
 

@@ -50,7 +50,7 @@ class JaxBackend(Backend):
         """A copy: JAX may otherwise share memory that its owner goes on to change."""
         return self.xp.array(a, device=self.device, copy=True)
 
-    def scope(self) -> Any:
+    def device_context(self) -> Any:
         """64-bit types are off by default in JAX; labels, counters and the random hash need int64."""
         return self.jax.enable_x64(True)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends.cpu import normal
-from xpnn.backends.cpu.blocks import BLOCK, blocks, turned
+from xpnn.backends.cpu.blocks import BLOCK, blocks, is_column_major
 from xpnn.backends.cpu.groups import NumpyGroups
 from xpnn.backends.cpu.resample import NumpyResample
 from xpnn.backends.in_place import InPlace
@@ -42,13 +42,13 @@ class NumpyBackend(InPlace, NumpyGroups, NumpyResample):
         """The same memory."""
         return a
 
-    def scope(self) -> Any:
+    def device_context(self) -> Any:
         """Overflow and NaN are reported by the training step, by name, not by NumPy's warnings."""
         return np.errstate(all="ignore")
 
     def relu_grad(self, dy: Array, y: Array, own: bool = False) -> Array:
         """A block at a time."""
-        if turned(dy, y):
+        if is_column_major(dy, y):
             return self.relu_grad(dy.T, y.T, own).T
         if not (dy.flags.carray and y.flags.carray):
             return super().relu_grad(dy, y, own)

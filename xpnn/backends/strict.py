@@ -38,6 +38,6 @@ class StrictBackend(Backend):
         """By way of its CPU device."""
         return np.asarray(self.xp.asarray(a, device=self.xp.Device("CPU_DEVICE")))
 
-    def scope(self) -> Any:
+    def device_context(self) -> Any:
         """As for NumPy, which does its arithmetic: what is not finite is reported by the training step."""
         return np.errstate(all="ignore")

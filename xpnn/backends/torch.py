@@ -59,7 +59,7 @@ class TorchBackend(Backend):
         """A tensor on the host shares its memory."""
         return np.asarray(a.cpu())
 
-    def scope(self) -> Any:
+    def device_context(self) -> Any:
         """No gradient tape: the backward passes are ours."""
         return self.xp.no_grad()
 

@@ -42,7 +42,7 @@ class Stopped(BaseException):
 
     def __init__(self, code: int, word: str = "") -> None:
         super().__init__()
-        self.code, self.word, self.told = code, word, ""
+        self.code, self.word, self.detail = code, word, ""
 
 
 class Commands(click.Group):
@@ -149,7 +149,7 @@ def stopped(stop: Stopped) -> int:
     if stop.code == IO:
         drop_output()
     else:
-        click.echo(f"xpnn: {stop.word}" + (f": {stop.told}" if stop.told else ""), err=True)
+        click.echo(f"xpnn: {stop.word}" + (f": {stop.detail}" if stop.detail else ""), err=True)
     return stop.code
 
 

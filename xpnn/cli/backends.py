@@ -10,7 +10,7 @@ from xpnn.backends.cpu.blas import blas, warnings
 from xpnn.backends.cuda.driver import driver_version
 from xpnn.cli.command import Command
 from xpnn.cli.options import json_option
-from xpnn.cli.output import console, emit, tell
+from xpnn.cli.output import console, echo, emit
 from xpnn.errors import BackendError
 
 COLOURS = {"ready": "green", "missing": "dim", "broken": "red"}
@@ -42,11 +42,11 @@ def command(as_json: bool) -> None:
         )
         return
     show(rows)
-    tell(f"auto    {auto} ({why})")
-    tell(f"BLAS    {found}")
-    tell("driver  " + (f"NVIDIA, CUDA {cuda}" if cuda else "no NVIDIA driver"))
+    echo(f"auto    {auto} ({why})")
+    echo(f"BLAS    {found}")
+    echo("driver  " + (f"NVIDIA, CUDA {cuda}" if cuda else "no NVIDIA driver"))
     for note in notes:
-        tell(f"note    {note}")
+        echo(f"note    {note}")
 
 
 def status(name: str) -> dict[str, Any]:

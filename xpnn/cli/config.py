@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from xpnn.cli.command import Command, state
-from xpnn.cli.output import emit, say, tell
+from xpnn.cli.output import echo, emit, status
 from xpnn.errors import FileError, UsageError, XpnnError, did_you_mean, first_line
 
 OWN = {"help", "config", "resume", "show_config", "as_json", "quiet", "verbose", "debug"}
@@ -53,7 +53,7 @@ class Configured(Command):
             return show(ctx)
         if state().verbose:
             for name, entry in table(ctx).items():
-                say(row(name, **entry))
+                status(row(name, **entry))
         return super().invoke(ctx)
 
 
@@ -157,7 +157,7 @@ def resolved(params: dict[str, Any]) -> dict[str, Any]:
     names = {field.name for field in fields(Recipe)}
     given = {name: value for name, value in params.items() if name in names}
     saved, model = find_source(params["source"], params["replace_head"], params["model"], given)
-    recipe = recipe_for(params["dataset"], model, params["augment"]).but(**given)
+    recipe = recipe_for(params["dataset"], model, params["augment"]).replace(**given)
     optimizer = recipe.make_optimizer()
     found = params | {"model": model}
     names -= set(ARCHITECTURE if saved else ())  # they are as in that run
@@ -197,7 +197,7 @@ def show(ctx: click.Context) -> None:
         emit({"settings": found}, default=str)
         return
     for name, entry in found.items():
-        tell(row(name, **entry))
+        echo(row(name, **entry))
 
 
 def row(name: str, value: Any, source: str) -> str:

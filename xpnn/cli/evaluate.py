@@ -10,7 +10,7 @@ import numpy as np
 
 from xpnn.cli.command import Command
 from xpnn.cli.options import backend_line, backend_option, json_option, open_backend
-from xpnn.cli.output import console, detail, emit, percent, say, tell
+from xpnn.cli.output import console, detail, echo, emit, percent, status
 from xpnn.cli.runs import find_run
 from xpnn.data import Dataset, load
 from xpnn.errors import UsageError
@@ -54,7 +54,7 @@ def command(run: Path | None, data: Path | None, backend: str, as_json: bool) ->
     began = time.perf_counter()
     x, y = model.inputs(samples.x_test), model.targets(samples.y_test)
     loss = model.score(x, y)["loss"]
-    with be.scope():
+    with be.device_context():
         matrix = ConfusionMatrix()(be, model.outputs(x), y)
     seconds = time.perf_counter() - began
     result = summarise(matrix, samples) | {"loss": loss, "seconds": round(seconds, 3)}
@@ -62,15 +62,15 @@ def command(run: Path | None, data: Path | None, backend: str, as_json: bool) ->
         where = {"checkpoint": str(saved.weights), "dataset": samples.name}
         emit(where | {"backend": be.name, "device": be.device_name} | result)
         return
-    say(f"{saved.weights} · {samples.name} · {backend_line(be, why)}")
+    status(f"{saved.weights} · {samples.name} · {backend_line(be, why)}")
     if len(samples.classes) <= WIDEST:
         console().print(table(matrix, samples.classes))
     n, kind = len(samples.y_test), "images" if len(samples.input_shape) == 3 else "samples"
-    tell(
+    echo(
         f"accuracy {percent(result['accuracy'], 2)} ± {100 * result['standard_error']:.2f} · loss {loss:.4f} · "
         f"{n:,} {kind} in {seconds:.2f} s"
     )
-    tell(worst_pairs(result["worst"]))
+    echo(worst_pairs(result["worst"]))
     for i, name in enumerate(samples.classes):
         told, true, right = matrix[:, i].sum(), matrix[i].sum(), matrix[i, i]
         detail(f"{name:<16} found {right:,} of {true:,}, right {right:,} of the {told:,} times it was named")

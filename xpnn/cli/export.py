@@ -8,7 +8,7 @@ import click
 
 from xpnn.cli.command import Command
 from xpnn.cli.options import Name, json_option
-from xpnn.cli.output import emit, say, size, tell
+from xpnn.cli.output import echo, emit, size, status
 from xpnn.cli.runs import Saved, find_run
 from xpnn.errors import UsageError
 
@@ -77,7 +77,7 @@ def command(
     model = saved.load("numpy")
     program = TARGETS[target](model, path, settings, saved.classes)
     if model.backend.dtype_name != "float32":
-        say(f"the weights are {model.backend.dtype_name} and are written as float32")
+        status(f"the weights are {model.backend.dtype_name} and are written as float32")
     report(saved, path, program, as_json)
 
 
@@ -89,8 +89,8 @@ def report(saved: Saved, path: Path, program: "Program", as_json: bool) -> None:
         written = {"file": str(path), "bytes": path.stat().st_size, "checkpoint": str(saved.weights)}
         emit(written | {"inputs": inputs, "outputs": outputs, "classes": saved.classes})
         return
-    tell(f"saved  {path} ({size(path.stat().st_size)}) from {saved.weights}")
+    echo(f"saved  {path} ({size(path.stat().st_size)}) from {saved.weights}")
     for word, values in (("in", inputs), ("out", outputs)):
         for one in values:
             sizes = ", ".join(["N", *map(str, one["shape"])])
-            tell(f"{word:<5}  {one['name']} {one['dtype']} ({sizes})")
+            echo(f"{word:<5}  {one['name']} {one['dtype']} ({sizes})")

@@ -7,7 +7,7 @@ import click
 
 from xpnn.cli.command import Command
 from xpnn.cli.options import Name, Widths, json_option
-from xpnn.cli.output import console, emit, tell
+from xpnn.cli.output import console, echo, emit
 from xpnn.diagnostics.gradcheck import TOLERANCE, GradientCheck, H, gradcheck
 from xpnn.errors import XpnnError
 from xpnn.models import ACTIVATIONS, MODELS, build
@@ -48,8 +48,8 @@ def command(model: str, hidden: tuple[int, ...], activation: str, as_json: bool)
     else:
         console().print(table(rows))
         if widths != hidden:
-            tell(f"layers wider than {WIDEST} were checked at {WIDEST}")
-        tell(f"{len(rows) - len(wrong)} of {len(rows)} gradients agree ({HOW})")
+            echo(f"layers wider than {WIDEST} were checked at {WIDEST}")
+        echo(f"{len(rows) - len(wrong)} of {len(rows)} gradients agree ({HOW})")
     if wrong:
         names = ", ".join(f"{row.path} {row.layer}.{row.array}" for row in wrong)
         raise XpnnError(f"{len(wrong)} of {len(rows)} gradients are wrong: {names}")

@@ -18,7 +18,7 @@ INDENT = 7
 """Where the second column of what `train` says begins; the rest of a long line goes there."""
 
 
-def say(line: str) -> None:
+def status(line: str) -> None:
     """Talk; not with --quiet."""
     if not state().quiet:
         click.echo(folded(line) if sys.stderr.isatty() else line, err=True)
@@ -28,10 +28,10 @@ def detail(line: str) -> None:
     """Lines of talk for those who want to know more: with -v."""
     if state().verbose:
         for one in line.splitlines():
-            say(one)
+            status(one)
 
 
-def tell(line: str) -> None:
+def echo(line: str) -> None:
     """A result for people; not with --quiet."""
     if not state().quiet:
         click.echo(folded(line) if sys.stdout.isatty() else line)

@@ -11,7 +11,7 @@ import numpy as np
 
 from xpnn.cli.command import Command
 from xpnn.cli.options import Name, json_option
-from xpnn.cli.output import emit, percent, say, tell
+from xpnn.cli.output import echo, emit, percent, status
 from xpnn.cli.runs import FILM, Saved, find_run, read_history
 from xpnn.data import Dataset, load
 from xpnn.errors import UsageError, did_you_mean
@@ -213,10 +213,10 @@ def command(
         except NotDrawnError as reason:
             skipped[name] = str(reason)
             if what and not as_json:
-                say(f"no {name}: {reason}")
+                status(f"no {name}: {reason}")
             continue
         drawn.append(str(path))
         if not as_json:
-            tell(str(path))
+            echo(str(path))
     if as_json:
         emit({"checkpoint": str(saved.weights), "files": drawn, "skipped": skipped})

@@ -8,7 +8,7 @@ import numpy as np
 
 from xpnn.cli.command import Command, state
 from xpnn.cli.options import json_option
-from xpnn.cli.output import console, emit, percent, tell
+from xpnn.cli.output import console, echo, emit, percent
 from xpnn.cli.runs import find_run
 from xpnn.data.picture import SIDE, Picture, read_picture
 from xpnn.errors import UsageError
@@ -80,7 +80,7 @@ def answer(file: Path, picture: Picture, best: list[tuple[str, float]]) -> dict[
 def show(file: Path, picture: Picture, best: list[tuple[str, float]]) -> None:
     """What the network saw in 14 lines, the best classes beside it, and what was done to the picture."""
     out = console()
-    tell(f"{file}  {picture.note}")
+    echo(f"{file}  {picture.note}")
     shown = best[: ALL if state().verbose else TOP]
     width = max(len(name) for name, _ in shown)
     above = 5 if len(shown) <= TOP else 2

@@ -151,7 +151,7 @@ def continued(folder: Path, model: str, recipe: Recipe, be: Backend, seed: int) 
 
     about = read_about(folder)
     then = {"model": about.get("model")} | {name: about["settings"].get(name) for name in NETWORK}
-    now = {"model": model} | {name: recipe.told()[name] for name in NETWORK}
+    now = {"model": model} | {name: recipe.to_json()[name] for name in NETWORK}
     changed = [name for name in then if now[name] != then[name]]
     if changed:
         name = changed[0]

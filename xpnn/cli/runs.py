@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xpnn.cli.lock import Lock
-from xpnn.cli.output import say
+from xpnn.cli.output import status
 from xpnn.durable import make_folder, previous, sweep, write_durably
 from xpnn.errors import CheckpointError, FileError, UsageError
 from xpnn.training.callbacks import Callback
@@ -94,7 +94,7 @@ def claim(folder: Path) -> Run:
     make_folder(folder)
     run = hold(folder, made)
     if run.lock.stale:
-        say(run.lock.stale)
+        status(run.lock.stale)
     sweep(folder)
     return run
 

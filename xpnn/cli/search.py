@@ -102,7 +102,7 @@ def objective(task: Task, samples: Dataset, trial: optuna.Trial, deadline: float
     from xpnn.training.trainer import Trainer
 
     settings = draw(trial, task.model)
-    recipe = recipe_for(task.dataset, task.model).but(**settings | {"hidden": tuple(settings["hidden"])})
+    recipe = recipe_for(task.dataset, task.model).replace(**settings | {"hidden": tuple(settings["hidden"])})
     net = make_model(task.model, samples, recipe, get_backend(task.backend, task.device), task.seed)
     optimizer = recipe.make_optimizer()
     trainer = Trainer(net, SoftmaxCrossEntropy(recipe.label_smoothing), optimizer, schedule=recipe.schedule)

@@ -27,7 +27,7 @@ from xpnn.cli.options import (
     open_backend,
     precision_option,
 )
-from xpnn.cli.output import detail, emit, percent, say, size, tell, write
+from xpnn.cli.output import detail, echo, emit, percent, size, status, write
 from xpnn.cli.resume import (
     Endings,
     begun_with,
@@ -132,11 +132,11 @@ def command(
     endings = Endings.taken_from(given)
     check_beside(resume, out, source, replace_head)
     saved, model = find_source(source, replace_head, model, given)
-    recipe = recipe_for(dataset, model, augment).but(**given)
+    recipe = recipe_for(dataset, model, augment).replace(**given)
     optimizer = frozen(recipe.make_optimizer(), freeze)
     be, why = open_backend(backend, same_device(resume, device), dtype, precision)
     if not as_json:
-        say(f"xpnn {__version__} · {backend_line(be, why)} · {dtype} · seed {seed}")
+        status(f"xpnn {__version__} · {backend_line(be, why)} · {dtype} · seed {seed}")
     samples = load(dataset, data, seed, label)
     origin = begun_with(resume) if saved is None else str(saved.weights)
     if saved is not None:
@@ -145,7 +145,7 @@ def command(
         net = continued(resume, model, recipe, be, seed)
     else:
         net = make_model(model, samples, recipe, be, seed)
-    optimizer.on(net.layout.places)  # before there is a folder: raises where a pattern fits nothing
+    optimizer.bind(net.layout.params)  # before there is a folder: raises where a pattern fits nothing
     run = new_run(dataset, model, out) if resume is None else claim(resume)
     about = describe(samples, data, label, model, net, recipe, seed) | told_of(resume, endings)
     if origin or freeze:
@@ -160,7 +160,7 @@ def command(
         run.write(about | {"result": result})
     except (KeyboardInterrupt, Stopped) as cause:
         stop = cause if isinstance(cause, Stopped) else interrupted()
-        stop.told = left_behind(run)
+        stop.detail = left_behind(run)
         raise stop from cause
     finally:
         run.close()
@@ -168,7 +168,7 @@ def command(
         emit({"event": "end", **result})
     else:
         if trainer.stopped:
-            tell(f"stopped by {trainer.stopped}")
+            echo(f"stopped by {trainer.stopped}")
         finish(result, samples, run)
         if trainer.stopped and not state().quiet:
             write(f"go on  {resume_line(run)}")  # in one piece, however long
@@ -195,7 +195,7 @@ def describe(
         "classes": data.classes,
         "input_shape": data.input_shape,
         "model": model,
-        "settings": recipe.told(),
+        "settings": recipe.to_json(),
         "parameters": net.layout.size["theta"],
         "backend": be.name,
         "device": be.device_name,
@@ -225,8 +225,8 @@ def start(
     sizes = "-".join([*widths, str(len(data.classes))])
     kept = f" · {about['frozen']:,} frozen" if "frozen" in about else ""
     count, width = about["parameters"], 4 if about["dtype"] == "float32" else 8
-    say(f"data   {data.name}, {data.note}   " + " · ".join(f"{k} {n:,}" for k, n in counts.items()))
-    say(f"model  {about['model']} {sizes} · {count:,} parameters · {size(width * count)}{kept}")
+    status(f"data   {data.name}, {data.note}   " + " · ".join(f"{k} {n:,}" for k, n in counts.items()))
+    status(f"model  {about['model']} {sizes} · {count:,} parameters · {size(width * count)}{kept}")
     detail(net.summary())
     from xpnn.training.progress import Progress
 
@@ -261,14 +261,14 @@ def score(trainer: "Trainer", data: Dataset, run: Run, began: float) -> dict[str
 def finish(result: dict[str, Any], data: Dataset, run: Run) -> None:
     """The last three lines, for people."""
     accuracy, n = result["test_accuracy"], len(data.y_test)
-    tell(
+    echo(
         f"test accuracy {percent(accuracy)} ({round((1 - accuracy) * n):,} wrong of {n:,}) · "
         f"best epoch {result['best_epoch']} · {result['seconds']:.1f} s"
     )
-    tell(f"saved  {run.weights} ({size(run.weights.stat().st_size)})")
+    echo(f"saved  {run.weights} ({size(run.weights.stat().st_size)})")
     other = "" if run.folder.parent == Path("runs") else f" {run.folder}"
     picture = "xpnn predict FILE.png · " if data.input_shape == (28, 28, 1) else ""
-    tell(f"next   {picture}xpnn evaluate{other}")
+    echo(f"next   {picture}xpnn evaluate{other}")
 
 
 def check_target(accuracy: float, wanted: float | None) -> None:

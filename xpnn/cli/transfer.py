@@ -140,5 +140,5 @@ def provenance(origin: str | None, freeze: tuple[str, ...], net: "Model") -> dic
     return {
         "from": origin,
         "freeze": freeze,
-        "frozen": sum(p.stop - p.start for p in net.layout.places if p.path in held),
+        "frozen": sum(p.stop - p.start for p in net.layout.params if p.path in held),
     }

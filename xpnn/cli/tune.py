@@ -9,7 +9,7 @@ import click
 from xpnn.cli import Stopped, interrupted
 from xpnn.cli.command import Command, state
 from xpnn.cli.options import Name, backend_option, device_option, json_option, open_backend
-from xpnn.cli.output import emit, percent, say, tell
+from xpnn.cli.output import echo, emit, percent, status
 from xpnn.cli.runs import ROOT
 from xpnn.data import DATASETS
 from xpnn.durable import write_durably
@@ -108,13 +108,13 @@ def command(
     done = len(finished(study))
     if not as_json:
         made = f" · {done} made before" if done else ""
-        say(f"tune   {dataset} {model} · {trials} trials of {count} epochs{made} · {folder / STUDY}")
+        status(f"tune   {dataset} {model} · {trials} trials of {count} epochs{made} · {folder / STUDY}")
     how = "json" if as_json else "quiet" if state().quiet else "say"
     try:
         search(task, max(trials - done, 0), time_limit, jobs, how)
     except (KeyboardInterrupt, Stopped) as cause:
         stop = cause if isinstance(cause, Stopped) else interrupted()
-        stop.told = f"the trials so far are in {folder / STUDY}; the same command goes on"
+        stop.detail = f"the trials so far are in {folder / STUDY}; the same command goes on"
         raise stop from cause
     finish(study, task, as_json)
 
@@ -164,6 +164,6 @@ def finish(study: Any, task: Task, as_json: bool) -> None:
         result = {"trials": ended, "pruned": ended - len(complete), "best_trial": best.number}
         emit({"event": "end", **result, "valid_accuracy": best.value, "settings": found, "config": str(path)})
         return
-    tell(f"best   trial {best.number}, validation accuracy {percent(best.value, 2)}")
-    tell(f"       {ended} trials, {ended - len(complete)} ended early · {path}")
-    tell(f"next   xpnn train --config {path}")
+    echo(f"best   trial {best.number}, validation accuracy {percent(best.value, 2)}")
+    echo(f"       {ended} trials, {ended - len(complete)} ended early · {path}")
+    echo(f"next   xpnn train --config {path}")

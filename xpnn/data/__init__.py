@@ -4,11 +4,11 @@ from xpnn.data.arrays import read_npy, read_npz
 from xpnn.data.batches import Batch, Batches, epoch_order
 from xpnn.data.dataset import Dataset
 from xpnn.data.datasets import DATASETS, Source, load
+from xpnn.data.emnist import emnist, kmnist
 from xpnn.data.fashion import FASHION_CLASSES, fashion
 from xpnn.data.folds import hash_split, k_folds, row_keys
 from xpnn.data.idx import read_idx
 from xpnn.data.images import read_images
-from xpnn.data.kin import emnist, kmnist
 from xpnn.data.mnist import MNIST_CLASSES, mnist
 from xpnn.data.points import blobs, moons, rings
 from xpnn.data.preparation import ImagePreparation, Preparation

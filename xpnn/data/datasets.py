@@ -7,15 +7,15 @@ from typing import Any
 from numpy.typing import NDArray
 
 from xpnn.data.dataset import Dataset, Location
+from xpnn.data.emnist import KMNIST_CLASSES, emnist, kmnist
 from xpnn.data.fashion import FASHION_CLASSES, find_fashion
 from xpnn.data.folder import read_folder
-from xpnn.data.kin import KMNIST_CLASSES, emnist, kmnist
 from xpnn.data.mnist import MNIST_CLASSES, mnist
 from xpnn.data.points import blobs, moons, rings
 from xpnn.data.spiral import spiral
 from xpnn.data.split import stratified_split
 from xpnn.data.strokes import strokes
-from xpnn.data.yours import csv_dataset, images_dataset, npz_dataset, required
+from xpnn.data.user_data import csv_dataset, images_dataset, npz_dataset, required
 from xpnn.errors import UsageError, did_you_mean
 from xpnn.random import host_rng
 

@@ -7,7 +7,7 @@ are. Training, evaluation and prediction go through the same one, so what traine
 from dataclasses import dataclass
 from typing import Any
 
-from xpnn.describe import Described
+from xpnn.config import Config
 from xpnn.errors import UsageError
 
 MOST_CLASSES = 100_000
@@ -17,7 +17,7 @@ POLARITIES = ("as is", "light on dark", "dark on light")
 
 
 @dataclass(frozen=True)
-class Preparation(Described):
+class Preparation(Config):
     """From raw data to the arrays that a network takes; subclasses say how for their kind of data."""
 
     @property

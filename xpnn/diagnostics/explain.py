@@ -140,9 +140,9 @@ def update_ratios(model: "Model", optimizer: Optimizer, gradient: Host) -> dict[
     """{path: |new - old| / |old|} of the optimizer's first step, made on copies."""
     be, layout = model.backend, model.layout
     vectors = model.snapshot()
-    with be.scope():
+    with be.device_context():
         theta, _ = layout.load(be, vectors)
-        rule = optimizer.on(layout.places)
+        rule = optimizer.bind(layout.params)
         new, _ = rule.update(be, theta, be.asarray(gradient), rule.init(be, theta))
         after = np.array(be.to_numpy(new), dtype=np.float64)
     ratios = {}

@@ -79,14 +79,14 @@ def find_lr(
         seed=model.seed, vectors=model.snapshot(),
     )  # fmt: skip
     trainer = Trainer(copy, loss, optimizer)
-    x, y = copy.pair(x, y, trainer.loss)
+    x, y = copy.check_xy(x, y, trainer.loss)
     rates, batches = np.geomspace(low, high, steps), _batches(copy, x, copy.targets(y), batch_size)
 
     def step(rate: float) -> float:
         """Gives the loss before it."""
         trainer.rate = float(rate)
         value = trainer.step(*next(batches))
-        with be.scope():
+        with be.device_context():
             return float(be.to_numpy(value))
 
     start = step(low)
@@ -114,7 +114,7 @@ def _batches(model: Model, x: Any, y: Any, batch_size: int) -> Iterator[tuple[An
     for epoch in itertools.count(1):
         order = epoch_order(model.seed, epoch, count(x))
         for batch in Slices(len(order), batch_size):
-            with be.scope():
+            with be.device_context():
                 rows = be.asarray(order[batch])
                 yield gather(be, x, rows), gather(be, y, rows)
 

@@ -47,7 +47,7 @@ from xpnn.layers import (
     UpSampling2D,
     ZeroPad2D,
 )
-from xpnn.layers.base import Shape, is_several
+from xpnn.layers.base import Shape, is_multiple
 from xpnn.parameters import leaves
 from xpnn.window import pair
 
@@ -62,7 +62,7 @@ def flops(layer: Layer, shape: Shape) -> int:
 def outputs(layer: Layer, shape: Shape) -> int:
     """How many numbers the layer gives for one sample."""
     out = layer.plan(shape)[1]
-    return sum(map(math.prod, out)) if is_several(out) else math.prod(out)
+    return sum(map(math.prod, out)) if is_multiple(out) else math.prod(out)
 
 
 def weights(layer: Layer, shape: Shape) -> int:
@@ -84,7 +84,7 @@ def _(layer: Layer, shape: Shape) -> int:
 @flops.register(LSTM)
 def _(layer: Layer, shape: Shape) -> int:
     """Every weight, at every time."""
-    return 2 * weights(layer, shape) * int((shape[0] if is_several(shape) else shape)[0])
+    return 2 * weights(layer, shape) * int((shape[0] if is_multiple(shape) else shape)[0])
 
 
 @flops.register(ConvTranspose2D)
@@ -96,7 +96,7 @@ def _(layer: ConvTranspose2D, shape: Shape) -> int:
 @flops.register(MultiHeadAttention)
 def _(layer: MultiHeadAttention, shape: Any) -> int:
     """q and o at every time of x, k and v at every step of the memory, and two products of times and steps."""
-    time, features = shape[0] if is_several(shape) else shape
+    time, features = shape[0] if is_multiple(shape) else shape
     steps, known = shape[1] if layer.cross else (time, features)
     width = layer.heads * (layer.size or features // layer.heads)
     return int(4 * width * (time * features + steps * known + time * steps))

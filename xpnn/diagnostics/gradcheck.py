@@ -14,15 +14,15 @@ import numpy as np
 
 from xpnn.backends import get_backend
 from xpnn.backends.base import Backend
-from xpnn.edge import check_input_shape
 from xpnn.errors import XpnnError
-from xpnn.layers.base import Ctx, Layer, Shape, for_each, is_several
+from xpnn.layers.base import Ctx, Layer, Shape, for_each, is_multiple
 from xpnn.layers.graph import Graph, as_net
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.wiring import NO_DX
-from xpnn.losses import Loss, Several, get_loss
+from xpnn.losses import Loss, MultiOutputLoss, get_loss
 from xpnn.parameters import Layout, leaves, tree_map
 from xpnn.random import host_rng
+from xpnn.validation import check_input_shape
 
 H = 1e-5
 TOLERANCE = 1e-7
@@ -63,7 +63,7 @@ def gradcheck(
     chain, shape = as_net(net), check_input_shape(input_shape)
     rng = host_rng(seed, "gradcheck")
     rows = []
-    with be.scope():
+    with be.device_context():
         for path, layer, given in flatten(chain, shape):
             key = (int(part) if part.isdecimal() else part for part in path.split("."))
             cx = Ctx(be, train=True, key=(seed, *key), tick=be.scalar(0, be.xp.int64))
@@ -102,7 +102,7 @@ def check_layer(
     def forward(values: dict[str, Host]) -> tuple[Any, Any, Any]:
         tree = tree_map(lambda key, fixed: be.asarray(np.asarray(values.get(key, fixed))), p)
         given = tuple(be.asarray(values[key]) for key in x)
-        return tree, *layer.forward(cx, tree, given if is_several(shape) else given[0])
+        return tree, *layer.forward(cx, tree, given if is_multiple(shape) else given[0])
 
     tree, y, cache = forward(arrays)
     c = tree_map(lambda _, a: rng.standard_normal(tuple(a.shape)), y)
@@ -113,7 +113,7 @@ def check_layer(
     except XpnnError as error:
         return [GradientCheck(path, name, "x", float("inf"), 0, False, error.what)]
     rows = []
-    without = {key for key, kind in zip(x, for_each(layer.takes, len(x)), strict=True) if kind in NO_DX}
+    without = {key for key, kind in zip(x, for_each(layer.input_kind, len(x)), strict=True) if kind in NO_DX}
     for key, a in arrays.items():
         if key in without:
             continue
@@ -126,16 +126,19 @@ def check_layer(
 
 def drawn(layer: Layer, shape: Shape, batch: int, rng: Any) -> dict[str, Host]:
     """{"x": numbers from N(0, 1), or ids, or a mask}, as the layer takes it; of several inputs {"x0": ..., ...}."""
-    several = is_several(shape)
+    several = is_multiple(shape)
     shapes = shape if several else (shape,)
     about = zip(
-        shapes, for_each(layer.takes, len(shapes)), for_each(layer.vocabulary(), len(shapes)), strict=True
+        shapes,
+        for_each(layer.input_kind, len(shapes)),
+        for_each(layer.vocab_size(), len(shapes)),
+        strict=True,
     )
     found = {}
-    for i, (one, kind, vocabulary) in enumerate(about):
+    for i, (one, kind, vocab_size) in enumerate(about):
         size = (batch, *one)
         if kind in NO_DX:
-            a = rng.integers(0, (vocabulary or 2) if kind == "int" else 2, size)
+            a = rng.integers(0, (vocab_size or 2) if kind == "int" else 2, size)
             a = a if kind == "int" else a * 1.0
         else:
             a = away_from_zero(rng.standard_normal(size))
@@ -157,8 +160,8 @@ def contracted(
 
 def check_loss(be: Backend, loss: Loss, outputs: Shape, batch: int, rng: Any) -> list[GradientCheck]:
     """The gradient of the loss, or of the sum of its values, with respect to each prediction."""
-    several = is_several(outputs)
-    losses = loss.losses if isinstance(loss, Several) else (loss,)
+    several = is_multiple(outputs)
+    losses = loss.losses if isinstance(loss, MultiOutputLoss) else (loss,)
     x, y = {}, []
     for i, (one, shape) in enumerate(zip(losses, outputs if several else (outputs,), strict=True)):
         a = away_from_zero(rng.standard_normal((batch, *shape)))

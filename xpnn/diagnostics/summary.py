@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
-from xpnn.describe import brief
+from xpnn.config import short_repr
 from xpnn.diagnostics.flops import flops
 from xpnn.diagnostics.table import table
 from xpnn.layers.base import Layer, Shape
@@ -42,7 +42,7 @@ def _rows(net: Layer, shape: Shape, prefix: str, width: int) -> list[tuple[str, 
         below = _rows(layer, given, f"{prefix}{i}.", width)
         if not isinstance(layer, Sequential):
             count = 0 if below else sum(math.prod(spec.shape) for _, spec in leaves(specs))
-            name = type(layer).__name__ if below else brief(layer)
+            name = type(layer).__name__ if below else short_repr(layer)
             held = (f"{count:,}", f"{count * width:,}") if count else ("", "")
             rows.append((f"{prefix}{i}", name, str(out), *held, "" if below else f"{flops(layer, given):,}"))
         rows += below

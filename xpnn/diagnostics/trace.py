@@ -64,10 +64,10 @@ def trace(model: "Model", x: Any, y: Any, loss: Loss | None = None) -> Trace:
     """
     loss, be = loss or model.loss, model.backend
     model.check_loss(loss)
-    batch, target = model.pair(x, y, loss)
+    batch, target = model.check_xy(x, y, loss)
     recorder = Recorder(be)
     gradient = make_gradient(watched(model.net, recorder), loss, model.layout, be, model.seed)
-    with be.scope():
+    with be.device_context():
         tick = be.scalar(0, be.xp.int64)
         value, grad, _ = gradient(model.theta, model.phi, tick, batch, model.targets(target), None)
         gradient_of_theta = recorder.host(grad)[0]

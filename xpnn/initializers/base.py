@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from xpnn.describe import Described
+from xpnn.config import Config
 from xpnn.errors import UsageError
 
 Host = np.ndarray[Any, np.dtype[np.float64]]
 
 
-class Initializer(Described):
+class Initializer(Config):
     """A frozen description, called with a generator and a shape. A layer takes its name, too: `init="he_normal"`."""
 
     @classmethod
-    def meant_by(cls, value: Any) -> "Initializer | None":
+    def coerce(cls, value: Any) -> "Initializer | None":
         """The initializer of that name. Raises UsageError for an unknown one."""
         from xpnn.initializers import get_initializer
 

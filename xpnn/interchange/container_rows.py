@@ -94,13 +94,13 @@ def recompute(g: Program, layer: Recompute, p: Any, x: Any) -> Any:
 
 def graph(g: Program, layer: Any, p: Any, x: Any) -> Any:
     """The nodes in their order; a shared layer is written once for each use, with its parameters once."""
-    inputs = layer.inputs if layer.several else (layer.inputs,)
-    values = dict(zip(inputs, x if layer.several else (x,), strict=True))
+    inputs = layer.inputs if layer.multi_input else (layer.inputs,)
+    values = dict(zip(inputs, x if layer.multi_input else (x,), strict=True))
     owners: dict[str, Any] = {}
-    for name, one, takes in layer.nodes:
+    for name, one, input_kind in layer.nodes:
         owner = one.node if isinstance(one, Shared) else name
         used = owners.setdefault(owner, one)
-        given = tuple(values[k] for k in takes) if isinstance(takes, tuple) else values[takes]
+        given = tuple(values[k] for k in input_kind) if isinstance(input_kind, tuple) else values[input_kind]
         with g.inside(owner):
             values[name] = emit(g, used, p[owner], given)
     if isinstance(layer.outputs, tuple):

@@ -122,7 +122,7 @@ STEP = {"SimpleRNN": simple_step, "LSTM": lstm_step, "GRU": gru_step}
 
 def attention(g: Program, layer: Any, p: Any, x: Any) -> str:
     """softmax(q k^T / sqrt(size)) v in every head, and the product with Wo."""
-    inputs = x if layer.several else (x,)
+    inputs = x if layer.multi_input else (x,)
     query, memory = g.last(inputs[0]), g.last(inputs[1 if layer.cross else 0])
     size = p["Wq"].shape[1] // layer.heads
 

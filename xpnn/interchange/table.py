@@ -110,7 +110,7 @@ def emit(g: Program, layer: base.Layer, p: Any, x: Any) -> Any:
     result = row(g, layer, p, x)
     if isinstance(result, tuple) and not isinstance(result, Value):
         return result
-    shape = layer.plan(tuple(one.shape for one in x) if layer.several else x.shape)[1]
+    shape = layer.plan(tuple(one.shape for one in x) if layer.multi_input else x.shape)[1]
     if isinstance(result, Value):
         return result._replace(shape=shape)
     return Value(result, shape)

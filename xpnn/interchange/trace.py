@@ -8,7 +8,7 @@ from xpnn.errors import UsageError
 from xpnn.interchange.program import Node, Program, Shape, Value
 from xpnn.interchange.table import emit
 from xpnn.layers import Dropout, Flatten, Rescale, Reshape, Sequential, Standardize
-from xpnn.layers.base import for_each, is_several
+from xpnn.layers.base import for_each, is_multiple
 from xpnn.losses import BinaryCrossEntropy, Focal, NegativeLogLikelihood, SoftmaxCrossEntropy
 from xpnn.parameters import tree_map
 
@@ -46,17 +46,20 @@ def program_of(
     net, p, shape = model.net, parameters_of(model), model.input_shape
     if not preprocessing:
         net, p, shape = without_preparation(net, p, shape)
-    shapes = shape if is_several(shape) else (shape,)
+    shapes = shape if is_multiple(shape) else (shape,)
     names = named(getattr(net, "inputs", None), "x", len(shapes))
-    kinds = for_each(net.takes, len(shapes))
+    kinds = for_each(net.input_kind, len(shapes))
     about = zip(names, shapes, kinds, strict=True)
     x = tuple(entry(g, name, one, kind, channels, preprocessing) for name, one, kind in about)
-    y = emit(g, net, p, x if is_several(shape) else x[0])
-    several = is_several(model.output_shape)
+    y = emit(g, net, p, x if is_multiple(shape) else x[0])
+    several = is_multiple(model.output_shape)
     losses = getattr(model.loss, "losses", (model.loss,)) if several else (model.loss,)
     ys = y if several else (y,)
-    gives, labels = for_each(net.gives, len(ys)), named(getattr(net, "outputs", None), "y", len(ys))
-    for value, label, loss, given in zip(ys, labels, losses, gives, strict=True):
+    output_kind, labels = (
+        for_each(net.output_kind, len(ys)),
+        named(getattr(net, "outputs", None), "y", len(ys)),
+    )
+    for value, label, loss, given in zip(ys, labels, losses, output_kind, strict=True):
         leave(g, value, label, channels, squash(loss, given, probabilities))
     return g
 
@@ -103,19 +106,19 @@ def entry(g: Program, name: str, shape: Shape, kind: str | None, channels: str, 
     return value._replace(name=g.op("Cast", name, to=1)) if dtype == "uint8" else value
 
 
-def squash(loss: Any, gives: str, wanted: bool | None) -> tuple[str, dict[str, Any]] | None:
+def squash(loss: Any, output_kind: str, wanted: bool | None) -> tuple[str, dict[str, Any]] | None:
     """The operation that makes probabilities; None where there is nothing to do, or nobody wants it.
 
     Raises UsageError where they are wanted of a loss that has none.
     """
     found = next((how for cls, how in SQUASH.items() if type(loss) is cls), None)
-    if wanted and found is None and gives != "probabilities":
+    if wanted and found is None and output_kind != "probabilities":
         raise UsageError(
             f"probabilities=True, of a model trained with {type(loss).__name__}",
             why="its outputs are no scores of classes",
             fix="probabilities=False",
         )
-    return None if wanted is False or gives == "probabilities" else found
+    return None if wanted is False or output_kind == "probabilities" else found
 
 
 def leave(

@@ -61,7 +61,7 @@ class Kernels(AffineKernels, CounterKernels, GateKernels, SamplingKernels):
         total = xp.sum(e, axis=1, keepdims=True)
         return xp.mean(xp.log(total[:, 0]) - xp.sum(z * hot, axis=1)), (e / total - hot) / n
 
-    def softmax_cross_entropy_hits(self, z: Array, ids: Array) -> tuple[Array, Array]:
+    def softmax_cross_entropy_and_correct(self, z: Array, ids: Array) -> tuple[Array, Array]:
         """The loss of `softmax_cross_entropy`, and in how many rows (0-d int64) the first largest logit is the id's."""
         xp, hits = self.xp, self.xp.astype(self.xp.argmax(z, axis=1) == ids, self.xp.int64)
         z = z - xp.max(z, axis=1, keepdims=True)

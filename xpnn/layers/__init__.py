@@ -1,7 +1,6 @@
 """The layers: one short file per family."""
 
 from xpnn.layers.activation import ELU, LeakyReLU, ReLU, Sigmoid, Softmax, Softplus, Step, Tanh
-from xpnn.layers.affine import RandomRotation, RandomShear, RandomShift, RandomZoom
 from xpnn.layers.attention import MultiHeadAttention
 from xpnn.layers.base import Ctx, Layer, Spec
 from xpnn.layers.batchnorm import BatchNorm
@@ -29,6 +28,7 @@ from xpnn.layers.padding import PaddingMask
 from xpnn.layers.pool import AvgPool2D, MaxPool2D
 from xpnn.layers.positional import PositionalEncoding
 from xpnn.layers.prelu import PReLU
+from xpnn.layers.random_transform import RandomRotation, RandomShear, RandomShift, RandomZoom
 from xpnn.layers.recompute import Recompute
 from xpnn.layers.recurrent import GRU, LSTM, SimpleRNN
 from xpnn.layers.resize import GlobalAveragePool, GlobalMaxPool, UpSampling2D, ZeroPad2D

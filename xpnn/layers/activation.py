@@ -64,7 +64,7 @@ class ELU(Layer):
 class Sigmoid(Layer):
     """y = 1 / (1 + e^-x); dx = dy y (1 - y)."""
 
-    gives = "probabilities"
+    output_kind = "probabilities"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps y."""
@@ -115,7 +115,7 @@ class Softmax(Layer):
     A row of -inf alone has no softmax: it gives NaN, as in PyTorch.
     """
 
-    gives = "probabilities"
+    output_kind = "probabilities"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps y."""

@@ -56,15 +56,15 @@ class MultiHeadAttention(Layer):
             )
 
     @property
-    def several(self) -> bool:  # type: ignore[override]
+    def multi_input(self) -> bool:  # type: ignore[override]
         """Whether it takes a memory or a mask too."""
         return self.cross or self.masked
 
     @property
-    def takes(self) -> Any:  # type: ignore[override]
+    def input_kind(self) -> Any:  # type: ignore[override]
         """Real sequences, and 0 and 1 as the mask."""
         kinds = ("float",) * (1 + self.cross) + ("mask",) * self.masked
-        return kinds if self.several else "float"
+        return kinds if self.multi_input else "float"
 
     def plan(self, shape: Any) -> tuple[Tree, Shape]:
         """Four matrices, three biases. Raises ShapeError where sequences, mask or heads do not fit."""
@@ -124,7 +124,7 @@ class MultiHeadAttention(Layer):
 
     def _inputs(self, given: Any) -> tuple[Any, Any, Any]:
         """(x, memory, mask or None), of arrays or of shapes."""
-        parts = given if self.several else (given,)
+        parts = given if self.multi_input else (given,)
         return parts[0], parts[1 if self.cross else 0], parts[-1] if self.masked else None
 
     def _check(self, shape: Any) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from xpnn.backends.base import Backend
-from xpnn.describe import Described
+from xpnn.config import Config
 from xpnn.initializers import Initializer
 from xpnn.kernels import Array
 from xpnn.random import Key
@@ -51,7 +51,7 @@ class Ctx(NamedTuple):
         return None if self.into is None else self.into[name]
 
 
-class Layer(Described):
+class Layer(Config):
     """A pair of pure functions over shapes and arrays. Subclasses are frozen dataclasses of plain settings.
 
     Where a layer wants one layer, a list of layers is a chain: `Residual([Dense(8), ReLU()])`.
@@ -62,20 +62,20 @@ class Layer(Described):
     differentiable: ClassVar[bool] = True
     fresh: ClassVar[bool | None] = False
     """Whether the dx of backward is a new array that nobody else holds. None: it is dy itself, moved."""
-    several: ClassVar[bool] = False
+    multi_input: ClassVar[bool] = False
     """Whether it takes several inputs: `plan` then gets a tuple of shapes, `forward` a tuple of arrays, and `backward`
     gives a tuple as dx, with None for an input that has no gradient. Several outputs are a tuple likewise, and so is
     the dy of `backward`."""
-    takes: ClassVar[str | tuple[str | None, ...] | None] = "float"
+    input_kind: ClassVar[str | tuple[str | None, ...] | None] = "float"
     """"float": the model's dtype; "any": every real dtype (the layer converts); "int": ids as int64, and there is no
     dx; "mask": 0 and 1 in the model's dtype, and there is no dx; None: passes on whatever comes. Of several inputs a
     tuple, or one word for all."""
-    gives: ClassVar[str | tuple[str, ...]] = ""
+    output_kind: ClassVar[str | tuple[str, ...]] = ""
     """"probabilities" if the outputs are already squashed: a loss that wants logits refuses them. Of several outputs a
     tuple, or one word for all."""
 
     @classmethod
-    def meant_by(cls, value: Any) -> "Layer | None":
+    def coerce(cls, value: Any) -> "Layer | None":
         """A Sequential of the layers in a list. Raises UsageError for an entry that is none."""
         from xpnn.layers.sequential import Sequential
 
@@ -93,11 +93,11 @@ class Layer(Described):
         """-> (dx, gradients shaped like p)."""
         raise NotImplementedError
 
-    def settle(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
+    def update_stats(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
         """-> the new values of those entries of phi that a training step changes; most layers change none."""
         return {}
 
-    def vocabulary(self) -> int | tuple[int, ...]:
+    def vocab_size(self) -> int | tuple[int, ...]:
         """How many ids there are for a layer that takes "int": 0, 1, ..., vocabulary() - 1. 0: as many as you like.
 
         Of several inputs a tuple, or one number for all.
@@ -117,7 +117,7 @@ class Layer(Described):
         return [(str(i), layer, given) for i, (layer, given) in enumerate(self.inner(shape))]
 
 
-def is_several(shape: Shape) -> bool:
+def is_multiple(shape: Shape) -> bool:
     """Whether it is a tuple of shapes."""
     return bool(shape) and isinstance(shape[0], tuple)
 
@@ -133,9 +133,9 @@ def as_input(net: Layer, be: Backend, x: Any) -> Any:
     Ids become int64. Several inputs are a tuple.
     """
     if isinstance(x, tuple):
-        kinds = for_each(net.takes, len(x))
+        kinds = for_each(net.input_kind, len(x))
         return tuple(as_kind(kind, be, a) for kind, a in zip(kinds, x, strict=True))
-    return as_kind(net.takes, be, x)
+    return as_kind(net.input_kind, be, x)
 
 
 def as_kind(kind: Any, be: Backend, x: Array) -> Array:

@@ -8,7 +8,7 @@ from xpnn.errors import ShapeError, UsageError
 from xpnn.initializers import ones, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
-from xpnn.layers.normalize import affine_grads, inverse_root
+from xpnn.layers.normalize import inverse_root, scale_shift_grads
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ class BatchNorm(Layer):
         if cx.train:
             dx, gain, bias = cx.be.batch_norm_grad(dy, n, r, p["gain"])
             return (dx if cx.need_dx else None), {"gain": gain, "bias": bias}
-        return (dy * p["gain"] * r if cx.need_dx else None), affine_grads(cx, n, dy)
+        return (dy * p["gain"] * r if cx.need_dx else None), scale_shift_grads(cx, n, dy)
 
-    def settle(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
+    def update_stats(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
         """The running mean and variance, moved towards the batch's."""
         n, _, mean, var = cache
         unbiased = var * (count(n) / (count(n) - 1))

@@ -33,14 +33,14 @@ class Bidirectional(Layer):
             )
 
     @property
-    def several(self) -> bool:  # type: ignore[override]
+    def multi_input(self) -> bool:  # type: ignore[override]
         """Whether f takes a mask."""
-        return self.layer.several
+        return self.layer.multi_input
 
     @property
-    def takes(self) -> Any:  # type: ignore[override]
+    def input_kind(self) -> Any:  # type: ignore[override]
         """What f takes."""
-        return self.layer.takes
+        return self.layer.input_kind
 
     def inner(self, shape: Shape) -> list[tuple[Layer, Shape]]:
         """Forwards and backwards."""
@@ -67,7 +67,7 @@ class Bidirectional(Layer):
         reverse, reverse_grads = self.layer.backward(cx.child(1), p[1], cache[1], turned)
         if dx is None or reverse is None:
             return None, (grads, reverse_grads)
-        if self.several:
+        if self.multi_input:
             return (dx[0] + cx.be.xp.flip(reverse[0], axis=1), None), (grads, reverse_grads)
         return dx + cx.be.xp.flip(reverse, axis=1), (grads, reverse_grads)
 

@@ -7,7 +7,7 @@ from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx
-from xpnn.layers.warp import STILL, Affine, Field, Geometric
+from xpnn.layers.warp import STILL, Field, Geometric, Transform
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class RandomElastic(Geometric):
                 "a strength of at least 0 and a smoothness of at least 1"
             )
 
-    def moves(self, cx: Ctx, n: int, size: tuple[int, int]) -> tuple[Affine, Field | None]:
+    def moves(self, cx: Ctx, n: int, size: tuple[int, int]) -> tuple[Transform, Field | None]:
         """z_k is smoothed along the columns, then along the rows: w is a product of two Gaussians."""
         xp, be = cx.be.xp, cx.be
         rows, columns = (gaussians(be, side, self.smoothness) for side in size)

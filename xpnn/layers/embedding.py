@@ -22,7 +22,7 @@ class Embedding(Layer):
     """
 
     trained = True
-    takes = "int"
+    input_kind = "int"
     tokens: int
     width: int
     init: Initializer = near_zero
@@ -34,7 +34,7 @@ class Embedding(Layer):
                 f"Embedding(tokens={self.tokens}, width={self.width}): wanted whole numbers of at least 1"
             )
 
-    def vocabulary(self) -> int:
+    def vocab_size(self) -> int:
         """tokens."""
         return self.tokens
 

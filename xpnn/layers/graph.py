@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xpnn.errors import ShapeError
-from xpnn.layers.base import Ctx, Layer, Shape, Tree, is_several
+from xpnn.layers.base import Ctx, Layer, Shape, Tree, is_multiple
 from xpnn.layers.nested import plan_child
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.wiring import NO_DX, Names, Node, Wiring, as_names, as_nodes, listed, wiring
@@ -52,14 +52,14 @@ class Graph(Layer):
         return vars(self)["wiring"]  # type: ignore[no-any-return]
 
     @property
-    def several(self) -> bool:  # type: ignore[override]
+    def multi_input(self) -> bool:  # type: ignore[override]
         """Whether it takes a tuple."""
         return isinstance(self.inputs, tuple)
 
     @property
-    def takes(self) -> Any:  # type: ignore[override]
+    def input_kind(self) -> Any:  # type: ignore[override]
         """For each input what its users take."""
-        return like(self.inputs, self._wiring.takes)
+        return like(self.inputs, self._wiring.input_kind)
 
     @property
     def trained(self) -> bool:  # type: ignore[override]
@@ -67,14 +67,14 @@ class Graph(Layer):
         return bool(self._wiring.trained)
 
     @property
-    def gives(self) -> Any:  # type: ignore[override]
+    def output_kind(self) -> Any:  # type: ignore[override]
         """For each output what its layer gives."""
-        found = {wire.name: wire.layer.gives for wire in self._wiring.wires}
+        found = {wire.name: wire.layer.output_kind for wire in self._wiring.wires}
         return like(self.outputs, [found.get(name, "") for name in listed(self.outputs)])
 
-    def vocabulary(self) -> Any:
+    def vocab_size(self) -> Any:
         """For each input the smallest of its users': an id has to be known to all."""
-        return like(self.inputs, self._wiring.vocabulary)
+        return like(self.inputs, self._wiring.vocab_size)
 
     def branches(self, shape: Shape) -> list[tuple[str, Layer, Shape]]:
         """Every node that has a layer of its own, with what it gets."""
@@ -116,17 +116,17 @@ class Graph(Layer):
                 send(dvs, inputs, dx)
         return (self._of_inputs(dvs) if cx.need_dx else None), grads
 
-    def settle(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
+    def update_stats(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
         """Every node's new statistics; a shared layer's move once for each use."""
         news: dict[str, Tree] = {}
         for (name, owner, layer, _), kept in zip(self._wiring.wires, cache, strict=True):
             now = replaced(p[owner], news[owner]) if owner in news else p[owner]
-            news.update({owner: layer.settle(cx.child(name), now, kept)})
+            news.update({owner: layer.update_stats(cx.child(name), now, kept)})
         return news
 
     def _named(self, x: Any) -> dict[str, Any]:
         """{name of an input: what came for it}."""
-        return dict(zip(listed(self.inputs), x if self.several else (x,), strict=True))
+        return dict(zip(listed(self.inputs), x if self.multi_input else (x,), strict=True))
 
     def _of_inputs(self, dvs: dict[str, Any]) -> Any:
         """dx, with None for an input that nothing was sent to."""
@@ -134,7 +134,7 @@ class Graph(Layer):
 
     def _wanted(self, need_dx: bool) -> set[str]:
         """Inputs whose gradient is wanted, and nodes that have parameters or take what is wanted."""
-        kinds = zip(listed(self.inputs), self._wiring.takes, strict=True)
+        kinds = zip(listed(self.inputs), self._wiring.input_kind, strict=True)
         wanted = {name for name, kind in kinds if need_dx and kind not in NO_DX}
         for name, _, _, inputs in self._wiring.wires:
             if name in self._wiring.trained or any(one in wanted for one in listed(inputs)):
@@ -143,8 +143,8 @@ class Graph(Layer):
 
     def _shapes(self, shape: Shape) -> tuple[Tree, dict[str, Shape]]:
         """The specs of the nodes with layers of their own, and the shape of every value."""
-        if self.several != is_several(shape) or (self.several and len(shape) != len(self.inputs)):
-            count = len(self.inputs) if self.several else 1
+        if self.multi_input != is_multiple(shape) or (self.multi_input and len(shape) != len(self.inputs)):
+            count = len(self.inputs) if self.multi_input else 1
             raise ShapeError(f"takes {count} inputs: {', '.join(listed(self.inputs))}", why=f"got {shape}")
         shapes: dict[str, Shape] = self._named(shape)
         specs: dict[str, Tree] = {}

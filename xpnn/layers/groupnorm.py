@@ -9,7 +9,7 @@ from xpnn.initializers import ones, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
 from xpnn.layers.layernorm import check_eps, last_axis
-from xpnn.layers.normalize import affine_grads, inverse_root, moments, normalized_grad
+from xpnn.layers.normalize import inverse_root, moments, normalized_grad, scale_shift_grads
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def group_backward(
 ) -> tuple[Array | None, Tree]:
     """dx and the gradients of gain and bias."""
     n, r = cache
-    grads = affine_grads(cx, n, dy)
+    grads = scale_shift_grads(cx, n, dy)
     if not cx.need_dx:
         return None, grads
     dn = grouped(cx, dy * p["gain"], groups)

@@ -20,7 +20,7 @@ class HardSigmoid(Layer):
     Source: Courbariaux, Bengio, David, NIPS 2015; with the slope 1/6 Howard et al., ICCV 2019.
     """
 
-    gives = "probabilities"
+    output_kind = "probabilities"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps where the slope is not 0."""

@@ -7,7 +7,7 @@ from xpnn.errors import ShapeError, UsageError
 from xpnn.initializers import ones, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
-from xpnn.layers.normalize import affine_grads, inverse_root, moments, normalized_grad
+from xpnn.layers.normalize import inverse_root, moments, normalized_grad, scale_shift_grads
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class LayerNorm(Layer):
         """dx = (dn - mean(dn) - n mean(dn n)) / sqrt(var + eps), dn = dy gain."""
         n, r = cache
         dx = normalized_grad(cx, dy * p["gain"], n, r, -1) if cx.need_dx else None
-        return dx, affine_grads(cx, n, dy)
+        return dx, scale_shift_grads(cx, n, dy)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class RMSNorm(Layer):
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """dx = (dn - n mean(dn n)) / sqrt(mean(x^2) + eps), dn = dy gain."""
         n, r = cache
-        grads = {"gain": affine_grads(cx, n, dy)["gain"]}
+        grads = {"gain": scale_shift_grads(cx, n, dy)["gain"]}
         if not cx.need_dx:
             return None, grads
         dn = dy * p["gain"]

@@ -22,7 +22,7 @@ class Residual(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.layer.takes == "int":
+        if self.layer.input_kind == "int":
             raise UsageError(f"Residual({type(self.layer).__name__}): ids cannot be added to")
 
     @property
@@ -51,9 +51,9 @@ class Residual(Layer):
         dx, grads = self.layer.backward(cx.child(0), p[0], cache[0], dy)
         return (dy + dx if cx.need_dx else None), (grads,)
 
-    def settle(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
+    def update_stats(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
         """f's new statistics."""
-        return (self.layer.settle(cx.child(0), p[0], cache[0]),)
+        return (self.layer.update_stats(cx.child(0), p[0], cache[0]),)
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,11 @@ class Parallel(Layer):
             )
         if not self.layers:
             raise UsageError("Parallel of no layers gives nothing", fix="name at least one")
-        if len({layer.takes == "int" for layer in self.layers}) > 1:
+        if len({layer.input_kind == "int" for layer in self.layers}) > 1:
             raise UsageError("Parallel: some layers take ids, others real numbers", why="all get the same x")
 
     @property
-    def takes(self) -> Any:  # type: ignore[override]
+    def input_kind(self) -> Any:  # type: ignore[override]
         """What all of them take, else the model's dtype."""
         return taken_by_all(self.layers)
 
@@ -91,14 +91,14 @@ class Parallel(Layer):
         return any(layer.trained for layer in self.layers)
 
     @property
-    def gives(self) -> Any:  # type: ignore[override]
+    def output_kind(self) -> Any:  # type: ignore[override]
         """An average of probabilities is one."""
-        same = {layer.gives for layer in self.layers}
-        return self.layers[0].gives if self.merge == "average" and len(same) == 1 else ""
+        same = {layer.output_kind for layer in self.layers}
+        return self.layers[0].output_kind if self.merge == "average" and len(same) == 1 else ""
 
-    def vocabulary(self) -> Any:
+    def vocab_size(self) -> Any:
         """The smallest: an id has to be known to all."""
-        return min((layer.vocabulary() for layer in self.layers if layer.vocabulary()), default=0)
+        return min((layer.vocab_size() for layer in self.layers if layer.vocab_size()), default=0)
 
     def inner(self, shape: Shape) -> list[tuple[Layer, Shape]]:
         """All of them, on the same shape."""
@@ -132,6 +132,8 @@ class Parallel(Layer):
         ids = any(dx is None for dx in dxs)
         return (added(tuple(dxs)) if cx.need_dx and not ids else None), tuple(grads)
 
-    def settle(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
+    def update_stats(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
         """Every layer's new statistics."""
-        return tuple(layer.settle(cx.child(i), p[i], cache[0][i]) for i, layer in enumerate(self.layers))
+        return tuple(
+            layer.update_stats(cx.child(i), p[i], cache[0][i]) for i, layer in enumerate(self.layers)
+        )

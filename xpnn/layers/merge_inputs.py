@@ -5,19 +5,19 @@ from typing import Any, ClassVar
 
 from xpnn.errors import ShapeError
 from xpnn.kernels import Array
-from xpnn.layers.base import Ctx, Layer, Shape, Tree, is_several
+from xpnn.layers.base import Ctx, Layer, Shape, Tree, is_multiple
 from xpnn.layers.merging import merged, merged_shape, parts
 
 
 class Merge(Layer):
     """What they share."""
 
-    several = True
+    multi_input = True
     merge: ClassVar[str]
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """No parameters. Raises ShapeError for one input alone, and when the shapes cannot be merged."""
-        if not is_several(shape):
+        if not is_multiple(shape):
             raise ShapeError("wants several inputs, a tuple of shapes", why=f"got {shape}")
         return {}, merged_shape(self.merge, shape)
 

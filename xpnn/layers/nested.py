@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from xpnn.describe import brief
+from xpnn.config import short_repr
 from xpnn.errors import ShapeError, UsageError
-from xpnn.layers.base import Layer, Shape, Tree, is_several
+from xpnn.layers.base import Layer, Shape, Tree, is_multiple
 
 
 def checked_layers(name: str, layers: Any, chains: bool = False) -> tuple[Layer, ...]:
     """A tuple of layers; with `chains` an entry may be a list of them. Raises UsageError, naming one that is none."""
     if not isinstance(layers, Iterable):
         raise UsageError(f"{name}(layers={layers!r}): wanted a list of layers")
-    found: tuple[Layer, ...] = tuple(Layer.meant_by(one) or one if chains else one for one in layers)
+    found: tuple[Layer, ...] = tuple(Layer.coerce(one) or one if chains else one for one in layers)
     for i, layer in enumerate(found):
         if not isinstance(layer, Layer):
             hint = f"{layer.__name__}()" if isinstance(layer, type) else "a layer such as Dense(10)"
@@ -28,12 +28,12 @@ def plan_child(
     `trail`: the shapes on the way there, or what finds them.
     """
     try:
-        if is_several(shape) and not layer.several:
+        if is_multiple(shape) and not layer.multi_input:
             raise ShapeError(f"takes one input, got {len(shape)}", why=f"their shapes are {shape}")
         return layer.plan(shape)
     except ShapeError as error:
         path = f"{i}.{error.path}" if error.path else str(i)
-        culprit = error.layer or brief(layer)
+        culprit = error.layer or short_repr(layer)
         inner = [f"{i}.{step}" for step in error.way[1:]] or [f"{i} {type(layer).__name__} (here)"]
         raise ShapeError(
             error.detail,
@@ -46,13 +46,13 @@ def plan_child(
 
 def taken_by_all(layers: tuple[Layer, ...]) -> Any:
     """What layers take that all get the same input and whose results meet: one dtype, so never None."""
-    kinds = {layer.takes for layer in layers}
+    kinds = {layer.input_kind for layer in layers}
     return next(iter(kinds)) or "float" if len(kinds) == 1 else "float"
 
 
-def takes_ids(layer: Layer) -> bool:
+def expects_ids(layer: Layer) -> bool:
     """Whether any of its inputs are ids."""
-    return "int" in layer.takes if isinstance(layer.takes, tuple) else layer.takes == "int"
+    return "int" in layer.input_kind if isinstance(layer.input_kind, tuple) else layer.input_kind == "int"
 
 
 def refuse_one(net: Layer, shape: Shape, prefix: str = "") -> None:
@@ -63,7 +63,7 @@ def refuse_one(net: Layer, shape: Shape, prefix: str = "") -> None:
                 "cannot be trained on a batch of one sample",
                 why="one value per feature has no variance",
                 path=f"{prefix}{name}",
-                layer=brief(layer),
+                layer=short_repr(layer),
                 fix="a batch size that leaves no last batch of one",
             )
         refuse_one(layer, given, f"{prefix}{name}.")

@@ -28,6 +28,6 @@ def normalized_grad(cx: Ctx, dn: Array, n: Array, r: Array, axis: Axes) -> Array
     return r * (dn - mean - n * slope)
 
 
-def affine_grads(cx: Ctx, n: Array, dy: Array) -> dict[str, Array]:
+def scale_shift_grads(cx: Ctx, n: Array, dy: Array) -> dict[str, Array]:
     """Gradients of y = n gain + bias for gain and bias on the last axis: sums of dy n and dy over all others."""
     return {"gain": cx.be.column_sums(dy * n), "bias": cx.be.column_sums(dy)}

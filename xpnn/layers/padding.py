@@ -15,7 +15,7 @@ class PaddingMask(Layer):
     Shapes: ids (...), y (...), in the model's dtype.
     """
 
-    takes = "int"
+    input_kind = "int"
     pad: int = 0
 
     def __post_init__(self) -> None:

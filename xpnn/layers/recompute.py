@@ -19,14 +19,14 @@ class Recompute(Layer):
     layer: Layer
 
     @property
-    def several(self) -> bool:  # type: ignore[override]
+    def multi_input(self) -> bool:  # type: ignore[override]
         """Whether f takes several inputs."""
-        return self.layer.several
+        return self.layer.multi_input
 
     @property
-    def takes(self) -> Any:  # type: ignore[override]
+    def input_kind(self) -> Any:  # type: ignore[override]
         """What f takes."""
-        return self.layer.takes
+        return self.layer.input_kind
 
     @property
     def trained(self) -> bool:  # type: ignore[override]
@@ -34,18 +34,18 @@ class Recompute(Layer):
         return self.layer.trained
 
     @property
-    def gives(self) -> Any:  # type: ignore[override]
+    def output_kind(self) -> Any:  # type: ignore[override]
         """What f gives."""
-        return self.layer.gives
+        return self.layer.output_kind
 
     @property
     def differentiable(self) -> bool:  # type: ignore[override]
         """Whether f is."""
         return self.layer.differentiable
 
-    def vocabulary(self) -> Any:
+    def vocab_size(self) -> Any:
         """f's."""
-        return self.layer.vocabulary()
+        return self.layer.vocab_size()
 
     def inner(self, shape: Shape) -> list[tuple[Layer, Shape]]:
         """What is in f: f has no path of its own."""
@@ -62,12 +62,12 @@ class Recompute(Layer):
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps x, and f's new statistics."""
         y, cache = self.layer.forward(cx, p, x)
-        return y, (x, self.layer.settle(cx, p, cache) if cx.train else {})
+        return y, (x, self.layer.update_stats(cx, p, cache) if cx.train else {})
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """Forward again, for the cache."""
         return self.layer.backward(cx, p, self.layer.forward(cx, p, cache[0])[1], dy)
 
-    def settle(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
+    def update_stats(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
         """f's new statistics, from the first pass."""
         return cache[1]

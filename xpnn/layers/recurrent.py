@@ -13,7 +13,7 @@ from typing import Any
 from xpnn.errors import ShapeError, UsageError
 from xpnn.initializers import Constant, Initializer, Orthogonal, glorot_uniform, zeros
 from xpnn.kernels import Array
-from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree, is_several
+from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree, is_multiple
 from xpnn.layers.dense import flat_rows
 
 orthogonal = Orthogonal()
@@ -31,12 +31,12 @@ class Recurrent(Layer):
         check_units(self)
 
     @property
-    def several(self) -> bool:  # type: ignore[override]
+    def multi_input(self) -> bool:  # type: ignore[override]
         """Whether it takes a mask too."""
         return self.masked
 
     @property
-    def takes(self) -> Any:  # type: ignore[override]
+    def input_kind(self) -> Any:  # type: ignore[override]
         """A sequence of numbers, and its mask."""
         return ("float", "mask") if self.masked else "float"
 
@@ -49,7 +49,7 @@ def check_units(layer: Any) -> None:
 
 def check_sequence(shape: Shape) -> None:
     """Raise ShapeError for samples other than (time, features)."""
-    if len(shape) != 2 or 0 in shape or is_several(shape):
+    if len(shape) != 2 or 0 in shape or is_multiple(shape):
         raise ShapeError("wants a sequence (time, features), each at least 1", why=f"got {shape}")
 
 
@@ -69,7 +69,7 @@ def plan_gates(layer: Any, gates: int, shape: Shape, bias: Initializer = zeros) 
 
 def unmasked(shape: Shape) -> Shape:
     """The shape of x out of that of (x, mask). Raises ShapeError when they do not fit."""
-    if not is_several(shape) or len(shape) != 2 or tuple(shape[1]) != tuple(shape[0][:1]):
+    if not is_multiple(shape) or len(shape) != 2 or tuple(shape[1]) != tuple(shape[0][:1]):
         raise ShapeError("wants a sequence (time, features) and its mask (time,)", why=f"got {shape}")
     return tuple(shape[0])
 

@@ -22,7 +22,7 @@ class Rescale(Layer):
     Rescale(1 / 255) takes bytes to [0, 1], Rescale(1 / 127.5, -1) to [-1, 1], `Rescale.fit(x_train)` whatever it is.
     """
 
-    takes = "any"
+    input_kind = "any"
     scale: float
     offset: float = 0.0
 
@@ -53,7 +53,7 @@ class Standardize(Layer):
     StandardScaler); a feature that never changes gets std 1. They are kept in phi: saved, not trained.
     """
 
-    takes = "any"
+    input_kind = "any"
     mean: float | tuple[float, ...]
     std: float | tuple[float, ...]
 

@@ -4,7 +4,7 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-from xpnn.describe import brief
+from xpnn.config import short_repr
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.layers.activation import ReLU
@@ -12,7 +12,7 @@ from xpnn.layers.base import Ctx, Layer, Shape, Tree
 from xpnn.layers.conv import Conv2D
 from xpnn.layers.dense import Dense
 from xpnn.layers.dropout import Dropout
-from xpnn.layers.nested import checked_layers, plan_child, takes_ids
+from xpnn.layers.nested import checked_layers, expects_ids, plan_child
 from xpnn.layers.shape import Flatten, Reshape
 
 RELU_INSIDE = Dense, Conv2D
@@ -28,9 +28,9 @@ class Sequential(Layer):
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", checked_layers("Sequential", self.layers))
         for i, layer in enumerate(self.layers):
-            if takes_ids(layer) and any(before.takes is not None for before in self.layers[:i]):
+            if expects_ids(layer) and any(before.input_kind is not None for before in self.layers[:i]):
                 raise UsageError(
-                    f"entry {i} of Sequential takes ids: {brief(layer)}",
+                    f"entry {i} of Sequential takes ids: {short_repr(layer)}",
                     why="a layer before it gives real numbers",
                     fix="put it first",
                 )
@@ -56,15 +56,15 @@ class Sequential(Layer):
         )
 
     @functools.cached_property
-    def several(self) -> bool:  # type: ignore[override]
+    def multi_input(self) -> bool:  # type: ignore[override]
         """Whether the first layer takes several inputs."""
-        return bool(self.layers) and self.layers[0].several
+        return bool(self.layers) and self.layers[0].multi_input
 
     @functools.cached_property
-    def takes(self) -> Any:  # type: ignore[override]
+    def input_kind(self) -> Any:  # type: ignore[override]
         """What the first layer that cares takes."""
         kinds = (
-            layer.takes for layer in self.layers
+            layer.input_kind for layer in self.layers
         )  # asked once each: a chain of chains would double the work per level
         return next((kind for kind in kinds if kind is not None), None)
 
@@ -74,16 +74,16 @@ class Sequential(Layer):
         return any(layer.trained for layer in self.layers)
 
     @functools.cached_property
-    def gives(self) -> Any:  # type: ignore[override]
+    def output_kind(self) -> Any:  # type: ignore[override]
         """What the last layer gives, but for layers that only move or drop values."""
         last = (
             layer for layer in reversed(self.layers) if not isinstance(layer, Flatten | Reshape | Dropout)
         )
-        return next((layer.gives for layer in last), "")
+        return next((layer.output_kind for layer in last), "")
 
-    def vocabulary(self) -> Any:
+    def vocab_size(self) -> Any:
         """That of the layer that takes the ids."""
-        return next((layer.vocabulary() for layer in self.layers if layer.takes is not None), 0)
+        return next((layer.vocab_size() for layer in self.layers if layer.input_kind is not None), 0)
 
     def inner(self, shape: Shape) -> list[tuple[Layer, Shape]]:
         """Every layer, with what it gets."""
@@ -141,6 +141,6 @@ class Sequential(Layer):
             own = own if layer.fresh is None else layer.fresh
         return (dx if cx.need_dx else None), tuple(grads)
 
-    def settle(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
+    def update_stats(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
         """Every layer's new statistics."""
-        return tuple(layer.settle(cx.child(i), p[i], cache[i]) for i, layer in enumerate(self.layers))
+        return tuple(layer.update_stats(cx.child(i), p[i], cache[i]) for i, layer in enumerate(self.layers))

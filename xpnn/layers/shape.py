@@ -13,7 +13,7 @@ from xpnn.layers.base import Ctx, Layer, Shape, Tree
 class Flatten(Layer):
     """(N, a, b, ...) -> (N, a b ...), the last axis fastest."""
 
-    takes = None
+    input_kind = None
     fresh = None
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
@@ -34,7 +34,7 @@ class Flatten(Layer):
 class Reshape(Layer):
     """(N, ...) -> (N, *shape), the same elements in the same order."""
 
-    takes = None
+    input_kind = None
     fresh = None
     shape: tuple[int, ...]
 

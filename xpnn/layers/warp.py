@@ -14,11 +14,11 @@ from xpnn.layers.base import Ctx, Layer, Shape, Tree, as_float
 from xpnn.layers.nested import checked_layers, plan_child
 from xpnn.layers.resize import check_images
 
-Affine: TypeAlias = tuple[Any, Any, Any, Any, Any, Any]
+Transform: TypeAlias = tuple[Any, Any, Any, Any, Any, Any]
 """(a, b, c, d, e, f), numbers or one for each image: row a v + b u + c and column d v + e u + f, from the centre."""
 Field: TypeAlias = tuple[Array, Array]
 """Rows and columns to add at each pixel of the output: (N, H, W) each."""
-STILL: Affine = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+STILL: Transform = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
 class Geometric(Layer):
@@ -29,14 +29,14 @@ class Geometric(Layer):
     Otherwise y = x. Bytes become the model's dtype; no values are rescaled.
     """
 
-    takes = "any"
+    input_kind = "any"
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """Raises ShapeError for samples that are no images (height, width, channels)."""
         check_images(shape)
         return {}, shape
 
-    def moves(self, cx: Ctx, n: int, size: tuple[int, int]) -> tuple[Affine, Field | None]:
+    def moves(self, cx: Ctx, n: int, size: tuple[int, int]) -> tuple[Transform, Field | None]:
         """The motion and the displacements of n images of that height and width."""
         raise NotImplementedError
 
@@ -46,8 +46,8 @@ class Geometric(Layer):
         if not cx.train:
             return x, ()
         n, height, width, _ = x.shape
-        affine, field = self.moves(cx, n, (height, width))
-        v, u = places(cx.be, affine, n, (height, width))
+        transform, field = self.moves(cx, n, (height, width))
+        v, u = places(cx.be, transform, n, (height, width))
         if field is not None:
             v, u = v + field[0], u + field[1]
         return cx.be.bilinear(x, v, u), (v, u)
@@ -90,29 +90,29 @@ class Warp(Geometric):
         """Every layer gets an image of the same shape."""
         return [(layer, shape) for layer in self.layers]
 
-    def moves(self, cx: Ctx, n: int, size: tuple[int, int]) -> tuple[Affine, Field | None]:
+    def moves(self, cx: Ctx, n: int, size: tuple[int, int]) -> tuple[Transform, Field | None]:
         """The product of the motions, the sum of the displacements."""
-        affine, field = STILL, None
+        transform, field = STILL, None
         for i, layer in enumerate(self.layers):
             motion, d = layer.moves(cx.child(i), n, size)  # type: ignore[attr-defined]
-            affine = after(affine, motion)
+            transform = after(transform, motion)
             if d is not None:
                 field = d if field is None else (field[0] + d[0], field[1] + d[1])
-        return affine, field
+        return transform, field
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """One adjoint of one reading."""
         return super().backward(cx, p, cache, dy)[0], ({},) * len(self.layers)
 
 
-def after(first: Affine, then: Affine) -> Affine:
+def after(first: Transform, then: Transform) -> Transform:
     """The product: the place that `first` gives to what `then` gives."""
     a, b, c, d, e, f = first
     A, B, C, D, E, F = then
     return (a * A + b * D, a * B + b * E, a * C + b * F + c, d * A + e * D, d * B + e * E, d * C + e * F + f)
 
 
-def places(be: Backend, affine: Affine, n: int, size: tuple[int, int]) -> Field:
+def places(be: Backend, transform: Transform, n: int, size: tuple[int, int]) -> Field:
     """Row and column that each pixel of n images comes from: two vectors for each image, summed once."""
     xp, middle = be.xp, ((size[0] - 1) / 2, (size[1] - 1) / 2)
     rows, columns = (xp.astype(be.arange(k), be.dtype) - m for k, m in zip(size, middle, strict=True))
@@ -120,7 +120,7 @@ def places(be: Backend, affine: Affine, n: int, size: tuple[int, int]) -> Field:
         (n,), dtype=be.dtype, device=be.device
     )  # a setting that is one number becomes one for each image
     found = []
-    for (by_row, by_column, offset), m in zip((affine[:3], affine[3:]), middle, strict=True):
+    for (by_row, by_column, offset), m in zip((transform[:3], transform[3:]), middle, strict=True):
         along = (by_row * ones)[:, None] * rows + (offset * ones + m)[:, None]
         found.append(along[:, :, None] + ((by_column * ones)[:, None] * columns)[:, None, :])
     return found[0], found[1]

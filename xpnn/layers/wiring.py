@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from xpnn.describe import Described, brief
+from xpnn.config import Config, short_repr
 from xpnn.errors import UsageError, did_you_mean
 from xpnn.layers.base import Layer, for_each
 
@@ -13,7 +13,7 @@ NO_DX = ("int", "mask")
 
 
 @dataclass(frozen=True)
-class Shared(Described):
+class Shared(Config):
     """In place of a node's layer: the layer of the node `node` once more, with the same parameters.
 
     Two nodes with equal layers have parameters of their own. Here the gradients of both uses are added, each use draws
@@ -99,8 +99,11 @@ class Wire(NamedTuple):
     def slots(self) -> Iterator[tuple[str, str | None, int]]:
         """(name, what the layer takes, its vocabulary) of each input."""
         names = listed(self.inputs)
-        takes, sizes = for_each(self.layer.takes, len(names)), for_each(self.layer.vocabulary(), len(names))
-        return zip(names, takes, sizes, strict=False)
+        input_kind, sizes = (
+            for_each(self.layer.input_kind, len(names)),
+            for_each(self.layer.vocab_size(), len(names)),
+        )
+        return zip(names, input_kind, sizes, strict=False)
 
 
 def resolve(nodes: tuple[Node, ...]) -> tuple[Wire, ...]:
@@ -154,7 +157,7 @@ def check_ids(inputs: Names, wires: tuple[Wire, ...]) -> None:
         for name, kind, _ in wire.slots():
             if kind == "int" and name not in raw:
                 raise UsageError(
-                    f"node {wire.name!r} takes ids: {brief(wire.layer)}",
+                    f"node {wire.name!r} takes ids: {short_repr(wire.layer)}",
                     why=f"{name!r}, which it gets, gives real numbers",
                 )
             if kind is None and name in raw:
@@ -169,7 +172,7 @@ def check_reached(wires: tuple[Wire, ...], outputs: Names) -> None:
             reached |= {name for name, kind, _ in wire.slots() if kind not in NO_DX} | {wire.owner}
         elif wire.layer.trained and wire.owner == wire.name:
             raise UsageError(
-                f"node {wire.name!r} cannot be trained: {brief(wire.layer)}",
+                f"node {wire.name!r} cannot be trained: {short_repr(wire.layer)}",
                 why="only masks are made of what it gives",
             )
 
@@ -178,8 +181,8 @@ class Wiring(NamedTuple):
     """What follows from the nodes, found once: a graph of graphs would ask again and again."""
 
     wires: tuple[Wire, ...]
-    takes: tuple[str | None, ...]
-    vocabulary: tuple[int, ...]
+    input_kind: tuple[str | None, ...]
+    vocab_size: tuple[int, ...]
     trained: frozenset[str]
 
 
@@ -190,7 +193,7 @@ def wiring(inputs: Names, nodes: tuple[Node, ...], outputs: Names) -> Wiring:
     check_ids(inputs, wires)
     check_reached(wires, outputs)
     used = users(wires)
-    takes = tuple(kind_of(name, used.get(name, ())) for name in listed(inputs))
+    input_kind = tuple(kind_of(name, used.get(name, ())) for name in listed(inputs))
     sizes = ([size for _, size, _ in used.get(name, ()) if size] for name in listed(inputs))
     trained = frozenset(wire.name for wire in wires if wire.layer.trained)
-    return Wiring(wires, takes, tuple(min(known, default=0) for known in sizes), trained)
+    return Wiring(wires, input_kind, tuple(min(known, default=0) for known in sizes), trained)

@@ -10,10 +10,10 @@ from xpnn.losses.focal import Focal
 from xpnn.losses.gaussian import GaussianNLL
 from xpnn.losses.likelihood import KLDivergence, NegativeLogLikelihood, Poisson
 from xpnn.losses.margin import Hinge, SquaredHinge
+from xpnn.losses.multi_output import MultiOutputLoss
 from xpnn.losses.pairs import Contrastive, Triplet
 from xpnn.losses.regression import MeanAbsoluteError, MeanSquaredError
 from xpnn.losses.robust import Huber, LogCosh, SmoothL1
-from xpnn.losses.several import Several
 
 __all__ = [
     "CTC",
@@ -31,9 +31,9 @@ __all__ = [
     "Loss",
     "MeanAbsoluteError",
     "MeanSquaredError",
+    "MultiOutputLoss",
     "NegativeLogLikelihood",
     "Poisson",
-    "Several",
     "SmoothL1",
     "SoftmaxCrossEntropy",
     "SquaredHinge",

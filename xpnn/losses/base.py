@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from xpnn.backends.base import Backend
-from xpnn.describe import Described
+from xpnn.config import Config
 from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean
 from xpnn.kernels import Array
 
@@ -21,7 +21,7 @@ REDUCTIONS = ("mean", "sum", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loss(Described):
+class Loss(Config):
     """A frozen description of a loss. With l_ni the losses of sample n, w_n its weight, c_n what it counts:
 
         "mean"  sum_n w_n sum_i l_ni / sum_n w_n c_n; 0 where nothing counts
@@ -51,7 +51,7 @@ class Loss(Described):
             )
 
     @classmethod
-    def meant_by(cls, value: Any) -> "Loss | None":
+    def coerce(cls, value: Any) -> "Loss | None":
         """The loss of that name. Raises UsageError for an unknown one."""
         from xpnn.losses import get_loss
 
@@ -90,9 +90,9 @@ class Loss(Described):
         """
         return float(np.sum(values) if self.reduction == "sum" else np.average(values, weights=sizes))
 
-    def mass(self, be: Backend, target: Array, weight: Array) -> Array:
+    def normalizer(self, be: Backend, target: Array, weight: Array) -> Array:
         """What the mean divides by, 0-d, up to a factor: means of parts, weighted by it, make the mean of the whole."""
-        kept = self.counted(be, target)
+        kept = self.valid_mask(be, target)
         return be.xp.sum(weight if kept is None else be.mask(weight, kept))
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
@@ -111,21 +111,21 @@ class Loss(Described):
         """Class ids of a target in any form, to count hits against; None for a regression."""
         return None
 
-    def counted(self, be: Backend, target: Array) -> Array | None:
+    def valid_mask(self, be: Backend, target: Array) -> Array | None:
         """Bool (N,): which targets count as hits or misses; None: all of them."""
         return None
 
-    def scored(self, be: Backend, prediction: Array, target: Array) -> tuple[Array, Array | None]:
+    def loss_and_correct(self, be: Backend, prediction: Array, target: Array) -> tuple[Array, Array | None]:
         """-> (the reduced loss, the number of `hits`), for an evaluation."""
-        return self(be, prediction, target)[0], self.hits(be, prediction, target)
+        return self(be, prediction, target)[0], self.n_correct(be, prediction, target)
 
-    def hits(self, be: Backend, prediction: Array, target: Array) -> Array | None:
+    def n_correct(self, be: Backend, prediction: Array, target: Array) -> Array | None:
         """How many labels are the target's, of those that count: 0-d int64; None for a regression."""
         ids = self.target_ids(be, target)
         if ids is None:
             return None
-        right, counted = self.labels(be, prediction) == ids, self.counted(be, target)
-        return be.xp.sum(be.xp.astype(right if counted is None else right & counted, be.xp.int64))
+        right, valid_mask = self.labels(be, prediction) == ids, self.valid_mask(be, target)
+        return be.xp.sum(be.xp.astype(right if valid_mask is None else right & valid_mask, be.xp.int64))
 
     def random_target(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
         """A target for predictions (N, ...) of that shape, to check gradients with."""

@@ -29,10 +29,10 @@ class ClassLoss(Loss):
             return target, be.xp.ones_like(target[:, 0])
         self.check_ids(be, prediction, target)
         y = be.one_hot(target, prediction.shape[1])
-        counted = self.counted(be, target)
-        if counted is None:
+        valid_mask = self.valid_mask(be, target)
+        if valid_mask is None:
             return y, be.xp.ones_like(y[:, 0])
-        kept = be.xp.astype(counted, y.dtype)
+        kept = be.xp.astype(valid_mask, y.dtype)
         return y * kept[:, None], kept
 
     def check_ids(self, be: Backend, prediction: Array, target: Array) -> None:
@@ -81,7 +81,7 @@ class ClassLoss(Loss):
         """Ids as they are; rows by their largest entry."""
         return target if target.ndim == 1 else be.xp.argmax(target, axis=1)
 
-    def counted(self, be: Backend, target: Array) -> Array | None:
+    def valid_mask(self, be: Backend, target: Array) -> Array | None:
         """All but the ignored ids."""
         return None if self.ignore_index is None or target.ndim != 1 else target != self.ignore_index
 

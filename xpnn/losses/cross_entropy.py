@@ -42,11 +42,11 @@ class SoftmaxCrossEntropy(ClassLoss):
             return be.softmax_cross_entropy(prediction, target)
         return super().__call__(be, prediction, target, weight)
 
-    def scored(self, be: Backend, prediction: Array, target: Array) -> tuple[Array, Array | None]:
+    def loss_and_correct(self, be: Backend, prediction: Array, target: Array) -> tuple[Array, Array | None]:
         """The plain case is one kernel."""
         if self._plain(be, prediction, target):
-            return be.softmax_cross_entropy_hits(prediction, target)
-        return super().scored(be, prediction, target)
+            return be.softmax_cross_entropy_and_correct(prediction, target)
+        return super().loss_and_correct(be, prediction, target)
 
     def _plain(self, be: Backend, prediction: Array, target: Array) -> bool:
         """Whether it is the mean over ids that count alike. Raises what `check_ids` raises."""
@@ -72,13 +72,13 @@ class SoftmaxCrossEntropy(ClassLoss):
         losses = xp.sum(q * (xp.log(total) - z), axis=1)
         return losses, e / total * xp.sum(q, axis=1, keepdims=True) - q, counts
 
-    def mass(self, be: Backend, target: Array, weight: Array) -> Array:
+    def normalizer(self, be: Backend, target: Array, weight: Array) -> Array:
         """sum_n s_n sum_c k_c y_nc."""
         if self.class_weight is None:
-            return super().mass(be, target, weight)
+            return super().normalizer(be, target, weight)
         k = be.xp.stack([be.scalar(w) for w in self.class_weight])
         y = be.one_hot(target, len(self.class_weight)) if target.ndim == 1 else target
-        return super().mass(be, target, weight * be.xp.sum(y * k, axis=1))
+        return super().normalizer(be, target, weight * be.xp.sum(y * k, axis=1))
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
         """As for every loss over classes; and one class weight for each class."""

@@ -34,7 +34,7 @@ class Metric:
 
     def __call__(self, be: Backend, scores: Array, ids: Array) -> Any:
         """The value for one batch."""
-        with be.scope():
+        with be.device_context():
             return self.result(be.to_numpy(self.count(be, scores, ids)))
 
 

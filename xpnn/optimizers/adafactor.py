@@ -9,7 +9,7 @@ from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.optimizers.base import State, length
 from xpnn.optimizers.layerwise import Layerwise
-from xpnn.parameters import Place
+from xpnn.parameters import ParamInfo
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class Adafactor(Layerwise):
         if self.eps1 is not None and not self.eps1 > 0:
             raise UsageError(f"Adafactor(eps1={self.eps1}): wanted a number above 0, or None")
 
-    def shapes(self, place: Place) -> dict[str, tuple[int, ...]]:
+    def shapes(self, param: ParamInfo) -> dict[str, tuple[int, ...]]:
         """R and C of a matrix, V of a vector."""
-        if len(place.shape) < 2:
-            return {"V": place.shape}
-        *several, rows, columns = place.shape
+        if len(param.shape) < 2:
+            return {"V": param.shape}
+        *several, rows, columns = param.shape
         return {"R": (*several, rows, 1), "C": (*several, 1, columns)}
 
     def scalars(self, be: Backend, t: Array, lr: Array) -> State:
@@ -55,7 +55,7 @@ class Adafactor(Layerwise):
         return {"lr": lr, "b": t**-self.decay_rate, "rho": be.xp.where(lr < rho, lr, rho)}
 
     def rule(
-        self, be: Backend, s: State, place: Place, g: Array, w: Array, *slots: Array
+        self, be: Backend, s: State, param: ParamInfo, g: Array, w: Array, *slots: Array
     ) -> tuple[Array, ...]:
         """As in the class's formula."""
         xp, square = be.xp, g * g
@@ -69,7 +69,7 @@ class Adafactor(Layerwise):
             news = (V,)
         alpha = at_least(be, rms(be, w), self.eps2) * s["rho"]
         u = g / at_least(be, xp.sqrt(V), eps1)
-        w = w - s["lr"] * (self.weight_decay * place.decay) * w
+        w = w - s["lr"] * (self.weight_decay * param.decay) * w
         return w - alpha / at_least(be, rms(be, u) / self.threshold, 1.0) * u, *news
 
 

@@ -1,6 +1,6 @@
 """What an optimizer is: `init(be, theta) -> state` and `update(be, theta, grad, state) -> theta, state`.
 
-It sees one flat vector; `on` tells it first where each parameter lies there. The learning rate and the step count are
+It sees one flat vector; `bind` tells it first where each parameter lies there. The learning rate and the step count are
 0-d arrays in the state, so that a compiled or replayed step reads their present values. The formulas are PyTorch's
 (torch.optim), term for term.
 """
@@ -11,22 +11,22 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, TypeAlias
 
 from xpnn.backends.base import Backend
-from xpnn.describe import Described
+from xpnn.config import Config
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
-from xpnn.parameters import Place
+from xpnn.parameters import ParamInfo
 
 State: TypeAlias = dict[str, Any]
 
 
-class Optimizer(Described):
+class Optimizer(Config):
     """A frozen description with `init` and `update`."""
 
-    places: ClassVar[tuple[Place, ...]] = ()
-    """Where the parameters lie, of a copy that `on` made. No setting: neither shown, compared nor saved."""
+    params: ClassVar[tuple[ParamInfo, ...]] = ()
+    """Where the parameters lie, of a copy that `bind` made. No setting: neither shown, compared nor saved."""
 
     @classmethod
-    def meant_by(cls, value: Any) -> "Optimizer | None":
+    def coerce(cls, value: Any) -> "Optimizer | None":
         """The optimizer of that name. Raises UsageError for an unknown one."""
         from xpnn.optimizers import get_optimizer
 
@@ -37,23 +37,23 @@ class Optimizer(Described):
         """The learning rate that a schedule multiplies."""
         raise NotImplementedError
 
-    def on(self, places: tuple[Place, ...]) -> "Optimizer":
+    def bind(self, params: tuple[ParamInfo, ...]) -> "Optimizer":
         """A copy that knows where the parameters lie: `model.layout.places`. `init` and `update` are then the copy's.
 
         Raises UsageError for a path pattern that fits none of them.
         """
         bound = copy.copy(self)
-        object.__setattr__(bound, "places", places)
+        object.__setattr__(bound, "params", params)
         return bound
 
-    def placed(self) -> tuple[Place, ...]:
-        """The places, where it cannot do without. Raises UsageError before `on`."""
-        if not self.places:
+    def bound_params(self) -> tuple[ParamInfo, ...]:
+        """The places, where it cannot do without. Raises UsageError before `bind`."""
+        if not self.params:
             raise UsageError(
                 f"{type(self).__name__} treats each parameter by its path and shape, and knows none yet",
-                fix="optimizer = optimizer.on(model.layout.places); a Trainer does so by itself",
+                fix="optimizer = optimizer.bind(model.layout.params); a Trainer does so by itself",
             )
-        return self.places
+        return self.params
 
     def init(self, be: Backend, theta: Array) -> State:
         """The state before the first step, a flat dict with t = 0 and lr among it."""
@@ -138,7 +138,7 @@ class Elementwise(Formula):
     @property
     def uneven(self) -> bool:
         """Whether some parameters have a learning rate of their own."""
-        return any(place.lr != 1 for place in self.places)
+        return any(param.lr != 1 for param in self.params)
 
     def init(self, be: Backend, theta: Array) -> State:
         """Step count t = 0, lr, the slots, the 0-d numbers carried, and the places' factors where they are needed."""
@@ -148,9 +148,9 @@ class Elementwise(Formula):
         for name, start in self.carried.items():
             state[name] = be.scalar(start)
         if self.penalised:
-            state["decay"] = spread(be, theta, self.places, tuple(place.decay for place in self.places))
+            state["decay"] = spread(be, theta, self.params, tuple(param.decay for param in self.params))
         if self.uneven:
-            state["rates"] = spread(be, theta, self.places, tuple(place.lr for place in self.places))
+            state["rates"] = spread(be, theta, self.params, tuple(param.lr for param in self.params))
         return state
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
@@ -209,11 +209,11 @@ class Elementwise(Formula):
         raise NotImplementedError
 
 
-def spread(be: Backend, theta: Array, places: tuple[Place, ...], values: tuple[float, ...]) -> Array:
+def spread(be: Backend, theta: Array, params: tuple[ParamInfo, ...], values: tuple[float, ...]) -> Array:
     """Each place's value at all of its weights; 1 everywhere where there are no places."""
-    if not places:
+    if not params:
         return be.xp.ones_like(theta)
-    sizes = [place.stop - place.start for place in places]
+    sizes = [param.stop - param.start for param in params]
     return be.xp.concat([be.zeros((size,)) + value for size, value in zip(sizes, values, strict=True)])
 
 

@@ -8,7 +8,7 @@ from xpnn.optimizers.base import Optimizer, State
 from xpnn.optimizers.constraints import Constraint
 from xpnn.optimizers.patterns import fits, fitting
 from xpnn.optimizers.wrapper import Wrapper
-from xpnn.parameters import Place
+from xpnn.parameters import ParamInfo
 
 
 @dataclass(frozen=True)
@@ -23,28 +23,28 @@ class Constrained(Wrapper):
 
     constraints: tuple[Constraint, ...]
 
-    def on(self, places: tuple[Place, ...]) -> Optimizer:
+    def bind(self, params: tuple[ParamInfo, ...]) -> Optimizer:
         """Each constraint is held to the places it fits."""
-        by_path = {place.path: place for place in places}
+        by_path = {param.path: param for param in params}
         for constraint in self.constraints:
             for path in fitting(constraint.pattern, by_path):
                 constraint.check(by_path[path])
-        return super().on(places)
+        return super().bind(params)
 
     def begin(self, be: Backend, theta: Array) -> State:
-        """Nothing. Raises UsageError before `on`."""
-        self.placed()
+        """Nothing. Raises UsageError before `bind`."""
+        self.bound_params()
         return {}
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
         """As in the class's formula."""
         theta, state = self.optimizer.update(be, theta, grad, state)
-        return be.xp.concat([self.project(be, theta, place) for place in self.places]), state
+        return be.xp.concat([self.project(be, theta, param) for param in self.params]), state
 
-    def project(self, be: Backend, theta: Array, place: Place) -> Array:
+    def project(self, be: Backend, theta: Array, param: ParamInfo) -> Array:
         """The part of theta at `place`, projected, flat."""
-        w = be.xp.reshape(theta[place.start : place.stop], place.shape)
+        w = be.xp.reshape(theta[param.start : param.stop], param.shape)
         for constraint in self.constraints:
-            if place.lr and fits(place.path, constraint.pattern):
+            if param.lr and fits(param.path, constraint.pattern):
                 w = constraint.project(be, w)
         return be.xp.reshape(w, (-1,))

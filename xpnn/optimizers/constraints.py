@@ -3,20 +3,20 @@
 from dataclasses import dataclass
 
 from xpnn.backends.base import Backend
-from xpnn.describe import Described
+from xpnn.config import Config
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.optimizers.base import length
-from xpnn.parameters import Place
+from xpnn.parameters import ParamInfo
 
 
 @dataclass(frozen=True)
-class Constraint(Described):
+class Constraint(Config):
     """For the parameters whose path fits `pattern`, as file names fit theirs: "2.W", "0.*", "*.W"."""
 
     pattern: str
 
-    def check(self, place: Place) -> None:
+    def check(self, param: ParamInfo) -> None:
         """Raises UsageError for a parameter that it cannot hold."""
 
     def project(self, be: Backend, w: Array) -> Array:
@@ -43,9 +43,9 @@ class UnitNorm(Constraint):
 
     axis: int | tuple[int, ...] = 0
 
-    def check(self, place: Place) -> None:
+    def check(self, param: ParamInfo) -> None:
         """Raises UsageError for an axis that the parameter has not, or that is named twice."""
-        check_axes(self, self.axis, place)
+        check_axes(self, self.axis, param)
 
     def project(self, be: Backend, w: Array) -> Array:
         """As in the class's formula."""
@@ -68,22 +68,22 @@ class MaxNorm(Constraint):
         if not self.limit > 0:
             raise UsageError(f"MaxNorm({self.pattern!r}, limit={self.limit}): wanted a length above 0")
 
-    def check(self, place: Place) -> None:
+    def check(self, param: ParamInfo) -> None:
         """Raises UsageError for an axis that the parameter has not, or that is named twice."""
-        check_axes(self, self.axis, place)
+        check_axes(self, self.axis, param)
 
     def project(self, be: Backend, w: Array) -> Array:
         """As in the class's formula."""
         return be.xp.where(length(be, w, self.axis) > self.limit, self.limit * unit(be, w, self.axis), w)
 
 
-def check_axes(constraint: Constraint, axis: int | tuple[int, ...], place: Place) -> None:
+def check_axes(constraint: Constraint, axis: int | tuple[int, ...], param: ParamInfo) -> None:
     """Raises UsageError unless `axis` names different axes of the parameter, one at least."""
-    axes, n = axis if isinstance(axis, tuple) else (axis,), len(place.shape)
+    axes, n = axis if isinstance(axis, tuple) else (axis,), len(param.shape)
     if not axes or not all(-n <= a < n for a in axes) or len({a % n for a in axes}) < len(axes):
         raise UsageError(
-            f"{type(constraint).__name__}({constraint.pattern!r}, axis={axis}): parameter {place.path} has shape"
-            f" {place.shape}",
+            f"{type(constraint).__name__}({constraint.pattern!r}, axis={axis}): parameter {param.path} has shape"
+            f" {param.shape}",
             fix=f"different axes from 0 to {n - 1}, or a pattern that leaves this parameter out",
         )
 

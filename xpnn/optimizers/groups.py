@@ -4,17 +4,17 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from xpnn.backends.base import Backend
-from xpnn.describe import Described
+from xpnn.config import Config
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.optimizers.base import Optimizer, State
 from xpnn.optimizers.patterns import fitting
 from xpnn.optimizers.wrapper import Wrapper
-from xpnn.parameters import Place
+from xpnn.parameters import ParamInfo
 
 
 @dataclass(frozen=True)
-class Group(Described):
+class Group(Config):
     """The parameters whose path fits `pattern`, as file names fit theirs: "2.W", "0.*" (layer 0), "*.b", "[12].*".
 
     lr: a factor of the optimizer's learning rate, scheduled or not. frozen: they keep their values, bit for bit.
@@ -33,10 +33,10 @@ class Group(Described):
             if value < 0:
                 raise UsageError(f"Group({self.pattern!r}, {name}={value}): wanted a factor of 0 or more")
 
-    def apply(self, place: Place) -> Place:
+    def apply(self, param: ParamInfo) -> ParamInfo:
         """The place with this group's factors."""
-        decay = place.decay if self.decay is None else self.decay
-        return place._replace(decay=decay, lr=0.0 if self.frozen else self.lr)
+        decay = param.decay if self.decay is None else self.decay
+        return param._replace(decay=decay, lr=0.0 if self.frozen else self.lr)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Groups(Wrapper):
     """`optimizer` with settings for groups of parameters; the first that fits holds, the rest are as without groups.
 
     Groups(Adam(1e-3), [Group("0.*", frozen=True), Group("*.W", lr=0.1)]) trains all but layer 0, its weights slowly.
-    `on` hands the factors to the optimizer inside and is then done, so Groups goes outside all other wrappers.
+    `bind` hands the factors to the optimizer inside and is then done, so Groups goes outside all other wrappers.
     Raises UsageError for a pattern that fits no parameter, and where all are frozen.
     """
 
@@ -52,9 +52,9 @@ class Groups(Wrapper):
 
     outermost: ClassVar = True
 
-    def on(self, places: tuple[Place, ...]) -> Optimizer:
+    def bind(self, params: tuple[ParamInfo, ...]) -> Optimizer:
         """The optimizer inside, bound to places with the groups' factors."""
-        found = {place.path: place for place in places}
+        found = {param.path: param for param in params}
         left = set(found)
         for group in self.groups:
             paths = fitting(group.pattern, found)
@@ -65,11 +65,11 @@ class Groups(Wrapper):
                 )
             found |= {path: group.apply(found[path]) for path in paths if path in left}
             left -= set(paths)
-        if not any(place.lr for place in found.values()):
+        if not any(param.lr for param in found.values()):
             raise UsageError("Groups freezes every parameter: there is nothing left to train")
-        return self.optimizer.on(tuple(found.values()))
+        return self.optimizer.bind(tuple(found.values()))
 
     def init(self, be: Backend, theta: Array) -> State:
-        """Raises UsageError: the optimizer that `on` gives has a state."""
-        self.placed()
+        """Raises UsageError: the optimizer that `bind` gives has a state."""
+        self.bound_params()
         raise NotImplementedError

@@ -7,7 +7,7 @@ from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.optimizers.base import State, bias_correction, length
 from xpnn.optimizers.layerwise import Layerwise, trust_ratio
-from xpnn.parameters import Place
+from xpnn.parameters import ParamInfo
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class LAMB(Layerwise):
 
     bounds: ClassVar = {"beta1": (0.0, 1.0), "beta2": (0.0, 1.0), "eps": (0.0, float("inf"))}
 
-    def shapes(self, place: Place) -> dict[str, tuple[int, ...]]:
+    def shapes(self, param: ParamInfo) -> dict[str, tuple[int, ...]]:
         """The first and second moments m and v."""
-        return {"m": place.shape, "v": place.shape}
+        return {"m": param.shape, "v": param.shape}
 
     def scalars(self, be: Backend, t: Array, lr: Array) -> State:
         """The rate and both corrections."""
@@ -40,14 +40,14 @@ class LAMB(Layerwise):
         }
 
     def rule(
-        self, be: Backend, s: State, place: Place, g: Array, w: Array, *slots: Array
+        self, be: Backend, s: State, param: ParamInfo, g: Array, w: Array, *slots: Array
     ) -> tuple[Array, ...]:
         """As in the class's formula."""
         m = self.beta1 * slots[0] + (1 - self.beta1) * g
         v = self.beta2 * slots[1] + (1 - self.beta2) * g * g
-        u = m / s["of_m"] / (be.xp.sqrt(v / s["of_v"]) + self.eps) + self.weight_decay * place.decay * w
+        u = m / s["of_m"] / (be.xp.sqrt(v / s["of_v"]) + self.eps) + self.weight_decay * param.decay * w
         rate = s["lr"]
-        if place.weight:
+        if param.weight:
             of_w, of_u = length(be, w), length(be, u)
             rate = rate * trust_ratio(be, of_w, of_u, (of_w > 0) & (of_u > 0))
         return w - rate * u, m, v

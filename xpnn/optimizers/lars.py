@@ -7,7 +7,7 @@ from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.optimizers.base import State, length
 from xpnn.optimizers.layerwise import Layerwise, trust_ratio
-from xpnn.parameters import Place
+from xpnn.parameters import ParamInfo
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,16 @@ class LARS(Layerwise):
 
     bounds: ClassVar = {"momentum": (0.0, 1.0), "trust": (5e-324, float("inf"))}
 
-    def shapes(self, place: Place) -> dict[str, tuple[int, ...]]:
+    def shapes(self, param: ParamInfo) -> dict[str, tuple[int, ...]]:
         """The velocity v."""
-        return {"v": place.shape}
+        return {"v": param.shape}
 
     def rule(
-        self, be: Backend, s: State, place: Place, g: Array, w: Array, *slots: Array
+        self, be: Backend, s: State, param: ParamInfo, g: Array, w: Array, *slots: Array
     ) -> tuple[Array, ...]:
         """As in the class's formula."""
-        decay, rate = self.weight_decay * place.decay, s["lr"]
-        if place.weight:
+        decay, rate = self.weight_decay * param.decay, s["lr"]
+        if param.weight:
             of_w, of_g = length(be, w), length(be, g)
             defined = (of_w > 0) & (of_g > 0)
             rate = rate * trust_ratio(be, self.trust * of_w, of_g + decay * of_w, defined)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.optimizers.base import Formula, State, clip_factor
-from xpnn.parameters import Place
+from xpnn.parameters import ParamInfo
 
 
 @dataclass(frozen=True)
@@ -15,32 +15,32 @@ class Layerwise(Formula):
     They stand in the state under the parameter's path and their name: "2.W.m". They begin with zeros.
     """
 
-    def shapes(self, place: Place) -> dict[str, tuple[int, ...]]:
+    def shapes(self, param: ParamInfo) -> dict[str, tuple[int, ...]]:
         """The arrays carried for this parameter."""
         raise NotImplementedError
 
     def init(self, be: Backend, theta: Array) -> State:
-        """Step count t = 0, lr, and the arrays carried. Raises UsageError before `on`."""
+        """Step count t = 0, lr, and the arrays carried. Raises UsageError before `bind`."""
         state: State = {"t": be.scalar(0, be.xp.int64), "lr": be.scalar(self.lr)}
-        for place in self.placed():
-            for name, shape in self.shapes(place).items():
-                state[f"{place.path}.{name}"] = be.zeros(shape)
+        for param in self.bound_params():
+            for name, shape in self.shapes(param).items():
+                state[f"{param.path}.{name}"] = be.zeros(shape)
         return state
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
         """Clipping, then the rule, parameter by parameter. Frozen ones are left as they are."""
         xp, t = be.xp, state["t"] + 1
-        parts, new, free = [], {"t": t}, [place for place in self.places if place.lr]
+        parts, new, free = [], {"t": t}, [param for param in self.params if param.lr]
         if self.clip_norm is not None:
-            free_grad = xp.concat([grad[place.start : place.stop] for place in free])
+            free_grad = xp.concat([grad[param.start : param.stop] for param in free])
             grad = grad * clip_factor(be, free_grad, self.clip_norm)
-        for place in self.places:
-            w, g = theta[place.start : place.stop], grad[place.start : place.stop]
-            if place.lr:
-                s = self.scalars(be, xp.astype(t, be.dtype), state["lr"] * place.lr)
-                names = [f"{place.path}.{name}" for name in self.shapes(place)]
-                w, g = xp.reshape(w, place.shape), xp.reshape(g, place.shape)
-                w, *slots = self.rule(be, s, place, g, w, *(state[name] for name in names))
+        for param in self.params:
+            w, g = theta[param.start : param.stop], grad[param.start : param.stop]
+            if param.lr:
+                s = self.scalars(be, xp.astype(t, be.dtype), state["lr"] * param.lr)
+                names = [f"{param.path}.{name}" for name in self.shapes(param)]
+                w, g = xp.reshape(w, param.shape), xp.reshape(g, param.shape)
+                w, *slots = self.rule(be, s, param, g, w, *(state[name] for name in names))
                 w, new = xp.reshape(w, (-1,)), new | dict(zip(names, slots, strict=True))
             parts.append(w)
         return xp.concat(parts), {**state, **new}
@@ -50,7 +50,7 @@ class Layerwise(Formula):
         return {"lr": lr, "t": t}
 
     def rule(
-        self, be: Backend, s: State, place: Place, g: Array, w: Array, *slots: Array
+        self, be: Backend, s: State, param: ParamInfo, g: Array, w: Array, *slots: Array
     ) -> tuple[Array, ...]:
         """-> (w, *slots), each of the shape that came."""
         raise NotImplementedError

@@ -65,7 +65,7 @@ class LBFGS(Optimizer):
         state: State = {"t": be.scalar(0, be.xp.int64), "lr": be.scalar(1.0), "S": rows, "Y": rows}
         state["rho"], state["gamma"] = be.zeros((self.history,)), be.scalar(1.0)
         if self.penalised:
-            state["decay"] = spread(be, theta, self.places, tuple(place.decay for place in self.places))
+            state["decay"] = spread(be, theta, self.params, tuple(param.decay for param in self.params))
         return state
 
     def minimize(
@@ -76,10 +76,10 @@ class LBFGS(Optimizer):
     ) -> tuple[Array, Report]:
         """The lowest point found from theta, and how it was found; theta itself is left as it is.
 
-        value_and_gradient(theta) -> 0-d value, gradient of theta's shape. l2 pulls at all of theta, or as `on` says.
+        value_and_gradient(theta) -> 0-d value, gradient of theta's shape. l2 pulls at all of theta, or as `bind` says.
         Raises DivergedError where the value or the gradient at theta is not finite.
         """
-        with be.scope():
+        with be.device_context():
             descent = Descent(self, be, value_and_gradient, theta, self.init(be, theta))
             return descent.run(self.max_iterations)
 

@@ -10,7 +10,7 @@ from xpnn.kernels import Array
 from xpnn.optimizers.adam import Adam, AdamW
 from xpnn.optimizers.base import State, length
 from xpnn.optimizers.layerwise import Layerwise
-from xpnn.parameters import Place
+from xpnn.parameters import ParamInfo
 
 
 @dataclass(frozen=True)
@@ -49,27 +49,27 @@ class Muon(Layerwise):
                 fix="Muon(clip_norm=...) clips for all parameters",
             )
 
-    def shapes(self, place: Place) -> dict[str, tuple[int, ...]]:
+    def shapes(self, param: ParamInfo) -> dict[str, tuple[int, ...]]:
         """The momentum B of a matrix; else what `others` carries."""
-        names = ["B"] if is_matrix(place) else self.others.slots
-        return dict.fromkeys(names, place.shape)
+        names = ["B"] if is_matrix(param) else self.others.slots
+        return dict.fromkeys(names, param.shape)
 
     def scalars(self, be: Backend, t: Array, lr: Array) -> State:
         """The rate, and what `others` reads."""
         return self.others.numbers(be, t, lr * (self.others.lr / self.lr), {}) | {"muon": lr}
 
     def rule(
-        self, be: Backend, s: State, place: Place, g: Array, w: Array, *slots: Array
+        self, be: Backend, s: State, param: ParamInfo, g: Array, w: Array, *slots: Array
     ) -> tuple[Array, ...]:
         """As in the class's formula."""
-        if not is_matrix(place):
-            g, w = self.others.penalise(be, s, g, place.decay, w)
+        if not is_matrix(param):
+            g, w = self.others.penalise(be, s, g, param.decay, w)
             return self.others.rule(be, s, g, w, *slots)
         B = slots[0] + (1 - self.momentum) * (g - slots[0])
         D = g + self.momentum * (B - g) if self.nesterov else B
-        step = self.orthogonalise(be, be.xp.reshape(D, (-1, place.shape[-1])))
-        step = stretch(place.shape) * be.xp.reshape(step, place.shape)
-        return w - s["muon"] * (self.weight_decay * place.decay) * w - s["muon"] * step, B
+        step = self.orthogonalise(be, be.xp.reshape(D, (-1, param.shape[-1])))
+        step = stretch(param.shape) * be.xp.reshape(step, param.shape)
+        return w - s["muon"] * (self.weight_decay * param.decay) * w - s["muon"] * step, B
 
     def orthogonalise(self, be: Backend, D: Array) -> Array:
         """X = D / max(|D|, eps); `steps` times: X <- a X + b (X X^T) X + c (X X^T)^2 X, with `coefficients` a, b, c.
@@ -86,9 +86,9 @@ class Muon(Layerwise):
         return X.T if tall else X
 
 
-def is_matrix(place: Place) -> bool:
+def is_matrix(param: ParamInfo) -> bool:
     """Whether Muon orthogonalises it."""
-    return place.weight and len(place.shape) >= 2
+    return param.weight and len(param.shape) >= 2
 
 
 def stretch(shape: tuple[int, ...]) -> float:

@@ -8,7 +8,7 @@ from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.optimizers.base import Optimizer, State
 from xpnn.optimizers.lbfgs import LBFGS
-from xpnn.parameters import Place
+from xpnn.parameters import ParamInfo
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class Wrapper(Optimizer):
         """Of the optimizer inside."""
         return self.optimizer.lr
 
-    def on(self, places: tuple[Place, ...]) -> Optimizer:
+    def bind(self, params: tuple[ParamInfo, ...]) -> Optimizer:
         """The same around a bound optimizer."""
-        bound = super().on(places)
-        object.__setattr__(bound, "optimizer", self.optimizer.on(places))
+        bound = super().bind(params)
+        object.__setattr__(bound, "optimizer", self.optimizer.bind(params))
         return bound
 
     def init(self, be: Backend, theta: Array) -> State:

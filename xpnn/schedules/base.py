@@ -7,15 +7,15 @@ Python numbers.
 import itertools
 from typing import Any
 
-from xpnn.describe import Described
+from xpnn.config import Config
 from xpnn.errors import UsageError
 
 
-class Schedule(Described):
+class Schedule(Config):
     """A frozen description, called with the step and the total number of steps."""
 
     @classmethod
-    def meant_by(cls, value: Any) -> "Schedule | None":
+    def coerce(cls, value: Any) -> "Schedule | None":
         """The schedule of that name. Raises UsageError for an unknown one."""
         from xpnn.schedules import get_schedule
 

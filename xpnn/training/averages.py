@@ -26,5 +26,5 @@ class UseAverage(Callback):
     def end(self, trainer: "Trainer") -> None:
         """A copy: the average itself goes on changing."""
         be = trainer.model.backend
-        with be.scope():
+        with be.device_context():
             trainer.model.theta = trainer.state["average"] + be.scalar(0)

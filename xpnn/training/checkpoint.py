@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from xpnn.backends import get_backend
+from xpnn.config import from_config, to_config
 from xpnn.data.preparation import Preparation
-from xpnn.describe import build, describe
 from xpnn.durable import previous, write_durably
 from xpnn.errors import CheckpointError, FileError, UsageError, XpnnError, first_line
 from xpnn.layers.graph import Graph
@@ -64,14 +64,14 @@ def pack(model: Model) -> bytes:
     about = {
         "format": FORMAT,
         "xpnn": __version__,
-        "net": describe(model.net),
-        "input_shape": describe(model.input_shape),
+        "net": to_config(model.net),
+        "input_shape": to_config(model.input_shape),
         "dtype": model.backend.dtype_name,
         "seed": model.seed,
-        "loss": describe(model.loss),
+        "loss": to_config(model.loss),
     }
     if model.preparation is not None:
-        about["preparation"] = describe(model.preparation)
+        about["preparation"] = to_config(model.preparation)
     text = json.dumps(about, allow_nan=False)
     data = serialise(tensors, metadata={"xpnn": seal(text, digest(text, tensors))})
     if int.from_bytes(data[:8], "little") > MAX_HEADER:
@@ -163,7 +163,7 @@ def _open(
 
 def read_net(about: dict[str, Any]) -> tuple[Sequential | Graph, Any, Layout]:
     """The network of a description, the shape of its samples, and where its parameters lie; no array is made."""
-    net = build(about.get("net"))
+    net = from_config(about.get("net"))
     if not isinstance(net, Sequential | Graph):
         raise CheckpointError(f"the saved network is a {type(net).__name__}, not a Sequential")
     shape = about.get("input_shape")
@@ -175,7 +175,7 @@ def read_net(about: dict[str, Any]) -> tuple[Sequential | Graph, Any, Layout]:
             raise CheckpointError(f"the model description holds input_shape {str(shape)[:80]}")
         if math.prod(sizes) > MAX_SAMPLE:
             raise CheckpointError(f"the model description holds input_shape {sizes}, which is too large")
-    shape = build(shape)
+    shape = from_config(shape)
     try:
         specs, _ = net.plan(shape)
     except RecursionError:
@@ -218,7 +218,7 @@ def read_about(text: str) -> dict[str, Any]:
         )
     if about["dtype"] not in ("float32", "float64") or about["seed"] < 0:
         raise CheckpointError("the model description holds an unknown dtype or a seed below 0")
-    loss = build(about["loss"], "loss")
+    loss = from_config(about["loss"], "loss")
     if not isinstance(loss, Loss):
         raise CheckpointError(f"the saved loss is a {type(loss).__name__}")
     return {**about, "loss": loss, "preparation": read_preparation(about)}
@@ -228,7 +228,7 @@ def read_preparation(about: dict[str, Any]) -> Preparation | None:
     """How raw data becomes samples of the model; None where the file, such as an older one, says nothing of it."""
     if "preparation" not in about:
         return None
-    found = build(about["preparation"], "preparation")
+    found = from_config(about["preparation"], "preparation")
     if not isinstance(found, Preparation):
         raise CheckpointError(f"the saved preparation is a {type(found).__name__}")
     return found

@@ -18,7 +18,7 @@ def explain_divergence(
 ) -> DivergedError:
     """The error that names epoch, batch, the last finite loss and the first parameter whose gradient is not finite."""
     model, be = trainer.model, trainer.model.backend
-    with be.scope():
+    with be.device_context():
         x, y, weight = gather(be, data, rows)
         gradient = make_gradient(model.net, trainer.loss, model.layout, be, model.seed, trainer.augment)
         value, grad, _ = gradient(model.theta, model.phi, trainer.state["t"], x, y, weight)
@@ -53,6 +53,6 @@ def not_finite(trainer: "Trainer", vector: Array) -> list[str]:
     be = trainer.model.backend
     return [
         place.path
-        for place in trainer.model.layout.places
+        for place in trainer.model.layout.params
         if not np.isfinite(be.to_numpy(vector[place.start : place.stop])).all()
     ]

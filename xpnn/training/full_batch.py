@@ -45,17 +45,19 @@ class FullBatch:
         ) -> tuple[Array, ...]:
             value, grad, phi = gradient(theta, phi, tick, x, y, weight)
             s = be.xp.ones((count(x),), dtype=be.dtype, device=be.device) if weight is None else weight
-            mass = loss.mass(be, as_target(be, loss, y), s) if loss.reduction == "mean" else be.scalar(1.0)
-            return be.xp.astype(mass * value, be.xp.float64), mass * grad, phi, mass
+            normalizer = (
+                loss.normalizer(be, as_target(be, loss, y), s) if loss.reduction == "mean" else be.scalar(1.0)
+            )
+            return be.xp.astype(normalizer * value, be.xp.float64), normalizer * grad, phi, normalizer
 
         self._part = be.compile(part)
-        with be.scope():
+        with be.device_context():
             self.descent = self._begin()
 
     def __call__(self, epoch: int, callbacks: Sequence[Callback]) -> float:
         """One iteration: the mean loss at the point it found, without the penalty."""
         trainer, model = self.trainer, self.trainer.model
-        with model.backend.scope():
+        with model.backend.device_context():
             if model.theta is not self.descent.point.theta:  # somebody put other weights in its place
                 self.descent = self._begin()
             self.descent.advance()
@@ -78,8 +80,8 @@ class FullBatch:
         value, total, grad = be.scalar(0.0, xp.float64), be.scalar(0.0), xp.zeros_like(theta)
         for tick, rows in enumerate(self.parts):
             given = gather(be, self.data, rows)
-            more, slope, phi, mass = self._part(theta, phi, be.scalar(tick, xp.int64), *given)
-            value, grad, total = value + more, grad + slope, total + mass
+            more, slope, phi, normalizer = self._part(theta, phi, be.scalar(tick, xp.int64), *given)
+            value, grad, total = value + more, grad + slope, total + normalizer
         if self.trainer.loss.reduction == "sum":
             return value, grad, phi
         total = xp.where(total > 0, total, xp.ones_like(total))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnn.describe import brief, describe
+from xpnn.config import short_repr, to_config
 from xpnn.errors import CheckpointError, UsageError
 from xpnn.parameters import leaves
 
@@ -19,16 +19,16 @@ def identity(
 ) -> dict[str, Any]:
     """Everything that the course of a run depends on, save the backend and the number of epochs; as plain JSON."""
     model = trainer.model
-    held = fingerprint(trainer, validation) if isinstance(validation, tuple | list) else describe(validation)
+    held = fingerprint(trainer, validation) if isinstance(validation, tuple | list) else to_config(validation)
     return {
-        "net": describe(model.net),
-        "input_shape": describe(model.input_shape),
+        "net": to_config(model.net),
+        "input_shape": to_config(model.input_shape),
         "dtype": model.backend.dtype_name,
         "seed": model.seed,
-        "loss": describe(trainer.loss),
-        "optimizer": describe(trainer.optimizer),
-        "schedule": describe(trainer.schedule),
-        "augment": describe(trainer.augment),
+        "loss": to_config(trainer.loss),
+        "optimizer": to_config(trainer.optimizer),
+        "schedule": to_config(trainer.schedule),
+        "augment": to_config(trainer.augment),
         "batch_size": batch_size,
         "batches": batches,
         "validation": held,
@@ -42,7 +42,7 @@ def fingerprint(trainer: "Trainer", data: Any) -> str:
     for path, a in leaves(tuple(data)):
         if a is None:
             continue
-        with be.scope():
+        with be.device_context():
             host = np.ascontiguousarray(be.to_numpy(a) if be.owns(a) else np.asarray(a))
         total.update(f"{path}{host.dtype}{host.shape}".encode())
         total.update(host.reshape(-1).view(np.uint8).data)
@@ -76,7 +76,7 @@ def check_same(
     ):
         raise UsageError(
             f"{path} was to have {about['epochs']} epochs, epochs={epochs} now",
-            why=f"the schedule {brief(f)} spreads over the whole run: its first steps would have been others",
+            why=f"the schedule {short_repr(f)} spreads over the whole run: its first steps would have been others",
             fix=f"epochs={about['epochs']}, or a schedule that does not depend on the total",
         )
 

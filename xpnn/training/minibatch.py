@@ -32,7 +32,7 @@ class MiniBatches:
         self.trainer, self.data, self.train = trainer, data, train
         self.cuts = list(Slices(len(train), batch_size))
         self.order, self.number, self.waiting = train, 0, list[Array]()
-        trainer.look = self.look
+        trainer.sync = self.sync
 
     def __call__(self, epoch: int, callbacks: Sequence[Callback]) -> float | None:
         """The loss of the epoch; None where a callback stopped the run inside it."""
@@ -41,30 +41,30 @@ class MiniBatches:
         each_step = [callback for callback in callbacks if type(callback).step is not Callback.step]
         done = len(trainer.losses)
         resident = all(be.owns(a) for _, a in leaves(self.data) if a is not None)
-        values = self._drawn(done) if resident else self._streamed(done)
+        values = self._indexed(done) if resident else self._streamed(done)
         for cut, value in zip(self.cuts[done:], values, strict=True):
             trainer.batch = functools.partial(self.batch, cut)
             self.waiting.append(value)
             if len(self.waiting) == LOOK or cut.stop == len(self.train):
-                self.look()
+                self.sync()
                 for callback in callbacks:
                     callback.progress(epoch, cut.stop, trainer.losses[-1])
             for callback in each_step:
                 callback.step(trainer)
             if trainer.stopped:
-                self.look()
+                self.sync()
                 return None
         sizes = [cut.stop - cut.start for cut in self.cuts]
         return trainer.loss.over_batches(trainer.losses, sizes)
 
-    def _drawn(self, done: int) -> Iterator[Array]:
+    def _indexed(self, done: int) -> Iterator[Array]:
         """The losses, from batch number `done` on, of data on the device: the order goes there once."""
         trainer, be = self.trainer, self.trainer.model.backend
-        with be.scope():
+        with be.device_context():
             start = sum(cut.stop - cut.start for cut in self.cuts[:done])
             position = be.scalar(start, be.xp.int64), be.asarray(self.order)
         for cut in self.cuts[done:]:
-            value, position = trainer.draw(self.data, position, cut.stop - cut.start)
+            value, position = trainer.indexed_step(self.data, position, cut.stop - cut.start)
             yield value
 
     def _streamed(self, done: int) -> Iterator[Array]:
@@ -80,7 +80,7 @@ class MiniBatches:
 
         batches = zip(*map(stream, x), strict=True) if isinstance(x, tuple) else stream(x)
         for some in rows:
-            with be.scope():
+            with be.device_context():
                 batch, given = next(batches), gather(be, tuple(rest), be.asarray(some))
             yield trainer.step(batch, *given)
 
@@ -89,12 +89,12 @@ class MiniBatches:
         be = self.trainer.model.backend
         return tuple(gather(be, self.data, be.asarray(self.order[cut])))
 
-    def look(self) -> None:
+    def sync(self) -> None:
         """Read the losses that are waiting. Raises DivergedError where one is not finite, or the weights are not."""
         trainer, be, losses = self.trainer, self.trainer.model.backend, self.trainer.losses
         if not self.waiting:
             return
-        with be.scope():
+        with be.device_context():
             losses += be.to_numpy(be.xp.stack(self.waiting)).tolist()
         self.waiting = []
         if not np.isfinite(losses).all():
@@ -106,5 +106,5 @@ class MiniBatches:
 
     def _overflown(self) -> list[str]:
         be, theta = self.trainer.model.backend, self.trainer.model.theta
-        with be.scope():
+        with be.device_context():
             return [] if be.all_finite(theta) else not_finite(self.trainer, theta)

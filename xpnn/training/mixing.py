@@ -7,7 +7,7 @@ takes; sample weights are mixed alike. Mixed are the samples as the network gets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from xpnn.describe import Described
+from xpnn.config import Config
 from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, as_float
@@ -23,7 +23,7 @@ TRIES = 24
 
 
 @dataclass(frozen=True)
-class Mixing(Described):
+class Mixing(Config):
     """What is given to `Trainer` as `augment=`: y' = s y + (1 - s) y_next, and how x is mixed.
 
     s, the share of a sample's own: drawn for each from Beta(alpha, alpha), 0 < alpha <= 1; uniform for alpha = 1.
@@ -116,7 +116,7 @@ def check_mixing(mixing: Mixing | None, model: "Model", loss: Loss) -> Mixing | 
             f"augment={mixing!r}: wanted Mixup or CutMix",
             fix="other augmentation is made of layers: put Warp((RandomShift(), ...)) first in the network",
         )
-    if loss.kind != "classes" or model.net.takes == "int":
+    if loss.kind != "classes" or model.net.input_kind == "int":
         raise UsageError(
             f"{mixing!r} cannot be used with {type(loss).__name__}"
             if loss.kind != "classes"

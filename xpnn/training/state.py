@@ -63,7 +63,7 @@ def save_state(trainer: "Trainer", path: Path) -> None:
 
     from xpnn import __version__
 
-    trainer.look()
+    trainer.sync()
     tensors = {name: np.asarray(host, order="C") for name, host in arrays(trainer).items()}
     about = {
         "format": FORMAT,
@@ -98,7 +98,7 @@ def entry(callback: Callback) -> dict[str, Any]:
 def arrays(trainer: "Trainer") -> dict[str, Host]:
     """Everything in the state that is an array, on the host, by its name in the file."""
     be = trainer.model.backend
-    with be.scope():
+    with be.device_context():
         slots = {f"state.{name}": plain(be.to_numpy(a)) for name, a in trainer.state.items()}
     rows = [[UNMEASURED if v is None else float(v) for v in astuple(row)] for row in trainer.history]
     kept = {
@@ -131,7 +131,7 @@ def load_state(trainer: "Trainer", path: Path, epochs: int) -> None:
     found = pair_up(trainer.callbacks, about["callbacks"], tensors, own)
     model, be = trainer.model, trainer.model.backend
     model.restore({name: tensors[name] for name in ("theta", "phi")})
-    with be.scope():
+    with be.device_context():
         for name, old in trainer.state.items():
             dtype = be.to_numpy(old).dtype
             trainer.state[name] = be.asarray(np.array(tensors[f"state.{name}"], dtype))

@@ -42,13 +42,13 @@ class Statistics(Callback):
         """One row more."""
         model, be = trainer.model, trainer.model.backend
         vectors = {"weight": be.to_numpy(model.theta)}
-        with be.scope():
+        with be.device_context():
             if batch := trainer.batch():
                 _, grad, _ = self.gradient(model.theta, model.phi, trainer.state["t"], *batch)
                 vectors["gradient"] = be.to_numpy(grad)
         parameters = {
             place.path: {name: measure(vector[place.start : place.stop]) for name, vector in vectors.items()}
-            for place in model.layout.places
+            for place in model.layout.params
         }
         self.rows.append({"epoch": row.epoch, "parameters": parameters})
         if self.path is not None:

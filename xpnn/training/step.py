@@ -32,7 +32,7 @@ def make_gradient(
 
     keep: where the backend can, the next call writes its gradient into the same vector.
     """
-    split = be.remembered(lambda theta, phi: layout.split(be, theta, phi))
+    split = be.memoized(lambda theta, phi: layout.split(be, theta, phi))
     home_of = functools.cache(layout.home) if keep else layout.home
 
     def gradient(
@@ -50,7 +50,7 @@ def make_gradient(
         value, dout = loss(be, out, as_target(be, loss, y), weight)
         home = home_of(be)
         _, grads = net.backward(cx._replace(into=home.tree), p, cache, dout)
-        new_phi = layout.settle(be, phi, net.settle(cx, p, cache)) if layout.size["phi"] else phi
+        new_phi = layout.update_stats(be, phi, net.update_stats(cx, p, cache)) if layout.size["phi"] else phi
         return value, layout.join(be, grads, home), new_phi
 
     return gradient
@@ -94,7 +94,7 @@ def make_step(
     return step
 
 
-def make_drawn_step(
+def make_indexed_step(
     net: Layer,
     loss: Loss,
     optimizer: Optimizer,
@@ -111,7 +111,7 @@ def make_drawn_step(
     scaling, rest = split_rescale(net) if mixing is None else (None, net)
     step = make_step(rest, loss, optimizer, layout, be, seed, mixing)
 
-    def drawn(
+    def indexed(
         theta: Array, phi: Array, state: State, position: Position, data: tuple[Any, ...], n: int
     ) -> tuple[Any, ...]:
         (cursor, order), (x, y, weight) = position, data
@@ -119,7 +119,7 @@ def make_drawn_step(
         x = gather(be, x, rows) if scaling is None else be.take_rescaled(x, rows, *scaling)
         return *step(theta, phi, state, x, *gather(be, (y, weight), rows)), (cursor + n, order)
 
-    return drawn
+    return indexed
 
 
 def split_rescale(net: Layer) -> tuple[tuple[float, float] | None, Layer]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnn import edge
+from xpnn import validation
 from xpnn.data.batches import Slices
 from xpnn.data.split import stratified_split
 from xpnn.errors import DataError, ShapeError, UsageError
@@ -29,7 +29,7 @@ from xpnn.training.identity import identity
 from xpnn.training.minibatch import MiniBatches
 from xpnn.training.mixing import Mixing, check_mixing
 from xpnn.training.state import load_state, save_state
-from xpnn.training.step import Position, make_drawn_step, make_step
+from xpnn.training.step import Position, make_indexed_step, make_step
 
 SMALLER = "batch_size={} (an estimate), or a smaller network"
 
@@ -65,8 +65,8 @@ class Trainer:
             )
         model.loss = self.loss
         be = model.backend
-        bound = self._bound = self.optimizer.on(model.layout.places)
-        with be.scope():
+        bound = self._bound = self.optimizer.bind(model.layout.params)
+        with be.device_context():
             self.state = {**bound.init(be, model.theta), "ok": be.scalar(True, be.xp.bool)}
         if isinstance(self.optimizer, LBFGS) and self.schedule != get_schedule(None):
             raise UsageError(
@@ -76,7 +76,9 @@ class Trainer:
             )
         parts = model.net, self.loss, bound, model.layout, be, model.seed, self.augment
         self._step = be.compile(make_step(*parts), donated=(0, 1, 2))
-        self._drawn = be.compile(make_drawn_step(*parts), donated=(0, 1, 2, 3), resident=(4,), static=(5,))
+        self._indexed = be.compile(
+            make_indexed_step(*parts), donated=(0, 1, 2, 3), resident=(4,), static=(5,)
+        )
         self.steps, self.total = 0, 0
         self.rate = self.lr = self.optimizer.lr
         self.history = History()
@@ -93,7 +95,7 @@ class Trainer:
         self.callbacks: list[Callback] = []
         self.losses: list[float] = []
         self.batch: Callable[[], tuple[Any, ...]] = tuple
-        self.look: Callable[[], None] = _nothing
+        self.sync: Callable[[], None] = _nothing
         self.identity: Callable[[], dict[str, Any]] = _outside
 
     def step(self, x: Any, y: Any, weight: Array | None = None) -> Array:
@@ -110,13 +112,13 @@ class Trainer:
                 why="its line search needs the loss at several points, always on the same samples",
                 fix="trainer.fit(x, y): an iteration per epoch, on the whole data",
             )
-        samples = edge.named("x", x, model.input_shape)
-        targets = edge.named("y", y, model.output_shape)
+        samples = validation.named("x", x, model.input_shape)
+        targets = validation.named("y", y, model.output_shape)
         given = [("weight", weight, ())] if weight is not None else []
         for name, a, _ in samples + targets + given:
             be.require(name, a)
         for name, a, shape in samples:
-            edge.check_shape(name, a, shape)
+            validation.check_shape(name, a, shape)
         first, n = samples[0][0], samples[0][1].shape[0]
         if n == 0:
             raise DataError(f"{first} has no samples")
@@ -127,7 +129,7 @@ class Trainer:
             raise ShapeError(
                 f"{first} has {n} samples, weight has shape {tuple(weight.shape)}, wanted ({n},)"
             )
-        with be.scope(), be.sized("a training step", n, SMALLER):
+        with be.device_context(), be.oom_guard("a training step", n, SMALLER):
             self._set_rate()
             value, model.theta, model.phi, self.state = self._step(
                 model.theta, model.phi, self.state, tupled(x), tupled(y), weight
@@ -135,14 +137,14 @@ class Trainer:
         self.steps += 1
         return value
 
-    def draw(self, data: tuple[Any, ...], position: Position, n: int) -> tuple[Array, Position]:
+    def indexed_step(self, data: tuple[Any, ...], position: Position, n: int) -> tuple[Array, Position]:
         """`step` on the next n samples of the checked data (x, y, weight). Returns the loss and the position behind
         them. Nothing is copied from the host.
         """
         model, be = self.model, self.model.backend
-        with be.scope(), be.sized("a training step", n, SMALLER):
+        with be.device_context(), be.oom_guard("a training step", n, SMALLER):
             self._set_rate()
-            value, model.theta, model.phi, self.state, position = self._drawn(
+            value, model.theta, model.phi, self.state, position = self._indexed(
                 model.theta, model.phi, self.state, position, data, n
             )
         self.steps += 1
@@ -179,10 +181,10 @@ class Trainer:
         epochs, batch_size = check_count("epochs", epochs), check_count("batch_size", batch_size)
         check_validation(validation)
         model = self.model
-        x, y = model.pair(x, y, self.loss)
+        x, y = model.check_xy(x, y, self.loss)
         train, held = self._hold_out(y, validation)
         valid = self._given(validation) if held is None else self._slice(x, y, held)
-        data = (x, model.targets(y), model.weights(sample_weight, count(y)))
+        data = (x, model.targets(y), model.check_sample_weight(sample_weight, count(y)))
         if len(train) % batch_size == 1 or batch_size == 1:
             refuse_one(model.net, model.input_shape)
         batches = len(Slices(len(train), batch_size))
@@ -244,13 +246,13 @@ class Trainer:
 
     def _slice(self, x: Any, y: Any, held: np.ndarray[Any, Any]) -> tuple[Any, Any]:
         rows = self.model.backend.asarray(held)
-        with self.model.backend.scope():
+        with self.model.backend.device_context():
             return gather(self.model.backend, x, rows), self.model.targets(tree_map(lambda _, a: a[held], y))
 
     def _given(self, validation: Any) -> tuple[Any, Any] | None:
         if not isinstance(validation, tuple | list):
             return None
-        x, y = self.model.pair(validation[0], validation[1], self.loss, "validation ")
+        x, y = self.model.check_xy(validation[0], validation[1], self.loss, "validation ")
         return x, self.model.targets(y)
 
 

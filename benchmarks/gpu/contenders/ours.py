@@ -7,7 +7,7 @@ from unittest import mock
 import xpnn
 from benchmarks.gpu.contenders import RATE
 from benchmarks.gpu.nets import Cell, Net
-from benchmarks.gpu.place import Place
+from benchmarks.gpu.site import Site
 from xpnn.backends import Backend
 
 
@@ -22,7 +22,7 @@ def layers(net: Net) -> list[xpnn.Layer]:
     return parts[:-1]
 
 
-def model_of(cell: Cell, place: Place) -> xpnn.Model:
+def model_of(cell: Cell, place: Site) -> xpnn.Model:
     """With the common parameters."""
     network = cell.network
     how = {} if place.rehearsal or cell.precision == "fp32" else {"precision": cell.precision}
@@ -36,11 +36,11 @@ class Captured:
     """`Trainer.draw` on resident data. A capture that is refused raises its reason: nothing else is measured."""
 
     def __init__(self, cell: Cell, rehearsal: bool, optimizer: Any = None) -> None:
-        place = Place(rehearsal)
+        place = Site(rehearsal)
         self.cell, self.model = cell, model_of(cell, place)
         self.trainer = self.make_trainer(optimizer or xpnn.Adam(RATE))
         self.be, self.device = self.model.backend, place.cupy().cuda.Device()
-        with self.be.scope():
+        with self.be.device_context():
             x, y, self.order = map(self.be.asarray, cell.network.data(cell.samples))
             self.data, self.start = (x, y, None), self.be.scalar(0, self.be.xp.int64)
         self.done, self.seen, self.last = 0, 0, None
@@ -52,10 +52,10 @@ class Captured:
     def step(self) -> Any:
         """One; the loss."""
         if self.seen == 0:
-            with self.be.scope():
+            with self.be.device_context():
                 self.position = self.start + 0, self.order + 0  # copies, for they are given away
         n = min(self.cell.batch, self.cell.samples - self.seen)
-        self.last, self.position = self.trainer.draw(self.data, self.position, n)
+        self.last, self.position = self.trainer.indexed_step(self.data, self.position, n)
         self.done, self.seen = self.done + 1, (self.seen + n) % self.cell.samples
         return self.last
 

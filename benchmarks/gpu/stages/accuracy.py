@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import xpnn
-from benchmarks.gpu.place import Place, first_line
+from benchmarks.gpu.site import Site, first_line
 from benchmarks.ratios import quartiles
 from xpnn.models.cnn import cnn
 from xpnn.models.mlp import mlp
@@ -49,7 +49,7 @@ RECIPES = (
 )
 
 
-def run(place: Place, note: Callable[..., None]) -> None:
+def run(place: Site, note: Callable[..., None]) -> None:
     x, y, x_test, y_test = xpnn.data.mnist()
     if place.rehearsal:
         x, y, x_test, y_test = x[:300], y[:300], x_test[:100], y_test[:100]
@@ -67,14 +67,14 @@ def run(place: Place, note: Callable[..., None]) -> None:
             note(**summary(recipe, found))
 
 
-def trainer_of(place: Place, recipe: Recipe, shape: tuple[int, ...], seed: int) -> xpnn.Trainer:
+def trainer_of(place: Site, recipe: Recipe, shape: tuple[int, ...], seed: int) -> xpnn.Trainer:
     """A model that has not been trained, and its trainer."""
     layers = recipe.net(shape, 10, **recipe.settings, pixels=True)
     model = xpnn.Model(layers, shape, backend=place.backend, seed=seed)
     return xpnn.Trainer(model, optimizer=xpnn.AdamW(recipe.lr, weight_decay=0.01), schedule="warmup-cosine")
 
 
-def train(place: Place, recipe: Recipe, data: Any, test: Any, seed: int) -> tuple[float, float, float]:
+def train(place: Site, recipe: Recipe, data: Any, test: Any, seed: int) -> tuple[float, float, float]:
     """(test accuracy in %, seconds of training, seconds of the first fit)."""
     trainer = trainer_of(place, recipe, data[0].shape[1:], seed)
     first, seconds = timed(trainer, trainer.model.backend.asarray(data[0]), data[1], recipe)

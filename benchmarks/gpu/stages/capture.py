@@ -11,13 +11,13 @@ import numpy as np
 
 import xpnn
 from benchmarks.gpu.device import DOUBLE, apart, capture
-from benchmarks.gpu.place import Place, first_line
+from benchmarks.gpu.site import Site, first_line
 
 Operation = Callable[[], Any]
 LEGAL, ILLEGAL, BROKEN = "legal", "refused", "broken"
 
 
-def run(place: Place, note: Callable[..., None]) -> None:
+def run(place: Site, note: Callable[..., None]) -> None:
     cp, be = place.cupy(), xpnn.get_backend(place.backend)
     x = cp.asarray(np.random.default_rng(0).standard_normal((257, 33)).astype(np.float32))
     for name, (expected, operation) in operations(cp, be, x).items():

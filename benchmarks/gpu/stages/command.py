@@ -10,7 +10,7 @@ from typing import Any
 
 import xpnn
 from benchmarks.gpu.needs import BETTER, missing
-from benchmarks.gpu.place import Place, Refused
+from benchmarks.gpu.site import Refused, Site
 
 ACCURACY = 0.9
 """Of two epochs, at least."""
@@ -21,7 +21,7 @@ MODULES = ("safetensors", "rich", "PIL")
 Row = dict[str, Any]
 
 
-def run(place: Place, note: Callable[..., None]) -> None:
+def run(place: Site, note: Callable[..., None]) -> None:
     if lacking := missing({module: BETTER[module] for module in MODULES}):
         raise Refused(f"without {', '.join(lacking)}")
     with tempfile.TemporaryDirectory() as name:
@@ -41,7 +41,7 @@ def run(place: Place, note: Callable[..., None]) -> None:
         note(**row | {"ok": row["ok"] and bool(seen.get("predictions"))})
 
 
-def call(place: Place, *words: str) -> tuple[Row, Row]:
+def call(place: Site, *words: str) -> tuple[Row, Row]:
     """(the last line of JSON, a row): a step that goes on without its graph is no success either."""
     command = [sys.executable, "-m", "xpnn", *words, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=max(place.left(), 1.0))
@@ -52,7 +52,7 @@ def call(place: Place, *words: str) -> tuple[Row, Row]:
     return told, {"name": words[0], "ok": good, "why": said}
 
 
-def checked(told: Row, row: Row, score: str, least: float, place: Place) -> Row:
+def checked(told: Row, row: Row, score: str, least: float, place: Site) -> Row:
     """Was it the backend that was asked for, and good enough?"""
     value = told.get(score, 0.0)
     return {

@@ -14,7 +14,7 @@ import numpy as np
 import xpnn
 from benchmarks.gpu.device import apart, by_events, capture
 from benchmarks.gpu.nets import NETS, PRECISIONS
-from benchmarks.gpu.place import Place, first_line
+from benchmarks.gpu.site import Site, first_line
 from benchmarks.gpu.stages.kernels import distance
 from xpnn.backends.cuda.cublaslt import MAX_WORKSPACE, WORKSPACE, Algorithm
 
@@ -71,7 +71,7 @@ def cases(net: str, batch: int) -> Iterator[Case]:
             yield Case(kernel, batch, k, m)
 
 
-def run(place: Place, note: Callable[..., None]) -> None:
+def run(place: Site, note: Callable[..., None]) -> None:
     cp = place.cupy()
     wanted = dict.fromkeys(c for where in place.pick(WHERE, (("12-8-3", 5),)) for c in cases(*where))
     for precision in place.pick(PRECISIONS, ("fp32",)):
@@ -79,7 +79,7 @@ def run(place: Place, note: Callable[..., None]) -> None:
             name = f"{case.kernel} {case.n}x{case.k}x{case.m} {precision}"
             try:
                 be = xpnn.get_backend(place.backend, None, "float32", precision)
-                with be.scope():
+                with be.device_context():
                     note(name=name, **measure(cp, be, case, precision))
             except Exception as error:
                 note(name=name, ok=False, why=first_line(error))

@@ -13,7 +13,7 @@ import numpy as np
 
 import xpnn
 from benchmarks.gpu.device import poisoned
-from benchmarks.gpu.place import Place, first_line
+from benchmarks.gpu.site import Site, first_line
 from xpnn.kernels import Kernels
 
 TESTS = Path(__file__).parents[3] / "tests"
@@ -32,19 +32,19 @@ TOLERANCE = 2e-5
 """|got - wanted| / |wanted| in the 2-norm: float32 against float64, sums of up to 60,000 terms."""
 
 
-def run(place: Place, note: Callable[..., None]) -> None:
+def run(place: Site, note: Callable[..., None]) -> None:
     cp = place.cupy()
-    sys.path.insert(0, str(TESTS))
+    sys.path[:0] = [str(TESTS), str(TESTS / "backends")]
     suite = importlib.import_module("test_kernels")
     for dtype in ("float32", "float64"):
         be = xpnn.get_backend(place.backend, None, dtype)
         own = [name for name in suite.ROWS if getattr(type(be), name) is not getattr(Kernels, name)]
-        with be.scope(), poisoned(cp):
+        with be.device_context(), poisoned(cp):
             for name in own:
                 wrong = list(rows(suite, be, name))
                 note(name=f"{name} {dtype}", ok=not wrong, rows=len(suite.ROWS[name]), wrong=wrong[:3])
     be = xpnn.get_backend(place.backend)
-    with be.scope(), poisoned(cp):
+    with be.device_context(), poisoned(cp):
         for name in AT_SIZES:
             try:
                 worst, size = max((error_of(be, name, *size), size) for size in place.pick(SIZES, SMALL))
@@ -91,7 +91,7 @@ AT_SIZES: dict[str, Callable[..., tuple[Any, ...]]] = {
     ),
     "column_sums": lambda be, rng, n, k, c: (rng.standard_normal((n, k)),),
     "softmax_cross_entropy": logits,
-    "softmax_cross_entropy_hits": logits,
+    "softmax_cross_entropy_and_correct": logits,
     "take_rescaled": pixels,
 }
 

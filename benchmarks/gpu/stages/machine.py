@@ -13,14 +13,14 @@ from typing import Any
 
 from benchmarks.gpu.device import by_events, on_host
 from benchmarks.gpu.nets import PRECISIONS
-from benchmarks.gpu.place import Place, first_line
+from benchmarks.gpu.site import Site, first_line
 
 PACKAGES = ("numpy", "cupy-cuda13x", "cupy-cuda12x", "array-api-compat", "torch", "triton", "jax", "jaxlib")
 LIBRARIES = ("cublasLt", "cublas", "nvrtc", "cudnn", "nccl")
 QUERY = "name,driver_version,memory.total,clocks.max.sm,clocks.max.mem,power.limit"
 
 
-def run(place: Place, note: Callable[..., None]) -> None:
+def run(place: Site, note: Callable[..., None]) -> None:
     facts: dict[str, Callable[[], dict[str, Any]]] = {
         "gpu": lambda: gpu(place),
         "python": lambda: {"version": platform.python_version(), "path": sys.executable},
@@ -37,7 +37,7 @@ def run(place: Place, note: Callable[..., None]) -> None:
             note(name=name, refused=first_line(error))
 
 
-def gpu(place: Place) -> dict[str, str]:
+def gpu(place: Site) -> dict[str, str]:
     """What nvidia-smi says; where it is not there, CuPy; of a rehearsal, that there is none."""
     if place.rehearsal:
         return {"gpu": "none: a rehearsal on the CPU"}
@@ -78,7 +78,7 @@ def config(cp: Any) -> str:
     return said.getvalue()
 
 
-def bandwidth(place: Place) -> float:
+def bandwidth(place: Site) -> float:
     """TB/s of a large copy on the device, bytes read and bytes written."""
     cp = place.cupy()
     a = cp.ones(place.pick(1 << 29, 1 << 10), dtype="float32")
@@ -87,7 +87,7 @@ def bandwidth(place: Place) -> float:
     return 2 * a.nbytes / seconds / 1e12
 
 
-def rate(place: Place, precision: str) -> float:
+def rate(place: Site, precision: str) -> float:
     """TFLOP/s of a large matrix product of random numbers, by PyTorch."""
     import torch
 

@@ -10,7 +10,7 @@ import numpy as np
 import xpnn
 from benchmarks.gpu.contenders.ours import layers
 from benchmarks.gpu.nets import NETS
-from benchmarks.gpu.place import Place
+from benchmarks.gpu.site import Site
 from xpnn.errors import BackendError
 
 ROOM = 64 << 20
@@ -24,10 +24,10 @@ SPARE = 1 << 20
 """Bytes that may be in use afterwards beside what was before: what a first step leaves for the next."""
 
 
-def run(place: Place, note: Callable[..., None]) -> None:
+def run(place: Site, note: Callable[..., None]) -> None:
     network = NETS["784-1024-1024-10"]
     model = xpnn.Model(layers(network), network.shape, backend=place.backend, seed=0)
-    with place.bounded(), model.backend.scope():
+    with place.bounded(), model.backend.device_context():
         check(model, place.cupy(), network.data(SAMPLES), note)
 
 

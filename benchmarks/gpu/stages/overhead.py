@@ -8,14 +8,14 @@ import numpy as np
 
 import xpnn
 from benchmarks.gpu.device import DOUBLE, capture, on_host
-from benchmarks.gpu.place import Place, first_line
+from benchmarks.gpu.site import Site, first_line
 
 CALLS = 200
 """In a row: fewer than a stream queues before it makes the host wait."""
 NODES = (1, 10, 100)
 
 
-def run(place: Place, note: Callable[..., None]) -> None:
+def run(place: Site, note: Callable[..., None]) -> None:
     cp = place.cupy()
     wait = cp.cuda.get_current_stream().synchronize
     for name, call in (cupy_calls(cp) | our_calls(place)).items():
@@ -59,7 +59,7 @@ def cupy_calls(cp: Any) -> dict[str, Callable[[], Any]]:
     }
 
 
-def our_calls(place: Place) -> dict[str, Callable[[], Any]]:
+def our_calls(place: Site) -> dict[str, Callable[[], Any]]:
     """The same by xpnn's kernels."""
     be = xpnn.get_backend(place.backend)
     x = be.asarray(np.ones((64, 64), np.float32))
@@ -88,7 +88,7 @@ def chain(cp: Any, stream: Any, nodes: int) -> Callable[[], Any]:
     return launch
 
 
-def torch_calls(place: Place, note: Callable[..., None]) -> None:
+def torch_calls(place: Site, note: Callable[..., None]) -> None:
     """The same of PyTorch."""
     torch = importlib.import_module("torch")
     x = torch.ones(64, 64, device=place.pick("cuda", "cpu"))

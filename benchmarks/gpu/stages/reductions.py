@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import xpnn
-from benchmarks.gpu.place import Place, first_line
+from benchmarks.gpu.site import Site, first_line
 
 NAN, INF = float("nan"), float("inf")
 SHAPES = ((33,), (1, 1), (5, 1000), (1000, 5), (257, 1023), (3, 7, 65), (2, 100_003))
@@ -17,9 +17,9 @@ ROUNDING = {"sum": 1e-5, "mean": 1e-5}
 """Relative; the rest must be equal."""
 
 
-def run(place: Place, note: Callable[..., None]) -> None:
+def run(place: Site, note: Callable[..., None]) -> None:
     be = xpnn.get_backend(place.backend)
-    with be.scope(), np.errstate(all="ignore"):
+    with be.device_context(), np.errstate(all="ignore"):
         for name in REDUCE:
             wrong = list(faults(be, name))
             note(name=name, ok=not wrong, wrong=wrong[:5])

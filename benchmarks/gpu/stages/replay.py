@@ -15,7 +15,7 @@ import xpnn
 from benchmarks.gpu.contenders.ours import Captured, Eager
 from benchmarks.gpu.device import poisoned_pool
 from benchmarks.gpu.nets import PRECISIONS, Cell
-from benchmarks.gpu.place import Place, first_line
+from benchmarks.gpu.site import Site, first_line
 
 STEPS = (1, 2, 17)
 NETS = (("12-8-3", 5), ("tiny cnn", 3), ("784-128-10", 128), ("784-1024-1024-10", 1024), ("cnn", 64))
@@ -24,7 +24,7 @@ RAGGED = 2.6
 """Batches in an epoch: the last one is short."""
 
 
-def run(place: Place, note: Callable[..., None]) -> None:
+def run(place: Site, note: Callable[..., None]) -> None:
     cp = place.cupy()
     for net, batch in place.pick(NETS, SMALL):
         for precision in PRECISIONS:
@@ -39,7 +39,7 @@ def run(place: Place, note: Callable[..., None]) -> None:
                     note(name=name, ok=False, why=first_line(error))
 
 
-def compare(place: Place, which: Cell, optimizer: Any) -> list[str]:
+def compare(place: Site, which: Cell, optimizer: Any) -> list[str]:
     """Which arrays differ, and after how many steps."""
     captured, other = (Captured(which, place.rehearsal, optimizer) for _ in range(2))
     eager = Eager(which, place.rehearsal, optimizer)
@@ -56,7 +56,7 @@ def compare(place: Place, which: Cell, optimizer: Any) -> list[str]:
     return wrong
 
 
-def junk(place: Place) -> None:
+def junk(place: Site) -> None:
     """Other allocations on the pool of everybody, full of NaN, and gone again."""
     cp = place.cupy()
     for size in (64, 5000, 100_000):
@@ -67,5 +67,5 @@ def arrays(one: Captured) -> list[tuple[str, np.ndarray]]:
     """Loss, weights and the optimizer's state, on the host."""
     be, trainer = one.model.backend, one.trainer
     found = {"loss": one.last, "theta": one.model.theta, **trainer.state}
-    with be.scope():
+    with be.device_context():
         return [(name, np.array(be.to_numpy(a))) for name, a in sorted(found.items())]

@@ -7,14 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from benchmarks.gpu.place import Place, Refused
+from benchmarks.gpu.site import Refused, Site
 
 TOOLS = ("memcheck", "racecheck")
 SHARE = 0.55
 """Of the time that is left, for each tool."""
 
 
-def run(place: Place, note: Callable[..., None]) -> None:
+def run(place: Site, note: Callable[..., None]) -> None:
     program = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
     if not place.rehearsal and not os.path.exists(program):
         raise Refused("there is no compute-sanitizer here")

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.gpu.arena import Seat, take_turns, together
 from benchmarks.gpu.contenders import CONTENDERS, OURS
 from benchmarks.gpu.nets import PRECISIONS, cell
-from benchmarks.gpu.place import Place
+from benchmarks.gpu.site import Site
 from benchmarks.ratios import within_rounds
 
 CELLS = (
@@ -31,7 +31,7 @@ LEAST = 6.0
 """With less left, a cell is not begun."""
 
 
-def run(place: Place, note: Callable[..., None]) -> None:
+def run(place: Site, note: Callable[..., None]) -> None:
     names = [(name, precision) for precision in place.pick(PRECISIONS, ("fp32",)) for name in CONTENDERS]
     seats = {key: Seat(key[0], place.rehearsal) for key in names}
     try:
@@ -44,7 +44,7 @@ def run(place: Place, note: Callable[..., None]) -> None:
             seat.close()
 
 
-def measure(place: Place, seats: dict[Any, Seat], net: str, batch: int) -> list[dict[str, Any]]:
+def measure(place: Site, seats: dict[Any, Seat], net: str, batch: int) -> list[dict[str, Any]]:
     """A row for each precision of one network and batch."""
     precisions = dict.fromkeys(precision for _, precision in seats)
     if place.left() < LEAST:

@@ -14,6 +14,6 @@ def blocks(x: Array) -> Iterator[Array]:
     return (x[i : i + rows] for i in range(0, len(x), rows))
 
 
-def turned(*arrays: Array) -> bool:
+def is_column_major(*arrays: Array) -> bool:
     """Matrices whose columns lie one after the other, all of them?"""
     return all(a.ndim == 2 and a.T.flags.carray and not a.flags.carray for a in arrays)

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 from xpnn.backends.cpu import flat, gate_loops, loops
-from xpnn.backends.cpu.blocks import turned
+from xpnn.backends.cpu.blocks import is_column_major
 from xpnn.backends.numpy import ROWS, NumpyBackend
 from xpnn.kernels import Array, Rule
 from xpnn.kernels.counter import counters
@@ -36,7 +36,7 @@ class FastNumpyBackend(NumpyBackend):
 
     def relu_grad(self, dy: Array, y: Array, own: bool = False) -> Array:
         """Without the array of booleans."""
-        if turned(dy, y):
+        if is_column_major(dy, y):
             return self.relu_grad(dy.T, y.T, own).T
         if own and dy.flags.carray:
             loops.relu_grad_own(dy.reshape(-1), y.reshape(-1))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from xpnn.backends.base import Backend
-from xpnn.backends.cpu.blocks import blocks, turned
+from xpnn.backends.cpu.blocks import blocks, is_column_major
 from xpnn.kernels import Array
 
 FEW, WIDE = 256, 1024
@@ -40,7 +40,7 @@ class NumpyProducts(Backend):
 
     def affine_dx(self, dy: Array, W: Array, x: Array) -> Array:
         """Turned as x is, so that what comes next finds both alike."""
-        return np.matmul(W, dy.T).T if turned(x) else self.matmul(dy, W.T)
+        return np.matmul(W, dy.T).T if is_column_major(x) else self.matmul(dy, W.T)
 
     def _finish(self, rows: Array, b: Array | None, relu: bool) -> None:
         """Bias and ReLU, in place, a few rows at a time."""

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xpnn.config import Config
 from xpnn.data.preparation import check_names
 from xpnn.data.tables.values import Values
-from xpnn.describe import Described
 from xpnn.errors import UsageError
 
 MOST_VALUES = 10_000
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Column(Described):
+class Column(Config):
     """A column called `name`; subclasses say what the network sees of it."""
 
     name: str

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xpnn.config import Config
 from xpnn.data.preparation import MOST_CLASSES, Preparation, check_choice, check_names, check_shapes
 from xpnn.data.tables.columns import CategoryColumn, Column, NumberColumn
 from xpnn.data.tables.values import Values
-from xpnn.describe import Described
 from xpnn.errors import DataError, UsageError
 
 TASKS = ("classification", "regression")
@@ -20,7 +20,7 @@ LISTED = 8
 
 
 @dataclass(frozen=True)
-class LeftOut(Described):
+class LeftOut(Config):
     """A column that the network does not see, and why."""
 
     name: str

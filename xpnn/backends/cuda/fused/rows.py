@@ -51,10 +51,10 @@ class RowKernels(Launching):
         dz = self.empty(z.shape, self.dtype)
         return self._cross_entropy(z, ids, dz, None), dz
 
-    def softmax_cross_entropy_hits(self, z: Array, ids: Array) -> tuple[Array, Array]:
+    def softmax_cross_entropy_and_correct(self, z: Array, ids: Array) -> tuple[Array, Array]:
         """Likewise loss and hits."""
         if not self._classifies(z, ids):
-            return super().softmax_cross_entropy_hits(z, ids)
+            return super().softmax_cross_entropy_and_correct(z, ids)
         hits = self.empty((), self.xp.int64)
         return self._cross_entropy(z, ids, None, hits), hits
 

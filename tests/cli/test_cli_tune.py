@@ -1,0 +1,221 @@
+"""`xpnn tune`: what is searched, what is written, resuming, pruning, processes, and samples that stay unseen."""
+
+import json
+import os
+import re
+import tomllib
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from command_line import workplace  # noqa: F401
+
+import xpnn
+from xpnn.cli import run
+from xpnn.errors import DivergedError
+
+optuna = pytest.importorskip("optuna")
+from xpnn.cli import search  # noqa: E402
+from xpnn.cli.tune import Task  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("workplace")
+QUICK = ["tune", "spiral", "--epochs", "2"]
+FOLDER = Path("runs/tune-spiral-mlp")
+
+
+def task(**more):
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    known = {"data": None, "label": None, "backend": "numpy", "device": "cpu", "folder": str(FOLDER)}
+    return Task(**{"dataset": "spiral", "model": "mlp", "epochs": 2, "seed": 42, **known, **more})
+
+
+def trials():
+    return search.open_study(task()).get_trials(deepcopy=False)
+
+
+def test_the_best_trial_is_what_train_does_with_its_file(xp):
+    """Its settings, read back, give its validation accuracy, to the last bit."""
+    code, out, err = xp(*QUICK, "--trials", 4)
+    assert code == 0
+    assert max(map(len, (out + err).splitlines())) <= 80
+    best = search.open_study(task()).best_trial
+    assert best.value == max(t.value for t in trials() if t.value is not None)
+    assert all(t.value == max(t.intermediate_values.values()) for t in trials() if t.state.name == "COMPLETE")
+    stars = [line for line in err.splitlines() if re.match(r" +\d+\*", line)]
+    assert stars[-1].split("*")[0].strip() == str(best.number)
+    assert f"best   trial {best.number}, validation accuracy {100 * best.value:.2f} %" in out
+    assert out.splitlines()[-1] == f"next   xpnn train --config {FOLDER}/best.toml"
+    found = tomllib.loads((FOLDER / "best.toml").read_text())
+    assert found["hidden"] == [best.params["width"]] * best.params["depth"]
+    assert found.keys() == {
+        "dataset", "model", "epochs", "seed", "hidden", "lr", "dropout", "optimizer", "batch_size",
+    }  # fmt: skip
+    code, told, _ = xp("train", "--config", FOLDER / "best.toml", "--json")
+    assert code == 0
+    rows = [json.loads(line) for line in told.splitlines()][1:-1]
+    assert max(row["valid_accuracy"] for row in rows) == best.value
+    assert [row["valid_accuracy"] for row in rows] == list(best.intermediate_values.values())
+
+
+def test_the_same_command_goes_on(xp, monkeypatch):
+    """Interrupted in its third trial, it makes what is missing; done, it makes none; told to, it makes more."""
+    draw, calls = search.draw, []
+
+    def stop(trial, model):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return draw(trial, model)
+
+    monkeypatch.setattr(search, "draw", stop)
+    code, _, err = xp(*QUICK, "--trials", 4)
+    assert code == 130
+    last = err.splitlines()[-1]
+    assert last == f"xpnn: interrupted: the trials so far are in {FOLDER}/study.db; the same command goes on"
+    made = [t.params for t in trials() if t.state.name == "COMPLETE"]
+    assert len(made) == 2
+    code, _, err = xp(*QUICK, "--trials", 4)
+    assert (code, " · 2 made before · " in err) == (0, True)
+    done = [t.params for t in trials() if t.state.name in ("COMPLETE", "PRUNED")]
+    assert done[:2] == made
+    assert len({json.dumps(params) for params in done}) == 4  # resumed, it draws others
+    before = (FOLDER / "best.toml").read_text()
+    assert xp(*QUICK, "--trials", 4)[0] == 0
+    assert len(trials()) == 5  # the interrupted one included
+    assert (FOLDER / "best.toml").read_text() == before
+    assert xp(*QUICK, "--trials", 5)[0] == 0
+    assert len(trials()) == 6
+
+
+def test_a_study_of_something_else(xp):
+    assert xp(*QUICK, "--trials", 1)[0] == 0
+    code, out, err = xp("tune", "spiral", "--epochs", "3", "--trials", 1)
+    assert (code, out) == (2, "")
+    assert "holds trials of epochs 2, not 3" in err
+    assert "another --out" in err
+    assert xp("tune", "spiral", "--epochs", "3", "--trials", 1, "--out", "there")[0] == 0
+    assert Path("there/best.toml").exists()
+
+
+def test_events(xp):
+    code, out, err = xp(*QUICK, "--trials", 2, "--json")
+    assert (code, err) == (0, "")
+    *each, end = [json.loads(line) for line in out.splitlines()]
+    assert [event["event"] for event in each] == ["trial", "trial"]
+    assert {"trial", "pruned", "valid_accuracy", "best", "settings"} <= each[0].keys()
+    assert each[0]["best"] is True
+    assert (end["event"], end["trials"], end["config"]) == ("end", 2, f"{FOLDER}/best.toml")
+    assert end["valid_accuracy"] == max(event["valid_accuracy"] for event in each)
+
+
+def test_the_test_samples_are_not_looked_at(xp, monkeypatch):
+    """They are an object that cannot be computed with, and the same trials come out."""
+
+    taken = []
+
+    class Untouchable:
+        def __getitem__(self, rows):
+            assert rows == slice(None, 0)
+            taken.append(rows)
+            return np.zeros((0, 2))
+
+    load = search.load
+
+    def hidden(*args):
+        data = load(*args)
+        return xpnn.data.Dataset(
+            data.name, data.x, data.y, Untouchable(), Untouchable(), data.classes, data.note
+        )
+
+    assert xp(*QUICK, "--trials", 2)[0] == 0
+    monkeypatch.setattr(search, "load", hidden)
+    monkeypatch.setattr(xpnn.Model, "evaluate", None)
+    assert xp(*QUICK, "--trials", 2, "--out", "other")[0] == 0
+    values = [t.value for t in trials()]
+    assert [t.value for t in search.open_study(task(folder="other")).get_trials()] == values
+    assert len(taken) == 2  # nothing is left of x_test and y_test when the first trial begins
+
+
+def test_bad_trials_end_early(monkeypatch):
+    """After five good trials, one whose accuracy is below their median is ended in its second epoch."""
+    study, accuracies = search.open_study(task()), iter([0.9] * 4 * 5 + [0.1] * 4)
+
+    def train(trial):
+        watch = search.Watch(trial, float("inf"))
+        for epoch in range(1, 5):
+            row = SimpleNamespace(epoch=epoch, valid_accuracy=next(accuracies))
+            watch.epoch(None, row)
+        return 0.9
+
+    study.optimize(train, 6)
+    *good, bad = study.get_trials()
+    assert {t.state.name for t in good} == {"COMPLETE"}
+    assert bad.state.name == "PRUNED"
+    assert bad.intermediate_values == {1: 0.1, 2: 0.1}
+
+
+def test_a_trial_that_diverges_is_no_failure(xp, monkeypatch):
+    fit, calls = xpnn.Trainer.fit, []
+
+    def explode(self, *args, **more):
+        calls.append(1)
+        if len(calls) == 1:
+            raise DivergedError("loss became NaN")
+        return fit(self, *args, **more)
+
+    monkeypatch.setattr(xpnn.Trainer, "fit", explode)
+    code, _, err = xp(*QUICK, "--trials", 2)
+    assert code == 0
+    assert [t.state.name for t in trials()] == ["PRUNED", "COMPLETE"]
+    assert "ended early" in err
+
+
+def test_the_time_limit(xp):
+    code, out, err = xp(*QUICK, "--time-limit", "1e-6")
+    assert (code, out) == (2, "")
+    assert "no trial came to its end" in err
+    watch = search.Watch(search.open_study(task()).ask(), 0.0)
+    with pytest.raises(optuna.TrialPruned):
+        watch.epoch(None, SimpleNamespace(epoch=1, valid_accuracy=1.0))
+
+
+def test_processes_share_the_trials(capfd, monkeypatch):
+    """As many as asked for, no two alike, told one line each; the parent's environment is as before."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = dict(os.environ)
+    assert run([*QUICK, "--trials", "2", "--jobs", "2", "--json"]) == 0
+    assert dict(os.environ) == before
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    told = [event for event in lines if event["event"] == "trial"]
+    assert len(trials()) == len(told) == 2
+    assert len({json.dumps(t.params) for t in trials()}) == 2
+
+
+def test_no_two_processes_draw_alike():
+    seeds = {search.seed_of(task(), worker, made) for worker in range(3) for made in range(3)}
+    assert len(seeds) == 9
+    assert search.seed_of(task(seed=1), 0, 0) not in seeds
+
+
+def test_a_process_that_fails(monkeypatch):
+    with pytest.raises(xpnn.errors.XpnnError, match="1 of 1 processes failed"):
+        search.search(task(dataset="idx", data="nowhere"), 1, None, 2, "quiet")
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn", "transformer", "rnn", "lenet", "resnet"])
+def test_every_point_is_a_network(model):
+    """The corners of the space fit every model."""
+    from xpnn.cli.network import make_model
+    from xpnn.recipes import recipe_for
+
+    x = np.zeros((4, 28, 28, 1), np.uint8)
+    data = xpnn.data.Dataset("mnist", x, np.zeros(4, int), x[:0], np.zeros(0, int), ("0", "1"), "")
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for corner in ({"width": 16, "depth": 1}, {"width": 48}):
+        study.enqueue_trial({**corner, "dropout": 0.5})
+        trial = study.ask()
+        settings = search.draw(trial, model)
+        recipe = recipe_for("mnist", model).replace(**settings | {"hidden": tuple(settings["hidden"])})
+        make_model(model, data, recipe, xpnn.get_backend("numpy"), 0)
+        recipe.make_optimizer()

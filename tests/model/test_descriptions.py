@@ -1,0 +1,49 @@
+"""Layers, losses, optimizers, schedules, initializers, metrics: plain, comparable, saved as JSON (but metrics)."""
+
+import json
+
+import pytest
+from cases import FULL_BATCH, INITIALIZERS, LAYERS, LOSSES, METRICS, MULTI_OUTPUT, OPTIMIZERS, SCHEDULES
+
+import xpnn
+from xpnn.config import from_config, to_config
+
+DESCRIBED = [
+    *dict.fromkeys(case.layer for case in LAYERS),
+    *dict.fromkeys(case.loss for case in LOSSES + MULTI_OUTPUT),
+    *OPTIMIZERS,
+    *FULL_BATCH,
+    *SCHEDULES,
+    *INITIALIZERS,
+]
+NAMES = {
+    name: getattr(module, name)
+    for module in (xpnn, xpnn.initializers, xpnn.losses, xpnn.metrics, xpnn.optimizers, xpnn.schedules)
+    for name in dir(module)
+    if isinstance(getattr(module, name), type)
+}
+
+
+@pytest.mark.parametrize("value", [*DESCRIBED, *METRICS], ids=str)
+def test_repr_equality_and_hash_agree(value):
+    again = eval(repr(value), dict(NAMES))
+    assert type(again) is type(value)
+    assert again == value
+    assert hash(again) == hash(value)
+    assert all(again != other for other in [*DESCRIBED, *METRICS] if repr(other) != repr(value))
+
+
+@pytest.mark.parametrize("value", [*DESCRIBED, *METRICS], ids=str)
+def test_nothing_can_be_set_afterwards(value):
+    with pytest.raises(AttributeError):
+        value.anything = 1
+    assert not hasattr(value, "anything")
+
+
+@pytest.mark.parametrize("value", DESCRIBED, ids=str)
+def test_json_brings_it_back(value):
+    text = json.dumps(to_config(value), allow_nan=False)
+    again = from_config(json.loads(text))
+    assert type(again) is type(value)
+    assert again == value
+    assert json.dumps(to_config(again)) == text

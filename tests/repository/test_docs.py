@@ -1,0 +1,56 @@
+"""The Python of the documents runs, and the table of proofs names every public class."""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+from proof_table import KINDS, children
+
+ROOT = pathlib.Path(__file__).parents[2]
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
+
+
+def run(code, folder):
+    """stdout of a fresh interpreter, in a folder of its own."""
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def blocks(name):
+    found = BLOCK.findall((ROOT / name).read_text())
+    assert found
+    return found
+
+
+def test_the_guide_runs(tmp_path):
+    pytest.importorskip("matplotlib")
+    out = run("\n".join(blocks("docs/guide.md")), tmp_path)
+    assert "Dense" in out
+    assert (tmp_path / "pictures" / "lr.png").exists()
+
+
+@pytest.mark.slow
+def test_the_readme_prints_the_numbers_it_says(tmp_path):
+    block = blocks("README.md")[0]
+    said = re.search(r"# \{'loss': ([\d.]+), 'accuracy': ([\d.]+)\}", block)
+    out = run(block, tmp_path)
+    got = re.search(r"\{'loss': ([\d.]+), 'accuracy': ([\d.]+)\}", out)
+    assert abs(float(got[1]) - float(said[1])) < 0.01
+    assert abs(float(got[2]) - float(said[2])) < 0.005
+
+
+def test_the_readme_fits_and_names_real_files():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 150
+    for path in re.findall(r"`((?:xpnn|tests|docs|benchmarks|examples)/[\w./]*)`", text):
+        assert (ROOT / path).exists(), path
+
+
+def test_every_public_class_has_its_proofs_in_the_table():
+    rows = re.findall(r"^\| (\w+) \| (\w+) \|", (ROOT / "docs" / "coverage.md").read_text(), re.M)
+    wanted = {(kind, cls.__name__) for kind, base in KINDS.items() for cls in children(base)}
+    assert wanted == set(rows[1:]), "run ci/coverage"

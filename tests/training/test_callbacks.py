@@ -1,0 +1,427 @@
+"""What watches a run: stops it, saves it, measures it, charts it."""
+
+import json
+import math
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import xpnn
+from xpnn.cli.machine import git_state, machine
+from xpnn.errors import BackendError, UsageError
+from xpnn.training import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    KeepBest,
+    Row,
+    Statistics,
+    StopOnSignal,
+    TensorBoard,
+    TimeLimit,
+    Trainer,
+)
+from xpnn.training.state import read_state
+from xpnn.training.step import make_gradient
+
+X = np.sin(np.arange(60 * 4.0)).reshape(60, 4)
+IDS = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0.5)
+
+
+def fitted(*callbacks, optimizer=None, epochs=4, layers=None, resume=None, validation=None):
+    model = xpnn.Model(layers or [xpnn.Dense(4), xpnn.Tanh(), xpnn.Dense(3)], (4,), seed=1, dtype="float64")
+    trainer = Trainer(model, optimizer=optimizer or xpnn.SGD(0.1))
+    settings = {"epochs": epochs, "batch_size": 16, "validation": validation, "resume": resume}
+    trainer.fit(X, IDS, callbacks=callbacks, **settings)
+    return trainer
+
+
+class At(Callback):
+    """Does something after a step."""
+
+    def __init__(self, step, what):
+        self.at, self.what = step, what
+
+    def step(self, trainer):
+        if trainer.steps == self.at:
+            self.what(trainer)
+
+
+def test_the_moments():
+    seen = []
+
+    class All(Callback):
+        def start(self, trainer, epochs, samples, batch_size):
+            seen.append(("start", epochs, samples, batch_size))
+
+        def step(self, trainer):
+            seen.append(("step", trainer.steps))
+
+        def progress(self, epoch, samples, loss):
+            seen.append(("progress", epoch, samples))
+
+        def epoch(self, trainer, row):
+            seen.append(("epoch", row.epoch))
+
+        def finish(self, trainer):
+            seen.append(("finish",))
+
+        def end(self, trainer):
+            seen.append(("end",))
+
+    fitted(All(), epochs=1)
+    steps = [("step", n) for n in (1, 2, 3)]
+    assert seen == [
+        ("start", 1, 60, 16),
+        *steps,
+        ("progress", 1, 60),
+        ("step", 4),
+        ("epoch", 1),
+        ("finish",),
+        ("end",),
+    ]
+
+
+def test_nothing_finishes_that_failed():
+    seen = []
+
+    class Both(Callback):
+        def finish(self, trainer):
+            seen.append("finish")
+
+        def end(self, trainer):
+            seen.append("end")
+
+    def fail(trainer):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(Both(), At(2, fail))
+    assert seen == ["end"]
+
+
+def test_a_function_is_called_after_each_epoch():
+    seen = []
+    trainer = fitted(lambda trainer, row: seen.append((trainer.steps, row)))
+    assert seen == list(zip((4, 8, 12, 16), trainer.history, strict=True))
+    for wrong in (3, "checkpoint", KeepBest):
+        with pytest.raises(UsageError, match="is no callback"):
+            fitted(wrong)
+
+
+def test_nothing_of_a_fit_is_kept():
+    """The data above all."""
+    trainer = fitted(KeepBest())
+    assert (trainer.callbacks, trainer.batch(), trainer.losses) == ([], (), [])
+    assert trainer.sync.__module__ == trainer.identity.__module__ == "xpnn.training.trainer"
+
+
+# Early stopping
+
+
+def stopped(values, monitor="valid_loss", **how):
+    """The epoch after which these values stop the run, and what is the best by then."""
+    callback, trainer = (
+        EarlyStopping(monitor=monitor, restore=False, **how),
+        Trainer(xpnn.Model([xpnn.Dense(1)], (1,))),
+    )
+    for epoch, value in enumerate(values, 1):
+        numbers = {"valid_loss": 1.0, "train_loss": 1.0, "valid_accuracy": None} | {monitor: value}
+        callback.epoch(trainer, Row(epoch, lr=1.0, seconds=0.0, best=False, **numbers))
+        if trainer.stopped:
+            return epoch, callback.state["best"]
+    return None, callback.state["best"]
+
+
+@pytest.mark.parametrize(
+    ("values", "how", "wanted"),
+    [
+        ([3, 2, 2, 1.5, 1.6, 1.7], {"patience": 2}, (6, 1.5)),
+        ([3, 2, 2, 1.5, 1.6, 1.4], {"patience": 2}, (None, 1.4)),
+        ([3, 2.95, 2.9, 2.0], {"patience": 2, "min_delta": 0.5}, (3, 3)),
+        ([3, 2.5, 2.0], {"patience": 1, "min_delta": 0.5}, (2, 3)),
+        ([math.nan, math.inf, 1], {"patience": 2}, (2, None)),
+        ([math.nan, 5, math.nan, math.nan], {"patience": 2}, (4, 5)),
+        ([0.5, 0.6, 0.6, 0.5], {"patience": 2, "monitor": "valid_accuracy"}, (4, 0.6)),
+        ([1, 2], {"patience": 1, "monitor": "train_loss"}, (2, 1)),
+    ],
+    ids=str,
+)
+def test_early_stopping_by_hand(values, how, wanted):
+    assert stopped(values, **how) == wanted
+
+
+def test_early_stopping_restores_the_best_and_says_why():
+    at = {}
+    spy = lambda trainer, row: at.update({row.epoch: trainer.model.theta.copy()})  # noqa: E731
+    stop = EarlyStopping(3, monitor="valid_loss")
+    trainer = fitted(spy, stop, optimizer=xpnn.SGD(3.0), epochs=200, validation=20)
+    losses = trainer.history["valid_loss"]
+    best = int(np.argmin(losses)) + 1
+    assert len(losses) == best + 3 < 200
+    assert trainer.stopped == "early stopping: 3 epochs without improvement"
+    np.testing.assert_array_equal(trainer.model.theta, at[best])
+    last = fitted(EarlyStopping(3, restore=False), optimizer=xpnn.SGD(3.0), epochs=200, validation=20)
+    np.testing.assert_array_equal(last.model.theta, at[best + 3])
+
+
+def test_early_stopping_goes_on_counting(tmp_path):
+    """A resumed run stops where the whole one does, and one that had stopped does not train again."""
+
+    def run(*more, resume=None):
+        return fitted(
+            EarlyStopping(3), *more, optimizer=xpnn.SGD(3.0), epochs=200, validation=20, resume=resume
+        )
+
+    whole = run(Checkpoint(tmp_path / "end"))
+    cut, path = 3 * (len(whole.history) - 2) + 1, tmp_path / "state"  # inside the epochs that count
+    run(At(cut, lambda trainer: setattr(trainer, "stopped", "test")), Checkpoint(path))
+    for state in (path, tmp_path / "end"):
+        rest = run(resume=state)
+        assert (rest.steps, len(rest.history), rest.stopped) == (
+            whole.steps,
+            len(whole.history),
+            whole.stopped,
+        )
+        np.testing.assert_array_equal(rest.model.theta, whole.model.theta)
+
+
+# Checkpoints
+
+
+def saves(monkeypatch, tmp_path, **how):
+    seen = []
+    monkeypatch.setattr(Trainer, "save_state", lambda self, path: seen.append((self.steps, path.name)))
+    fitted(Checkpoint(tmp_path / "last.st", **how))
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("how", "steps"),
+    [
+        ({}, [4, 8, 12, 16]),
+        ({"epochs": 3}, [12, 16]),
+        ({"steps": 5}, [5, 10, 15, 16]),
+        ({"steps": 6, "epochs": 2}, [6, 8, 12, 16]),
+        ({"minutes": 100}, [16]),
+    ],
+    ids=str,
+)
+def test_when_a_checkpoint_is_written(monkeypatch, tmp_path, how, steps):
+    """Always at the end, and never twice in one place."""
+    assert saves(monkeypatch, tmp_path, **how) == [(step, "last.st") for step in steps]
+
+
+def test_minutes(monkeypatch, tmp_path):
+    clock = iter(range(0, 10**6, 20))  # every look at it is 20 seconds later
+    monkeypatch.setattr("xpnn.training.checkpointing.time.monotonic", lambda: next(clock))
+    seen = [step for step, _ in saves(monkeypatch, tmp_path, minutes=1)]
+    assert seen == [3, 6, 9, 12, 15, 16]
+
+
+def test_the_newest_are_kept(tmp_path):
+    (tmp_path / "last-mine.st").touch()
+    stop = At(10, lambda trainer: setattr(trainer, "stopped", "test"))
+    fitted(stop, Checkpoint(tmp_path / "last.st", steps=3, keep=2))
+    names = sorted(p.name for p in tmp_path.iterdir())
+    assert names == ["last-00000009.st", "last-00000010.st", "last-mine.st"]
+    fitted(Checkpoint(tmp_path / "last.st", steps=3, keep=2), resume=tmp_path / "last-00000010.st")
+    names = sorted(p.name for p in tmp_path.iterdir())
+    assert names == ["last-00000015.st", "last-00000016.st", "last-mine.st"]
+    assert read_state(tmp_path / "last-00000015.st")[0]["steps"] == 15
+
+
+# The clock and signals
+
+
+@pytest.mark.parametrize("optimizer", [xpnn.SGD(0.1), xpnn.LBFGS()], ids=["steps", "full batch"])
+def test_time_limit(monkeypatch, optimizer):
+    clock = iter(range(0, 10**6, 10))
+    monkeypatch.setattr("xpnn.training.stopping.time.monotonic", lambda: next(clock))
+    trainer = fitted(TimeLimit(0.5), optimizer=optimizer, epochs=50)
+    assert trainer.steps == 3
+    assert trainer.stopped == "the time limit of 0.5 minutes"
+
+
+def send(*signals):
+    return lambda trainer: [signal.raise_signal(s) for s in signals]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_the_batch_end(sent):
+    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    listener = StopOnSignal()
+    trainer = fitted(At(6, send(sent)), listener)
+    assert (trainer.steps, len(trainer.history), trainer.stopped) == (6, 1, sent.name)
+    assert listener.signum == sent
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_a_second_one_does_not():
+    before = signal.getsignal(signal.SIGTERM)
+    meaning = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fitted(At(6, send(signal.SIGINT, signal.SIGINT)), StopOnSignal())
+    finally:
+        signal.signal(signal.SIGINT, meaning)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_in_another_thread_nobody_listens():
+    trained = []
+    thread = threading.Thread(target=lambda: trained.append(fitted(StopOnSignal()).steps))
+    thread.start()
+    thread.join()
+    assert trained == [16]
+
+
+# Numbers
+
+
+def test_statistics_are_those_of_weights_and_gradients(tmp_path):
+    statistics = Statistics(tmp_path / "statistics.jsonl")
+    wanted = {}
+
+    def measure(trainer, row):
+        model, be = trainer.model, trainer.model.backend
+        f = make_gradient(model.net, trainer.loss, model.layout, be, model.seed)
+        _, grad, _ = f(model.theta, model.phi, trainer.state["t"], *trainer.batch())
+        wanted[row.epoch] = (model.theta[:16].copy(), grad[:16])
+
+    trainer = fitted(statistics, measure, layers=[xpnn.Dense(4), xpnn.Dropout(0.5), xpnn.Dense(3)])
+    lines = (tmp_path / "statistics.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == statistics.rows
+    for row in statistics.rows:
+        assert list(row["parameters"]) == ["0.W", "0.b", "2.W", "2.b"]
+        for name, a in zip(("weight", "gradient"), wanted[row["epoch"]], strict=True):
+            sizes = {
+                "mean": a.mean(),
+                "std": a.std(),
+                "largest": np.abs(a).max(),
+                "norm": np.sqrt((a * a).sum()),
+            }
+            assert row["parameters"]["0.W"][name] == pytest.approx(sizes, rel=1e-12)
+    assert trainer.steps == 16
+
+
+def test_statistics_change_nothing_and_go_on(tmp_path):
+    path = tmp_path / "statistics.jsonl"
+    whole = Statistics()
+    assert fitted(whole).model.theta.tobytes() == fitted().model.theta.tobytes()
+    fitted(Statistics(path), At(10, lambda t: setattr(t, "stopped", "test")), Checkpoint(tmp_path / "state"))
+    path.write_text(
+        path.read_text() + json.dumps({"epoch": 3, "parameters": {}}) + "\n"
+    )  # beyond the checkpoint
+    rest = Statistics(path)
+    fitted(rest, resume=tmp_path / "state")
+    assert rest.rows == whole.rows
+    full = Statistics()
+    fitted(full, optimizer=xpnn.LBFGS(), epochs=1)
+    assert full.rows[0]["parameters"]["0.W"].keys() == {"weight"}
+
+
+def events(folder):
+    """{tag: [(epoch, value)]} of the event files, by their protocol."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    found = {}
+    for path in sorted(folder.glob("events.*")):
+        data = path.read_bytes()
+        while data:  # length, its checksum, the event, its checksum
+            size = int.from_bytes(data[:8], "little")
+            event = Event.FromString(data[12 : 12 + size])
+            data = data[16 + size :]
+            for value in event.summary.value:
+                found.setdefault(value.tag, []).append((event.step, value.simple_value))
+    return found
+
+
+def test_tensorboard_reads_what_was_measured(tmp_path):
+    pytest.importorskip("tensorboardX")
+    statistics = Statistics()
+    trainer = fitted(statistics, TensorBoard(tmp_path, statistics), validation=20)
+    seen, rows = events(tmp_path), trainer.history
+    curves = {
+        "loss/train": "train_loss",
+        "loss/valid": "valid_loss",
+        "accuracy/valid": "valid_accuracy",
+        "lr": "lr",
+    }
+    for tag, column in curves.items():
+        assert [step for step, _ in seen[tag]] == [1, 2, 3, 4]
+        np.testing.assert_allclose([value for _, value in seen[tag]], rows[column], rtol=1e-6)
+    norms = [row["parameters"]["2.W"]["gradient"]["norm"] for row in statistics.rows]
+    np.testing.assert_allclose([value for _, value in seen["gradient/2.W"]], norms, rtol=1e-6)
+    assert len(seen["seconds"]) == 4
+    assert "loss/valid" not in events_of_a_run_without_validation(tmp_path / "plain")
+
+
+def events_of_a_run_without_validation(folder):
+    fitted(TensorBoard(folder), epochs=1)
+    return events(folder)
+
+
+def test_tensorboard_is_an_extra(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(BackendError, match="needs tensorboardX") as caught:
+        fitted(TensorBoard(tmp_path))
+    assert caught.value.fix == "pip install 'xpnn[tensorboard]'"
+
+
+BAD = [
+    (lambda: EarlyStopping(0), r"EarlyStopping\(patience=0\)"),
+    (lambda: EarlyStopping(True), r"patience=True"),
+    (lambda: EarlyStopping(2, min_delta=-0.1), r"min_delta=-0.1"),
+    (lambda: EarlyStopping(2, min_delta=math.nan), r"min_delta=nan"),
+    (lambda: EarlyStopping(2, monitor="loss"), r"monitor='loss'.: wanted one of valid_loss"),
+    (lambda: Checkpoint("a", epochs=0), r"Checkpoint\(epochs=0\)"),
+    (lambda: Checkpoint("a", steps=1.5), r"steps=1.5"),
+    (lambda: Checkpoint("a", keep=0), r"keep=0"),
+    (lambda: Checkpoint("a", minutes=0), r"minutes=0"),
+    (lambda: TimeLimit(0), r"TimeLimit\(0\)"),
+    (lambda: TimeLimit(math.nan), r"TimeLimit\(nan\)"),
+    (lambda: fitted(EarlyStopping(2, monitor="valid_loss")), "this run does not measure it"),
+]
+
+
+@pytest.mark.parametrize(("made", "says"), BAD, ids=[says for _, says in BAD])
+def test_bad_settings_are_refused(made, says):
+    with pytest.raises(UsageError, match=says):
+        made()
+
+
+# Where a run was made
+
+
+def test_the_machine_is_told():
+    told = machine()
+    assert told["processor"]
+    assert told["platform"]
+    assert 1 <= told["cores"] <= 4096
+
+
+def test_the_commit_is_told_where_there_is_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert git_state() is None
+    name = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+
+    def git(*args):
+        subprocess.run(["git", *name, *args], check=True, capture_output=True)
+
+    git("init")
+    assert git_state() is None  # no commit yet
+    (tmp_path / "file").write_text("1")
+    git("add", "file")
+    git("commit", "-m", "a")
+    told = git_state()
+    assert (len(told["commit"]), told["dirty"]) == (40, False)
+    (tmp_path / "file").write_text("2")
+    assert git_state() == {**told, "dirty": True}
+    monkeypatch.setenv("PATH", "")
+    assert git_state() is None

@@ -1,0 +1,86 @@
+"""Random affine motions of images while training, one draw for each image, about its centre. Otherwise y = x."""
+
+import math
+from dataclasses import dataclass
+
+from xpnn.errors import UsageError
+from xpnn.kernels import Array
+from xpnn.layers.base import Ctx
+from xpnn.layers.warp import Field, Geometric, Transform
+
+
+def spread(cx: Ctx, n: int, index: int = 0) -> Array:
+    """Uniform in [-1, 1): column `index` of two draws for each of n images."""
+    return 2 * cx.be.uniform(cx.key, cx.tick, (n, 2))[:, index] - 1
+
+
+@dataclass(frozen=True)
+class RandomShift(Geometric):
+    """y[v, u] = x[v - s H, u - t W], s and t uniform in [-share, share): moved by up to that share of each side."""
+
+    share: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.share <= 1:
+            raise UsageError(
+                f"RandomShift(share={self.share}): wanted a share of the image's side, from 0 to 1"
+            )
+
+    def moves(self, cx: Ctx, n: int, size: tuple[int, int]) -> tuple[Transform, Field | None]:
+        """Two draws for each image."""
+        height, width = size
+        s, t = (self.share * spread(cx, n, i) for i in (0, 1))
+        return (1.0, 0.0, -height * s, 0.0, 1.0, -width * t), None
+
+
+@dataclass(frozen=True)
+class RandomRotation(Geometric):
+    """y[q] = x[R(-t) q], R a rotation by t degrees, t uniform in [-degrees, degrees), counter-clockwise as seen."""
+
+    degrees: float = 10.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.degrees <= 180:
+            raise UsageError(f"RandomRotation(degrees={self.degrees}): wanted a number from 0 to 180")
+
+    def moves(self, cx: Ctx, n: int, size: tuple[int, int]) -> tuple[Transform, Field | None]:
+        """One draw for each image. Rows count downwards, so a turn to the left reads from further right above."""
+        t = math.radians(self.degrees) * spread(cx, n)
+        cos, sin = cx.be.xp.cos(t), cx.be.xp.sin(t)
+        return (cos, sin, 0.0, -sin, cos, 0.0), None
+
+
+@dataclass(frozen=True)
+class RandomZoom(Geometric):
+    """y[q] = x[q / z], z uniform in [1 - share, 1 + share): larger above 1, smaller below."""
+
+    share: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.share < 1:
+            raise UsageError(f"RandomZoom(share={self.share}): wanted a number from 0 to below 1")
+
+    def moves(self, cx: Ctx, n: int, size: tuple[int, int]) -> tuple[Transform, Field | None]:
+        """One draw for each image, for both sides."""
+        smaller = 1 / (1 + self.share * spread(cx, n))
+        return (smaller, 0.0, 0.0, 0.0, smaller, 0.0), None
+
+
+@dataclass(frozen=True)
+class RandomShear(Geometric):
+    """y[v, u] = x[v, u + v tan t], t uniform in [-degrees, degrees): uprights lean by t, rows stay rows."""
+
+    degrees: float = 10.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.degrees <= 80:
+            raise UsageError(f"RandomShear(degrees={self.degrees}): wanted a number from 0 to 80")
+
+    def moves(self, cx: Ctx, n: int, size: tuple[int, int]) -> tuple[Transform, Field | None]:
+        """One draw for each image."""
+        slope = cx.be.xp.tan(math.radians(self.degrees) * spread(cx, n))
+        return (1.0, 0.0, 0.0, slope, 1.0, 0.0), None
