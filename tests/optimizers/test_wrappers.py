@@ -118,7 +118,7 @@ def test_a_stack_of_wrappers_is_the_same_on_every_backend(name):
     group = {"sum", "total", "waiting", "updates", "divisor", "last"}
     assert got.keys() == wanted.keys() == {"t", "lr", "m", "v", "slow", "average", "theta"} | group
     for key, value in wanted.items():
-        assert error(got[key], value) <= F64, key
+        assert error(got[key] * 1.0, value * 1.0) <= F64, key
 
 
 def model_and_data():

@@ -111,7 +111,7 @@ class Loss(Config):
         value, slopes = self(be, prediction, target, weight)
         if self.reduction == "sum":
             return value, slopes
-        weight = be.xp.ones_like(value) + be.zeros(target.shape[:1]) if weight is None else weight
+        weight = be.zeros(target.shape[:1]) + 1 if weight is None else weight
         share = be.xp.sum(self.counts(be, target, weight)) / total
         return share * value, share * slopes
 

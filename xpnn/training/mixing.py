@@ -94,16 +94,15 @@ def mix_targets(
 
     w: the weights, 0 for ignored labels. A row is 0 where w' is; w' is None where every w is 1.
     """
-    be, counted = cx.be, loss.counted(cx.be, y)
+    be, valid = cx.be, loss.valid_mask(cx.be, y)
     y = be.one_hot(y, classes) if y.ndim == 1 else as_float(cx, y)
-    if weight is None and counted is None:
+    if weight is None and valid is None:
         return blend(cx, y, own), None
     w = be.xp.ones_like(own) if weight is None else weight
-    w = w if counted is None else be.mask(w, counted)
+    w = w if valid is None else be.mask(w, valid)
     mixed = blend(cx, w, own)
-    return blend(cx, w[:, None] * y, own) / be.xp.where(mixed > 0, mixed, be.xp.ones_like(mixed))[
-        :, None
-    ], mixed
+    divisor = be.xp.where(mixed > 0, mixed, be.xp.ones_like(mixed))
+    return blend(cx, w[:, None] * y, own) / divisor[:, None], mixed
 
 
 def shares(cx: Ctx, alpha: float, n: int) -> Array:
