@@ -9,7 +9,7 @@ from xpnn.config import short_repr
 from xpnn.layers.base import Ctx
 from xpnn.losses import Focal, NegativeLogLikelihood, SoftmaxCrossEntropy
 from xpnn.training.mixing import MIXING, CutMix, Mixup
-from xpnn.training.step import make_gradient
+from xpnn.training.step import Objective
 
 RNG = np.random.default_rng(0)
 X, IDS = RNG.normal(size=(9, 4, 3, 1)), np.array([0, 1, 2, 0, 1, 2, 0, 1, 1])
@@ -72,7 +72,7 @@ def mixed(mixing, backend="numpy", loss=None, ids=IDS, weight=None):
         if loss is None:
             cx = Ctx(be, train=True, key=(model.seed,), tick=tick).child(MIXING)
             return model, *(be.to_numpy(a) for a in mixing(cx, be.asarray(X)))
-        f = make_gradient(model.net, loss, model.layout, be, model.seed, mixing)
+        f = Objective(model.net, loss, model.layout, be, model.seed, mixing).gradient()
         given = be.asarray(X), be.asarray(ids), None if weight is None else be.asarray(weight)
         return [be.to_numpy(a) for a in f(model.theta, model.phi, tick, *given)[:2]]
 

@@ -11,7 +11,6 @@ from xpnn.optimizers import LBFGS
 from xpnn.optimizers.descent import Descent
 from xpnn.parameters import gather
 from xpnn.training.callbacks import Callback
-from xpnn.training.step import make_divisor, make_gradient
 
 if TYPE_CHECKING:
     from xpnn.training.trainer import Trainer
@@ -34,12 +33,11 @@ class FullBatch:
         batch_size: int,
     ) -> None:
         self.trainer, self.rule, self.data, self.samples = trainer, rule, data, len(train)
-        model, loss, be = trainer.model, trainer.loss, trainer.model.backend
+        model, be = trainer.model, trainer.model.backend
         order = train[epoch_order(model.seed, 1, len(train))]
         self.parts = [be.asarray(order[part]) for part in Slices(len(train), batch_size)]
-        gradient = make_gradient(model.net, loss, model.layout, be, model.seed, trainer.augment)
-        self._part = be.compile(gradient)
-        self._divisor = be.compile(make_divisor(loss, be, model.seed, trainer.augment))
+        self._part = be.compile(trainer.objective.gradient())
+        self._divisor = be.compile(trainer.objective.divisor())
         with be.device_context():
             self.total = self._total()
             self.descent = self._begin()
