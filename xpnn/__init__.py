@@ -98,7 +98,7 @@ if TYPE_CHECKING:
         Warp,
         ZeroPad2D,
     )
-    from xpnn.model import Model
+    from xpnn.model import Model, load
     from xpnn.optimizers import (
         EMA,
         LAMB,
@@ -128,7 +128,6 @@ if TYPE_CHECKING:
         UnitNorm,
     )
     from xpnn.training import CutMix, Mixup, Trainer
-    from xpnn.training.checkpoint import load
 
 __all__ = [
     "CELU",
@@ -259,7 +258,6 @@ HOMES = (
     "optimizers",
     "model",
     "training",
-    "training.checkpoint",
     "backends",
     "backends.cpu.allocator",
     "diagnostics",

@@ -36,10 +36,7 @@ def make_model(model: str, data: Dataset, recipe: Recipe, be: Backend, seed: int
     return Model(
         [*recipe.augmentation, *preprocessing(data, recipe, seed), *layers],
         data.input_shape,
-        backend=be.name,
-        device=be.device_name,
-        dtype=be.dtype_name,
-        precision=be.precision,
+        backend=be,
         seed=seed,
     )
 

@@ -155,7 +155,7 @@ def command(
         events = start(about, why, samples, recipe, net, as_json)
         watchers = [events, *endings.watchers(run, about)]
         trainer = train(net, samples, recipe, optimizer, run, watchers, None if resume is None else run.state)
-        result = score(trainer, samples, run, began)
+        result = score(net, trainer, samples, run, began)
         run.write(about | {"result": result})
     except (KeyboardInterrupt, Stopped) as cause:
         stop = cause if isinstance(cause, Stopped) else interrupted()
@@ -240,9 +240,9 @@ class Events(Callback):
         emit({"event": "epoch", **asdict(row)})
 
 
-def score(trainer: "Trainer", data: Dataset, run: Run, began: float) -> dict[str, Any]:
+def score(net: "Model", trainer: "Trainer", data: Dataset, run: Run, began: float) -> dict[str, Any]:
     """The one use of the test set."""
-    net, best = trainer.model, trainer.history.best
+    best = trainer.history.best
     scores = net.evaluate(data.x_test, data.y_test)
     return {
         "test_accuracy": scores["accuracy"],

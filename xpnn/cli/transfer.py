@@ -105,10 +105,7 @@ def reuse(
         head = last_dense(layers, str(saved.weights))
         layers = (*layers[:head], replace(layers[head], units=classes), *layers[head + 1 :])  # type: ignore[type-var]
     first = () if layers[: len(augmentation)] == augmentation else augmentation
-    model = Model(
-        [*first, *layers], old.input_shape,
-        backend=be.name, device=be.device_name, dtype=be.dtype_name, precision=be.precision, seed=seed,
-    )  # fmt: skip
+    model = Model([*first, *layers], old.input_shape, backend=be, seed=seed)
     if model.output_shape != (classes,):
         raise UsageError(
             f"with a fresh head {saved.weights} gives {model.output_shape}, not {classes} classes"
