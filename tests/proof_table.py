@@ -21,6 +21,7 @@ KINDS = {
     "metric": Metric,
 }
 SHARED = {
+    "FusedSequential",
     "Formula",
     "Elementwise",
     "Layerwise",

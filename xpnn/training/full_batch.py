@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnn.data.batches import Slices, epoch_order
+from xpnn.fusion import fuse
 from xpnn.kernels import Array
 from xpnn.losses.base import as_target
 from xpnn.optimizers import LBFGS
@@ -38,7 +39,7 @@ class FullBatch:
         model, loss, be = trainer.model, trainer.loss, trainer.model.backend
         order = train[epoch_order(model.seed, 1, len(train))]
         self.parts = [be.asarray(order[part]) for part in Slices(len(train), batch_size)]
-        gradient = make_gradient(model.net, loss, model.layout, be, model.seed, trainer.augment)
+        gradient = make_gradient(fuse(model.net), loss, model.layout, be, model.seed, trainer.augment)
 
         def part(
             theta: Array, phi: Array, tick: Array, x: Any, y: Any, weight: Array | None

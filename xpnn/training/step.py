@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from xpnn import fusion
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_float, as_input
@@ -49,7 +50,7 @@ def make_gradient(
             y, weight = mix_targets(cx, y, weight, own, out.shape[-1])
         value, dout = loss(be, out, as_target(be, loss, y), weight)
         home = home_of(be)
-        _, grads = net.backward(cx._replace(into=home.tree), p, cache, dout)
+        _, grads = fusion.backward(net, cx, p, cache, dout, home.tree)
         new_phi = layout.update_stats(be, phi, net.update_stats(cx, p, cache)) if layout.size["phi"] else phi
         return value, layout.join(be, grads, home), new_phi
 
@@ -73,7 +74,7 @@ def make_step(
     Trainer.fit looks now and then.
     theta, phi and state are given away.
     """
-    gradient = make_gradient(net, loss, layout, be, seed, mixing, keep=True)
+    gradient = make_gradient(fusion.fuse(net), loss, layout, be, seed, mixing, keep=True)
 
     def step(
         theta: Array, phi: Array, state: State, x: Array, y: Array, weight: Array | None
