@@ -15,7 +15,6 @@ ROOT = pathlib.Path(xpnn.__file__).parents[1]
 FOREIGN = ["torch", "jax", "cupy", "array_api_strict", "numba", "tensorflow"]
 LATER = ["array_api_compat", "matplotlib", "rich", "click", "pooch", "PIL", "safetensors", "lzma"]
 """What is imported only where it is used."""
-HELP = 0.2
 EVERYTHING = "import xpnn; from xpnn import *"
 """Names are imported when they are asked for: here all of them."""
 
@@ -61,25 +60,16 @@ def test_training_on_numpy_brings_no_other_array_library(tmp_path):
     assert not {name.split(".")[0] for name in loaded} & {*others, "array_api_compat.torch"}
 
 
-def test_all_names_together_take_six_times_as_long_as_numpy_alone_at_most():
-    """Seconds of the processor on the same machine in turn, the fastest of three: other work on it does not count."""
-
-    def fastest(code):
-        timed = f"import time; t = time.process_time(); {code}; print(time.process_time() - t)"
-        return min(float(python(timed)) for _ in range(3))
-
-    assert fastest(EVERYTHING) < 6 * fastest("import numpy")
+def test_importing_the_package_reads_one_file_of_it():
+    """Names are looked up when they are asked for; how long that takes is measured by `ci/bench`, family startup."""
+    loaded = python("import sys, xpnn; print(*sys.modules)").split()
+    assert [name for name in loaded if name.split(".")[0] in ("xpnn", "numpy")] == ["xpnn"]
 
 
-def test_help_takes_a_fifth_of_a_second_at_most():
-    """The start of the interpreter included."""
-    code = (
-        "import time\nfrom xpnn.cli import run\nassert run(['--help']) == 0\n"
-        "import sys\nprint(time.process_time(), 'numpy' in sys.modules)"
-    )
-    seconds, numpy = zip(*(python(code).split()[-2:] for _ in range(3)), strict=True)
-    assert min(map(float, seconds)) < HELP
-    assert set(numpy) == {"False"}
+def test_help_imports_no_numpy():
+    code = "import sys; from xpnn.cli import run; assert run(['--help']) == 0; print(*sys.modules)"
+    loaded = {name.split(".")[0] for name in python(code).splitlines()[-1].split()}
+    assert not loaded & {*FOREIGN, "numpy", "array_api_compat", "matplotlib", "pooch", "PIL", "safetensors"}
 
 
 def test_every_public_name_is_there_when_it_is_asked_for():

@@ -57,6 +57,12 @@ class Wrapper(Optimizer, abstract=True):
         """The inner state with this one's arrays."""
         return self.optimizer.init(be, theta) | self.begin(be, theta)
 
+    def moved(self, be: Backend, old: State, new: State) -> tuple[Array, Array | bool]:
+        """How many updates there have been, and whether the step from the old state to the new has made one."""
+        if "updates" not in new:
+            return new["t"], True
+        return new["updates"], new["updates"] != old["updates"]
+
     def begin(self, be: Backend, theta: Array) -> State:
         """This one's own arrays before the first step. A subclass gives each memory of its own: theta is given away."""
         raise NotImplementedError
