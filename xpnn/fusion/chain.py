@@ -38,7 +38,7 @@ def groups_of(layers: tuple[Layer, ...], rules: tuple[type[Rule], ...]) -> tuple
 
 
 @dataclass(frozen=True)
-class FusedSequential(Sequential):
+class FusedSequential(Sequential, abstract=True):
     """The Sequential of the same layers, with the same parameters and paths, computed by the rules that match."""
 
     rules: tuple[type[Rule], ...] = ()
