@@ -41,6 +41,7 @@ BUILTINS = {
 BUILTINS |= {"NotImplementedError", "any", "len", "str"}
 """Of Python's own functions, those that never ask an array for its value."""
 OWN = {
+    "valid_mask",
     "window",
     "forward",
     "backward",
