@@ -40,7 +40,7 @@ class Name(Choice):
         return str(value)
 
 
-class ParamInfo(Paths):
+class FilePath(Paths):
     """A file or folder. An empty one, which would mean the working folder, is refused."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from xpnn.backends import Backend
 from xpnn.cli import INTERRUPTED, TERMINATED, Stopped
-from xpnn.cli.options import ParamInfo
+from xpnn.cli.options import FilePath
 from xpnn.cli.runs import STATE, Run
 from xpnn.cli.schema import ABOUT, read_about
 from xpnn.errors import CheckpointError, FileError, UsageError
@@ -86,7 +86,7 @@ def ending_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option(
             "--resume",
-            type=ParamInfo(),
+            type=FilePath(),
             metavar="RUN",
             is_eager=True,
             callback=take_settings,
