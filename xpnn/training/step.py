@@ -13,8 +13,8 @@ from xpnn.layers.sequential import Sequential
 from xpnn.layers.shape import Flatten, Reshape
 from xpnn.losses.base import Loss, as_target
 from xpnn.optimizers.base import Optimizer, State
-from xpnn.parameters import Layout, gather
-from xpnn.training.mixing import MIXING, Mixing, mix_targets
+from xpnn.parameters import Layout, count, gather
+from xpnn.training.mixing import MIXING, Mixing, blend, mix_targets
 
 Position: TypeAlias = tuple[Array, Array]
 """Where in an epoch a run is: a 0-d cursor into the int64 order of its samples, and that order."""
@@ -38,6 +38,7 @@ class Objective:
     def gradient(self, *, keep: bool = False) -> Callable[..., tuple[Array, Array, Array]]:
         """gradient(theta, phi, tick, x, y, weight=None) -> loss, its gradient as one vector, new phi.
 
+        A last argument `total`, the divisor of a mean over more samples than these, makes both their share in it.
         tick: the 0-d number of the step, for its draws. keep: where the backend can, the next call writes its gradient
         into the same vector.
         """
@@ -53,7 +54,13 @@ class Objective:
         home_of = functools.cache(layout.home) if keep else layout.home
 
         def gradient(
-            theta: Array, phi: Array, tick: Array, x: Array, y: Array, weight: Array | None = None
+            theta: Array,
+            phi: Array,
+            tick: Array,
+            x: Array,
+            y: Array,
+            weight: Array | None = None,
+            total: Array | None = None,
         ) -> tuple[Array, Array, Array]:
             cx = Ctx(be, train=True, key=(seed,), tick=tick, need_dx=False)
             p = split(theta, phi)
@@ -63,8 +70,9 @@ class Objective:
                 x, own = mixing(cx.child(MIXING), x)
             out, cache = net.forward(cx, p, as_input(net, be, x))
             if mixing is not None:
-                y, weight = mix_targets(cx, y, weight, own, out.shape[-1])
-            value, dout = loss(be, out, as_target(be, loss, y), weight)
+                y, weight = mix_targets(cx, loss, y, weight, own, out.shape[-1])
+            y = as_target(be, loss, y)
+            value, dout = loss(be, out, y, weight) if total is None else loss.part(be, out, y, weight, total)
             home = home_of(be)
             _, grads = net.backward(cx._replace(into=home.tree), p, cache, dout)
             new_phi = (
@@ -73,6 +81,26 @@ class Objective:
             return value, layout.join(be, grads, home), new_phi
 
         return gradient
+
+    def divisor(self) -> Callable[..., Array]:
+        """divisor(tick, x, y, weight=None) -> what the mean of that step's loss divides by, up to a factor.
+
+        See `Loss.counts`. 0 for a loss that is a sum.
+        """
+        loss, be, mixing = self.loss, self.be, self.mixing
+
+        def divisor(tick: Array, x: Any, y: Any, weight: Array | None = None) -> Array:
+            if loss.reduction == "sum":
+                return be.scalar(0.0)
+            cx = Ctx(be, train=True, key=(self.seed,), tick=tick)
+            weight = be.zeros((count(y),)) + 1 if weight is None else as_float(cx, weight)
+            counts = loss.counts(be, as_target(be, loss, y), weight)
+            if mixing is not None:
+                _, own = mixing(cx.child(MIXING), x)
+                counts = blend(cx, counts, own)
+            return be.xp.sum(counts, axis=0)
+
+        return divisor
 
     def step(self, optimizer: Optimizer) -> Callable[..., tuple[Array, Array, Array, State]]:
         """step(theta, phi, state, x, y, weight=None) -> loss, theta, phi, state.
@@ -83,12 +111,18 @@ class Objective:
         not looked for here: the next step's loss shows them, and Trainer.fit looks now and then.
         theta, phi and state are given away.
         """
-        be, gradient = self.be, self.gradient(keep=True)
+        be, gradient, divisor = self.be, self.gradient(keep=True), self.divisor()
 
         def step(
             theta: Array, phi: Array, state: State, x: Array, y: Array, weight: Array | None = None
         ) -> tuple[Array, Array, Array, State]:
             value, grad, new_phi = gradient(theta, phi, state["t"], x, y, weight)
+            if "divisor" in state:
+                D = divisor(state["t"], x, y, weight)
+                state = {
+                    **state,
+                    "divisor": D if D.ndim == 0 else D[0],
+                }  # of several outputs, which count alike
             ok = state["ok"] & be.all_finite(value, grad, *(() if new_phi is phi else (new_phi,)))
 
             def update(tree: State) -> State:
