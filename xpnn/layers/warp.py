@@ -21,7 +21,7 @@ Field: TypeAlias = tuple[Array, Array]
 STILL: Transform = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
-class Geometric(Layer):
+class Geometric(Layer, abstract=True):
     """While training y[q] = x[M q + d(q)] for each pixel q of the output, x between its pixels and 0 outside.
 
     M is an affine motion about the centre of the image and d a field of displacements, in pixels, both drawn for each
