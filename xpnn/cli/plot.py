@@ -1,4 +1,4 @@
-"""`xpnn plot`: pictures of a run and of the model that came out of it."""
+"""`xpnn plot`: plots of a run and of its trained model."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 BATCH = 256
 STEP = f"one training step, at most {BATCH} samples"
-"""Whose activations and gradients are drawn."""
+"""The layers whose activations and gradients are plotted."""
 
 
 class NotDrawnError(Exception):
@@ -204,7 +204,7 @@ def command(
             fix="name a folder written by xpnn train, or use xpnn.plots in Python",
         )
     subject, folder = Subject(saved, data), out or saved.weights.parent / "plots"
-    drawn, skipped = [], {}
+    written, skipped = [], {}
     for name in what or PICTURES:
         path = folder / f"{name}.{'gif' if name == 'film' else kind}"
         try:
@@ -214,8 +214,8 @@ def command(
             if what and not as_json:
                 status(f"no {name}: {reason}")
             continue
-        drawn.append(str(path))
+        written.append(str(path))
         if not as_json:
             echo(str(path))
     if as_json:
-        emit({"checkpoint": str(saved.weights), "files": drawn, "skipped": skipped})
+        emit({"checkpoint": str(saved.weights), "files": written, "skipped": skipped})

@@ -136,7 +136,7 @@ def moved(old: "Model", by: int, head: int) -> dict[str, Any]:
 
 
 def provenance(origin: str | None, freeze: tuple[str, ...], net: "Model") -> dict[str, Any]:
-    """What run.json says of it."""
+    """Its entry in run.json."""
     held = {path for pattern in freeze for path in net.layout.named if fits(path, pattern)}
     return {
         "from": origin,
