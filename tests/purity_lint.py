@@ -41,6 +41,8 @@ BUILTINS = {
 BUILTINS |= {"NotImplementedError", "any", "len", "str"}
 """Of Python's own functions, those that never ask an array for its value."""
 OWN = {
+    "counts",
+    "part",
     "valid_mask",
     "window",
     "forward",
