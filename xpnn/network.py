@@ -12,6 +12,7 @@ from xpnn.backends import Backend, get_backend
 from xpnn.backends.convert import to_host
 from xpnn.backends.in_place import by_identity
 from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean
+from xpnn.fusion import fuse
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_input, is_multiple
 from xpnn.layers.graph import as_net
@@ -51,6 +52,7 @@ class Network:
         self.seed = secrets.randbits(32) if seed is None else validation.check_seed(seed)
         specs, self.output_shape = self.net.plan(self.input_shape)
         self.layout = Layout(specs)
+        self._fused = fuse(self.net)
         self.backend = get_backend(backend, device, dtype, precision)
         self.loss: Loss = default_loss(self.output_shape) if loss is None else get_loss(loss)
         if loss is not None:
@@ -165,7 +167,7 @@ class Network:
     def _run(self, p: Any, x: Any) -> Any:
         """The pure forward pass, as in evaluation: no dropout."""
         be = self.backend
-        return self.net.forward(Ctx(be, key=(self.seed,)), p, as_input(self.net, be, x))[0]
+        return self._fused.forward(Ctx(be, key=(self.seed,)), p, as_input(self.net, be, x))[0]
 
     def __repr__(self) -> str:
         size = self.layout.size["theta"]

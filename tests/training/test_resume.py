@@ -509,12 +509,12 @@ def test_a_state_whose_arrays_do_not_fit_its_network(tmp_path, monkeypatch):
 BLOCKED = (
     """import sys
 from xpnn.training import Trainer
-draw = Trainer.draw
+step = Trainer.indexed_step
 def blocked(*args):
     print("inside", flush=True)
     sys.stdin.read()
-    return draw(*args)
-Trainer.draw = blocked
+    return step(*args)
+Trainer.indexed_step = blocked
 """
     + MAIN
 )
