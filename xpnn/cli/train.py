@@ -53,6 +53,7 @@ from xpnn.training.history import Row
 
 if TYPE_CHECKING:
     from xpnn.model import Model
+    from xpnn.training.run import Run as TrainingRun
     from xpnn.training.trainer import Trainer
 
 
@@ -235,7 +236,7 @@ def start(
 class Events(Callback):
     """Every row as a JSON line on stdout."""
 
-    def epoch(self, trainer: "Trainer", row: Row) -> None:
+    def epoch(self, run: "TrainingRun", row: Row) -> None:
         """One event."""
         emit({"event": "epoch", **asdict(row)})
 
