@@ -12,6 +12,7 @@ from xpnn.cli.output import console, echo, emit, percent
 from xpnn.cli.runs import find_run
 from xpnn.data.picture import SIDE, Picture, read_picture
 from xpnn.errors import UsageError
+from xpnn.printing import one_line
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -80,8 +81,8 @@ def answer(file: Path, picture: Picture, best: list[tuple[str, float]]) -> dict[
 def show(file: Path, picture: Picture, best: list[tuple[str, float]]) -> None:
     """What the network saw in 14 lines, the best classes beside it, and what was done to the picture."""
     out = console()
-    echo(f"{file}  {picture.note}")
-    shown = best[: ALL if state().verbose else TOP]
+    echo(f"{one_line(file, 200)}  {picture.note}")
+    shown = [(one_line(name), share) for name, share in best[: ALL if state().verbose else TOP]]
     width = max(len(name) for name, _ in shown)
     above = 5 if len(shown) <= TOP else 2
     beside = {
