@@ -14,7 +14,6 @@ from xpnn.data.arrays import read_npy, read_npz
 from xpnn.data.dataset import Dataset, Location
 from xpnn.data.folds import hash_split, row_keys
 from xpnn.data.images import has_parts, read_images
-from xpnn.data.table import read_csv
 from xpnn.errors import DataError, UsageError
 
 TEST = 0.2
@@ -26,13 +25,6 @@ def required(path: Location, name: str, what: str) -> Path:
     if path is None:
         raise UsageError(f"which {what.lower()} holds the data?", fix=f"xpnn train {name} --data {what}")
     return Path(path)
-
-
-def csv_dataset(path: Location, label: str | None = None) -> Dataset:
-    """A table: see `read_csv`."""
-    path = required(path, "csv", "FILE")
-    x, y, classes = read_csv(path, label)
-    return _held_out("csv", x, y, classes, row_keys(x), str(path))
 
 
 def images_dataset(path: Location) -> Dataset:

@@ -1,0 +1,110 @@
+"""A table as a dataset: split by a hash of each row, prepared by what the training rows say."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpnn.data.dataset import Dataset
+from xpnn.data.folds import hash_split
+from xpnn.data.tables.fitting import fit_preparation, what_became
+from xpnn.data.tables.labels import choose_label, guess_task
+from xpnn.data.tables.preparation import TablePreparation, listed
+from xpnn.data.tables.reading import read_table
+from xpnn.data.tables.table import Table
+from xpnn.errors import DataError, UsageError
+
+TEST = 0.2
+CHUNK = 4096
+"""Rows whose keys are made at a time."""
+
+
+def table_dataset(
+    name: str, source: Any, label: str | int | None = None, task: str | None = None, known: Any = None
+) -> Dataset:
+    """The table for training, a fifth of it held out by a hash of each row; its notes say what was chosen and why.
+
+    known: the preparation of a model that is trained on, in place of one measured here. Raises as `read_table` does.
+    """
+    if known is not None and not isinstance(known, TablePreparation):
+        raise UsageError("the model was not trained on a table", fix="another --from")
+    table = read_table(source, label)
+    if known is not None:
+        label, task, why, guess = known.label, known.task, "as in the model", "as in the model"
+        if label not in table:
+            raise DataError(f"{table.name} has no column {label!r}, the label of the model")
+    else:
+        label, why = choose_label(table, label)
+        guess = "--task"
+        if task is None:
+            task, guess = guess_task(table[label])
+    keys = row_keys(table, label)
+    train, held = hash_split(keys, TEST)
+    notes = list(table.notes)
+    if task == "classification":
+        train, held, moved = keep_classes(table[label].words(), train, held)
+        notes += moved
+    if not len(held) or not len(train):
+        raise DataError(
+            f"{table.name} holds {table.rows} rows, and a fifth of them is none",
+            why="rows to test with are taken by a hash",
+            fix="more rows",
+        )
+    preparation = known or fit_preparation(table, label, task, train)
+    y = preparation.targets(table[label])
+    first = [told_label(preparation, table, why, guess), *(() if known else what_became(preparation))]
+    return Dataset(
+        name,
+        preparation.samples(table.part(train)), y[train],
+        preparation.samples(table.part(held)), y[held],
+        preparation.classes,
+        f"{source}, a fifth held out by hash",
+        preparation,
+        tuple(first + notes),
+    )  # fmt: skip
+
+
+def told_label(preparation: TablePreparation, table: Table, why: str, guess: str) -> str:
+    """What the label is, and what it was taken for."""
+    what = f"label {preparation.label!r} ({why}): {preparation.task} ({guess})"
+    if preparation.classes:
+        return f"{what}, classes {listed(preparation.classes)}"
+    numbers = table[preparation.label].numbers()
+    return f"{what}, from {numbers.min():g} to {numbers.max():g}"
+
+
+def row_keys(table: Table, label: str) -> list[bytes]:
+    """What names each row: the bytes of its numbers and its words, the label left out."""
+    names = [name for name in table if name != label]
+    numbers = [name for name in names if table[name].kind in ("numbers", "booleans")]
+    words = [name for name in names if name not in numbers]
+    keys: list[bytes] = []
+    for start in range(0, table.rows, CHUNK):
+        part = table.part(slice(start, start + CHUNK))
+        if numbers:
+            matrix = np.stack([part[name].numbers() for name in numbers], axis=1).astype("<f8")
+            some = [row.tobytes() for row in matrix]
+        else:
+            some = [b""] * part.rows
+        if words:
+            text = zip(*(part[name].words() for name in words), strict=True)
+            some = [a + "\0".join(row).encode() for a, row in zip(some, text, strict=True)]
+        keys += some
+    return keys
+
+
+def keep_classes(
+    words: NDArray[Any], train: NDArray[np.int64], held: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
+    """train and held, with one row of each class at least to train on; and a line about those that were moved."""
+    there = set(words[train].tolist())
+    moved: list[int] = []
+    for row in held.tolist():
+        if words[row] not in there:
+            there.add(words[row])
+            moved.append(row)
+    if not moved:
+        return train, held, []
+    names = sorted({str(words[row]) for row in moved})
+    line = f"rows of {listed(names)} were all in the test part: one of each is trained on instead"
+    return np.sort(np.append(train, moved)), np.setdiff1d(held, moved), [line]
