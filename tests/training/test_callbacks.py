@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -407,21 +408,76 @@ def test_the_machine_is_told():
 
 def test_the_commit_is_told_where_there_is_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert git_state() is None
     name = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
 
     def git(*args):
-        subprocess.run(["git", *name, *args], check=True, capture_output=True)
+        told = subprocess.run(["git", *name, *args], check=True, capture_output=True, text=True, cwd=tmp_path)
+        return told.stdout.strip()
 
     git("init")
     assert git_state() is None  # no commit yet
     (tmp_path / "file").write_text("1")
     git("add", "file")
     git("commit", "-m", "a")
-    told = git_state()
-    assert (len(told["commit"]), told["dirty"]) == (40, False)
-    (tmp_path / "file").write_text("2")
-    assert git_state() == {**told, "dirty": True}
-    monkeypatch.setenv("PATH", "")
-    assert git_state() is None
+    commit = {"commit": git("rev-parse", "HEAD")}
+    assert git_state() == commit
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    assert git_state() == commit
+    git("pack-refs", "--all")  # no file for each reference any more
+    assert git_state() == commit
+    git("worktree", "add", "--detach", "elsewhere")
+    assert git_state(tmp_path / "elsewhere") == commit
+    git("worktree", "add", "-b", "other", "branch")
+    assert git_state(tmp_path / "branch") == commit
+
+
+def test_no_program_of_the_folder_is_started_for_its_commit(tmp_path):
+    """fsmonitor, a filter, a hook and an included file: git would run them."""
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/STARTED\ncat\n")
+    program.chmod(0o755)
+    repository = tmp_path / "repository"
+    for args in (
+        ["init", "-q", repository],
+        ["-C", repository, "config", "core.fsmonitor", program],
+        ["-C", repository, "config", "filter.a.clean", program],
+        ["-C", repository, "config", "core.hooksPath", tmp_path],
+    ):
+        subprocess.run(["git", *args], check=True, capture_output=True)
+    (repository / ".gitattributes").write_text("* filter=a\n")
+    (repository / ".git" / "refs" / "heads" / "main").write_text("a" * 40)
+    (repository / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+    assert git_state(repository) == {"commit": "a" * 40}
+    assert not (tmp_path / "STARTED").exists()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "",
+        "ref: ",
+        "ref: refs/../../secret",
+        "ref: /etc/passwd",
+        "ref: HEAD",
+        "zz",
+        "ref: refs/heads/a",
+        "a" * 41,
+    ],
+)
+def test_a_head_that_is_none(tmp_path, head):
+    (tmp_path / ".git" / "refs" / "heads").mkdir(parents=True)
+    (tmp_path / "secret").write_text("b" * 40)
+    (tmp_path / ".git" / "refs" / "heads" / "a").write_text("ref: refs/heads/a")  # in a circle
+    (tmp_path / ".git" / "HEAD").write_text(head)
+    assert git_state(tmp_path) is None
+
+
+def test_git_files_that_are_none(tmp_path):
+    (tmp_path / ".git").mkdir()
+    os.mkfifo(tmp_path / ".git" / "HEAD")
+    assert git_state(tmp_path) is None
+    (tmp_path / ".git" / "HEAD").unlink()
+    (tmp_path / ".git" / "HEAD").symlink_to("/dev/zero")
+    assert git_state(tmp_path) is None

@@ -1,5 +1,6 @@
 """Options that several commands share, and what their values become."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,8 +14,9 @@ from xpnn.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     Choice = click.Choice[str]
+    Paths = click.Path[Any]
 else:
-    Choice = click.Choice
+    Choice, Paths = click.Choice, click.Path
 
 
 class Name(Choice):
@@ -36,6 +38,19 @@ class Name(Choice):
             fix = self.hints.get(value) or did_you_mean(str(value), self.choices)
             raise UsageError(f"unknown {self.what} {value!r}", fix=fix)
         return str(value)
+
+
+class ParamInfo(Paths):
+    """A file or folder. An empty one, which would mean the working folder, is refused."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Raises BadParameter for an empty name."""
+        if not str(value):
+            self.fail("an empty name; for the working folder write .", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Widths(click.ParamType):  # type: ignore[type-arg, unused-ignore]

@@ -10,9 +10,10 @@ import click
 import numpy as np
 
 from xpnn.cli.command import Command
-from xpnn.cli.options import Name, json_option
+from xpnn.cli.log import read_history
+from xpnn.cli.options import Name, ParamInfo, json_option
 from xpnn.cli.output import echo, emit, percent, status
-from xpnn.cli.runs import FILM, Saved, find_run, read_history
+from xpnn.cli.runs import FILM, Saved, find_run
 from xpnn.data import Dataset, load
 from xpnn.errors import UsageError, did_you_mean
 
@@ -177,13 +178,11 @@ class Choices(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 
 
 @click.command(cls=Command, examples=["xpnn plot runs/spiral-mlp-1 --what curves,boundary"])
-@click.argument("run", type=click.Path(path_type=Path), required=False)
+@click.argument("run", type=ParamInfo(), required=False)
 @click.option("--what", type=Choices(), metavar="A,B", help=f"Some of {', '.join(PICTURES)}.  [default: all]")
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="[default: RUN/plots]")
+@click.option("--out", type=ParamInfo(), metavar="DIR", help="[default: RUN/plots]")
 @click.option("--format", "kind", type=Name("format", ("png", "svg")), default="png", show_default=True)
-@click.option(
-    "--data", type=click.Path(path_type=Path), metavar="PATH", help="Folder of the dataset's IDX files."
-)
+@click.option("--data", type=ParamInfo(), metavar="PATH", help="Folder of the dataset's IDX files.")
 @json_option
 def command(
     run: Path | None,

@@ -11,7 +11,9 @@ from click.core import ParameterSource
 
 from xpnn.backends import Backend
 from xpnn.cli import INTERRUPTED, TERMINATED, Stopped
-from xpnn.cli.runs import ABOUT, STATE, Run, read_about
+from xpnn.cli.options import ParamInfo
+from xpnn.cli.runs import STATE, Run
+from xpnn.cli.schema import ABOUT, read_about
 from xpnn.errors import CheckpointError, FileError, UsageError
 from xpnn.recipes import Recipe
 from xpnn.training.callbacks import Callback
@@ -74,7 +76,7 @@ def ending_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option(
             "--resume",
-            type=click.Path(path_type=Path),
+            type=ParamInfo(),
             metavar="RUN",
             is_eager=True,
             callback=take_settings,

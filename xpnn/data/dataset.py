@@ -17,7 +17,7 @@ class Dataset:
 
     `classes` names each label; a regression has none, and y is float64. `note` says where the data comes from.
     `preparation`: how raw data became x, for a model to remember; x is a tuple where it embeds columns. `notes`: what
-    was chosen, left out or filled on the way, a line each.
+    was chosen, left out or filled on the way, a line each. `held_out`: the test samples were taken out of one set.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Dataset:
     note: str
     preparation: Preparation | None = None
     notes: tuple[str, ...] = ()
+    held_out: bool = False
 
     @property
     def input_shape(self) -> Any:

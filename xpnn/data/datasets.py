@@ -16,6 +16,7 @@ from xpnn.data.spiral import spiral
 from xpnn.data.split import stratified_split
 from xpnn.data.strokes import strokes
 from xpnn.data.tables.dataset import table_dataset
+from xpnn.data.tables.preparation import TablePreparation
 from xpnn.data.user_data import images_dataset, npz_dataset, required
 from xpnn.errors import UsageError, did_you_mean
 from xpnn.random import host_rng
@@ -30,18 +31,27 @@ class Source:
 
 
 def load(
-    name: str, path: Location = None, seed: int = 0, label: str | None = None, task: str | None = None
+    name: str,
+    path: Location = None,
+    seed: int = 0,
+    label: str | None = None,
+    task: str | None = None,
+    known: TablePreparation | None = None,
+    relabel: bool = False,
 ) -> Dataset:
     """The dataset called `name`, from the file or folder `path` where one is given.
 
     `seed` draws what is generated; of a table `label` names the column of the labels, and `task` says whether they are
-    classes or numbers. Raises `UsageError` for an unknown name, and `DataError` or `FileError` as the function that
+    classes or numbers; `known` is the preparation of a model that goes on with it, all but its label where `relabel`.
+    Raises `UsageError` for an unknown name, and `DataError` or `FileError` as the function that
     reads it does.
     """
     if name not in DATASETS:
         raise UsageError(f"unknown dataset {name!r}", fix=did_you_mean(name, DATASETS))
     if name in TABLES:
-        return table_dataset(name, required(path, name, "FILE") if path != "-" else path, label, task)
+        return table_dataset(
+            name, required(path, name, "FILE") if path != "-" else path, label, task, known, relabel
+        )
     for flag, given in (("label", label), ("task", task)):
         if given is not None:
             raise UsageError(

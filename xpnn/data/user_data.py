@@ -107,4 +107,5 @@ def _held_out(
             why="samples to test with are taken by a hash",
             fix="more samples, or a part for the test",
         )
-    return Dataset(name, x[train], y[train], x[held], y[held], classes, f"{path}, a fifth held out by hash")
+    note = f"{path}, a fifth held out by hash"
+    return Dataset(name, x[train], y[train], x[held], y[held], classes, note, held_out=True)

@@ -24,6 +24,7 @@ from xpnn.backends.base import Backend
 from xpnn.durable import write_durably
 from xpnn.errors import CheckpointError, UsageError
 from xpnn.model import Model
+from xpnn.reading import unreadable
 from xpnn.training.callbacks import Callback
 from xpnn.training.checkpoint import digest, read_net, seal, unseal
 from xpnn.training.container import (
@@ -33,7 +34,6 @@ from xpnn.training.container import (
     read_header,
     read_json,
     read_tensors,
-    unreadable,
 )
 from xpnn.training.history import Row
 from xpnn.training.identity import check_same

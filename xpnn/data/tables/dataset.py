@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from xpnn.data.dataset import Dataset
 from xpnn.data.folds import hash_split
-from xpnn.data.tables.fitting import fit_preparation, what_became
+from xpnn.data.tables.fitting import fit_preparation, relabelled, what_became
 from xpnn.data.tables.labels import choose_label, guess_task
 from xpnn.data.tables.preparation import TablePreparation, listed
 from xpnn.data.tables.reading import read_table
 from xpnn.data.tables.table import Table
-from xpnn.errors import DataError, UsageError
+from xpnn.errors import DataError
 
 TEST = 0.2
 CHUNK = 4096
@@ -20,26 +20,25 @@ CHUNK = 4096
 
 
 def table_dataset(
-    name: str, source: Any, label: str | int | None = None, task: str | None = None, known: Any = None
+    name: str,
+    source: Any,
+    label: str | int | None = None,
+    task: str | None = None,
+    known: TablePreparation | None = None,
+    relabel: bool = False,
 ) -> Dataset:
     """The table for training, a fifth of it held out by a hash of each row; its notes say what was chosen and why.
 
-    known: the preparation of a model that is trained on, in place of one measured here. Raises as `read_table` does.
+    known: the preparation of a model that goes on with it; with relabel only its columns are kept. Raises as
+    `read_table` does, UsageError for a label that is not there, DataError for what cannot be learnt from.
     """
-    if known is not None and not isinstance(known, TablePreparation):
-        raise UsageError("the model was not trained on a table", fix="another --from")
     table = read_table(source, label)
-    if known is not None:
-        label, task, why, guess = known.label, known.task, "as in the model", "as in the model"
-        if label not in table:
-            raise DataError(f"{table.name} has no column {label!r}, the label of the model")
+    if known is not None and not relabel:
+        label, task, why, guess = check_label(table, known), known.task, "as in the model", "as in the model"
     else:
         label, why = choose_label(table, label)
-        guess = "--task"
-        if task is None:
-            task, guess = guess_task(table[label])
-    keys = row_keys(table, label)
-    train, held = hash_split(keys, TEST)
+        task, guess = (task, "--task") if task is not None else guess_task(table[label])
+    train, held = hash_split(row_keys(table, label), TEST)
     notes = list(table.notes)
     if task == "classification":
         train, held, moved = keep_classes(table[label].words(), train, held)
@@ -50,9 +49,13 @@ def table_dataset(
             why="rows to test with are taken by a hash",
             fix="more rows",
         )
-    preparation = known or fit_preparation(table, label, task, train)
+    if known is None:
+        preparation = fit_preparation(table, label, task, train)
+        notes = what_became(preparation) + notes
+    else:
+        preparation = relabelled(known, table[label], task, train) if relabel else known
+        notes += preparation.remarks(table)
     y = preparation.targets(table[label])
-    first = [told_label(preparation, table, why, guess), *(() if known else what_became(preparation))]
     return Dataset(
         name,
         preparation.samples(table.part(train)), y[train],
@@ -60,11 +63,33 @@ def table_dataset(
         preparation.classes,
         f"{source}, a fifth held out by hash",
         preparation,
-        tuple(first + notes),
+        (label_line(preparation, table, why, guess), *notes),
+        held_out=True,
     )  # fmt: skip
 
 
-def told_label(preparation: TablePreparation, table: Table, why: str, guess: str) -> str:
+def whole_table(source: Any, preparation: TablePreparation) -> Dataset:
+    """All rows of a table as test samples of a model, matched by name. Raises DataError for what it does not know."""
+    table = read_table(source, preparation.label)
+    labels = table[check_label(table, preparation)]
+    x, y = preparation.samples(table), preparation.targets(labels)
+    none = preparation.samples(table.part(slice(0)))
+    notes = (*table.notes, *preparation.remarks(table), f"all {table.rows:,} rows of {source} are used")
+    return Dataset("table", none, y[:0], x, y, preparation.classes, str(source), preparation, notes)
+
+
+def check_label(table: Table, preparation: TablePreparation) -> str:
+    """The name of the model's label. Raises DataError where the table has no such column."""
+    if preparation.label not in table:
+        raise DataError(
+            f"{table.name} has no column {preparation.label!r}, the label of the model",
+            why=f"it has {listed(table)}",
+            fix="add the labels, or use xpnn predict, which needs none",
+        )
+    return preparation.label
+
+
+def label_line(preparation: TablePreparation, table: Table, why: str, guess: str) -> str:
     """What the label is, and what it was taken for."""
     what = f"label {preparation.label!r} ({why}): {preparation.task} ({guess})"
     if preparation.classes:

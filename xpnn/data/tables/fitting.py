@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,14 @@ def fit_preparation(table: Table, label: str, task: str, rows: Any) -> TablePrep
         assert isinstance(first, CategoryColumn)
         columns[0] = CategoryColumn(first.name, first.values, 0, indicator=True)
     return TablePreparation(label, task, classes, tuple(columns), tuple(left_out), mean, std)
+
+
+def relabelled(known: TablePreparation, labels: Values, task: str, rows: Any) -> TablePreparation:
+    """The columns of a preparation with another label."""
+    check_labelled(labels)
+    classes = class_names(labels) if task == "classification" else ()
+    mean, std = (0.0, 1.0) if classes else spread(labels[rows].numbers())
+    return replace(known, label=labels.name, task=task, classes=classes, label_mean=mean, label_std=std)
 
 
 def pixel_column(values: Values, rows: Any) -> Column | LeftOut:
