@@ -28,7 +28,18 @@ FROM_SETTINGS = (
     "schedule", "weight_decay",
 )  # fmt: skip
 NETWORK = ("hidden", "activation", "dropout", "input_dropout", "augmentation")
-FROM_RUN = ("dataset", "model", "backend", "dtype", "precision", "seed", "data", "label")
+FROM_RUN = (
+    "dataset",
+    "model",
+    "backend",
+    "dtype",
+    "precision",
+    "seed",
+    "data",
+    "label",
+    "task",
+    "class_weight",
+)
 BEGINNINGS = {
     "--out": "a run goes on in its own folder",
     "--from": "a run goes on with its own weights",
@@ -142,6 +153,11 @@ def check_beside(resume: Path | None, out: Path | None, source: Path | None, rep
 def begun_with(resume: Path | None) -> str | None:
     """The weights that the run in that folder began with, if it was begun with --from."""
     return None if resume is None else read_about(resume).get("from")
+
+
+def head_was_replaced(folder: Path) -> bool:
+    """Whether the run in that folder was begun with --replace-head."""
+    return bool(read_about(folder).get("replaced_head"))
 
 
 def continued(folder: Path, model: str, recipe: Recipe, be: Backend, seed: int) -> "Model":

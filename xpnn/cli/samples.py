@@ -28,15 +28,12 @@ def test_samples(saved: Saved, model: "Model", data: Path | None, what: str) -> 
     """
     about, preparation = saved.about, model.preparation
     trained_on = about.get("data")
+    check_known(saved, data, what)
     same = data is None or (trained_on is not None and Path(trained_on) == data.resolve())
     if isinstance(preparation, TablePreparation) and not same:
         assert data is not None
         return whole_table(data, preparation)
-    if "dataset" not in about:
-        raise UsageError(
-            f"no run.json beside {saved.weights} says which dataset it was trained on",
-            fix=f"name a folder written by xpnn train, or {what}",
-        )
+    check_known(saved, None, what)  # a file alone says nothing of its kind where the model does not
     samples = again(about, trained_on if same else data, preparation)
     if not same and samples.held_out:
         samples = replace(
@@ -50,6 +47,15 @@ def test_samples(saved: Saved, model: "Model", data: Path | None, what: str) -> 
         samples = replace(samples, notes=(*samples.notes, line))
     names = class_names(saved, model)
     return match_classes(samples, names) if names and samples.classes else samples
+
+
+def check_known(saved: Saved, data: Path | None, what: str) -> None:
+    """Raises UsageError where neither a run.json nor a file of the user's says what to test on."""
+    if "dataset" not in saved.about and data is None:
+        raise UsageError(
+            f"no run.json beside {saved.weights} says which dataset it was trained on",
+            fix=f"name a folder written by xpnn train, or {what}",
+        )
 
 
 def again(about: dict[str, Any], path: Any, preparation: Any = None) -> Dataset:

@@ -3,13 +3,12 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xpnn.data.dataset import Dataset
-from xpnn.data.folds import hash_split
+from xpnn.data.folds import hash_split, keep_classes
 from xpnn.data.tables.fitting import fit_preparation, relabelled, what_became
 from xpnn.data.tables.labels import choose_label, guess_task
-from xpnn.data.tables.preparation import TablePreparation, listed
+from xpnn.data.tables.preparation import TablePreparation, count_of, listed
 from xpnn.data.tables.reading import read_table
 from xpnn.data.tables.table import Table
 from xpnn.errors import DataError
@@ -42,7 +41,7 @@ def table_dataset(
     notes = list(table.notes)
     if task == "classification":
         train, held, moved = keep_classes(table[label].words(), train, held)
-        notes += moved
+        notes += moved_line(moved)
     if not len(held) or not len(train):
         raise DataError(
             f"{table.name} holds {table.rows} rows, and a fifth of them is none",
@@ -98,6 +97,15 @@ def label_line(preparation: TablePreparation, table: Table, why: str, guess: str
     return f"{what}, from {numbers.min():g} to {numbers.max():g}"
 
 
+def moved_line(names: list[str]) -> list[str]:
+    """What is said of classes whose only samples had been held out."""
+    return (
+        [f"{count_of(names, 'class')} {listed(names)}: all were held out, so one is trained on"]
+        if names
+        else []
+    )
+
+
 def row_keys(table: Table, label: str) -> list[bytes]:
     """What names each row: the bytes of its numbers and its words, the label left out."""
     names = [name for name in table if name != label]
@@ -116,20 +124,3 @@ def row_keys(table: Table, label: str) -> list[bytes]:
             some = [a + "\0".join(row).encode() for a, row in zip(some, text, strict=True)]
         keys += some
     return keys
-
-
-def keep_classes(
-    words: NDArray[Any], train: NDArray[np.int64], held: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
-    """train and held, with one row of each class at least to train on; and a line about those that were moved."""
-    there = set(words[train].tolist())
-    moved: list[int] = []
-    for row in held.tolist():
-        if words[row] not in there:
-            there.add(words[row])
-            moved.append(row)
-    if not moved:
-        return train, held, []
-    names = sorted({str(words[row]) for row in moved})
-    line = f"rows of {listed(names)} were all in the test part: one of each is trained on instead"
-    return np.sort(np.append(train, moved)), np.setdiff1d(held, moved), [line]

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from xpnn.data.idx import cannot_read
 from xpnn.errors import DataError, FileError
-from xpnn.system import open_regular
 
 FORMATS = {
     ".csv": "csv",
