@@ -27,7 +27,6 @@ from xpnn.training import (
     Trainer,
 )
 from xpnn.training.state import read_state
-from xpnn.training.step import make_gradient
 
 X = np.sin(np.arange(60 * 4.0)).reshape(60, 4)
 IDS = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0.5)
@@ -289,8 +288,8 @@ def test_statistics_are_those_of_weights_and_gradients(tmp_path):
     wanted = {}
 
     def measure(trainer, row):
-        model, be = trainer.model, trainer.model.backend
-        f = make_gradient(model.net, trainer.loss, model.layout, be, model.seed)
+        model = trainer.model
+        f = trainer.objective.gradient()
         _, grad, _ = f(model.theta, model.phi, trainer.state["t"], *trainer.batch())
         wanted[row.epoch] = (model.theta[:16].copy(), grad[:16])
 

@@ -13,7 +13,7 @@ from xpnn.data.batches import Slices, epoch_order
 from xpnn.layers import Ctx
 from xpnn.layers.sequential import RELU_INSIDE
 from xpnn.parameters import Layout, leaves
-from xpnn.training.step import make_gradient, split_rescale
+from xpnn.training.step import Objective, split_rescale
 
 BYTES = rng_of("bytes").integers(0, 256, (70, 6, 6, 1)).astype(np.uint8)
 IDS = rng_of("ids").integers(0, 3, 70)
@@ -108,7 +108,7 @@ def test_gradients_are_those_of_layers_that_know_nothing_of_it(be, net):
     x, y = be.asarray(BYTES[:9]), be.asarray(IDS[:9])
     loss, found = xpnn.losses.SoftmaxCrossEntropy(), []
     for chain, places in ((plain, layout), (xpnn.Sequential(layers), hidden)):
-        gradient = make_gradient(chain, loss, places, be, 3)
+        gradient = Objective(chain, loss, places, be, 3).gradient()
         value, grad, _ = gradient(theta, phi, be.scalar(0, be.xp.int64), x, y, None)
         found.append((be.to_numpy(value), be.to_numpy(grad)))
     if net != "first something else":  # whose shifts depend on the path

@@ -12,7 +12,6 @@ from xpnn.optimizers import LBFGS
 from xpnn.optimizers.descent import Descent
 from xpnn.parameters import count, gather
 from xpnn.training.callbacks import Callback
-from xpnn.training.step import make_gradient
 
 if TYPE_CHECKING:
     from xpnn.training.trainer import Trainer
@@ -38,7 +37,7 @@ class FullBatch:
         model, loss, be = trainer.model, trainer.loss, trainer.model.backend
         order = train[epoch_order(model.seed, 1, len(train))]
         self.parts = [be.asarray(order[part]) for part in Slices(len(train), batch_size)]
-        gradient = make_gradient(model.net, loss, model.layout, be, model.seed, trainer.augment)
+        gradient = trainer.objective.gradient()
 
         def part(
             theta: Array, phi: Array, tick: Array, x: Any, y: Any, weight: Array | None

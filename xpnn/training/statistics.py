@@ -9,7 +9,6 @@ import numpy as np
 from xpnn.durable import write_durably
 from xpnn.training.callbacks import Callback
 from xpnn.training.history import Row
-from xpnn.training.step import make_gradient
 
 if TYPE_CHECKING:
     from xpnn.training.trainer import Trainer
@@ -30,9 +29,7 @@ class Statistics(Callback):
 
     def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
         """Compiles the gradient; a run that goes on keeps its rows."""
-        model, be = trainer.model, trainer.model.backend
-        gradient = make_gradient(model.net, trainer.loss, model.layout, be, model.seed, trainer.augment)
-        self.gradient = be.compile(gradient)
+        self.gradient = trainer.model.backend.compile(trainer.objective.gradient())
         done = len(trainer.history)
         if done and not self.rows and self.path is not None and self.path.exists():
             self.rows = [json.loads(line) for line in self.path.read_text().splitlines()]

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from xpnn.backends.base import Backend
@@ -19,107 +20,108 @@ Position: TypeAlias = tuple[Array, Array]
 """Where in an epoch a run is: a 0-d cursor into the int64 order of its samples, and that order."""
 
 
-def make_gradient(
-    net: Layer,
-    loss: Loss,
-    layout: Layout,
-    be: Backend,
-    seed: int,
-    mixing: Mixing | None = None,
-    keep: bool = False,
-) -> Callable[..., Any]:
-    """gradient(theta, phi, tick, x, y, weight) -> loss, its gradient as one vector, new phi.
+@dataclass(frozen=True)
+class Objective:
+    """What training makes small: the loss of a network on a batch, as a function of its parameters.
 
-    keep: where the backend can, the next call writes its gradient into the same vector.
+    net with the `layout` of its parameters, loss, backend; seed: the root of the draws inside a step, such as dropout's
+    masks; mixing: Mixup or CutMix, or None. Its methods give pure functions of arrays, which `be.compile` may compile.
     """
-    split = be.memoized(lambda theta, phi: layout.split(be, theta, phi))
-    home_of = functools.cache(layout.home) if keep else layout.home
 
-    def gradient(
-        theta: Array, phi: Array, tick: Array, x: Array, y: Array, weight: Array | None
-    ) -> tuple[Array, ...]:
-        cx = Ctx(be, train=True, key=(seed,), tick=tick, need_dx=False)
-        p = split(theta, phi)
-        if weight is not None:
-            weight = as_float(cx, weight)
-        if mixing is not None:
-            x, own = mixing(cx.child(MIXING), x)
-        out, cache = net.forward(cx, p, as_input(net, be, x))
-        if mixing is not None:
-            y, weight = mix_targets(cx, y, weight, own, out.shape[-1])
-        value, dout = loss(be, out, as_target(be, loss, y), weight)
-        home = home_of(be)
-        _, grads = net.backward(cx._replace(into=home.tree), p, cache, dout)
-        new_phi = layout.update_stats(be, phi, net.update_stats(cx, p, cache)) if layout.size["phi"] else phi
-        return value, layout.join(be, grads, home), new_phi
+    net: Layer
+    loss: Loss
+    layout: Layout
+    be: Backend
+    seed: int
+    mixing: Mixing | None = None
 
-    return gradient
+    def gradient(self, *, keep: bool = False) -> Callable[..., tuple[Array, Array, Array]]:
+        """gradient(theta, phi, tick, x, y, weight=None) -> loss, its gradient as one vector, new phi.
 
+        tick: the 0-d number of the step, for its draws. keep: where the backend can, the next call writes its gradient
+        into the same vector.
+        """
+        net, loss, layout, be, seed, mixing = (
+            self.net,
+            self.loss,
+            self.layout,
+            self.be,
+            self.seed,
+            self.mixing,
+        )
+        split = be.memoized(lambda theta, phi: layout.split(be, theta, phi))
+        home_of = functools.cache(layout.home) if keep else layout.home
 
-def make_step(
-    net: Layer,
-    loss: Loss,
-    optimizer: Optimizer,
-    layout: Layout,
-    be: Backend,
-    seed: int,
-    mixing: Mixing | None = None,
-) -> Callable[..., tuple[Array, Array, Array, State]]:
-    """step(theta, phi, state, x, y, weight) -> loss, theta, phi, state: a pure function, which the backend may compile.
+        def gradient(
+            theta: Array, phi: Array, tick: Array, x: Array, y: Array, weight: Array | None = None
+        ) -> tuple[Array, Array, Array]:
+            cx = Ctx(be, train=True, key=(seed,), tick=tick, need_dx=False)
+            p = split(theta, phi)
+            if weight is not None:
+                weight = as_float(cx, weight)
+            if mixing is not None:
+                x, own = mixing(cx.child(MIXING), x)
+            out, cache = net.forward(cx, p, as_input(net, be, x))
+            if mixing is not None:
+                y, weight = mix_targets(cx, y, weight, own, out.shape[-1])
+            value, dout = loss(be, out, as_target(be, loss, y), weight)
+            home = home_of(be)
+            _, grads = net.backward(cx._replace(into=home.tree), p, cache, dout)
+            new_phi = (
+                layout.update_stats(be, phi, net.update_stats(cx, p, cache)) if layout.size["phi"] else phi
+            )
+            return value, layout.join(be, grads, home), new_phi
 
-    A loss, gradient or running statistic that is not finite changes nothing: the weights stay those of the last
-    good step, the loss returned is NaN, state["ok"] turns False and stays so. The same step can then be replayed
-    and explained. New weights beyond the dtype are not looked for here: the next step's loss shows them, and
-    Trainer.fit looks now and then.
-    theta, phi and state are given away.
-    """
-    gradient = make_gradient(net, loss, layout, be, seed, mixing, keep=True)
+        return gradient
 
-    def step(
-        theta: Array, phi: Array, state: State, x: Array, y: Array, weight: Array | None
-    ) -> tuple[Array, Array, Array, State]:
-        value, grad, new_phi = gradient(theta, phi, state["t"], x, y, weight)
-        ok = state["ok"] & be.all_finite(value, grad, *(() if new_phi is phi else (new_phi,)))
+    def step(self, optimizer: Optimizer) -> Callable[..., tuple[Array, Array, Array, State]]:
+        """step(theta, phi, state, x, y, weight=None) -> loss, theta, phi, state.
 
-        def update(tree: State) -> State:
-            slots = {name: a for name, a in tree.items() if name not in ("theta", "phi")}
-            new_theta, slots = optimizer.update(be, tree["theta"], grad, slots)
-            return {"theta": new_theta, "phi": new_phi, **slots}
+        optimizer: bound to the parameters, see `Optimizer.bind`. A loss, gradient or running statistic that is not
+        finite changes nothing: the weights stay those of the last good step, the loss returned is NaN, state["ok"]
+        turns False and stays so. The same step can then be replayed and explained. New weights beyond the dtype are
+        not looked for here: the next step's loss shows them, and Trainer.fit looks now and then.
+        theta, phi and state are given away.
+        """
+        be, gradient = self.be, self.gradient(keep=True)
 
-        tree = be.cond(ok, update, {"theta": theta, "phi": phi, **state})
-        theta, phi = tree.pop("theta"), tree.pop("phi")
-        value = be.xp.where(ok, value, be.xp.full_like(value, float("nan")))
-        return value, theta, phi, {**tree, "ok": ok}
+        def step(
+            theta: Array, phi: Array, state: State, x: Array, y: Array, weight: Array | None = None
+        ) -> tuple[Array, Array, Array, State]:
+            value, grad, new_phi = gradient(theta, phi, state["t"], x, y, weight)
+            ok = state["ok"] & be.all_finite(value, grad, *(() if new_phi is phi else (new_phi,)))
 
-    return step
+            def update(tree: State) -> State:
+                slots = {name: a for name, a in tree.items() if name not in ("theta", "phi")}
+                new_theta, slots = optimizer.update(be, tree["theta"], grad, slots)
+                return {"theta": new_theta, "phi": new_phi, **slots}
 
+            tree = be.cond(ok, update, {"theta": theta, "phi": phi, **state})
+            theta, phi = tree.pop("theta"), tree.pop("phi")
+            value = be.xp.where(ok, value, be.xp.full_like(value, float("nan")))
+            return value, theta, phi, {**tree, "ok": ok}
 
-def make_indexed_step(
-    net: Layer,
-    loss: Loss,
-    optimizer: Optimizer,
-    layout: Layout,
-    be: Backend,
-    seed: int,
-    mixing: Mixing | None = None,
-) -> Callable[..., tuple[Any, ...]]:
-    """drawn(theta, phi, state, position, data, n) -> loss, theta, phi, state, position.
+        return step
 
-    `make_step` on the next n samples of the data (x, y, weight), all of them on the device. So an epoch copies nothing
-    from the host. The network's first Rescale is part of the drawing. The position is given away as well.
-    """
-    scaling, rest = split_rescale(net) if mixing is None else (None, net)
-    step = make_step(rest, loss, optimizer, layout, be, seed, mixing)
+    def indexed_step(self, optimizer: Optimizer) -> Callable[..., tuple[Any, ...]]:
+        """indexed(theta, phi, state, position, data, n) -> loss, theta, phi, state, position.
 
-    def indexed(
-        theta: Array, phi: Array, state: State, position: Position, data: tuple[Any, ...], n: int
-    ) -> tuple[Any, ...]:
-        (cursor, order), (x, y, weight) = position, data
-        rows = be.rows_at(order, cursor, n)
-        x = gather(be, x, rows) if scaling is None else be.take_rescaled(x, rows, *scaling)
-        return *step(theta, phi, state, x, *gather(be, (y, weight), rows)), (cursor + n, order)
+        `step` on the next n samples of the data (x, y, weight), all of them on the device. So an epoch copies nothing
+        from the host. The network's first Rescale is part of the gathering. The position is given away as well.
+        """
+        be = self.be
+        scaling, rest = split_rescale(self.net) if self.mixing is None else (None, self.net)
+        step = replace(self, net=rest).step(optimizer)
 
-    return indexed
+        def indexed(
+            theta: Array, phi: Array, state: State, position: Position, data: tuple[Any, ...], n: int
+        ) -> tuple[Any, ...]:
+            (cursor, order), (x, y, weight) = position, data
+            rows = be.rows_at(order, cursor, n)
+            x = gather(be, x, rows) if scaling is None else be.take_rescaled(x, rows, *scaling)
+            return *step(theta, phi, state, x, *gather(be, (y, weight), rows)), (cursor + n, order)
+
+        return indexed
 
 
 def split_rescale(net: Layer) -> tuple[tuple[float, float] | None, Layer]:

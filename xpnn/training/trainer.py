@@ -29,7 +29,7 @@ from xpnn.training.identity import identity
 from xpnn.training.minibatch import MiniBatches
 from xpnn.training.mixing import Mixing, check_mixing
 from xpnn.training.state import load_state, save_state
-from xpnn.training.step import Position, make_indexed_step, make_step
+from xpnn.training.step import Objective, Position
 
 SMALLER = "batch_size={} (an estimate), or a smaller network"
 
@@ -74,10 +74,10 @@ class Trainer:
                 why="its line search finds the step lengths",
                 fix="leave the schedule out",
             )
-        parts = model.net, self.loss, bound, model.layout, be, model.seed, self.augment
-        self._step = be.compile(make_step(*parts), donated=(0, 1, 2))
+        self.objective = Objective(model.net, self.loss, model.layout, be, model.seed, self.augment)
+        self._step = be.compile(self.objective.step(bound), donated=(0, 1, 2))
         self._indexed = be.compile(
-            make_indexed_step(*parts), donated=(0, 1, 2, 3), resident=(4,), static=(5,)
+            self.objective.indexed_step(bound), donated=(0, 1, 2, 3), resident=(4,), static=(5,)
         )
         self.steps, self.total = 0, 0
         self.rate = self.lr = self.optimizer.lr
