@@ -18,11 +18,13 @@ WHOLE = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?")
 LINE = re.compile(r"CSV Error on Line: (\d+)")
 
 
-def read_files(files: list[TableFile], name: str, label: str | int | None = None) -> Table:
+def read_files(
+    files: list[TableFile], name: str, label: str | int | None = None, as_words: tuple[str, ...] = ()
+) -> Table:
     """The files, one below the other, matched by the names of their columns.
 
-    `label` helps to see whether the first line is a header. Raises BackendError without DuckDB, DataError for what is
-    no table.
+    `label` helps to see whether the first line is a header; columns in `as_words` are read as they are written. Raises
+    BackendError without DuckDB, DataError for what is no table.
     """
     formats = {file.format for file in files}
     if len(formats) > 1:
@@ -30,24 +32,25 @@ def read_files(files: list[TableFile], name: str, label: str | int | None = None
     with plainly_named(files) as paths, connected(paths) as db:
         try:
             if formats == {"csv"}:
-                return read_csv_files(db, paths, name, label)
+                return read_csv_files(db, paths, name, label, as_words)
             call = "read_parquet(?, hive_partitioning=false" if formats == {"parquet"} else "read_json(?"
             return fetched(db, f"SELECT * FROM {call}, union_by_name=true)", [paths], name)
         except db_error() as error:
             raise in_words(error, name, dict(zip(paths, files, strict=True))) from error
 
 
-def read_csv_files(db: Any, paths: list[str], name: str, label: str | int | None) -> Table:
+def read_csv_files(
+    db: Any, paths: list[str], name: str, label: str | int | None, as_words: tuple[str, ...]
+) -> Table:
     """As read_files, for CSV: the dialect and the types are those that fit the whole of it."""
     options: dict[str, Any] = {"nullstr": sorted(MISSING)}
     found, notes = sniff(db, paths[0], options), []
-    if found["skipped"]:
-        if not comments(paths[0], found["skipped"]):
-            options["skip"] = 0  # lines that do not fit are an error, not a preface
-            found = sniff(db, paths[0], options)
-        else:
-            notes.append(f"the first {found['skipped']} lines are left out: they begin with #")
-            options["skip"] = found["skipped"]
+    delimiter = separator(first_line_of(db, paths[0]))
+    if found["skipped"] and comments(paths[0], found["skipped"]):
+        notes.append(f"the first {found['skipped']} lines are left out: they begin with #")
+        options["skip"] = found["skipped"]
+    elif found["skipped"] or (delimiter and len(found["types"]) == 1):
+        return strictly(db, paths, name, delimiter or found["delimiter"])  # or lines would be dropped unsaid
     types = found["types"]
     if found["delimiter"] == ";" and "VARCHAR" in types.values():
         commas = sniff(db, paths[0], options | {"decimal_separator": ","})
@@ -65,22 +68,49 @@ def read_csv_files(db: Any, paths: list[str], name: str, label: str | int | None
     if found["dates"] and not found["dates"].startswith("%Y"):
         notes.append(f"dates are read as {found['dates']}")
     options["header"] = headed
-    spelled = {column: "VARCHAR" for column, kind in types.items() if kind == "BOOLEAN"}
+    spelled = {column: "VARCHAR" for column, kind in types.items() if kind == "BOOLEAN" or column in as_words}
     query = (
         "SELECT * FROM read_csv(?, "
         + ", ".join([*arguments(options), "union_by_name=true", types_of(spelled)])
         + ")"
     )
     try:
-        table = fetched(db, query, [paths], name)
+        table = fetched(db, query, [paths], name, as_words)
     except db_error() as error:
         if "onver" not in str(error) or types_of(spelled) not in query:
             raise
-        table = fetched(db, query.replace("union_by_name", "sample_size=-1, union_by_name"), [paths], name)
+        table = fetched(
+            db, query.replace("union_by_name", "sample_size=-1, union_by_name"), [paths], name, as_words
+        )
     columns = dict(table)
     if not headed:
         columns = {str(i): renamed(values, str(i)) for i, values in enumerate(columns.values())}
     return Table(name, columns, headed, tuple(notes))
+
+
+def strictly(db: Any, paths: list[str], name: str, delimiter: str) -> Table:
+    """All lines as words, the first of them the names. Raises DuckDB's error for a line of another length."""
+    names = first_line_of(db, paths[0]).split(delimiter)
+    if len(set(names)) < len(names):
+        raise DataError(f"{name} has two columns of one name in its first line", fix="rename one of them")
+    columns = {literal(one.strip().strip('"')): literal("VARCHAR") for one in names}
+    inner = ", ".join(f"{key}: {kind}" for key, kind in columns.items())
+    how = f"auto_detect=false, delim={literal(delimiter)}, quote='\"', escape='\"', header=true, columns={{{inner}}}"
+    return fetched(db, f"SELECT * FROM read_csv(?, {how})", [paths], name)
+
+
+def first_line_of(db: Any, path: str) -> str:
+    """The first line as it stands, of a packed file too."""
+    how = "auto_detect=false, delim='\x1f', quote='', header=false, columns={'line': 'VARCHAR'}"
+    row = db.execute(f"SELECT * FROM read_csv(?, {how}) LIMIT 1", [path]).fetchone()
+    return str(row[0] or "") if row else ""
+
+
+def separator(line: str) -> str:
+    """What a line of names seems to be separated by; nothing where that is one name."""
+    counts = {mark: line.count(mark) for mark in (",", ";", "\t", "|")}
+    best = max(counts, key=lambda mark: counts[mark])
+    return best if counts[best] else ""
 
 
 def renamed(values: Any, name: str) -> Any:
@@ -148,10 +178,10 @@ def comments(path: str, count: int) -> bool:
     return all(not line or line.startswith("#") for line in lines)
 
 
-def fetched(db: Any, query: str, given: list[Any], name: str) -> Table:
+def fetched(db: Any, query: str, given: list[Any], name: str, as_words: tuple[str, ...] = ()) -> Table:
     """The result of a query as a table."""
     arrays = db.execute(query, given).fetchnumpy()
-    return make_table(name, {column: as_values(column, data) for column, data in arrays.items()})
+    return make_table(name, {column: as_values(column, data) for column, data in arrays.items()}, as_words)
 
 
 @contextlib.contextmanager

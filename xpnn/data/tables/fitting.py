@@ -18,7 +18,7 @@ from xpnn.data.tables.columns import (
     date_part,
 )
 from xpnn.data.tables.labels import choose_label, class_names, guess_task
-from xpnn.data.tables.preparation import LeftOut, TablePreparation, check_labelled, listed
+from xpnn.data.tables.preparation import LeftOut, TablePreparation, check_labelled, joined
 from xpnn.data.tables.reading import is_index, read_table
 from xpnn.data.tables.table import Table
 from xpnn.data.tables.values import Values
@@ -193,16 +193,15 @@ def what_became(preparation: TablePreparation) -> list[str]:
     """Lines for people: what is seen of the table, and what is not."""
     lines = []
     columns = preparation.columns
-    if hot := [c.name for c in columns if isinstance(c, CategoryColumn) and not c.width]:
-        lines.append(f"one-hot: {listed(hot)}")
-    if embedded := [f"{c.name} ({len(c.values):,} values)" for c in preparation.embedded]:
-        lines.append(f"embedded: {listed(embedded)}; values met once or never share one row")
-    if dates := [f"{c.name} ({', '.join(c.parts)})" for c in columns if isinstance(c, DateColumn)]:
-        lines.append(f"dates split into parts: {listed(dates)}")
-    if filled := [f"{c.name} ({c.fill:g})" for c in columns if isinstance(c, NumberColumn) and c.indicator]:
-        lines.append(f"missing numbers filled with the median, and marked: {listed(filled)}")
+    if hot := [repr(c.name) for c in columns if isinstance(c, CategoryColumn) and not c.width]:
+        lines.append(f"one-hot: {joined(hot)}")
+    if embedded := [f"{c.name!r} ({len(c.values):,} values)" for c in preparation.embedded]:
+        lines.append(f"embedded: {joined(embedded)}; values met once or never share one row")
+    if dates := [f"{c.name!r} ({', '.join(c.parts)})" for c in columns if isinstance(c, DateColumn)]:
+        lines.append(f"dates split into parts: {joined(dates)}")
+    if filled := [f"{c.name!r} ({c.fill:g})" for c in columns if isinstance(c, NumberColumn) and c.indicator]:
+        lines.append(f"missing numbers filled with the median, and marked: {joined(filled)}")
     reasons: dict[str, list[str]] = {}
     for one in preparation.left_out:
-        reasons.setdefault(one.why, []).append(one.name)
-    lines += [f"left out: {listed(names)}: {why}" for why, names in reasons.items()]
-    return lines
+        reasons.setdefault(one.why, []).append(repr(one.name))
+    return lines + [f"left out: {joined(names)}: {why}" for why, names in reasons.items()]

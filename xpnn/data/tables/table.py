@@ -50,14 +50,14 @@ class Table(Mapping[str, Values]):
         return Table(self.name, columns, self.headed, self.notes, self.pixels)
 
 
-def make_table(name: str, columns: dict[str, Values], **more: Any) -> Table:
-    """The table, its words tidied. Raises DataError where there are no rows, or columns differ in length."""
+def make_table(name: str, columns: dict[str, Values], as_words: tuple[str, ...] = ()) -> Table:
+    """The table, its words tidied but for those columns. Raises DataError for no rows, or columns of other lengths."""
     lengths = {len(values) for values in columns.values()}
     if not lengths or lengths == {0}:
         raise DataError(f"{name} holds no rows", why="wanted columns with a row for each sample")
     if len(lengths) > 1:
         raise DataError(f"{name} has columns of different lengths: {sorted(lengths)}")
-    return Table(name, {key: tidy(values) for key, values in columns.items()}, **more)
+    return Table(name, {key: values if key in as_words else tidy(values) for key, values in columns.items()})
 
 
 def as_values(name: str, data: Any, missing: Any = None) -> Values:
@@ -103,8 +103,8 @@ def from_objects(name: str, data: NDArray[Any], missing: NDArray[np.bool_]) -> N
     import datetime
 
     for i, entry in enumerate(data):
-        if entry is None or entry != entry or str(entry) == "<NA>":
-            missing[i] = True
+        if not missing[i]:  # pandas.NA has no truth, so its name is looked at first
+            missing[i] = entry is None or str(entry) == "<NA>" or bool(np.any(entry != entry))
     there = [entry for entry, lost in zip(data, missing, strict=True) if not lost]
     if there and all(isinstance(entry, bool | np.bool_) for entry in there):
         return np.where(missing, False, data).astype(bool)
