@@ -8,7 +8,7 @@ import click
 import numpy as np
 
 from xpnn.cli.command import Command, state
-from xpnn.cli.options import ParamInfo, json_option
+from xpnn.cli.options import FilePath, json_option
 from xpnn.cli.output import console, echo, emit, percent
 from xpnn.cli.predict_rows import ARRAYS, predict_rows
 from xpnn.cli.runs import WEIGHTS, find_run
@@ -29,14 +29,14 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 @click.command(cls=Command, examples=["xpnn predict seven.png", "xpnn predict test.csv --out answers.csv"])
-@click.argument("files", nargs=-1, required=True, metavar="[RUN] FILE...", type=ParamInfo())
+@click.argument("files", nargs=-1, required=True, metavar="[RUN] FILE...", type=FilePath())
 @click.option(
     "--run",
-    type=ParamInfo(),
+    type=FilePath(),
     metavar="RUN",
     help="Run folder or model file  [default: newest]",
 )
-@click.option("--out", type=ParamInfo(), metavar="FILE", help="Of a table: write the answers there, as CSV.")
+@click.option("--out", type=FilePath(), metavar="FILE", help="Of a table: write the answers there, as CSV.")
 @click.option(
     "--columns",
     metavar="A,B",

@@ -19,8 +19,8 @@ from xpnn.cli.fitting import train
 from xpnn.cli.machine import git_state, machine
 from xpnn.cli.network import make_loss, make_model
 from xpnn.cli.options import (
+    FilePath,
     Name,
-    ParamInfo,
     Widths,
     backend_line,
     backend_option,
@@ -91,11 +91,11 @@ if TYPE_CHECKING:
 @click.option(
     "--seed", type=click.IntRange(0), default=42, show_default=True, help="Root of every random draw."
 )
-@click.option("--data", type=ParamInfo(), metavar="PATH", help="The dataset's file, or folder of files.")
+@click.option("--data", type=FilePath(), metavar="PATH", help="The dataset's file, or folder of files.")
 @table_options
 @click.option(
     "--out",
-    type=ParamInfo(),
+    type=FilePath(),
     metavar="DIR",
     help="New run folder.  [default: runs/DATASET-MODEL-N]",
 )

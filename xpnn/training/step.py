@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from xpnn import fusion
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_float, as_input
@@ -13,8 +14,8 @@ from xpnn.layers.sequential import Sequential
 from xpnn.layers.shape import Flatten, Reshape
 from xpnn.losses.base import Loss, as_target
 from xpnn.optimizers.base import Optimizer, State
-from xpnn.parameters import Layout, gather
-from xpnn.training.mixing import MIXING, Mixing, mix_targets
+from xpnn.parameters import Layout, count, gather
+from xpnn.training.mixing import MIXING, Mixing, blend, mix_targets
 
 Position: TypeAlias = tuple[Array, Array]
 """Where in an epoch a run is: a 0-d cursor into the int64 order of its samples, and that order."""
@@ -35,9 +36,14 @@ class Objective:
     seed: int
     mixing: Mixing | None = None
 
+    def fused(self) -> "Objective":
+        """The same function, computed by the rules of `xpnn.fusion`."""
+        return replace(self, net=fusion.fuse(self.net))
+
     def gradient(self, *, keep: bool = False) -> Callable[..., tuple[Array, Array, Array]]:
         """gradient(theta, phi, tick, x, y, weight=None) -> loss, its gradient as one vector, new phi.
 
+        A last argument `total`, the divisor of a mean over more samples than these, makes both their share in it.
         tick: the 0-d number of the step, for its draws. keep: where the backend can, the next call writes its gradient
         into the same vector.
         """
@@ -53,7 +59,13 @@ class Objective:
         home_of = functools.cache(layout.home) if keep else layout.home
 
         def gradient(
-            theta: Array, phi: Array, tick: Array, x: Array, y: Array, weight: Array | None = None
+            theta: Array,
+            phi: Array,
+            tick: Array,
+            x: Array,
+            y: Array,
+            weight: Array | None = None,
+            total: Array | None = None,
         ) -> tuple[Array, Array, Array]:
             cx = Ctx(be, train=True, key=(seed,), tick=tick, need_dx=False)
             p = split(theta, phi)
@@ -63,10 +75,11 @@ class Objective:
                 x, own = mixing(cx.child(MIXING), x)
             out, cache = net.forward(cx, p, as_input(net, be, x))
             if mixing is not None:
-                y, weight = mix_targets(cx, y, weight, own, out.shape[-1])
-            value, dout = loss(be, out, as_target(be, loss, y), weight)
+                y, weight = mix_targets(cx, loss, y, weight, own, out.shape[-1])
+            y = as_target(be, loss, y)
+            value, dout = loss(be, out, y, weight) if total is None else loss.part(be, out, y, weight, total)
             home = home_of(be)
-            _, grads = net.backward(cx._replace(into=home.tree), p, cache, dout)
+            _, grads = fusion.backward(net, cx, p, cache, dout, home.tree)
             new_phi = (
                 layout.update_stats(be, phi, net.update_stats(cx, p, cache)) if layout.size["phi"] else phi
             )
@@ -74,21 +87,50 @@ class Objective:
 
         return gradient
 
-    def step(self, optimizer: Optimizer) -> Callable[..., tuple[Array, Array, Array, State]]:
+    def divisor(self) -> Callable[..., Array]:
+        """divisor(tick, x, y, weight=None) -> what the mean of that step's loss divides by, up to a factor.
+
+        See `Loss.counts`. 0 for a loss that is a sum.
+        """
+        loss, be, mixing = self.loss, self.be, self.mixing
+
+        def divisor(tick: Array, x: Any, y: Any, weight: Array | None = None) -> Array:
+            if loss.reduction == "sum":
+                return be.scalar(0.0)
+            cx = Ctx(be, train=True, key=(self.seed,), tick=tick)
+            weight = be.zeros((count(y),)) + 1 if weight is None else as_float(cx, weight)
+            counts = loss.counts(be, as_target(be, loss, y), weight)
+            if mixing is not None:
+                _, own = mixing(cx.child(MIXING), x)
+                counts = blend(cx, counts, own)
+            return be.xp.sum(counts, axis=0)
+
+        return divisor
+
+    def step(
+        self, optimizer: Optimizer, *, fuse: bool = True
+    ) -> Callable[..., tuple[Array, Array, Array, State]]:
         """step(theta, phi, state, x, y, weight=None) -> loss, theta, phi, state.
 
         optimizer: bound to the parameters, see `Optimizer.bind`. A loss, gradient or running statistic that is not
         finite changes nothing: the weights stay those of the last good step, the loss returned is NaN, state["ok"]
         turns False and stays so. The same step can then be replayed and explained. New weights beyond the dtype are
         not looked for here: the next step's loss shows them, and Trainer.fit looks now and then.
-        theta, phi and state are given away.
+        theta, phi and state are given away. fuse: see `fused`; False computes layer by layer.
         """
-        be, gradient = self.be, self.gradient(keep=True)
+        objective = self.fused() if fuse else self
+        be, gradient, divisor = self.be, objective.gradient(keep=True), self.divisor()
 
         def step(
             theta: Array, phi: Array, state: State, x: Array, y: Array, weight: Array | None = None
         ) -> tuple[Array, Array, Array, State]:
             value, grad, new_phi = gradient(theta, phi, state["t"], x, y, weight)
+            if "divisor" in state:
+                D = divisor(state["t"], x, y, weight)
+                state = {
+                    **state,
+                    "divisor": D if D.ndim == 0 else D[0],
+                }  # of several outputs, which count alike
             ok = state["ok"] & be.all_finite(value, grad, *(() if new_phi is phi else (new_phi,)))
 
             def update(tree: State) -> State:
