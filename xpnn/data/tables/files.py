@@ -3,9 +3,7 @@
 import contextlib
 import glob
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +108,9 @@ def plainly_named(files: list[TableFile]) -> Iterator[list[str]]:
 
     DuckDB reads a name such as a[1].csv as a pattern, and would read a1.csv.
     """
+    import shutil  # both import lzma
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="xpnn-table-") as folder:
         paths = []
         for i, file in enumerate(files):
@@ -125,6 +126,9 @@ def plainly_named(files: list[TableFile]) -> Iterator[list[str]]:
 @contextlib.contextmanager
 def standard_input() -> Iterator[Path]:
     """Standard input as a file, which is gone afterwards. Raises FileError where there is none."""
+    import shutil
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="xpnn-stdin-") as folder:
         path = Path(folder) / "stdin"
         try:
