@@ -42,10 +42,7 @@ def make_model(model: str, data: Dataset, recipe: Recipe, be: Backend, seed: int
     return Model(
         embedding(data, chain) if embedded else chain,
         data.input_shape,
-        backend=be.name,
-        device=be.device_name,
-        dtype=be.dtype_name,
-        precision=be.precision,
+        backend=be,
         seed=seed,
         loss=None if data.classes else "mean_squared_error",
         preparation=data.preparation,

@@ -174,7 +174,8 @@ def continued(folder: Path, model: str, recipe: Recipe, be: Backend, seed: int) 
 
     Raises UsageError for a flag that asks for another network; CheckpointError and FileError for the state.
     """
-    from xpnn.training.state import model_of
+    from xpnn.model import Model
+    from xpnn.training.state import read_network
 
     about = read_about(folder)
     then = {"model": about.get("model")} | {name: about["settings"].get(name) for name in NETWORK}
@@ -187,7 +188,8 @@ def continued(folder: Path, model: str, recipe: Recipe, be: Backend, seed: int) 
             why="its network is the one that it began with",
             fix="leave that flag out",
         )
-    return model_of(folder / STATE, be, seed)
+    net, shape, vectors = read_network(folder / STATE)
+    return Model(net, shape, backend=be, seed=seed, vectors=vectors)
 
 
 def same_device(resume: Path | None, device: str | None) -> str | None:

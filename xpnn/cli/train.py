@@ -168,7 +168,7 @@ def command(
         watchers = [events, *endings.watchers(run, about)]
         state_file = None if resume is None else run.state
         trainer = train(net, samples, recipe, loss, optimizer, run, watchers, state_file)
-        result = score(trainer, samples, run, began)
+        result = score(net, trainer, samples, run, began)
         run.write(about | {"result": result})
     except (KeyboardInterrupt, Stopped) as cause:
         stop = cause if isinstance(cause, Stopped) else interrupted()
@@ -253,9 +253,9 @@ class Events(Callback):
         emit({"event": "epoch", **asdict(row)})
 
 
-def score(trainer: "Trainer", data: Dataset, run: Run, began: float) -> dict[str, Any]:
+def score(net: "Model", trainer: "Trainer", data: Dataset, run: Run, began: float) -> dict[str, Any]:
     """The one use of the test set."""
-    net, best = trainer.model, trainer.history.best
+    best = trainer.history.best
     scores = net.evaluate(data.x_test, data.y_test)
     found = {"accuracy": scores["accuracy"]} if data.classes else in_units(net, data)
     return {

@@ -109,13 +109,8 @@ def reuse(
             f"{saved.weights} gives {old.output_shape}, {data.name} has {data.outputs} classes",
             fix="--replace-head",
         )
-    where: dict[str, Any] = {
-        "backend": be.name,
-        "device": be.device_name,
-        "dtype": be.dtype_name,
-        "precision": be.precision,
-    }
     kept: dict[str, Any] = {
+        "backend": be,
         "seed": seed,
         "loss": old.loss,
         "preparation": data.preparation or old.preparation,
@@ -125,7 +120,7 @@ def reuse(
             raise UsageError(
                 f"{saved.weights} is no chain of layers", fix="Groups and Model.load_parameters in Python"
             )
-        whole = Model(old.net, old.input_shape, **where, **kept)
+        whole = Model(old.net, old.input_shape, **kept)
         whole.load_parameters(old.parameters())
         return data, whole
     layers, head = old.net.layers, -1
@@ -134,7 +129,7 @@ def reuse(
         layers = (*layers[:head], replace(layers[head], units=data.outputs), *layers[head + 1 :])  # type: ignore[type-var]
         kept |= {"loss": None if data.classes else "mean_squared_error", "preparation": data.preparation}
     first = () if layers[: len(augmentation)] == augmentation else augmentation
-    model = Model([*first, *layers], old.input_shape, **where, **kept)
+    model = Model([*first, *layers], old.input_shape, **kept)
     if model.output_shape != (data.outputs,):
         raise UsageError(
             f"with a fresh head {saved.weights} gives {model.output_shape}, not {data.outputs} classes"
