@@ -26,7 +26,7 @@ from xpnn.system import STOPPING
 COMMANDS = {
     "train": "Train a model and save its best epoch.",
     "evaluate": "Test a trained model.",
-    "predict": "Recognise the digit in a picture.",
+    "predict": "What a trained model makes of pictures, tables or arrays.",
     "export": "Write a trained model to a file that runs without xpnn.",
     "plot": "Draw a run.",
     "tune": "Search for better settings.",
