@@ -14,7 +14,7 @@ from xpnn.interchange.onnx_values import Refusal
 
 Host = np.ndarray[Any, Any]
 Arrays = Sequence[Any]
-MOST = 2**26
+MOST = 2**27
 """Numbers in a computed constant."""
 BUDGET = 2**28
 """Numbers in all computed constants of a file."""

@@ -20,7 +20,6 @@ MOST_NODES = 100_000
 MOST_NUMBERS = 2**31
 """Elements of one array."""
 MOST_AXES = 8
-FLOATS = {"float32", "float64", "float16", "bfloat16"}
 
 
 def read_model(path: Path) -> Any:

@@ -11,16 +11,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnn.errors import CheckpointError, XpnnError, first_line
-from xpnn.interchange import onnx_constants, onnx_images, onnx_pointwise, onnx_sequences, onnx_shapes
+from xpnn.interchange import (
+    onnx_constants,
+    onnx_images,
+    onnx_norms,
+    onnx_pointwise,
+    onnx_resize,
+    onnx_sequences,
+    onnx_shapes,
+)
 from xpnn.interchange.onnx_export import onnx_package
-from xpnn.interchange.onnx_file import FLOATS, array_of, opset_of, read_model
+from xpnn.interchange.onnx_file import array_of, opset_of, read_model
 from xpnn.interchange.onnx_finish import finished
 from xpnn.interchange.onnx_values import Builder, Layout, Refusal, Value
 
 if TYPE_CHECKING:
     from xpnn.model import Model
 
-RULES = onnx_pointwise.RULES | onnx_images.RULES | onnx_shapes.RULES | onnx_sequences.RULES
+RULES = {
+    kind: rule
+    for module in (onnx_pointwise, onnx_images, onnx_norms, onnx_resize, onnx_shapes, onnx_sequences)
+    for kind, rule in module.RULES.items()
+}
 """What becomes a layer."""
 SAMPLES = 10007
 """How many samples there are while a file with a free number of them is read: a prime, so that it is found again."""
@@ -31,11 +43,12 @@ def load_onnx(path: str | Path, **settings: Any) -> "Model":
     """The network in an ONNX file as a model that predicts what the file says, and trains on.
 
     Images that a convolution or the like sees become channels last: the model takes and gives (N, H, W, C) where the
-    file has (N, C, H, W). Constants are computed, Transposes vanish in the layouts. settings: of `xpnn.Model`, such as backend="torch"; dtype is float64
-    where the file's weights are, else float32. A warning says what is not as one might expect.
-    The file is trusted with nothing: its sizes are bounded, nothing in it is run, and weights outside of it are read
-    from files beside it only. Raises CheckpointError, naming the node, its operation and the reason, for what layers
-    here cannot do and for damaged or hostile files; FileError; BackendError without the package `onnx`.
+    file has (N, C, H, W). Constants are computed, Transposes vanish in the layouts. settings: of `xpnn.Model`, such as
+    backend="torch"; dtype is float64 where the file's weights are, else float32. A warning says what is not as one
+    might expect. The file is trusted with nothing: its sizes are bounded, nothing in it is run, and weights outside of
+    it are read from files beside it only.
+    Raises CheckpointError, naming the node, its operation and the reason, for what layers here cannot do, and for
+    damaged or hostile files; FileError; BackendError without the package `onnx`.
     """
     path = Path(path)
     try:
@@ -76,7 +89,7 @@ def add_input(b: Builder, entry: Any) -> None:
     dims = [int(d.dim_value) for d in kind.shape.dim]
     if not entry.type.HasField("tensor_type") or not kind.HasField("shape") or not dims:
         raise CheckpointError(f"input {name!r} is no array with a shape")
-    dtype = str(np.dtype(onnx_package().helper.tensor_dtype_to_np_dtype(kind.elem_type)))
+    dtype = type_of(kind.elem_type)
     if dtype not in INPUT_TYPES:
         raise CheckpointError(
             f"input {name!r} holds {dtype}", why=f"known are {', '.join(sorted(INPUT_TYPES))}"
@@ -93,8 +106,14 @@ def add_input(b: Builder, entry: Any) -> None:
     value = Value(b.name(name), (samples, *dims[1:]), Layout())
     b.inputs.append(value)
     b.same(str(entry.name), value)
-    if dtype not in FLOATS:
-        b.notes.append(f"input {name!r} takes {dtype}")
+
+
+def type_of(number: int) -> str:
+    """The name of a type by its number in ONNX; "unknown" for one that there is not."""
+    try:
+        return str(np.dtype(onnx_package().helper.tensor_dtype_to_np_dtype(number)))
+    except (KeyError, ValueError, TypeError):
+        return "unknown"
 
 
 def convert(b: Builder, i: int, node: Any) -> int:

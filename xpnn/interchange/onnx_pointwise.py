@@ -13,6 +13,7 @@ from xpnn.interchange.onnx_values import (
     Layout,
     Refusal,
     Value,
+    axis_of,
     chained,
     channels_last,
     last,
@@ -96,7 +97,7 @@ def softmax(layer: Callable[[], L.Layer]) -> Rule:
     def rule(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
         """That axis last."""
         x = b.value(inputs[0])
-        axis = a.get("axis", -1 if b.opset >= 13 else 1) % max(1, x.rank)
+        axis = axis_of(a.get("axis", -1 if b.opset >= 13 else 1), x.rank)
         if axis == 0:
             raise Refusal("axis 0 is that of the samples")
         if b.opset < 13 and math.prod(x.shape[axis:]) != x.shape[axis]:

@@ -7,13 +7,23 @@ import numpy as np
 
 from xpnn import layers as L
 from xpnn.interchange.onnx_pointwise import Inputs, Rule, along, one_axis, scale_and_shift
-from xpnn.interchange.onnx_values import Builder, Host, Layout, Refusal, Value, chained, last, natural
+from xpnn.interchange.onnx_values import (
+    Builder,
+    Host,
+    Layout,
+    Refusal,
+    Value,
+    axis_of,
+    chained,
+    last,
+    natural,
+)
 
 
 def flatten(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
     """Flatten."""
     x = b.value(inputs[0])
-    if a.get("axis", 1) % max(1, x.rank) != 1:
+    if axis_of(a.get("axis", 1), x.rank) != 1:
         raise Refusal(f"axis {a['axis']}, which moves the axis of the samples")
     b.flatten(outputs[0], x)
 
@@ -33,6 +43,8 @@ def reshape(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any
         if rest <= 0 or total % rest:
             raise Refusal(f"a shape of {sizes} for samples of shape {x.shape[1:]}")
         sizes[sizes.index(-1)] = total // rest
+    if any(n < 0 for n in sizes):
+        raise Refusal(f"a shape of {sizes}")
     b.reshape(outputs[0], x, sizes)
 
 
@@ -41,7 +53,9 @@ def squeeze(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any
     x = b.value(inputs[0])
     given = b.optional(inputs, 1, "the axes")
     axes = a.get("axes") if given is None else [int(n) for n in np.ravel(given)]
-    axes = [i for i, n in enumerate(x.shape) if n == 1] if axes is None else [n % x.rank for n in axes]
+    axes = (
+        [i for i, n in enumerate(x.shape) if n == 1] if axes is None else [axis_of(n, x.rank) for n in axes]
+    )
     at = (x.layout.order or (0,))[0]
     if at in axes or any(x.shape[i] != 1 for i in axes):
         raise Refusal(f"the axes {axes} of {x.shape}, among them that of the samples or one that is not 1")
@@ -54,7 +68,7 @@ def unsqueeze(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, A
     x = b.value(inputs[0])
     given = b.optional(inputs, 1, "the axes")
     axes = a.get("axes", ()) if given is None else [int(n) for n in np.ravel(given)]
-    axes = sorted(n % (x.rank + len(axes)) for n in axes)
+    axes = sorted(axis_of(n, x.rank + len(axes)) for n in axes)
     sizes, at = list(x.shape), (x.layout.order or (0,))[0]
     for n in axes:
         sizes.insert(n, 1)
@@ -182,7 +196,7 @@ def concat(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]
     """Side by side on one axis, which becomes the last."""
     found = [b.value(name) for name in inputs]
     rank = found[0].rank
-    axis = a.get("axis", 1) % max(1, rank)
+    axis = axis_of(a.get("axis", 1), rank)
     if axis == 0:
         raise Refusal("axis 0 is that of the samples")
     shape = list(found[0].shape)

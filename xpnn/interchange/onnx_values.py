@@ -85,9 +85,16 @@ def natural(rank: int) -> Order:
     return tuple(range(rank))
 
 
+def axis_of(n: Any, rank: int) -> int:
+    """An axis counted from 0. Raises Refusal for one that is not there."""
+    if not -rank <= int(n) < rank:
+        raise Refusal(f"axis {int(n)} of an array of {rank} axes")
+    return int(n) % rank
+
+
 def last(rank: int, axis: int) -> Order:
     """That axis last, the others as they are."""
-    axis %= rank
+    axis = axis_of(axis, rank)
     return (*(i for i in range(rank) if i != axis), axis)
 
 
