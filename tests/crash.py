@@ -1,7 +1,7 @@
 """Crashes on purpose: writers killed, power cut, files mutated, disks that fail; and what is left afterwards.
 
-`ci/crash` runs all of it, tests/test_crash.py a part. Every figure is printed beside that of a writer that does not
-take the trouble, the control: it must lose, or the crashes were none.
+`ci/crash` runs all of it, tests/files/test_crash.py a part. Every figure is printed beside that of a writer that does
+not take the trouble, the control: it must lose, or the crashes were none.
 """
 
 import argparse

@@ -32,7 +32,7 @@ def check_fit(net: Sequential | Graph, output_shape: Shape, loss: Loss) -> None:
     if is_multiple(output_shape) != isinstance(loss, MultiOutputLoss) or len(losses) != outputs:
         raise UsageError(
             f"{short_repr(loss)} is for {len(losses)} outputs, the network gives {output_shape}",
-            fix="Several((loss, ...)) takes one loss for each of several outputs",
+            fix="MultiOutputLoss((loss, ...)) takes one loss for each of several outputs",
         )
     for one, output_kind, ending in zip(
         losses, for_each(net.output_kind, outputs), endings(net, outputs), strict=True

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.gpu.contenders import load, make
 from benchmarks.gpu.nets import Cell
-from benchmarks.gpu.place import first_line
+from benchmarks.gpu.site import first_line
 
 TURN = 0.03
 """Seconds of a turn, about."""

@@ -6,8 +6,8 @@ import time
 import traceback
 from pathlib import Path
 
-from benchmarks.gpu.place import Notes, Refused, Site, first_line
 from benchmarks.gpu.runner import REFUSED
+from benchmarks.gpu.site import Notes, Refused, Site, first_line
 
 
 def main(name: str, rows: str, seconds: str, *flags: str) -> int:

@@ -4,7 +4,7 @@ import sys
 
 from benchmarks.gpu.contenders import make
 from benchmarks.gpu.nets import cell
-from benchmarks.gpu.place import Site
+from benchmarks.gpu.site import Site
 
 
 def main(*flags: str) -> None:

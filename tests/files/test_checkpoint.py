@@ -166,7 +166,7 @@ def test_the_header_holds_this_and_no_more(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_the_golden_files(tmp_path, monkeypatch, name):
-    path = Path(__file__).parent / "golden" / f"{name}.safetensors"
+    path = Path(__file__).parents[1] / "golden" / f"{name}.safetensors"
     assert hashlib.sha256(path.read_bytes()).hexdigest() == GOLDEN[name]
     opened = xpnn.load(path)
     assert opened.net == xpnn.Sequential(NET)

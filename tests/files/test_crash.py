@@ -17,7 +17,7 @@ from xpnn.cli.runs import read_about, read_history
 from xpnn.training.checkpoint import load
 from xpnn.training.film import load_film
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 PART = ["--kills", "30", "--trainings", "6", "--saves", "2", "--mutations", "2000", "--every", "5"]
 
 

@@ -1,4 +1,4 @@
-"""The CUDA kernels against the reference, emulated on the CPU: their own text, but no GPU. See `emulated.py`."""
+"""The CUDA kernels against the reference, emulated on the CPU: their own text, but no GPU. See `emulated_cuda.py`."""
 
 import numpy as np
 import pytest

@@ -94,6 +94,6 @@ def test_an_address_that_is_not_aligned_ends_the_process():
     launch("pairs", np.arange(2.0), np.zeros(2), block=(1,))
     code = "import test_emulation as t; t.launch('pairs', t.np.arange(3.0)[1:], t.np.zeros(2), block=(1,))"
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1], check=False)
     assert done.returncode != 0
     assert "misaligned address" in done.stderr

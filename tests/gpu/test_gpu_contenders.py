@@ -4,11 +4,11 @@ import importlib.util
 
 import numpy as np
 import pytest
-from benchmarks.gpu.place import ParamInfo
 
 from benchmarks.gpu.arena import CHECK, Seat, Worker, take_turns, together
 from benchmarks.gpu.contenders import CONTENDERS, OURS, RIVALS, make
 from benchmarks.gpu.nets import NETS, PRECISIONS, cell
+from benchmarks.gpu.site import Site
 from benchmarks.gpu.stages.steps import ROUNDS, measure
 
 TINY = [("12-8-3", 4), ("tiny cnn", 3)]
@@ -100,7 +100,7 @@ def test_a_cell_has_a_row_for_each_precision_with_whoever_is_there(monkeypatch):
     seats = {(name, "fp32"): Seat(name, True) for name in (OURS, "xpnn-eager", "no such contender")}
     monkeypatch.setattr("benchmarks.gpu.arena.TURN", 1e-3)
     try:
-        (row,) = measure(ParamInfo(True), seats, "12-8-3", 4)
+        (row,) = measure(Site(True), seats, "12-8-3", 4)
     finally:
         for seat in seats.values():
             seat.close()
@@ -112,7 +112,7 @@ def test_a_cell_has_a_row_for_each_precision_with_whoever_is_there(monkeypatch):
 
 
 def test_a_cell_without_time_is_not_begun():
-    place = ParamInfo(True, until=0.0)
+    place = Site(True, until=0.0)
     (row,) = measure(place, {(OURS, "fp32"): Seat(OURS, True)}, "12-8-3", 4)
     assert row == {"name": "12-8-3", "batch": 4, "precision": "fp32", "refused": "no time left"}
 

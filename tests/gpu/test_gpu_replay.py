@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from benchmarks.gpu.place import ParamInfo
 from imaginary_device import TapeRecorder, WritingBackend
 
 import xpnn
 from benchmarks.gpu import rehearsal
 from benchmarks.gpu.nets import Cell
+from benchmarks.gpu.site import Site
 from benchmarks.gpu.stages import cublaslt, replay
 from xpnn.backends.cuda.cublaslt import SIGNATURES, WORKSPACE
 
@@ -25,7 +25,7 @@ def capturing(monkeypatch):
 @pytest.mark.parametrize("optimizer", [xpnn.Adam(1e-3), xpnn.SGD(0.01, momentum=0.9)], ids=str)
 def test_captured_steps_equal_eager_ones(capturing, optimizer):
     """With short batches, changed rates and another model's graphs in between."""
-    assert replay.compare(ParamInfo(True), WHICH, optimizer) == []
+    assert replay.compare(Site(True), WHICH, optimizer) == []
 
 
 def test_a_replay_that_misses_new_numbers_is_found(capturing, monkeypatch):
@@ -38,7 +38,7 @@ def test_a_replay_that_misses_new_numbers_is_found(capturing, monkeypatch):
         reached.add(id(target))
 
     monkeypatch.setattr(TapeRecorder, "copy", once)
-    assert "theta after 17" in replay.compare(ParamInfo(True), WHICH, xpnn.Adam(1e-3))
+    assert "theta after 17" in replay.compare(Site(True), WHICH, xpnn.Adam(1e-3))
 
 
 def test_a_capture_that_is_refused_is_no_pass(capturing, monkeypatch):
@@ -49,7 +49,7 @@ def test_a_capture_that_is_refused_is_no_pass(capturing, monkeypatch):
 
     monkeypatch.setattr(TapeRecorder, "room", room)
     with pytest.raises(RuntimeWarning, match="no capture here"):
-        replay.compare(ParamInfo(True), WHICH, xpnn.Adam(1e-3))
+        replay.compare(Site(True), WHICH, xpnn.Adam(1e-3))
 
 
 class Library:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from available import INSTALLED
-from benchmarks.gpu.place import Notes
 
 from benchmarks.gpu import needs
 from benchmarks.gpu.__main__ import ROOT, main
 from benchmarks.gpu.plan import BUDGET, END, STAGES, Stage, limit
 from benchmarks.gpu.runner import passed, run_stages
+from benchmarks.gpu.site import Notes
 
 no_gpu = pytest.mark.skipif("cupy" in INSTALLED, reason="an NVIDIA driver is here")
 HANG = "import threading; threading.Event().wait()"
@@ -35,7 +35,7 @@ PROGRAMS = {
     "half a row": 'open(sys.argv[1], \'a\').write(\'{"name": "a", "ok": true}\\n{"name": "b\')',
     "counts": "[note(key='counts', passed=i) for i in range(5)]",
 }
-SETUP = "import sys; from pathlib import Path; from benchmarks.gpu.place import Notes; note = Notes(Path(sys.argv[1]));"
+SETUP = "import sys; from pathlib import Path; from benchmarks.gpu.site import Notes; note = Notes(Path(sys.argv[1]));"
 
 
 def program(stage, rows, seconds):

@@ -8,7 +8,6 @@ import warnings
 
 import numpy as np
 import pytest
-from benchmarks.gpu.place import ParamInfo, Refused
 from purity_lint import path_of
 
 import xpnn
@@ -18,6 +17,7 @@ from benchmarks.gpu.child import main
 from benchmarks.gpu.nets import Cell
 from benchmarks.gpu.plan import STAGES
 from benchmarks.gpu.runner import REFUSED
+from benchmarks.gpu.site import Refused, Site
 from benchmarks.gpu.stages import (
     accuracy,
     capture,
@@ -172,9 +172,9 @@ class Forgetful(replay.Eager):
 
 def test_a_replay_that_differs_is_found_from_there_on(monkeypatch):
     which = Cell("12-8-3", 5, "fp32", 13)
-    assert replay.compare(ParamInfo(True), which, xpnn.Adam(1e-3)) == []
+    assert replay.compare(Site(True), which, xpnn.Adam(1e-3)) == []
     monkeypatch.setattr(replay, "Eager", Forgetful)
-    wrong = replay.compare(ParamInfo(True), which, xpnn.Adam(1e-3))
+    wrong = replay.compare(Site(True), which, xpnn.Adam(1e-3))
     assert "theta after 17" in wrong
     assert {name.split()[-1] for name in wrong} == {"17"}
 
@@ -198,9 +198,9 @@ def test_the_fit_that_counts_begins_where_a_fresh_model_does():
     """The first fit, which compiles, leaves nothing behind."""
     recipe = accuracy.Recipe(0, mlp, {"hidden": (4,)}, 3, 8, 1e-2)
     x, y = np.arange(40 * 12, dtype=np.uint8).reshape(40, 12), np.arange(40) % 3
-    fresh = accuracy.trainer_of(ParamInfo(True), recipe, (12,), 7)
+    fresh = accuracy.trainer_of(Site(True), recipe, (12,), 7)
     fresh.fit(x, y, epochs=3, batch_size=8)
-    used = accuracy.trainer_of(ParamInfo(True), recipe, (12,), 7)
+    used = accuracy.trainer_of(Site(True), recipe, (12,), 7)
     accuracy.timed(used, x, y, recipe)
     assert used.model.snapshot()["theta"].tobytes() == fresh.model.snapshot()["theta"].tobytes()
     assert len(used.history) == 3
@@ -211,7 +211,7 @@ def test_targets_share_the_time(monkeypatch, seconds, seeds):
     """A seed that takes a second of 26: the last target keeps some to spare, and each has at least one."""
     rows = []
 
-    class Ticking(ParamInfo):
+    class Ticking(Site):
         def left(self):
             return seconds - self.used
 
@@ -324,7 +324,7 @@ def test_the_libraries_have_what_is_asked_of_them(library, root):
 @pytest.mark.oracle
 def test_the_smallest_kernel_compiles():
     pytest.importorskip("cupy")
-    nvrtc = importlib.import_module("test_oracle_nvrtc")
+    nvrtc = importlib.import_module("test_against_nvrtc")
     if "nvidia-cuda-nvrtc" not in nvrtc.HERE:
         pytest.skip("nvidia-cuda-nvrtc is not installed")
     assert set(nvrtc.compiled(device.DOUBLE, "sm_90")) == {"twice"}
@@ -352,7 +352,7 @@ def failures(rows):
 def test_memory_without_a_bound_is_found(monkeypatch):
     rows = []
     monkeypatch.setattr(rehearsal.Pool, "set_limit", lambda self, size: None)
-    memory.run(ParamInfo(True), lambda **row: rows.append(row))
+    memory.run(Site(True), lambda **row: rows.append(row))
     assert failures(rows) == ["said", "weights", "the size that fits"]
 
 
@@ -365,7 +365,7 @@ def test_memory_that_is_not_given_back_is_found(monkeypatch):
 
     monkeypatch.setattr(memory, "refusal", leaking)
     monkeypatch.setattr(rehearsal.Pool, "used_bytes", lambda self: used[0])
-    memory.run(ParamInfo(True), lambda **row: rows.append(row))
+    memory.run(Site(True), lambda **row: rows.append(row))
     assert failures(rows) == ["freed"]
 
 
@@ -390,7 +390,7 @@ def test_a_command_that_goes_wrong_is_found(monkeypatch, faults, wrong):
         return TRAINED | faults.get(name, {}), {"name": name, "ok": True, "why": ""}
 
     monkeypatch.setattr(command, "call", call)
-    command.run(ParamInfo(True), lambda **row: rows.append(row))
+    command.run(Site(True), lambda **row: rows.append(row))
     assert len(rows) == 4
     assert failures(rows) == wrong
 
@@ -413,11 +413,11 @@ def test_a_model_that_the_cpu_sees_otherwise_is_found():
 def test_a_step_that_was_not_recorded_is_no_success(monkeypatch, code, said, ok):
     program = subprocess.CompletedProcess([], code, '{"event": "start"}\n{"accuracy": 1}\n', said)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: program)
-    told, row = command.call(ParamInfo(True, until=np.inf), "train")
+    told, row = command.call(Site(True, until=np.inf), "train")
     assert row == {"name": "train", "ok": ok, "why": "" if ok else said}
     assert told == ({} if code else {"accuracy": 1})
 
 
 def test_a_stage_is_told_how_long_it_has():
-    assert ParamInfo(True, until=np.inf).left() > 0
+    assert Site(True, until=np.inf).left() > 0
     assert Cell("12-8-3", 5, "fp32", 10).network.units == (8, 3)

@@ -236,9 +236,9 @@ FAULTS = {
     "frozen is slow": (Group, "apply", lambda self, place: place._replace(lr=self.lr)),
     "decay forgotten": (Group, "apply", lambda self, place: place._replace(lr=0.0 if self.frozen else self.lr)),
     "lr forgotten": (Group, "apply", lambda self, p: p._replace(decay=p.decay if self.decay is None else self.decay)),
-    "groups forgotten": (Groups, "on", lambda self, places: self.optimizer.bind(places)),
+    "groups forgotten": (Groups, "bind", lambda self, places: self.optimizer.bind(places)),
     "the last group holds": (
-        Groups, "on", lambda self, places, right=Groups.bind: right(Groups(self.optimizer, self.groups[::-1]), places)
+        Groups, "bind", lambda self, places, right=Groups.bind: right(Groups(self.optimizer, self.groups[::-1]), places)
     ),
     "one rate for all": (Elementwise, "numbers", without_rates),
     "factor squared": (Elementwise, "numbers", halved),

@@ -8,7 +8,7 @@ import sys
 import pytest
 from proof_table import KINDS, children
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
 
 

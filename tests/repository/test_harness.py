@@ -11,7 +11,7 @@ from cases import LAYERS
 from harness import derivative_error, entered, on, open_backend, rng_of
 from tolerances import GRADIENT, REL, assert_close, assert_same
 
-HERE = pathlib.Path(__file__).parent
+HERE = pathlib.Path(__file__).parents[1]
 
 
 def test_the_strict_backend_is_at_its_strictest():
@@ -72,7 +72,8 @@ def test_a_missing_library_may_be_skipped_a_broken_one_may_not(tmp_path, poison,
     (tmp_path / "torch.py").write_text(poison)
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(HERE.parent)])}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_kernels.py", "-k", "torch and relu"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "backends/test_kernels.py",
+         "-k", "torch and relu"],
         cwd=HERE, env=env, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert said in done.stdout

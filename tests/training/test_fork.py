@@ -78,7 +78,7 @@ assert len(list(running)) == 19
 def forked(folder, code):
     done = subprocess.run(
         [sys.executable, "-c", FORK + code], cwd=folder, capture_output=True, text=True, timeout=60, check=False,
-        env={"PYTHONPATH": str(Path(__file__).parents[1])},
+        env={"PYTHONPATH": str(Path(__file__).parents[2])},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 

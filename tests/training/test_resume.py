@@ -24,7 +24,7 @@ from xpnn.schedules import Cosine, Exponential
 from xpnn.training import Callback, Checkpoint, Film, KeepBest, Mixup, ReduceOnPlateau, Trainer
 from xpnn.training.state import model_of, read_state
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 ENV = {
     **{name: value for name, value in os.environ.items() if not name.startswith("XPNN_")},
     "PYTHONPATH": os.pathsep.join(map(str, (HERE.parent, HERE))),

@@ -29,14 +29,14 @@ class MultiOutputLoss(Loss):
             raise UsageError(f"{short_repr(self)}: wanted one plain loss for each output")
         if any(loss.reduction != self.reduction for loss in self.losses):
             raise UsageError(
-                f"Several(reduction={self.reduction!r}) of {[loss.reduction for loss in self.losses]}",
+                f"MultiOutputLoss(reduction={self.reduction!r}) of {[loss.reduction for loss in self.losses]}",
                 why="the history would add sums to means",
                 fix="give Several and its losses one reduction",
             )
         w = (1.0,) * len(self.losses) if self.weights is None else self.weights
         if len(w) != len(self.losses) or not all(one >= 0 for one in w) or not any(w):
             raise UsageError(
-                f"Several(weights={self.weights}): wanted a weight for each of {len(self.losses)} losses",
+                f"MultiOutputLoss(weights={self.weights}): wanted a weight for each of {len(self.losses)} losses",
                 why="they are at least 0 and not all 0",
             )
 

@@ -9,7 +9,7 @@ from jax import lax
 
 from benchmarks.gpu.contenders import RATE
 from benchmarks.gpu.nets import Cell
-from benchmarks.gpu.place import Refused
+from benchmarks.gpu.site import Refused
 
 PINNED = {"fp32": "highest", "tf32": "tensorfloat32", "bf16": "bfloat16"}
 """JAX's own choice for float32 on a recent GPU is TF32."""

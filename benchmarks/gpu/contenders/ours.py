@@ -7,7 +7,7 @@ from unittest import mock
 import xpnn
 from benchmarks.gpu.contenders import RATE
 from benchmarks.gpu.nets import Cell, Net
-from benchmarks.gpu.place import Site
+from benchmarks.gpu.site import Site
 from xpnn.backends import Backend
 
 

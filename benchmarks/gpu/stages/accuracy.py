@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import xpnn
-from benchmarks.gpu.place import Site, first_line
+from benchmarks.gpu.site import Site, first_line
 from benchmarks.ratios import quartiles
 from xpnn.models.cnn import cnn
 from xpnn.models.mlp import mlp

@@ -11,7 +11,7 @@ import numpy as np
 
 import xpnn
 from benchmarks.gpu.device import DOUBLE, apart, capture
-from benchmarks.gpu.place import Site, first_line
+from benchmarks.gpu.site import Site, first_line
 
 Operation = Callable[[], Any]
 LEGAL, ILLEGAL, BROKEN = "legal", "refused", "broken"

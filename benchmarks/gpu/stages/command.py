@@ -10,7 +10,7 @@ from typing import Any
 
 import xpnn
 from benchmarks.gpu.needs import BETTER, missing
-from benchmarks.gpu.place import Refused, Site
+from benchmarks.gpu.site import Refused, Site
 
 ACCURACY = 0.9
 """Of two epochs, at least."""

@@ -10,23 +10,23 @@ from typing import Any
 
 import pytest
 
-from benchmarks.gpu.place import Site
+from benchmarks.gpu.site import Site
 
 FILES = (
-    "test_numerics.py",
-    "test_kernels.py",
-    "test_backends_agree.py",
-    "test_normal_cdf.py",
-    "test_optimizer_rows.py",
-    "test_loss_rows.py",
-    "test_masks.py",
-    "test_several.py",
-    "test_ids.py",
-    "test_trainer.py",
-    "test_graph.py",
-    "test_lbfgs.py",
-    "test_attention.py",
-    "test_layers.py",
+    "backends/test_numerics.py",
+    "backends/test_kernels.py",
+    "backends/test_backends_agree.py",
+    "layers/test_normal_cdf.py",
+    "optimizers/test_optimizer_rows.py",
+    "losses/test_loss_rows.py",
+    "layers/test_masks.py",
+    "losses/test_multi_output.py",
+    "layers/test_ids.py",
+    "training/test_trainer.py",
+    "layers/test_graph.py",
+    "optimizers/test_lbfgs.py",
+    "layers/test_attention.py",
+    "layers/test_layers.py",
 )
 """What tells most comes first."""
 WORKERS = 12
@@ -42,7 +42,7 @@ FAILURES = 40
 def run(place: Site, note: Callable[..., None]) -> None:
     os.environ["JAX_PLATFORMS"] = "cpu"  # the suite asks JAX too, while it collects; the GPU is CuPy's
     spread = ["-n", str(WORKERS), "--dist", "worksteal"]
-    files, chosen = place.pick((FILES, "cupy"), (("test_ids.py",), "numpy"))
+    files, chosen = place.pick((FILES, "cupy"), (("layers/test_ids.py",), "numpy"))
     counter = Counter(note)
     # Warnings of other versions of the libraries are the ordinary suite's business.
     options = ["-q", "-p", "no:cacheprovider", "-W", "default", "--tb=short", "-k", chosen]

@@ -14,7 +14,7 @@ import numpy as np
 import xpnn
 from benchmarks.gpu.device import apart, by_events, capture
 from benchmarks.gpu.nets import NETS, PRECISIONS
-from benchmarks.gpu.place import Site, first_line
+from benchmarks.gpu.site import Site, first_line
 from benchmarks.gpu.stages.kernels import distance
 from xpnn.backends.cuda.cublaslt import MAX_WORKSPACE, WORKSPACE, Algorithm
 

@@ -13,7 +13,7 @@ import numpy as np
 
 import xpnn
 from benchmarks.gpu.device import poisoned
-from benchmarks.gpu.place import Site, first_line
+from benchmarks.gpu.site import Site, first_line
 from xpnn.kernels import Kernels
 
 TESTS = Path(__file__).parents[3] / "tests"
@@ -34,7 +34,7 @@ TOLERANCE = 2e-5
 
 def run(place: Site, note: Callable[..., None]) -> None:
     cp = place.cupy()
-    sys.path.insert(0, str(TESTS))
+    sys.path[:0] = [str(TESTS), str(TESTS / "backends")]
     suite = importlib.import_module("test_kernels")
     for dtype in ("float32", "float64"):
         be = xpnn.get_backend(place.backend, None, dtype)

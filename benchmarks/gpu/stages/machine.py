@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.gpu.device import by_events, on_host
 from benchmarks.gpu.nets import PRECISIONS
-from benchmarks.gpu.place import Site, first_line
+from benchmarks.gpu.site import Site, first_line
 
 PACKAGES = ("numpy", "cupy-cuda13x", "cupy-cuda12x", "array-api-compat", "torch", "triton", "jax", "jaxlib")
 LIBRARIES = ("cublasLt", "cublas", "nvrtc", "cudnn", "nccl")

@@ -10,7 +10,7 @@ import numpy as np
 import xpnn
 from benchmarks.gpu.contenders.ours import layers
 from benchmarks.gpu.nets import NETS
-from benchmarks.gpu.place import Site
+from benchmarks.gpu.site import Site
 from xpnn.errors import BackendError
 
 ROOM = 64 << 20

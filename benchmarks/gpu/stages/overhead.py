@@ -8,7 +8,7 @@ import numpy as np
 
 import xpnn
 from benchmarks.gpu.device import DOUBLE, capture, on_host
-from benchmarks.gpu.place import Site, first_line
+from benchmarks.gpu.site import Site, first_line
 
 CALLS = 200
 """In a row: fewer than a stream queues before it makes the host wait."""

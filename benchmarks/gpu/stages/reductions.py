@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import xpnn
-from benchmarks.gpu.place import Site, first_line
+from benchmarks.gpu.site import Site, first_line
 
 NAN, INF = float("nan"), float("inf")
 SHAPES = ((33,), (1, 1), (5, 1000), (1000, 5), (257, 1023), (3, 7, 65), (2, 100_003))

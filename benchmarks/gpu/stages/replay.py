@@ -15,7 +15,7 @@ import xpnn
 from benchmarks.gpu.contenders.ours import Captured, Eager
 from benchmarks.gpu.device import poisoned_pool
 from benchmarks.gpu.nets import PRECISIONS, Cell
-from benchmarks.gpu.place import Site, first_line
+from benchmarks.gpu.site import Site, first_line
 
 STEPS = (1, 2, 17)
 NETS = (("12-8-3", 5), ("tiny cnn", 3), ("784-128-10", 128), ("784-1024-1024-10", 1024), ("cnn", 64))

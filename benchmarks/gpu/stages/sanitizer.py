@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from benchmarks.gpu.place import Refused, Site
+from benchmarks.gpu.site import Refused, Site
 
 TOOLS = ("memcheck", "racecheck")
 SHARE = 0.55

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.gpu.arena import Seat, take_turns, together
 from benchmarks.gpu.contenders import CONTENDERS, OURS
 from benchmarks.gpu.nets import PRECISIONS, cell
-from benchmarks.gpu.place import Site
+from benchmarks.gpu.site import Site
 from benchmarks.ratios import within_rounds
 
 CELLS = (
