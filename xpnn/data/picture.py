@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from xpnn.data.digits import Figure, Page, joined, read_page
 from xpnn.data.idx import cannot_read
-from xpnn.data.paper import Grey
+from xpnn.data.photos.figures import Figure, Page, joined, read_page
+from xpnn.data.photos.threshold import Grey
 from xpnn.errors import DataError
 
 if TYPE_CHECKING:

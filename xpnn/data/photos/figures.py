@@ -6,12 +6,14 @@ figure    pieces that overlap across the line, and fragments beside them: the ba
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xpnn.data.components import Box, Mask, boxes, regions
-from xpnn.data.paper import Grey, Ink, find_ink
+from xpnn.data.photos.components import Box, Mask, boxes, regions
+from xpnn.data.photos.ink import Ink, find_ink
+from xpnn.data.photos.threshold import SMALL, Grey
 
 FAINT = 0.1
 """Ink weaker than this share of full ink is dropped: paper is never quite even."""
@@ -21,9 +23,11 @@ SPECK, FRAGMENT = 0.04, 0.45
 """A piece of less ink than this share of the largest is a speck; one lower than this share of the tallest is a part."""
 NEAR = 0.25
 """Pieces belong together up to this distance, as a share of the tallest one's height."""
+REACH = 0.015
+"""Faint ink is ink up to this share of the page from full ink: beyond it is the edge of a shadow."""
 SIDES = (400, 1600)
 """Longer side of the page on which digits are looked for; the finer one where they are small."""
-SMALL = 32
+LOW = 32
 """Pixels in height, below which a finer page is worth a look."""
 
 
@@ -53,7 +57,7 @@ def read_page(grey: Grey) -> Page | None:
         page = _search(_smooth(_scaled(grey, scale)))
         if page is not None:
             found = replace(page, figures=tuple(_grown(figure, scale, grey.shape) for figure in page.figures))
-            if min(figure.ink.shape[0] for figure in page.figures) >= SMALL:
+            if min(figure.ink.shape[0] for figure in page.figures) >= LOW:
                 break
         if scale == 1:
             break
@@ -85,33 +89,62 @@ def _search(grey: Grey) -> Page | None:
         return None
     low = min(max(FAINT, NOISE * ink.noise), ink.threshold)
     mask: Mask = ink.strength > low
+    alone = min(grey.shape) < SMALL  # a clean picture of one digit: its faintest pixels are of it
+    if not alone:
+        mask &= _near(ink.strength > ink.threshold, REACH * max(grey.shape))
     labels = regions(mask)
-    around, mass = boxes(labels), np.bincount(labels[mask], ink.strength[mask])[1:]
+    around = boxes(labels)
+    mass = np.bincount(labels[mask], ink.strength[mask].astype(np.float64))[1:]
     strongest = np.zeros(len(around))
     np.maximum.at(strongest, labels[mask] - 1, ink.strength[mask])
-    pieces = [i for i in range(len(around)) if strongest[i] > ink.threshold]
+    pieces = [i for i in range(len(around)) if alone or strongest[i] > ink.threshold]
+    found = len(pieces)
     pieces = _without_edges(pieces, around, ink)
-    groups, specks = _grouped(pieces, around, mass)
+    groups, specks = _grouped(pieces, around, mass, 0 if alone else 0.1 * SPECK)
     figures = [_figure(ink.strength, labels, group, around) for group in groups]
-    whole = ink.frame == Box(0, 0, grey.shape[1], grey.shape[0])
-    return Page(tuple(_in_order(figures)), ink.dark, not whole, specks) if figures else None
+    whole = ink.page == Box(0, 0, grey.shape[1], grey.shape[0])
+    return (
+        Page(tuple(_in_order(figures)), ink.dark, not whole, specks + found - len(pieces))
+        if figures
+        else None
+    )
+
+
+def _near(mask: Mask, reach: float) -> Mask:
+    """The pixels up to so far from one that is set, across and down."""
+    from PIL import Image, ImageFilter
+
+    wide = Image.fromarray(mask.astype(np.uint8)).filter(ImageFilter.MaxFilter(2 * round(reach) + 1))
+    return np.asarray(wide) > 0
 
 
 def _without_edges(pieces: list[int], around: list[Box], ink: Ink) -> list[int]:
-    """All but those that lie along a whole edge of the page, such as the rest of a frame."""
-    page = ink.frame
+    """All but those that lie along a whole edge of the page, such as the rest of a frame.
 
-    def along(box: Box) -> bool:
-        wide, high = box.width >= 0.9 * page.width, box.height >= 0.9 * page.height
-        beside = (box.left <= page.left or box.right >= page.right) and high
-        return beside or ((box.top <= page.top or box.bottom >= page.bottom) and wide)
+    In uneven light also all but those that touch an edge: where a shadow ends there, the paper is not known well.
+    Where nothing would be left, all stay.
+    """
+    page = ink.page
 
-    inner = [i for i in pieces if not along(around[i])]
-    return inner or pieces
+    def keep(box: Box) -> bool:
+        beside = box.left <= page.left or box.right >= page.right
+        above = box.top <= page.top or box.bottom >= page.bottom
+        if not ink.even:
+            return not beside and not above
+        return not (beside and box.height >= 0.9 * page.height) and not (
+            above and box.width >= 0.9 * page.width
+        )
+
+    return [i for i in pieces if keep(around[i])] or pieces
 
 
-def _grouped(pieces: list[int], around: list[Box], mass: NDArray[np.float64]) -> tuple[list[list[int]], int]:
-    """Pieces that make a figure together, and how many specks there are besides."""
+def _grouped(
+    pieces: list[int], around: list[Box], mass: NDArray[Any], least: float
+) -> tuple[list[list[int]], int]:
+    """Pieces that make a figure together, and how many specks there are besides.
+
+    least: the ink of a fragment beside a figure, as a share of the largest piece's.
+    """
     if not pieces:
         return [], 0
     largest = max(mass[i] for i in pieces)
@@ -127,7 +160,7 @@ def _grouped(pieces: list[int], around: list[Box], mass: NDArray[np.float64]) ->
             continue
         near = min(groups, key=lambda group: min(around[i].distance(around[j]) for j in group))
         distance = min(around[i].distance(around[j]) for j in near)
-        if distance <= NEAR * tallest and mass[i] >= 0.1 * SPECK * largest:
+        if distance <= NEAR * tallest and mass[i] >= least * largest:
             near.append(i)
         elif mass[i] >= SPECK * largest:
             groups.append([i])
@@ -151,7 +184,7 @@ def _figure(strength: Grey, labels: NDArray[np.int32], group: list[int], around:
         box = box.around(around[i])
     own = np.isin(box.cut(labels), [i + 1 for i in group])
     ink = np.where(own, box.cut(strength), 0)
-    full = np.percentile(ink[own], 95)
+    full = np.percentile(ink[own], 99)
     return Figure(np.minimum(ink / full, 1).astype(np.float32), box)
 
 
@@ -166,9 +199,8 @@ def joined(figures: tuple[Figure, ...]) -> Figure:
     ink = np.zeros((round(box.height * scale) + 1, round(box.width * scale) + 1), np.float32)
     for figure in figures:
         top, left = round((figure.box.top - box.top) * scale), round((figure.box.left - box.left) * scale)
-        h, w = (min(a, b) for a, b in zip(figure.ink.shape, (ink.shape[0] - top, ink.shape[1] - left)))
-        part = ink[top : top + h, left : left + w]
-        np.maximum(part, figure.ink[:h, :w], out=part)
+        part = ink[top : top + figure.ink.shape[0], left : left + figure.ink.shape[1]]
+        np.maximum(part, figure.ink[: part.shape[0], : part.shape[1]], out=part)
     rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
     return Figure(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], box)
 
