@@ -26,7 +26,9 @@ import xpnn
 import xpnn.cli
 import xpnn.cli.train
 from xpnn.cli.lock import LOCK
-from xpnn.cli.runs import WEIGHTS, claim, read_about, read_history
+from xpnn.cli.log import read_history
+from xpnn.cli.runs import WEIGHTS, claim
+from xpnn.cli.schema import read_about
 from xpnn.durable import previous, sweep, write_durably
 from xpnn.errors import CheckpointError, XpnnError
 from xpnn.training.checkpoint import pack

@@ -2,10 +2,15 @@
 
 import contextlib
 import os
+import re
 import secrets
 from pathlib import Path
 
 from xpnn.errors import FileError, first_line
+from xpnn.system import alive, flush_folder, is_link, open_regular
+
+TEMPORARY = re.compile(r"\.xpnn-(\d+)-[0-9a-f]{16}\.tmp")
+"""The name of a file before it is whole: the number of the process that writes it, and a draw."""
 
 
 def write_durably(path: Path, data: bytes, *, keep: bool = False) -> None:
@@ -30,12 +35,24 @@ def write_durably(path: Path, data: bytes, *, keep: bool = False) -> None:
             raise
         _flush_folder(path.parent)
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
-        why = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
-        raise FileError(
-            f"cannot write {path}",
-            why=f"{why} ({len(data):,} bytes to write)",
-            fix="free space or choose another folder with --out; a file that was there is whole",
-        ) from error
+        raise _cannot_write(path, data, error) from error
+
+
+def append_durably(path: Path, data: bytes) -> None:
+    """Add `data` to the end of a file, and flush it to the disk. Raises FileError, also for a `path` that is a link.
+
+    What was there stays; of `data` any part may be there after an error or a power cut, so it needs a checksum.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        if path.exists() and (is_link(path) or not path.is_file()):
+            raise OSError("it is there, and is not a regular file")
+        with open(os.open(path, flags, 0o666), "ab") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, ValueError) as error:
+        raise _cannot_write(path, data, error) from error
 
 
 def previous(path: Path) -> Path:
@@ -69,23 +86,22 @@ def sweep(folder: Path) -> int:
     Those of processes that live are let be; of our own number too are those of an earlier process that had it.
     """
     count = 0
-    for file in [*folder.glob(".xpnn-*-*.tmp"), *folder.glob("*/.xpnn-*-*.tmp")]:
-        writer = file.name.split("-")[1]
-        if writer.isdecimal() and (int(writer) == os.getpid() or not alive(int(writer))):
+    folders = [folder, *(path for path in folder.iterdir() if path.is_dir() and not is_link(path))]
+    for file in (path for place in folders for path in place.glob(".xpnn-*-*.tmp")):
+        found = TEMPORARY.fullmatch(file.name)
+        if found and (int(found[1]) == os.getpid() or not alive(int(found[1]))):
             _remove(file)
             count += 1
     return count
 
 
-def alive(process: int) -> bool:
-    """Whether a process of that number is there, on this host."""
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # somebody else's
-        return True
-    return True
+def _cannot_write(path: Path, data: bytes, error: OSError | ValueError) -> FileError:
+    why = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
+    return FileError(
+        f"cannot write {path}",
+        why=f"{why} ({len(data):,} bytes to write)",
+        fix="free space or choose another folder with --out; a file that was there is whole",
+    )
 
 
 def _temporary(folder: Path) -> Path:
@@ -108,7 +124,8 @@ def _keep(path: Path) -> None:
         try:
             os.link(path, second)
         except OSError:  # a file system without second names
-            _write(second, path.read_bytes())
+            with open_regular(path) as file:
+                _write(second, file.read())
         os.replace(second, previous(path))
     finally:
         _remove(second)  # it stays where both names were one file already: renaming does nothing then
@@ -121,8 +138,4 @@ def _remove(path: Path) -> None:
 
 def _flush_folder(folder: Path) -> None:
     """A rename is on the disk only when the folder is."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    flush_folder(folder)

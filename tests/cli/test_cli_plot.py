@@ -122,7 +122,7 @@ class TestErrors:
 
     @pytest.mark.parametrize("line", ['{"epoch": 1}', "[1]", "{", "\x00"])
     def test_damaged_metrics(self, xp, spiral, line):
-        (spiral / "metrics.jsonl").write_text(line)
+        (spiral / "metrics.jsonl").write_text(line + "\n")
         code, _, err = xp("plot", "--what", "curves")
         assert code == 5
         assert f"{spiral}/metrics.jsonl is damaged" in err

@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from xpnn.cli import run
-from xpnn.cli.lock import LOCK, Lock
+from xpnn.cli.lock import HOLDER, LOCK, Lock
 from xpnn.errors import FileError
 
 QUICK = ["train", "spiral", "--backend", "numpy", "--hidden", "8", "--epochs", "1"]
@@ -46,7 +46,7 @@ def dead():
 def left(folder, **holder):
     """The file of a holder that never released it."""
     holder = {"pid": dead(), "host": socket.gethostname(), "since": "2026-01-02T03:04:05+0000"} | holder
-    (folder / LOCK).write_text(json.dumps(holder))
+    (folder / HOLDER).write_text(json.dumps(holder))
     return holder
 
 
@@ -63,7 +63,7 @@ def test_a_second_training_is_refused_with_who_holds_the_folder(folder, train):
         assert f"another training writes to {folder}" in said
         assert f"process {process.pid} of host {socket.gethostname()}, since 20" in said
         assert "choose another folder with --out" in said
-        assert [p.name for p in folder.iterdir()] == [LOCK]
+        assert {p.name for p in folder.iterdir()} == {LOCK, HOLDER}
         process.kill()
     code, said = train()  # the kernel knows that it is dead
     assert code == 0
@@ -86,25 +86,25 @@ def test_a_stale_lock_is_taken_over_and_orphans_are_swept(folder, train):
 def test_a_lock_of_another_host_is_named_and_not_taken(folder, train):
     """Its process may live: the number says nothing here."""
     left(folder, host="elsewhere", pid=4321)
-    before = (folder / LOCK).read_bytes()
+    before = (folder / HOLDER).read_bytes()
     code, said = train()
     assert code == 7
     assert "process 4321 of host elsewhere" in said
-    assert f"if it has ended, delete {folder / LOCK}" in said
-    assert (folder / LOCK).read_bytes() == before
-    assert [p.name for p in folder.iterdir()] == [LOCK]
+    assert f"if it has ended, delete {folder / HOLDER}" in said
+    assert (folder / HOLDER).read_bytes() == before
+    assert [p.name for p in folder.iterdir()] == [HOLDER]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "9" * 5000, "[" * 900, "\0" * 100])
 def test_a_lock_that_says_nothing_sensible_is_nobodys(folder, train, text):
     """Power was cut while it was written: the kernel knows that nobody holds it."""
-    (folder / LOCK).write_text(text)
+    (folder / HOLDER).write_text(text)
     assert train()[0] == 0
-    assert not (folder / LOCK).exists()
+    assert not (folder / HOLDER).exists()
 
 
 def test_bytes_that_are_no_text(folder, train):
-    (folder / LOCK).write_bytes(b"\xff\xfe{")
+    (folder / HOLDER).write_bytes(b"\xff\xfe{")
     assert train()[0] == 0
 
 
@@ -152,8 +152,8 @@ def test_a_full_disk_leaves_no_lock(folder, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "write", full)
-        with pytest.raises(OSError, match="No space"):
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(FileError, match="No space"):
             Lock(folder)
     assert not list(folder.iterdir())
     Lock(folder).release()
@@ -185,32 +185,39 @@ def test_it_has_one_holder_at_a_time(folder):
     assert not list(folder.iterdir())
 
 
-def test_released_between_the_opening_and_the_locking(folder, monkeypatch):
-    """What was opened has no name any more: a lock on it would keep nobody out."""
-    real, calls = fcntl.flock, []
-
-    def late(file, how):
-        if not calls:
-            (folder / LOCK).unlink()
-        calls.append(how)
-        real(file, how)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(fcntl, "flock", late)
-        lock = Lock(folder)
-    assert len(calls) == 2
-    with pytest.raises(FileError, match=f"process {os.getpid()} of host"):
-        Lock(folder)
-    lock.release()
-    assert not list(folder.iterdir())
+def test_a_removed_lock_file_lets_nobody_in(folder, train):
+    """Somebody deleted it by hand: the folder itself is locked too."""
+    code = HOLD.replace("Lock(pathlib", "lock = Lock(pathlib") + "print(flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        for name in (LOCK, HOLDER):
+            (folder / name).unlink()
+        code, said = train()
+        assert code == 7
+        assert "a process that has not said which holds" in said
+        process.kill()
+    assert train()[0] == 0
 
 
-def test_the_file_of_another_holder_is_not_removed(folder):
-    """Somebody deleted ours by hand, and a second training began."""
-    first = Lock(folder)
-    (folder / LOCK).unlink()
-    second = Lock(folder)
-    first.release()
-    assert (folder / LOCK).exists()
-    second.release()
-    assert not (folder / LOCK).exists()
+@pytest.mark.parametrize("name", [LOCK, HOLDER])
+@pytest.mark.parametrize("target", ["precious.txt", "run", "nowhere", "/dev/null"])
+def test_a_link_in_the_place_of_a_lock_is_left_alone(folder, tmp_path, train, name, target):
+    precious = tmp_path / "precious.txt"
+    precious.write_text("precious content")
+    (folder / name).symlink_to(tmp_path / target)
+    code, said = train()
+    assert code == 7
+    assert f"{folder / name} is a link" in said
+    assert precious.read_text() == "precious content"
+    assert not (tmp_path / "nowhere").exists()
+    assert [p.name for p in folder.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", [LOCK, HOLDER])
+def test_a_pipe_in_the_place_of_a_lock_keeps_nobody_waiting(folder, train, name):
+    os.mkfifo(folder / name)
+    code, said = train()
+    assert code == 7
+    assert f"{folder / name} is not a regular file" in said

@@ -1,6 +1,8 @@
 """From any picture to what MNIST would have stored: real digits in many disguises, and what is no digit."""
 
 import io
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -298,3 +300,56 @@ def test_a_picture_that_would_fill_the_memory(side, tmp_path, monkeypatch):
     )  # Pillow warns above this and refuses above its double
     with pytest.raises(DataError, match="too large"):
         read_picture(tmp_path / "bomb.png")
+
+
+def test_a_picture_that_would_start_a_program(tmp_path, monkeypatch):
+    """PostScript under any name: Pillow would hand it to Ghostscript."""
+    program = tmp_path / "bin" / "gs"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/STARTED\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    text = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 28 28\n%%EndComments\nshowpage\n"
+    dos = (
+        b"\xc5\xd0\xd3\xc6" + (30).to_bytes(4, "little") + len(text).to_bytes(4, "little") + bytes(18) + text
+    )
+    for name in ("seven.png", "seven.eps", "seven"):
+        for data in (text, dos):
+            (tmp_path / name).write_bytes(data)
+            with pytest.raises(DataError, match="no picture that can be read"):
+                read_picture(tmp_path / name)
+    assert not (tmp_path / "STARTED").exists()
+
+
+@pytest.mark.parametrize("side", [65_535, 9_000])
+def test_few_bytes_that_promise_many_pixels(tmp_path, side):
+    """A GIF of 35 bytes: its screen is as large as its header says."""
+    size = side.to_bytes(2, "little")
+    data = (
+        b"GIF89a"
+        + size * 2
+        + b"\x80\0\0"
+        + bytes(3)
+        + b"\xff" * 3
+        + b","
+        + bytes(4)
+        + b"\1\0\1\0\0\2\2D\1\0;"
+    )
+    (tmp_path / "bomb.gif").write_bytes(data)
+    with pytest.raises(DataError, match="too large"):
+        read_picture(tmp_path / "bomb.gif")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "null"])
+def test_what_is_no_regular_file(tmp_path, kind):
+    path = tmp_path / "picture.png"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path = Path("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path = tmp_path / "a\0b.png"
+    with pytest.raises(FileError, match="cannot read"):
+        read_picture(path)

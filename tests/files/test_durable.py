@@ -135,19 +135,20 @@ def test_what_killed_writers_left_is_swept(tmp_path):
     dead.wait()
     (tmp_path / "film" / "deeper").mkdir(parents=True)
     gone = [
-        tmp_path / f".xpnn-{dead.pid}-00ff.tmp",
-        tmp_path / "film" / f".xpnn-{dead.pid}-00ff.tmp",
+        tmp_path / f".xpnn-{dead.pid}-0123456789abcdef.tmp",
+        tmp_path / "film" / f".xpnn-{dead.pid}-0123456789abcdef.tmp",
         tmp_path
-        / f".xpnn-{os.getpid()}-00ff.tmp",  # a container gives its one process the same number each time
-        tmp_path / f".xpnn-{10**30}-00ff.tmp",
+        / f".xpnn-{os.getpid()}-0123456789abcdef.tmp",  # a container gives its one process the same number each time
+        tmp_path / f".xpnn-{10**30}-0123456789abcdef.tmp",
     ]
     kept = [
-        tmp_path / f".xpnn-{os.getppid()}-00ff.tmp",  # it lives
-        tmp_path / ".xpnn-1-00ff.tmp",
-        tmp_path / ".xpnn-x-00ff.tmp",
+        tmp_path / f".xpnn-{os.getppid()}-0123456789abcdef.tmp",  # it lives
+        tmp_path / ".xpnn-1-0123456789abcdef.tmp",
+        tmp_path / ".xpnn-x-0123456789abcdef.tmp",
         tmp_path / ".xpnn-notes.tmp",
+        tmp_path / f".xpnn-{dead.pid}-draft-of-mine.tmp",
         tmp_path / "mine.tmp",
-        tmp_path / "film" / "deeper" / f".xpnn-{dead.pid}-00ff.tmp",
+        tmp_path / "film" / "deeper" / f".xpnn-{dead.pid}-0123456789abcdef.tmp",
     ]
     for file in gone + kept:
         file.touch()

@@ -82,7 +82,6 @@ NAMES = [
     (lambda: net(dtype="float16"), UsageError, ["unknown dtype 'float16'", "one of: float32, float64"]),
     (lambda: net(dtype=np.float32), UsageError, ["wanted words", "dtype='float32'"]),
     (lambda: fit(loss="softmax_crossentropy"), UsageError, ["did you mean 'softmax_cross_entropy'?"]),
-    (lambda: fit(loss=None), UsageError, ["unknown loss None", "one of: softmax_cross_entropy"]),
     (lambda: fit(loss=[]), UsageError, ["unknown loss []"]),
     (lambda: fit(optimizer="adm"), UsageError, ["unknown optimizer 'adm'", "did you mean 'adam'?"]),
     (lambda: fit(optimizer=Adam), UsageError, ["unknown optimizer <class"]),
@@ -249,7 +248,6 @@ LABELS = [
         ShapeError,
         ["labels of shape (6, 1, 3)", "ids (N,) or rows (N, 3)"],
     ),
-    (lambda: fit(y=IDS[:, None]), ShapeError, ["labels of width 1 for 3 outputs"]),
     (lambda: fit(y=np.eye(4)[IDS]), ShapeError, ["labels of width 4 for 3 outputs"]),
     (
         lambda: fit(y=np.ones((6, 3))),

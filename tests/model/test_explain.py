@@ -1,4 +1,4 @@
-"""One step laid bare: numbers worked by hand, the real step's bits, and any container."""
+"""One step explained: numbers worked by hand, the real step's bits, and any container."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from xpnn.diagnostics.explain import ACTIVATIONS
 from xpnn.diagnostics.table import number, shortened
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.layers import Layer
-from xpnn.training.step import make_gradient
+from xpnn.training.step import Objective
 
 backends = pytest.mark.parametrize("backend", INSTALLED)
 X = np.array([[1.0, 2.0], [3.0, -1.0]])
@@ -131,7 +131,7 @@ class TestTheRealStep:
         model = shallow(backend) if backend == "jax" else deep(backend)
         be, loss = model.backend, model.loss
         found = diagnostics.trace(model, IMAGES, IDS)
-        gradient = make_gradient(model.net, loss, model.layout, be, model.seed)
+        gradient = Objective(model.net, loss, model.layout, be, model.seed).gradient()
         with be.device_context():
             x, y = be.asarray(IMAGES), be.asarray(IDS)
             value, wanted, _ = gradient(model.theta, model.phi, be.scalar(0, be.xp.int64), x, y, None)

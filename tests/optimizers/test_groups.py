@@ -32,7 +32,7 @@ from xpnn.optimizers import (
 )
 from xpnn.optimizers.base import Elementwise, Formula
 from xpnn.optimizers.wrapper import Wrapper
-from xpnn.training.step import make_step
+from xpnn.training.step import Objective
 
 F64 = 1e-12
 X = np.random.default_rng(0).standard_normal((32, 6))
@@ -213,7 +213,8 @@ def test_the_guard_of_the_step_holds_with_groups(inner):
         model.layout.params
     )
     be = model.backend
-    run = make_step(model.net, xpnn.losses.SoftmaxCrossEntropy(), optimizer, model.layout, be, 0)
+    loss = xpnn.losses.SoftmaxCrossEntropy()
+    run = Objective(model.net, loss, model.layout, be, 0).step(optimizer)
     state = {**optimizer.init(be, model.theta), "ok": be.scalar(True, be.xp.bool)}
     before = {k: np.array(a).tobytes() for k, a in (state | {"theta": model.theta}).items() if k != "ok"}
     value, theta, _, state = run(model.theta, model.phi, state, np.full_like(X, math.nan), Y, None)

@@ -384,6 +384,41 @@ def test_parts_add_up_to_the_whole(settings):
     assert error(parts.history["train_loss"], whole.history["train_loss"]) <= 1e-10
 
 
+@pytest.mark.parametrize("weights", [None, S], ids=["", "weighted"])
+def test_each_of_several_outputs_has_the_divisor_of_the_whole(weights):
+    """Of 60 ids 42 count for one output and all for the others: a part has its own share of each."""
+    heads = [(name, xpnn.Dense(3), "x") for name in "abc"]
+    few = np.where(np.arange(60) % 10 < 3, -100, IDS)
+    loss = xpnn.losses.MultiOutputLoss(
+        (
+            SoftmaxCrossEntropy(class_weight=(0.5, 2.0, 3.0)),
+            SoftmaxCrossEntropy(ignore_index=-100),
+            xpnn.losses.MeanSquaredError(),
+        ),
+        (1.0, 2.0, 0.5),
+    )
+
+    def run(batch_size):
+        model = xpnn.Model(xpnn.Graph("x", heads, ("a", "b", "c")), (4,), dtype="float64", seed=0)
+        y = IDS, few, np.eye(3)[IDS] + X[:, :1]
+        return fitted(model, loss=loss, y=y, sample_weight=weights, batch_size=batch_size)
+
+    whole, parts = run(1000), run(17)
+    assert error(parts.model.theta, whole.model.theta) <= 1e-9
+    assert error(parts.history["train_loss"], whole.history["train_loss"]) <= 1e-10
+
+
+@pytest.mark.parametrize("ignored", [None, 1])
+def test_mixtures_have_the_divisor_of_the_whole(ignored):
+    """The value falls with every iteration only if value and gradient are those of one function."""
+    loss = SoftmaxCrossEntropy(class_weight=(0.5, 2.0, 3.0), ignore_index=ignored)
+    trainer = xpnn.Trainer(net(), loss, LBFGS(), augment=xpnn.Mixup())
+    trainer.fit(X, IDS, epochs=8, batch_size=17, sample_weight=S)
+    losses = trainer.history["train_loss"]
+    assert losses == sorted(losses, reverse=True)
+    assert len(losses) == 8
+
+
 @pytest.mark.parametrize("backend", INSTALLED)
 def test_a_fit_falls_every_epoch_on_every_backend(backend):
     trainer = fitted(

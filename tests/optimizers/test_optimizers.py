@@ -43,7 +43,7 @@ from xpnn.optimizers import (
 )
 from xpnn.optimizers.base import Elementwise
 from xpnn.parameters import ParamInfo
-from xpnn.training.step import make_step
+from xpnn.training.step import Objective
 
 F64 = 1e-12
 """A step against the formula written out with NumPy."""
@@ -325,7 +325,7 @@ def test_a_bad_gradient_changes_nothing(name, optimizer, dtype):
     be = get_backend(name, None, dtype)
     model = xpnn.Model([xpnn.Dense(3), PoisonRows()], (2,), backend=name, dtype=dtype, seed=0)
     loss = MeanSquaredError()
-    run = make_step(model.net, loss, optimizer, model.layout, be, 0)
+    run = Objective(model.net, loss, model.layout, be, 0).step(optimizer)
     x, y = be.asarray(np.ones((4, 2), dtype)), be.asarray(np.ones((4, 3), dtype))
     poisoned = be.asarray(np.array([[1e30, 0]] + [[1, 1]] * 3, dtype))
     with be.device_context():

@@ -30,7 +30,7 @@ from xpnn.optimizers import (
     RAdam,
     RMSProp,
 )
-from xpnn.training.step import make_gradient, make_step
+from xpnn.training.step import Objective
 
 torch = pytest.importorskip("torch")
 corpus = pytest.importorskip("torch.testing._internal.common_optimizers")
@@ -204,8 +204,8 @@ class Ours:
         optimizer = optimizer.bind(tuple(p._replace(decay=1.0) for p in places) if everywhere else places)
         self.theta, self.phi, be = model.theta, model.phi, model.backend
         self.state = optimizer.init(be, self.theta) | {"ok": be.scalar(True, be.xp.bool)}
-        self.step = make_step(model.net, loss, optimizer, model.layout, be, 0)
-        self.gradient = make_gradient(model.net, loss, model.layout, be, 0)
+        objective = Objective(model.net, loss, model.layout, be, 0)
+        self.step, self.gradient = objective.step(optimizer), objective.gradient()
 
     def grad(self, x, y):
         return self.gradient(self.theta, self.phi, None, x, y, None)[1]

@@ -17,7 +17,7 @@ from xpnn.errors import UsageError
 from xpnn.layers import Ctx, Layer
 from xpnn.losses import BinaryCrossEntropy, MeanSquaredError, SoftmaxCrossEntropy
 from xpnn.metrics import Accuracy
-from xpnn.training.step import make_gradient
+from xpnn.training.step import Objective
 
 PACKAGES = {"numpy": "numpy", "strict": "array_api_strict", "torch": "torch", "jax": "jax"}
 INSTALLED = [name for name, package in PACKAGES.items() if importlib.util.find_spec(package)]
@@ -248,7 +248,7 @@ class TestFlatten:
         d2 = (np.exp(z2) / np.exp(z2).sum(axis=1, keepdims=True) - np.eye(2)[y]) / 5
         d1 = (d2 @ W2.T) * a1 * (1 - a1)
         wanted = [x.T @ d1, d1.sum(axis=0), a1.T @ d2, d2.sum(axis=0)]
-        gradient = make_gradient(model.net, SoftmaxCrossEntropy(), model.layout, be, 0)
+        gradient = Objective(model.net, SoftmaxCrossEntropy(), model.layout, be, 0).gradient()
         tick = be.scalar(0, be.xp.int64)
         _, got, _ = gradient(model.theta, model.phi, tick, be.asarray(x), be.asarray(y), None)
         close(be.to_numpy(got), np.concatenate([np.reshape(a, -1) for a in wanted]), **EXACT)

@@ -3,6 +3,7 @@
 import difflib
 import os
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,15 @@ import click
 from click.core import ParameterSource
 
 from xpnn.cli.command import Command, state
+from xpnn.cli.options import FilePath
 from xpnn.cli.output import echo, emit, status
-from xpnn.errors import FileError, UsageError, XpnnError, did_you_mean, first_line
+from xpnn.errors import UsageError, XpnnError, did_you_mean, first_line
+from xpnn.reading import read_bounded
 
 OWN = {"help", "config", "resume", "show_config", "as_json", "quiet", "verbose", "debug"}
 """Flags that are no settings."""
+MOST = 1 << 18
+"""Bytes of a file of settings."""
 ELSEWHERE = {
     "data": "XPNN_DATA is the folder in which datasets are searched for; --data is one dataset's own"
 }
@@ -31,7 +36,7 @@ class Configured(Command):
                 param.envvar = variable(param)
         self.params[-3:-3] = [  # before those that every command has
             click.Option(
-                ["--config"], type=click.Path(path_type=Path), metavar="FILE", is_eager=True,
+                ["--config"], type=FilePath(), metavar="FILE", is_eager=True,
                 expose_value=False, envvar="XPNN_CONFIG", callback=_read, help="Settings from a TOML file.",
             ),
             click.Option(
@@ -116,11 +121,10 @@ def typed(param: click.Parameter, value: Any) -> Any:
 
 def read_toml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     """The table, and the line of each key. Raises FileError, and UsageError for what is no TOML."""
+    data = _standard_input() if str(path) == "-" else read_bounded(path, MOST)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = data.decode().replace("\r\n", "\n")
         table = tomllib.loads(text)
-    except OSError as error:
-        raise FileError(f"cannot read {path}", why=error.strerror or str(error)) from error
     except (ValueError, RecursionError) as error:  # also what is no UTF-8
         raise UsageError(f"{path} is no TOML file", why=first_line(error)) from error
     found = re.finditer(r"""^[ \t]*\[*[ \t]*["']?([\w-]+)["']?[ \t]*[].=]""", text, re.MULTILINE)
@@ -128,6 +132,11 @@ def read_toml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     for match in found:
         lines.setdefault(match[1], text.count("\n", 0, match.start(1)) + 1)
     return table, lines
+
+
+def _standard_input() -> bytes:
+    """What comes by a pipe: `--config -`."""
+    return sys.stdin.buffer.read(MOST)
 
 
 def toml_line(key: str, value: Any) -> str:

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xpnn.cli.log import METRICS, Log
 from xpnn.cli.resume import obey
-from xpnn.cli.runs import FILM, METRICS, Log, Run
+from xpnn.cli.runs import FILM, Run
 from xpnn.data import Dataset
 from xpnn.recipes import Recipe
 from xpnn.training.callbacks import Callback, KeepBest

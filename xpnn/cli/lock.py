@@ -1,21 +1,25 @@
-"""One training at a time in a run folder: a lock that the kernel holds, and a file that says who holds it.
+"""One training at a time in a run folder: a lock that the system holds, and a file that says who holds it.
 
-The kernel lets go of a lock when its process ends, however it ends; what is in the file then names a dead process.
-A lock of another host may not be seen by this kernel, so a file that names one is believed.
+The system releases a lock when its process ends, however it ends; what the file says then names a dead process. Two
+locks are taken: that of a file, which every system has, and where there is one that of the folder itself, which
+stands when somebody removes the file. A process of another host may not be seen by this system, so a file that names
+one is believed.
 """
 
-import fcntl
+import contextlib
 import json
 import os
 import socket
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from xpnn.durable import alive
+from xpnn.durable import write_durably
 from xpnn.errors import FileError
+from xpnn.printing import printable
+from xpnn.system import alive, is_link, lock_folder, open_regular, unlock_folder
 
-LOCK = ".xpnn.lock"
+LOCK, HOLDER = ".xpnn.lock", ".xpnn.holder"
 
 
 class Lock:
@@ -25,19 +29,24 @@ class Lock:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path, self.stale, self.owner = folder / LOCK, "", os.getpid()
-        self.file, free = _open(self.path)
+        self.folder, self.path, self.holder = folder, folder / LOCK, folder / HOLDER
+        self.stale, self.owner = "", os.getpid()
+        for path in (self.path, self.holder):
+            if is_link(path) or (path.exists() and not path.is_file()):
+                raise FileError(
+                    f"{path} is {'a link' if is_link(path) else 'not a regular file'}",
+                    why="a lock is a file of the folder itself; what is there is left alone",
+                    fix="remove it, or choose another folder with --out",
+                )
+        known = _read(self.holder)
+        self.handle = self._lock_folder(known)
         try:
-            holder = _read(self.file)
-            pid, host = holder.get("pid"), holder.get("host")
-            mine = host == socket.gethostname()
-            if free is False or (host and not mine) or (free is None and type(pid) is int and alive(pid)):
-                raise self._refusal(holder, mine or free is False)
+            self.file = self._lock_file(known)
         except BaseException:
-            self.file.close()
+            unlock_folder(self.handle)
             raise
-        if holder:
-            self.stale = f"{_told(holder)} ended without releasing {folder}: its lock is taken over"
+        if known:
+            self.stale = f"{_described(known)} ended without releasing {folder}: its lock is taken over"
         try:
             self._write()
         except BaseException:  # a full disk
@@ -45,66 +54,79 @@ class Lock:
             raise
 
     def release(self) -> None:
-        """Let go of it. The file goes first, so that nobody finds it without a holder.
+        """Give the folder back. Its files go first, so that nobody finds them without a holder.
 
-        A forked process lets go of its copy alone: the lock is its parent's.
+        A forked process closes its copy alone: the lock is its parent's.
         """
-        if self.owner == os.getpid() and _same(self.file, self.path):
-            self.path.unlink()
-        self.file.close()
+        if self.owner != os.getpid():
+            unlock_folder(self.handle)
+            return
+        self.holder.unlink(missing_ok=True)
+        if (
+            self.handle is not None
+        ):  # without a lock of the folder, others may be about to lock this very file
+            self.path.unlink(missing_ok=True)
+        if self.file is not None:
+            self.file.release()
+        if self.handle is None and os.name == "nt":
+            with contextlib.suppress(OSError):  # open elsewhere
+                self.path.unlink(missing_ok=True)
+        unlock_folder(self.handle)
+
+    def _lock_folder(self, known: dict[str, Any]) -> int | None:
+        try:
+            return lock_folder(self.folder)
+        except BlockingIOError as error:
+            raise self._refusal(known, here=True) from error
+
+    def _lock_file(self, known: dict[str, Any]) -> Any:
+        """The lock of the file; None where this file system has none, and what the holder's file says decides."""
+        from filelock import FileLock, Timeout
+
+        host, pid = known.get("host"), known.get("pid")
+        if host and host != socket.gethostname():
+            raise self._refusal(known, here=False)
+        lock = FileLock(self.path, timeout=0, thread_local=False, fallback_to_soft=False)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise self._refusal(known, here=True) from error
+        except (OSError, NotImplementedError) as error:
+            if not os.access(self.folder, os.W_OK):
+                raise
+            if type(pid) is int and alive(pid) and self.handle is None:
+                raise self._refusal(known, here=False) from error
+            return None
+        return lock
 
     def _write(self) -> None:
-        # In place: the lock belongs to this file, not to its name. Cut short it reads as nobody's.
         since = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        os.ftruncate(self.file.fileno(), 0)
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
-        os.write(self.file.fileno(), json.dumps(holder).encode())
+        write_durably(self.holder, json.dumps(holder).encode())
 
     def _refusal(self, holder: dict[str, Any], here: bool) -> FileError:
         wait = "wait for it, or choose another folder with --out"
         return FileError(
-            f"another training writes to {self.path.parent}",
-            why=f"{_told(holder)} holds {self.path}",
-            fix=wait if here else f"{wait}; if it has ended, delete {self.path}",
+            f"another training writes to {self.folder}",
+            why=f"{_described(holder)} holds {self.path}",
+            fix=wait if here else f"{wait}; if it has ended, delete {self.holder}",
         )
 
 
-def _open(path: Path) -> tuple[TextIO, bool | None]:
-    """The file, and whether the lock is now ours; None where this file system cannot tell."""
-    while True:
-        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return file, False
-        except OSError:
-            return file, None
-        if _same(file, path):
-            return file, True
-        file.close()  # it was released, and its name removed, between the two calls
-
-
-def _same(file: TextIO, path: Path) -> bool:
+def _read(path: Path) -> dict[str, Any]:
+    """What the file says; nothing where it is missing or says nothing sensible."""
     try:
-        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
-    except OSError:
-        return False
-
-
-def _read(file: TextIO) -> dict[str, Any]:
-    """What the file says; nothing where it says nothing sensible."""
-    file.seek(0)
-    try:
-        holder = json.loads(file.read(1000))
-    except (ValueError, RecursionError):
+        with open_regular(path) as file:
+            holder = json.loads(file.read(1000))
+    except (OSError, ValueError, RecursionError):
         return {}
     return holder if isinstance(holder, dict) else {}
 
 
-def _told(holder: dict[str, Any]) -> str:
+def _described(holder: dict[str, Any]) -> str:
     """`process 7 of host a, since 2026-11-20T10:00:00+0000,`."""
     if not {"pid", "host", "since"} <= holder.keys():
         return "a process that has not said which"
     return "process {pid} of host {host}, since {since},".format_map(
-        {key: str(holder[key])[:80] for key in ("pid", "host", "since")}
+        {key: printable(str(holder[key])[:80]) for key in ("pid", "host", "since")}
     )

@@ -1,16 +1,19 @@
-"""Where a run was made: the machine, and the state of the working folder."""
+"""Where a run was made: the machine, and the commit of the working folder."""
 
-import os
 import platform
-import subprocess
+import re
 from pathlib import Path
 from typing import Any
+
+from xpnn.system import cores, open_regular
+
+DEEPEST, MOST = 5, 16 << 20
+"""References that may name references, and bytes of the list of packed ones."""
 
 
 def machine() -> dict[str, Any]:
     """The processor's name, the cores this process may use, the operating system."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"processor": processor(), "cores": cores, "platform": platform.platform()}
+    return {"processor": processor(), "cores": cores(), "platform": platform.platform()}
 
 
 def processor() -> str:
@@ -23,23 +26,53 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def git_state() -> dict[str, Any] | None:
-    """The commit of the working folder, and whether its files differ from it; None where that is not to be had."""
-    commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
-    return None if commit is None or changes is None else {"commit": commit, "dirty": bool(changes)}
+def git_state(folder: Path | None = None) -> dict[str, str] | None:
+    """The commit of the folder (default: the working folder), read from git's files; None where there is none.
 
+    git itself is not asked: `git status` runs programs that the configuration of the folder names (`core.fsmonitor`,
+    filters), and the folder may be somebody else's. So nothing is said about files that differ from the commit.
 
-def git(*args: str) -> str | None:
-    """What git says, within five seconds; it takes no lock, so that no other git is in its way."""
+    Source: gitrepository-layout(5).
+    """
     try:
-        done = subprocess.run(
-            ["git", "--no-optional-locks", *args],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=5,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.SubprocessError):
+        here = (folder or Path.cwd()).resolve()
+        git = next((found for above in (here, *here.parents) if (found := _git_folder(above / ".git"))), None)
+        commit = None if git is None else _resolve(git, _text(git / "HEAD"))
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: links in a circle
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    return None if commit is None else {"commit": commit}
+
+
+def _git_folder(path: Path) -> Path | None:
+    """`.git` itself, or where that file of a worktree or submodule says: `gitdir: PATH`."""
+    if path.is_file():
+        word, _, place = _text(path).partition(": ")
+        path = path.parent / place if word == "gitdir" else path
+    return path if (path / "HEAD").is_file() else None
+
+
+def _resolve(git: Path, text: str) -> str | None:
+    """The commit that the text of HEAD or of a reference stands for: its hash, or `ref: refs/heads/NAME`."""
+    common = git / _text(git / "commondir") if (git / "commondir").is_file() else git
+    for _ in range(DEEPEST):
+        if re.fullmatch("[0-9a-f]{40}([0-9a-f]{24})?", text):
+            return text
+        name = text.removeprefix("ref: ")
+        if not re.fullmatch(r"refs/[^\x00-\x20\x7f~^:?*\[\\]+", name) or ".." in name:
+            return None
+        loose = next((path for path in (git / name, common / name) if path.is_file()), None)
+        text = _text(loose) if loose else _packed(common / "packed-refs", name)
+    return None
+
+
+def _packed(path: Path, name: str) -> str:
+    """The hash of a reference in the list of packed ones; "" where it is not there."""
+    if not path.is_file():
+        return ""
+    lines = (line.split(" ", 1) for line in _text(path).splitlines())
+    return next((words[0] for words in lines if words[1:] == [name]), "")
+
+
+def _text(path: Path) -> str:
+    with open_regular(path) as file:
+        return file.read(MOST).decode("utf-8", "replace").strip()

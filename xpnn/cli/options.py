@@ -1,5 +1,6 @@
 """Options that several commands share, and what their values become."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,8 +14,9 @@ from xpnn.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     Choice = click.Choice[str]
+    Paths = click.Path[Any]
 else:
-    Choice = click.Choice
+    Choice, Paths = click.Choice, click.Path
 
 
 class Name(Choice):
@@ -36,6 +38,19 @@ class Name(Choice):
             fix = self.hints.get(value) or did_you_mean(str(value), self.choices)
             raise UsageError(f"unknown {self.what} {value!r}", fix=fix)
         return str(value)
+
+
+class FilePath(Paths):
+    """A file or folder. An empty one, which would mean the working folder, is refused."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Raises BadParameter for an empty name."""
+        if not str(value):
+            self.fail("an empty name; for the working folder write .", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Widths(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -92,8 +107,8 @@ def open_backend(name: str, device: str | None, dtype: str, precision: str = "fp
         why = f"auto: {reason}"
     else:
         source = click.get_current_context().get_parameter_source("backend")
-        told = {ParameterSource.ENVIRONMENT: "XPNN_BACKEND", ParameterSource.DEFAULT_MAP: "as before"}
-        why = told.get(source, "--backend") if source is not None else "--backend"
+        names = {ParameterSource.ENVIRONMENT: "XPNN_BACKEND", ParameterSource.DEFAULT_MAP: "as before"}
+        why = names.get(source, "--backend") if source is not None else "--backend"
     if name in ("numpy", "strict") and (device or "").startswith("cuda"):
         raise UsageError(
             f"backend {name!r} has no device {device!r}",
@@ -109,6 +124,6 @@ def open_backend(name: str, device: str | None, dtype: str, precision: str = "fp
 def backend_line(be: Backend, why: str) -> str:
     """`numpy 2.4.6 on cpu, numba 0.68.1, 2 threads (auto: CuPy not installed)`."""
     threads = blas().threads if be.name == "numpy" else None
-    told = f", {count_threads(threads)}" if threads else ""
+    count = f", {count_threads(threads)}" if threads else ""
     where = be.hardware() if be.name == "numpy" else be.device_name
-    return f"{be.name} {be.version()} on {where}{told} ({why})"
+    return f"{be.name} {be.version()} on {where}{count} ({why})"

@@ -2,31 +2,34 @@
 
 import contextlib
 import json
-import shutil
+import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xpnn.cli.lock import Lock
+from xpnn.cli.lock import HOLDER, LOCK, Lock
+from xpnn.cli.log import METRICS
 from xpnn.cli.output import status
-from xpnn.durable import make_folder, previous, sweep, write_durably
+from xpnn.cli.schema import ABOUT, read_about
+from xpnn.durable import TEMPORARY, make_folder, previous, sweep, write_durably
 from xpnn.errors import CheckpointError, FileError, UsageError
-from xpnn.training.callbacks import Callback
-from xpnn.training.history import History, Row
+from xpnn.printing import one_line
+from xpnn.system import is_link
 
 if TYPE_CHECKING:
     from xpnn.model import Model
-    from xpnn.training.trainer import Trainer
 
 ROOT = Path("runs")
-WEIGHTS, STATE, ABOUT, METRICS = "best.safetensors", "last.safetensors", "run.json", "metrics.jsonl"
-FILM = "film"
+WEIGHTS, STATE, FILM = "best.safetensors", "last.safetensors", "film"
+OWN = {WEIGHTS, previous(Path(WEIGHTS)).name, STATE, previous(Path(STATE)).name, ABOUT, METRICS, FILM}
+"""The names that a run may write, and remove."""
+FRAME = re.compile(r"epoch-\d{4,}(\.1)?\.safetensors")
 
 
 @dataclass
 class Run:
-    """A folder that a training writes to."""
+    """A folder that a training writes to. It owns the files whose names run.json lists, and no others."""
 
     folder: Path
     made: bool  # the folder was not there before
@@ -43,20 +46,39 @@ class Run:
         return self.folder / STATE
 
     def write(self, about: dict[str, Any]) -> None:
-        """run.json: settings, versions and, at the end, the result. Raises FileError."""
+        """run.json: settings, versions, the names of the run's files and, at the end, the result. Raises FileError."""
+        about = about | {"files": sorted(OWN)}
         write_durably(self.folder / ABOUT, (json.dumps(about, indent=2, allow_nan=False) + "\n").encode())
 
     def close(self) -> None:
-        """Others may have the folder now. A run that saved nothing leaves nothing behind."""
+        """Others may have the folder now. A run that saved nothing leaves nothing of its own behind."""
         with contextlib.suppress(OSError):
             empty = not self.weights.exists() and not self.state.exists()
             if empty:
-                for name in (ABOUT, METRICS):
-                    (self.folder / name).unlink(missing_ok=True)
-                shutil.rmtree(self.folder / FILM, ignore_errors=True)
+                self.clear()
             self.lock.release()
             if empty and self.made:
                 self.folder.rmdir()
+
+    def clear(self) -> None:
+        """Remove what a run that saved no model has written. Whatever else is there stays."""
+        frames = [
+            path for path in (self.folder / FILM).glob("epoch-*.safetensors") if FRAME.fullmatch(path.name)
+        ]
+        for path in (self.folder / METRICS, *frames, self.folder / ABOUT):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not there, or it holds something else
+            (self.folder / FILM).rmdir()
+
+    def foreign(self) -> list[str]:
+        """The names in the folder that are not of a run of its own, in order."""
+        names = sorted(path.name for path in self.folder.iterdir())
+        left = [name for name in names if name not in (LOCK, HOLDER) and not TEMPORARY.fullmatch(name)]
+        try:
+            owned = OWN & set(read_about(self.folder).get("files", ()))
+        except (CheckpointError, FileError):  # somebody else's run.json
+            owned = set()
+        return [name for name in left if name not in owned or is_link(self.folder / name)]
 
 
 def new_run(dataset: str, model: str, out: Path | None) -> Run:
@@ -89,7 +111,7 @@ def new_run(dataset: str, model: str, out: Path | None) -> Run:
 
 
 def claim(folder: Path) -> Run:
-    """The folder, made and locked, and rid of what a killed run left half-written. Raises FileError and OSError."""
+    """The folder, made, locked, and rid of what a killed process left half-written. Raises FileError and OSError."""
     made = not folder.exists()
     make_folder(folder)
     run = hold(folder, made)
@@ -99,15 +121,41 @@ def claim(folder: Path) -> Run:
     return run
 
 
+def old_run(folder: Path) -> Run:
+    """The run in that folder, to go on with.
+
+    Raises FileError where it is in use, or where one of its files is a link: what that leads to is not the run's.
+    """
+    run = claim(folder)
+    links = [name for name in sorted(OWN) if is_link(run.folder / name)]
+    if links:
+        run.lock.release()
+        raise FileError(
+            f"{run.folder / links[0]} is a link",
+            why="a run writes into its own folder alone",
+            fix="remove the link",
+        )
+    return run
+
+
 def check_untrained(run: Run) -> None:
-    """Let go of it and raise UsageError when it holds a model, or the one before it."""
-    for weights in (run.weights, previous(run.weights), run.state):
-        if weights.exists():
-            run.lock.release()
-            raise UsageError(
-                f"{run.folder} already holds a trained model, {weights.name}",
-                fix="another --out, or delete that folder first",
-            )
+    """Release it and raise UsageError when it holds a model, or anything else that a new run would write among.
+
+    What an earlier run left that saved no model is removed.
+    """
+    weights = next((p for p in (run.weights, previous(run.weights), run.state) if p.exists()), None)
+    what = f"a trained model, {weights.name}" if weights else ""
+    if not what and (names := run.foreign()):
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        what = f"files of others: {one_line(names[0])}{more}"
+    if what:
+        run.lock.release()
+        raise UsageError(
+            f"{run.folder} already holds {what}",
+            why="" if weights else "a run has a folder of its own",
+            fix="another --out, or delete that folder first" if weights else "another --out",
+        )
+    run.clear()
 
 
 def hold(folder: Path, made: bool) -> Run:
@@ -121,27 +169,6 @@ def hold(folder: Path, made: bool) -> Run:
         raise
 
 
-class Log(Callback):
-    """Every row as a JSON line in metrics.jsonl."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.lines = path, ""
-
-    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
-        """A run that goes on has its rows already; what was written after its checkpoint will be written again."""
-        self.lines = "".join(map(line_of, trainer.history))
-
-    def epoch(self, trainer: "Trainer", row: Row) -> None:
-        """The file is whole after every epoch."""
-        self.lines += line_of(row)
-        write_durably(self.path, self.lines.encode())
-
-
-def line_of(row: Row) -> str:
-    """A row as JSON."""
-    return json.dumps(asdict(row), allow_nan=False) + "\n"
-
-
 @dataclass
 class Saved:
     """A trained model on the disk."""
@@ -152,7 +179,7 @@ class Saved:
     @property
     def classes(self) -> list[str]:
         """The names of the classes, as far as they are known."""
-        return list(map(str, self.about.get("classes", ())))
+        return list(self.about.get("classes", ()))
 
     def load(self, backend: str, device: str | None = None) -> "Model":
         """The model. Raises CheckpointError or FileError."""
@@ -179,31 +206,3 @@ def find_run(path: Path | None, fits: Callable[[dict[str, Any]], bool] = lambda 
         if fits(about := read_about(weights.parent)):
             return Saved(weights, about)
     raise FileError(f"there is no fitting run in {ROOT.resolve()}", fix="xpnn train, or name a run folder")
-
-
-def read_history(folder: Path) -> History:
-    """The rows of metrics.jsonl; none without that file. Raises CheckpointError when it is damaged."""
-    try:
-        lines = (folder / METRICS).read_text().splitlines()
-        return History([Row(**json.loads(line)) for line in lines])
-    except FileNotFoundError:
-        return History()
-    except OSError as error:
-        raise FileError(f"cannot read {folder / METRICS}", why=error.strerror or str(error)) from error
-    except (ValueError, TypeError, RecursionError) as error:
-        raise CheckpointError(f"{folder / METRICS} is damaged", why=str(error)[:120]) from error
-
-
-def read_about(folder: Path) -> dict[str, Any]:
-    """What run.json says. Raises CheckpointError when it is damaged."""
-    try:
-        about = json.loads((folder / ABOUT).read_bytes())
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise FileError(f"cannot read {folder / ABOUT}", why=error.strerror or str(error)) from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{folder / ABOUT} is damaged", why=str(error)[:120]) from error
-    if not isinstance(about, dict):
-        raise CheckpointError(f"{folder / ABOUT} is damaged", why="it is no JSON object")
-    return about

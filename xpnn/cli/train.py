@@ -18,6 +18,7 @@ from xpnn.cli.fitting import train
 from xpnn.cli.machine import git_state, machine
 from xpnn.cli.network import make_model
 from xpnn.cli.options import (
+    FilePath,
     Name,
     Widths,
     backend_line,
@@ -39,7 +40,7 @@ from xpnn.cli.resume import (
     same_device,
     told_of,
 )
-from xpnn.cli.runs import Run, claim, new_run
+from xpnn.cli.runs import Run, new_run, old_run
 from xpnn.cli.transfer import find_source, frozen, provenance, reuse, transfer_options
 from xpnn.data import DATASETS, Dataset, load
 from xpnn.errors import TargetMissedError
@@ -83,15 +84,13 @@ if TYPE_CHECKING:
 @click.option(
     "--seed", type=click.IntRange(0), default=42, show_default=True, help="Root of every random draw."
 )
-@click.option(
-    "--data", type=click.Path(path_type=Path), metavar="PATH", help="The dataset's file, or folder of files."
-)
+@click.option("--data", type=FilePath(), metavar="PATH", help="The dataset's file, or folder of files.")
 @click.option(
     "--label", metavar="NAME", help="Of csv: the column of the labels.  [default: label, or the last]"
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="DIR",
     help="New run folder.  [default: runs/DATASET-MODEL-N]",
 )
@@ -146,7 +145,7 @@ def command(
     else:
         net = make_model(model, samples, recipe, be, seed)
     optimizer.bind(net.layout.params)  # before there is a folder: raises where a pattern fits nothing
-    run = new_run(dataset, model, out) if resume is None else claim(resume)
+    run = new_run(dataset, model, out) if resume is None else old_run(resume)
     about = describe(samples, data, label, model, net, recipe, seed) | told_of(resume, endings)
     if origin or freeze:
         about |= provenance(origin, freeze, net)

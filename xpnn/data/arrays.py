@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from xpnn.data.idx import cannot_read
 from xpnn.errors import DataError, first_line
+from xpnn.system import open_regular
 
 if TYPE_CHECKING:  # it imports lzma
     import zipfile
@@ -34,9 +35,9 @@ def read_npy(path: str | os.PathLike[str]) -> NDArray[Any]:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             dtype, shape, order = _header(file, str(path))
-            start, size = file.tell(), path.stat().st_size
+            start, size = file.tell(), os.fstat(file.fileno()).st_size
         _check_length(size - start, dtype, shape, str(path))
         return np.memmap(path, dtype, "r", start, shape, order)  # type: ignore[call-overload, no-any-return]
     except OSError as error:
@@ -54,7 +55,7 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     path = Path(path)
     found = {}
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             for info in archive.infolist():
                 if info.filename.endswith(".npy"):
                     found[info.filename.removesuffix(".npy")] = _member(archive, info, str(path))

@@ -9,6 +9,7 @@ for the second dash ("train-images.idx3-ubyte"), as some copies do.
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from xpnn.data.idx import cannot_read, check_pair, parse_idx
 from xpnn.errors import DataError, FileError
+from xpnn.system import open_regular
 
 if TYPE_CHECKING:  # it imports tempfile, which imports lzma
     from importlib.resources.abc import Traversable
@@ -69,7 +71,8 @@ def read_folder(
         )
 
     def read(name: str) -> NDArray[Any]:
-        with files[name].open("rb") as file:
+        found = files[name]
+        with open_regular(found) if isinstance(found, Path) else found.open("rb") as file:
             return parse_idx(file, str(files[name]), (sha256 or {}).get(name), limit)
 
     try:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from xpnn.data.unpack import REPLACE, Read, unpacked
 from xpnn.errors import DataError, FileError
+from xpnn.system import open_regular
 
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MAX_BYTES = 256 << 20  # five times the largest file of MNIST; a header that asks for more is refused
@@ -35,7 +36,7 @@ def read_idx(path: str | os.PathLike[str], sha256: str | None = None) -> NDArray
     """
     path = Path(path)
     try:
-        file = path.open("rb")
+        file = open_regular(path)
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         raise cannot_read(str(path), error) from error
     with file:

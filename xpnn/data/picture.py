@@ -10,6 +10,7 @@ Source: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-based learning app
 recognition", Proc. IEEE 86(11), 1998, section III.A.
 """
 
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,16 @@ from xpnn.data.idx import cannot_read
 from xpnn.data.photos.figures import Figure, Page, joined, read_page
 from xpnn.data.photos.threshold import Grey
 from xpnn.errors import DataError
+from xpnn.system import open_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 SIDE, BOX = 28, 20
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+"""The decoders of Pillow that may see a file, whatever its name: not those that start programs (EPS)."""
+MOST_PIXELS, FREE_PIXELS, PIXELS_PER_BYTE = 50_000_000, 1_000_000, 2_000
+"""A blank page of 600 dots per inch, well packed, has some 1,200 pixels in a byte."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,21 +100,38 @@ def open_image(path: Path) -> "Image":
     from PIL import Image
 
     try:
+        file = open_regular(path)
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+        raise cannot_read(str(path), error) from error
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with file, Image.open(file, formats=FORMATS) as image:
+                check_pixels(image, os.fstat(file.fileno()).st_size, str(path))
                 image.load()
                 return image
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DataError(f"{path} is too large", why=str(error), fix="make it smaller first") from error
-    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        raise cannot_read(str(path), error) from error
+    except DataError:
+        raise
     except Exception as error:  # each format's decoder has its own way to fail on damaged bytes
         raise DataError(
             f"{path} is no picture that can be read",
             why=str(error).splitlines()[0] if str(error) else type(error).__name__,
             fix="PNG, JPEG, GIF, BMP, TIFF or WebP",
         ) from error
+
+
+def check_pixels(image: "Image", size: int, name: str) -> None:
+    """Raise DataError for a picture that would take more memory than a file of `size` bytes should ask for."""
+    width, height = image.size
+    allowed = min(MOST_PIXELS, FREE_PIXELS + PIXELS_PER_BYTE * size)
+    if width * height > allowed:
+        raise DataError(
+            f"{name} is too large: {width:,} x {height:,} pixels in {size:,} bytes",
+            why=f"at most {allowed:,} pixels are read from a file of that size",
+            fix="make it smaller first",
+        )
 
 
 def to_grey(image: "Image", ground: int) -> Grey:

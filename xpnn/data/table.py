@@ -5,6 +5,7 @@ are numbered in order (of their numbers, where all are). Every error names the f
 """
 
 import csv
+import io
 import itertools
 import os
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from xpnn.data.idx import cannot_read
 from xpnn.errors import DataError, UsageError, did_you_mean
+from xpnn.system import open_regular
 
 USUAL = ("label", "class", "target", "y")
 """Names of the label's column where none is given; else it is the last one."""
@@ -32,15 +34,17 @@ def read_csv(path: str | os.PathLike[str], label: str | int | None = None) -> Ta
     """
     path = Path(path)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as file:
             lines = _lines(csv.reader(file, strict=True), str(path))
             return _table(lines, label, str(path))
-    except OSError as error:
-        raise cannot_read(str(path), error) from error
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is no text in UTF-8", why=str(error), fix="save it as CSV in UTF-8"
         ) from error
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+        if isinstance(error, DataError | UsageError):
+            raise
+        raise cannot_read(str(path), error) from error
 
 
 def _lines(reader: Iterator[list[str]], name: str) -> Iterator[tuple[int, list[str]]]:

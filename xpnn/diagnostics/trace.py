@@ -1,7 +1,7 @@
 """One training step with every layer watched: what went in and came out, there and back.
 
 The watched network is a copy of the real one in which each layer's `forward` and `backward` write down what they are
-given and what they give, and do nothing else. It runs through the trainer's own `make_gradient`, so the values are
+given and what they give, and do nothing else. It runs through the trainer's own `Objective`, so the values are
 those of a real step, and no kind of container needs to be known: whatever calls its layers is followed.
 """
 
@@ -17,7 +17,7 @@ from xpnn.backends.base import Backend
 from xpnn.layers.base import Ctx, Layer, Tree
 from xpnn.losses import Loss
 from xpnn.parameters import leaves
-from xpnn.training.step import make_gradient
+from xpnn.training.step import Objective
 
 if TYPE_CHECKING:
     from xpnn.model import Model
@@ -66,7 +66,7 @@ def trace(model: "Model", x: Any, y: Any, loss: Loss | None = None) -> Trace:
     model.check_loss(loss)
     batch, target = model.check_xy(x, y, loss)
     recorder = Recorder(be)
-    gradient = make_gradient(watched(model.net, recorder), loss, model.layout, be, model.seed)
+    gradient = Objective(watched(model.net, recorder), loss, model.layout, be, model.seed).gradient()
     with be.device_context():
         tick = be.scalar(0, be.xp.int64)
         value, grad, _ = gradient(model.theta, model.phi, tick, batch, model.targets(target), None)
@@ -139,9 +139,6 @@ class Recorder:
 
         object.__setattr__(twin, "forward", tell_forward)
         object.__setattr__(twin, "backward", tell_backward)
-        # A chain then calls `forward`, and the ReLU after it; and no dy is written to before it is told.
-        object.__setattr__(twin, "forward_relu", None)
-        object.__setattr__(twin, "fresh", False)
 
     def _path(self, cx: Ctx, p: Tree) -> str:
         """The path of the parameters it is given: the branches of the tree are objects of their own, named by place."""

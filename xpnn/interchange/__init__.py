@@ -4,12 +4,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from xpnn.interchange.keras import load_keras, to_keras
     from xpnn.interchange.onnx_export import save_onnx
+    from xpnn.interchange.sklearn_mlp import from_mlp, to_mlp
+    from xpnn.interchange.torch import load_torch, to_torch
 
-__all__ = ["save_onnx"]
-
-HOMES = {"save_onnx": "onnx_export"}
+HOMES = {
+    "from_mlp": "sklearn_mlp",
+    "load_keras": "keras",
+    "load_torch": "torch",
+    "save_onnx": "onnx_export",
+    "to_keras": "keras",
+    "to_mlp": "sklearn_mlp",
+    "to_torch": "torch",
+}
 """The module that each name lives in; imported when the name is asked for."""
+__all__ = ["from_mlp", "load_keras", "load_torch", "save_onnx", "to_keras", "to_mlp", "to_torch"]
 
 
 def __getattr__(name: str) -> Any:

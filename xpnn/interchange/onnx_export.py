@@ -51,7 +51,8 @@ def save_onnx(
     "first" as (N, C, H, W). probabilities: None gives what `model.predict_proba` does, and the network's own outputs
     where the loss has no probabilities; False gives its own outputs always. preprocessing: with True the layers that
     scale the data are in the file, and images go in as uint8 where such a layer comes first; with False they are left
-    out, and what they give goes in. classes: names of the classes, kept as JSON in the metadata "classes".
+    out, and what they give goes in. classes: names of the classes, kept as JSON in the metadata "classes"; those of
+    `model.preparation` unless given.
     Raises UsageError for a setting or a layer that ONNX cannot express, BackendError without the package `onnx`, and
     FileError for a path that cannot be written.
     """
@@ -59,7 +60,8 @@ def save_onnx(
         model, opset=check_opset(opset), channels=channels,
         probabilities=probabilities, preprocessing=preprocessing,
     )  # fmt: skip
-    write_durably(Path(path), serialized(program, classes))
+    known = model.preparation.class_names if model.preparation is not None else ()
+    write_durably(Path(path), serialized(program, classes or known))
     return program
 
 

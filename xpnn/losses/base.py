@@ -14,6 +14,8 @@ from xpnn.config import Config
 from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean
 from xpnn.kernels import Array
 
+__all__ = ["Loss"]
+
 Host = np.ndarray[Any, Any]
 Terms: TypeAlias = tuple[Array, Array, Array | None]
 """What a loss says of each sample: see `Loss.terms`."""
@@ -21,7 +23,7 @@ REDUCTIONS = ("mean", "sum", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loss(Config):
+class Loss(Config, abstract=True):
     """A frozen description of a loss. With l_ni the losses of sample n, w_n its weight, c_n what it counts:
 
         "mean"  sum_n w_n sum_i l_ni / sum_n w_n c_n; 0 where nothing counts
@@ -49,6 +51,11 @@ class Loss(Config):
                 f"{type(self).__name__}(reduction={self.reduction!r})",
                 fix=did_you_mean(self.reduction, REDUCTIONS),
             )
+
+    @property
+    def even(self) -> bool:
+        """Whether samples of one weight count alike, whatever their targets are."""
+        return True
 
     @classmethod
     def coerce(cls, value: Any) -> "Loss | None":
@@ -90,10 +97,25 @@ class Loss(Config):
         """
         return float(np.sum(values) if self.reduction == "sum" else np.average(values, weights=sizes))
 
-    def normalizer(self, be: Backend, target: Array, weight: Array) -> Array:
-        """What the mean divides by, 0-d, up to a factor: means of parts, weighted by it, make the mean of the whole."""
+    def counts(self, be: Backend, target: Array, weight: Array) -> Array:
+        """What each sample adds to the divisor of the mean, up to a factor that all share: (N,).
+
+        Means of parts, weighted by the sums of these, make the mean of the whole. Of a loss with a divisor for each
+        output: (N, outputs).
+        """
         kept = self.valid_mask(be, target)
-        return be.xp.sum(weight if kept is None else be.mask(weight, kept))
+        return weight if kept is None else be.mask(weight, kept)
+
+    def part(
+        self, be: Backend, prediction: Array, target: Array, weight: Array | None, total: Array
+    ) -> tuple[Array, Array]:
+        """What these samples add to the loss of all, and to its gradient; total: the sum of all `counts`, not 0."""
+        value, slopes = self(be, prediction, target, weight)
+        if self.reduction == "sum":
+            return value, slopes
+        weight = be.zeros(target.shape[:1]) + 1 if weight is None else weight
+        share = be.xp.sum(self.counts(be, target, weight)) / total
+        return share * value, share * slopes
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
         """The target as the loss wants it, for outputs of that shape per sample. Raises DataError or ShapeError."""
@@ -133,8 +155,9 @@ class Loss(Config):
 
 
 def by_sample(be: Backend, a: Array, share: Array) -> Array:
-    """a (N, ...), each sample times its share (N,)."""
-    return a * be.xp.reshape(share, (a.shape[0], *(1 for _ in a.shape[1:])))
+    """a (N, ...), each sample times its share (N,): 0 where that is 0, also of an infinite loss."""
+    share = be.xp.broadcast_to(be.xp.reshape(share, (a.shape[0], *(1 for _ in a.shape[1:]))), a.shape)
+    return be.mask(a, share != 0) * share
 
 
 def total_weight(be: Backend, weights: Array) -> Array:

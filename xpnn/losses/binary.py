@@ -11,7 +11,7 @@ from xpnn.losses.base import Host, Loss, Terms, check_real, same_shape
 
 
 @dataclass(frozen=True, kw_only=True)
-class BinaryLoss(Loss):
+class BinaryLoss(Loss, abstract=True):
     """A loss of logits (N, ...) and targets of the same shape, from 0 to 1."""
 
     wants = "logits"
@@ -45,16 +45,20 @@ class BinaryLoss(Loss):
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy(BinaryLoss):
-    """L = mean of max(z, 0) - z y + log(1 + e^-|z|), which is -y log p - (1 - y) log(1 - p) for p = sigmoid(z).
+    """L = mean of w |z| + log(1 + e^-|z|), with w = 1 - y where z > 0, else y.
+
+    That is -y log p - (1 - y) log(1 - p) for p = sigmoid(z). At z = inf and -inf it is 0 where y agrees, else infinite.
 
     z: logits (N, ...); y: the same shape, from 0 to 1. Gradient: (sigmoid(z) - y) / (number of elements).
     Never computed from p: at z = 100 there is no 1 - p left to take the logarithm of.
     """
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
-        """softplus(z) - z y, written so that neither end overflows."""
+        """As in the class's formula: neither end overflows."""
         same_shape("binary cross-entropy", prediction, target)
-        losses = be.relu(prediction) - prediction * target + be.xp.log1p(be.xp.exp(-be.xp.abs(prediction)))
+        size = be.xp.abs(prediction)
+        wrong = be.xp.where(prediction > 0, 1 - target, target)
+        losses = be.mask(size, wrong > 0) * wrong + be.xp.log1p(be.xp.exp(-size))
         return losses, be.sigmoid(prediction) - target, None
 
 

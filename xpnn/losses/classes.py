@@ -11,10 +11,10 @@ from xpnn.losses.base import Host, Loss, same_shape
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassLoss(Loss):
+class ClassLoss(Loss, abstract=True):
     """A loss of outputs (N, C) against class ids (N,), or against one-hot or soft rows (N, C) that sum to 1.
 
-    A sample whose id is `ignore_index` counts nowhere: its loss and gradient are 0, the mean does not divide by it, and
+    A sample whose id is `ignore_index` has weight 0: its loss and gradient are 0, the mean does not divide by it, and
     it is neither hit nor miss. It may be a class or no id at all, such as -100; rows are never ignored.
     """
 
@@ -22,21 +22,24 @@ class ClassLoss(Loss):
 
     kind = "classes"
 
-    def rows(self, be: Backend, prediction: Array, target: Array) -> tuple[Array, Array]:
-        """-> (target as rows (N, C), of 0 where ignored; 1 or 0 (N,): whether it counts)."""
-        if target.ndim != 1:
-            same_shape(type(self).__name__, prediction, target)
-            return target, be.xp.ones_like(target[:, 0])
-        self.check_ids(be, prediction, target)
-        y = be.one_hot(target, prediction.shape[1])
+    def __call__(
+        self, be: Backend, prediction: Array, target: Array, weight: Array | None = None
+    ) -> tuple[Array, Array]:
+        """-> (the reduced loss, its gradient), ignored samples with weight 0."""
         valid_mask = self.valid_mask(be, target)
-        if valid_mask is None:
-            return y, be.xp.ones_like(y[:, 0])
-        kept = be.xp.astype(valid_mask, y.dtype)
-        return y * kept[:, None], kept
+        if valid_mask is not None:
+            weight = be.mask(be.xp.ones_like(prediction[:, 0]) if weight is None else weight, valid_mask)
+        return super().__call__(be, prediction, target, weight)
 
-    def check_ids(self, be: Backend, prediction: Array, target: Array) -> None:
-        """Raise ShapeError or DataError for ids that are not one whole number for each row of the prediction."""
+    def rows(self, be: Backend, prediction: Array, target: Array) -> Array:
+        """The target as rows (N, C)."""
+        if target.ndim == 1:
+            return be.one_hot(self.check_ids(be, prediction, target), prediction.shape[1])
+        same_shape(type(self).__name__, prediction, target)
+        return target
+
+    def check_ids(self, be: Backend, prediction: Array, target: Array) -> Array:
+        """The ids as int64. Raises ShapeError or DataError unless they are a whole number for each row."""
         if prediction.ndim != 2 or tuple(target.shape) != tuple(prediction.shape[:1]):
             raise ShapeError(
                 f"{type(self).__name__}: ids {tuple(target.shape)} for a prediction {tuple(prediction.shape)}",
@@ -48,6 +51,7 @@ class ClassLoss(Loss):
                 why="a class id is a whole number",
                 fix="int64 ids",
             )
+        return whole(be, target)
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
         """Ids become int64, the ignored ones with them; rows are checked to be distributions.
@@ -69,6 +73,11 @@ class ClassLoss(Loss):
             raise ShapeError(f"labels of shape {target.shape}", why=f"wanted ids (N,) or rows (N, {classes})")
         return check_ids(target, classes, self.ignore_index)
 
+    @property
+    def even(self) -> bool:
+        """An ignored sample does not count."""
+        return self.ignore_index is None
+
     def labels(self, be: Backend, prediction: Array) -> Array:
         """The class of the largest output."""
         return be.xp.argmax(prediction, axis=-1)
@@ -78,16 +87,23 @@ class ClassLoss(Loss):
         return be.softmax(prediction)
 
     def target_ids(self, be: Backend, target: Array) -> Array | None:
-        """Ids as they are; rows by their largest entry."""
-        return target if target.ndim == 1 else be.xp.argmax(target, axis=1)
+        """Ids as int64; rows by their largest entry."""
+        return whole(be, target) if target.ndim == 1 else be.xp.argmax(target, axis=1)
 
     def valid_mask(self, be: Backend, target: Array) -> Array | None:
         """All but the ignored ids."""
-        return None if self.ignore_index is None or target.ndim != 1 else target != self.ignore_index
+        return (
+            None if self.ignore_index is None or target.ndim != 1 else whole(be, target) != self.ignore_index
+        )
 
     def random_target(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
         """Ids."""
         return rng.integers(0, shape[-1], shape[0])
+
+
+def whole(be: Backend, ids: Array) -> Array:
+    """Ids as int64: some libraries would take -100 for 156 beside bytes."""
+    return ids if ids.dtype == be.xp.int64 else be.xp.astype(ids, be.xp.int64)
 
 
 def check_ids(ids: Host, classes: int, ignore: int | None = None) -> Host:

@@ -38,47 +38,49 @@ class SoftmaxCrossEntropy(ClassLoss):
         self, be: Backend, prediction: Array, target: Array, weight: Array | None = None
     ) -> tuple[Array, Array]:
         """The plain case is one kernel; the others spell the formula out."""
-        if weight is None and self._plain(be, prediction, target):
-            return be.softmax_cross_entropy(prediction, target)
+        if weight is None and self._plain(target):
+            return be.softmax_cross_entropy(prediction, self.check_ids(be, prediction, target))
         return super().__call__(be, prediction, target, weight)
 
     def loss_and_correct(self, be: Backend, prediction: Array, target: Array) -> tuple[Array, Array | None]:
         """The plain case is one kernel."""
-        if self._plain(be, prediction, target):
-            return be.softmax_cross_entropy_and_correct(prediction, target)
+        if self._plain(target):
+            return be.softmax_cross_entropy_and_correct(prediction, self.check_ids(be, prediction, target))
         return super().loss_and_correct(be, prediction, target)
 
-    def _plain(self, be: Backend, prediction: Array, target: Array) -> bool:
-        """Whether it is the mean over ids that count alike. Raises what `check_ids` raises."""
+    def _plain(self, target: Array) -> bool:
+        """Whether it is the mean over ids that count alike."""
         plain = self.reduction == "mean" and self.ignore_index is None
-        plain = plain and self.class_weight is None and self.label_smoothing == 0 and target.ndim == 1
-        if plain:
-            self.check_ids(be, prediction, target)
-        return plain
+        return plain and self.class_weight is None and self.label_smoothing == 0 and target.ndim == 1
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
         """One loss per sample; it counts as much as its classes weigh."""
         xp, classes = be.xp, prediction.shape[1]
-        y, kept = self.rows(be, prediction, target)
+        y = self.rows(be, prediction, target)
         q, counts = y, xp.sum(y, axis=1)
         if self.label_smoothing:
-            q = (1 - self.label_smoothing) * y + self.label_smoothing / classes * kept[:, None]
+            q = (1 - self.label_smoothing) * y + self.label_smoothing / classes
         if self.class_weight is not None:
             k = xp.stack([be.scalar(w) for w in self.class_weight])
             q, counts = q * k, xp.sum(y * k, axis=1)
         z = prediction - xp.max(prediction, axis=1, keepdims=True)
         e = xp.exp(z)
         total = xp.sum(e, axis=1, keepdims=True)
-        losses = xp.sum(q * (xp.log(total) - z), axis=1)
+        losses = xp.sum(q * be.mask(xp.log(total) - z, q > 0), axis=1)  # 0 log 0 is 0
         return losses, e / total * xp.sum(q, axis=1, keepdims=True) - q, counts
 
-    def normalizer(self, be: Backend, target: Array, weight: Array) -> Array:
-        """sum_n s_n sum_c k_c y_nc."""
+    @property
+    def even(self) -> bool:
+        """Classes may differ in weight."""
+        return super().even and self.class_weight is None
+
+    def counts(self, be: Backend, target: Array, weight: Array) -> Array:
+        """s_n sum_c k_c y_nc."""
         if self.class_weight is None:
-            return super().normalizer(be, target, weight)
+            return super().counts(be, target, weight)
         k = be.xp.stack([be.scalar(w) for w in self.class_weight])
         y = be.one_hot(target, len(self.class_weight)) if target.ndim == 1 else target
-        return super().normalizer(be, target, weight * be.xp.sum(y * k, axis=1))
+        return super().counts(be, target, weight * be.xp.sum(y * k, axis=1))
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
         """As for every loss over classes; and one class weight for each class."""

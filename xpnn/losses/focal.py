@@ -34,12 +34,13 @@ class Focal(ClassLoss):
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
         """1 - p is -expm1(log p), which keeps its digits where p is nearly 1."""
         xp = be.xp
-        y, kept = self.rows(be, prediction, target)
+        y = self.rows(be, prediction, target)
         z = prediction - xp.max(prediction, axis=1, keepdims=True)
         logs = z - xp.log(xp.sum(xp.exp(z), axis=1, keepdims=True))
         p, rest, logs = xp.exp(logs), -xp.expm1(logs), be.mask(logs, y > 0)
         losses = -y * rest**self.gamma * logs
+        logs = be.mask(logs, p > 0)  # p log p is 0 at p = 0
         a = -y * rest**self.gamma
         if self.gamma:
             a = a + y * self.gamma * p * rest ** (self.gamma - 1) * logs
-        return xp.sum(losses, axis=1), a - p * xp.sum(a, axis=1, keepdims=True), kept
+        return xp.sum(losses, axis=1), a - p * xp.sum(a, axis=1, keepdims=True), None

@@ -25,8 +25,8 @@ class NegativeLogLikelihood(ClassLoss):
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
         """Classes of probability 0 (-inf) do not count unless they are the target."""
-        y, kept = self.rows(be, prediction, target)
-        return -be.xp.sum(y * be.mask(prediction, y > 0), axis=1), -y, kept
+        y = self.rows(be, prediction, target)
+        return -be.xp.sum(y * be.mask(prediction, y > 0), axis=1), -y, None
 
     def probabilities(self, be: Backend, prediction: Array) -> Array | None:
         """e^l."""

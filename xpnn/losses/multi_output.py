@@ -48,6 +48,25 @@ class MultiOutputLoss(Loss):
     def __call__(self, be: Backend, prediction: Any, target: Any, weight: Array | None = None) -> Any:
         """-> (weighted sum of the losses, one gradient for each prediction)."""
         found = [loss(be, p, t, weight) for loss, p, t in zip(self.losses, prediction, target, strict=True)]
+        return self.joined(found)
+
+    def part(self, be: Backend, prediction: Any, target: Any, weight: Array | None, total: Array) -> Any:
+        """Each loss by its own divisor: a sample may count for one output and be ignored for another."""
+        given = zip(self.losses, prediction, target, strict=True)
+        return self.joined([loss.part(be, p, t, weight, total[i]) for i, (loss, p, t) in enumerate(given)])
+
+    def counts(self, be: Backend, target: Any, weight: Array) -> Array:
+        """(N, outputs)."""
+        given = zip(self.losses, target, strict=True)
+        return be.xp.stack([loss.counts(be, t, weight) for loss, t in given], axis=1)
+
+    @property
+    def even(self) -> bool:
+        """Whether they all are."""
+        return all(loss.even for loss in self.losses)
+
+    def joined(self, found: list[tuple[Array, Array]]) -> Any:
+        """-> (weighted sum of the values, the weighted gradients)."""
         if self.weights is not None:
             found = [(w * value, w * dp) for w, (value, dp) in zip(self.weights, found, strict=True)]
         total = found[0][0]

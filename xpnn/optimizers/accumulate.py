@@ -8,12 +8,19 @@ from xpnn.kernels import Array
 from xpnn.optimizers.base import State
 from xpnn.optimizers.wrapper import Wrapper
 
+OWN = ("theta", "sum", "total", "waiting", "updates", "divisor", "last")
+"""What the optimizer inside does not see."""
+
 
 @dataclass(frozen=True)
 class Accumulate(Wrapper):
-    """One update of `optimizer` with the mean gradient of every `steps` steps: a batch `steps` times as large.
+    """One update of `optimizer` with the gradient of every `steps` steps together: a batch `steps` times as large.
 
-    Between updates theta rests. t, and so a schedule, counts every step; the optimizer inside counts its updates.
+    sum_i D_i g_i / sum_i D_i, where the loss of step i is a mean with the divisor D_i, such as the sum of its samples'
+    weights; of losses that are sums, sum_i g_i. A training step tells D_i as state["divisor"]; it is 1 otherwise.
+    The last step of an epoch of `Trainer.fit` makes an update too, as the last batch of an epoch may be short. Between
+    updates theta rests. t, and so a schedule, counts every step; the optimizer inside and wrappers around it, updates.
+    Raises UsageError for steps below 1; `fit` raises it for more steps than the run has batches.
     """
 
     steps: int = 4
@@ -24,18 +31,39 @@ class Accumulate(Wrapper):
             raise UsageError(f"Accumulate(steps={self.steps}): wanted at least 1")
 
     def begin(self, be: Backend, theta: Array) -> State:
-        """The sum of the gradients since the last update."""
-        return {"sum": be.xp.zeros_like(theta)}
+        """What has been summed since the last update, of how many steps; updates so far; what the step to come says."""
+        none = be.scalar(0, be.xp.int64)
+        return {
+            "sum": be.xp.zeros_like(theta),
+            "total": be.scalar(0.0),
+            "waiting": none,
+            "updates": none + 0,
+            "divisor": be.scalar(1.0),
+            "last": be.scalar(False, be.xp.bool),
+        }
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
-        """Adds the gradient; every `steps` steps, updates."""
-        total, t = state["sum"] + grad, state["t"] + 1
+        """Adds the gradient; every `steps` steps, and at the last of an epoch, updates."""
+        xp, D = be.xp, state["divisor"]
+        waiting, due = state["waiting"] + 1, state["last"]
+        due = due | (waiting >= self.steps)
+        new = {
+            **state,
+            "theta": theta,
+            "t": state["t"] + 1,
+            "sum": state["sum"] + xp.where(D > 0, D, xp.ones_like(D)) * grad,
+            "total": state["total"] + D,
+            "waiting": waiting,
+            "last": xp.zeros_like(state["last"]),
+        }
 
         def then(tree: State) -> State:
-            inner = {name: a for name, a in tree.items() if name != "theta"}
-            inner = inner | {"t": state["t"] // self.steps}
-            theta, inner = self.optimizer.update(be, tree["theta"], total / self.steps, inner)
-            return {**inner, "theta": theta, "t": t, "sum": be.xp.zeros_like(total)}
+            total, done = tree["total"], tree["updates"]
+            grad = tree["sum"] / xp.where(total > 0, total, xp.ones_like(total))
+            inner = {name: a for name, a in tree.items() if name not in OWN} | {"t": done}
+            theta, inner = self.optimizer.update(be, tree["theta"], grad, inner)
+            empty = {name: xp.zeros_like(tree[name]) for name in ("sum", "total", "waiting")}
+            return {**tree, **inner, **empty, "theta": theta, "t": tree["t"], "updates": done + 1}
 
-        new = be.cond(t % self.steps == 0, then, {**state, "theta": theta, "t": t, "sum": total})
+        new = be.cond(due, then, new)
         return new["theta"], {name: a for name, a in new.items() if name != "theta"}

@@ -10,8 +10,8 @@ from xpnn.optimizers.wrapper import Wrapper
 
 
 @dataclass(frozen=True)
-class Averaged(Wrapper):
-    """What the averages share: average <- average + share (theta - average) after every step."""
+class Averaged(Wrapper, abstract=True):
+    """What the averages share: average <- average + share (theta - average) after every update."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -30,11 +30,13 @@ class Averaged(Wrapper):
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
         """The step of the optimizer inside, then the average."""
         theta, new = self.optimizer.update(be, theta, grad, state)
-        share = self.share(be, be.xp.astype(new["t"], be.dtype))
+        updates, moved = self.moved(be, state, new)
+        share = self.share(be, be.xp.astype(updates, be.dtype))
+        share = share if moved is True else be.xp.where(moved, share, be.xp.zeros_like(share))
         return theta, {**new, "average": state["average"] - share * (state["average"] - theta)}
 
     def share(self, be: Backend, t: Array) -> Array:
-        """How much of theta goes into the average at step t, from 1."""
+        """How much of theta goes into the average at update t, from 1."""
         raise NotImplementedError
 
 

@@ -38,8 +38,10 @@ class Constrained(Wrapper):
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
         """As in the class's formula."""
-        theta, state = self.optimizer.update(be, theta, grad, state)
-        return be.xp.concat([self.project(be, theta, param) for param in self.params]), state
+        theta, new = self.optimizer.update(be, theta, grad, state)
+        _, moved = self.moved(be, state, new)
+        held = be.xp.concat([self.project(be, theta, param) for param in self.params])
+        return held if moved is True else be.xp.where(moved, held, theta), new
 
     def project(self, be: Backend, theta: Array, param: ParamInfo) -> Array:
         """The part of theta at `place`, projected, flat."""

@@ -34,8 +34,9 @@ class Lookahead(Wrapper):
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
         """As in the class's formula."""
         xp, slow = be.xp, state["slow"]
-        theta, state = self.optimizer.update(be, theta, grad, state)
-        back = state["t"] % self.k == 0
+        theta, new = self.optimizer.update(be, theta, grad, state)
+        updates, moved = self.moved(be, state, new)
+        back = (updates % self.k == 0) & moved
         # slow - (slow - theta), as a weight that rests then keeps its bits, the sign of 0 among them.
         slow = xp.where(back, slow - self.alpha * (slow - theta), slow)
-        return xp.where(back, slow, theta), {**state, "slow": slow}
+        return xp.where(back, slow, theta), {**new, "slow": slow}

@@ -12,7 +12,7 @@ from xpnn.parameters import ParamInfo
 
 
 @dataclass(frozen=True)
-class Wrapper(Optimizer):
+class Wrapper(Optimizer, abstract=True):
     """Does what `optimizer` does, and more. Its arrays stand in the same flat state, under names of their own."""
 
     optimizer: Optimizer
@@ -56,6 +56,12 @@ class Wrapper(Optimizer):
     def init(self, be: Backend, theta: Array) -> State:
         """The inner state with this one's arrays."""
         return self.optimizer.init(be, theta) | self.begin(be, theta)
+
+    def moved(self, be: Backend, old: State, new: State) -> tuple[Array, Array | bool]:
+        """How many updates there have been, and whether the step from the old state to the new has made one."""
+        if "updates" not in new:
+            return new["t"], True
+        return new["updates"], new["updates"] != old["updates"]
 
     def begin(self, be: Backend, theta: Array) -> State:
         """This one's own arrays before the first step. A subclass gives each memory of its own: theta is given away."""

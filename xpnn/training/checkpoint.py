@@ -23,6 +23,7 @@ from xpnn.layers.sequential import Sequential
 from xpnn.losses import Loss
 from xpnn.model import Model
 from xpnn.parameters import Layout
+from xpnn.reading import unreadable
 from xpnn.training.container import (
     MAX_HEADER,
     check_table,
@@ -30,7 +31,6 @@ from xpnn.training.container import (
     read_header,
     read_json,
     read_tensors,
-    unreadable,
 )
 
 FORMAT = 1

@@ -7,17 +7,19 @@ accepts a key twice and copies what it reads.
 
 import json
 import math
-import os
-import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from xpnn.errors import CheckpointError, FileError, first_line
+from xpnn.errors import CheckpointError
+from xpnn.reading import unreadable
+from xpnn.system import open_regular
 
 MAX_HEADER = 2**20
 """Bytes. As Python objects, the worst JSON takes some forty times its size."""
+MAX_DIGITS = 40
+"""Of one number. Longer ones cost the square of their length, and Python refuses to print them."""
 DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 
 Host = np.ndarray[Any, Any]
@@ -26,19 +28,9 @@ Host = np.ndarray[Any, Any]
 def open_file(path: Path) -> BinaryIO:
     """A regular file, opened: a pipe would keep us waiting, a device might never end. Raises FileError."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise OSError("it is not a regular file")
-        return open(path, "rb")
+        return open_regular(path)
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
         raise unreadable(path, error) from error
-
-
-def unreadable(path: Path, error: Exception) -> FileError:
-    """The FileError that says why."""
-    if isinstance(error, FileError):
-        return error
-    why = getattr(error, "strerror", None) or first_line(error)
-    return FileError(f"cannot read {path}", why=why)
 
 
 def read_header(file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
@@ -60,7 +52,7 @@ def read_header(file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
 
 
 def read_json(text: bytes | str, what: str) -> Any:
-    """JSON without duplicate keys, NaN, or nesting deeper than the interpreter bears."""
+    """JSON without duplicate keys, NaN, infinity, numbers of over 40 digits, or nesting deeper than Python bears."""
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         table = dict(items)
@@ -68,13 +60,25 @@ def read_json(text: bytes | str, what: str) -> Any:
             raise CheckpointError(f"the {what} names a key twice")
         return table
 
+    def whole(word: str) -> int:
+        if len(word) > MAX_DIGITS:
+            raise CheckpointError(f"the {what} holds a number of {len(word):,} digits")
+        return int(word)
+
+    def real(word: str) -> float:
+        if len(word) > MAX_DIGITS or not math.isfinite(float(word)):
+            raise CheckpointError(f"the {what} holds the number {word[:MAX_DIGITS]}")
+        return float(word)
+
     def constant(word: str) -> None:
         raise CheckpointError(f"the {what} holds {word}")
 
     try:
         if isinstance(text, bytes):
             text = text.decode()  # or else json would guess at UTF-16 and UTF-32
-        return json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
+        return json.loads(
+            text, object_pairs_hook=pairs, parse_constant=constant, parse_int=whole, parse_float=real
+        )
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"the {what} is not JSON", why=str(error)[:120]) from error
 

@@ -7,7 +7,6 @@ import numpy as np
 from xpnn.errors import DivergedError
 from xpnn.kernels import Array
 from xpnn.parameters import gather
-from xpnn.training.step import make_gradient
 
 if TYPE_CHECKING:
     from xpnn.training.trainer import Trainer
@@ -20,7 +19,7 @@ def explain_divergence(
     model, be = trainer.model, trainer.model.backend
     with be.device_context():
         x, y, weight = gather(be, data, rows)
-        gradient = make_gradient(model.net, trainer.loss, model.layout, be, model.seed, trainer.augment)
+        gradient = trainer.objective.gradient()
         value, grad, _ = gradient(model.theta, model.phi, trainer.state["t"], x, y, weight)
         bad, loss = not_finite(trainer, grad), float(be.to_numpy(value))
         lost = not_finite(trainer, model.theta)

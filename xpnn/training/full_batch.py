@@ -1,18 +1,16 @@
 """Training on the whole data at once, for optimizers that choose their own points: one iteration is an epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpnn.data.batches import Slices, epoch_order
 from xpnn.kernels import Array
-from xpnn.losses.base import as_target
 from xpnn.optimizers import LBFGS
 from xpnn.optimizers.descent import Descent
-from xpnn.parameters import count, gather
+from xpnn.parameters import gather
 from xpnn.training.callbacks import Callback
-from xpnn.training.step import make_gradient
 
 if TYPE_CHECKING:
     from xpnn.training.trainer import Trainer
@@ -35,23 +33,13 @@ class FullBatch:
         batch_size: int,
     ) -> None:
         self.trainer, self.rule, self.data, self.samples = trainer, rule, data, len(train)
-        model, loss, be = trainer.model, trainer.loss, trainer.model.backend
+        model, be = trainer.model, trainer.model.backend
         order = train[epoch_order(model.seed, 1, len(train))]
         self.parts = [be.asarray(order[part]) for part in Slices(len(train), batch_size)]
-        gradient = make_gradient(model.net, loss, model.layout, be, model.seed, trainer.augment)
-
-        def part(
-            theta: Array, phi: Array, tick: Array, x: Any, y: Any, weight: Array | None
-        ) -> tuple[Array, ...]:
-            value, grad, phi = gradient(theta, phi, tick, x, y, weight)
-            s = be.xp.ones((count(x),), dtype=be.dtype, device=be.device) if weight is None else weight
-            normalizer = (
-                loss.normalizer(be, as_target(be, loss, y), s) if loss.reduction == "mean" else be.scalar(1.0)
-            )
-            return be.xp.astype(normalizer * value, be.xp.float64), normalizer * grad, phi, normalizer
-
-        self._part = be.compile(part)
+        self._part = be.compile(trainer.objective.fused().gradient())
+        self._divisor = be.compile(trainer.objective.divisor())
         with be.device_context():
+            self.total = self._total()
             self.descent = self._begin()
 
     def __call__(self, epoch: int, callbacks: Sequence[Callback]) -> float:
@@ -74,15 +62,22 @@ class FullBatch:
         model = self.trainer.model
         return Descent(self.rule, model.backend, self._whole, model.theta, self.trainer.state)
 
-    def _whole(self, theta: Array) -> tuple[Array, Array, Array]:
-        """Loss, gradient, running statistics: sums over the parts; a mean is divided once."""
-        be, xp, phi = self.trainer.model.backend, self.trainer.model.backend.xp, self.trainer.model.phi
-        value, total, grad = be.scalar(0.0, xp.float64), be.scalar(0.0), xp.zeros_like(theta)
+    def _given(self) -> Iterator[tuple[Array, Any, Any, Array | None]]:
+        """The tick, samples, targets and weights of each part."""
+        be = self.trainer.model.backend
         for tick, rows in enumerate(self.parts):
-            given = gather(be, self.data, rows)
-            more, slope, phi, normalizer = self._part(theta, phi, be.scalar(tick, xp.int64), *given)
-            value, grad, total = value + more, grad + slope, total + normalizer
-        if self.trainer.loss.reduction == "sum":
-            return value, grad, phi
-        total = xp.where(total > 0, total, xp.ones_like(total))
-        return value / xp.astype(total, xp.float64), grad / total, phi
+            yield be.scalar(tick, be.xp.int64), *gather(be, self.data, rows)
+
+    def _total(self) -> Array:
+        """The divisor of the mean over all samples: no part has it to itself."""
+        total = sum(self._divisor(*given) for given in self._given())
+        return self.trainer.model.backend.xp.where(total > 0, total, total + 1)
+
+    def _whole(self, theta: Array) -> tuple[Array, Array, Array]:
+        """Loss, gradient, running statistics: sums over the parts."""
+        be, xp, phi = self.trainer.model.backend, self.trainer.model.backend.xp, self.trainer.model.phi
+        value, grad = be.scalar(0.0, xp.float64), xp.zeros_like(theta)
+        for given in self._given():
+            more, slope, phi = self._part(theta, phi, *given, self.total)
+            value, grad = value + xp.astype(more, xp.float64), grad + slope
+        return value, grad, phi

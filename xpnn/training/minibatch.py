@@ -64,6 +64,8 @@ class MiniBatches:
             start = sum(cut.stop - cut.start for cut in self.cuts[:done])
             position = be.scalar(start, be.xp.int64), be.asarray(self.order)
         for cut in self.cuts[done:]:
+            if cut is self.cuts[-1]:
+                trainer.end_epoch()
             value, position = trainer.indexed_step(self.data, position, cut.stop - cut.start)
             yield value
 
@@ -82,6 +84,8 @@ class MiniBatches:
         for some in rows:
             with be.device_context():
                 batch, given = next(batches), gather(be, tuple(rest), be.asarray(some))
+            if some is rows[-1]:
+                trainer.end_epoch()
             yield trainer.step(batch, *given)
 
     def batch(self, cut: slice) -> tuple[Any, ...]:

@@ -1,7 +1,9 @@
 """Mixing of samples while training: each with its neighbour in the batch, their labels in the same proportion.
 
 The batch is shuffled, so the neighbour is any other sample. Labels become rows of shares, which every loss on classes
-takes; sample weights are mixed alike. Mixed are the samples as the network gets them, before its first layer.
+takes. A label counts as much as its sample weighs, and not at all where it is ignored: the others of a mixture then
+make up its row, and what they count together is its weight. Mixed are the samples as the network gets them, before
+its first layer.
 """
 
 from dataclasses import dataclass
@@ -86,11 +88,21 @@ class CutMix(Mixing):
 
 
 def mix_targets(
-    cx: Ctx, y: Array, weight: Array | None, own: Array, classes: int
+    cx: Ctx, loss: Loss, y: Array, weight: Array | None, own: Array, classes: int
 ) -> tuple[Array, Array | None]:
-    """Rows (N, classes) of shares of the labels, and the mixed weights."""
-    y = cx.be.one_hot(y, classes) if y.ndim == 1 else as_float(cx, y)
-    return blend(cx, y, own), None if weight is None else blend(cx, weight, own)
+    """Rows (N, classes), w' y' = own w y + (1 - own) w_next y_next, and w' = own w + (1 - own) w_next (N,).
+
+    w: the weights, 0 for ignored labels. A row is 0 where w' is; w' is None where every w is 1.
+    """
+    be, valid = cx.be, loss.valid_mask(cx.be, y)
+    y = be.one_hot(y, classes) if y.ndim == 1 else as_float(cx, y)
+    if weight is None and valid is None:
+        return blend(cx, y, own), None
+    w = be.xp.ones_like(own) if weight is None else weight
+    w = w if valid is None else be.mask(w, valid)
+    mixed = blend(cx, w, own)
+    divisor = be.xp.where(mixed > 0, mixed, be.xp.ones_like(mixed))
+    return blend(cx, w[:, None] * y, own) / divisor[:, None], mixed
 
 
 def shares(cx: Ctx, alpha: float, n: int) -> Array:

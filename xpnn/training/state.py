@@ -24,6 +24,7 @@ from xpnn.backends.base import Backend
 from xpnn.durable import write_durably
 from xpnn.errors import CheckpointError, UsageError
 from xpnn.model import Model
+from xpnn.reading import unreadable
 from xpnn.training.callbacks import Callback
 from xpnn.training.checkpoint import digest, read_net, seal, unseal
 from xpnn.training.container import (
@@ -33,7 +34,6 @@ from xpnn.training.container import (
     read_header,
     read_json,
     read_tensors,
-    unreadable,
 )
 from xpnn.training.history import Row
 from xpnn.training.identity import check_same
@@ -179,10 +179,22 @@ def pair_up(
             if any(vector.shape != own[name].shape for name, vector in vectors.items()):
                 raise CheckpointError(f"the weights kept by {entry['type']} do not fit the model")
         state = entry.get("state")
-        if not isinstance(state, dict) or state.keys() != callback.state.keys():
+        if not isinstance(state, dict) or not alike(state, callback.state):
             raise CheckpointError(f"the state of {entry['type']} is not that of this version of xpnn")
         found.append((callback, state, vectors))
     return found
+
+
+def alike(value: Any, own: Any) -> bool:
+    """Whether a saved value is of the kind of a callback's own: a number (or None) for a number, a list for a list."""
+    if isinstance(own, dict):
+        return (
+            isinstance(value, dict)
+            and value.keys() == own.keys()
+            and all(alike(value[k], own[k]) for k in own)
+        )
+    number = own is None or type(own) in (int, float)
+    return value is None or type(value) in (int, float) if number else type(value) is type(own)
 
 
 def row_of(numbers: list[float]) -> Row:

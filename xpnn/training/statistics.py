@@ -1,15 +1,14 @@
 """How large weights and gradients are, epoch by epoch."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnn.durable import write_durably
+from xpnn.durable import append_durably, write_durably
 from xpnn.training.callbacks import Callback
 from xpnn.training.history import Row
-from xpnn.training.step import make_gradient
+from xpnn.training.lines import line_of, read_lines
 
 if TYPE_CHECKING:
     from xpnn.training.trainer import Trainer
@@ -30,13 +29,13 @@ class Statistics(Callback):
 
     def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
         """Compiles the gradient; a run that goes on keeps its rows."""
-        model, be = trainer.model, trainer.model.backend
-        gradient = make_gradient(model.net, trainer.loss, model.layout, be, model.seed, trainer.augment)
-        self.gradient = be.compile(gradient)
+        self.gradient = trainer.model.backend.compile(trainer.objective.gradient())
         done = len(trainer.history)
         if done and not self.rows and self.path is not None and self.path.exists():
-            self.rows = [json.loads(line) for line in self.path.read_text().splitlines()]
+            self.rows = read_lines(self.path, {"epoch": int, "parameters": {}})[0]
         self.rows = [row for row in self.rows if row["epoch"] <= done]
+        if self.path is not None:
+            write_durably(self.path, "".join(map(line_of, self.rows)).encode())
 
     def epoch(self, trainer: "Trainer", row: Row) -> None:
         """One row more."""
@@ -52,7 +51,7 @@ class Statistics(Callback):
         }
         self.rows.append({"epoch": row.epoch, "parameters": parameters})
         if self.path is not None:
-            write_durably(self.path, "".join(json.dumps(row) + "\n" for row in self.rows).encode())
+            append_durably(self.path, line_of(self.rows[-1]).encode())
 
 
 def measure(a: np.ndarray[Any, Any]) -> dict[str, float]:

@@ -2,8 +2,10 @@
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from xpnn import fusion
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_float, as_input
@@ -12,114 +14,156 @@ from xpnn.layers.sequential import Sequential
 from xpnn.layers.shape import Flatten, Reshape
 from xpnn.losses.base import Loss, as_target
 from xpnn.optimizers.base import Optimizer, State
-from xpnn.parameters import Layout, gather
-from xpnn.training.mixing import MIXING, Mixing, mix_targets
+from xpnn.parameters import Layout, count, gather
+from xpnn.training.mixing import MIXING, Mixing, blend, mix_targets
 
 Position: TypeAlias = tuple[Array, Array]
 """Where in an epoch a run is: a 0-d cursor into the int64 order of its samples, and that order."""
 
 
-def make_gradient(
-    net: Layer,
-    loss: Loss,
-    layout: Layout,
-    be: Backend,
-    seed: int,
-    mixing: Mixing | None = None,
-    keep: bool = False,
-) -> Callable[..., Any]:
-    """gradient(theta, phi, tick, x, y, weight) -> loss, its gradient as one vector, new phi.
+@dataclass(frozen=True)
+class Objective:
+    """What training makes small: the loss of a network on a batch, as a function of its parameters.
 
-    keep: where the backend can, the next call writes its gradient into the same vector.
+    net with the `layout` of its parameters, loss, backend; seed: the root of the draws inside a step, such as dropout's
+    masks; mixing: Mixup or CutMix, or None. Its methods give pure functions of arrays, which `be.compile` may compile.
     """
-    split = be.memoized(lambda theta, phi: layout.split(be, theta, phi))
-    home_of = functools.cache(layout.home) if keep else layout.home
 
-    def gradient(
-        theta: Array, phi: Array, tick: Array, x: Array, y: Array, weight: Array | None
-    ) -> tuple[Array, ...]:
-        cx = Ctx(be, train=True, key=(seed,), tick=tick, need_dx=False)
-        p = split(theta, phi)
-        if weight is not None:
-            weight = as_float(cx, weight)
-        if mixing is not None:
-            x, own = mixing(cx.child(MIXING), x)
-        out, cache = net.forward(cx, p, as_input(net, be, x))
-        if mixing is not None:
-            y, weight = mix_targets(cx, y, weight, own, out.shape[-1])
-        value, dout = loss(be, out, as_target(be, loss, y), weight)
-        home = home_of(be)
-        _, grads = net.backward(cx._replace(into=home.tree), p, cache, dout)
-        new_phi = layout.update_stats(be, phi, net.update_stats(cx, p, cache)) if layout.size["phi"] else phi
-        return value, layout.join(be, grads, home), new_phi
+    net: Layer
+    loss: Loss
+    layout: Layout
+    be: Backend
+    seed: int
+    mixing: Mixing | None = None
 
-    return gradient
+    def fused(self) -> "Objective":
+        """The same function, computed by the rules of `xpnn.fusion`."""
+        return replace(self, net=fusion.fuse(self.net))
 
+    def gradient(self, *, keep: bool = False) -> Callable[..., tuple[Array, Array, Array]]:
+        """gradient(theta, phi, tick, x, y, weight=None) -> loss, its gradient as one vector, new phi.
 
-def make_step(
-    net: Layer,
-    loss: Loss,
-    optimizer: Optimizer,
-    layout: Layout,
-    be: Backend,
-    seed: int,
-    mixing: Mixing | None = None,
-) -> Callable[..., tuple[Array, Array, Array, State]]:
-    """step(theta, phi, state, x, y, weight) -> loss, theta, phi, state: a pure function, which the backend may compile.
+        A last argument `total`, the divisor of a mean over more samples than these, makes both their share in it.
+        tick: the 0-d number of the step, for its draws. keep: where the backend can, the next call writes its gradient
+        into the same vector.
+        """
+        net, loss, layout, be, seed, mixing = (
+            self.net,
+            self.loss,
+            self.layout,
+            self.be,
+            self.seed,
+            self.mixing,
+        )
+        split = be.memoized(lambda theta, phi: layout.split(be, theta, phi))
+        home_of = functools.cache(layout.home) if keep else layout.home
 
-    A loss, gradient or running statistic that is not finite changes nothing: the weights stay those of the last
-    good step, the loss returned is NaN, state["ok"] turns False and stays so. The same step can then be replayed
-    and explained. New weights beyond the dtype are not looked for here: the next step's loss shows them, and
-    Trainer.fit looks now and then.
-    theta, phi and state are given away.
-    """
-    gradient = make_gradient(net, loss, layout, be, seed, mixing, keep=True)
+        def gradient(
+            theta: Array,
+            phi: Array,
+            tick: Array,
+            x: Array,
+            y: Array,
+            weight: Array | None = None,
+            total: Array | None = None,
+        ) -> tuple[Array, Array, Array]:
+            cx = Ctx(be, train=True, key=(seed,), tick=tick, need_dx=False)
+            p = split(theta, phi)
+            if weight is not None:
+                weight = as_float(cx, weight)
+            if mixing is not None:
+                x, own = mixing(cx.child(MIXING), x)
+            out, cache = net.forward(cx, p, as_input(net, be, x))
+            if mixing is not None:
+                y, weight = mix_targets(cx, loss, y, weight, own, out.shape[-1])
+            y = as_target(be, loss, y)
+            value, dout = loss(be, out, y, weight) if total is None else loss.part(be, out, y, weight, total)
+            home = home_of(be)
+            _, grads = fusion.backward(net, cx, p, cache, dout, home.tree)
+            new_phi = (
+                layout.update_stats(be, phi, net.update_stats(cx, p, cache)) if layout.size["phi"] else phi
+            )
+            return value, layout.join(be, grads, home), new_phi
+
+        return gradient
+
+    def divisor(self) -> Callable[..., Array]:
+        """divisor(tick, x, y, weight=None) -> what the mean of that step's loss divides by, up to a factor.
+
+        See `Loss.counts`. 0 for a loss that is a sum.
+        """
+        loss, be, mixing = self.loss, self.be, self.mixing
+
+        def divisor(tick: Array, x: Any, y: Any, weight: Array | None = None) -> Array:
+            if loss.reduction == "sum":
+                return be.scalar(0.0)
+            cx = Ctx(be, train=True, key=(self.seed,), tick=tick)
+            weight = be.zeros((count(y),)) + 1 if weight is None else as_float(cx, weight)
+            counts = loss.counts(be, as_target(be, loss, y), weight)
+            if mixing is not None:
+                _, own = mixing(cx.child(MIXING), x)
+                counts = blend(cx, counts, own)
+            return be.xp.sum(counts, axis=0)
+
+        return divisor
 
     def step(
-        theta: Array, phi: Array, state: State, x: Array, y: Array, weight: Array | None
-    ) -> tuple[Array, Array, Array, State]:
-        value, grad, new_phi = gradient(theta, phi, state["t"], x, y, weight)
-        ok = state["ok"] & be.all_finite(value, grad, *(() if new_phi is phi else (new_phi,)))
+        self, optimizer: Optimizer, *, fuse: bool = True
+    ) -> Callable[..., tuple[Array, Array, Array, State]]:
+        """step(theta, phi, state, x, y, weight=None) -> loss, theta, phi, state.
 
-        def update(tree: State) -> State:
-            slots = {name: a for name, a in tree.items() if name not in ("theta", "phi")}
-            new_theta, slots = optimizer.update(be, tree["theta"], grad, slots)
-            return {"theta": new_theta, "phi": new_phi, **slots}
+        optimizer: bound to the parameters, see `Optimizer.bind`. A loss, gradient or running statistic that is not
+        finite changes nothing: the weights stay those of the last good step, the loss returned is NaN, state["ok"]
+        turns False and stays so. The same step can then be replayed and explained. New weights beyond the dtype are
+        not looked for here: the next step's loss shows them, and Trainer.fit looks now and then.
+        theta, phi and state are given away. fuse: see `fused`; False computes layer by layer.
+        """
+        objective = self.fused() if fuse else self
+        be, gradient, divisor = self.be, objective.gradient(keep=True), self.divisor()
 
-        tree = be.cond(ok, update, {"theta": theta, "phi": phi, **state})
-        theta, phi = tree.pop("theta"), tree.pop("phi")
-        value = be.xp.where(ok, value, be.xp.full_like(value, float("nan")))
-        return value, theta, phi, {**tree, "ok": ok}
+        def step(
+            theta: Array, phi: Array, state: State, x: Array, y: Array, weight: Array | None = None
+        ) -> tuple[Array, Array, Array, State]:
+            value, grad, new_phi = gradient(theta, phi, state["t"], x, y, weight)
+            if "divisor" in state:
+                D = divisor(state["t"], x, y, weight)
+                state = {
+                    **state,
+                    "divisor": D if D.ndim == 0 else D[0],
+                }  # of several outputs, which count alike
+            ok = state["ok"] & be.all_finite(value, grad, *(() if new_phi is phi else (new_phi,)))
 
-    return step
+            def update(tree: State) -> State:
+                slots = {name: a for name, a in tree.items() if name not in ("theta", "phi")}
+                new_theta, slots = optimizer.update(be, tree["theta"], grad, slots)
+                return {"theta": new_theta, "phi": new_phi, **slots}
 
+            tree = be.cond(ok, update, {"theta": theta, "phi": phi, **state})
+            theta, phi = tree.pop("theta"), tree.pop("phi")
+            value = be.xp.where(ok, value, be.xp.full_like(value, float("nan")))
+            return value, theta, phi, {**tree, "ok": ok}
 
-def make_indexed_step(
-    net: Layer,
-    loss: Loss,
-    optimizer: Optimizer,
-    layout: Layout,
-    be: Backend,
-    seed: int,
-    mixing: Mixing | None = None,
-) -> Callable[..., tuple[Any, ...]]:
-    """drawn(theta, phi, state, position, data, n) -> loss, theta, phi, state, position.
+        return step
 
-    `make_step` on the next n samples of the data (x, y, weight), all of them on the device. So an epoch copies nothing
-    from the host. The network's first Rescale is part of the drawing. The position is given away as well.
-    """
-    scaling, rest = split_rescale(net) if mixing is None else (None, net)
-    step = make_step(rest, loss, optimizer, layout, be, seed, mixing)
+    def indexed_step(self, optimizer: Optimizer) -> Callable[..., tuple[Any, ...]]:
+        """indexed(theta, phi, state, position, data, n) -> loss, theta, phi, state, position.
 
-    def indexed(
-        theta: Array, phi: Array, state: State, position: Position, data: tuple[Any, ...], n: int
-    ) -> tuple[Any, ...]:
-        (cursor, order), (x, y, weight) = position, data
-        rows = be.rows_at(order, cursor, n)
-        x = gather(be, x, rows) if scaling is None else be.take_rescaled(x, rows, *scaling)
-        return *step(theta, phi, state, x, *gather(be, (y, weight), rows)), (cursor + n, order)
+        `step` on the next n samples of the data (x, y, weight), all of them on the device. So an epoch copies nothing
+        from the host. The network's first Rescale is part of the gathering. The position is given away as well.
+        """
+        be = self.be
+        scaling, rest = split_rescale(self.net) if self.mixing is None else (None, self.net)
+        step = replace(self, net=rest).step(optimizer)
 
-    return indexed
+        def indexed(
+            theta: Array, phi: Array, state: State, position: Position, data: tuple[Any, ...], n: int
+        ) -> tuple[Any, ...]:
+            (cursor, order), (x, y, weight) = position, data
+            rows = be.rows_at(order, cursor, n)
+            x = gather(be, x, rows) if scaling is None else be.take_rescaled(x, rows, *scaling)
+            return *step(theta, phi, state, x, *gather(be, (y, weight), rows)), (cursor + n, order)
+
+        return indexed
 
 
 def split_rescale(net: Layer) -> tuple[tuple[float, float] | None, Layer]:

@@ -22,6 +22,7 @@ from xpnn.optimizers import LBFGS, Optimizer, get_optimizer
 from xpnn.parameters import count, gather, tree_map
 from xpnn.random import host_rng
 from xpnn.schedules import Schedule, get_schedule
+from xpnn.training.accumulation import check_accumulation
 from xpnn.training.callbacks import Callback, as_callback
 from xpnn.training.full_batch import FullBatch
 from xpnn.training.history import History, Row
@@ -29,7 +30,7 @@ from xpnn.training.identity import identity
 from xpnn.training.minibatch import MiniBatches
 from xpnn.training.mixing import Mixing, check_mixing
 from xpnn.training.state import load_state, save_state
-from xpnn.training.step import Position, make_indexed_step, make_step
+from xpnn.training.step import Objective, Position
 
 SMALLER = "batch_size={} (an estimate), or a smaller network"
 
@@ -63,6 +64,7 @@ class Trainer:
             raise UsageError(
                 "the model has no parameters to train", fix="add a layer that has, such as Dense(10)"
             )
+        check_accumulation(self.optimizer, self.loss)
         model.loss = self.loss
         be = model.backend
         bound = self._bound = self.optimizer.bind(model.layout.params)
@@ -74,10 +76,10 @@ class Trainer:
                 why="its line search finds the step lengths",
                 fix="leave the schedule out",
             )
-        parts = model.net, self.loss, bound, model.layout, be, model.seed, self.augment
-        self._step = be.compile(make_step(*parts), donated=(0, 1, 2))
+        self.objective = Objective(model.net, self.loss, model.layout, be, model.seed, self.augment)
+        self._step = be.compile(self.objective.step(bound), donated=(0, 1, 2))
         self._indexed = be.compile(
-            make_indexed_step(*parts), donated=(0, 1, 2, 3), resident=(4,), static=(5,)
+            self.objective.indexed_step(bound), donated=(0, 1, 2, 3), resident=(4,), static=(5,)
         )
         self.steps, self.total = 0, 0
         self.rate = self.lr = self.optimizer.lr
@@ -188,6 +190,7 @@ class Trainer:
         if len(train) % batch_size == 1 or batch_size == 1:
             refuse_one(model.net, model.input_shape)
         batches = len(Slices(len(train), batch_size))
+        check_accumulation(self.optimizer, self.loss, epochs * batches)
         self.total, self.epochs = self.steps + epochs * batches, len(self.history) + epochs
         self.stopped = ""
         self.callbacks = [as_callback(callback) for callback in callbacks]
@@ -220,6 +223,12 @@ class Trainer:
                 callback.finish(self)
         return self.history
 
+    def end_epoch(self) -> None:
+        """The next step is the last of its epoch: `Accumulate` makes an update with it."""
+        if "last" in self.state:
+            with self.model.backend.device_context():
+                self.state["last"] = self.model.backend.scalar(True, self.model.backend.xp.bool)
+
     def save_state(self, path: str | Path) -> None:
         """Write everything that `fit(..., resume=path)` needs to go on from here; for a callback, inside a fit.
 
@@ -232,7 +241,7 @@ class Trainer:
         seconds = time.perf_counter() - self.began
         scores = self.model.score(*valid) if valid is not None else {}
         row = Row(epoch, train_loss, scores.get("loss"), scores.get("accuracy"), self.lr, seconds, best=False)
-        champion = self.history.best
+        champion = next((one for one in reversed(self.history.rows) if one.best), None)
         return replace(row, best=champion is None or self.history.score(row) > self.history.score(champion))
 
     def _set_rate(self) -> None:

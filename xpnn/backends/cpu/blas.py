@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from xpnn.system import cores
+
 HOLDS = {
     "OPENBLAS_CORETYPE": "a kernel for an older processor can halve its speed",
     "OPENBLAS_L2_SIZE": "blocks cut for another cache can cost much of its speed",
@@ -58,7 +60,7 @@ def count_threads(n: int) -> str:
 
 def usable_cores() -> int:
     """The processor cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores()
 
 
 def warnings(found: Blas) -> list[str]:

@@ -1,0 +1,51 @@
+"""metrics.jsonl: one line for each epoch."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xpnn.cli.output import status
+from xpnn.durable import append_durably, write_durably
+from xpnn.training.callbacks import Callback
+from xpnn.training.history import History, Row
+from xpnn.training.lines import line_of, read_lines
+
+if TYPE_CHECKING:
+    from xpnn.training.trainer import Trainer
+
+METRICS = "metrics.jsonl"
+NUMBER = (int, float)
+ROW: dict[str, Any] = {
+    "epoch": int, "train_loss": NUMBER, "valid_loss": (*NUMBER, None), "valid_accuracy": (*NUMBER, None),
+    "lr": NUMBER, "seconds": NUMBER, "best": bool,
+}  # fmt: skip
+
+
+class Log(Callback):
+    """Every row as a JSON line in metrics.jsonl."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+        """A run that goes on has its rows already; what was written after its checkpoint will be written again."""
+        lines = (line_of(asdict(row)) for row in trainer.history)
+        write_durably(self.path, "".join(lines).encode())
+
+    def epoch(self, trainer: "Trainer", row: Row) -> None:
+        """One line more: what an epoch writes does not grow with the number of epochs before it."""
+        append_durably(self.path, line_of(asdict(row)).encode())
+
+
+def read_history(folder: Path) -> History:
+    """The rows of metrics.jsonl; none without that file. Raises CheckpointError when it is damaged, FileError.
+
+    A last line that was cut off while it was written is left out, and that is said.
+    """
+    path = folder / METRICS
+    if not path.exists() and not path.is_symlink():
+        return History()
+    rows, cut = read_lines(path, ROW)
+    if cut:
+        status(f"note   {path}: the last line is cut short, and left out")
+    return History([Row(**entries) for entries in rows])

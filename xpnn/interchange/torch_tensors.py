@@ -1,0 +1,197 @@
+"""PyTorch's tensors of one layer from ours and back, and how a state_dict falls into layers.
+
+Source: the parameters' shapes and orders in PyTorch's documentation of `torch.nn`.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from xpnn.interchange.leaves import Leaf
+from xpnn.layers import GRU, Bidirectional
+
+Host = np.ndarray[Any, Any]
+Tensors = dict[str, Host]
+Group = tuple[str, str, Tensors]
+"""(kind, prefix of the names, tensors by the rest of their names)."""
+
+BATCH_NORM = {"gain": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
+
+
+def groups(state: dict[str, Host]) -> list[Group]:
+    """The layers in a state_dict, in its order; a recurrent layer is one for each level."""
+    by_prefix: dict[str, Tensors] = {}
+    for key, value in state.items():
+        prefix, _, name = key.rpartition(".")
+        by_prefix.setdefault(prefix, {})[name] = value
+    found: list[Group] = []
+    taken: set[str] = set()
+    for prefix, t in by_prefix.items():
+        if prefix in taken:
+            continue
+        if "in_proj_weight" in t or "q_proj_weight" in t:
+            out = f"{prefix}.out_proj" if prefix else "out_proj"
+            taken.add(out)
+            more = {f"out_proj.{name}": value for name, value in by_prefix.get(out, {}).items()}
+            found.append(("attention", prefix, t | more))
+        elif any(name.startswith("weight_ih_l") for name in t):
+            levels = sum(name.startswith("weight_ih_l") and not name.endswith("_reverse") for name in t)
+            for level in range(levels):
+                mine = {name: v for name, v in t.items() if f"_l{level}" in name}
+                found.append(("recurrent", prefix if levels == 1 else f"{prefix} level {level}", mine))
+        else:
+            found += plain(prefix, t)
+    return found
+
+
+def plain(prefix: str, t: Tensors) -> list[Group]:
+    """A layer without layers inside; single tensors of a module's own are positions."""
+    if "running_var" in t:
+        return [("batch norm", prefix, {k: v for k, v in t.items() if k != "num_batches_tracked"})]
+    if "weight" not in t:
+        return [("positions", f"{prefix}.{name}".lstrip("."), {"P": value}) for name, value in t.items()]
+    rank, bias = t["weight"].ndim, "bias" in t
+    kind = {
+        1: "norm" if bias else "vector",
+        2: "dense" if bias else "matrix",
+        3: "convolution",
+        4: "kernel",
+    }.get(rank, f"{rank}-dimensional")
+    return [(kind, prefix, t)]
+
+
+def ours(leaf: Leaf, t: Tensors) -> Tensors:
+    """Our parameters of a leaf out of PyTorch's."""
+    kind = leaf.kind
+    if kind == "dense":
+        W = t["weight"].T
+        b = t.get("bias", np.zeros(W.shape[1], W.dtype))
+        W = W if leaf.inputs is None or len(W) != leaf.inputs.size else W[leaf.inputs]
+        if leaf.outputs is not None and leaf.outputs.size == b.size:
+            W, b = W[:, leaf.outputs], b[leaf.outputs]
+        return {"W": W, "b": b}
+    if kind in ("convolution", "transposed convolution"):
+        W = np.moveaxis(t["weight"], (0, 1), (-1, -2))
+        filters = getattr(leaf.layer, "filters", W.shape[-1])
+        return {"W": W, "b": t.get("bias", np.zeros(filters, W.dtype))}
+    if kind == "batch norm":
+        one = t["running_var"]
+        default = {"weight": np.ones_like(one), "bias": np.zeros_like(one)}
+        return {k: moved(leaf, (default | t)[v]) for k, v in BATCH_NORM.items()}
+    if kind == "norm":
+        return {"gain": moved(leaf, t["weight"]), "bias": moved(leaf, t["bias"])}
+    if kind == "vector":
+        name = "slope" if type(leaf.layer).__name__ == "PReLU" else "gain"
+        return {name: moved(leaf, t["weight"])}
+    if kind == "table":
+        return {"W": t["weight"]}
+    if kind == "positions":
+        return {"P": t["P"].reshape(t["P"].shape[-2:])}
+    return attention(t) if kind == "attention" else recurrent(leaf.layer, t)
+
+
+def moved(leaf: Leaf, a: Host) -> Host:
+    """One number for each feature, in our order."""
+    a = a.reshape(-1)
+    order = leaf.inputs if leaf.inputs is not None else leaf.outputs
+    return a if order is None or order.size != a.size else a[order]
+
+
+def attention(t: Tensors) -> Tensors:
+    """in_proj cut into q, k and v. k's bias is left out: softmax does not see it."""
+    if "in_proj_weight" in t:
+        q, k, v = np.split(t["in_proj_weight"], 3)
+    else:
+        q, k, v = (t[f"{name}_proj_weight"] for name in "qkv")
+    width, n = q.shape[0], t["out_proj.weight"].shape[0]
+    bq, _, bv = np.split(t.get("in_proj_bias", np.zeros(3 * width, q.dtype)), 3)
+    bo = t.get("out_proj.bias", np.zeros(n, q.dtype))
+    return {"Wq": q.T, "Wk": k.T, "Wv": v.T, "Wo": t["out_proj.weight"].T, "bq": bq, "bv": bv, "bo": bo}
+
+
+def recurrent(layer: Any, t: Tensors) -> Tensors:
+    """Both biases become one, but for a GRU's candidate."""
+    named = {}
+    for name, value in t.items():
+        head, _, tail = name.partition("_l")
+        named[head + ("_reverse" if tail.endswith("_reverse") else "")] = value
+    if isinstance(layer, Bidirectional):
+        return {
+            f"{i}.{k}": v
+            for i, tail in enumerate(("", "_reverse"))
+            for k, v in direction(layer.layer, named, tail).items()
+        }
+    return direction(layer, named, "")
+
+
+def direction(layer: Any, t: Tensors, tail: str) -> Tensors:
+    """One direction."""
+    w, u = t[f"weight_ih{tail}"], t[f"weight_hh{tail}"]
+    zeros = np.zeros(len(w), w.dtype)
+    bi, bh = t.get(f"bias_ih{tail}", zeros), t.get(f"bias_hh{tail}", zeros)
+    if isinstance(layer, GRU):
+        n = 2 * layer.units
+        b = np.concatenate([bi[:n] + bh[:n], bi[n:]])
+        return {"W": w.T, "U": u.T, "b": b, "c": bh[n:]}
+    return {"W": w.T, "U": u.T, "b": bi + bh}
+
+
+def theirs(leaf: Leaf, p: Tensors) -> Tensors:
+    """PyTorch's tensors of a leaf out of ours."""
+    kind = leaf.kind
+    if kind == "dense":
+        W, b = p["W"], p["b"]
+        if leaf.inputs is not None and leaf.inputs.size == len(W):
+            W = W[np.argsort(leaf.inputs)]
+        if leaf.outputs is not None and leaf.outputs.size == b.size:
+            W, b = W[:, np.argsort(leaf.outputs)], b[np.argsort(leaf.outputs)]
+        return {"weight": W.T, "bias": b}
+    if kind in ("convolution", "transposed convolution"):
+        return {"weight": np.moveaxis(p["W"], (-1, -2), (0, 1)), "bias": p["b"]}
+    if kind == "batch norm":
+        found = {v: moved_back(leaf, p[k]) for k, v in BATCH_NORM.items()}
+        return found | {"num_batches_tracked": np.zeros((), np.int64)}
+    if kind == "norm":
+        return {"weight": moved_back(leaf, p["gain"]), "bias": moved_back(leaf, p["bias"])}
+    if kind == "vector":
+        return {"weight": moved_back(leaf, next(iter(p.values())))}
+    if kind == "table":
+        return {"weight": p["W"]}
+    if kind == "positions":
+        return {"P": p["P"]}
+    if kind == "attention":
+        return attention_back(p)
+    if isinstance(leaf.layer, Bidirectional):
+        both = [{k[2:]: v for k, v in p.items() if k.startswith(f"{i}.")} for i in (0, 1)]
+        return direction_back(both[0], "") | direction_back(both[1], "_reverse")
+    return direction_back(p, "")
+
+
+def attention_back(p: Tensors) -> Tensors:
+    """q, k and v as one in_proj where they have one width, as PyTorch has it; the keys' bias is 0."""
+    each = {name: p[f"W{name}"].T for name in "qkv"}
+    if each["q"].shape == each["k"].shape:
+        found = {"in_proj_weight": np.concatenate(list(each.values()))}
+    else:
+        found = {f"{name}_proj_weight": a for name, a in each.items()}
+    bias = np.concatenate([p["bq"], np.zeros_like(p["bq"]), p["bv"]])
+    return found | {"in_proj_bias": bias, "out_proj.weight": p["Wo"].T, "out_proj.bias": p["bo"]}
+
+
+def moved_back(leaf: Leaf, a: Host) -> Host:
+    """One number for each feature, in their order."""
+    order = leaf.inputs if leaf.inputs is not None else leaf.outputs
+    return a if order is None or order.size != a.size else a[np.argsort(order)]
+
+
+def direction_back(p: Tensors, tail: str) -> Tensors:
+    """One direction, its second bias 0 but for a GRU's candidate."""
+    hidden = np.zeros_like(p["b"])
+    if "c" in p:
+        hidden[-p["c"].size :] = p["c"]
+    return {
+        f"weight_ih_l0{tail}": p["W"].T,
+        f"weight_hh_l0{tail}": p["U"].T,
+        f"bias_ih_l0{tail}": p["b"],
+        f"bias_hh_l0{tail}": hidden,
+    }
