@@ -54,9 +54,9 @@ def short_repr(value: Any) -> str:
     if not isinstance(value, Config):
         return repr(value)
     fields = dataclasses.fields(value)  # type: ignore[arg-type]
-    told = [f for f in fields if getattr(value, f.name) != f.default]
+    changed = [f for f in fields if getattr(value, f.name) != f.default]
     return (
-        f"{type(value).__name__}({', '.join(f'{f.name}={short_repr(getattr(value, f.name))}' for f in told)})"
+        f"{type(value).__name__}({', '.join(f'{f.name}={short_repr(getattr(value, f.name))}' for f in changed)})"
     )
 
 

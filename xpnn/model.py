@@ -14,6 +14,7 @@ from xpnn.backends.convert import to_host
 from xpnn.backends.in_place import by_identity
 from xpnn.config import short_repr
 from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean
+from xpnn.fusion import fuse
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_input, for_each, is_multiple
 from xpnn.layers.graph import as_net
@@ -64,6 +65,7 @@ class Model:
         self.seed = secrets.randbits(32) if seed is None else validation.check_seed(seed)
         specs, self.output_shape = self.net.plan(self.input_shape)
         self.layout = Layout(specs)
+        self._fused = fuse(self.net)
         self.backend = get_backend(backend, device, dtype, precision)
         self.loss: Loss = default_loss(self.output_shape) if loss is None else get_loss(loss)
         if loss is not None:
@@ -274,7 +276,7 @@ class Model:
     def _run(self, p: Any, x: Any) -> Any:
         """The pure forward pass, as in evaluation: no dropout."""
         be = self.backend
-        return self.net.forward(Ctx(be, key=(self.seed,)), p, as_input(self.net, be, x))[0]
+        return self._fused.forward(Ctx(be, key=(self.seed,)), p, as_input(self.net, be, x))[0]
 
     def score(self, x: Any, y: Any, loss: Loss | None = None) -> dict[str, float]:
         """`evaluate` for arrays that are checked and on the device already."""

@@ -42,7 +42,7 @@ class Alone(Sharing):
     def operand(self, a):
         return a
 
-    affine_grads, affine_relu_marks = Kernels.affine_grads, Kernels.affine_relu_marks
+    affine_grads, affine_relu_with_mask = Kernels.affine_grads, Kernels.affine_relu_with_mask
 
 
 NETS = {

@@ -176,7 +176,7 @@ ROWS = {
         floats(normal(2, 1, 4), normal(1, 4), normal(2, 1, 1)),
         lambda be: (*floats(normal(5, 4), normal(3, 4))(be), be.asarray(normal(3, 5), be.dtype).T),
     ],
-    "affine_relu_marks": [floats(normal(5, 3), normal(3, 4), normal(4))],
+    "affine_relu_with_mask": [floats(normal(5, 3), normal(3, 4), normal(4))],
     "operand": [floats(normal(5, 3)), floats(normal(2, 3, 4))],
     "matmul": [
         floats(normal(5, 3), normal(3, 4)),

@@ -139,9 +139,6 @@ class Recorder:
 
         object.__setattr__(twin, "forward", tell_forward)
         object.__setattr__(twin, "backward", tell_backward)
-        # A chain then calls `forward`, and the ReLU after it; and no dy is written to before it is told.
-        object.__setattr__(twin, "forward_relu", None)
-        object.__setattr__(twin, "fresh", False)
 
     def _path(self, cx: Ctx, p: Tree) -> str:
         """The path of the parameters it is given: the branches of the tree are objects of their own, named by place."""

@@ -76,7 +76,7 @@ class Warp(Geometric):
             if not isinstance(layer, Geometric):
                 raise UsageError(
                     f"entry {i} of Warp is {layer!r}, which moves no pixels",
-                    fix="put it before or after; Warp takes RandomShift, RandomRotation and their kin",
+                    fix="put it before or after; Warp takes RandomShift, RandomRotation and the other geometric layers",
                 )
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
