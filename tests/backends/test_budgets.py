@@ -113,12 +113,11 @@ def test_no_optimizer_asks_the_host(optimizer):
 @pytest.mark.parametrize(
     "optimizer", [xpnn.Adam(1e-3), xpnn.optimizers.LARS(1e-3), xpnn.LBFGS()], ids=short_repr
 )
-def test_no_step_of_a_deep_net_asks_the_host(monkeypatch, optimizer):
+def test_no_step_of_a_deep_net_asks_the_host(optimizer):
     """Many parameters, many running statistics, a weight for each of many classes: all are joined somewhere."""
     be = DeviceBackend(scoped=True, capture=True)
-    monkeypatch.setattr("xpnn.model.get_backend", lambda *_: be)
     layers = [part for _ in range(5) for part in (xpnn.Dense(6), xpnn.BatchNorm(), xpnn.HardTanh())]
-    model = xpnn.Model([*layers, xpnn.Dense(10)], (4,), seed=0)
+    model = xpnn.Model([*layers, xpnn.Dense(10)], (4,), backend=be, seed=0)
     loss = xpnn.losses.SoftmaxCrossEntropy(class_weight=tuple(range(1, 11)))
     x, y = np.ones((32, 4), np.float32), np.arange(32) % 10
     model.fit(x, y, loss=loss, optimizer=optimizer, epochs=3, batch_size=8, verbose=0)
@@ -137,10 +136,9 @@ WORKLOADS = {
 
 
 @pytest.mark.parametrize(("layers", "optimizer", "budget"), WORKLOADS.values(), ids=WORKLOADS)
-def test_training_steps_keep_to_their_budgets(monkeypatch, layers, optimizer, budget):
+def test_training_steps_keep_to_their_budgets(layers, optimizer, budget):
     be = DeviceBackend(scoped=True)
-    monkeypatch.setattr("xpnn.model.get_backend", lambda *_: be)
-    trainer = Trainer(xpnn.Model(layers, (6, 6, 1), seed=0), "softmax_cross_entropy", optimizer)
+    trainer = Trainer(xpnn.Model(layers, (6, 6, 1), backend=be, seed=0), "softmax_cross_entropy", optimizer)
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 256, (20, 6, 6, 1)).astype(np.uint8), rng.integers(0, 10, 20)
     with be.device_context():
@@ -151,11 +149,10 @@ def test_training_steps_keep_to_their_budgets(monkeypatch, layers, optimizer, bu
     assert operations <= budget
 
 
-def test_an_epoch_asks_the_host_for_its_order_and_its_losses(monkeypatch):
+def test_an_epoch_asks_the_host_for_its_order_and_its_losses():
     """Ten steps: the order goes there, the losses come back, and so does whether the weights are finite."""
     be = DeviceBackend(scoped=True, capture=True)
-    monkeypatch.setattr("xpnn.model.get_backend", lambda *_: be)
-    model = xpnn.Model([xpnn.Dense(3)], (4,), seed=0)
+    model = xpnn.Model([xpnn.Dense(3)], (4,), backend=be, seed=0)
     x, y, asked = np.ones((80, 4), np.float32), np.zeros(80, np.int64), []
     for epochs in (1, 2, 5):
         be.board.host.clear()
@@ -168,11 +165,10 @@ def test_an_epoch_asks_the_host_for_its_order_and_its_losses(monkeypatch):
         }
 
 
-def test_an_evaluation_brings_two_numbers_to_the_host(monkeypatch):
+def test_an_evaluation_brings_two_numbers_to_the_host():
     """The loss and the hits, however many samples."""
     be = DeviceBackend(scoped=True)
-    monkeypatch.setattr("xpnn.model.get_backend", lambda *_: be)
-    model = xpnn.Model([xpnn.Dense(3)], (4,), seed=0)
+    model = xpnn.Model([xpnn.Dense(3)], (4,), backend=be, seed=0)
     with be.device_context():
         x, y = be.asarray(np.ones((3000, 4), np.float32)), be.asarray(np.zeros(3000, np.int64))
     be.board.host.clear()
