@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from cases import LOSSES
-from harness import host, loss_on
+from harness import host_arrays, loss_arrays_on
 from tolerances import assert_close
 
 from xpnn.backends.numpy import NumpyBackend
@@ -14,9 +14,12 @@ from xpnn.losses import Focal, SoftmaxCrossEntropy
 @pytest.mark.parametrize("case", [c for c in LOSSES if isinstance(c.loss, SoftmaxCrossEntropy)], ids=str)
 def test_it_is_the_loss_and_its_gradient(any_be, case):
     be = any_be
-    prediction, target, weight = loss_on(be, case)
+    prediction, target, weight = loss_arrays_on(be, case)
     for given in ((prediction, target), (prediction, target, weight)):
-        got, wanted = host(be, loss_and_gradient(case.loss, be, *given)), host(be, case.loss(be, *given))
+        got, wanted = (
+            host_arrays(be, loss_and_gradient(case.loss, be, *given)),
+            host_arrays(be, case.loss(be, *given)),
+        )
         for (name, a), (_, b) in zip(got, wanted, strict=True):
             assert_close(a, b, be.dtype_name, name)
 

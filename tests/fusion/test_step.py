@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from available import INSTALLED
-from harness import host, rng_of
+from harness import host_arrays, rng_of
 from tolerances import assert_close
 
 import xpnn
@@ -58,7 +58,7 @@ def steps(be, net, loss, optimizer, y, shape=(6, 6, 1), n=3, **how):
         rows = slice(9 * k, 9 * k + 9)
         targets = tuple(be.asarray(a[rows]) for a in y) if isinstance(y, tuple) else be.asarray(y[rows])
         value, theta, phi, state = step(theta, phi, state, be.asarray(BYTES[rows]), targets)
-    return host(be, (value, theta, phi, state))
+    return host_arrays(be, (value, theta, phi, state))
 
 
 def assert_equal_steps(be, net, loss, optimizer, y):

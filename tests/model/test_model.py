@@ -259,7 +259,7 @@ class TestLoadParameters:
     def test_named_arrays_take_their_places(self):
         model = xpnn.Model([xpnn.Dense(2), xpnn.Tanh(), xpnn.Dense(1)], (3,), seed=0)
         before = {name: np.array(a) for name, a in model.parameters().items()}
-        model.load_parameters({"2.W": [[1], [2]], "0.b": np.array([3.0, 4.0])})
+        model.load_parameters({"2.W": [[1], [2]], "0.b": np.array([3.0, 4.0])}, strict=False)
         after = model.parameters()
         assert after["2.W"].tolist() == [[1], [2]]
         assert after["0.b"].tolist() == [3, 4]
@@ -270,7 +270,13 @@ class TestLoadParameters:
         [
             ({"0.w": [[1.0]]}, UsageError, "no parameter '0.w'"),
             ({"0.W": [[1.0]]}, ShapeError, r"0\.W has shape \(3, 2\), got \(1, 1\)"),
-            ({"0.b": [1.0, float("nan")]}, DataError, r"0\.b\[1\] is nan, not finite"),
+            ({"0.W": np.ones((2, 3))}, ShapeError, "its transpose has that shape"),
+            (
+                {"0.W": np.ones((3, 2)), "0.b": [1.0, float("nan")]},
+                DataError,
+                r"0\.b\[1\] is nan, not finite",
+            ),
+            ({}, UsageError, "no values for 1 of 2 parameters: 0.W"),
         ],
     )
     def test_what_does_not_fit_changes_nothing(self, named, wrong, words):
@@ -279,3 +285,43 @@ class TestLoadParameters:
         with pytest.raises(wrong, match=words):
             model.load_parameters({"0.b": [5.0, 6.0]} | named)
         assert (model.snapshot()["theta"] == before).all()
+
+
+def test_a_backend_in_place_of_its_name(tmp_path):
+    """The very object, a subclass too, for a new model, a copy and a file; its dtype, not the file's."""
+    from xpnn.backends.numpy import NumpyBackend
+
+    class Mine(NumpyBackend):
+        """Another one of that name."""
+
+    be = Mine("cpu", "float64")
+    made = model(backend=be, loss="focal")
+    assert made.backend is be
+    assert made.theta.dtype == np.float64
+    twin = made.copy()
+    assert twin.backend is be
+    assert twin.loss == made.loss
+    assert twin.theta is not made.theta
+    np.testing.assert_array_equal(twin.forward(X), made.forward(X))
+    twin.fit(X, IDS, epochs=1, verbose=0)
+    assert not np.array_equal(twin.theta, made.theta)
+    other = made.copy("numpy")
+    assert other.theta.dtype == np.float32
+    other.save(tmp_path / "a.safetensors")
+    assert xpnn.load(tmp_path / "a.safetensors", backend=be).backend is be
+    assert xpnn.get_backend(be, dtype="float64", device="cpu") is be
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"dtype": "float64"}, "dtype='float64' beside <numpy backend on cpu, float32>"),
+        ({"device": "cuda"}, "device='cuda' beside <numpy backend on cpu, float32>"),
+        ({"precision": "bf16"}, "precision='bf16' beside <numpy backend on cpu, float32>"),
+    ],
+)
+def test_a_backend_and_something_else_contradict_each_other(more, says):
+    with pytest.raises(UsageError) as caught:
+        model(backend=xpnn.get_backend(), **more)
+    assert says in str(caught.value)
+    assert "leave" in caught.value.fix

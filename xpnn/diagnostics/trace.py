@@ -9,18 +9,16 @@ import copy
 import dataclasses
 import itertools
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from xpnn.backends.base import Backend
 from xpnn.layers.base import Ctx, Layer, Tree
 from xpnn.losses import Loss
+from xpnn.network import Network
 from xpnn.parameters import leaves
 from xpnn.training.step import Objective
-
-if TYPE_CHECKING:
-    from xpnn.model import Model
 
 Host = np.ndarray[Any, Any]
 
@@ -56,7 +54,7 @@ class Trace:
     visits: tuple[Visit, ...]
 
 
-def trace(model: "Model", x: Any, y: Any, loss: Loss | None = None) -> Trace:
+def trace(model: Network, x: Any, y: Any, loss: Loss | None = None) -> Trace:
     """The first step that a trainer would make on the batch (x, y), without the update. The model stays as it is.
 
     A container that gives on what its last layer gives, such as Sequential, has no visit of its own. Raises what
