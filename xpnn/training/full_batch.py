@@ -24,7 +24,7 @@ class FullBatch:
         be, samples = trainer.model.backend, len(run.train)
         order = run.train[epoch_order(trainer.model.seed, 1, samples)]
         self.parts = [be.asarray(order[part]) for part in Slices(samples, run.batch_size)]
-        self._part = be.compile(trainer.objective.fused().gradient())
+        self._part = be.compile(trainer.objective.gradient(fuse=True))
         self._divisor = be.compile(trainer.objective.divisor())
         with be.device_context():
             self.total = self._total()
