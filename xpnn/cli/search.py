@@ -23,7 +23,7 @@ from optuna.trial import TrialState
 from xpnn.backends import get_backend
 from xpnn.cli import INTERRUPTED, TERMINATED, in_our_words, report
 from xpnn.cli.study import open_study, storage_errors
-from xpnn.cli.tune import STUDY, Task
+from xpnn.cli.trials import STUDY, Task, settings_of
 from xpnn.data import Dataset, load
 from xpnn.errors import DivergedError, XpnnError
 from xpnn.random import host_rng
@@ -44,13 +44,6 @@ def draw(trial: optuna.Trial, model: str) -> dict[str, Any]:
     trial.suggest_categorical("optimizer", OPTIMIZERS)
     trial.suggest_categorical("batch_size", (32, 64, 128, 256, 512))
     return settings_of(trial.params)
-
-
-def settings_of(params: dict[str, Any]) -> dict[str, Any]:
-    """A trial's parameters as settings of `xpnn train`: width and depth are the hidden layers."""
-    rest = {name: value for name, value in params.items() if name not in ("width", "depth")}
-    rest |= {"lr": float(f"{params['lr']:.3g}"), "dropout": round(params["dropout"], 2)}
-    return {"hidden": [params["width"]] * params["depth"], **rest}
 
 
 class Watch(Callback):

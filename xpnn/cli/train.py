@@ -13,7 +13,6 @@ from xpnn import __version__
 from xpnn.backends import DTYPES
 from xpnn.backends.cpu.allocator import keep_memory
 from xpnn.cli import Stopped, interrupted
-from xpnn.cli.command import state
 from xpnn.cli.config import Configured
 from xpnn.cli.fitting import train
 from xpnn.cli.machine import git_state, machine
@@ -46,6 +45,7 @@ from xpnn.cli.resume import (
     told_of,
 )
 from xpnn.cli.runs import Run, new_run, old_run
+from xpnn.cli.state import state
 from xpnn.cli.transfer import find_source, frozen, preparation_of, provenance, reuse, transfer_options
 from xpnn.data import DATASETS, Dataset, load
 from xpnn.data.datasets import TABLES
