@@ -24,6 +24,7 @@ from xpnn.cli import INTERRUPTED, in_our_words, report
 from xpnn.cli.tune import STUDY, Task
 from xpnn.data import Dataset, load
 from xpnn.errors import DivergedError, UsageError, XpnnError
+from xpnn.parameters import tree_map
 from xpnn.random import host_rng
 from xpnn.recipes import recipe_for
 from xpnn.training.callbacks import Callback
@@ -121,7 +122,12 @@ def objective(task: Task, samples: Dataset, trial: optuna.Trial, deadline: float
 
 def without_test(samples: Dataset) -> Dataset:
     """The samples to train on alone."""
-    return replace(samples, x_test=samples.x_test[:0], y_test=samples.y_test[:0])
+    if not samples.classes:
+        raise UsageError(
+            f"the label of {samples.name} is a number, and xpnn tune judges by accuracy",
+            fix="xpnn train with other settings, or --label for a column of classes",
+        )
+    return replace(samples, x_test=tree_map(lambda _, a: a[:0], samples.x_test), y_test=samples.y_test[:0])
 
 
 def seed_of(task: Task, worker: int, made: int) -> int:

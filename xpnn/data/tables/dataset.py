@@ -12,7 +12,7 @@ from xpnn.data.tables.labels import choose_label, guess_task
 from xpnn.data.tables.preparation import TablePreparation, count_of, listed
 from xpnn.data.tables.reading import read_table
 from xpnn.data.tables.stored import AnyTable, StoredTable
-from xpnn.errors import DataError
+from xpnn.errors import DataError, UsageError
 from xpnn.scratch import Scratch
 
 TEST = 0.2
@@ -37,6 +37,7 @@ def table_dataset(
     """
     table = read_table(source, label)
     if known is not None and not relabel:
+        check_same_label(table, known, label, task)
         label, task, why, guess = check_label(table, known), known.task, "as in the model", "as in the model"
     else:
         label, why = choose_label(table, label)
@@ -81,6 +82,18 @@ def whole_table(source: Any, preparation: TablePreparation) -> Dataset:
     none, x = split_samples(table, preparation, np.arange(0), np.arange(table.rows))
     notes = (*table.notes, *preparation.remarks(table), f"all {table.rows:,} rows of {source} are used")
     return Dataset("table", none, y[:0], x, y, preparation.classes, str(source), preparation, notes)
+
+
+def check_same_label(
+    table: AnyTable, known: TablePreparation, label: str | int | None, task: str | None
+) -> None:
+    """Raises UsageError where another label or task is asked for than the model's."""
+    asked = known.label if label is None else choose_label(table, label)[0]
+    if asked != known.label or task not in (None, known.task):
+        raise UsageError(
+            f"the model's label is {known.label!r} ({known.task}), asked for is {asked!r} ({task or known.task})",
+            fix="--replace-head, for outputs of its own, or leave --label and --task out",
+        )
 
 
 def check_label(table: AnyTable, preparation: TablePreparation) -> str:
