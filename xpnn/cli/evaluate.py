@@ -53,7 +53,8 @@ def command(run: Path | None, data: Path | None, backend: str, as_json: bool) ->
     x, y = model.inputs(samples.x_test), model.targets(samples.y_test)
     loss = model.score(x, y)["loss"]
     with be.device_context():
-        matrix = ConfusionMatrix()(be, model.outputs(x), y)
+        ignored = getattr(model.loss, "ignore_index", None)
+        matrix = ConfusionMatrix(ignore_index=ignored)(be, model.outputs(x), y)
     seconds = time.perf_counter() - began
     result = summarise(matrix, samples) | {"loss": loss, "seconds": round(seconds, 3)}
     if as_json:
