@@ -20,21 +20,6 @@ KINDS = {
     "constraint": Constraint,
     "metric": Metric,
 }
-SHARED = {
-    "Formula",
-    "Elementwise",
-    "Layerwise",
-    "Wrapper",
-    "Averaged",
-    "Merge",
-    "Recurrent",
-    "Geometric",
-    "Pool1D",
-    "BinaryLoss",
-    "ClassLoss",
-    "PairLoss",
-}
-"""What several layers, losses or optimizers share; none by themselves."""
 USED = Counter()
 """{class name: how often it was put beside an oracle in the present test}."""
 
@@ -52,9 +37,9 @@ def used(thing):
 
 
 def children(base):
-    """Every class below `base` that the package defines, exported or not."""
+    """Every class below `base` that the package defines, but for the abstract ones."""
     below = {c for child in base.__subclasses__() for c in (child, *children(child))}
-    return {c for c in below if c.__module__.startswith("xpnn.") and c.__name__ not in SHARED}
+    return {c for c in below if c.__module__.startswith("xpnn.") and not getattr(c, "abstract", False)}
 
 
 def subjects(params):

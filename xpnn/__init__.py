@@ -3,248 +3,29 @@
 __version__ = "0.1.0"
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from xpnn import (
-        data,
-        diagnostics,
-        initializers,
-        interchange,
-        losses,
-        metrics,
-        models,
-        optimizers,
-        plots,
-        schedules,
-        training,
-    )
-    from xpnn.backends import get_backend
-    from xpnn.backends.cpu.allocator import keep_memory
-    from xpnn.diagnostics import compare_backends, find_lr, gradcheck  # type: ignore[no-redef]
-    from xpnn.layers import (
-        CELU,
-        ELU,
-        GELU,
-        GLU,
-        GRU,
-        LSTM,
-        SELU,
-        Add,
-        AlphaDropout,
-        Average,
-        AvgPool1D,
-        AvgPool2D,
-        BatchNorm,
-        Bidirectional,
-        Concatenate,
-        Conv1D,
-        Conv2D,
-        ConvTranspose2D,
-        Dense,
-        Dropout,
-        Embedding,
-        Flatten,
-        GaussianNoise,
-        GlobalAveragePool,
-        GlobalMaxPool,
-        Graph,
-        GroupNorm,
-        HardSigmoid,
-        HardSwish,
-        HardTanh,
-        InstanceNorm,
-        Layer,
-        LayerNorm,
-        LeakyReLU,
-        LogSigmoid,
-        LogSoftmax,
-        Maxout,
-        MaxPool1D,
-        MaxPool2D,
-        Mish,
-        MultiHeadAttention,
-        Multiply,
-        PaddingMask,
-        Parallel,
-        PositionalEncoding,
-        PReLU,
-        RandomElastic,
-        RandomErase,
-        RandomFlip,
-        RandomRotation,
-        RandomShear,
-        RandomShift,
-        RandomZoom,
-        Recompute,
-        ReLU,
-        Rescale,
-        Reshape,
-        Residual,
-        RMSNorm,
-        Sequential,
-        Shared,
-        Sigmoid,
-        SiLU,
-        SimpleRNN,
-        Softmax,
-        Softplus,
-        Softsign,
-        SpatialDropout,
-        Standardize,
-        Step,
-        Tanh,
-        UpSampling2D,
-        Warp,
-        ZeroPad2D,
-    )
-    from xpnn.model import Model
-    from xpnn.optimizers import (
-        EMA,
-        LAMB,
-        LARS,
-        LBFGS,
-        SGD,
-        SWA,
-        Accumulate,
-        Adadelta,
-        Adafactor,
-        AdaGrad,
-        Adam,
-        Adamax,
-        AdamW,
-        AMSGrad,
-        Constrained,
-        Group,
-        Groups,
-        Lion,
-        Lookahead,
-        MaxNorm,
-        Muon,
-        NAdam,
-        NonNegative,
-        RAdam,
-        RMSProp,
-        UnitNorm,
-    )
-    from xpnn.training import CutMix, Mixup, Trainer
-    from xpnn.training.checkpoint import load
-
-__all__ = [
-    "CELU",
-    "ELU",
-    "EMA",
-    "GELU",
-    "GLU",
-    "GRU",
-    "LAMB",
-    "LARS",
-    "LBFGS",
-    "LSTM",
-    "SELU",
-    "SGD",
-    "SWA",
-    "AMSGrad",
-    "Accumulate",
-    "AdaGrad",
-    "Adadelta",
-    "Adafactor",
-    "Adam",
-    "AdamW",
-    "Adamax",
-    "Add",
-    "AlphaDropout",
-    "Average",
-    "AvgPool1D",
-    "AvgPool2D",
-    "BatchNorm",
-    "Bidirectional",
-    "Concatenate",
-    "Constrained",
-    "Conv1D",
-    "Conv2D",
-    "ConvTranspose2D",
-    "CutMix",
-    "Dense",
-    "Dropout",
-    "Embedding",
-    "Flatten",
-    "GaussianNoise",
-    "GlobalAveragePool",
-    "GlobalMaxPool",
-    "Graph",
-    "Group",
-    "GroupNorm",
-    "Groups",
-    "HardSigmoid",
-    "HardSwish",
-    "HardTanh",
-    "InstanceNorm",
-    "Layer",
-    "LayerNorm",
-    "LeakyReLU",
-    "Lion",
-    "LogSigmoid",
-    "LogSoftmax",
-    "Lookahead",
-    "MaxNorm",
-    "MaxPool1D",
-    "MaxPool2D",
-    "Maxout",
-    "Mish",
-    "Mixup",
-    "Model",
-    "MultiHeadAttention",
-    "Multiply",
-    "Muon",
-    "NAdam",
-    "NonNegative",
-    "PReLU",
-    "PaddingMask",
-    "Parallel",
-    "PositionalEncoding",
-    "RAdam",
-    "RMSNorm",
-    "RMSProp",
-    "RandomElastic",
-    "RandomErase",
-    "RandomFlip",
-    "RandomRotation",
-    "RandomShear",
-    "RandomShift",
-    "RandomZoom",
-    "ReLU",
-    "Recompute",
-    "Rescale",
-    "Reshape",
-    "Residual",
-    "Sequential",
-    "Shared",
-    "SiLU",
-    "Sigmoid",
-    "SimpleRNN",
-    "Softmax",
-    "Softplus",
-    "Softsign",
-    "SpatialDropout",
-    "Standardize",
-    "Step",
-    "Tanh",
-    "Trainer",
-    "UnitNorm",
-    "UpSampling2D",
-    "Warp",
-    "ZeroPad2D",
-    "compare_backends",
+PACKAGES = ("layers", "optimizers")
+"""Whose classes are names of xpnn, too."""
+HOMES = {
+    "Layer": "layers",
+    "Model": "model",
+    "Trainer": "training",
+    "CutMix": "training",
+    "Mixup": "training",
+    "load": "training.checkpoint",
+    "get_backend": "backends",
+    "keep_memory": "backends.cpu.allocator",
+    "compare_backends": "diagnostics",
+    "find_lr": "diagnostics",
+    "gradcheck": "diagnostics",
+}
+"""{other public name: the module that holds it}."""
+MODULES = (
     "data",
     "diagnostics",
-    "find_lr",
-    "get_backend",
-    "gradcheck",
     "initializers",
     "interchange",
-    "keep_memory",
-    "load",
     "losses",
     "metrics",
     "models",
@@ -252,37 +33,36 @@ __all__ = [
     "plots",
     "schedules",
     "training",
-]
-
-HOMES = (
-    "layers",
-    "optimizers",
-    "model",
-    "training",
-    "training.checkpoint",
-    "backends",
-    "backends.cpu.allocator",
-    "diagnostics",
 )
-"""The modules that hold the names above; imported when one of them is asked for, so that `xpnn --help` is quick."""
 
 
 def __getattr__(name: str) -> Any:
-    """The module or class of that name."""
-    if name in __all__:
-        for home in (name, *HOMES):
-            try:
-                module = import_module(f"xpnn.{home}")
-            except ModuleNotFoundError as error:
-                if error.name != f"xpnn.{home}":  # a library is missing, and says so
-                    raise
-                continue
-            found = module if home == name else getattr(module, name, None)
-            if found is not None:
-                globals()[name] = found
-                return found
-    raise AttributeError(f"module 'xpnn' has no attribute {name!r}")
+    """A public name, imported only now, so that `import xpnn` and `xpnn --help` are quick."""
+    if name in MODULES:
+        return _module(name)
+    if name == "__all__":
+        return sorted({*MODULES, *HOMES, *_classes()})
+    found = None
+    if name in HOMES:
+        found = getattr(_module(HOMES[name]), name)
+    elif not name.startswith("_"):
+        found = _classes().get(name)
+    if found is None:
+        raise AttributeError(f"module 'xpnn' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def _module(path: str) -> Any:
+    return import_module(f"xpnn.{path}")
+
+
+def _classes() -> dict[str, Any]:
+    """The layers, the optimizers and what belongs to them, by name."""
+    from xpnn.names import classes_in
+
+    return {name: cls for package in PACKAGES for name, cls in classes_in(package).items()}
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__getattr__("__all__")})

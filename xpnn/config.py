@@ -6,7 +6,7 @@ and read back through a registry of class names, so that nothing a file says is 
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,7 +20,10 @@ class Config:
     """Base of everything that is plain settings. Subclasses register themselves by class name.
 
     A subclass with a `__post_init__` of its own calls this one first: it holds the settings to their annotations.
+    `class Pool(Layer, abstract=True)` is what several classes share: it is neither public nor read from a file.
     """
+
+    abstract: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """NumPy's numbers become Python's. Raises UsageError for a setting of another type than its field's."""
@@ -31,8 +34,9 @@ class Config:
         """What `value` is short for where one of this class is wanted, such as a name; None: for nothing."""
         return None
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls.abstract = abstract
         known = _REGISTRY.get(cls.__name__)
         if known is not None and known.__module__ != cls.__module__ and known.__module__.startswith("xpnn."):
             raise UsageError(
@@ -50,9 +54,9 @@ def short_repr(value: Any) -> str:
     if not isinstance(value, Config):
         return repr(value)
     fields = dataclasses.fields(value)  # type: ignore[arg-type]
-    told = [f for f in fields if getattr(value, f.name) != f.default]
+    changed = [f for f in fields if getattr(value, f.name) != f.default]
     return (
-        f"{type(value).__name__}({', '.join(f'{f.name}={short_repr(getattr(value, f.name))}' for f in told)})"
+        f"{type(value).__name__}({', '.join(f'{f.name}={short_repr(getattr(value, f.name))}' for f in changed)})"
     )
 
 
@@ -85,7 +89,7 @@ def from_config(data: Any, where: str = "net") -> Any:
         return data
     name, settings = data.get("type"), {k: v for k, v in data.items() if k != "type"}
     cls = _REGISTRY.get(name) if isinstance(name, str) else None
-    if cls is None or not dataclasses.is_dataclass(cls):
+    if cls is None or cls.abstract or not dataclasses.is_dataclass(cls):
         raise CheckpointError(
             f"{where} is {repr(name)[:80]}, which this version of xpnn does not know",
             fix="import the module that defines it first; " + did_you_mean(name, sorted(_REGISTRY)),

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 
 def first_line(error: BaseException) -> str:
-    """`why` text for an error of somebody else's; its name if it says nothing."""
+    """The first line of a foreign exception's message, or its class name where the message is empty."""
     return str(error).strip().partition("\n")[0][:300] or type(error).__name__
 
 
@@ -64,8 +64,8 @@ class ShapeError(DataError):
     ) -> None:
         self.detail, self.path, self.layer, self.way = detail, path, layer, way
         if way:
-            told = way if len(way) <= WAY else (way[0], "...", *way[1 - WAY :])
-            fix = "shapes on the way: " + " -> ".join(told)
+            shown = way if len(way) <= WAY else (way[0], "...", *way[1 - WAY :])
+            fix = "shapes on the way: " + " -> ".join(shown)
         super().__init__(f"layer {path} {layer} {detail}" if path else detail, why=why, fix=fix)
 
 
@@ -98,7 +98,7 @@ class FileError(XpnnError, OSError):
 
 
 class TargetMissedError(XpnnError):
-    """Training ended below the accuracy that was required of it."""
+    """Training ended below the required accuracy."""
 
     exit_code = 8
 

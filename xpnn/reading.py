@@ -1,9 +1,12 @@
-"""Reading small files whole: regular ones, and no more than what was allowed."""
+"""Reading small files whole: regular ones, no more than what was allowed, and what in them may be of which type."""
 
+import math
 import os
 from pathlib import Path
+from typing import Any
 
 from xpnn.errors import FileError, first_line
+from xpnn.printing import one_line
 from xpnn.system import open_regular
 
 
@@ -28,3 +31,31 @@ def unreadable(path: Path, error: Exception) -> FileError:
         return error
     why = getattr(error, "strerror", None) or first_line(error)
     return FileError(f"cannot read {path}", why=why)
+
+
+def misfit(value: Any, wanted: Any, place: str = "") -> str:
+    """What does not fit, such as `seed is -1`; "" where all does.
+
+    wanted: a type, None, a word, [for each item], {key: for its value} or a tuple of these, of which one must fit.
+    """
+    if isinstance(wanted, tuple):
+        return "" if any(not misfit(value, one) for one in wanted) else _is(value, place)
+    if isinstance(wanted, list):
+        if not isinstance(value, list):
+            return _is(value, place)
+        return next(
+            (bad for i, one in enumerate(value) if (bad := misfit(one, wanted[0], f"{place}[{i}]"))), ""
+        )
+    if isinstance(wanted, dict):
+        if not isinstance(value, dict):
+            return _is(value, place)
+        places = ((key, f"{place}.{key}" if place else key) for key in wanted if key in value)
+        return next((bad for key, where in places if (bad := misfit(value[key], wanted[key], where))), "")
+    if wanted is None or isinstance(wanted, str):
+        return "" if value == wanted else _is(value, place)
+    fits = type(value) is wanted and not (wanted is int and value < 0)
+    return "" if fits and not (wanted is float and not math.isfinite(value)) else _is(value, place)
+
+
+def _is(value: Any, place: str) -> str:
+    return f"{place or 'it'} is {one_line(repr(value), 60)}"

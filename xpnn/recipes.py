@@ -1,4 +1,4 @@
-"""How each dataset is trained unless told otherwise: the defaults of `xpnn train DATASET`."""
+"""How each dataset is trained by default: the settings of `xpnn train DATASET`."""
 
 from dataclasses import dataclass, fields, replace
 from typing import Any

@@ -4,7 +4,7 @@
     str, bool, None and classes               as they are
     tuple[T, ...]                             any sequence of T, kept as a tuple
     A | B                                     the first that fits
-    a class that knows shorter ways           an object of it, or what `meant_by` makes one of
+    a class that knows shorter ways           an instance, or anything its `coerce` accepts
 
 Anything else is not looked at.
 """

@@ -667,7 +667,7 @@ class TestAuto:
         [
             ({}, None, "CuPy not installed"),
             ({}, (13, 0), "CuPy not installed and this machine has an NVIDIA driver"),
-            ({"cupy-cuda13x": "14.2.0"}, None, "CuPy 14.2.0 is installed, but there is no NVIDIA driver"),
+            ({"cupy-cuda13x": "14.2.0"}, None, "CuPy 14.2.0 is installed, but no NVIDIA driver was found"),
             (
                 {"cupy-cuda12x": "14.2.0", "cupy-cuda13x": "14.2.0"},
                 (13, 0),
@@ -770,7 +770,7 @@ class TestBackends:
         assert (code, err) == (0, "")
         assert re.search(rf"numpy +ready +{re.escape(np.__version__)} +cpu", out)
         assert re.search(r"cupy +broken ", out)
-        assert "auto    numpy (CuPy 14.2.0 is installed, but there is no NVIDIA driver)" in out
+        assert "auto    numpy (CuPy 14.2.0 is installed, but no NVIDIA driver was found)" in out
         assert "driver  no NVIDIA driver" in out
         assert "note    OPENBLAS_CORETYPE=Haswell overrules" in out
         assert re.search(r"BLAS    \S+", out)

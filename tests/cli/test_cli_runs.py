@@ -133,7 +133,7 @@ def test_early_stopping_keeps_its_count_when_resumed(trained):
     losses = [row["valid_loss"] for row in rows[1:]]
     assert len(losses) == losses.index(min(losses)) + 3 < 300
     assert end["stopped"] == "early stopping: 2 epochs without improvement"
-    assert about()["endings"] == {"early_stopping": 2, "checkpoint_every": 1, "time_limit": None}
+    assert about()["endings"] == {"early_stopping": 2, "checkpoint_every": None, "time_limit": None}
     assert course(trained("train", "--resume", FOLDER)) == []  # it has ended
 
 

@@ -1,4 +1,4 @@
-"""One step laid bare: numbers worked by hand, the real step's bits, and any container."""
+"""One step explained: numbers worked by hand, the real step's bits, and any container."""
 
 import json
 import math

@@ -6,7 +6,8 @@ import pytest
 import xpnn
 from xpnn.config import from_config, to_config
 from xpnn.initializers import INITIALIZERS, he_uniform, ones
-from xpnn.losses import LOSSES, SHORT, get_loss
+from xpnn.losses import LOSSES, get_loss
+from xpnn.losses.by_name import SHORT
 from xpnn.schedules import Cosine, Warmup
 
 DENSE, RELU = xpnn.Dense(4), xpnn.ReLU()

@@ -47,7 +47,7 @@ def test_its_products_can_be_told_to_keep_float32():
 @pytest.mark.skipif(driver_version() is not None, reason="an NVIDIA driver is here")
 def test_without_a_driver_it_says_so():
     ((name, version),) = installed_cupy().items()
-    with pytest.raises(BackendError, match=f"CuPy {version} is installed, but there is no NVIDIA driver"):
+    with pytest.raises(BackendError, match=f"CuPy {version} is installed, but no NVIDIA driver was found"):
         xpnn.Model([xpnn.Dense(2)], (3,), backend="cupy")
     assert name == "cupy-cuda13x"
 

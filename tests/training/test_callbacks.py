@@ -26,7 +26,7 @@ from xpnn.training import (
     TimeLimit,
     Trainer,
 )
-from xpnn.training.state import read_state
+from xpnn.training.state import alike, read_state
 
 X = np.sin(np.arange(60 * 4.0)).reshape(60, 4)
 IDS = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0.5)
@@ -223,6 +223,45 @@ def test_minutes(monkeypatch, tmp_path):
     assert seen == [3, 6, 9, 12, 15, 16]
 
 
+@pytest.mark.parametrize(
+    ("look", "share", "steps"), [(20, 0.5, [4, 12, 16]), (0.5, 1, [4, 12, 16]), (0.2, 1, [4, 16])]
+)
+def test_share_of_the_time(monkeypatch, tmp_path, look, share, steps):
+    """Looks at the clock: one at the start, one per epoch, two per save, `look` seconds apart.
+
+    At 20 s a save takes 20 s, and the next is due after 40; below a second, after a second.
+    """
+    clock = iter(i * look for i in range(10**6))
+    monkeypatch.setattr("xpnn.training.checkpointing.time.monotonic", lambda: next(clock))
+    assert [step for step, _ in saves(monkeypatch, tmp_path, share=share)] == steps
+
+
+def test_a_state_cannot_have_other_files_removed(tmp_path):
+    """The names of the newest files are in the state, which may come from anywhere."""
+    mine = [tmp_path / name for name in ("thesis.txt", "last-12.st", "last-00000003.txt", "best-00000003.st")]
+    for path in mine:
+        path.touch()
+    checkpoint = Checkpoint(tmp_path / "last.st", steps=3, keep=1)
+
+    class Forge(Callback):
+        def start(self, *args):
+            checkpoint.state = {"files": [path.name for path in mine] + ["../thesis.txt", 5, None]}
+
+    fitted(checkpoint, Forge())
+    assert all(path.exists() for path in mine)
+    assert [path.name for path in tmp_path.iterdir() if path not in mine] == ["last-00000016.st"]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [{"best": "x", "bad": 0}, {"best": 1.0, "bad": [1]}, {"best": 1.0}, {"best": True, "bad": 0}],
+)
+def test_what_a_callback_kept_is_of_its_own_kinds(state):
+    assert alike({"best": 1.5, "bad": 2}, EarlyStopping(2).state)
+    assert alike({"files": ["a"]}, {"files": []})
+    assert not alike(state, EarlyStopping(2).state)
+
+
 def test_the_newest_are_kept(tmp_path):
     (tmp_path / "last-mine.st").touch()
     stop = At(10, lambda trainer: setattr(trainer, "stopped", "test"))
@@ -295,7 +334,9 @@ def test_statistics_are_those_of_weights_and_gradients(tmp_path):
 
     trainer = fitted(statistics, measure, layers=[xpnn.Dense(4), xpnn.Dropout(0.5), xpnn.Dense(3)])
     lines = (tmp_path / "statistics.jsonl").read_text().splitlines()
-    assert [json.loads(line) for line in lines] == statistics.rows
+    assert [{**json.loads(line), "crc32": ""} for line in lines] == [
+        {**row, "crc32": ""} for row in statistics.rows
+    ]
     for row in statistics.rows:
         assert list(row["parameters"]) == ["0.W", "0.b", "2.W", "2.b"]
         for name, a in zip(("weight", "gradient"), wanted[row["epoch"]], strict=True):
@@ -383,6 +424,8 @@ BAD = [
     (lambda: Checkpoint("a", steps=1.5), r"steps=1.5"),
     (lambda: Checkpoint("a", keep=0), r"keep=0"),
     (lambda: Checkpoint("a", minutes=0), r"minutes=0"),
+    (lambda: Checkpoint("a", share=0), r"share=0"),
+    (lambda: Checkpoint("a", share=1.5), r"share=1.5"),
     (lambda: TimeLimit(0), r"TimeLimit\(0\)"),
     (lambda: TimeLimit(math.nan), r"TimeLimit\(nan\)"),
     (lambda: fitted(EarlyStopping(2, monitor="valid_loss")), "this run does not measure it"),

@@ -50,7 +50,7 @@ class CupyBackend(CudaProducts, CudaKernels):
         count = self.cupy.cuda.runtime.getDeviceCount()
         if int(index or 0) >= count:
             raise BackendError(
-                f"there is no GPU {device!r}",
+                f"no GPU {device!r} on this machine",
                 why=f"the driver shows {count} device(s)",
                 fix=f"device='cuda:N' with N below {count}; CUDA_VISIBLE_DEVICES may hide some",
             )

@@ -1,4 +1,4 @@
-"""`xpnn backends`: what is installed, what works, and what `--backend auto` makes of it."""
+"""`xpnn backends`: what is installed, what works, and what `--backend auto` would choose."""
 
 from typing import Any
 

@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from xpnn.cli.command import Command, state
-from xpnn.cli.options import ParamInfo
+from xpnn.cli.options import FilePath
 from xpnn.cli.output import echo, emit, status
 from xpnn.errors import UsageError, XpnnError, did_you_mean, first_line
 from xpnn.reading import read_bounded
@@ -36,7 +36,7 @@ class Configured(Command):
                 param.envvar = variable(param)
         self.params[-3:-3] = [  # before those that every command has
             click.Option(
-                ["--config"], type=ParamInfo(), metavar="FILE", is_eager=True,
+                ["--config"], type=FilePath(), metavar="FILE", is_eager=True,
                 expose_value=False, envvar="XPNN_CONFIG", callback=_read, help="Settings from a TOML file.",
             ),
             click.Option(

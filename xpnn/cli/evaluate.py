@@ -9,7 +9,7 @@ import click
 import numpy as np
 
 from xpnn.cli.command import Command
-from xpnn.cli.options import ParamInfo, backend_line, backend_option, json_option, open_backend
+from xpnn.cli.options import FilePath, backend_line, backend_option, json_option, open_backend
 from xpnn.cli.output import console, detail, echo, emit, percent, status
 from xpnn.cli.runs import find_run
 from xpnn.data import Dataset, load
@@ -27,8 +27,8 @@ Counts = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @click.command(cls=Command, examples=["xpnn evaluate runs/spiral-mlp-1"])
-@click.argument("run", type=ParamInfo(), required=False)
-@click.option("--data", type=ParamInfo(), metavar="PATH", help="The dataset's file, or folder of files.")
+@click.argument("run", type=FilePath(), required=False)
+@click.option("--data", type=FilePath(), metavar="PATH", help="The dataset's file, or folder of files.")
 @backend_option
 @json_option
 def command(run: Path | None, data: Path | None, backend: str, as_json: bool) -> None:
@@ -71,8 +71,8 @@ def command(run: Path | None, data: Path | None, backend: str, as_json: bool) ->
     )
     echo(worst_pairs(result["worst"]))
     for i, name in enumerate(samples.classes):
-        told, true, right = matrix[:, i].sum(), matrix[i].sum(), matrix[i, i]
-        detail(f"{name:<16} found {right:,} of {true:,}, right {right:,} of the {told:,} times it was named")
+        predicted, true, right = matrix[:, i].sum(), matrix[i].sum(), matrix[i, i]
+        detail(f"{name:<16} found {right:,} of {true:,}, right {right:,} of the {predicted:,} times it was predicted")
 
 
 def worst_pairs(pairs: list[dict[str, Any]]) -> str:

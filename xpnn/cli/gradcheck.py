@@ -43,8 +43,8 @@ def command(model: str, hidden: tuple[int, ...], activation: str, as_json: bool)
     rows = gradcheck(layers, SHAPE, loss="softmax_cross_entropy")
     wrong = [row for row in rows if not row.ok]
     if as_json:
-        told = {"model": model, "hidden": widths, "activation": activation, "tolerance": TOLERANCE}
-        emit(told | {"ok": not wrong, "gradients": [tidy(row) for row in rows]})
+        settings = {"model": model, "hidden": widths, "activation": activation, "tolerance": TOLERANCE}
+        emit(settings | {"ok": not wrong, "gradients": [tidy(row) for row in rows]})
     else:
         console().print(table(rows))
         if widths != hidden:

@@ -32,8 +32,8 @@ def command(dataset: str, model: str, as_json: bool) -> None:
         emit({"settings": {name: value for name, value, _ in defaults}})
         return
     write(HEAD)
-    for name, value, told in defaults:
-        write("\n" + textwrap.fill(told, 80, initial_indent="# ", subsequent_indent="# "))
+    for name, value, help_text in defaults:
+        write("\n" + textwrap.fill(help_text, 80, initial_indent="# ", subsequent_indent="# "))
         mark = "" if name in ("dataset", "model") else "#"
         write(f"{mark}{toml_line(name, '' if value is None else value)}")
 

@@ -40,7 +40,7 @@ class Name(Choice):
         return str(value)
 
 
-class ParamInfo(Paths):
+class FilePath(Paths):
     """A file or folder. An empty one, which would mean the working folder, is refused."""
 
     def __init__(self) -> None:
@@ -107,8 +107,8 @@ def open_backend(name: str, device: str | None, dtype: str, precision: str = "fp
         why = f"auto: {reason}"
     else:
         source = click.get_current_context().get_parameter_source("backend")
-        told = {ParameterSource.ENVIRONMENT: "XPNN_BACKEND", ParameterSource.DEFAULT_MAP: "as before"}
-        why = told.get(source, "--backend") if source is not None else "--backend"
+        names = {ParameterSource.ENVIRONMENT: "XPNN_BACKEND", ParameterSource.DEFAULT_MAP: "as before"}
+        why = names.get(source, "--backend") if source is not None else "--backend"
     if name in ("numpy", "strict") and (device or "").startswith("cuda"):
         raise UsageError(
             f"backend {name!r} has no device {device!r}",
@@ -124,6 +124,6 @@ def open_backend(name: str, device: str | None, dtype: str, precision: str = "fp
 def backend_line(be: Backend, why: str) -> str:
     """`numpy 2.4.6 on cpu, numba 0.68.1, 2 threads (auto: CuPy not installed)`."""
     threads = blas().threads if be.name == "numpy" else None
-    told = f", {count_threads(threads)}" if threads else ""
+    count = f", {count_threads(threads)}" if threads else ""
     where = be.hardware() if be.name == "numpy" else be.device_name
-    return f"{be.name} {be.version()} on {where}{told} ({why})"
+    return f"{be.name} {be.version()} on {where}{count} ({why})"

@@ -1,4 +1,4 @@
-"""`xpnn plot`: pictures of a run and of the model that came out of it."""
+"""`xpnn plot`: plots of a run and of its trained model."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy as np
 
 from xpnn.cli.command import Command
 from xpnn.cli.log import read_history
-from xpnn.cli.options import Name, ParamInfo, json_option
+from xpnn.cli.options import FilePath, Name, json_option
 from xpnn.cli.output import echo, emit, percent, status
 from xpnn.cli.runs import FILM, Saved, find_run
 from xpnn.data import Dataset, load
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 BATCH = 256
 STEP = f"one training step, at most {BATCH} samples"
-"""Whose activations and gradients are drawn."""
+"""The layers whose activations and gradients are plotted."""
 
 
 class NotDrawnError(Exception):
@@ -178,11 +178,11 @@ class Choices(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 
 
 @click.command(cls=Command, examples=["xpnn plot runs/spiral-mlp-1 --what curves,boundary"])
-@click.argument("run", type=ParamInfo(), required=False)
+@click.argument("run", type=FilePath(), required=False)
 @click.option("--what", type=Choices(), metavar="A,B", help=f"Some of {', '.join(PICTURES)}.  [default: all]")
-@click.option("--out", type=ParamInfo(), metavar="DIR", help="[default: RUN/plots]")
+@click.option("--out", type=FilePath(), metavar="DIR", help="[default: RUN/plots]")
 @click.option("--format", "kind", type=Name("format", ("png", "svg")), default="png", show_default=True)
-@click.option("--data", type=ParamInfo(), metavar="PATH", help="Folder of the dataset's IDX files.")
+@click.option("--data", type=FilePath(), metavar="PATH", help="Folder of the dataset's IDX files.")
 @json_option
 def command(
     run: Path | None,
@@ -204,7 +204,7 @@ def command(
             fix="name a folder written by xpnn train, or use xpnn.plots in Python",
         )
     subject, folder = Subject(saved, data), out or saved.weights.parent / "plots"
-    drawn, skipped = [], {}
+    written, skipped = [], {}
     for name in what or PICTURES:
         path = folder / f"{name}.{'gif' if name == 'film' else kind}"
         try:
@@ -214,8 +214,8 @@ def command(
             if what and not as_json:
                 status(f"no {name}: {reason}")
             continue
-        drawn.append(str(path))
+        written.append(str(path))
         if not as_json:
             echo(str(path))
     if as_json:
-        emit({"checkpoint": str(saved.weights), "files": drawn, "skipped": skipped})
+        emit({"checkpoint": str(saved.weights), "files": written, "skipped": skipped})

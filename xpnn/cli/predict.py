@@ -7,7 +7,7 @@ import click
 import numpy as np
 
 from xpnn.cli.command import Command, state
-from xpnn.cli.options import ParamInfo, json_option
+from xpnn.cli.options import FilePath, json_option
 from xpnn.cli.output import console, echo, emit, percent
 from xpnn.cli.runs import find_run
 from xpnn.data.picture import SIDE, Picture, read_picture
@@ -22,10 +22,10 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 @click.command(cls=Command, examples=["xpnn predict seven.png"])
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=ParamInfo())
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=FilePath())
 @click.option(
     "--run",
-    type=ParamInfo(),
+    type=FilePath(),
     metavar="RUN",
     help="Run folder or model file  [default: newest]",
 )

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from xpnn.backends import Backend
 from xpnn.cli import INTERRUPTED, TERMINATED, Stopped
-from xpnn.cli.options import ParamInfo
+from xpnn.cli.options import FilePath
 from xpnn.cli.runs import STATE, Run
 from xpnn.cli.schema import ABOUT, read_about
 from xpnn.errors import CheckpointError, FileError, UsageError
@@ -36,12 +36,16 @@ BEGINNINGS = {
 }
 
 
+SHARE = 0.02
+"""Of the time of a training, what writing states to resume from may take."""
+
+
 @dataclass(frozen=True)
 class Endings:
     """When to save, and when to stop before the last epoch."""
 
     early_stopping: int | None = None
-    checkpoint_every: int = 1
+    checkpoint_every: int | None = None
     time_limit: float | None = None
 
     @classmethod
@@ -51,13 +55,19 @@ class Endings:
 
     def watchers(self, run: Run, about: dict[str, Any]) -> list[Callback]:
         """In an order in which each state saved is whole."""
-        from xpnn.training.checkpointing import Checkpoint
         from xpnn.training.early_stopping import EarlyStopping
         from xpnn.training.stopping import TimeLimit
 
         stop = [] if self.early_stopping is None else [EarlyStopping(self.early_stopping, restore=False)]
         limit = [] if self.time_limit is None else [TimeLimit(self.time_limit)]
-        return [Note(run, about), *stop, *limit, Checkpoint(run.state, epochs=self.checkpoint_every)]
+        return [Note(run, about), *stop, *limit, self._checkpoint(run)]
+
+    def _checkpoint(self, run: Run) -> Callback:
+        from xpnn.training.checkpointing import Checkpoint
+
+        if self.checkpoint_every is None:
+            return Checkpoint(run.state, share=SHARE)
+        return Checkpoint(run.state, epochs=self.checkpoint_every)
 
 
 class Note(Callback):
@@ -76,7 +86,7 @@ def ending_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option(
             "--resume",
-            type=ParamInfo(),
+            type=FilePath(),
             metavar="RUN",
             is_eager=True,
             callback=take_settings,
@@ -91,9 +101,8 @@ def ending_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--checkpoint-every",
             type=click.IntRange(1),
-            default=1,
             metavar="N",
-            help="Epochs between two states to resume from.  [default: 1]",
+            help="Epochs between two states to resume from.  [default: as often as it takes 2 % of the time]",
         ),
         click.option(
             "--early-stopping",

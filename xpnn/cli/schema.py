@@ -1,19 +1,16 @@
 """What run.json may hold, checked when it is read: it may come from anywhere."""
 
-import math
 from pathlib import Path
 from typing import Any
 
 from xpnn.errors import CheckpointError
-from xpnn.printing import one_line
-from xpnn.reading import read_bounded
+from xpnn.reading import misfit, read_bounded
 from xpnn.training.container import read_json
 
 ABOUT = "run.json"
 MOST = 1 << 20
 """Bytes of run.json: a thousand classes with long names take a tenth."""
 
-NUMBER = (int, float)
 TEXT = (str, None)
 SETTINGS: dict[str, Any] = {
     "hidden": ([int], None),
@@ -72,31 +69,3 @@ def read_about(folder: Path) -> dict[str, Any]:
     if found := misfit(about, RUN):
         raise CheckpointError(f"{path} is damaged", why=found)
     return about
-
-
-def misfit(value: Any, wanted: Any, place: str = "") -> str:
-    """What does not fit, such as `seed is -1`; "" where all does.
-
-    wanted: a type, None, a word, [for each item], {key: for its value} or a tuple of these, of which one must fit.
-    """
-    if isinstance(wanted, tuple):
-        return "" if any(not misfit(value, one) for one in wanted) else _is(value, place)
-    if isinstance(wanted, list):
-        if not isinstance(value, list):
-            return _is(value, place)
-        return next(
-            (bad for i, one in enumerate(value) if (bad := misfit(one, wanted[0], f"{place}[{i}]"))), ""
-        )
-    if isinstance(wanted, dict):
-        if not isinstance(value, dict):
-            return _is(value, place)
-        places = ((key, f"{place}.{key}" if place else key) for key in wanted if key in value)
-        return next((bad for key, where in places if (bad := misfit(value[key], wanted[key], where))), "")
-    if wanted is None or isinstance(wanted, str):
-        return "" if value == wanted else _is(value, place)
-    fits = type(value) is wanted and not (wanted is int and value < 0)
-    return "" if fits and not (wanted is float and not math.isfinite(value)) else _is(value, place)
-
-
-def _is(value: Any, place: str) -> str:
-    return f"{place or 'it'} is {one_line(repr(value), 60)}"

@@ -1,4 +1,4 @@
-"""The trials of `xpnn tune`: what is drawn, how one is trained, and how processes share them.
+"""The trials of `xpnn tune`: what is sampled, how one is trained, and how processes share them.
 
 Processes, not threads: a step of a small network is mostly Python, which the interpreter's lock lets only one thread
 of a process run. They meet in the study's SQLite file alone.
@@ -131,7 +131,7 @@ def seed_of(task: Task, worker: int, made: int) -> int:
 
 
 def work(task: Task, worker: int, trials: int, deadline: float, how: str) -> None:
-    """Make `trials` trials, each told as `how` says: say, json or quiet. Other processes may do the same."""
+    """Make `trials` trials, each reported as `how` says: say, json or quiet. Other processes may do the same."""
     study = open_study(task)
     study.sampler = optuna.samplers.TPESampler(seed=seed_of(task, worker, len(study.trials)))
     samples = without_test(load(task.dataset, task.data, task.seed, task.label))
@@ -155,14 +155,14 @@ def tell_trial(trial: Any, best: bool, how: str) -> None:
     pruned = trial.state == TrialState.PRUNED
     value = max(trial.intermediate_values.values(), default=0.0) if pruned else trial.value
     if how == "json":
-        told = {
+        event = {
             "event": "trial",
             "trial": trial.number,
             "pruned": pruned,
             "valid_accuracy": value,
             "best": best,
         }
-        sys.stdout.write(json.dumps(told | {"settings": settings}) + "\n")
+        sys.stdout.write(json.dumps(event | {"settings": settings}) + "\n")
         sys.stdout.flush()
     elif how == "say":
         widths = "-".join(map(str, settings["hidden"]))
@@ -203,7 +203,7 @@ def search(task: Task, trials: int, limit: float | None, jobs: int, how: str) ->
                 process.join()
     if failed := [process.exitcode for process in processes if process.exitcode]:
         raise XpnnError(
-            f"{len(failed)} of {len(processes)} processes failed", why="each has told its own error above"
+            f"{len(failed)} of {len(processes)} processes failed", why="their errors are printed above"
         )
     return None
 

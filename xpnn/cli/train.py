@@ -18,8 +18,8 @@ from xpnn.cli.fitting import train
 from xpnn.cli.machine import git_state, machine
 from xpnn.cli.network import make_model
 from xpnn.cli.options import (
+    FilePath,
     Name,
-    ParamInfo,
     Widths,
     backend_line,
     backend_option,
@@ -84,13 +84,13 @@ if TYPE_CHECKING:
 @click.option(
     "--seed", type=click.IntRange(0), default=42, show_default=True, help="Root of every random draw."
 )
-@click.option("--data", type=ParamInfo(), metavar="PATH", help="The dataset's file, or folder of files.")
+@click.option("--data", type=FilePath(), metavar="PATH", help="The dataset's file, or folder of files.")
 @click.option(
     "--label", metavar="NAME", help="Of csv: the column of the labels.  [default: label, or the last]"
 )
 @click.option(
     "--out",
-    type=ParamInfo(),
+    type=FilePath(),
     metavar="DIR",
     help="New run folder.  [default: runs/DATASET-MODEL-N]",
 )

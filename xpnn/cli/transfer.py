@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from xpnn.backends import Backend
-from xpnn.cli.options import ParamInfo
+from xpnn.cli.options import FilePath
 from xpnn.cli.runs import Saved, find_run
 from xpnn.data import Dataset
 from xpnn.errors import ShapeError, UsageError
@@ -35,7 +35,7 @@ def transfer_options(f: Callable[..., Any]) -> Callable[..., Any]:
             help='Keep the parameters whose path fits, such as "0.*" or "*.b", as they are; may be repeated.',
         ),
         click.option(
-            "--from", "source", type=ParamInfo(), metavar="RUN",
+            "--from", "source", type=FilePath(), metavar="RUN",
             help="Begin with the network and the weights of that run's best epoch.",
         ),
     ):  # fmt: skip
@@ -136,7 +136,7 @@ def moved(old: "Model", by: int, head: int) -> dict[str, Any]:
 
 
 def provenance(origin: str | None, freeze: tuple[str, ...], net: "Model") -> dict[str, Any]:
-    """What run.json says of it."""
+    """Its entry in run.json."""
     held = {path for pattern in freeze for path in net.layout.named if fits(path, pattern)}
     return {
         "from": origin,

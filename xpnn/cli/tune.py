@@ -8,7 +8,7 @@ import click
 
 from xpnn.cli import Stopped, interrupted
 from xpnn.cli.command import Command, state
-from xpnn.cli.options import Name, ParamInfo, backend_option, device_option, json_option, open_backend
+from xpnn.cli.options import FilePath, Name, backend_option, device_option, json_option, open_backend
 from xpnn.cli.output import echo, emit, percent, status
 from xpnn.cli.runs import ROOT
 from xpnn.data import DATASETS
@@ -61,9 +61,9 @@ class Task:
 @click.option(
     "--seed", type=click.IntRange(0), default=42, show_default=True, help="Root of every random draw."
 )
-@click.option("--data", type=ParamInfo(), metavar="PATH", help="The dataset's file, or folder of files.")
+@click.option("--data", type=FilePath(), metavar="PATH", help="The dataset's file, or folder of files.")
 @click.option("--label", metavar="NAME", help="Of csv: the column of the labels.")
-@click.option("--out", type=ParamInfo(), metavar="DIR", help="[default: runs/tune-DATASET-MODEL]")
+@click.option("--out", type=FilePath(), metavar="DIR", help="[default: runs/tune-DATASET-MODEL]")
 @backend_option
 @device_option
 @json_option

@@ -1,4 +1,4 @@
-"""Data to train on: datasets by name, generated points, files of one's own, splits and batches."""
+"""Data to train on: datasets by name, generated points, your own files, splits and batches."""
 
 from xpnn.data.arrays import read_npy, read_npz
 from xpnn.data.batches import Batch, Batches, epoch_order

@@ -28,7 +28,7 @@ def epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
 class Slices:
     """The slices that cut `n` samples into batches of `batch_size`, as often as it is iterated.
 
-    Raises `DataError` when there are no samples and `UsageError` for a batch size below 1.
+    Raises `DataError` without samples and `UsageError` for a batch size below 1.
     """
 
     n: int
@@ -36,7 +36,7 @@ class Slices:
 
     def __post_init__(self) -> None:
         if self.n < 1:
-            raise DataError("there are no samples", why="expected at least one, found none")
+            raise DataError("no samples", why="expected at least one, found none")
         if self.batch_size < 1:
             raise UsageError(f"batch size {self.batch_size}", why="expected 1 or more", fix="batch_size=128")
 
@@ -59,7 +59,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Batches:
-    """Shuffled batches of `x` (N, ...) and `y` (N, ...), for a loop of one's own around `Trainer.step`.
+    """Shuffled batches of `x` (N, ...) and `y` (N, ...), for your own loop around `Trainer.step`.
 
     Only the rows of a batch are ever read: `x` may be memory-mapped (`read_npy`) and larger than memory, or anything
     with a shape that takes an array of row numbers. weights: (N,), the chance of each sample, relative to the others;
@@ -88,7 +88,7 @@ class Batches:
         if self.ahead < 0:
             raise UsageError(f"ahead={self.ahead}: wanted a number of batches, 0 or more")
         if self.weights is not None and self.balanced:
-            raise UsageError("weights and balanced at once", why="each says how often a sample is drawn")
+            raise UsageError("weights and balanced at once", why="each sets how often a sample is picked")
         if self.weights is not None:
             object.__setattr__(self, "weights", _chances(self.weights, len(self.x)))
         if self.balanced:
@@ -148,7 +148,7 @@ def check_process(owner: int) -> None:
         raise UsageError(
             f"batches that a thread of process {owner} reads ahead",
             why="a forked process has no threads but its own",
-            fix="iterate anew there: epochs(count, start=(epoch, number of the batch))",
+            fix="start a new iterator there: epochs(count, start=(epoch, number of the batch))",
         )
 
 

@@ -1,4 +1,4 @@
-"""MNIST's kin as IDX files: KMNIST, and EMNIST in its six divisions.
+"""KMNIST, and EMNIST in its six divisions, as IDX files.
 
 EMNIST's images lie on their side (rows and columns exchanged), its letters are numbered from 1, and its file names
 begin with `emnist-DIVISION-`: all of it is put right here.

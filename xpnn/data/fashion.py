@@ -29,7 +29,7 @@ FASHION_CLASSES = (
     "Ankle boot",
 )
 
-# Of the unpacked bytes: Debian's copy is packed anew.
+# Of the unpacked bytes: Debian's copy is compressed differently.
 SHA256 = dict(
     zip(
         NAMES,
@@ -86,7 +86,7 @@ def cache_folder() -> Path:
         return Path.home() / ".cache" / "xpnn"
     except RuntimeError as error:
         raise FileError(
-            "there is no place for the cache", why=str(error), fix="set XPNN_CACHE to a folder"
+            "cannot create the cache folder", why=str(error), fix="set XPNN_CACHE to a folder"
         ) from error
 
 

@@ -1,7 +1,7 @@
 """Holding out a part of the data, with each class in it as in the whole.
 
     n_c     samples of class c          quota of class c = held n_c / n
-    n       samples in all              held out of it: its quota, rounded down or up
+    n       samples in all              held out: the class's quota, rounded down or up
     held    samples held out            up for those whose quotas have the largest remainders
 
 Source: the largest-remainder method (A. Hamilton, 1792), which keeps the total exact.

@@ -1,4 +1,4 @@
-"""Digits drawn by rule: strokes, bent and moved at random. Small, free of any licence, and of MNIST's form.
+"""Synthetic digits: strokes, bent and moved at random. Small, free of any licence, and of MNIST's form.
 
     pixel = 255 max(0, min(1, 1/2 + w - d))        d: its distance from the nearest stroke, w: half the pen's width
     a stroke's points: R q + s + e                 R: a random linear map, s: a shift, e: a little noise for each point

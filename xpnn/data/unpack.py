@@ -1,4 +1,4 @@
-"""Reading a file that may be packed with gzip or xz, and never more of it than was asked for.
+"""Reading a file that may be packed with gzip or xz, and never more bytes than were asked for.
 
 gzip begins with 1f 8b, xz with fd 37 7a 58 5a 00; anything else is read as it is. The file's name is
 not consulted: browsers and mirrors unpack or repack files without renaming them.

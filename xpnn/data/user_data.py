@@ -1,4 +1,4 @@
-"""Data of one's own as datasets: tables, folders of pictures, arrays.
+"""Your own data as datasets: tables, folders of pictures, arrays.
 
 Where nothing says which samples are for the test, a fifth is taken by a hash of each sample (of a picture: of its
 name), so that adding samples moves none from one side to the other.

@@ -1,4 +1,4 @@
-"""Looking inside: gradient checks, one step laid bare, backends side by side, summaries, a sweep of learning rates."""
+"""Looking inside: gradient checks, one step explained, backends side by side, summaries, a sweep of learning rates."""
 
 from xpnn.diagnostics.compare import BackendGap, Comparison, Gap, LayerGap, compare_backends
 from xpnn.diagnostics.explain import Explanation, LayerReport, ParameterReport, explain

@@ -36,7 +36,7 @@ class Gap:
 
 @dataclass(frozen=True)
 class LayerGap:
-    """One layer on one backend: what came out of it, and the worst of what came back, dx or a gradient."""
+    """One layer on one backend: its output, and the worst of dx and the gradients."""
 
     path: str  # or "loss"
     layer: str

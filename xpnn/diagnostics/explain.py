@@ -1,4 +1,4 @@
-"""One training step laid bare, layer by layer, as a table or as plain data.
+"""One training step explained, layer by layer, as a table or as plain data.
 
 Of an array a with n entries: mean = sum a / n, std = sqrt(sum (a - mean)^2 / n), |a| = sqrt(sum a^2), all in float64. A
 unit is an entry of the last axis (a channel, for images); it is dead when it is 0 for every sample of the batch, and
@@ -52,7 +52,7 @@ class LayerReport:
     units: int
     dead: int  # units that are 0 for every sample
     dy_norm: float | None  # None: the way back ended before it
-    dx_norm: float | None  # None: nobody wants it
+    dx_norm: float | None  # None: not needed
     parameters: tuple[ParameterReport, ...]
 
 
@@ -97,7 +97,7 @@ def explain(
     found = trace(model, x, y, measure)
     ratios = {} if rule is None else update_ratios(model, rule, found.gradient)
     feeds = {i for visit in found.visits if is_activation(visit) for i in visit.sources}
-    with np.errstate(all="ignore"):  # infinity and NaN are told, not warned of
+    with np.errstate(all="ignore"):  # infinity and NaN are shown in the table instead of warned about
         rows = tuple(report(visit, i in feeds, ratios) for i, visit in enumerate(found.visits))
         return Explanation(
             found.loss, type(measure).__name__, None if rule is None else type(rule).__name__, len(found.dout[0]),

@@ -1,72 +1,9 @@
-"""Initial weights, by class and by name."""
+"""Initial weights. Every kind that a file here defines is a public name of this package."""
 
-from xpnn.errors import UsageError, did_you_mean
-from xpnn.initializers.base import Initializer, fans
-from xpnn.initializers.scaled import (
-    Constant,
-    Normal,
-    Orthogonal,
-    VarianceScaling,
-    glorot_normal,
-    glorot_uniform,
-    he_normal,
-    he_uniform,
-    lecun_normal,
-    lecun_uniform,
-    ones,
-    zeros,
-)
-from xpnn.initializers.sinusoidal import Sinusoidal
-from xpnn.initializers.sparse import Dirac, Identity, Sparse
-from xpnn.initializers.truncated import TruncatedNormal
+from typing import Any
 
-__all__ = [
-    "INITIALIZERS",
-    "Constant",
-    "Dirac",
-    "Identity",
-    "Initializer",
-    "Normal",
-    "Orthogonal",
-    "Sinusoidal",
-    "Sparse",
-    "TruncatedNormal",
-    "VarianceScaling",
-    "fans",
-    "get_initializer",
-    "glorot_normal",
-    "glorot_uniform",
-    "he_normal",
-    "he_uniform",
-    "lecun_normal",
-    "lecun_uniform",
-    "ones",
-    "zeros",
-]
+from xpnn.names import public_names
 
-INITIALIZERS: dict[str, Initializer] = {
-    "zeros": zeros,
-    "ones": ones,
-    "normal": Normal(),
-    "truncated_normal": TruncatedNormal(),
-    "glorot_normal": glorot_normal,
-    "glorot_uniform": glorot_uniform,
-    "he_normal": he_normal,
-    "he_uniform": he_uniform,
-    "lecun_normal": lecun_normal,
-    "lecun_uniform": lecun_uniform,
-    "orthogonal": Orthogonal(),
-    "sparse": Sparse(),
-    "identity": Identity(),
-    "dirac": Dirac(),
-    "sinusoidal": Sinusoidal(),
-}
-
-
-def get_initializer(initializer: str | Initializer) -> Initializer:
-    """An initializer by name, or the initializer itself."""
-    if isinstance(initializer, Initializer):
-        return initializer
-    if not isinstance(initializer, str) or initializer not in INITIALIZERS:
-        raise UsageError(f"unknown initializer {initializer!r}", fix=did_you_mean(initializer, INITIALIZERS))
-    return INITIALIZERS[initializer]
+PUBLIC: dict[str, Any] = public_names("initializers")
+__all__ = list(PUBLIC)
+globals().update(PUBLIC)

@@ -12,10 +12,12 @@ import numpy as np
 from xpnn.config import Config
 from xpnn.errors import UsageError
 
+__all__ = ["Initializer", "fans"]
+
 Host = np.ndarray[Any, np.dtype[np.float64]]
 
 
-class Initializer(Config):
+class Initializer(Config, abstract=True):
     """A frozen description, called with a generator and a shape. A layer takes its name, too: `init="he_normal"`."""
 
     @classmethod

@@ -8,6 +8,17 @@ import numpy as np
 from xpnn.errors import UsageError, did_you_mean
 from xpnn.initializers.base import Host, Initializer, fans
 
+__all__ = [
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "ones",
+    "zeros",
+]
+
 
 @dataclass(frozen=True)
 class Constant(Initializer):

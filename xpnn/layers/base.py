@@ -9,6 +9,8 @@ from xpnn.initializers import Initializer
 from xpnn.kernels import Array
 from xpnn.random import Key
 
+__all__ = ["Ctx", "Layer", "Spec"]
+
 Shape: TypeAlias = tuple[Any, ...]
 """Of one sample: a tuple of sizes. Of several inputs or outputs: a tuple of such tuples."""
 Tree: TypeAlias = Any
@@ -51,7 +53,7 @@ class Ctx(NamedTuple):
         return None if self.into is None else self.into[name]
 
 
-class Layer(Config):
+class Layer(Config, abstract=True):
     """A pair of pure functions over shapes and arrays. Subclasses are frozen dataclasses of plain settings.
 
     Where a layer wants one layer, a list of layers is a chain: `Residual([Dense(8), ReLU()])`.

@@ -1,4 +1,4 @@
-"""Dropout."""
+"""Dropout: random zeros while training, identity afterwards."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Elastic distortion of images while training: as if drawn by another hand. Otherwise y = x."""
+"""Elastic distortion of images while training: as if written by another hand. Otherwise y = x."""
 
 import math
 from dataclasses import dataclass

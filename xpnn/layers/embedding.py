@@ -35,7 +35,7 @@ class Embedding(Layer):
             )
 
     def vocab_size(self) -> int:
-        """tokens."""
+        """The number of rows of the table."""
         return self.tokens
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:

@@ -58,7 +58,7 @@ class RMSNorm(Layer):
         check_eps(self, self.eps)
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """gain."""
+        """A gain per feature."""
         return {"gain": Spec(last_axis(shape), ones, decay=False)}, shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:

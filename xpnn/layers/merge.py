@@ -31,7 +31,7 @@ class Residual(Layer):
         return self.layer.trained
 
     def inner(self, shape: Shape) -> list[tuple[Layer, Shape]]:
-        """f."""
+        """The wrapped layer f."""
         return [(self.layer, shape)]
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:

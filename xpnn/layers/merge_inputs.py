@@ -9,7 +9,7 @@ from xpnn.layers.base import Ctx, Layer, Shape, Tree, is_multiple
 from xpnn.layers.merging import merged, merged_shape, parts
 
 
-class Merge(Layer):
+class Merge(Layer, abstract=True):
     """What they share."""
 
     multi_input = True

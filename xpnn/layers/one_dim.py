@@ -80,7 +80,7 @@ def tall(p: Tree) -> Tree:
 
 
 @dataclass(frozen=True)
-class Pool1D(Layer):
+class Pool1D(Layer, abstract=True):
     """What pooling over sequences shares: it is that of the class `wide`, on images one row high."""
 
     wide: ClassVar[type[MaxPool2D] | type[AvgPool2D]]

@@ -28,5 +28,5 @@ class PaddingMask(Layer):
         return cx.be.xp.astype(x != self.pad, cx.be.dtype), ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """None."""
+        """No gradient: ids have none."""
         return None, {}

@@ -1,4 +1,4 @@
-"""Where in a sequence a value stands, told to layers that could not know."""
+"""Positional encoding: adds the position in the sequence to inputs of layers that are blind to order."""
 
 from dataclasses import dataclass
 from typing import Any

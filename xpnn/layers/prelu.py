@@ -24,7 +24,7 @@ class PReLU(Layer):
     init: Initializer = quarter
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """slope."""
+        """One slope per feature, or one for all."""
         if not self.shared and not shape:
             raise ShapeError("wants a last axis with a slope for each feature", why=f"got {shape}")
         return {"slope": Spec((1,) if self.shared else shape[-1:], self.init, decay=False)}, shape

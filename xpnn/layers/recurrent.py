@@ -19,7 +19,7 @@ from xpnn.layers.dense import flat_rows
 orthogonal = Orthogonal()
 
 
-class Recurrent(Layer):
+class Recurrent(Layer, abstract=True):
     """What they share."""
 
     trained = True

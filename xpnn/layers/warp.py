@@ -21,7 +21,7 @@ Field: TypeAlias = tuple[Array, Array]
 STILL: Transform = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
-class Geometric(Layer):
+class Geometric(Layer, abstract=True):
     """While training y[q] = x[M q + d(q)] for each pixel q of the output, x between its pixels and 0 outside.
 
     M is an affine motion about the centre of the image and d a field of displacements, in pixels, both drawn for each
@@ -76,7 +76,7 @@ class Warp(Geometric):
             if not isinstance(layer, Geometric):
                 raise UsageError(
                     f"entry {i} of Warp is {layer!r}, which moves no pixels",
-                    fix="put it before or after; Warp takes RandomShift, RandomRotation and their kin",
+                    fix="put it before or after; Warp takes RandomShift, RandomRotation and the other geometric layers",
                 )
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:

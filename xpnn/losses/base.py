@@ -14,6 +14,8 @@ from xpnn.config import Config
 from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean
 from xpnn.kernels import Array
 
+__all__ = ["Loss"]
+
 Host = np.ndarray[Any, Any]
 Terms: TypeAlias = tuple[Array, Array, Array | None]
 """What a loss says of each sample: see `Loss.terms`."""
@@ -21,7 +23,7 @@ REDUCTIONS = ("mean", "sum", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loss(Config):
+class Loss(Config, abstract=True):
     """A frozen description of a loss. With l_ni the losses of sample n, w_n its weight, c_n what it counts:
 
         "mean"  sum_n w_n sum_i l_ni / sum_n w_n c_n; 0 where nothing counts

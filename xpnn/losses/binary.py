@@ -11,7 +11,7 @@ from xpnn.losses.base import Host, Loss, Terms, check_real, same_shape
 
 
 @dataclass(frozen=True, kw_only=True)
-class BinaryLoss(Loss):
+class BinaryLoss(Loss, abstract=True):
     """A loss of logits (N, ...) and targets of the same shape, from 0 to 1."""
 
     wants = "logits"

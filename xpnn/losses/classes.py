@@ -11,7 +11,7 @@ from xpnn.losses.base import Host, Loss, same_shape
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassLoss(Loss):
+class ClassLoss(Loss, abstract=True):
     """A loss of outputs (N, C) against class ids (N,), or against one-hot or soft rows (N, C) that sum to 1.
 
     A sample whose id is `ignore_index` has weight 0: its loss and gradient are 0, the mean does not divide by it, and

@@ -11,7 +11,7 @@ from xpnn.losses.base import Host, Loss, Terms
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairLoss(Loss):
+class PairLoss(Loss, abstract=True):
     """A loss of embeddings (N, d) and class ids (N,), over the pairs of a batch. `predict` gives the embeddings.
 
     With weights, a pair or triple counts as the product of its samples' weights: weight 0 leaves a sample out. For

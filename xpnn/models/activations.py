@@ -1,4 +1,4 @@
-"""Activations by name, and how the weights before each are drawn."""
+"""Activations by name, and the initializer of the weights before each."""
 
 from collections.abc import Callable
 
@@ -45,9 +45,9 @@ ACTIVATIONS: dict[str, Callable[[], Layer]] = {
     "log-sigmoid": LogSigmoid,
 }
 SQUASHING = ("sigmoid", "tanh", "hard-sigmoid", "hard-tanh", "softsign")
-"""Activations whose weights are drawn as Glorot and Bengio (2010) do; the others' as He et al. (2015) do.
+"""Activations whose weights are initialized as in Glorot and Bengio (2010); the others follow He et al. (2015).
 
-SELU's are drawn as LeCun et al. (1998) do: its constants assume so.
+SELU follows LeCun et al. (1998): its constants assume so.
 """
 
 
@@ -59,7 +59,7 @@ def get_activation(name: str) -> Layer:
 
 
 def weights(activation: str) -> Initializer:
-    """How weights before that activation are drawn."""
+    """The initializer of weights before that activation."""
     if activation == "selu":
         return lecun_normal
     return glorot_uniform if activation in SQUASHING else he_normal

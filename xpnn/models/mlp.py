@@ -35,7 +35,7 @@ def entrance(pixels: bool, input_dropout: float) -> list[Layer]:
 def dense(hidden: Sequence[int], classes: int, activation: str, dropout: float) -> list[Layer]:
     """The dense layers at the end of every model, on flat samples."""
     layers: list[Layer] = []
-    get_activation(activation)  # an unknown name is an error where there is no hidden layer, too
+    get_activation(activation)  # an unknown name is an error without hidden layers, too
     for units in hidden:
         layers += [Dense(units, init=weights(activation)), get_activation(activation)]
         if dropout:

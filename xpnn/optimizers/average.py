@@ -10,7 +10,7 @@ from xpnn.optimizers.wrapper import Wrapper
 
 
 @dataclass(frozen=True)
-class Averaged(Wrapper):
+class Averaged(Wrapper, abstract=True):
     """What the averages share: average <- average + share (theta - average) after every update."""
 
     def __post_init__(self) -> None:

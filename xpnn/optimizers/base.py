@@ -16,14 +16,19 @@ from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.parameters import ParamInfo
 
+__all__ = ["Optimizer"]
+
 State: TypeAlias = dict[str, Any]
 
 
-class Optimizer(Config):
+class Optimizer(Config, abstract=True):
     """A frozen description with `init` and `update`."""
 
     params: ClassVar[tuple[ParamInfo, ...]] = ()
     """Where the parameters lie, of a copy that `bind` made. No setting: neither shown, compared nor saved."""
+
+    full_batch: ClassVar[bool] = False
+    """Whether it takes the loss and its gradient over the whole data, at points of its own choice."""
 
     @classmethod
     def coerce(cls, value: Any) -> "Optimizer | None":
@@ -65,7 +70,7 @@ class Optimizer(Config):
 
 
 @dataclass(frozen=True)
-class Formula(Optimizer):
+class Formula(Optimizer, abstract=True):
     """An optimizer with a rule of its own, not one around another. The settings that all of these share:
 
     weight_decay: decoupled, theta <- theta (1 - lr weight_decay) before the step (Loshchilov and Hutter, ICLR 2019),
@@ -98,7 +103,7 @@ class Formula(Optimizer):
 
 
 @dataclass(frozen=True)
-class Elementwise(Formula):
+class Elementwise(Formula, abstract=True):
     """An optimizer that treats every weight alone, by `rule`. Two more settings, which leave biases alone too:
 
     l2: adds l2 theta to the gradient, the derivative of l2 / 2 |theta|^2 (PyTorch's `weight_decay` in SGD and Adam).

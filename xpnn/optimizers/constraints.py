@@ -9,9 +9,11 @@ from xpnn.kernels import Array
 from xpnn.optimizers.base import length
 from xpnn.parameters import ParamInfo
 
+__all__ = ["Constraint"]
+
 
 @dataclass(frozen=True)
-class Constraint(Config):
+class Constraint(Config, abstract=True):
     """For the parameters whose path fits `pattern`, as file names fit theirs: "2.W", "0.*", "*.W"."""
 
     pattern: str

@@ -9,7 +9,7 @@ from xpnn.parameters import ParamInfo
 
 
 @dataclass(frozen=True)
-class Layerwise(Formula):
+class Layerwise(Formula, abstract=True):
     """An optimizer whose `rule` sees one parameter at a time, in its own shape, and carries arrays of any shape.
 
     They stand in the state under the parameter's path and their name: "2.W.m". They begin with zeros.

@@ -28,6 +28,7 @@ class LBFGS(Optimizer):
     Sources: Liu and Nocedal, Math. Programming 45 (1989); Nocedal and Wright (2006), algorithms 7.4 and 7.5.
     """
 
+    full_batch = True
     history: int = 10
     max_iterations: int = 100
     tolerance_gradient: float = 1e-7

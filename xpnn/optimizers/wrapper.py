@@ -12,7 +12,7 @@ from xpnn.parameters import ParamInfo
 
 
 @dataclass(frozen=True)
-class Wrapper(Optimizer):
+class Wrapper(Optimizer, abstract=True):
     """Does what `optimizer` does, and more. Its arrays stand in the same flat state, under names of their own."""
 
     optimizer: Optimizer

@@ -1,4 +1,4 @@
-"""Pictures, by matplotlib (the extra `plot`), which is imported only when one is drawn.
+"""Pictures, by matplotlib (the extra `plot`), which is imported when the first plot is made.
 
 Every function writes one file, makes its folder, and gives the matplotlib figure back. The ending of `path` chooses
 the kind: .png, .svg (whose words stay text); .gif for what moves. Classes and curves differ in lightness, marker,

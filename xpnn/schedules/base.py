@@ -10,8 +10,10 @@ from typing import Any
 from xpnn.config import Config
 from xpnn.errors import UsageError
 
+__all__ = ["Schedule"]
 
-class Schedule(Config):
+
+class Schedule(Config, abstract=True):
     """A frozen description, called with the step and the total number of steps."""
 
     @classmethod

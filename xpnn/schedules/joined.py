@@ -29,7 +29,7 @@ class MultiStep(Schedule):
 class Joined(Schedule):
     """One schedule after another: the next one begins, at its own step 0, where the next milestone is reached.
 
-    milestones: one fewer than schedules; steps, or floats for shares of the run. The total that a schedule is told is
+    milestones: one fewer than schedules; steps, or floats for shares of the run. The total that each schedule gets is
     the number of steps that are its own.
     """
 

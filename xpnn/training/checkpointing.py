@@ -1,6 +1,7 @@
 """Files from which an interrupted run goes on, written while it lasts."""
 
 import contextlib
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,13 +14,19 @@ if TYPE_CHECKING:
     from xpnn.training.trainer import Trainer
 
 
+RAREST = 1.0
+"""Seconds between two states that are written by the share of their time: nobody misses less work than that."""
+
+
 class Checkpoint(Callback):
     """Writes the state of the run to `path` every so many epochs, steps or minutes, and when the run finishes.
 
-    `fit(..., resume=path)` goes on from it. Any of the three may be given together; without steps and minutes it is
-    every epoch. keep: None overwrites one file; k leaves the newest k, named by the step: last-00000120.safetensors.
+    `fit(..., resume=path)` goes on from it. Any of the three may be given together; without any of them it is every
+    epoch. share: after an epoch, as often as writing takes at most that share of the time (and of each second at most
+    once), so that short epochs are not held up; the first epoch is always saved.
+    keep: None overwrites one file; k leaves the newest k, named by the step: last-00000120.safetensors.
     Place it last: the callbacks before it have seen the epoch that is saved.
-    Raises UsageError for a number below 1 (of minutes: not above 0).
+    Raises UsageError for a number below 1 (of minutes: not above 0; of share: not between 0 and 1).
     """
 
     def __init__(
@@ -29,6 +36,7 @@ class Checkpoint(Callback):
         epochs: int | None = None,
         steps: int | None = None,
         minutes: float | None = None,
+        share: float | None = None,
         keep: int | None = None,
     ) -> None:
         for name, value in (("epochs", epochs), ("steps", steps), ("keep", keep)):
@@ -36,14 +44,17 @@ class Checkpoint(Callback):
                 raise UsageError(f"Checkpoint({name}={value!r}): wanted a whole number of at least 1")
         if minutes is not None and not minutes > 0:
             raise UsageError(f"Checkpoint(minutes={minutes!r}): wanted a number above 0")
-        if epochs is None and steps is None and minutes is None:
+        if share is not None and not 0 < share <= 1:
+            raise UsageError(f"Checkpoint(share={share!r}): wanted a number above 0, at most 1")
+        if epochs is None and steps is None and minutes is None and share is None:
             epochs = 1
         self.path, self.epochs, self.steps, self.minutes = Path(path), epochs, steps, minutes
-        self.keep, self.state = keep, {"files": []}
+        self.share, self.keep, self.state = share, keep, {"files": []}
 
     def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
         """The clock."""
         self.saved, self.at = time.monotonic(), (-1, -1)
+        self.next = self.saved
 
     def step(self, trainer: "Trainer") -> None:
         """Saves where the steps or minutes are over."""
@@ -52,8 +63,9 @@ class Checkpoint(Callback):
             self._save(trainer)
 
     def epoch(self, trainer: "Trainer", row: Row) -> None:
-        """Saves every so many epochs."""
-        if self.epochs is not None and row.epoch % self.epochs == 0:
+        """Saves every so many epochs, or where enough time has gone by."""
+        due = self.epochs is not None and row.epoch % self.epochs == 0
+        if due or (self.share is not None and time.monotonic() >= self.next):
             self._save(trainer)
 
     def finish(self, trainer: "Trainer") -> None:
@@ -62,15 +74,19 @@ class Checkpoint(Callback):
             self._save(trainer)
 
     def _save(self, trainer: "Trainer") -> None:
-        path = self.path
+        began, path = time.monotonic(), self.path
         if self.keep is not None:
             path = path.with_name(f"{path.stem}-{trainer.steps:08d}{path.suffix}")
-            names = [name for name in self.state["files"] if name != path.name] + [path.name]
+            own = re.compile(rf"{re.escape(self.path.stem)}-\d{{8,}}{re.escape(self.path.suffix)}")
+            older = [name for name in self.state["files"] if name != path.name and own.fullmatch(str(name))]
+            names = [*older, path.name]
             self.state = {"files": names[-self.keep :]}
             trainer.save_state(path)
             for name in names[: -self.keep]:
                 with contextlib.suppress(OSError):  # whoever took it away has done this for us
-                    path.with_name(Path(name).name).unlink()
+                    path.with_name(name).unlink()
         else:
             trainer.save_state(path)
         self.saved, self.at = time.monotonic(), (trainer.steps, len(trainer.history))
+        if self.share is not None:
+            self.next = self.saved + max((self.saved - began) / self.share, RAREST)

@@ -179,10 +179,22 @@ def pair_up(
             if any(vector.shape != own[name].shape for name, vector in vectors.items()):
                 raise CheckpointError(f"the weights kept by {entry['type']} do not fit the model")
         state = entry.get("state")
-        if not isinstance(state, dict) or state.keys() != callback.state.keys():
+        if not isinstance(state, dict) or not alike(state, callback.state):
             raise CheckpointError(f"the state of {entry['type']} is not that of this version of xpnn")
         found.append((callback, state, vectors))
     return found
+
+
+def alike(value: Any, own: Any) -> bool:
+    """Whether a saved value is of the kind of a callback's own: a number (or None) for a number, a list for a list."""
+    if isinstance(own, dict):
+        return (
+            isinstance(value, dict)
+            and value.keys() == own.keys()
+            and all(alike(value[k], own[k]) for k in own)
+        )
+    number = own is None or type(own) in (int, float)
+    return value is None or type(value) in (int, float) if number else type(value) is type(own)
 
 
 def row_of(numbers: list[float]) -> Row:

@@ -1,14 +1,14 @@
 """How large weights and gradients are, epoch by epoch."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnn.durable import write_durably
+from xpnn.durable import append_durably, write_durably
 from xpnn.training.callbacks import Callback
 from xpnn.training.history import Row
+from xpnn.training.lines import line_of, read_lines
 
 if TYPE_CHECKING:
     from xpnn.training.trainer import Trainer
@@ -32,8 +32,10 @@ class Statistics(Callback):
         self.gradient = trainer.model.backend.compile(trainer.objective.gradient())
         done = len(trainer.history)
         if done and not self.rows and self.path is not None and self.path.exists():
-            self.rows = [json.loads(line) for line in self.path.read_text().splitlines()]
+            self.rows = read_lines(self.path, {"epoch": int, "parameters": {}})[0]
         self.rows = [row for row in self.rows if row["epoch"] <= done]
+        if self.path is not None:
+            write_durably(self.path, "".join(map(line_of, self.rows)).encode())
 
     def epoch(self, trainer: "Trainer", row: Row) -> None:
         """One row more."""
@@ -49,7 +51,7 @@ class Statistics(Callback):
         }
         self.rows.append({"epoch": row.epoch, "parameters": parameters})
         if self.path is not None:
-            write_durably(self.path, "".join(json.dumps(row) + "\n" for row in self.rows).encode())
+            append_durably(self.path, line_of(self.rows[-1]).encode())
 
 
 def measure(a: np.ndarray[Any, Any]) -> dict[str, float]:

@@ -241,7 +241,7 @@ class Trainer:
         seconds = time.perf_counter() - self.began
         scores = self.model.score(*valid) if valid is not None else {}
         row = Row(epoch, train_loss, scores.get("loss"), scores.get("accuracy"), self.lr, seconds, best=False)
-        champion = self.history.best
+        champion = next((one for one in reversed(self.history.rows) if one.best), None)
         return replace(row, best=champion is None or self.history.score(row) > self.history.score(champion))
 
     def _set_rate(self) -> None:

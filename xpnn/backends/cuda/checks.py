@@ -20,7 +20,7 @@ def check_installation() -> None:
             "backend 'cupy' needs CuPy, which is not installed",
             why=f"an NVIDIA driver is here; it supports CUDA {cuda}"
             if driver
-            else "there is no NVIDIA driver either",
+            else "no NVIDIA driver was found either",
             fix=f"pip install 'xpnn[{extra}]'   (or run on the CPU: --backend numpy)",
         )
     if len(found) > 1:
@@ -32,7 +32,7 @@ def check_installation() -> None:
     ((name, version),) = found.items()
     if driver is None:
         raise BackendError(
-            f"CuPy {version} is installed, but there is no NVIDIA driver",
+            f"CuPy {version} is installed, but no NVIDIA driver was found",
             why="libcuda.so.1 was not found or reports no version",
             fix="install the driver, or run on the CPU: --backend numpy",
         )
@@ -79,7 +79,7 @@ def cannot_cache(error: OSError) -> BackendError:
     return BackendError(
         f"CuPy cannot write its kernels to {folder}",
         why=f"{type(error).__name__}: {first_line(error)}",
-        fix="CUPY_CACHE_DIR=/another/folder, or CUPY_CACHE_IN_MEMORY=1 (compiled anew by each process)",
+        fix="CUPY_CACHE_DIR=/another/folder, or CUPY_CACHE_IN_MEMORY=1 (compiled again by each process)",
     )
 
 

@@ -13,7 +13,7 @@ def told_when_full(cupy: Any, what: str, samples: int, fix: str) -> Iterator[Non
     """Around work on so many samples: CuPy's OutOfMemoryError, and no other, becomes a BackendError.
 
     fix: with "{}" for a number of samples that would fit. Whatever the work had made is given up, and the pool gives
-    back to the GPU what nobody uses.
+    unused memory back to the GPU.
     """
     pool = cupy.get_default_memory_pool()
     before = pool.used_bytes()

@@ -1,0 +1,50 @@
+"""Lines of JSON in a file that grows: each is appended, and carries a checksum of its own."""
+
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+from xpnn.errors import CheckpointError
+from xpnn.reading import misfit, read_bounded
+from xpnn.training.container import read_json
+
+MOST = 1 << 28
+"""Bytes: the rows of a million epochs."""
+
+
+def line_of(entries: dict[str, Any]) -> str:
+    """The entries as JSON; a last one, "crc32", is the CRC-32 of what stands before it."""
+    text = json.dumps(entries, allow_nan=False)[:-1]
+    return f'{text}, "crc32": "{zlib.crc32(text.encode()):08x}"}}\n'
+
+
+def read_lines(path: Path, schema: dict[str, Any]) -> tuple[list[dict[str, Any]], bool]:
+    """The entries of each line, without their checksums, and whether a last line that was cut short was left out.
+
+    Every key of `schema` (see `misfit`) has to be there. Lines without a checksum are read too: xpnn 0.1 wrote none.
+    Raises CheckpointError for a line that is damaged, FileError.
+    """
+    lines = read_bounded(path, MOST).split(b"\n")
+    return [_checked(line, schema, f"{path}", number) for number, line in enumerate(lines[:-1], 1)], bool(
+        lines[-1]
+    )
+
+
+def _checked(line: bytes, schema: dict[str, Any], name: str, number: int) -> dict[str, Any]:
+    try:
+        entries = read_json(line, "line")
+        if not isinstance(entries, dict):
+            raise CheckpointError("it is no JSON object")
+        written = entries.pop("crc32", None)
+        if written is not None and written != f"{zlib.crc32(line.rpartition(b', ')[0]):08x}":
+            raise CheckpointError("its checksum does not match")
+        if entries.keys() != schema.keys():
+            raise CheckpointError(f"wanted {', '.join(schema)}")
+        if found := misfit(entries, schema):
+            raise CheckpointError(found)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{name} is damaged", why=f"line {number}: {error.why or error.what}"
+        ) from error
+    return entries
