@@ -55,9 +55,7 @@ def short_repr(value: Any) -> str:
         return repr(value)
     fields = dataclasses.fields(value)  # type: ignore[arg-type]
     changed = [f for f in fields if getattr(value, f.name) != f.default]
-    return (
-        f"{type(value).__name__}({', '.join(f'{f.name}={short_repr(getattr(value, f.name))}' for f in changed)})"
-    )
+    return f"{type(value).__name__}({', '.join(f'{f.name}={short_repr(getattr(value, f.name))}' for f in changed)})"
 
 
 def to_config(value: Any) -> Any:

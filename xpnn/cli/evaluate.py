@@ -72,7 +72,9 @@ def command(run: Path | None, data: Path | None, backend: str, as_json: bool) ->
     echo(worst_pairs(result["worst"]))
     for i, name in enumerate(samples.classes):
         predicted, true, right = matrix[:, i].sum(), matrix[i].sum(), matrix[i, i]
-        detail(f"{name:<16} found {right:,} of {true:,}, right {right:,} of the {predicted:,} times it was predicted")
+        detail(
+            f"{name:<16} found {right:,} of {true:,}, right {right:,} of the {predicted:,} times it was predicted"
+        )
 
 
 def worst_pairs(pairs: list[dict[str, Any]]) -> str:
