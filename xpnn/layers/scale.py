@@ -14,6 +14,9 @@ from xpnn.initializers import Constant
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree, as_float
 
+ROUNDING = 8 * float(np.finfo(np.float64).eps)
+"""Numbers this share of themselves apart are equal but for rounding."""
+
 
 @dataclass(frozen=True)
 class Rescale(Layer):
@@ -50,7 +53,7 @@ class Standardize(Layer):
 
     `Standardize.fit(x_train)` measures them, as floats of 64 bits over all axes but the last (divisor
     N, as scikit-learn's
-    StandardScaler); a feature that never changes gets std 1. They are kept in phi: saved, not trained.
+    StandardScaler); a feature that never changes, but for rounding, gets std 1. They are kept in phi: saved, not trained.
     """
 
     input_kind = "any"
@@ -68,7 +71,11 @@ class Standardize(Layer):
         rows = to_host(x)
         rows = rows.reshape(-1, rows.shape[-1])
         mean, std = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
-        return cls(tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist()))
+        low, high = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
+        # The mean of equal numbers is off by its rounding, which would then be taken for their deviation.
+        constant = high - low <= ROUNDING * np.maximum(np.abs(low), np.abs(high))
+        mean, std = np.where(constant, low, mean), np.where(constant, 1.0, std)
+        return cls(tuple(mean.tolist()), tuple(std.tolist()))
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """mean and 1 / std of shape (features,)."""
