@@ -119,17 +119,17 @@ def fake_cupy():
 class Lying(Products):
     """Of arrays that do not say where they lie."""
 
-    def __call__(self, a, b, into=None, epilogue=PLAIN, vector=None, marks=None):
-        a, b, home, vector = (None if m is None else placed(m) for m in (a, b, into, vector))
-        out = super().__call__(a, b, home, epilogue, vector, marks)
-        return out if out is None else np.asarray(out) if into is None else into
+    def __call__(self, a, b, out=None, epilogue=PLAIN, vector=None, relu_mask=None):
+        a, b, home, vector = (None if m is None else placed(m) for m in (a, b, out, vector))
+        y = super().__call__(a, b, home, epilogue, vector, relu_mask)
+        return y if y is None else np.asarray(y) if out is None else out
 
 
 class FakeLt(CublasLt):
     """The calls, on descriptions kept here. refuse: epilogues without an algorithm; drops_nan: ReLU as fmax."""
 
-    def __init__(self, refuse=(), drops_nan=False, workspace=0, marks_0=False, bits="little"):
-        self.marks_0, self.bits = marks_0, [bits, "little"]
+    def __init__(self, refuse=(), drops_nan=False, workspace=0, masks_0=False, bits="little"):
+        self.masks_0, self.bits = masks_0, [bits, "little"]
         self.things, self.count, self.refuse, self.drops_nan = {}, 0, refuse, drops_nan
         self.workspace, self.log, self.failing, self.aligned, self.vectors = workspace, [], {}, [], []
         self.library = SimpleNamespace(cublasLtGetStatusName=lambda code: f"STATUS_{code}".encode())
@@ -179,7 +179,7 @@ class FakeLt(CublasLt):
         strides = [s * kind.itemsize for s in (step, 1, lead)]
         return np.lib.stride_tricks.as_strided(memory, (batch, rows, cols), strides)
 
-    def marks(self, about, batch, rows, columns):
+    def relu_mask(self, about, batch, rows, columns):
         """The bits of a result, column by column."""
         lead = about[12]
         assert batch == 1
@@ -221,12 +221,12 @@ class FakeLt(CublasLt):
                 bias = np.frombuffer((ctypes.c_byte * (rows * kind().itemsize)).from_address(about[8]), kind)
                 y = y + bias[:, None]
             if about[7] in (134, 136):
-                marks = self.marks(about, *y.shape)
+                relu_mask = self.relu_mask(about, *y.shape)
             if about[7] == 134:
-                above = y >= 0 if self.marks_0 else y > 0
-                marks[:, : -(-y.shape[1] // 8)] = np.packbits(above[0].T, axis=1, bitorder=self.bits[0])
+                above = y >= 0 if self.masks_0 else y > 0
+                relu_mask[:, : -(-y.shape[1] // 8)] = np.packbits(above[0].T, axis=1, bitorder=self.bits[0])
             if about[7] == 136:
-                above = np.unpackbits(marks, axis=1, count=y.shape[1], bitorder=self.bits[1]).T
+                above = np.unpackbits(relu_mask, axis=1, count=y.shape[1], bitorder=self.bits[1]).T
                 y = np.where(above[None], y, 0)
             elif about[7] & 2:
                 y = np.fmax(y, 0) if self.drops_nan else np.maximum(y, 0)

@@ -259,7 +259,7 @@ class DeviceBackend(Backend):
     def scalar(self, value, dtype=None):
         return self.xp.full((), value, dtype=dtype or self.dtype)
 
-    def matmul(self, a, b, into=None):
+    def matmul(self, a, b, out=None):
         return self.board.call("own matmul", operator.matmul, (a, b), {})
 
     def compile(self, step, donated=(), resident=(), static=()):
@@ -274,12 +274,12 @@ class WritingBackend(DeviceBackend):
     def buffer(self, size):
         return self.xp.empty(size, dtype=self.dtype)
 
-    def matmul(self, a, b, into=None):
+    def matmul(self, a, b, out=None):
         y = super().matmul(a, b)
-        if into is None:
+        if out is None:
             return y
-        self.board.write(into.a, y.a)
-        return into
+        self.board.write(out.a, y.a)
+        return out
 
     def concat_into(self, flat, parts, places):
         for part, place in zip(parts, places, strict=True):

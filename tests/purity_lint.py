@@ -41,12 +41,14 @@ BUILTINS = {
 BUILTINS |= {"NotImplementedError", "any", "len", "str"}
 """Of Python's own functions, those that never ask an array for its value."""
 OWN = {
+    "counts",
+    "part",
+    "valid_mask",
+    "window",
     "forward",
     "backward",
-    "backward_relu",
     "update_stats",
     "child",
-    "home",
     "plan",
     "moves",
     "labels",
@@ -56,7 +58,7 @@ OWN = {
     "join",
     "update",
 }
-"""Methods of layers, losses, constraints, contexts, lists, dicts and strings."""
+"""Methods of layers, rules, losses, constraints, contexts, lists, dicts and strings."""
 FIELDS = {k for k in dir(np.ndarray) if not k.startswith("_")} - {"shape", "ndim", "dtype", "T"}
 """What is not asked of an array itself: only these four are the same for all libraries and cost nothing."""
 LIBRARIES = {"torch", "jax", "cupy", "array_api_strict", "array_api_compat", "numba", "tensorflow"}

@@ -13,7 +13,7 @@ HOMES = {
     "Trainer": "training",
     "CutMix": "training",
     "Mixup": "training",
-    "load": "training.checkpoint",
+    "load": "model",
     "get_backend": "backends",
     "keep_memory": "backends.cpu.allocator",
     "compare_backends": "diagnostics",

@@ -91,6 +91,7 @@ from xpnn.layers.shape import Reshape as Reshape
 from xpnn.layers.warp import Warp as Warp
 from xpnn.layers.wiring import Shared as Shared
 from xpnn.model import Model as Model
+from xpnn.model import load as load
 from xpnn.optimizers.accumulate import Accumulate as Accumulate
 from xpnn.optimizers.adadelta import Adadelta as Adadelta
 from xpnn.optimizers.adafactor import Adafactor as Adafactor
@@ -120,7 +121,6 @@ from xpnn.optimizers.sgd import SGD as SGD
 from xpnn.training import CutMix as CutMix
 from xpnn.training import Mixup as Mixup
 from xpnn.training import Trainer as Trainer
-from xpnn.training.checkpoint import load as load
 
 __all__: list[str]
 __version__: str

@@ -1,85 +1,39 @@
-"""A model: a network, a backend, and the arrays. The only holder of parameters."""
+"""A model: what a person calls. The network below it holds the parameters, training is the trainer's business."""
 
-import functools
-import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from xpnn import validation
-from xpnn.backends import get_backend
-from xpnn.backends.convert import to_host
-from xpnn.backends.in_place import by_identity
+from xpnn.backends import Backend
 from xpnn.config import short_repr
-from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean
+from xpnn.errors import UsageError
 from xpnn.kernels import Array
-from xpnn.layers.base import Ctx, Layer, as_input, for_each, is_multiple
-from xpnn.layers.graph import as_net
+from xpnn.layers.base import for_each
 from xpnn.losses import Loss, MultiOutputLoss, get_loss
-from xpnn.parameters import Layout, count, leaves, on_device, rows_of, tree_map
-from xpnn.scoring import check_fit, check_meaning, default_loss, scores
+from xpnn.network import Host, Network
+from xpnn.parameters import tree_map
+from xpnn.scoring import check_meaning
 
 if TYPE_CHECKING:
-    from xpnn.data.preparation import Preparation
     from xpnn.diagnostics.explain import Explanation
     from xpnn.optimizers import Optimizer
     from xpnn.schedules import Schedule
     from xpnn.training import Callback, History
     from xpnn.training.mixing import Mixing
 
-Host = np.ndarray[Any, Any]
 
-
-class Model:
+class Model(Network):
     """A network with parameters, on one backend.
 
     net: a layer, such as a Graph, or a list of layers. input_shape: of one sample, such as (28, 28, 1); of several
     inputs a tuple of shapes, and every x is a tuple of arrays then; y and predictions are tuples where the network has
-    several outputs. backend, device, dtype, precision: see `xpnn.get_backend`. seed: the root of every random draw;
-    equal seeds give equal parameters on every backend; None draws one, kept in `model.seed`. vectors: theta and phi, as
-    `snapshot` gives them, in place of drawn ones. loss: what `predict` and `evaluate` take the outputs for, and what
-    `fit` minimises unless it is given another; softmax_cross_entropy by default. preparation: how raw data becomes
-    samples of this network; saved with it.
+    several outputs. backend: a Backend, or the name of one; device, dtype, precision: see `xpnn.get_backend`. seed: the
+    root of every random draw; equal seeds give equal parameters on every backend; None draws one, kept in `model.seed`.
+    vectors: theta and phi, as `snapshot` gives them, in place of drawn ones. loss: what `predict` and `evaluate` take
+    the outputs for, and what `fit` minimises unless it is given another; softmax_cross_entropy by default. preparation:
+    how raw data becomes samples of this network; saved with it.
     Raises ShapeError, with the layer's path, when the layers do not fit, UsageError for a loss that does not.
     """
-
-    def __init__(
-        self,
-        net: Layer | Sequence[Layer],
-        input_shape: Sequence[Any],
-        *,
-        backend: str = "numpy",
-        device: str | None = None,
-        dtype: str = "float32",
-        precision: str = "fp32",
-        seed: int | None = None,
-        vectors: dict[str, Host] | None = None,
-        loss: "str | Loss | None" = None,
-        preparation: "Preparation | None" = None,
-    ) -> None:
-        self.net = as_net(net)
-        self.input_shape = validation.check_input_shape(input_shape)
-        self.seed = secrets.randbits(32) if seed is None else validation.check_seed(seed)
-        specs, self.output_shape = self.net.plan(self.input_shape)
-        self.layout = Layout(specs)
-        self.backend = get_backend(backend, device, dtype, precision)
-        self.loss: Loss = default_loss(self.output_shape) if loss is None else get_loss(loss)
-        if loss is not None:
-            self.check_loss(self.loss)
-        self.preparation = preparation
-        if preparation is not None:
-            preparation.check_model(self.input_shape, self.output_shape)
-        with self.backend.device_context():
-            if vectors is None:
-                self.theta, self.phi = self.layout.initialize(self.backend, self.seed)
-            else:
-                self.theta, self.phi = self.layout.load(self.backend, vectors)
-        self._forward: Callable[..., Array] = self.backend.compile(self._run, resident=(0,))
-        self._split = by_identity(functools.partial(self.layout.split, self.backend))
-
-    # What a user does with it
 
     def fit(
         self,
@@ -149,14 +103,20 @@ class Model:
                 return tuple(self._probabilities(*one) for one in each)
             return self._probabilities(self.loss, self.net.output_kind, out)
 
+    def predict_table(self, table: Any) -> Host:
+        """The answer for each row of raw data, (N,): names of classes, or numbers in the label's own units.
+
+        table: whatever `xpnn.data.read_table` takes, such as a DataFrame, a list of dicts or a file's path; columns are
+        matched by name and prepared as in training. `predict_proba(df)` gives the probabilities. Raises UsageError for
+        a model that was not trained on a table, DataError for rows that it cannot take.
+        """
+        from xpnn.data.tables.answers import answers
+
+        return answers(self, table)
+
     def forward(self, x: Any) -> Any:
         """The network's own outputs (logits, for a classifier), as NumPy."""
         return self._host(self.outputs(self.inputs(x)))
-
-    def parameters(self) -> dict[str, Array]:
-        """{"2.W": array, ...}: live views of theta and phi where the library has views, else their present values."""
-        with self.backend.device_context():
-            return dict(leaves(self._tree()))
 
     def explain(
         self,
@@ -188,73 +148,9 @@ class Model:
         Replaces the file whole or not at all. keep: the file that was there stays beside it, a.1.safetensors for
         a.safetensors; `xpnn.load` names it where the newer one is damaged.
         """
-        from xpnn.training.checkpoint import save
+        from xpnn.training.checkpoint import save_model
 
-        save(self, Path(path), keep=keep)
-
-    # What training is made of
-
-    def check_xy(self, x: Any, y: Any, loss: Loss, name: str = "") -> tuple[Any, Any]:
-        """Samples on the device and their targets, checked, still on the host. `name` is put before x and y."""
-        if isinstance(loss, MultiOutputLoss):
-            y = tuple(map(to_host, validation.split(f"{name}y", y, len(loss.losses))))
-        else:
-            y = to_host(y)
-        y = loss.check(y, self.output_shape)
-        x = self.inputs(x, f"{name}x")
-        if count(y) != count(x):
-            raise DataError(
-                f"{name}x has {count(x)} samples, {name}y has {count(y)}",
-                fix="give one target for each sample",
-            )
-        return x, y
-
-    def inputs(self, x: Any, name: str = "x") -> Any:
-        """Samples as arrays of the backend, checked: bytes stay bytes, other numbers take the model's dtype.
-
-        Ids become int64 where the network takes ids.
-        """
-        return validation.inputs(self.backend, self.net, self.input_shape, x, name)
-
-    def targets(self, y: Any) -> Any:
-        """Checked targets on the device: ids as int64, everything else in the model's dtype."""
-        return validation.targets(self.backend, y)
-
-    def check_sample_weight(self, weight: Any, samples: int) -> Array | None:
-        """Sample weights (N,), finite, at least 0 and not all 0, in the model's dtype."""
-        return validation.check_sample_weight(self.backend, weight, samples)
-
-    def load_parameters(self, named: dict[str, Any]) -> None:
-        """Put arrays in place of parameters: {"0.W": ..., "0.b": ...}, any of those that `parameters` names.
-
-        Raises UsageError for an unknown name, ShapeError or DataError for what does not fit; nothing changes then.
-        """
-        vectors = self.snapshot()
-        for path, a in named.items():
-            if path not in self.layout.named:
-                raise UsageError(f"there is no parameter {path!r}", fix=did_you_mean(path, self.layout.named))
-            host, shape = to_host(a), self.layout.named[path].shape
-            if host.shape != shape:
-                raise ShapeError(f"parameter {path} has shape {shape}, got {host.shape}")
-            vector, start, stop = self.layout.slots[path]
-            vectors[vector][start:stop] = validation.narrow(self.backend, host, path).reshape(-1)
-        self.restore(vectors)
-
-    def outputs(self, x: Any, batch_size: int = 1024) -> Any:
-        """The network's outputs for device samples, in batches of one size."""
-        be, n = self.backend, count(x)
-        with (
-            be.device_context(),
-            be.oom_guard("a forward pass", min(n, batch_size), "model.outputs(x, batch_size={})"),
-        ):
-            if n <= batch_size:
-                return self._forward(self._tree(), on_device(be, x))
-            p, parts = self._tree(), []
-            for i in range(0, n, batch_size):
-                parts.append(self._forward(p, on_device(be, rows_of(x, i, min(i + batch_size, n)))))
-            if is_multiple(self.output_shape):
-                return tuple(map(be.xp.concat, zip(*parts, strict=True)))
-            return be.xp.concat(parts)
+        save_model(self, Path(path), keep=keep)
 
     def _host(self, tree: Any) -> Any:
         return tree_map(lambda _, a: self.backend.to_numpy(a), tree)
@@ -267,33 +163,21 @@ class Model:
             )
         return self.backend.to_numpy(p)
 
-    def _tree(self) -> Any:
-        """The parameters by name."""
-        return self._split(self.theta, self.phi)
 
-    def _run(self, p: Any, x: Any) -> Any:
-        """The pure forward pass, as in evaluation: no dropout."""
-        be = self.backend
-        return self.net.forward(Ctx(be, key=(self.seed,)), p, as_input(self.net, be, x))[0]
+def load(
+    path: str | Path,
+    *,
+    backend: str | Backend = "numpy",
+    device: str | None = None,
+    dtype: str | None = None,
+    precision: str | None = None,
+) -> Model:
+    """The model in `path`, on the backend asked for, whatever backend saved it.
 
-    def score(self, x: Any, y: Any, loss: Loss | None = None) -> dict[str, float]:
-        """`evaluate` for arrays that are checked and on the device already."""
-        with self.backend.device_context():
-            return scores(self.backend, loss or self.loss, self.outputs(x), y, self.seed)
+    backend, device, dtype, precision: see `xpnn.get_backend`; beside a name, dtype None keeps the file's.
+    Raises FileError for a file that cannot be read, CheckpointError for one that is damaged, foreign or hostile.
+    Where the generation before it is whole, the error names that file; it is opened by its own name only.
+    """
+    from xpnn.training.checkpoint import load_model
 
-    def snapshot(self) -> dict[str, Host]:
-        """theta and phi, copied to the host."""
-        return {name: np.array(self.backend.to_numpy(getattr(self, name))) for name in ("theta", "phi")}
-
-    def restore(self, vectors: dict[str, Host]) -> None:
-        """Put a snapshot back."""
-        with self.backend.device_context():
-            self.theta, self.phi = self.layout.load(self.backend, vectors)
-
-    def check_loss(self, loss: Loss) -> None:
-        """A loss is one number; one from logits does the squashing itself, and twice would flatten the gradients."""
-        check_fit(self.net, self.output_shape, loss)
-
-    def __repr__(self) -> str:
-        size = self.layout.size["theta"]
-        return f"<Model {self.input_shape} -> {self.output_shape}, {size:,} parameters, {self.backend!r}>"
+    return load_model(Model, path, backend, device, dtype, precision)

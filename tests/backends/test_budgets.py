@@ -8,7 +8,7 @@ import functools
 import numpy as np
 import pytest
 from cases import LAYERS, LOSSES, OPTIMIZERS, Case
-from harness import both_of, context, host, loss_of, loss_on, on
+from harness import arrays_on, compiled_loss, context, forward_and_backward, host_arrays, loss_arrays_on
 from imaginary_device import DeviceBackend
 from test_optimizer_rows import run
 
@@ -55,7 +55,7 @@ def counted(be, f):
 def test_layers_keep_to_their_budgets(layer, shape):
     be = device()
     with be.device_context():
-        (x, p, dy), cx = on(be, Case(layer, shape)), context(be)
+        (x, p, dy), cx = arrays_on(be, Case(layer, shape)), context(be)
     (_, cache), forward = counted(be, lambda: layer.forward(cx, p, x))
     _, backward = counted(be, lambda: layer.backward(cx, p, cache, dy))
     most = BUDGETS[layer, shape]
@@ -71,16 +71,16 @@ LONG = [Case(xpnn.LSTM(2), (11, 3)), Case(xpnn.GRU(2, sequences=True), (11, 3))]
 def test_no_layer_asks_the_host(case):
     """Forward, backward and new statistics, all in one recording, which gives the same numbers."""
     be, plain = device(capture=True), device()
-    both = both_of(be, case.layer)
+    both = forward_and_backward(be, case.layer)
     for _ in range(3):
         with be.device_context():
-            x, p, dy = on(be, case)
+            x, p, dy = arrays_on(be, case)
         found, _ = counted(be, functools.partial(both, p, x, dy))
     with plain.device_context():
-        x, p, dy = on(plain, case)
-        wanted = host(plain, both_of(plain, case.layer)(p, x, dy))
+        x, p, dy = arrays_on(plain, case)
+        wanted = host_arrays(plain, forward_and_backward(plain, case.layer)(p, x, dy))
     with be.device_context():
-        got = host(be, found)
+        got = host_arrays(be, found)
     assert [(k, a.tobytes()) for k, a in got] == [(k, a.tobytes()) for k, a in wanted]
 
 
@@ -88,13 +88,13 @@ def test_no_layer_asks_the_host(case):
 def test_no_loss_asks_the_host(case):
     be = device(capture=True)
     with be.device_context():
-        given = loss_on(be, case)
+        given = loss_arrays_on(be, case)
     loss = be.compile(lambda *args: case.loss(be, *args))
     for _ in range(3):
         found, _ = counted(be, lambda: loss(*given))
     plain = device()
     with plain.device_context():
-        wanted = loss_of(plain, case.loss)(*loss_on(plain, case))
+        wanted = compiled_loss(plain, case.loss)(*loss_arrays_on(plain, case))
     assert [a.a.tobytes() for a in found] == [a.a.tobytes() for a in wanted]
 
 
@@ -113,12 +113,11 @@ def test_no_optimizer_asks_the_host(optimizer):
 @pytest.mark.parametrize(
     "optimizer", [xpnn.Adam(1e-3), xpnn.optimizers.LARS(1e-3), xpnn.LBFGS()], ids=short_repr
 )
-def test_no_step_of_a_deep_net_asks_the_host(monkeypatch, optimizer):
+def test_no_step_of_a_deep_net_asks_the_host(optimizer):
     """Many parameters, many running statistics, a weight for each of many classes: all are joined somewhere."""
     be = DeviceBackend(scoped=True, capture=True)
-    monkeypatch.setattr("xpnn.model.get_backend", lambda *_: be)
     layers = [part for _ in range(5) for part in (xpnn.Dense(6), xpnn.BatchNorm(), xpnn.HardTanh())]
-    model = xpnn.Model([*layers, xpnn.Dense(10)], (4,), seed=0)
+    model = xpnn.Model([*layers, xpnn.Dense(10)], (4,), backend=be, seed=0)
     loss = xpnn.losses.SoftmaxCrossEntropy(class_weight=tuple(range(1, 11)))
     x, y = np.ones((32, 4), np.float32), np.arange(32) % 10
     model.fit(x, y, loss=loss, optimizer=optimizer, epochs=3, batch_size=8, verbose=0)
@@ -137,10 +136,9 @@ WORKLOADS = {
 
 
 @pytest.mark.parametrize(("layers", "optimizer", "budget"), WORKLOADS.values(), ids=WORKLOADS)
-def test_training_steps_keep_to_their_budgets(monkeypatch, layers, optimizer, budget):
+def test_training_steps_keep_to_their_budgets(layers, optimizer, budget):
     be = DeviceBackend(scoped=True)
-    monkeypatch.setattr("xpnn.model.get_backend", lambda *_: be)
-    trainer = Trainer(xpnn.Model(layers, (6, 6, 1), seed=0), "softmax_cross_entropy", optimizer)
+    trainer = Trainer(xpnn.Model(layers, (6, 6, 1), backend=be, seed=0), "softmax_cross_entropy", optimizer)
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 256, (20, 6, 6, 1)).astype(np.uint8), rng.integers(0, 10, 20)
     with be.device_context():
@@ -151,11 +149,10 @@ def test_training_steps_keep_to_their_budgets(monkeypatch, layers, optimizer, bu
     assert operations <= budget
 
 
-def test_an_epoch_asks_the_host_for_its_order_and_its_losses(monkeypatch):
+def test_an_epoch_asks_the_host_for_its_order_and_its_losses():
     """Ten steps: the order goes there, the losses come back, and so does whether the weights are finite."""
     be = DeviceBackend(scoped=True, capture=True)
-    monkeypatch.setattr("xpnn.model.get_backend", lambda *_: be)
-    model = xpnn.Model([xpnn.Dense(3)], (4,), seed=0)
+    model = xpnn.Model([xpnn.Dense(3)], (4,), backend=be, seed=0)
     x, y, asked = np.ones((80, 4), np.float32), np.zeros(80, np.int64), []
     for epochs in (1, 2, 5):
         be.board.host.clear()
@@ -168,11 +165,10 @@ def test_an_epoch_asks_the_host_for_its_order_and_its_losses(monkeypatch):
         }
 
 
-def test_an_evaluation_brings_two_numbers_to_the_host(monkeypatch):
+def test_an_evaluation_brings_two_numbers_to_the_host():
     """The loss and the hits, however many samples."""
     be = DeviceBackend(scoped=True)
-    monkeypatch.setattr("xpnn.model.get_backend", lambda *_: be)
-    model = xpnn.Model([xpnn.Dense(3)], (4,), seed=0)
+    model = xpnn.Model([xpnn.Dense(3)], (4,), backend=be, seed=0)
     with be.device_context():
         x, y = be.asarray(np.ones((3000, 4), np.float32)), be.asarray(np.zeros(3000, np.int64))
     be.board.host.clear()

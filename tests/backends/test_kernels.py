@@ -4,7 +4,7 @@ import importlib.util
 
 import numpy as np
 import pytest
-from harness import prints, rng_of
+from harness import fingerprints, rng_of
 from tolerances import SIGMAS, assert_close, assert_same
 
 import xpnn
@@ -176,7 +176,7 @@ ROWS = {
         floats(normal(2, 1, 4), normal(1, 4), normal(2, 1, 1)),
         lambda be: (*floats(normal(5, 4), normal(3, 4))(be), be.asarray(normal(3, 5), be.dtype).T),
     ],
-    "affine_relu_marks": [floats(normal(5, 3), normal(3, 4), normal(4))],
+    "affine_relu_with_mask": [floats(normal(5, 3), normal(3, 4), normal(4))],
     "operand": [floats(normal(5, 3)), floats(normal(2, 3, 4))],
     "matmul": [
         floats(normal(5, 3), normal(3, 4)),
@@ -437,9 +437,9 @@ def agree(be, name, row):
     wanted = arrays(be, getattr(Kernels, name)(be, *row(be)))
     arguments = row(be)
     kept = tuple(a for i, a in enumerate(arguments) if i not in given_away(name, arguments))
-    before = prints(be, kept)
+    before = fingerprints(be, kept)
     got = arrays(be, getattr(be, name)(*arguments))
-    assert prints(be, kept) == before
+    assert fingerprints(be, kept) == before
     assert len(got) == len(wanted)
     for a, b in zip(got, wanted, strict=True):
         assert a.dtype == b.dtype

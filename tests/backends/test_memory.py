@@ -122,11 +122,10 @@ class Bounded(DeviceBackend):
 
 
 @pytest.mark.parametrize("capture", [False, True])
-def test_a_model_goes_on_after_it(monkeypatch, capture):
+def test_a_model_goes_on_after_it(capture):
     be = Bounded(capture=capture)
     be.cupy = fake_cupy()
-    monkeypatch.setattr("xpnn.model.get_backend", lambda *_: be)
-    model = xpnn.Model([xpnn.Dense(3)], (4,), seed=0)
+    model = xpnn.Model([xpnn.Dense(3)], (4,), backend=be, seed=0)
     x, y = np.ones((100, 4), np.float32), np.arange(100) % 3
     model.fit(x, y, batch_size=64, epochs=2, verbose=0)
     before = model.snapshot()["theta"].tobytes()

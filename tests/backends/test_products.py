@@ -10,7 +10,7 @@ from cublaslt_stand_in import FakeLt, copied, fake_cupy, narrow, placed, widen
 from test_gemm import CASES
 
 from xpnn.backends.cuda import cublaslt, matmul
-from xpnn.backends.cuda.cublaslt import BIAS, MARKED_ONLY, MARKED_RELU_BIAS, RELU_BIAS, SUMS_OF_FIRST
+from xpnn.backends.cuda.cublaslt import BIAS, DRELU, RELU_AUX_BIAS, RELU_BIAS, SUMS_OF_FIRST
 from xpnn.backends.cuda.matmul import CudaProducts
 from xpnn.backends.cuda.products import TO_BF16, Products
 from xpnn.backends.numpy import NumpyBackend
@@ -69,9 +69,9 @@ def test_what_cannot_be_read_so_is_copied():
 def test_the_result_goes_where_it_is_wanted():
     multiply, _ = products()
     flat = array(100)
-    into = placed(flat[8:68].reshape(5, 12))
+    out = placed(flat[8:68].reshape(5, 12))
     x, dy = array(7, 5), array(7, 12)
-    assert multiply(x.T, dy, into) is into
+    assert multiply(x.T, dy, out) is out
     np.testing.assert_allclose(flat[8:68].reshape(5, 12), x.T @ dy, rtol=1e-5)
 
 
@@ -284,42 +284,42 @@ class OnNumpy(CudaProducts, NumpyBackend):
         self.products, self.lt = products(precision, **about)
         self.cupy, self.asked = self.products.cupy, []
 
-    def column_sums(self, x, into=None):
+    def column_sums(self, x, out=None):
         self.asked.append("column_sums")
-        return super().column_sums(x, into)
+        return super().column_sums(x, out)
 
     def relu(self, x):
         self.asked.append("relu")
         return super().relu(x)
 
-    def relu_grad(self, dy, y, own=False):
+    def relu_grad(self, dy, y, may_overwrite=False):
         self.asked.append("relu_grad")
-        return super().relu_grad(dy, y, own)
+        return super().relu_grad(dy, y, may_overwrite)
 
 
 def test_a_layer_is_one_call_of_the_library_forward_and_one_for_its_gradients():
     be = OnNumpy()
     x, W, b, dy = array(6, 5), array(5, 8), array(8), array(6, 8)
     flat = array(48)
-    into = flat[:40].reshape(5, 8), flat[40:]
+    out = flat[:40].reshape(5, 8), flat[40:]
     np.testing.assert_allclose(be.affine(x, W, b), x @ W + b, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(be.affine_relu(x, W, b), np.maximum(x @ W + b, 0), rtol=1e-5, atol=1e-6)
-    dx, dW, db = be.affine_grads(x, W, dy, into)
-    assert dW is into[0]
-    assert db is into[1]
+    dx, dW, db = be.affine_grads(x, W, dy, out)
+    assert dW is out[0]
+    assert db is out[1]
     np.testing.assert_allclose(
         flat, np.concatenate([(x.T @ dy).reshape(-1), dy.sum(0)]), rtol=1e-5, atol=1e-6
     )
     np.testing.assert_allclose(dx, dy @ W.T, rtol=1e-5, atol=1e-6)
-    assert be.affine_grads(x, W, dy, into, need_dx=False)[0] is None
+    assert be.affine_grads(x, W, dy, out, need_dx=False)[0] is None
     assert be.lt.log.count("Matmul") == 5 + 3  # each of the three with more to do than multiply is tried once
     assert be.asked == []
 
 
 FAULTY = {
-    "knows no marks": {"refuse": [MARKED_RELU_BIAS]},
-    "does not read marks": {"refuse": [MARKED_ONLY]},
-    "marks 0": {"marks_0": True},
+    "writes no mask": {"refuse": [RELU_AUX_BIAS]},
+    "does not read the mask": {"refuse": [DRELU]},
+    "masks 0": {"masks_0": True},
     "reads other bits than it writes": {"bits": "big"},
     "hides NaN": {"drops_nan": True},
 }
@@ -334,19 +334,19 @@ def test_a_relu_is_taken_along_on_the_way_back(about, shape):
     x[..., 0, :] = 0
     b[:7] = 0  # so that some sums are 0 to the bit
     for _ in range(2):
-        y, marks = be.affine_relu_marks(x, W, b)
+        y, relu_mask = be.affine_relu_with_mask(x, W, b)
         np.testing.assert_allclose(y, np.maximum(x @ W + b, 0), rtol=1e-5, atol=1e-6)
         assert (y == 0).any()
         rows = y.reshape(6, 136)
-        dx, dV, dc = be.affine_grads(rows, V, dy, (array(136, 8), array(8)), below=marks)
+        dx, dV, dc = be.affine_grads(rows, V, dy, (array(136, 8), array(8)), relu_mask=relu_mask)
         np.testing.assert_allclose(dx, np.where(rows > 0, dy @ V.T, 0), rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(dV, rows.T @ dy, rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(dc, dy.sum(0), rtol=1e-5, atol=1e-6)
     assert ("relu_grad" in be.asked) == bool(about)
     be.lt.log.clear()
     be.cupy.stream.capturing = True
-    y, marks = be.affine_relu_marks(x, W, b)
-    again, _, _ = be.affine_grads(y.reshape(6, 136), V, dy, (array(136, 8), array(8)), below=marks)
+    y, relu_mask = be.affine_relu_with_mask(x, W, b)
+    again, _, _ = be.affine_grads(y.reshape(6, 136), V, dy, (array(136, 8), array(8)), relu_mask=relu_mask)
     np.testing.assert_array_equal(again, dx)
     assert about or be.lt.log.count("Matmul") == 3
 
@@ -416,12 +416,12 @@ class LikeCupy(NumpyBackend):
 
     during = None
 
-    def matmul(self, a, b, into=None):
+    def matmul(self, a, b, out=None):
         if self.during is not None:
             self.during()
         if self.cupy._core.kind == 7:
             a, b = (((m.view(np.uint32) + 0x1000) & 0xFFFFE000).view(np.float32) for m in (a, b))
-        return super().matmul(a, b, into)
+        return super().matmul(a, b, out)
 
 
 class Without(CudaProducts, LikeCupy):

@@ -24,15 +24,16 @@ X, Y = RNG.standard_normal((60, 6)).astype(np.float32), RNG.integers(0, 3, 60)
 
 
 @pytest.fixture
-def model(monkeypatch):
+def model():
     """make(*layers): a model on an imaginary device that refuses calls outside its scope."""
     be = DeviceBackend(scoped=True, capture=True)
-    monkeypatch.setattr("xpnn.model.get_backend", lambda *_: be)
-    monkeypatch.setattr("xpnn.training.checkpoint.get_backend", lambda *_: be)
 
     def make(*layers):
         return xpnn.Model(
-            list(layers) or [xpnn.Dense(5), xpnn.BatchNorm(), xpnn.ReLU(), xpnn.Dense(3)], (6,), seed=0
+            list(layers) or [xpnn.Dense(5), xpnn.BatchNorm(), xpnn.ReLU(), xpnn.Dense(3)],
+            (6,),
+            backend=be,
+            seed=0,
         )
 
     return make
@@ -58,7 +59,7 @@ def test_models(model, tmp_path):
     net.load_parameters({"0.b": np.ones(5)})
     assert net.parameters()["0.b"].a.tolist() == [1] * 5
     net.save(tmp_path / "a.safetensors")
-    again = xpnn.load(tmp_path / "a.safetensors")
+    again = xpnn.load(tmp_path / "a.safetensors", backend=net.backend)
     assert again.predict(X).tolist() == net.predict(X).tolist()
     find_lr(net, X, Y, steps=5)
     be = net.backend

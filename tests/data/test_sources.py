@@ -19,7 +19,6 @@ from xpnn.data import (
     kmnist,
     load,
     moons,
-    read_csv,
     read_images,
     read_npy,
     read_npz,
@@ -74,60 +73,6 @@ class TestGenerated:
         assert model.evaluate(x[1::2], y[1::2])["accuracy"] > 0.88
         _, _, digits, labels = xpnn.data.mnist()
         assert model.evaluate(digits, labels)["accuracy"] > 0.3
-
-
-class TestCsv:
-    def read(self, tmp_path, text, **given):
-        path = tmp_path / "t.csv"
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return read_csv(path, **given)
-
-    @pytest.mark.parametrize(
-        ("text", "given"),
-        [
-            ("a,b,kind\n1,2.5,cat\n-3,4e1,dog\n\n5,6,cat\n", {}),
-            ("1,2.5,cat\n-3,4e1,dog\n5,6,cat\n", {}),
-            ("\ufeffa,Label,b\r\n1,cat,2.5\r\n-3,dog,4e1\r\n5,cat,6\r\n", {}),
-            ('a,b,kind\n1,2.5,"cat"\n-3,4e1,dog\n5,6,cat\n', {"label": "kind"}),
-            ("cat,1,2.5\ndog,-3,4e1\ncat,5,6\n", {"label": 0}),
-            ("1,cat,2.5\n-3,dog,4e1\n5,cat,6\n", {"label": -2}),
-        ],
-    )
-    def test_the_same_table_however_written(self, tmp_path, text, given):
-        x, y, classes = self.read(tmp_path, text, **given)
-        assert x.tolist() == [[1, 2.5], [-3, 40], [5, 6]]
-        assert (y.tolist(), classes) == ([0, 1, 0], ("cat", "dog"))
-
-    def test_numbers_as_classes_keep_their_order(self, tmp_path):
-        _, y, classes = self.read(tmp_path, "1,10\n1,9\n1,-2\n")
-        assert (y.tolist(), classes) == ([2, 1, 0], ("-2", "9", "10"))
-
-    @pytest.mark.parametrize(
-        ("text", "given", "why"),
-        [
-            ("a,b,kind\n1,2,cat\n1,x,dog\n", {}, r"t\.csv, line 3, column b: 'x'\n.*finite number"),
-            ("a,b,kind\n1,,cat\n1,2,dog\n", {}, r"line 2, column b: ''"),
-            ("a,b,kind\n1,inf,cat\n1,2,dog\n", {}, r"line 2, column b: 'inf'"),
-            ("a,b,kind\n1,2,cat\n1,2\n", {}, r"line 3: 2 entries, wanted 3"),
-            ("a,b,kind\n1,2,cat\n1,2, \n", {}, r"line 3, column kind: no label"),
-            ("1,2,cat\n1,2,cat\n", {}, r"column 2: 1 different labels in 2 lines"),
-            ("".join(f"1,{i}\n" for i in range(1001)), {}, r"1001 different labels"),
-            ("a,b\n", {}, r"0 different labels"),
-            ("", {}, r"holds nothing"),
-            ("1\n2\n", {}, r"holds one column"),
-            ('a,b\n"1,2\n', {}, r"line 2: unexpected end of data"),
-            (b"a,b,\xff\n", {}, r"no text in UTF-8"),
-            ("a,b\n1,2\n", {"label": "c"}, r"no column 'c'"),
-            ("a,b\n1,2\n", {"label": 2}, r"no column 2"),
-        ],
-    )
-    def test_what_is_wrong_is_named(self, tmp_path, text, given, why):
-        with pytest.raises((DataError, UsageError), match=why):
-            self.read(tmp_path, text, **given)
-
-    def test_a_missing_file(self, tmp_path):
-        with pytest.raises(FileError, match=r"none\.csv"):
-            read_csv(tmp_path / "none.csv")
 
 
 def paint(path, size=(6, 5), mode="L", value=100):
@@ -417,5 +362,5 @@ def test_a_path_that_is_needed_is_asked_for():
     for name in ("csv", "images", "npz", "kmnist", "emnist"):
         with pytest.raises(UsageError, match="holds the data"):
             load(name)
-    with pytest.raises(UsageError, match="has no columns"):
+    with pytest.raises(UsageError, match="it is no table"):
         load("mnist", label="digit")

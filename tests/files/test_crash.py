@@ -12,10 +12,9 @@ from pathlib import Path
 import crash
 import pytest
 
-from xpnn import durable
+from xpnn import durable, load
 from xpnn.cli.log import read_history
 from xpnn.cli.schema import read_about
-from xpnn.training.checkpoint import load
 from xpnn.training.film import load_film
 
 HERE = Path(__file__).parents[1]

@@ -16,7 +16,6 @@ ALLOWED = {
     "durable.py": 6,
     "cli/__init__.py": 1,  # the null device, for `xpnn ... | head`
     "cli/fitting.py": 1,  # Model.save
-    "model.py": 1,  # the `save` of training/checkpoint.py, which has none
 }
 """How many calls that write a file may have; those not named here, none."""
 

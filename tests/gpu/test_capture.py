@@ -35,11 +35,10 @@ DATA = [(RNG.standard_normal((8, 6)).astype("f4"), RNG.integers(0, 3, 8)) for _ 
 class Run:
     """A trainer on its own imaginary device."""
 
-    def __init__(self, monkeypatch, recorded, net="mlp", seed=0, kind=DeviceBackend):
+    def __init__(self, recorded, net="mlp", seed=0, kind=DeviceBackend):
         self.be = kind(capture=recorded)
-        monkeypatch.setattr("xpnn.model.get_backend", lambda *_: self.be)
         layers, optimizer = NETS[net]
-        self.model = xpnn.Model(layers, (6,), seed=seed)
+        self.model = xpnn.Model(layers, (6,), backend=self.be, seed=seed)
         self.trainer = xpnn.Trainer(self.model, "softmax_cross_entropy", optimizer, schedule="cosine")
         self.trainer.total = 40
         self.values = []
@@ -77,24 +76,24 @@ class NarrowBackend(DeviceBackend):
         return super().matmul(a, b, into)
 
 
-def both(monkeypatch, net="mlp", seed=0, kind=DeviceBackend):
-    return tuple(Run(monkeypatch, recorded, net, seed, kind) for recorded in (True, False))
+def both(net="mlp", seed=0, kind=DeviceBackend):
+    return tuple(Run(recorded, net, seed, kind) for recorded in (True, False))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 17])
 @pytest.mark.parametrize("kind", [DeviceBackend, WritingBackend])
 @pytest.mark.parametrize("net", NETS)
-def test_recorded_steps_are_the_steps(monkeypatch, net, kind, steps):
+def test_recorded_steps_are_the_steps(net, kind, steps):
     """New data for each, a new learning rate for each, and every loss is kept to the end."""
-    recorded, plain = Run(monkeypatch, True, net, kind=kind), Run(monkeypatch, False, net)
+    recorded, plain = Run(True, net, kind=kind), Run(False, net)
     for i in range(steps):
         assert recorded.step(i).numbers == plain.step(i).numbers
     assert recorded.launches == steps - 1  # the first is no recording
     assert len(recorded.trainer._step.known) == 1
 
 
-def test_the_last_batch_of_an_epoch_shares_the_buffers(monkeypatch):
-    recorded, plain = both(monkeypatch, "statistics and masks")
+def test_the_last_batch_of_an_epoch_shares_the_buffers():
+    recorded, plain = both("statistics and masks")
     for i in range(17):
         n = 5 if i % 3 == 2 else 8
         assert recorded.step(i, n).numbers == plain.step(i, n).numbers
@@ -103,12 +102,12 @@ def test_the_last_batch_of_an_epoch_shares_the_buffers(monkeypatch):
     assert graphs[0].homes is graphs[1].homes
 
 
-def test_a_step_that_must_not_be_made_is_not(monkeypatch):
+def test_a_step_that_must_not_be_made_is_not():
     """A loss that is not finite: nothing changes, in the graph's own buffers neither."""
     x, y = DATA[0]
     found = []
     for kind, recorded in ((WritingBackend, True), (DeviceBackend, False)):
-        run = Run(monkeypatch, recorded, kind=kind)
+        run = Run(recorded, kind=kind)
         for i in range(4):
             run.step(i)
         theta = run.model.theta.a.tobytes()
@@ -121,8 +120,8 @@ def test_a_step_that_must_not_be_made_is_not(monkeypatch):
     assert found[0] == found[1]
 
 
-def test_what_comes_back_costs_nothing_to_hand_in(monkeypatch):
-    recorded, _ = both(monkeypatch)
+def test_what_comes_back_costs_nothing_to_hand_in():
+    recorded, _ = both()
     for i in range(3):
         recorded.step(i)
     before, theta = recorded.be.board.calls["copy"], recorded.model.theta
@@ -136,8 +135,8 @@ def test_what_comes_back_costs_nothing_to_hand_in(monkeypatch):
     assert recorded.be.board.calls["copy"] - before == 2 * 3 + 1
 
 
-def test_two_models_at_once(monkeypatch):
-    first, second = both(monkeypatch, seed=1), both(monkeypatch, "an average", seed=2)
+def test_two_models_at_once():
+    first, second = both(seed=1), both("an average", seed=2)
     for i in range(9):
         for recorded, plain in (first, second):
             assert recorded.step(i).numbers == plain.step(i).numbers
@@ -147,11 +146,11 @@ def test_two_models_at_once(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", [DeviceBackend, NarrowBackend])
-def test_other_weights_in_their_place(monkeypatch, kind):
+def test_other_weights_in_their_place(kind):
     """Restored ones, foreign ones, and the average changing places with the weights; also where products take others
     than the weights themselves, made of them in every step.
     """
-    runs = both(monkeypatch, "an average", kind=kind)
+    runs = both("an average", kind=kind)
     kept = [run.model.snapshot() for run in runs]
 
     def restore(run, snapshot):
@@ -368,8 +367,8 @@ def test_what_cannot_be_recorded_goes_on_and_is_told_once():
     assert gc.isenabled()
 
 
-def test_a_warning_that_is_an_error_loses_nothing(monkeypatch):
-    recorded, plain = both(monkeypatch)
+def test_a_warning_that_is_an_error_loses_nothing():
+    recorded, plain = both()
     recorded.step(0)
     plain.step(0)
     recorded.be.board.fail_at = 20
@@ -392,9 +391,9 @@ def test_our_own_errors_are_answers():
     assert len(step.known) <= 1
 
 
-def operations(monkeypatch):
+def operations():
     """How many operations there are in a recording of one step, trial and all."""
-    run, _ = both(monkeypatch, "small")
+    run, _ = both("small")
     run.step(0)
     before = run.be.board.calls.total()
     run.step(1)
@@ -402,14 +401,14 @@ def operations(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
-def test_a_fault_at_every_point_of_recording(monkeypatch, kind):
+def test_a_fault_at_every_point_of_recording(kind):
     """The step goes on as it is, or the interruption goes through; collector, recorder and model are as they were."""
-    total = operations(monkeypatch)
+    total = operations()
     assert total > 40
     for k in range(
         1, total - 1
     ):  # the first makes the new learning rate before the step, the last copies the loss after
-        recorded, plain = both(monkeypatch, "small")
+        recorded, plain = both("small")
         recorded.step(0)
         plain.step(0)
         recorded.be.board.fail_at, recorded.be.board.fault = k, kind
@@ -432,8 +431,8 @@ def test_a_fault_at_every_point_of_recording(monkeypatch, kind):
 
 
 @pytest.mark.parametrize("where", ["room", "begin", "end", "enter"])
-def test_a_fault_of_the_recorder(monkeypatch, where):
-    recorded, plain = both(monkeypatch)
+def test_a_fault_of_the_recorder(where):
+    recorded, plain = both()
     recorded.step(0)
     plain.step(0)
     recorded.trainer._step.recorder.fail = where
@@ -445,18 +444,18 @@ def test_a_fault_of_the_recorder(monkeypatch, where):
     assert recorded.step(2).numbers == plain.step(2).numbers
 
 
-def test_the_first_error_is_told_when_ending_fails_too(monkeypatch):
-    recorded, _ = both(monkeypatch)
+def test_the_first_error_is_told_when_ending_fails_too():
+    recorded, _ = both()
     recorded.step(0)
     recorded.trainer._step.recorder.fail = "end"
-    recorded.be.board.fail_at = operations(monkeypatch) - 5
+    recorded.be.board.fail_at = operations() - 5
     with pytest.warns(RuntimeWarning, match="the device failed in"):
         recorded.step(1)
 
 
 @pytest.mark.parametrize("where", ["like", "launch"])
-def test_a_fault_of_a_replay_is_raised_and_changes_nothing(monkeypatch, where):
-    recorded, plain = both(monkeypatch)
+def test_a_fault_of_a_replay_is_raised_and_changes_nothing(where):
+    recorded, plain = both()
     for i in range(2):
         recorded.step(i)
         plain.step(i)
@@ -481,13 +480,12 @@ def test_a_host_copy_is_refused_while_recording():
     room.end()
 
 
-def test_whole_training_is_the_same(monkeypatch):
+def test_whole_training_is_the_same():
     """fit with validation, a held-out share, a schedule and a short last batch; then scores."""
     found = []
     for recorded in (True, False):
         be = DeviceBackend(capture=recorded)
-        monkeypatch.setattr("xpnn.model.get_backend", lambda *_, be=be: be)
-        model = xpnn.Model(NETS["statistics and masks"][0], (6,), seed=3)
+        model = xpnn.Model(NETS["statistics and masks"][0], (6,), backend=be, seed=3)
         x, y = np.concatenate([x for x, _ in DATA]), np.concatenate([y for _, y in DATA])
         history = model.fit(x, y, epochs=4, batch_size=32, validation=0.1, verbose=0, schedule="cosine")
         rows = [(row.train_loss, row.valid_loss) for row in history.rows]

@@ -42,8 +42,8 @@ NAMES = {
     "CUBLASLT_EPILOGUE_BIAS": cublaslt.BIAS,
     "CUBLASLT_EPILOGUE_RELU": cublaslt.RELU_BIAS & ~cublaslt.BIAS,
     "CUBLASLT_EPILOGUE_BGRADA": cublaslt.SUMS_OF_FIRST,
-    "CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER": cublaslt.MARKS_POINTER,
-    "CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD": cublaslt.MARKS_LEAD,
+    "CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER": cublaslt.AUX_POINTER,
+    "CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD": cublaslt.AUX_LEAD,
     "CUBLASLT_MATMUL_DESC_TRANSA": cublaslt.TRANSA,
     "CUBLASLT_MATMUL_DESC_TRANSB": cublaslt.TRANSB,
     "CUBLASLT_MATMUL_DESC_EPILOGUE": cublaslt.EPILOGUE,
@@ -78,7 +78,7 @@ def test_marks_are_written_by_one_epilogue_and_read_by_another(header):
         ("DRELU", r"8 \| 128"),
     ):
         assert re.search(rf"CUBLASLT_EPILOGUE_{name} = {value}", header)
-    assert (cublaslt.MARKED_RELU_BIAS, cublaslt.MARKED_ONLY) == (cublaslt.RELU_BIAS | 128, 8 | 128)
+    assert (cublaslt.RELU_AUX_BIAS, cublaslt.DRELU) == (cublaslt.RELU_BIAS | 128, 8 | 128)
 
 
 def test_the_algorithm_is_the_headers_structure(header):

@@ -8,7 +8,7 @@ from harness import rng_of
 from tolerances import assert_close, assert_same
 
 import xpnn
-from xpnn.backends.cuda.cublaslt import BIAS, MARKED_ONLY, MARKED_RELU_BIAS, RELU_BIAS, SUMS_OF_FIRST
+from xpnn.backends.cuda.cublaslt import BIAS, DRELU, RELU_AUX_BIAS, RELU_BIAS, SUMS_OF_FIRST
 from xpnn.backends.cuda.matmul import CudaProducts
 from xpnn.backends.numpy import NumpyBackend
 
@@ -48,13 +48,12 @@ class WholeBackend(CudaProducts, EmulatedBackend):
 class PlainBackend(WholeBackend):
     """On a GPU whose library knows no epilogues."""
 
-    refused = (BIAS, RELU_BIAS, SUMS_OF_FIRST, MARKED_RELU_BIAS, MARKED_ONLY)
+    refused = (BIAS, RELU_BIAS, SUMS_OF_FIRST, RELU_AUX_BIAS, DRELU)
 
 
-def trainer(monkeypatch, backend, layers, optimizer, dtype):
+def trainer(backend, layers, optimizer, dtype):
     be = backend("cpu", dtype)
-    monkeypatch.setattr("xpnn.model.get_backend", lambda *given: be)
-    model = xpnn.Model(layers, (12, 12, 1), dtype=dtype, seed=3)
+    model = xpnn.Model(layers, (12, 12, 1), backend=be, seed=3)
     return xpnn.Trainer(model, "softmax_cross_entropy", optimizer)
 
 
@@ -72,10 +71,8 @@ def arrays(trainer):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
 @pytest.mark.parametrize("layers", [MLP, CNN], ids=["mlp", "cnn"])
-def test_training_equals_numpys(monkeypatch, layers, optimizer, dtype):
-    theirs, ours = (
-        trainer(monkeypatch, b, layers, optimizer, dtype) for b in (NumpyBackend, EmulatedBackend)
-    )
+def test_training_equals_numpys(layers, optimizer, dtype):
+    theirs, ours = (trainer(b, layers, optimizer, dtype) for b in (NumpyBackend, EmulatedBackend))
     for step in range(4):
         losses = [t.step(*batch(step)) for t in (theirs, ours)]
         assert_close(losses[1], losses[0], dtype, f"loss of step {step}")
@@ -92,10 +89,8 @@ def test_training_equals_numpys(monkeypatch, layers, optimizer, dtype):
 
 @pytest.mark.parametrize("backend", [WholeBackend, PlainBackend])
 @pytest.mark.parametrize("layers", [MLP, CNN, DEEP, RNN], ids=["mlp", "cnn", "deep", "rnn"])
-def test_training_with_kernels_and_products_equals_numpys(monkeypatch, layers, backend):
-    theirs, ours = (
-        trainer(monkeypatch, b, layers, OPTIMIZERS[1], "float32") for b in (NumpyBackend, backend)
-    )
+def test_training_with_kernels_and_products_equals_numpys(layers, backend):
+    theirs, ours = (trainer(b, layers, OPTIMIZERS[1], "float32") for b in (NumpyBackend, backend))
     for step in range(4):
         losses = [t.step(*batch(step)) for t in (theirs, ours)]
         assert_close(losses[1], losses[0], "float32", f"loss of step {step}")
@@ -108,9 +103,9 @@ def test_training_with_kernels_and_products_equals_numpys(monkeypatch, layers, b
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
-def test_a_loss_that_is_not_finite_changes_nothing(monkeypatch, optimizer):
+def test_a_loss_that_is_not_finite_changes_nothing(optimizer):
     """The updates run all the same, for the host does not ask; they write nothing."""
-    ours = trainer(monkeypatch, EmulatedBackend, [MLP[0], *MLP[2:]], optimizer, "float32")
+    ours = trainer(EmulatedBackend, [MLP[0], *MLP[2:]], optimizer, "float32")
     x, y = (rng_of("x").standard_normal((9, 12, 12, 1)).astype(np.float32)), np.arange(9) % 5
     ours.step(x, y)
     before = arrays(ours)

@@ -19,7 +19,7 @@ WHICH = Cell("12-8-3", 5, "fp32", 13)
 def capturing(monkeypatch):
     """Models live on a device that captures."""
     backend = WritingBackend(capture=True)
-    monkeypatch.setattr("xpnn.model.get_backend", lambda *_: backend)
+    monkeypatch.setattr(Site, "backend", backend)
 
 
 @pytest.mark.parametrize("optimizer", [xpnn.Adam(1e-3), xpnn.SGD(0.01, momentum=0.9)], ids=str)

@@ -279,3 +279,43 @@ class TestLoadParameters:
         with pytest.raises(wrong, match=words):
             model.load_parameters({"0.b": [5.0, 6.0]} | named)
         assert (model.snapshot()["theta"] == before).all()
+
+
+def test_a_backend_in_place_of_its_name(tmp_path):
+    """The very object, a subclass too, for a new model, a copy and a file; its dtype, not the file's."""
+    from xpnn.backends.numpy import NumpyBackend
+
+    class Mine(NumpyBackend):
+        """Another one of that name."""
+
+    be = Mine("cpu", "float64")
+    made = model(backend=be, loss="focal")
+    assert made.backend is be
+    assert made.theta.dtype == np.float64
+    twin = made.copy()
+    assert twin.backend is be
+    assert twin.loss == made.loss
+    assert twin.theta is not made.theta
+    np.testing.assert_array_equal(twin.forward(X), made.forward(X))
+    twin.fit(X, IDS, epochs=1, verbose=0)
+    assert not np.array_equal(twin.theta, made.theta)
+    other = made.copy("numpy")
+    assert other.theta.dtype == np.float32
+    other.save(tmp_path / "a.safetensors")
+    assert xpnn.load(tmp_path / "a.safetensors", backend=be).backend is be
+    assert xpnn.get_backend(be, dtype="float64", device="cpu") is be
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"dtype": "float64"}, "dtype='float64' beside <numpy backend on cpu, float32>"),
+        ({"device": "cuda"}, "device='cuda' beside <numpy backend on cpu, float32>"),
+        ({"precision": "bf16"}, "precision='bf16' beside <numpy backend on cpu, float32>"),
+    ],
+)
+def test_a_backend_and_something_else_contradict_each_other(more, says):
+    with pytest.raises(UsageError) as caught:
+        model(backend=xpnn.get_backend(), **more)
+    assert says in str(caught.value)
+    assert "leave" in caught.value.fix

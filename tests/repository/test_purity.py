@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 STEP = [PACKAGE / "training" / "mixing.py"]
 STEP += [
     f
-    for folder in ("kernels", "layers", "losses", "optimizers", "metrics")
+    for folder in ("fusion", "kernels", "layers", "losses", "optimizers", "metrics")
     for f in sorted((PACKAGE / folder).glob("*.py"))
 ]
 """Files with code that runs inside a step."""

@@ -8,16 +8,12 @@ from harness import rng_of
 from tolerances import assert_close
 
 import xpnn
-from xpnn.backends.numpy import NumpyBackend
 from xpnn.data.batches import Slices, epoch_order
-from xpnn.layers import Ctx
-from xpnn.layers.sequential import RELU_INSIDE
 from xpnn.parameters import Layout, leaves
 from xpnn.training.step import Objective, split_rescale
 
 BYTES = rng_of("bytes").integers(0, 256, (70, 6, 6, 1)).astype(np.uint8)
 IDS = rng_of("ids").integers(0, 3, 70)
-FUSED = {xpnn.Dense: (xpnn.Dense(5), (4,)), xpnn.Conv2D: (xpnn.Conv2D(3, 2), (4, 5, 2))}
 NETS = {
     "bytes": [xpnn.Flatten(), xpnn.Rescale(1 / 255, -0.5), xpnn.Dense(9), xpnn.ReLU(), xpnn.Dense(3)],
     "images": [xpnn.Rescale(1 / 255), xpnn.Conv2D(4, 3), xpnn.ReLU(), xpnn.MaxPool2D(2), xpnn.Flatten(), xpnn.Dense(3)],
@@ -35,66 +31,6 @@ NETS = {
 
 def model(net, backend, dtype="float64"):
     return xpnn.Model(NETS[net], (6, 6, 1), backend=backend, dtype=dtype, seed=3)
-
-
-def test_there_is_a_row_for_each():
-    assert set(FUSED) == set(RELU_INSIDE)
-
-
-@pytest.mark.parametrize("layer", FUSED, ids=lambda cls: cls.__name__)
-def test_a_relu_inside_is_a_relu_after(be, layer):
-    """Outputs and caches."""
-    first, shape = FUSED[layer]
-    layout = Layout((first.plan(shape)[0],))
-    p = layout.split(be, *layout.initialize(be, 0))
-    x = be.asarray(rng_of("fused").standard_normal((7, *shape)), be.dtype)
-    z, cache = first.forward(Ctx(be), p[0], x)
-    wanted, kept = xpnn.ReLU().forward(Ctx(be), {}, z)
-    got, caches = xpnn.Sequential([first, xpnn.ReLU()]).forward(Ctx(be), (*p, {}), x)
-    assert (be.to_numpy(wanted) == 0).any()
-    for a, b in ((got, wanted), (caches[1][0], kept[0]), (caches[0][0], cache[0])):
-        assert_close(be.to_numpy(a), be.to_numpy(b), be.dtype_name)
-
-
-class Marking(NumpyBackend):
-    """It tells which layer's marks came back."""
-
-    def __init__(self):
-        super().__init__("cpu", "float64")
-        self.told = []
-
-    def affine_relu_marks(self, x, W, b):
-        y = self.affine_relu(x, W, b)
-        return y, (W.shape, y)
-
-    def affine_grads(self, x, W, dy, into=(None, None), need_dx=True, below=None):
-        self.told.append((W.shape, below and below[0]))
-        return super().affine_grads(x, W, dy, into, need_dx, below and below[1])
-
-    def relu_grad(self, dy, y, own=False):
-        self.told.append(y.shape[1:])
-        return super().relu_grad(dy, y, own)
-
-
-def test_a_relu_between_two_dense_layers_goes_back_with_the_second():
-    """Once, by the marks of the first; a ReLU that is not between two, or whose gradient nobody needs, does not."""
-    be = Marking()
-    layers = [
-        xpnn.ReLU(),
-        *(layer for n in (6, 5, 4) for layer in (xpnn.Dense(n), xpnn.ReLU())),
-        xpnn.Tanh(),
-        xpnn.Dense(3),
-    ]
-    net = xpnn.Sequential(layers)
-    layout = Layout(net.plan((7,))[0])
-    p = layout.split(be, *layout.initialize(be, 0))
-    for need in (True, False):
-        cx = Ctx(be, need_dx=need)
-        y, cache = net.forward(cx, p, rng_of("between").standard_normal((9, 7)))
-        be.told.clear()
-        net.backward(cx, p, cache, y)
-        second, first = [((5, 4), (6, 5)), (5,)], [((6, 5), (7, 6)), (6,)]
-        assert be.told == [((4, 3), None), (4,), *second, *first, ((7, 6), None), *([(7,)] * need)]
 
 
 @pytest.mark.parametrize("net", NETS)

@@ -22,7 +22,7 @@ from xpnn.losses import SoftmaxCrossEntropy
 from xpnn.optimizers import LBFGS
 from xpnn.schedules import Cosine, Exponential
 from xpnn.training import Callback, Checkpoint, Film, KeepBest, Mixup, ReduceOnPlateau, Trainer
-from xpnn.training.state import model_of, read_state
+from xpnn.training.state import read_network, read_state
 
 HERE = Path(__file__).parents[1]
 ENV = {
@@ -490,8 +490,9 @@ def test_a_state_whose_arrays_do_not_fit_its_network(tmp_path, monkeypatch):
     """The network is never made larger than what the file holds."""
     fitted(tmp_path / "state", stop=6)
     about, tensors = read_state(tmp_path / "state")
-    be = xpnn.get_backend()
-    assert model_of(tmp_path / "state", be, 3).theta.tobytes() == tensors["theta"].astype("float32").tobytes()
+    net, shape, vectors = read_network(tmp_path / "state")
+    model = xpnn.Model(net, shape, vectors=vectors)
+    assert model.theta.tobytes() == tensors["theta"].astype("float32").tobytes()
     for change in (
         {"net": {**about["same"]["net"], "layers": [{"type": "Dense", "units": 10**9}]}},
         {"net": {"type": "Dense", "units": 3}},
@@ -502,18 +503,18 @@ def test_a_state_whose_arrays_do_not_fit_its_network(tmp_path, monkeypatch):
         found = {**about, "same": about["same"] | change}, tensors
         monkeypatch.setattr("xpnn.training.state.read_state", lambda path, found=found: found)
         with pytest.raises(CheckpointError):
-            model_of(tmp_path / "state", be, 3)
+            read_network(tmp_path / "state")
 
 
 BLOCKED = (
     """import sys
 from xpnn.training import Trainer
-draw = Trainer.draw
+step = Trainer.indexed_step
 def blocked(*args):
     print("inside", flush=True)
     sys.stdin.read()
-    return draw(*args)
-Trainer.draw = blocked
+    return step(*args)
+Trainer.indexed_step = blocked
 """
     + MAIN
 )

@@ -7,7 +7,7 @@ import pytest
 from imaginary_device import DeviceBackend
 
 import xpnn
-from xpnn import edge
+from xpnn import validation
 from xpnn.backends.cuda.uploads import CudaLane, overlapped
 from xpnn.errors import DataError
 
@@ -30,17 +30,16 @@ class Small(DeviceBackend):
 
 
 @pytest.fixture
-def model(monkeypatch):
+def model():
     """make(room, layers): a model on such a device."""
 
     def make(room, *layers, shape=(6,)):
         be = Small(scoped=True, capture=True)
         be.room = room
-        monkeypatch.setattr("xpnn.model.get_backend", lambda *_: be)
         net = (
             layers[0] if shape != (6,) else list(layers) or [xpnn.Dense(5), xpnn.Dropout(0.3), xpnn.Dense(3)]
         )
-        return xpnn.Model(net, shape, seed=0)
+        return xpnn.Model(net, shape, seed=0, backend=be)
 
     return make
 
@@ -125,7 +124,7 @@ def test_a_run_goes_on_inside_an_epoch(model, tmp_path):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_every_part_is_looked_through(model, monkeypatch, bad):
-    monkeypatch.setattr(edge, "LOOKED_THROUGH", 100)
+    monkeypatch.setattr(validation, "LOOKED_THROUGH", 100)
     x = X.copy()
     x[41, 3] = bad
     with pytest.raises(DataError, match=r"x\[41\] holds NaN or infinity"):

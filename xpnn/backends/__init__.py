@@ -20,25 +20,45 @@ BACKENDS = {
 
 
 def get_backend(
-    name: str = "numpy", device: str | None = None, dtype: str = "float32", precision: str = "fp32"
+    name: str | Backend = "numpy",
+    device: str | None = None,
+    dtype: str | None = None,
+    precision: str | None = None,
 ) -> Backend:
     """The backend of that name, imported only now; equal arguments give the same object.
 
+    A Backend is returned as it is; device, dtype and precision beside it must be those that it has.
     `device` is "cpu", "cuda" or "cuda:1"; None means the backend's own default (the GPU for cupy, else the CPU).
-    `precision`, of CuPy in float32: "fp32" multiplies matrices as they are; "tf32" and "bf16" let tensor cores round
-    their entries to 10 and to 7 bits behind the binary point, and sum in float32 as well. Weights stay float32.
+    `dtype` is "float32" (unless given) or "float64". `precision`, of CuPy in float32: "fp32" (unless given) multiplies
+    matrices as they are; "tf32" and "bf16" let tensor cores round their entries to 10 and to 7 bits behind the binary
+    point, and sum in float32 as well. Weights stay float32.
     Raises UsageError for an unknown name, device, dtype or precision, BackendError for a library that is missing or
     broken.
     """
+    if isinstance(name, Backend):
+        check_same(name, device=device, dtype=dtype, precision=precision)
+        return name
     if not isinstance(name, str) or name not in BACKENDS:
         fix = "backend='cupy' (device 'cuda')" if name in ("cuda", "gpu") else did_you_mean(name, BACKENDS)
         raise UsageError(f"unknown backend {name!r}", fix=fix)
-    if not isinstance(device, str | None) or not isinstance(dtype, str) or not isinstance(precision, str):
+    if not all(isinstance(word, str | None) for word in (device, dtype, precision)):
         raise UsageError(
             f"device={device!r}, dtype={dtype!r}, precision={precision!r}: wanted words",
             fix="device='cpu', dtype='float32', precision='fp32'",
         )
+    dtype, precision = "float32" if dtype is None else dtype, "fp32" if precision is None else precision
     return _open(name, device, dtype, precision)
+
+
+def check_same(be: Backend, **asked: str | None) -> None:
+    """Raise UsageError where a device, dtype or precision is asked for beside a backend that has another."""
+    has = {"device": be.device_name, "dtype": be.dtype_name, "precision": be.precision}
+    for what, value in asked.items():
+        if value is not None and value != has[what]:
+            raise UsageError(
+                f"{what}={value!r} beside {be!r}, whose {what} is {has[what]!r}",
+                fix=f"leave {what} out, or give a backend that has it: get_backend({be.name!r}, {what}={value!r})",
+            )
 
 
 @functools.lru_cache(maxsize=64)

@@ -24,7 +24,7 @@ from xpnn.errors import FileError, UsageError, XpnnError, did_you_mean
 COMMANDS = {
     "train": "Train a model and save its best epoch.",
     "evaluate": "Test a trained model.",
-    "predict": "Recognise the digit in a picture.",
+    "predict": "What a trained model makes of pictures, tables or arrays.",
     "export": "Write a trained model to a file that runs without xpnn.",
     "plot": "Draw a run.",
     "tune": "Search for better settings.",

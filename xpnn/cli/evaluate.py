@@ -11,9 +11,10 @@ import numpy as np
 from xpnn.cli.command import Command
 from xpnn.cli.options import FilePath, backend_line, backend_option, json_option, open_backend
 from xpnn.cli.output import console, detail, echo, emit, percent, status
+from xpnn.cli.regression import in_units, regression_line
 from xpnn.cli.runs import find_run
-from xpnn.data import Dataset, load
-from xpnn.errors import UsageError
+from xpnn.cli.samples import test_samples
+from xpnn.data import Dataset
 from xpnn.metrics import ConfusionMatrix
 
 if TYPE_CHECKING:
@@ -34,37 +35,42 @@ Counts = np.ndarray[Any, np.dtype[np.int64]]
 def command(run: Path | None, data: Path | None, backend: str, as_json: bool) -> None:
     """Test a trained model.
 
-    RUN is a run folder or a model file in one; the newest run if omitted.
+    RUN is a run folder or a model file in one; the newest run if omitted. Another file given with --data is used
+    whole; its classes and columns are matched by name.
     Row i, column j of the table: how many samples of class i were taken for class j.
     """
     saved = find_run(run)
-    about = saved.about
-    if "dataset" not in about:
-        raise UsageError(
-            f"no run.json beside {saved.weights} says which dataset it was trained on",
-            fix="name a folder written by xpnn train, or use Model.evaluate in Python",
-        )
-    be, why = open_backend(backend, None, str(about.get("dtype", "float32")))
+    be, why = open_backend(backend, None, str(saved.about.get("dtype", "float32")))
     model = saved.load(be.name, be.device_name)
-    samples = load(
-        str(about["dataset"]), data or about.get("data"), int(about.get("seed", 0)), about.get("label")
-    )
+    samples = test_samples(saved, model, data, "use Model.evaluate in Python")
+    if not as_json:
+        status(f"{saved.weights} · {samples.name} · {backend_line(be, why)}")
+        for note in samples.notes if data is not None else ():
+            status(f"       {note}")
     began = time.perf_counter()
-    x, y = model.inputs(samples.x_test), model.targets(samples.y_test)
-    loss = model.score(x, y)["loss"]
-    with be.device_context():
-        ignored = getattr(model.loss, "ignore_index", None)
-        matrix = ConfusionMatrix(ignore_index=ignored)(be, model.outputs(x), y)
+    x, y = model.check_xy(samples.x_test, samples.y_test, model.loss)
+    loss = model.score(x, model.targets(y))["loss"]
+    result: dict[str, Any] = {"samples": len(samples.y_test)}
+    if samples.classes:
+        with be.device_context():
+            ignored = getattr(model.loss, "ignore_index", None)
+            matrix = ConfusionMatrix(ignore_index=ignored)(be, model.outputs(x), model.targets(y))
+        result |= summarise(matrix, samples)
+    else:
+        result |= in_units(model, samples)
     seconds = time.perf_counter() - began
-    result = summarise(matrix, samples) | {"loss": loss, "seconds": round(seconds, 3)}
+    result |= {"loss": loss, "seconds": round(seconds, 3)}
     if as_json:
         where = {"checkpoint": str(saved.weights), "dataset": samples.name}
-        emit(where | {"backend": be.name, "device": be.device_name} | result)
+        notes = {"notes": samples.notes} if data is not None else {}
+        emit(where | {"backend": be.name, "device": be.device_name} | result | notes)
         return
-    status(f"{saved.weights} · {samples.name} · {backend_line(be, why)}")
+    n, kind = len(samples.y_test), "images" if len(samples.input_shape) == 3 else "samples"
+    if not samples.classes:
+        echo(f"{regression_line(result)} · loss {loss:.4f} · {n:,} {kind} in {seconds:.2f} s")
+        return
     if len(samples.classes) <= WIDEST:
         console().print(table(matrix, samples.classes))
-    n, kind = len(samples.y_test), "images" if len(samples.input_shape) == 3 else "samples"
     echo(
         f"accuracy {percent(result['accuracy'], 2)} ± {100 * result['standard_error']:.2f} · loss {loss:.4f} · "
         f"{n:,} {kind} in {seconds:.2f} s"

@@ -12,6 +12,7 @@ from xpnn.training.callbacks import Callback, KeepBest
 from xpnn.training.film import Film
 
 if TYPE_CHECKING:
+    from xpnn.losses import Loss
     from xpnn.model import Model
     from xpnn.training.trainer import Trainer
 
@@ -20,6 +21,7 @@ def train(
     net: "Model",
     data: Dataset,
     recipe: Recipe,
+    loss: "Loss",
     optimizer: Any,
     run: Run,
     more: list[Callback],
@@ -29,7 +31,6 @@ def train(
 
     Raises Stopped where a signal came; what was done so far is saved.
     """
-    from xpnn.losses import SoftmaxCrossEntropy
     from xpnn.training.stopping import StopOnSignal
     from xpnn.training.trainer import Trainer
 
@@ -37,7 +38,7 @@ def train(
     watchers = [signals, KeepBest(run.weights), Log(run.folder / METRICS)]
     if data.input_shape == (2,):
         watchers.append(Film(run.folder / FILM))  # small, and what `xpnn plot` makes a moving picture of
-    trainer = Trainer(net, SoftmaxCrossEntropy(recipe.label_smoothing), optimizer, schedule=recipe.schedule)
+    trainer = Trainer(net, loss, optimizer, schedule=recipe.schedule)
     trainer.fit(
         data.x,
         data.y,

@@ -28,7 +28,18 @@ FROM_SETTINGS = (
     "schedule", "weight_decay",
 )  # fmt: skip
 NETWORK = ("hidden", "activation", "dropout", "input_dropout", "augmentation")
-FROM_RUN = ("dataset", "model", "backend", "dtype", "precision", "seed", "data", "label")
+FROM_RUN = (
+    "dataset",
+    "model",
+    "backend",
+    "dtype",
+    "precision",
+    "seed",
+    "data",
+    "label",
+    "task",
+    "class_weight",
+)
 BEGINNINGS = {
     "--out": "a run goes on in its own folder",
     "--from": "a run goes on with its own weights",
@@ -153,12 +164,18 @@ def begun_with(resume: Path | None) -> str | None:
     return None if resume is None else read_about(resume).get("from")
 
 
+def head_was_replaced(folder: Path) -> bool:
+    """Whether the run in that folder was begun with --replace-head."""
+    return bool(read_about(folder).get("replaced_head"))
+
+
 def continued(folder: Path, model: str, recipe: Recipe, be: Backend, seed: int) -> "Model":
     """The network of a run that began with another run's: the one in its state, where no flag describes it.
 
     Raises UsageError for a flag that asks for another network; CheckpointError and FileError for the state.
     """
-    from xpnn.training.state import model_of
+    from xpnn.model import Model
+    from xpnn.training.state import read_network
 
     about = read_about(folder)
     then = {"model": about.get("model")} | {name: about["settings"].get(name) for name in NETWORK}
@@ -171,7 +188,8 @@ def continued(folder: Path, model: str, recipe: Recipe, be: Backend, seed: int) 
             why="its network is the one that it began with",
             fix="leave that flag out",
         )
-    return model_of(folder / STATE, be, seed)
+    net, shape, vectors = read_network(folder / STATE)
+    return Model(net, shape, backend=be, seed=seed, vectors=vectors)
 
 
 def same_device(resume: Path | None, device: str | None) -> str | None:

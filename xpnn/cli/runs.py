@@ -183,7 +183,7 @@ class Saved:
 
     def load(self, backend: str, device: str | None = None) -> "Model":
         """The model. Raises CheckpointError or FileError."""
-        from xpnn.training.checkpoint import load
+        from xpnn.model import load
 
         return load(self.weights, backend=backend, device=device)
 

@@ -97,15 +97,14 @@ class Watch(Callback):
 
 def objective(task: Task, samples: Dataset, trial: optuna.Trial, deadline: float) -> float:
     """The best validation accuracy of one training. One that diverges is given up."""
-    from xpnn.cli.network import make_model
-    from xpnn.losses import SoftmaxCrossEntropy
+    from xpnn.cli.network import make_loss, make_model
     from xpnn.training.trainer import Trainer
 
     settings = draw(trial, task.model)
     recipe = recipe_for(task.dataset, task.model).replace(**settings | {"hidden": tuple(settings["hidden"])})
     net = make_model(task.model, samples, recipe, get_backend(task.backend, task.device), task.seed)
     optimizer = recipe.make_optimizer()
-    trainer = Trainer(net, SoftmaxCrossEntropy(recipe.label_smoothing), optimizer, schedule=recipe.schedule)
+    trainer = Trainer(net, make_loss(samples, recipe), optimizer, schedule=recipe.schedule)
     try:
         trainer.fit(
             samples.x,

@@ -10,19 +10,17 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from xpnn.backends import BACKENDS, get_backend
+from xpnn.backends import BACKENDS, Backend, get_backend
 from xpnn.diagnostics.explain import finite
 from xpnn.diagnostics.table import number, table
 from xpnn.diagnostics.trace import Host, Trace, Visit, trace
 from xpnn.errors import BackendError
 from xpnn.losses import Loss, get_loss
-
-if TYPE_CHECKING:
-    from xpnn.model import Model
+from xpnn.network import Network
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ class Comparison:
 
 
 def compare_backends(
-    model: "Model",
+    model: Network,
     x: Any,
     y: Any,
     *,
@@ -107,8 +105,6 @@ def compare_backends(
     tolerance: relative; None is sqrt(eps) of the dtype, 3.5e-4 or 1.5e-8. The model is left as it is. Raises
     BackendError for a backend that was asked for and does not work, or if there is no other.
     """
-    from xpnn.model import Model
-
     be, dtype = model.backend, dtype or model.backend.dtype_name
     measure = model.loss if loss is None else get_loss(loss)
     names, missing = available([name for name in BACKENDS if name != be.name], dtype)
@@ -118,14 +114,14 @@ def compare_backends(
         fix = "pip install 'xpnn[strict]'   (or torch, or jax)"
         raise BackendError(f"there is no backend to compare {be.name!r} with", fix=fix)
 
-    def step(name: str, device: str | None = None) -> Trace:
-        given: dict[str, Any] = {"dtype": dtype, "seed": model.seed, "vectors": model.snapshot()}
-        twin = Model(model.net, model.input_shape, backend=name, device=device, **given)
-        return trace(twin, x, y, measure)
+    def step(place: Backend) -> Trace:
+        return trace(model.copy(place), x, y, measure)
 
+    own = be if dtype == be.dtype_name else get_backend(be.name, be.device_name, dtype)
     limit = float(np.sqrt(np.finfo(dtype).eps)) if tolerance is None else tolerance
-    wanted = step(be.name, be.device_name)
-    gaps = tuple(beside(name, step(name), wanted, type(measure).__name__, limit) for name in names)
+    wanted = step(own)
+    places = {name: get_backend(name, None, dtype) for name in names}
+    gaps = tuple(beside(name, step(at), wanted, type(measure).__name__, limit) for name, at in places.items())
     return Comparison(be.name, dtype, limit, gaps, missing)
 
 

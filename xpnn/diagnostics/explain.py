@@ -8,7 +8,7 @@ at every place.
 import json
 import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,10 +16,8 @@ from xpnn.diagnostics.table import number, table
 from xpnn.diagnostics.trace import Host, Visit, trace
 from xpnn.layers import activation, exponential, gated, hard, logarithmic, prelu
 from xpnn.losses import Loss, get_loss
+from xpnn.network import Network
 from xpnn.optimizers import Optimizer, get_optimizer
-
-if TYPE_CHECKING:
-    from xpnn.model import Model
 
 ACTIVATIONS = {module.__name__ for module in (activation, exponential, gated, hard, logarithmic, prelu)}
 """The modules of the activations: what comes before one of them is a pre-activation, the z of the textbooks."""
@@ -84,7 +82,7 @@ class Explanation:
 
 
 def explain(
-    model: "Model",
+    model: Network,
     x: Any,
     y: Any,
     *,
@@ -136,7 +134,7 @@ def parameter_report(visit: Visit, name: str, ratios: dict[str, float | None]) -
     return ParameterReport(path, tuple(a.shape), norm(a), size, ratios.get(path))
 
 
-def update_ratios(model: "Model", optimizer: Optimizer, gradient: Host) -> dict[str, float | None]:
+def update_ratios(model: Network, optimizer: Optimizer, gradient: Host) -> dict[str, float | None]:
     """{path: |new - old| / |old|} of the optimizer's first step, made on copies."""
     be, layout = model.backend, model.layout
     vectors = model.snapshot()

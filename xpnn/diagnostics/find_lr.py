@@ -17,7 +17,7 @@ import numpy as np
 from xpnn.data.batches import Slices, epoch_order
 from xpnn.errors import DivergedError, UsageError
 from xpnn.losses import Loss
-from xpnn.model import Model
+from xpnn.network import Network
 from xpnn.optimizers import Optimizer
 from xpnn.parameters import count, gather
 from xpnn.training.trainer import Trainer, check_count
@@ -50,7 +50,7 @@ class RateSweep:
 
 
 def find_lr(
-    model: Model,
+    model: Network,
     x: Any,
     y: Any,
     *,
@@ -74,10 +74,7 @@ def find_lr(
             f"find_lr(low={low}, high={high}, steps={steps})", why="wanted 0 < low < high and 2 steps or more"
         )
     be = model.backend
-    copy = Model(
-        model.net, model.input_shape, backend=be.name, device=be.device_name, dtype=be.dtype_name,
-        seed=model.seed, vectors=model.snapshot(),
-    )  # fmt: skip
+    copy = model.copy()
     trainer = Trainer(copy, loss, optimizer)
     x, y = copy.check_xy(x, y, trainer.loss)
     rates, batches = np.geomspace(low, high, steps), _batches(copy, x, copy.targets(y), batch_size)
@@ -108,7 +105,7 @@ def find_lr(
     )  # fmt: skip
 
 
-def _batches(model: Model, x: Any, y: Any, batch_size: int) -> Iterator[tuple[Any, Any]]:
+def _batches(model: Network, x: Any, y: Any, batch_size: int) -> Iterator[tuple[Any, Any]]:
     """Seeded, shuffled batches, epoch after epoch."""
     be = model.backend
     for epoch in itertools.count(1):

@@ -56,8 +56,8 @@ def gradcheck(
 ) -> list[GradientCheck]:
     """Check every layer's input and parameter gradients, and the loss's, on random data.
 
-    Inputs are drawn from N(0, 1) and kept 1e-3 away from 0, where ReLU and similar activations have no derivative. A layer that
-    is not differentiable gets a row that says so. Raises nothing for a wrong gradient: read `ok`.
+    Inputs are drawn from N(0, 1) and kept 1e-3 away from 0, where ReLU and similar activations have no derivative. A
+    layer that is not differentiable gets a row that says so. Raises nothing for a wrong gradient: read `ok`.
     """
     be = get_backend(backend, None, "float64")
     chain, shape = as_net(net), check_input_shape(input_shape)

@@ -1,20 +1,17 @@
 """A table of a model's layers: shapes, parameters, bytes and operations."""
 
 import math
-from typing import TYPE_CHECKING
 
 from xpnn.config import short_repr
 from xpnn.diagnostics.flops import flops
 from xpnn.diagnostics.table import table
 from xpnn.layers.base import Layer, Shape
 from xpnn.layers.sequential import Sequential
+from xpnn.network import Network
 from xpnn.parameters import leaves
 
-if TYPE_CHECKING:
-    from xpnn.model import Model
 
-
-def summary(model: "Model") -> str:
+def summary(model: Network) -> str:
     """One line per layer: path, layer, shape of one sample out, parameters, their bytes, FLOPs; then the totals.
 
     Settings are cut where they do not fit into 80 columns. FLOPs: of the forward pass of one sample; a multiply-add

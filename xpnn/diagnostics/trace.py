@@ -9,18 +9,16 @@ import copy
 import dataclasses
 import itertools
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from xpnn.backends.base import Backend
 from xpnn.layers.base import Ctx, Layer, Tree
 from xpnn.losses import Loss
+from xpnn.network import Network
 from xpnn.parameters import leaves
 from xpnn.training.step import Objective
-
-if TYPE_CHECKING:
-    from xpnn.model import Model
 
 Host = np.ndarray[Any, Any]
 
@@ -56,7 +54,7 @@ class Trace:
     visits: tuple[Visit, ...]
 
 
-def trace(model: "Model", x: Any, y: Any, loss: Loss | None = None) -> Trace:
+def trace(model: Network, x: Any, y: Any, loss: Loss | None = None) -> Trace:
     """The first step that a trainer would make on the batch (x, y), without the update. The model stays as it is.
 
     A container that gives on what its last layer gives, such as Sequential, has no visit of its own. Raises what
@@ -139,9 +137,6 @@ class Recorder:
 
         object.__setattr__(twin, "forward", tell_forward)
         object.__setattr__(twin, "backward", tell_backward)
-        # A chain then calls `forward`, and the ReLU after it; and no dy is written to before it is told.
-        object.__setattr__(twin, "forward_relu", None)
-        object.__setattr__(twin, "fresh", False)
 
     def _path(self, cx: Ctx, p: Tree) -> str:
         """The path of the parameters it is given: the branches of the tree are objects of their own, named by place."""

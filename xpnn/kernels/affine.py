@@ -25,19 +25,19 @@ class AffineKernels(BaseKernels):
         x: Array,
         W: Array,
         dy: Array,
-        into: tuple[Array | None, Array | None] = (None, None),
+        out: tuple[Array | None, Array | None] = (None, None),
         need_dx: bool = True,
-        below: Any = None,
+        relu_mask: Any = None,
     ) -> tuple[Array | None, Array, Array]:
         """dx = dy W^T (None where nobody needs it), dW = x^T dy, db = the column sums of dy.
 
-        For rows x (N, n_in) and dy (N, units). into: one for dW and one for db, as in `matmul`. below: the marks of
-        `affine_relu_marks` where x is its y; dx then is with respect to what that ReLU was given.
+        For rows x (N, n_in) and dy (N, units). out: for dW and for db, as in `matmul`. relu_mask: that of
+        `affine_relu_with_mask` where x is its y; dx then is with respect to what that ReLU was given.
         """
         dx = self.affine_dx(dy, W, x) if need_dx else None
-        if dx is not None and below is not None:
-            dx = self.relu_grad(dx, self.xp.reshape(below, dx.shape), own=True)
-        return dx, self.matmul(x.T, dy, into[0]), self.column_sums(dy, into[1])
+        if dx is not None and relu_mask is not None:
+            dx = self.relu_grad(dx, self.xp.reshape(relu_mask, dx.shape), may_overwrite=True)
+        return dx, self.matmul(x.T, dy, out[0]), self.column_sums(dy, out[1])
 
     def affine_dx(self, dy: Array, W: Array, x: Array) -> Array:
         """dx = dy W^T on the last axis, to be laid out in memory as x may be."""
@@ -47,11 +47,11 @@ class AffineKernels(BaseKernels):
         """y = max(x W + b, 0) on the last axis."""
         return self.relu(self.affine(x, W, b))
 
-    def affine_relu_marks(self, x: Array, W: Array, b: Array) -> tuple[Array, Any]:
+    def affine_relu_with_mask(self, x: Array, W: Array, b: Array) -> tuple[Array, Any]:
         """`affine_relu`, and what tells `affine_grads` where y is above 0: y itself, or what an override makes."""
         y = self.affine_relu(x, W, b)
         return y, y
 
-    def relu_grad(self, dy: Array, y: Array, own: bool = False) -> Array:
-        """dx = dy where y > 0, else 0 (so the slope at 0 is 0). own: nobody else holds dy, so it may be written to."""
+    def relu_grad(self, dy: Array, y: Array, may_overwrite: bool = False) -> Array:
+        """dx = dy where y > 0, else 0 (so the slope at 0 is 0). may_overwrite: dx may be written over dy."""
         return self.mask(dy, y > 0)

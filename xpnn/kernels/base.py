@@ -21,14 +21,14 @@ class BaseKernels:
         """0, 1, ..., n - 1 as int64."""
         return self.xp.arange(n, dtype=self.xp.int64, device=self.device)
 
-    def matmul(self, a: Array, b: Array, into: Array | None = None) -> Array:
+    def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         """a b, of the last two axes.
 
-        into: an array of the result's shape that an override may fill and give back; here as in `column_sums`.
+        out: an array of the result's shape that an override may fill and give back; here as in `column_sums`.
         """
         return a @ b
 
-    def column_sums(self, x: Array, into: Array | None = None) -> Array:
+    def column_sums(self, x: Array, out: Array | None = None) -> Array:
         """(..., C) to (C,): the sum over all axes but the last."""
         return self.xp.sum(x, axis=tuple(range(x.ndim - 1)))
 

@@ -23,7 +23,7 @@ class ReLU(Layer):
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """The slope at 0 is 0."""
         (y,) = cache
-        return cx.be.relu_grad(dy, y, cx.own), {}
+        return cx.be.relu_grad(dy, y), {}
 
 
 @dataclass(frozen=True)

@@ -87,10 +87,9 @@ class MultiHeadAttention(Layer):
 
     def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
         """Keeps the inputs, q / sqrt(size), k, v, e^(z - max z), the inverse of its sum, what was dropped, o, and the
-        weights; inputs, o and weights as products take them.
+        weights.
         """
         x, memory, mask = self._inputs(x)
-        memory, x = cx.be.operand(memory) if self.cross else None, cx.be.operand(x)
         given = {"q": x, "kv": memory} if self.cross else {"qkv": x}
         W = {names: self._weights(cx, p, names) for names in (*given, "o")}
         q, k, v = [part for names, a in given.items() for part in self._project(cx, p, W[names], a, names)]
@@ -98,14 +97,14 @@ class MultiHeadAttention(Layer):
         z = cx.be.matmul(q, cx.be.xp.matrix_transpose(k))
         e, r = exponentials(cx, z, self._visible(cx, z, mask))
         dropped, kept = self._dropout().forward(cx, {}, e)
-        o = cx.be.operand(beside(cx, cx.be.matmul(dropped, v) * r))
+        o = beside(cx, cx.be.matmul(dropped, v) * r)
         return cx.be.affine(o, W["o"], p["bo"]), (x, memory, q, k, v, e, r, kept, o, W)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
         """Line by line as above, with a = e r and r taken into do. Hidden scores have e = 0, and so dz = 0."""
         x, memory, q, k, v, e, r, kept, o, W = cache
         xp, product, t = cx.be.xp, cx.be.matmul, cx.be.xp.matrix_transpose
-        do, dWo, dbo = cx.be.affine_grads(flat_rows(cx, o), W["o"], flat_rows(cx, dy))
+        do, dWo, dbo = cx.be.affine_grads(flat_rows(cx.be, o), W["o"], flat_rows(cx.be, dy))
         do, grads = self._heads(cx, xp.reshape(do, o.shape)) * r, {"Wo": dWo, "bo": dbo}
         dv = product(t(self._dropout().backward(cx, {}, kept, e)[0]), do)
         da, _ = self._dropout().backward(cx, {}, kept, product(do, t(v)))
@@ -146,8 +145,8 @@ class MultiHeadAttention(Layer):
         return xp.permute_dims(xp.reshape(x, (n, time, self.heads, width // self.heads)), (0, 2, 1, 3))
 
     def _weights(self, cx: Ctx, p: Tree, names: str) -> Array:
-        """W of the named projections, side by side, as products take it: one product instead of three."""
-        return cx.be.operand(
+        """W of the named projections, side by side: one product instead of three."""
+        return (
             cx.be.xp.concat([p[f"W{name}"] for name in names], axis=1) if len(names) > 1 else p[f"W{names}"]
         )
 
@@ -159,8 +158,8 @@ class MultiHeadAttention(Layer):
 
     def _project_back(self, cx: Ctx, W: Array, x: Array, names: str, heads: tuple[Array, ...]) -> Any:
         """dx and the gradients of the named projections."""
-        rows = flat_rows(cx, cx.be.xp.concat([beside(cx, a) for a in heads], axis=-1))
-        dx, dW, db = cx.be.affine_grads(flat_rows(cx, x), W, rows, need_dx=cx.need_dx)
+        rows = flat_rows(cx.be, cx.be.xp.concat([beside(cx, a) for a in heads], axis=-1))
+        dx, dW, db = cx.be.affine_grads(flat_rows(cx.be, x), W, rows, need_dx=cx.need_dx)
         found = zip(names, parts(dW, len(names)), parts(db, len(names)), strict=True)
         grads = {f"{kind}{name}": g for name, *both in found for kind, g in zip("Wb", both, strict=True)}
         grads = {name: g for name, g in grads.items() if name != "bk"}

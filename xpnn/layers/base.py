@@ -44,22 +44,11 @@ class Ctx(NamedTuple):
     key: Key = ()  # root seed, then the layer's path, indices and names: each draws its own stream
     tick: Array | None = None  # 0-d step counter on the device, so that a replayed step draws fresh masks
     need_dx: bool = True  # False: nobody wants the gradient of the input, backward returns None for it
-    into: Tree = None  # where backward may write the gradients: arrays shaped like p, or None
-    own: bool = False  # True: nobody else holds dy, so backward may write to it
 
-    def child(
-        self, index: int | str, need_dx: bool | None = None, into: Tree = None, own: bool = False
-    ) -> "Ctx":
-        """The context of the layer at `index`, or of that name, inside this one.
-
-        Gradients go to a place of their own only in a layer that is met once.
-        """
+    def child(self, index: int | str, need_dx: bool | None = None) -> "Ctx":
+        """The context of the layer at `index`, or of that name, inside this one."""
         need = self.need_dx if need_dx is None else need_dx
-        return Ctx(self.be, self.train, (*self.key, index), self.tick, need, into, own)
-
-    def home(self, name: str) -> Array | None:
-        """Where the gradient of the parameter `name` may go."""
-        return None if self.into is None else self.into[name]
+        return Ctx(self.be, self.train, (*self.key, index), self.tick, need)
 
 
 class Layer(Config, abstract=True):
@@ -71,8 +60,6 @@ class Layer(Config, abstract=True):
     trained: ClassVar[bool] = False
     """Whether the plan has parameters to train: backward passes end at the first layer that has."""
     differentiable: ClassVar[bool] = True
-    fresh: ClassVar[bool | None] = False
-    """Whether the dx of backward is a new array that nobody else holds. None: it is dy itself, moved."""
     multi_input: ClassVar[bool] = False
     """Whether it takes several inputs: `plan` then gets a tuple of shapes, `forward` a tuple of arrays, and `backward`
     gives a tuple as dx, with None for an input that has no gradient. Several outputs are a tuple likewise, and so is

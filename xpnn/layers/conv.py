@@ -28,7 +28,6 @@ class Conv2D(Layer):
     """
 
     trained = True
-    fresh = True
     filters: int
     kernel: Size
     stride: Size = 1
@@ -52,7 +51,7 @@ class Conv2D(Layer):
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """W and b. Raises ShapeError when no window fits, or the groups do not divide the channels."""
-        window = self._window(shape)
+        window = self.window(shape)
         if shape[2] % self.groups:
             raise ShapeError("has groups that do not divide the channels", why=f"got {shape}")
         inner, filters, taps = shape[2] // self.groups, self.filters // self.groups, math.prod(window.kernel)
@@ -61,21 +60,18 @@ class Conv2D(Layer):
         return {"W": W, "b": b}, (*counts((1, *shape), window), self.filters)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x; the windows are cut out once more on the way back, which costs less than keeping them."""
-        return cx.be.conv2d(x, p["W"], p["b"], self._window(x.shape[1:]), self.groups), (x,)
-
-    def forward_relu(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """max(y, 0), as a ReLU after it gives, without y itself."""
-        return cx.be.conv2d(x, p["W"], p["b"], self._window(x.shape[1:]), self.groups, relu=True), (x,)
+        """Keeps x."""
+        return cx.be.conv2d(x, p["W"], p["b"], self.window(x.shape[1:]), self.groups), (x,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dx is skipped for the first layer."""
+        """As in the class's formula; without dx for the first layer."""
         (x,) = cache
-        window = self._window(x.shape[1:])
-        grads = {"W": cx.be.conv2d_dw(x, dy, window, self.groups), "b": cx.be.column_sums(dy, cx.home("b"))}
+        window = self.window(x.shape[1:])
+        grads = {"W": cx.be.conv2d_dw(x, dy, window, self.groups), "b": cx.be.column_sums(dy)}
         dx = cx.be.conv2d_dx(dy, p["W"], x.shape, window, self.groups) if cx.need_dx else None
         return dx, grads
 
-    def _window(self, shape: Shape) -> Window:
+    def window(self, shape: Shape) -> Window:
+        """Where its windows lie on a sample of that shape."""
         sizes = pair(self.kernel), pair(self.stride), self.padding, pair(self.dilation)
         return place(tuple(shape), *sizes)

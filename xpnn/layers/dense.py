@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from xpnn.backends.base import Backend
 from xpnn.errors import ShapeError, UsageError
 from xpnn.initializers import Initializer, he_normal, zeros
 from xpnn.kernels import Array
@@ -19,7 +20,6 @@ class Dense(Layer):
     """
 
     trained = True
-    fresh = True
     units: int
     init: Initializer = he_normal
     bias_init: Initializer = zeros
@@ -37,39 +37,17 @@ class Dense(Layer):
         return {"W": W, "b": b}, (*shape[:-1], self.units)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x and W as products take them."""
-        x, W = cx.be.operand(x), cx.be.operand(p["W"])
-        return cx.be.affine(x, W, p["b"]), (x, W)
-
-    def forward_relu(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """max(y, 0), as a ReLU after it gives, without y itself. Also keeps the marks for a Dense above that ReLU."""
-        x, W = cx.be.operand(x), cx.be.operand(p["W"])
-        y, marks = cx.be.affine_relu_marks(x, W, p["b"])
-        return y, (x, W, marks)
+        """Keeps x."""
+        return cx.be.affine(x, p["W"], p["b"]), (x,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dx is skipped for the first layer: nobody asks for it, and it costs as much as dW."""
-        x, W, *_ = cache
-        return affine_back(cx, x, W, dy)
-
-    def backward_relu(
-        self, cx: Ctx, cache: tuple[Any, ...], dy: Array, below: tuple[Any, ...]
-    ) -> tuple[Array | None, Tree]:
-        """`backward`, and then that of the ReLU before it, inside a Dense that kept `below` in `forward_relu`."""
-        x, W, *_ = cache
-        return affine_back(cx, x, W, dy, below[2])
+        """As in the class's formula; without dx for the first layer, where it would cost as much as dW."""
+        (x,) = cache
+        rows, drows = flat_rows(cx.be, x), flat_rows(cx.be, dy)
+        dx = cx.be.matmul(dy, p["W"].T) if cx.need_dx else None
+        return dx, {"W": cx.be.matmul(rows.T, drows), "b": cx.be.column_sums(drows)}
 
 
-def affine_back(cx: Ctx, x: Array, W: Array, dy: Array, below: Any = None) -> tuple[Array | None, Tree]:
-    """dx and the gradients of y = x W + b: {"W": dW, "b": db}. Any number of axes before the last.
-
-    below: see `affine_grads`.
-    """
-    into, rows = (cx.home("W"), cx.home("b")), flat_rows(cx, x)
-    dx, dW, db = cx.be.affine_grads(rows, W, flat_rows(cx, dy), into, cx.need_dx, below)
-    return (dx if dx is None or x.ndim == 2 else cx.be.xp.reshape(dx, x.shape)), {"W": dW, "b": db}
-
-
-def flat_rows(cx: Ctx, x: Array) -> Array:
+def flat_rows(be: Backend, x: Array) -> Array:
     """(..., n) -> (rows, n)."""
-    return x if x.ndim == 2 else cx.be.xp.reshape(x, (-1, x.shape[-1]))
+    return x if x.ndim == 2 else be.xp.reshape(x, (-1, x.shape[-1]))

@@ -35,7 +35,7 @@ class GroupNorm(Layer):
         features = last_axis(shape)
         if shape[-1] % self.groups:
             raise ShapeError(f"cannot make {self.groups} equal groups", why=f"of {shape[-1]} channels")
-        return affine_plan(shape, features, math.prod(shape) // self.groups)
+        return scale_shift_plan(shape, features, math.prod(shape) // self.groups)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps n = (x - mean) / sqrt(var + eps), and 1 / sqrt(var + eps) for every group."""
@@ -64,7 +64,7 @@ class InstanceNorm(Layer):
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """gain and bias."""
         features = last_axis(shape)
-        return affine_plan(shape, features, math.prod(shape[:-1]))
+        return scale_shift_plan(shape, features, math.prod(shape[:-1]))
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps n = (x - mean) / sqrt(var + eps), and 1 / sqrt(var + eps) for every channel."""
@@ -75,7 +75,7 @@ class InstanceNorm(Layer):
         return group_backward(cx, p, cache, dy, dy.shape[-1])
 
 
-def affine_plan(shape: Shape, features: Shape, values: int) -> tuple[Tree, Shape]:
+def scale_shift_plan(shape: Shape, features: Shape, values: int) -> tuple[Tree, Shape]:
     """gain and bias, where a mean is over more than one value."""
     if values < 2:
         raise ShapeError(

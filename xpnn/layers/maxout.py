@@ -7,7 +7,7 @@ from xpnn.errors import ShapeError, UsageError
 from xpnn.initializers import Initializer, he_normal, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
-from xpnn.layers.dense import affine_back
+from xpnn.layers.dense import flat_rows
 
 
 @dataclass(frozen=True)
@@ -65,16 +65,17 @@ class Maxout(Layer):
         return {"W": W, "b": b}, (*shape[:-1], self.units)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x, which piece is the largest, and W; x and W as products take them."""
-        x, W = cx.be.operand(x), cx.be.operand(p["W"])
-        z = cx.be.affine(x, W, p["b"])
+        """Keeps x, and which piece is the largest."""
+        z = cx.be.affine(x, p["W"], p["b"])
         z = cx.be.xp.reshape(z, (*x.shape[:-1], self.units, self.pieces))
-        return cx.be.xp.max(z, axis=-1), (x, cx.be.xp.argmax(z, axis=-1), W)
+        return cx.be.xp.max(z, axis=-1), (x, cx.be.xp.argmax(z, axis=-1))
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dx is skipped for the first layer."""
-        (x, first, W), xp = cache, cx.be.xp
+        """dy goes to the largest piece, the rest is as in Dense."""
+        (x, first), xp = cache, cx.be.xp
         chosen = xp.expand_dims(first, axis=-1) == cx.be.arange(self.pieces)
         dz = xp.where(chosen, xp.expand_dims(dy, axis=-1), xp.zeros_like(xp.expand_dims(dy, axis=-1)))
         dz = xp.reshape(dz, (*dy.shape[:-1], self.units * self.pieces))
-        return affine_back(cx, x, W, dz)
+        rows, drows = flat_rows(cx.be, x), flat_rows(cx.be, dz)
+        dx = cx.be.matmul(dz, p["W"].T) if cx.need_dx else None
+        return dx, {"W": cx.be.matmul(rows.T, drows), "b": cx.be.column_sums(drows)}

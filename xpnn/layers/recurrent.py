@@ -74,11 +74,10 @@ def unmasked(shape: Shape) -> Shape:
     return tuple(shape[0])
 
 
-def given(cx: Ctx, layer: Any, p: Tree, x: Any) -> tuple[Array, Array, Array, Array | None]:
-    """x; W and U as products take them, for U is met at every step; whether one is real: None, or bool (N, time, 1)."""
+def split_mask(layer: Any, x: Any) -> tuple[Array, Array | None]:
+    """The sequences, and which of their steps are real: bool (N, time, 1), or None for all."""
     x, mask = x if layer.masked else (x, None)
-    real = None if mask is None else (mask != 0)[:, :, None]
-    return x, cx.be.operand(p["W"]), cx.be.operand(p["U"]), real
+    return x, None if mask is None else (mask != 0)[:, :, None]
 
 
 def carried(cx: Ctx, real: Array | None, t: int, new: Array, old: Array) -> Array:
@@ -138,16 +137,15 @@ def gradients(cx: Ctx, x: Array, W: Array, before: list[Array], da: list[Array],
     """
     be, xp, n_in = cx.be, cx.be.xp, x.shape[-1]
     inputs, states, seen = xp.stack(da), xp.stack(before), by_time(cx, x)
-    taken = be.operand(inputs)
-    rows = flat_rows(cx, taken)
+    rows = flat_rows(be, inputs)
     if du is da:
-        both = be.matmul(flat_rows(cx, xp.concat([seen, states], axis=-1)).T, rows)
+        both = be.matmul(flat_rows(be, xp.concat([seen, states], axis=-1)).T, rows)
         dW, dU = both[:n_in, :], both[n_in:, :]
     else:
-        dW = be.matmul(flat_rows(cx, seen).T, rows, cx.home("W"))
-        dU = be.matmul(flat_rows(cx, states).T, flat_rows(cx, xp.stack(du)), cx.home("U"))
-    dx = by_time(cx, be.matmul(taken, W.T)) if cx.need_dx else None
-    return dx, {"W": dW, "U": dU, "b": be.column_sums(flat_rows(cx, inputs), cx.home("b"))}
+        dW = be.matmul(flat_rows(be, seen).T, rows)
+        dU = be.matmul(flat_rows(be, states).T, flat_rows(be, xp.stack(du)))
+    dx = by_time(cx, be.matmul(inputs, W.T)) if cx.need_dx else None
+    return dx, {"W": dW, "U": dU, "b": be.column_sums(rows)}
 
 
 @dataclass(frozen=True)
@@ -170,26 +168,26 @@ class SimpleRNN(Recurrent):
         return plan_gates(self, 1, shape)
 
     def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x, the states, the first among them, and W and U as products take them."""
-        x, W, U, real = given(cx, self, p, x)
-        a, states = cx.be.affine(by_time(cx, x), W, p["b"]), [start(cx, x, self.units)]
+        """Keeps x, and the states, the first among them."""
+        x, real = split_mask(self, x)
+        a, states = cx.be.affine(by_time(cx, x), p["W"], p["b"]), [start(cx, x, self.units)]
         for t in range(x.shape[1]):
-            new = cx.be.xp.tanh(a[t, :, :] + cx.be.matmul(states[-1], U))
+            new = cx.be.xp.tanh(a[t, :, :] + cx.be.matmul(states[-1], p["U"]))
             states.append(carried(cx, real, t, new, states[-1]))
-        return result(cx, self, states[1:]), (x, tuple(states), real, W, U)
+        return result(cx, self, states[1:]), (x, tuple(states), real)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
         """Back through time."""
-        x, states, real, W, U = cache
+        x, states, real = cache
         dh, das = cx.be.xp.zeros_like(states[0]), []
         for t, part in backwards(self, dy, x.shape[1]):
             h = states[t + 1]
             dh, past = divided(cx, real, t, plus(dh, part))
             da = dh * (1 - h * h)
-            dh = plus(cx.be.matmul(da, U.T), past)
+            dh = plus(cx.be.matmul(da, p["U"].T), past)
             das.append(da)
         das = das[::-1]
-        dx, grads = gradients(cx, x, W, states[:-1], das, das)
+        dx, grads = gradients(cx, x, p["W"], states[:-1], das, das)
         return with_mask(self, dx), grads
 
 
@@ -218,30 +216,30 @@ class LSTM(Recurrent):
         return plan_gates(self, 4, shape, Constant((0.0,) * n + (1.0,) * n + (0.0,) * 2 * n))
 
     def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x, of every step the states before it, the gates and tanh(c), and W and U as products take them."""
-        x, W, U, real = given(cx, self, p, x)
-        be, a, states, steps = cx.be, cx.be.affine(by_time(cx, x), W, p["b"]), [], []
+        """Keeps x, and of every step the states before it, the gates and tanh(c)."""
+        x, real = split_mask(self, x)
+        be, a, states, steps = cx.be, cx.be.affine(by_time(cx, x), p["W"], p["b"]), [], []
         h = c = start(cx, x, self.units)
         for t in range(x.shape[1]):
-            new_h, new_c, gates, squashed = be.lstm_step(a[t, :, :], be.matmul(h, U), c)
+            new_h, new_c, gates, squashed = be.lstm_step(a[t, :, :], be.matmul(h, p["U"]), c)
             steps.append((h, c, gates, squashed))
             h, c = carried(cx, real, t, new_h, h), carried(cx, real, t, new_c, c)
             states.append(h)
-        return result(cx, self, states), (x, tuple(steps), real, W, U)
+        return result(cx, self, states), (x, tuple(steps), real)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
         """Back through time, along both states."""
-        x, steps, real, W, U = cache
+        x, steps, real = cache
         das, dh = [], cx.be.xp.zeros_like(steps[0][0])
         dc = dh
         for t, part in backwards(self, dy, x.shape[1]):
             dh, past = divided(cx, real, t, plus(dh, part))
             dc, past_c = divided(cx, real, t, dc)
             da, dc = cx.be.lstm_step_grad(dh, dc, *steps[t][1:])
-            dc, dh = plus(dc, past_c), plus(cx.be.matmul(da, U.T), past)
+            dc, dh = plus(dc, past_c), plus(cx.be.matmul(da, p["U"].T), past)
             das.append(da)
         das = das[::-1]
-        dx, grads = gradients(cx, x, W, [step[0] for step in steps], das, das)
+        dx, grads = gradients(cx, x, p["W"], [step[0] for step in steps], das, das)
         return with_mask(self, dx), grads
 
 
@@ -269,23 +267,23 @@ class GRU(Recurrent):
         return specs | {"c": Spec((self.units,), zeros, decay=False)}, out
 
     def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x, of every step the state before it, the gates and h U_n + c, and W and U as products take them."""
-        x, W, U, real = given(cx, self, p, x)
-        be, a, states, steps = cx.be, cx.be.affine(by_time(cx, x), W, p["b"]), [], []
+        """Keeps x, and of every step the state before it, the gates and h U_n + c."""
+        x, real = split_mask(self, x)
+        be, a, states, steps = cx.be, cx.be.affine(by_time(cx, x), p["W"], p["b"]), [], []
         h = start(cx, x, self.units)
         for t in range(x.shape[1]):
             ar, az, an = parts(a[t, :, :], 3)
-            ur, uz, un = parts(be.matmul(h, U), 3)
+            ur, uz, un = parts(be.matmul(h, p["U"]), 3)
             r, z, inner = be.sigmoid(ar + ur), be.sigmoid(az + uz), un + p["c"]
             n = be.xp.tanh(an + r * inner)
             steps.append((h, r, z, n, inner))
             h = carried(cx, real, t, (1 - z) * n + z * h, h)
             states.append(h)
-        return result(cx, self, states), (x, tuple(steps), real, W, U)
+        return result(cx, self, states), (x, tuple(steps), real)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
         """Back through time."""
-        xp, (x, steps, real, W, U) = cx.be.xp, cache
+        xp, (x, steps, real) = cx.be.xp, cache
         das, dus, dh = [], [], xp.zeros_like(steps[0][0])
         for t, part in backwards(self, dy, x.shape[1]):
             h, r, z, n, inner = steps[t]
@@ -295,7 +293,7 @@ class GRU(Recurrent):
             du = xp.concat([dr, dz, dn * r], axis=-1)
             das.append(xp.concat([dr, dz, dn], axis=-1))
             dus.append(du)
-            dh = plus(dh * z + cx.be.matmul(du, U.T), past)
-        dx, grads = gradients(cx, x, W, [step[0] for step in steps], das[::-1], dus[::-1])
+            dh = plus(dh * z + cx.be.matmul(du, p["U"].T), past)
+        dx, grads = gradients(cx, x, p["W"], [step[0] for step in steps], das[::-1], dus[::-1])
         dc = xp.sum(xp.stack([parts(du, 3)[2] for du in dus], axis=1), axis=(0, 1))
         return with_mask(self, dx), grads | {"c": dc}

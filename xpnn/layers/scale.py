@@ -14,9 +14,6 @@ from xpnn.initializers import Constant
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree, as_float
 
-ROUNDING = 8 * float(np.finfo(np.float64).eps)
-"""Numbers this share of themselves apart are equal but for rounding."""
-
 
 @dataclass(frozen=True)
 class Rescale(Layer):
@@ -51,9 +48,9 @@ class Rescale(Layer):
 class Standardize(Layer):
     """y = (x - mean) / std on the last axis; dx = dy / std. mean and std are numbers or one per feature.
 
-    `Standardize.fit(x_train)` measures them, as floats of 64 bits over all axes but the last (divisor
-    N, as scikit-learn's
-    StandardScaler); a feature that never changes, but for rounding, gets std 1. They are kept in phi: saved, not trained.
+    `Standardize.fit(x_train)` measures them, as floats of 64 bits over all axes but the last (divisor N, as
+    scikit-learn's StandardScaler); a feature that never changes, but for rounding, gets std 1. They are kept in phi:
+    saved, not trained.
     """
 
     input_kind = "any"
@@ -72,8 +69,8 @@ class Standardize(Layer):
         rows = rows.reshape(-1, rows.shape[-1])
         mean, std = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
         low, high = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
-        # The mean of equal numbers is off by its rounding, which would then be taken for their deviation.
-        constant = high - low <= ROUNDING * np.maximum(np.abs(low), np.abs(high))
+        rounding = 8 * np.finfo(np.float64).eps * np.maximum(np.abs(low), np.abs(high))
+        constant = (low == high) | (std <= rounding)
         mean, std = np.where(constant, low, mean), np.where(constant, 1.0, std)
         return cls(tuple(mean.tolist()), tuple(std.tolist()))
 

@@ -14,7 +14,6 @@ class Flatten(Layer):
     """(N, a, b, ...) -> (N, a b ...), the last axis fastest."""
 
     input_kind = None
-    fresh = None
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """No parameters."""
@@ -35,7 +34,6 @@ class Reshape(Layer):
     """(N, ...) -> (N, *shape), the same elements in the same order."""
 
     input_kind = None
-    fresh = None
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:

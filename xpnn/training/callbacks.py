@@ -1,9 +1,11 @@
 """What can watch a run: six moments, each of which a subclass may use."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from xpnn.errors import UsageError
+from xpnn.training.checkpoint import save_model
 from xpnn.training.history import Row
 
 if TYPE_CHECKING:
@@ -87,7 +89,7 @@ class KeepBest(Callback):
         if row.best:
             self.vectors = trainer.model.snapshot()
             if self.path is not None:
-                trainer.model.save(self.path, keep=True)
+                save_model(trainer.model, Path(self.path), keep=True)
 
     def end(self, trainer: "Trainer") -> None:
         """The best weights."""

@@ -9,11 +9,11 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
-from xpnn.backends import get_backend
+from xpnn.backends import Backend, get_backend
 from xpnn.config import from_config, to_config
 from xpnn.data.preparation import Preparation
 from xpnn.durable import previous, write_durably
@@ -21,7 +21,7 @@ from xpnn.errors import CheckpointError, FileError, UsageError, XpnnError, first
 from xpnn.layers.graph import Graph
 from xpnn.layers.sequential import Sequential
 from xpnn.losses import Loss
-from xpnn.model import Model
+from xpnn.network import Network
 from xpnn.parameters import Layout
 from xpnn.reading import unreadable
 from xpnn.training.container import (
@@ -37,9 +37,10 @@ FORMAT = 1
 MAX_SAMPLE = 2**40
 
 Host = np.ndarray[Any, Any]
+N = TypeVar("N", bound=Network)
 
 
-def save(model: Model, path: Path, *, keep: bool = False) -> None:
+def save_model(model: Network, path: Path, *, keep: bool = False) -> None:
     """Write `model` to `path`, whole or not at all; `keep` the file that was there as the generation before it.
 
     Raises FileError, and UsageError for a model that could not be read back.
@@ -47,7 +48,7 @@ def save(model: Model, path: Path, *, keep: bool = False) -> None:
     write_durably(path, pack(model), keep=keep)
 
 
-def pack(model: Model) -> bytes:
+def pack(model: Network) -> bytes:
     """What the file of `model` holds. Raises UsageError for one that could not be read back."""
     from safetensors.numpy import save as serialise
 
@@ -82,24 +83,11 @@ def pack(model: Model) -> bytes:
     return data
 
 
-def load(
-    path: str | Path,
-    *,
-    backend: str = "numpy",
-    device: str | None = None,
-    dtype: str | None = None,
-    precision: str = "fp32",
-) -> Model:
-    """The model in `path`, on the backend asked for, whatever backend saved it. dtype None keeps the file's.
-
-    Of precision the file knows nothing: see `xpnn.get_backend`.
-
-    Raises FileError for a file that cannot be read, CheckpointError for one that is damaged, foreign or hostile.
-    Where the generation before it is whole, the error names that file; it is opened by its own name only.
-    """
+def load_model(kind: type[N], path: str | Path, backend: str | Backend = "numpy", *where: str | None) -> N:
+    """The network in `path`, as a `kind`, on that backend; `where`: device, dtype and precision. See `xpnn.load`."""
     path = Path(path)
     try:
-        return _load(path, backend, device, dtype, precision)
+        return _load(kind, path, backend, *where)
     except (CheckpointError, FileError) as error:
         older = previous(path)
         if not _opens(older):
@@ -110,15 +98,15 @@ def load(
 
 def _opens(path: Path) -> bool:
     try:
-        return path.is_file() and _load(path, "numpy", None, None, "fp32") is not None
+        return path.is_file() and _load(Network, path) is not None
     except (XpnnError, ValueError):  # ValueError: a path with a null character
         return False
 
 
-def _load(path: Path, *where: Any) -> Model:
+def _load(kind: type[N], path: Path, *where: Any) -> N:
     try:
         with open_file(path) as file:
-            return _open(file, os.fstat(file.fileno()).st_size, *where)
+            return _open(kind, file, os.fstat(file.fileno()).st_size, *where)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error.what[:500]}", why=error.why[:500], fix=error.fix) from error
     except RecursionError as error:
@@ -128,8 +116,14 @@ def _load(path: Path, *where: Any) -> Model:
 
 
 def _open(
-    file: BinaryIO, size: int, backend: str, device: str | None, dtype: str | None, precision: str
-) -> Model:
+    kind: type[N],
+    file: BinaryIO,
+    size: int,
+    backend: str | Backend = "numpy",
+    device: str | None = None,
+    dtype: str | None = None,
+    precision: str | None = None,
+) -> N:
     header, start = read_header(file, size)
     meta = header.pop("__metadata__", None)
     if isinstance(meta, dict) and "xpnn-training" in meta:
@@ -147,11 +141,10 @@ def _open(
         raise CheckpointError(
             "the checksum does not match: the file is damaged", fix="restore it from a copy, or train again"
         )
-    be = get_backend(backend, device, about["dtype"] if dtype is None else dtype, precision)
-    model = Model(
-        net, shape, backend=backend, device=device, dtype=be.dtype_name, precision=precision, seed=about["seed"],
-        vectors=join(layout, tensors, be.dtype_name),
-    )  # fmt: skip
+    if dtype is None and isinstance(backend, str):
+        dtype = about["dtype"]
+    be = get_backend(backend, device, dtype, precision)
+    model = kind(net, shape, backend=be, seed=about["seed"], vectors=join(layout, tensors, be.dtype_name))
     model.loss, model.preparation = about["loss"], about["preparation"]
     if model.preparation is not None:
         try:

@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xpnn.errors import UsageError
+from xpnn.network import Network
 from xpnn.training.callbacks import Callback
+from xpnn.training.checkpoint import load_model, save_model
 from xpnn.training.history import Row
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ class Film(Callback):
     def _keep(self, trainer: "Trainer", epoch: int) -> None:
         self.frames.append((epoch, trainer.model.snapshot()))
         if self.folder is not None:
-            trainer.model.save(self.folder / f"epoch-{epoch:04d}.safetensors")
+            save_model(trainer.model, self.folder / f"epoch-{epoch:04d}.safetensors")
 
 
 def load_film(folder: str | Path) -> list[tuple[int, dict[str, Any]]]:
@@ -48,7 +50,5 @@ def load_film(folder: str | Path) -> list[tuple[int, dict[str, Any]]]:
 
     Raises CheckpointError for a damaged file.
     """
-    from xpnn.training.checkpoint import load
-
     files = sorted(Path(folder).glob("epoch-*.safetensors"))
-    return [(int(file.stem.partition("-")[2]), load(file).snapshot()) for file in files]
+    return [(int(file.stem.partition("-")[2]), load_model(Network, file).snapshot()) for file in files]

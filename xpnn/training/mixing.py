@@ -16,7 +16,7 @@ from xpnn.layers.base import Ctx, as_float
 from xpnn.losses.base import Loss
 
 if TYPE_CHECKING:
-    from xpnn.model import Model
+    from xpnn.network import Network
 
 MIXING = -1
 """The place of these draws in the path of layer indices, where no layer is."""
@@ -119,7 +119,7 @@ def shares(cx: Ctx, alpha: float, n: int) -> Array:
     return cx.be.sigmoid(odds)
 
 
-def check_mixing(mixing: Mixing | None, model: "Model", loss: Loss) -> Mixing | None:
+def check_mixing(mixing: Mixing | None, model: "Network", loss: Loss) -> Mixing | None:
     """Raises UsageError for what is no Mixing, ids or targets that are no classes, ShapeError for its samples."""
     if mixing is None:
         return None

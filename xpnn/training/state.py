@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnn.backends.base import Backend
 from xpnn.durable import write_durably
 from xpnn.errors import CheckpointError, UsageError
-from xpnn.model import Model
+from xpnn.layers.graph import Graph
+from xpnn.layers.sequential import Sequential
 from xpnn.reading import unreadable
 from xpnn.training.callbacks import Callback
 from xpnn.training.checkpoint import digest, read_net, seal, unseal
@@ -144,8 +144,8 @@ def load_state(trainer: "Trainer", path: Path, epochs: int) -> None:
         callback.state, callback.vectors = state, vectors
 
 
-def model_of(path: Path, be: Backend, seed: int) -> Model:
-    """The network whose training is in `path`, with the weights that it had there.
+def read_network(path: Path) -> tuple[Sequential | Graph, Any, dict[str, Host]]:
+    """The network whose training is in `path`, the shape of its samples, and the weights that it had there.
 
     Raises CheckpointError for a damaged file or a network that its arrays do not fit, FileError.
     """
@@ -157,9 +157,7 @@ def model_of(path: Path, be: Backend, seed: int) -> Model:
     vectors = {name: tensors.get(name, np.zeros(0)) for name in layout.size}
     if any(vectors[name].shape != (size,) for name, size in layout.size.items()):
         raise CheckpointError(f"{path}: the weights are not those of its network")
-    return Model(
-        net, shape, backend=be.name, device=be.device_name, dtype=be.dtype_name, seed=seed, vectors=vectors
-    )
+    return net, shape, vectors
 
 
 def pair_up(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from xpnn import fusion
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_float, as_input
@@ -34,6 +35,10 @@ class Objective:
     be: Backend
     seed: int
     mixing: Mixing | None = None
+
+    def fused(self) -> "Objective":
+        """The same function, computed by the rules of `xpnn.fusion`."""
+        return replace(self, net=fusion.fuse(self.net))
 
     def gradient(self, *, keep: bool = False) -> Callable[..., tuple[Array, Array, Array]]:
         """gradient(theta, phi, tick, x, y, weight=None) -> loss, its gradient as one vector, new phi.
@@ -74,7 +79,7 @@ class Objective:
             y = as_target(be, loss, y)
             value, dout = loss(be, out, y, weight) if total is None else loss.part(be, out, y, weight, total)
             home = home_of(be)
-            _, grads = net.backward(cx._replace(into=home.tree), p, cache, dout)
+            _, grads = fusion.backward(net, cx, p, cache, dout, home.tree)
             new_phi = (
                 layout.update_stats(be, phi, net.update_stats(cx, p, cache)) if layout.size["phi"] else phi
             )
@@ -102,16 +107,19 @@ class Objective:
 
         return divisor
 
-    def step(self, optimizer: Optimizer) -> Callable[..., tuple[Array, Array, Array, State]]:
+    def step(
+        self, optimizer: Optimizer, *, fuse: bool = True
+    ) -> Callable[..., tuple[Array, Array, Array, State]]:
         """step(theta, phi, state, x, y, weight=None) -> loss, theta, phi, state.
 
         optimizer: bound to the parameters, see `Optimizer.bind`. A loss, gradient or running statistic that is not
         finite changes nothing: the weights stay those of the last good step, the loss returned is NaN, state["ok"]
         turns False and stays so. The same step can then be replayed and explained. New weights beyond the dtype are
         not looked for here: the next step's loss shows them, and Trainer.fit looks now and then.
-        theta, phi and state are given away.
+        theta, phi and state are given away. fuse: see `fused`; False computes layer by layer.
         """
-        be, gradient, divisor = self.be, self.gradient(keep=True), self.divisor()
+        objective = self.fused() if fuse else self
+        be, gradient, divisor = self.be, objective.gradient(keep=True), self.divisor()
 
         def step(
             theta: Array, phi: Array, state: State, x: Array, y: Array, weight: Array | None = None

@@ -17,7 +17,7 @@ from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.layers.nested import refuse_one
 from xpnn.losses import Loss, get_loss
-from xpnn.model import Model
+from xpnn.network import Network
 from xpnn.optimizers import LBFGS, Optimizer, get_optimizer
 from xpnn.parameters import count, gather, tree_map
 from xpnn.random import host_rng
@@ -48,7 +48,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: Model,
+        model: Network,
         loss: str | Loss | None = None,
         optimizer: str | Optimizer = "adam",
         *,

@@ -45,16 +45,16 @@ class Case:
 
 
 def through_relu(be: Any, x: Any, W: Any, b: Any, dy: Any) -> Callable[[], Any]:
-    """All three gradients where x is what a ReLU gave, whose marks a product with the identity leaves."""
+    """All three gradients where x is what a ReLU gave, whose mask a product with the identity leaves."""
     ones, zeros = (be.asarray(a, be.dtype) for a in (np.eye(x.shape[1]), np.zeros(x.shape[1])))
-    y, marks = be.affine_relu_marks(x, ones, zeros)
-    return lambda: be.affine_grads(y, W, dy, below=marks)
+    y, relu_mask = be.affine_relu_with_mask(x, ones, zeros)
+    return lambda: be.affine_grads(y, W, dy, relu_mask=relu_mask)
 
 
 CALLS: dict[str, Callable[..., Callable[[], Any]]] = {
     "affine": lambda be, x, W, b, dy: lambda: be.affine(x, W, b),
     "affine_relu": lambda be, x, W, b, dy: lambda: be.affine_relu(x, W, b),
-    "affine_relu_marks": lambda be, x, W, b, dy: lambda: be.affine_relu_marks(x, W, b)[0],
+    "affine_relu_with_mask": lambda be, x, W, b, dy: lambda: be.affine_relu_with_mask(x, W, b)[0],
     "affine_grads": lambda be, x, W, b, dy: lambda: be.affine_grads(x, W, dy, need_dx=False)[1:],
     "matmul": lambda be, x, W, b, dy: lambda: be.matmul(dy, W.T),
     "affine_grads through ReLU": through_relu,
@@ -66,7 +66,7 @@ def cases(net: str, batch: int) -> Iterator[Case]:
     """The products of a training step, in the order of CALLS."""
     weights = NETS[net].weights
     for number, (k, m) in enumerate(weights):
-        hidden = ("affine_relu", "affine_relu_marks") if number < len(weights) - 1 else ("affine",)
+        hidden = ("affine_relu", "affine_relu_with_mask") if number < len(weights) - 1 else ("affine",)
         for kernel in (*hidden, "affine_grads", *(("matmul", "affine_grads through ReLU") if number else ())):
             yield Case(kernel, batch, k, m)
 

@@ -34,12 +34,12 @@ class FastNumpyBackend(NumpyBackend):
         loops.mask(x.reshape(-1), keep.reshape(-1), out.reshape(-1))
         return out
 
-    def relu_grad(self, dy: Array, y: Array, own: bool = False) -> Array:
+    def relu_grad(self, dy: Array, y: Array, may_overwrite: bool = False) -> Array:
         """Without the array of booleans."""
         if is_column_major(dy, y):
-            return self.relu_grad(dy.T, y.T, own).T
-        if own and dy.flags.carray:
-            loops.relu_grad_own(dy.reshape(-1), y.reshape(-1))
+            return self.relu_grad(dy.T, y.T, may_overwrite).T
+        if may_overwrite and dy.flags.carray:
+            loops.relu_grad_in_place(dy.reshape(-1), y.reshape(-1))
             return dy
         out = np.empty(dy.shape, dy.dtype)
         loops.relu_grad(dy.reshape(-1), y.reshape(-1), out.reshape(-1))

@@ -16,11 +16,11 @@ class NumpyProducts(Backend):
     1.24 for 1.52. OpenBLAS packs the larger operand better as the right one.
     """
 
-    def matmul(self, a: Array, b: Array, into: Array | None = None) -> Array:
+    def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         """BLAS writes where it is told. Many rows times one matrix are one product: np.matmul would make many."""
         if a.ndim > 2 and b.ndim == 2:
             return np.matmul(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[1])
-        return np.matmul(a, b, out=into)
+        return np.matmul(a, b, out=out)
 
     def affine(self, x: Array, W: Array, b: Array) -> Array:
         """The bias is added in place: one pass and one array less."""

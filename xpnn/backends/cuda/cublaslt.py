@@ -29,16 +29,16 @@ from xpnn.errors import BackendError
 R_32F, R_64F, R_16BF = 0, 1, 14  # cudaDataType_t
 COMPUTE_32F, COMPUTE_64F, COMPUTE_32F_FAST_TF32 = 68, 70, 77  # cublasComputeType_t
 PLAIN, BIAS, RELU_BIAS, SUMS_OF_FIRST = 1, 4, 6, 256  # cublasLtEpilogue_t
-MARKED_RELU_BIAS, MARKED_ONLY = 134, 136  # RELU_AUX_BIAS, which writes marks; DRELU, which reads them
+RELU_AUX_BIAS, DRELU = 134, 136  # the first writes the mask of a ReLU, the second reads it
 TRANSA, TRANSB, EPILOGUE, BIAS_POINTER = 3, 4, 7, 8  # cublasLtMatmulDescAttributes_t
-MARKS_POINTER, MARKS_LEAD = 11, 12
+AUX_POINTER, AUX_LEAD = 11, 12
 BATCH_COUNT, BATCH_STEP = 5, 6  # cublasLtMatrixLayoutAttribute_t
 MAX_WORKSPACE, MIN_ALIGNMENT = 1, (5, 6, 7, 8)  # cublasLtMatmulPreferenceAttributes_t; of A, B, C, D
 OP_T = 1  # cublasOperation_t
 INVALID_VALUE, ARCH_MISMATCH, NOT_SUPPORTED = 7, 8, 15  # cublasStatus_t
 
 LINE = 128
-"""Bits: a multiple of that leads from the marks of one column to the next."""
+"""Bits: a multiple of that leads from the mask of one column to that of the next."""
 WORKSPACE = 32 << 20
 """Bytes an algorithm may ask for: NVIDIA's advice for Hopper in the cuBLAS manual."""
 
@@ -120,7 +120,7 @@ class Plan:
 
     numbers: types of the operands and of the result, and how it is computed; epilogue: one of those above;
     alignment: bytes that divide the addresses of A, B and D; vector: the address of
-    the bias or of the sums, and marks: that of one bit for each number of the result; both may change later.
+    the bias or of the sums, and relu_mask: that of one bit for each number of the result; both may change later.
     `algorithm` is None where the library knows none.
     """
 
@@ -133,7 +133,7 @@ class Plan:
         epilogue: int,
         alignment: tuple[int, ...],
         vector: int | None,
-        marks: int | None = None,
+        relu_mask: int | None = None,
     ) -> None:
         inner, outer, compute = numbers
         self.lt, self.handle = lt, handle
@@ -144,9 +144,9 @@ class Plan:
             if operand.transposed:
                 lt.set("MatmulDesc", self.work, attribute, c_int32(OP_T))
         lt.set("MatmulDesc", self.work, EPILOGUE, c_uint32(epilogue))
-        if marks is not None:
-            lt.set("MatmulDesc", self.work, MARKS_LEAD, c_int64(line(product.rows)))
-        self._point(vector, marks)
+        if relu_mask is not None:
+            lt.set("MatmulDesc", self.work, AUX_LEAD, c_int64(line(product.rows)))
+        self._point(vector, relu_mask)
         self.first, self.second = (
             _layout(lt, inner, o, product.batch) for o in (product.first, product.second)
         )
@@ -168,8 +168,8 @@ class Plan:
             raise lt.error("MatmulAlgoGetHeuristic", code)
         return found if code == 0 and count.value and found.state == 0 else None
 
-    def _point(self, vector: int | None, marks: int | None) -> None:
-        for attribute, address in ((BIAS_POINTER, vector), (MARKS_POINTER, marks)):
+    def _point(self, vector: int | None, relu_mask: int | None) -> None:
+        for attribute, address in ((BIAS_POINTER, vector), (AUX_POINTER, relu_mask)):
             if address is not None:
                 self.lt.set("MatmulDesc", self.work, attribute, c_void_p(address))
 
@@ -177,14 +177,14 @@ class Plan:
         self,
         addresses: tuple[int, int, int],
         vector: int | None,
-        marks: int | None,
+        relu_mask: int | None,
         workspace: int | None,
         size: int,
         stream: int,
     ) -> None:
         """Queue the product. Addresses: of the two operands and of the result."""
         first, second, result = addresses
-        self._point(vector, marks)
+        self._point(vector, relu_mask)
         self.lt.call(
             "Matmul", self.handle, self.work, ctypes.byref(self.one), first, self.first, second, self.second,
             ctypes.byref(self.nothing), result, self.result, result, self.result,
@@ -202,7 +202,7 @@ class Plan:
 
 
 def line(rows: int) -> int:
-    """Bits from the marks of one column of so many rows to the next."""
+    """Bits from the mask of one column of so many rows to that of the next."""
     return -(-rows // LINE) * LINE
 
 

@@ -12,13 +12,13 @@ import numpy as np
 
 from xpnn.backends.cuda.cublaslt import (
     BIAS,
-    MARKED_ONLY,
-    MARKED_RELU_BIAS,
+    DRELU,
+    RELU_AUX_BIAS,
     RELU_BIAS,
     SUMS_OF_FIRST,
     CublasLt,
 )
-from xpnn.backends.cuda.products import Marks, Products
+from xpnn.backends.cuda.products import Products, ReluMask
 from xpnn.backends.in_place import InPlace
 from xpnn.errors import BackendError
 from xpnn.kernels import Array
@@ -75,15 +75,15 @@ class CudaProducts(InPlace):
         """Rounded to bf16, where that is the precision: see `Products.operand`."""
         return a if self.products is None else self.products.operand(a)
 
-    def matmul(self, a: Array, b: Array, into: Array | None = None) -> Array:
+    def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
         """Views are read as they lie; the result goes where it is wanted."""
-        y = self._multiply(a, b, into)
+        y = self._multiply(a, b, out)
         if y is not None:
             return y
         if self.products is not None:
             a, b = self.products.widened(a), self.products.widened(b)
         with unrounded(self.cupy):
-            return super().matmul(a, b, into)
+            return super().matmul(a, b, out)
 
     def affine(self, x: Array, W: Array, b: Array) -> Array:
         """The bias added on the way out."""
@@ -95,40 +95,42 @@ class CudaProducts(InPlace):
         y = self._multiply(x, W, epilogue=RELU_BIAS, vector=b)
         return super().affine_relu(x, W, b) if y is None else y
 
-    def affine_relu_marks(self, x: Array, W: Array, b: Array) -> tuple[Array, Any]:
+    def affine_relu_with_mask(self, x: Array, W: Array, b: Array) -> tuple[Array, Any]:
         """A bit for each number, set on the way out."""
         if self.products is not None:
-            marks = self.products.marks(math.prod(x.shape[:-1]), W.shape[1])
-            y = self.products(x, W, epilogue=MARKED_RELU_BIAS, vector=b, marks=marks)
+            relu_mask = self.products.relu_mask(math.prod(x.shape[:-1]), W.shape[1])
+            y = self.products(x, W, epilogue=RELU_AUX_BIAS, vector=b, relu_mask=relu_mask)
             if y is not None:
-                return y, Marks(marks.bits, y)
-        return super().affine_relu_marks(x, W, b)
+                return y, ReluMask(relu_mask.bits, y)
+        return super().affine_relu_with_mask(x, W, b)
 
     def affine_grads(
         self,
         x: Array,
         W: Array,
         dy: Array,
-        into: tuple[Array | None, Array | None] = (None, None),
+        out: tuple[Array | None, Array | None] = (None, None),
         need_dx: bool = True,
-        below: Any = None,
+        relu_mask: Any = None,
     ) -> tuple[Array | None, Array, Array]:
         """db while dW is summed up; of operands rounded to bf16 it would be rounded too."""
         d = self.operand(dy)
-        dx = self._back(d, W, below) if need_dx else None
+        dx = self._back(d, W, relu_mask) if need_dx else None
         if d is dy:
-            db = self.xp.empty(dy.shape[1:], dtype=dy.dtype) if into[1] is None else into[1]
-            dW = self._multiply(x.T, dy, into[0], SUMS_OF_FIRST, db)
+            db = self.xp.empty(dy.shape[1:], dtype=dy.dtype) if out[1] is None else out[1]
+            dW = self._multiply(x.T, dy, out[0], SUMS_OF_FIRST, db)
             if dW is not None:
                 return dx, dW, db
-        return dx, self.matmul(x.T, d, into[0]), self.column_sums(dy, into[1])
+        return dx, self.matmul(x.T, d, out[0]), self.column_sums(dy, out[1])
 
-    def _back(self, d: Array, W: Array, below: Any) -> Array:
-        """dy W^T, and where there are marks 0 between them."""
-        if isinstance(below, Marks):
-            dx = self._multiply(d, W.T, epilogue=MARKED_ONLY, marks=below)
+    def _back(self, d: Array, W: Array, relu_mask: Any) -> Array:
+        """dy W^T, and where there is a mask, 0 outside of it."""
+        if isinstance(relu_mask, ReluMask):
+            dx = self._multiply(d, W.T, epilogue=DRELU, relu_mask=relu_mask)
             if dx is not None:
                 return dx
-            below = below.of
+            relu_mask = relu_mask.of
         dx = self.matmul(d, W.T)
-        return dx if below is None else self.relu_grad(dx, self.xp.reshape(below, dx.shape), own=True)
+        if relu_mask is None:
+            return dx
+        return self.relu_grad(dx, self.xp.reshape(relu_mask, dx.shape), may_overwrite=True)

@@ -10,9 +10,9 @@ import numpy as np
 from xpnn.backends.cuda import cublaslt, gemm
 from xpnn.backends.cuda.cublaslt import (
     BIAS,
-    MARKED_ONLY,
-    MARKED_RELU_BIAS,
+    DRELU,
     PLAIN,
+    RELU_AUX_BIAS,
     RELU_BIAS,
     SUMS_OF_FIRST,
     CublasLt,
@@ -49,7 +49,7 @@ BF16 = np.dtype(np.uint16)
 
 
 @dataclass(frozen=True)
-class Marks:
+class ReluMask:
     """A bit for each number of the result of a ReLU, as cuBLASLt lays them: set where it is above 0; and the result."""
 
     bits: Array
@@ -78,15 +78,15 @@ class Products:
         self,
         a: Array,
         b: Array,
-        into: Array | None = None,
+        out: Array | None = None,
         epilogue: int = PLAIN,
         vector: Array | None = None,
-        marks: "Marks | None" = None,
+        relu_mask: "ReluMask | None" = None,
     ) -> Array | None:
-        """a @ b, in `into` where that is given, which has no gaps.
+        """a @ b, in `out` where that is given, which has no gaps.
 
         epilogue: BIAS adds `vector`, RELU_BIAS also cuts off at 0 (NaN stays), SUMS_OF_FIRST writes the column sums of
-        b to it; MARKED_RELU_BIAS is RELU_BIAS that sets the `marks`, MARKED_ONLY gives 0 where there is no mark. None
+        b to it; RELU_AUX_BIAS is RELU_BIAS that sets the bits of `relu_mask`, DRELU gives 0 where none is set. None
         where cuBLASLt cannot: vectors, nothing to multiply, other dtypes, or no algorithm.
         """
         a, b = self.operand(a), self.operand(b)
@@ -102,7 +102,7 @@ class Products:
             return None
         stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         dtype = np.float64 if numbers == "float64" else np.float32
-        out = self.cupy.empty((*stack, a.shape[-2], b.shape[-1]), dtype) if into is None else into
+        out = self.cupy.empty((*stack, a.shape[-2], b.shape[-1]), dtype) if out is None else out
         product = gemm.plan(_lying(a), _lying(b))
         if product is None:  # no way to read them as they lie
             a, b = (
@@ -111,9 +111,9 @@ class Products:
             )
             product = gemm.plan(_lying(a), _lying(b))
         with self._lock:
-            plan = self._plan(product, numbers, (b, a, out), epilogue, vector, marks)
+            plan = self._plan(product, numbers, (b, a, out), epilogue, vector, relu_mask)
             if plan is not None:
-                self._run(plan, (b, a, out), vector, marks)
+                self._run(plan, (b, a, out), vector, relu_mask)
         return None if plan is None else out
 
     def operand(self, a: Array) -> Array:
@@ -127,9 +127,9 @@ class Products:
         """An operand as float32 again, for those who cannot multiply bf16."""
         return self._from_bf16(a) if self.precision == "bf16" and a.dtype == BF16 else a
 
-    def marks(self, rows: int, columns: int) -> "Marks":
-        """Room for those of a result (rows, columns)."""
-        return Marks(self.cupy.empty((rows, line(columns) // 8), np.uint8))
+    def relu_mask(self, rows: int, columns: int) -> "ReluMask":
+        """Room for that of a result (rows, columns)."""
+        return ReluMask(self.cupy.empty((rows, line(columns) // 8), np.uint8))
 
     def _plan(
         self,
@@ -138,16 +138,16 @@ class Products:
         arrays: tuple[Array, ...],
         epilogue: int,
         vector: Array | None,
-        marks: "Marks | None",
+        relu_mask: "ReluMask | None",
     ) -> Plan | None:
         aligned = tuple(map(alignment, arrays))
         key = product, numbers, epilogue, aligned, 0 if vector is None else alignment(vector)
         if key not in self.plans:
             if self.cupy.cuda.get_current_stream().is_capturing():
                 return None  # too late to ask: the library may not answer while a stream is captured
-            given = address(vector), None if marks is None else address(marks.bits)
+            given = address(vector), None if relu_mask is None else address(relu_mask.bits)
             plan = Plan(self.lt, self.handle, product, NUMBERS[numbers], epilogue, aligned, *given)
-            usable = plan.algorithm is not None and self._works(plan, epilogue, arrays, vector, marks)
+            usable = plan.algorithm is not None and self._works(plan, epilogue, arrays, vector, relu_mask)
             if len(self.plans) == PLANS:
                 del self.plans[next(iter(self.plans))]
             self.plans[key] = plan if usable else None
@@ -160,8 +160,8 @@ class Products:
             BIAS: (self._runs,),
             SUMS_OF_FIRST: (self._runs,),
             RELU_BIAS: (self._keeps_nan,),
-            MARKED_RELU_BIAS: (self._keeps_nan, self._leaves_0),
-            MARKED_ONLY: (self._reads_marks,),
+            RELU_AUX_BIAS: (self._keeps_nan, self._leaves_0),
+            DRELU: (self._reads_mask,),
         }
         try:
             return all(trial(plan, *given) for trial in trials[epilogue])
@@ -169,12 +169,12 @@ class Products:
             return False
 
     def _runs(
-        self, plan: Plan, arrays: tuple[Array, ...], vector: Array, marks: "Marks | None"
+        self, plan: Plan, arrays: tuple[Array, ...], vector: Array, relu_mask: "ReluMask | None"
     ) -> tuple[Array]:
         """What comes of a vector of NaN."""
         *operands, out = arrays
         trial = self.cupy.empty_like(out)
-        self._run(plan, (*operands, trial), self.cupy.full_like(vector, float("nan")), marks)
+        self._run(plan, (*operands, trial), self.cupy.full_like(vector, float("nan")), relu_mask)
         return (trial,)
 
     def _keeps_nan(self, *given: Any) -> bool:
@@ -182,24 +182,24 @@ class Products:
         (trial,) = self._runs(*given)
         return bool(self.cupy.isnan(trial).all())
 
-    def _leaves_0(self, plan: Plan, arrays: tuple[Array, ...], bias: Array, marks: "Marks") -> bool:
-        """No 0 is marked: ReLU's slope is 0 there, and the manual does not say."""
+    def _leaves_0(self, plan: Plan, arrays: tuple[Array, ...], bias: Array, relu_mask: "ReluMask") -> bool:
+        """No bit is set for 0: ReLU's slope is 0 there, and the manual does not say."""
         *operands, out = arrays
-        own, trial = Marks(self.cupy.zeros_like(marks.bits)), self.cupy.zeros_like(out)
+        own, trial = ReluMask(self.cupy.zeros_like(relu_mask.bits)), self.cupy.zeros_like(out)
         with plan.without_product():
             self._run(plan, (*operands, trial), self.cupy.zeros_like(bias), own)
         return not bool(own.bits.any()) and not bool(trial.any())
 
-    def _reads_marks(self, plan: Plan, arrays: tuple[Array, ...], _: None, marks: "Marks") -> bool:
-        """They are read as they were written: of ones, those stay that were marked in the array that is above 0."""
+    def _reads_mask(self, plan: Plan, arrays: tuple[Array, ...], _: None, relu_mask: "ReluMask") -> bool:
+        """It is read as it was written: of ones, those stay where the array that was masked is above 0."""
         *operands, out = arrays
         trial = self.cupy.full_like(out, 1.0)
         with plan.without_product():
-            self._run(plan, (*operands, trial), None, marks)
-        return bool((trial == (marks.of.reshape(out.shape) > 0)).all())
+            self._run(plan, (*operands, trial), None, relu_mask)
+        return bool((trial == (relu_mask.of.reshape(out.shape) > 0)).all())
 
     def _run(
-        self, plan: Plan, arrays: tuple[Array, ...], vector: Array | None, marks: "Marks | None"
+        self, plan: Plan, arrays: tuple[Array, ...], vector: Array | None, relu_mask: "ReluMask | None"
     ) -> None:
         size = plan.algorithm.workspace if plan.algorithm is not None else 0
         # From the pool of the moment: while a step is recorded that is the graph's own, and nobody else gets it.
@@ -208,7 +208,7 @@ class Products:
         plan.run(
             (first, second, result),
             address(vector),
-            None if marks is None else address(marks.bits),
+            None if relu_mask is None else address(relu_mask.bits),
             None if workspace is None else workspace.ptr,
             size,
             self.cupy.cuda.get_current_stream().ptr,

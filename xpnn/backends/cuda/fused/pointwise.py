@@ -25,12 +25,12 @@ class PointwiseKernels(Launching):
         """One pass."""
         return self._each("softplus", x) if self._fits(x) else super().softplus(x)
 
-    def relu_grad(self, dy: Array, y: Array, own: bool = False) -> Array:
+    def relu_grad(self, dy: Array, y: Array, may_overwrite: bool = False) -> Array:
         """Into dy where it may."""
         if not self._fits(dy, y) or dy.shape != y.shape:
-            return super().relu_grad(dy, y, own)
+            return super().relu_grad(dy, y, may_overwrite)
         dy = self._whole(dy)
-        return self._each("relu_grad", dy, self._whole(y), out=dy if own else None)
+        return self._each("relu_grad", dy, self._whole(y), out=dy if may_overwrite else None)
 
     def mask(self, x: Array, keep: Array) -> Array:
         """Without an array of zeros."""

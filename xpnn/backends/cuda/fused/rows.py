@@ -91,12 +91,12 @@ class RowKernels(Launching):
             self.launch("all_good", (1,), (parts, blocks, good))
         return good
 
-    def column_sums(self, x: Array, into: Array | None = None) -> Array:
+    def column_sums(self, x: Array, out: Array | None = None) -> Array:
         """32 columns to a block."""
         if not self._fits(x):
-            return super().column_sums(x, into)
+            return super().column_sums(x, out)
         columns = x.shape[-1]
-        out = self.empty((columns,), self.dtype) if into is None else into
+        out = self.empty((columns,), self.dtype) if out is None else out
         return self._down("column_sums", (self._whole(x),), x.size // columns, columns, out)
 
     def batch_norm(self, x: Array, gain: Array, bias: Array, eps: float) -> tuple[Array, ...]:

@@ -1,0 +1,43 @@
+"""Networks rewritten to compute the same with fewer passes over memory.
+
+Layers know their formulas alone. Where a step is made, `fuse` rewrites the network: layers in a row that a rule knows
+are computed together. Parameters, paths, random draws and results stay the same. A new idea is a file with a `Rule`,
+its entry in RULES, and its rows in tests/fusion/.
+"""
+
+import dataclasses
+from typing import Any
+
+from xpnn.fusion.chain import FusedSequential
+from xpnn.fusion.conv_relu import ConvReLU
+from xpnn.fusion.dense_relu import DenseReLU
+from xpnn.fusion.relu import ReLUInPlace
+from xpnn.fusion.rounding import RoundedOnce
+from xpnn.fusion.rule import Rule
+from xpnn.layers.base import Ctx, Layer, Tree
+from xpnn.layers.sequential import Sequential
+
+RULES: tuple[type[Rule], ...] = (DenseReLU, ConvReLU, ReLUInPlace, RoundedOnce)
+"""In the order in which they are tried."""
+
+
+def fuse(net: Any, rules: tuple[type[Rule], ...] = RULES) -> Any:
+    """The network, computed by the rules that match: every Sequential in it, however deep, and in every container."""
+    if isinstance(net, tuple):
+        parts = tuple(fuse(part, rules) for part in net)
+        return net if all(new is old for new, old in zip(parts, net, strict=True)) else parts
+    if not isinstance(net, Layer):
+        return net
+    old = {field.name: getattr(net, field.name) for field in dataclasses.fields(net) if field.init}  # type: ignore[arg-type]
+    new = {name: fuse(value, rules) for name, value in old.items()}
+    if type(net) is Sequential:
+        return FusedSequential(new["layers"], rules)
+    changed = any(new[name] is not old[name] for name in old)
+    return dataclasses.replace(net, **new) if changed else net  # type: ignore[type-var]
+
+
+def backward(net: Layer, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Any, out: Tree) -> tuple[Any, Tree]:
+    """`net.backward`; a fused chain writes gradients to their places in `out` where it can."""
+    if isinstance(net, FusedSequential):
+        return net.backward(cx, p, cache, dy, out)
+    return net.backward(cx, p, cache, dy)

@@ -1,0 +1,177 @@
+"""A network with its arrays: the passes that training and evaluation are made of. The only holder of parameters."""
+
+import functools
+import secrets
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from xpnn import validation
+from xpnn.backends import Backend, get_backend
+from xpnn.backends.convert import to_host
+from xpnn.backends.in_place import by_identity
+from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean
+from xpnn.fusion import fuse
+from xpnn.kernels import Array
+from xpnn.layers.base import Ctx, Layer, as_input, is_multiple
+from xpnn.layers.graph import as_net
+from xpnn.losses import Loss, MultiOutputLoss, get_loss
+from xpnn.parameters import Layout, count, leaves, on_device, rows_of
+from xpnn.scoring import check_fit, default_loss, scores
+
+if TYPE_CHECKING:
+    from xpnn.data.preparation import Preparation
+
+Host = np.ndarray[Any, Any]
+
+
+class Network:
+    """A network with its parameters on one backend: what training, evaluation and diagnostics need of a model.
+
+    Its arguments, and the methods that a person calls, are those of `xpnn.Model`, which is a Network. It holds the
+    vectors theta and phi, the `layout` that names their parts, and what a file keeps beside them: loss and preparation.
+    """
+
+    def __init__(
+        self,
+        net: Layer | Sequence[Layer],
+        input_shape: Sequence[Any],
+        *,
+        backend: str | Backend = "numpy",
+        device: str | None = None,
+        dtype: str | None = None,
+        precision: str | None = None,
+        seed: int | None = None,
+        vectors: dict[str, Host] | None = None,
+        loss: "str | Loss | None" = None,
+        preparation: "Preparation | None" = None,
+    ) -> None:
+        self.net = as_net(net)
+        self.input_shape = validation.check_input_shape(input_shape)
+        self.seed = secrets.randbits(32) if seed is None else validation.check_seed(seed)
+        specs, self.output_shape = self.net.plan(self.input_shape)
+        self.layout = Layout(specs)
+        self._fused = fuse(self.net)
+        self.backend = get_backend(backend, device, dtype, precision)
+        self.loss: Loss = default_loss(self.output_shape) if loss is None else get_loss(loss)
+        if loss is not None:
+            self.check_loss(self.loss)
+        self.preparation = preparation
+        if preparation is not None:
+            preparation.check_model(self.input_shape, self.output_shape)
+        with self.backend.device_context():
+            if vectors is None:
+                self.theta, self.phi = self.layout.initialize(self.backend, self.seed)
+            else:
+                self.theta, self.phi = self.layout.load(self.backend, vectors)
+        self._forward: Callable[..., Array] = self.backend.compile(self._run, resident=(0,))
+        self._split = by_identity(functools.partial(self.layout.split, self.backend))
+
+    def copy(self, backend: str | Backend | None = None) -> Self:
+        """The same network, with the same seed and copies of the parameters, on its own backend or on another one."""
+        place = self.backend if backend is None else get_backend(backend)
+        twin = type(self)(self.net, self.input_shape, backend=place, seed=self.seed, vectors=self.snapshot())
+        twin.loss, twin.preparation = self.loss, self.preparation
+        return twin
+
+    def check_xy(self, x: Any, y: Any, loss: Loss, name: str = "") -> tuple[Any, Any]:
+        """Samples on the device and their targets, checked, still on the host. `name` is put before x and y."""
+        if isinstance(loss, MultiOutputLoss):
+            y = tuple(map(to_host, validation.split(f"{name}y", y, len(loss.losses))))
+        else:
+            y = to_host(y)
+        y = loss.check(y, self.output_shape)
+        x = self.inputs(x, f"{name}x")
+        if count(y) != count(x):
+            raise DataError(
+                f"{name}x has {count(x)} samples, {name}y has {count(y)}",
+                fix="give one target for each sample",
+            )
+        return x, y
+
+    def inputs(self, x: Any, name: str = "x") -> Any:
+        """Samples as arrays of the backend, checked: bytes stay bytes, other numbers take the model's dtype.
+
+        Ids become int64 where the network takes ids.
+        """
+        if self.preparation is not None:
+            x = self.preparation.inputs(x)
+        return validation.inputs(self.backend, self.net, self.input_shape, x, name)
+
+    def targets(self, y: Any) -> Any:
+        """Checked targets on the device: ids as int64, everything else in the model's dtype."""
+        return validation.targets(self.backend, y)
+
+    def check_sample_weight(self, weight: Any, samples: int) -> Array | None:
+        """Sample weights (N,), finite, at least 0 and not all 0, in the model's dtype."""
+        return validation.check_sample_weight(self.backend, weight, samples)
+
+    def check_loss(self, loss: Loss) -> None:
+        """A loss is one number; one from logits does the squashing itself, and twice would flatten the gradients."""
+        check_fit(self.net, self.output_shape, loss)
+
+    def outputs(self, x: Any, batch_size: int = 1024) -> Any:
+        """The network's outputs for device samples, in batches of one size."""
+        be, n = self.backend, count(x)
+        with (
+            be.device_context(),
+            be.oom_guard("a forward pass", min(n, batch_size), "model.outputs(x, batch_size={})"),
+        ):
+            if n <= batch_size:
+                return self._forward(self._tree(), on_device(be, x))
+            p, parts = self._tree(), []
+            for i in range(0, n, batch_size):
+                parts.append(self._forward(p, on_device(be, rows_of(x, i, min(i + batch_size, n)))))
+            if is_multiple(self.output_shape):
+                return tuple(map(be.xp.concat, zip(*parts, strict=True)))
+            return be.xp.concat(parts)
+
+    def score(self, x: Any, y: Any, loss: Loss | None = None) -> dict[str, float]:
+        """`evaluate` for arrays that are checked and on the device already."""
+        with self.backend.device_context():
+            return scores(self.backend, loss or self.loss, self.outputs(x), y, self.seed)
+
+    def parameters(self) -> dict[str, Array]:
+        """{"2.W": array, ...}: live views of theta and phi where the library has views, else their present values."""
+        with self.backend.device_context():
+            return dict(leaves(self._tree()))
+
+    def load_parameters(self, named: dict[str, Any]) -> None:
+        """Put arrays in place of parameters: {"0.W": ..., "0.b": ...}, any of those that `parameters` names.
+
+        Raises UsageError for an unknown name, ShapeError or DataError for what does not fit; nothing changes then.
+        """
+        vectors = self.snapshot()
+        for path, a in named.items():
+            if path not in self.layout.named:
+                raise UsageError(f"there is no parameter {path!r}", fix=did_you_mean(path, self.layout.named))
+            host, shape = to_host(a), self.layout.named[path].shape
+            if host.shape != shape:
+                raise ShapeError(f"parameter {path} has shape {shape}, got {host.shape}")
+            vector, start, stop = self.layout.slots[path]
+            vectors[vector][start:stop] = validation.narrow(self.backend, host, path).reshape(-1)
+        self.restore(vectors)
+
+    def snapshot(self) -> dict[str, Host]:
+        """theta and phi, copied to the host."""
+        return {name: np.array(self.backend.to_numpy(getattr(self, name))) for name in ("theta", "phi")}
+
+    def restore(self, vectors: dict[str, Host]) -> None:
+        """Put a snapshot back."""
+        with self.backend.device_context():
+            self.theta, self.phi = self.layout.load(self.backend, vectors)
+
+    def _tree(self) -> Any:
+        """The parameters by name."""
+        return self._split(self.theta, self.phi)
+
+    def _run(self, p: Any, x: Any) -> Any:
+        """The pure forward pass, as in evaluation: no dropout."""
+        be = self.backend
+        return self._fused.forward(Ctx(be, key=(self.seed,)), p, as_input(self.net, be, x))[0]
+
+    def __repr__(self) -> str:
+        size = self.layout.size["theta"]
+        name, shapes = type(self).__name__, f"{self.input_shape} -> {self.output_shape}"
+        return f"<{name} {shapes}, {size:,} parameters, {self.backend!r}>"
