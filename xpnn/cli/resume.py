@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from xpnn.backends import Backend
-from xpnn.cli import INTERRUPTED, TERMINATED, Stopped
+from xpnn.cli import by_signal
 from xpnn.cli.options import FilePath
 from xpnn.cli.runs import STATE, Run
 from xpnn.cli.schema import ABOUT, read_about
@@ -222,9 +222,5 @@ def left_behind(run: Run) -> str:
 
 def obey(listener: StopOnSignal) -> None:
     """Raises Stopped if a signal ended the training."""
-    import signal
-
-    if listener.signum == signal.SIGINT:
-        raise Stopped(INTERRUPTED, "interrupted")
-    if listener.signum == signal.SIGTERM:
-        raise Stopped(TERMINATED, "terminated")
+    if listener.signum is not None:
+        raise by_signal(listener.signum)

@@ -1,6 +1,8 @@
 """Progress for people, on stderr: a row per epoch, and below the rows a live bar where there is a terminal."""
 
-from typing import TYPE_CHECKING
+import contextlib
+import sys
+from typing import TYPE_CHECKING, Any
 
 from xpnn.training.callbacks import Callback
 from xpnn.training.history import Row
@@ -13,13 +15,34 @@ if TYPE_CHECKING:
 HEAD = "epoch   train_loss  valid_loss  valid_acc        lr    time"
 
 
+class Lasting:
+    """A stream that goes on without a reader: a closed terminal or pipe is no reason to lose a training."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        """Writes what can be written."""
+        with contextlib.suppress(OSError, ValueError):  # ValueError: it was closed
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """The same."""
+        with contextlib.suppress(OSError, ValueError):
+            self.stream.flush()
+
+
 class Progress(Callback):
     """Prints rows to a rich console (stderr by default); the bar and its time to go appear on a terminal only."""
 
     def __init__(self, console: "Console | None" = None) -> None:
         from rich.console import Console
 
-        self.console = console or Console(stderr=True, highlight=False)
+        self.console = console or Console(file=Lasting(sys.stderr), highlight=False)  # type: ignore[arg-type]
 
     def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
         """The table's head, and the bar at zero."""

@@ -6,13 +6,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from xpnn.errors import UsageError
+from xpnn.system import STOPPING
 from xpnn.training.callbacks import Callback
 from xpnn.training.history import Row
 
 if TYPE_CHECKING:
     from xpnn.training.trainer import Trainer
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+AT_ONCE = (signal.SIGINT, signal.SIGTERM)
+"""Those that stop at once when a second one comes. Others are sent again by the system itself: SIGXCPU every second."""
 
 
 class TimeLimit(Callback):
@@ -43,6 +45,8 @@ class TimeLimit(Callback):
 class StopOnSignal(Callback):
     """Ctrl-C or SIGTERM stops the run after the batch in hand, as if it were finished; a second one stops at once.
 
+    So do SIGHUP (the terminal was closed), SIGXCPU (processor time is up), SIGUSR1 (Slurm's warning before the time is
+    up) and on Windows Ctrl-Break; a signal that is ignored, as SIGHUP under nohup, stays ignored.
     `signum` is the signal that came, None without one. At once means what the signal meant before the fit, for Ctrl-C
     a KeyboardInterrupt. Outside the main thread, where Python lets nobody listen, it does nothing. Beside a
     `Checkpoint`, the run can be gone on with.
@@ -55,12 +59,15 @@ class StopOnSignal(Callback):
         """Listens."""
         self.signum, self.before = None, dict[int, Any]()
         if threading.current_thread() is threading.main_thread():
-            for signum in SIGNALS:
-                self.before[signum] = signal.signal(signum, self._hear)
+            for signum in STOPPING:
+                if signal.getsignal(signum) is not signal.SIG_IGN:
+                    self.before[signum] = signal.signal(signum, self._hear)
 
     def _hear(self, signum: int, frame: Any) -> None:
         if self.signum is None:
             self.signum = signum
+            return
+        if signum not in AT_ONCE:
             return
         self._let_go()
         signal.raise_signal(signum)
