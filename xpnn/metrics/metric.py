@@ -20,7 +20,13 @@ Host = np.ndarray[Any, Any]
 
 
 class Metric:
-    """A frozen description with `count` and `result`."""
+    """A frozen description with `count` and `result`. abstract=True: what several metrics share."""
+
+    abstract: ClassVar[bool] = True
+
+    def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.abstract = abstract
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
         """int64 counts, or float64 sums, of one batch."""
@@ -45,7 +51,7 @@ class Metric:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassMetric(Metric):
+class ClassMetric(Metric, abstract=True):
     """A metric of scores (N, C), or (..., C) where `sequences` are taken, and class ids (N,).
 
     A sample whose id is `ignore_index` does not count, as in the losses over classes. Any other id that is no class,

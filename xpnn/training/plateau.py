@@ -17,11 +17,12 @@ MONITORS = ("valid_loss", "train_loss", "valid_accuracy")
 class ReduceOnPlateau(Callback):
     """rate <- max(factor rate, min_lr) after more than `patience` epochs in a row without improvement.
 
-    A loss improves when it is below best - threshold |best|, or below best - threshold if not `relative`; an accuracy
-    when it is above best + threshold |best|, or above best + threshold. NaN is no improvement. After a reduction the next
-    `cooldown` epochs do not count. The rate is `Trainer.rate`: it lasts beyond the run, and a schedule goes on
-    multiplying it, so the schedules themselves stay pure functions of the step. monitor: "valid_loss", "train_loss" or
-    "valid_accuracy"; None: the validation loss, or without validation the training loss.
+    A loss improves when it is below best - threshold |best|, or below best - threshold if not `relative`; an
+    accuracy when it is above best + threshold |best|, or above best + threshold. NaN is no improvement. After a
+    reduction the next `cooldown` epochs do not count. The rate is `Trainer.rate`: it lasts beyond the run, and a
+    schedule goes on multiplying it, so the schedules themselves stay pure functions of the step. monitor:
+    "valid_loss", "train_loss" or "valid_accuracy"; None: the validation loss, or without validation the training
+    loss.
 
     `state` is plain numbers: best (None before the first epoch), the epochs without improvement, those of the cooldown
     still to come. A run that goes on keeps it. Raises UsageError with LBFGS, and for a number that is not measured.
