@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from harness import entered
+from harness import inside
 
 import xpnn
 from xpnn.config import short_repr
@@ -23,7 +23,7 @@ VECTORS = np.array([[3.0, 0, -4], [1, 1, 1], [0, 0, 0], [-2, 1e-3, 2]]) / 4
 @pytest.fixture
 def be(mode):
     """In float32, where it matters."""
-    with entered(mode, "float32") as backend:
+    with inside(mode, "float32") as backend:
         yield backend
 
 
@@ -99,7 +99,7 @@ def test_a_gradient_of_1e38_moves_every_backend_alike(be, optimizer):
         return be.to_numpy(update(theta, grad))
 
     got = step(be, 1e38)
-    with entered("numpy", "float64") as wide:
+    with inside("numpy", "float64") as wide:
         wanted = step(wide, 1e38)
     assert np.isfinite(got).all()
     np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
@@ -123,7 +123,7 @@ def test_an_angle_does_not_depend_on_the_lengths(be, sizes):
 def test_distances(be, size):
     """Of Triplet the slopes have no size; of Contrastive they are the differences."""
     z, ids = np.array([[0.0, 1], [1, 0], [0.25, 0.25], [-1, 0]]), be.asarray(np.array([0, 0, 1, 1]))
-    with entered("numpy", "float64") as wide:
+    with inside("numpy", "float64") as wide:
         triplet = Triplet(1e-30)(wide, size * z, np.array([0, 0, 1, 1]))
         pairs = Contrastive(1e-30)(wide, size * z, np.array([0, 0, 1, 1]))[1]
     value, dz = Triplet(1e-30)(be, put(be, size * z), ids)

@@ -36,7 +36,7 @@ class FullBatch:
         model, be = trainer.model, trainer.model.backend
         order = train[epoch_order(model.seed, 1, len(train))]
         self.parts = [be.asarray(order[part]) for part in Slices(len(train), batch_size)]
-        self._part = be.compile(trainer.objective.fused().gradient())
+        self._part = be.compile(trainer.objective.gradient(fuse=True))
         self._divisor = be.compile(trainer.objective.divisor())
         with be.device_context():
             self.total = self._total()
