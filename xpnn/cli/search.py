@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
 from optuna.trial import TrialState
@@ -28,11 +28,8 @@ from xpnn.data import Dataset, load
 from xpnn.errors import DivergedError, XpnnError
 from xpnn.random import host_rng
 from xpnn.recipes import recipe_for
-from xpnn.training.callbacks import Callback
 from xpnn.training.history import Row
-
-if TYPE_CHECKING:
-    from xpnn.training.trainer import Trainer
+from xpnn.training.run import Callback, Run
 
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 OPTIMIZERS = ("adamw", "adam", "rmsprop", "sgd")
@@ -62,7 +59,7 @@ class Watch(Callback):
     def __init__(self, trial: optuna.Trial, deadline: float) -> None:
         self.trial, self.deadline = trial, deadline
 
-    def epoch(self, trainer: "Trainer", row: Row) -> None:
+    def epoch(self, run: Run, row: Row) -> None:
         """Raises TrialPruned."""
         self.trial.report(row.valid_accuracy or 0.0, row.epoch)
         if time.time() > self.deadline or self.trial.should_prune():

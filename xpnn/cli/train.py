@@ -59,6 +59,7 @@ from xpnn.training.history import Row
 
 if TYPE_CHECKING:
     from xpnn.model import Model
+    from xpnn.training.run import Run as TrainingRun
     from xpnn.training.trainer import Trainer
 
 
@@ -252,13 +253,13 @@ class Events(Callback):
 
     error: OSError | None = None
 
-    def epoch(self, trainer: "Trainer", row: Row) -> None:
+    def epoch(self, run: "TrainingRun", row: Row) -> None:
         """One event."""
         try:
             if self.error is None:
                 emit({"event": "epoch", **asdict(row)})
         except OSError as error:
-            self.error, trainer.stopped = error, "a reader that has gone"
+            self.error, run.stopped = error, "a reader that has gone"
 
 
 def score(net: "Model", trainer: "Trainer", data: Dataset, run: Run, began: float) -> dict[str, Any]:
