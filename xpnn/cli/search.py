@@ -25,7 +25,8 @@ from xpnn.cli import INTERRUPTED, TERMINATED, in_our_words, report
 from xpnn.cli.study import open_study, storage_errors
 from xpnn.cli.trials import STUDY, Task, settings_of
 from xpnn.data import Dataset, load
-from xpnn.errors import DivergedError, XpnnError
+from xpnn.errors import DivergedError, UsageError, XpnnError
+from xpnn.parameters import tree_map
 from xpnn.random import host_rng
 from xpnn.recipes import recipe_for
 from xpnn.training.history import Row
@@ -85,7 +86,12 @@ def objective(task: Task, samples: Dataset, trial: optuna.Trial, deadline: float
 
 def without_test(samples: Dataset) -> Dataset:
     """The samples to train on alone."""
-    return replace(samples, x_test=samples.x_test[:0], y_test=samples.y_test[:0])
+    if not samples.classes:
+        raise UsageError(
+            f"the label of {samples.name} is a number, and xpnn tune judges by accuracy",
+            fix="xpnn train with other settings, or --label for a column of classes",
+        )
+    return replace(samples, x_test=tree_map(lambda _, a: a[:0], samples.x_test), y_test=samples.y_test[:0])
 
 
 def seed_of(task: Task, worker: int, made: int) -> int:

@@ -16,7 +16,7 @@ from xpnn.cli import Stopped, interrupted
 from xpnn.cli.config import Configured
 from xpnn.cli.fitting import train
 from xpnn.cli.machine import git_state, machine
-from xpnn.cli.network import make_loss, make_model
+from xpnn.cli.network import make_loss, make_model, with_room
 from xpnn.cli.options import (
     FilePath,
     Name,
@@ -148,6 +148,7 @@ def command(
     known = preparation_of(origin)
     head = replace_head if resume is None else head_was_replaced(resume)
     samples = load(dataset, data, seed, label, task, known, relabel=head)
+    recipe = with_room(recipe, len(samples.y))
     loss = make_loss(samples, recipe, class_weight)
     check_wanted(samples, require_accuracy)
     if saved is not None:
