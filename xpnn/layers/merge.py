@@ -93,12 +93,15 @@ class Parallel(Layer):
     @property
     def output_kind(self) -> Any:  # type: ignore[override]
         """An average of probabilities is one."""
-        same = {layer.output_kind for layer in self.layers}
-        return self.layers[0].output_kind if self.merge == "average" and len(same) == 1 else ""
+        if self.merge != "average":
+            return ""
+        kinds = {layer.output_kind for layer in self.layers}  # asked once each: see Sequential.input_kind
+        return kinds.pop() if len(kinds) == 1 else ""
 
     def vocab_size(self) -> Any:
         """The smallest: an id has to be known to all."""
-        return min((layer.vocab_size() for layer in self.layers if layer.vocab_size()), default=0)
+        sizes: list[Any] = [layer.vocab_size() for layer in self.layers]
+        return min(filter(None, sizes), default=0)
 
     def inner(self, shape: Shape) -> list[tuple[Layer, Shape]]:
         """All of them, on the same shape."""

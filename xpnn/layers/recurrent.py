@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from xpnn.errors import ShapeError, UsageError
-from xpnn.initializers import Constant, Initializer, Orthogonal, glorot_uniform, zeros
+from xpnn.initializers import Initializer, Orthogonal, glorot_uniform, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree, is_multiple
 from xpnn.layers.dense import flat_rows
@@ -51,6 +53,20 @@ def check_sequence(shape: Shape) -> None:
     """Raise ShapeError for samples other than (time, features)."""
     if len(shape) != 2 or 0 in shape or is_multiple(shape):
         raise ShapeError("wants a sequence (time, features), each at least 1", why=f"got {shape}")
+
+
+@dataclass(frozen=True)
+class ForgetBias(Initializer):
+    """Of four gates the second, which forgets, begins with 1, so that a new network remembers; the others with 0.
+
+    Source: Gers, Schmidhuber, Cummins, "Learning to forget: continual prediction with LSTM", ICANN 1999.
+    """
+
+    def __call__(
+        self, rng: np.random.Generator, shape: tuple[int, ...]
+    ) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Shape (4 units,)."""
+        return np.repeat([0.0, 1.0, 0.0, 0.0], shape[0] // 4)
 
 
 def plan_gates(layer: Any, gates: int, shape: Shape, bias: Initializer = zeros) -> tuple[Tree, Shape]:
@@ -212,8 +228,7 @@ class LSTM(Recurrent):
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """W, U, b."""
-        n = self.units
-        return plan_gates(self, 4, shape, Constant((0.0,) * n + (1.0,) * n + (0.0,) * 2 * n))
+        return plan_gates(self, 4, shape, ForgetBias())
 
     def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
         """Keeps x, and of every step the states before it, the gates and tanh(c)."""
