@@ -1,5 +1,6 @@
 """Attention: every position of a sequence looks at all others, or at those of another sequence."""
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -55,13 +56,13 @@ class MultiHeadAttention(Layer):
                 why="its positions are not those of x",
             )
 
-    @property
-    def multi_input(self) -> bool:  # type: ignore[override]
+    @functools.cached_property
+    def multi_input(self) -> bool:
         """Whether it takes a memory or a mask too."""
         return self.cross or self.masked
 
-    @property
-    def input_kind(self) -> Any:  # type: ignore[override]
+    @functools.cached_property
+    def input_kind(self) -> Any:
         """Real sequences, and 0 and 1 as the mask."""
         kinds = ("float",) * (1 + self.cross) + ("mask",) * self.masked
         return kinds if self.multi_input else "float"

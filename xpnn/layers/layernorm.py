@@ -17,6 +17,7 @@ class LayerNorm(Layer):
     Shapes: x (..., n); gain, bias (n,). Source: Ba, Kiros, Hinton, arXiv:1607.06450 (2016).
     """
 
+    role = "normalization"
     trained = True
     eps: float = 1e-5
 
@@ -50,6 +51,7 @@ class RMSNorm(Layer):
     Shapes: x (..., n), gain (n,). Source: Zhang and Sennrich, NeurIPS 2019.
     """
 
+    role = "normalization"
     trained = True
     eps: float = 1e-6
 

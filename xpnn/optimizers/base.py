@@ -15,12 +15,14 @@ from xpnn.config import Config
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.parameters import ParamInfo
+from xpnn.renamed import old_members
 
 __all__ = ["Optimizer"]
 
 State: TypeAlias = dict[str, Any]
 
 
+@old_members
 class Optimizer(Config, abstract=True):
     """A frozen description with `init` and `update`."""
 

@@ -21,6 +21,7 @@ from xpnn.network import Network
 from xpnn.optimizers import LBFGS, Optimizer, get_optimizer
 from xpnn.parameters import count, gather, tree_map
 from xpnn.random import host_rng
+from xpnn.renamed import old_members
 from xpnn.schedules import Schedule, get_schedule
 from xpnn.training.accumulation import check_accumulation
 from xpnn.training.callbacks import Callback, as_callback
@@ -35,6 +36,7 @@ from xpnn.training.step import Objective, Position
 SMALLER = "batch_size={} (an estimate), or a smaller network"
 
 
+@old_members
 class Trainer:
     """Trains a model: `trainer.step(x, y)` for one batch, `trainer.fit(x, y)` for epochs.
 
