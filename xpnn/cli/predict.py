@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from xpnn.cli.command import Command, state
+from xpnn.cli.command import Command
 from xpnn.cli.options import FilePath, json_option
 from xpnn.cli.output import console, echo, emit, percent
 from xpnn.cli.predict_rows import ARRAYS, predict_rows
 from xpnn.cli.runs import WEIGHTS, find_run
+from xpnn.cli.state import state
 from xpnn.data import TablePreparation
 from xpnn.data.datasets import TABLES
 from xpnn.data.picture import SIDE, Picture, read_picture
 from xpnn.data.tables.files import STDIN, is_table
 from xpnn.errors import UsageError
+from xpnn.printing import one_line
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -131,8 +133,8 @@ def answer(file: Path, picture: Picture, best: list[tuple[str, float]]) -> dict[
 def show(file: Path, picture: Picture, best: list[tuple[str, float]]) -> None:
     """What the network saw in 14 lines, the best classes beside it, and what was done to the picture."""
     out = console()
-    echo(f"{file}  {picture.note}")
-    shown = best[: ALL if state().verbose else TOP]
+    echo(f"{one_line(file, 200)}  {picture.note}")
+    shown = [(one_line(name), share) for name, share in best[: ALL if state().verbose else TOP]]
     width = max(len(name) for name, _ in shown)
     above = 5 if len(shown) <= TOP else 2
     beside = {

@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
+import numpy as np
+
 from xpnn.backends.base import Backend
 from xpnn.config import Config
-from xpnn.initializers import Initializer
+from xpnn.initializers.base import Host, Initializer
 from xpnn.kernels import Array
 from xpnn.random import Key
 from xpnn.renamed import old_members
@@ -29,6 +31,13 @@ class Spec:
     init: Initializer
     trainable: bool = True  # False: fixed or running statistics, kept in phi instead of theta
     decay: bool = True  # False: biases and norm gains, left out of weight decay
+    fans: tuple[int, int] | None = (
+        None  # inputs of an output, outputs of an input, where the shape does not tell
+    )
+
+    def initialize(self, rng: np.random.Generator) -> Host:
+        """Its first values, drawn on the host."""
+        return self.init.draw(rng, self.shape, self.fans)
 
 
 class Ctx(NamedTuple):
@@ -82,7 +91,7 @@ class Layer(Config, abstract=True):
     @classmethod
     def coerce(cls, value: Any) -> "Layer | None":
         """A Sequential of the layers in a list. Raises UsageError for an entry that is none."""
-        from xpnn.layers.sequential import Sequential
+        from xpnn.layers import Sequential
 
         return Sequential(tuple(value)) if isinstance(value, list | tuple) else None
 
