@@ -21,7 +21,7 @@ from xpnn.training.stopping import StopOnSignal
 
 if TYPE_CHECKING:
     from xpnn.model import Model
-    from xpnn.training.trainer import Trainer
+    from xpnn.training.run import Run as TrainingRun
 
 FROM_SETTINGS = (
     "activation", "dropout", "input_dropout", "label_smoothing", "epochs", "batch_size", "optimizer", "lr",
@@ -87,7 +87,7 @@ class Note(Callback):
     def __init__(self, run: Run, about: dict[str, Any]) -> None:
         self.run, self.about = run, about
 
-    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+    def start(self, run: "TrainingRun", epochs: int, samples: int, batch_size: int) -> None:
         """Writes it."""
         self.run.write(self.about)
 

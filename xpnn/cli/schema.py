@@ -31,7 +31,6 @@ RUN: dict[str, Any] = {
     "task": ("classification", "regression", None),
     "class_weight": ("balanced", None),
     "replaced_head": bool,
-    "task": TEXT,
     "classes": ([str], None),
     "input_shape": ([int], [[int]]),
     "model": str,

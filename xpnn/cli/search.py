@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
 from optuna.trial import TrialState
@@ -23,16 +23,14 @@ from optuna.trial import TrialState
 from xpnn.backends import get_backend
 from xpnn.cli import INTERRUPTED, TERMINATED, in_our_words, report
 from xpnn.cli.study import open_study, storage_errors
-from xpnn.cli.tune import STUDY, Task
+from xpnn.cli.trials import STUDY, Task, settings_of
 from xpnn.data import Dataset, load
-from xpnn.errors import DivergedError, XpnnError
+from xpnn.errors import DivergedError, UsageError, XpnnError
+from xpnn.parameters import tree_map
 from xpnn.random import host_rng
 from xpnn.recipes import recipe_for
-from xpnn.training.callbacks import Callback
 from xpnn.training.history import Row
-
-if TYPE_CHECKING:
-    from xpnn.training.trainer import Trainer
+from xpnn.training.run import Callback, Run
 
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 OPTIMIZERS = ("adamw", "adam", "rmsprop", "sgd")
@@ -49,20 +47,13 @@ def draw(trial: optuna.Trial, model: str) -> dict[str, Any]:
     return settings_of(trial.params)
 
 
-def settings_of(params: dict[str, Any]) -> dict[str, Any]:
-    """A trial's parameters as settings of `xpnn train`: width and depth are the hidden layers."""
-    rest = {name: value for name, value in params.items() if name not in ("width", "depth")}
-    rest |= {"lr": float(f"{params['lr']:.3g}"), "dropout": round(params["dropout"], 2)}
-    return {"hidden": [params["width"]] * params["depth"], **rest}
-
-
 class Watch(Callback):
     """Tells the study each epoch's validation accuracy; ends the trial that it gives up, or at the deadline."""
 
     def __init__(self, trial: optuna.Trial, deadline: float) -> None:
         self.trial, self.deadline = trial, deadline
 
-    def epoch(self, trainer: "Trainer", row: Row) -> None:
+    def epoch(self, run: Run, row: Row) -> None:
         """Raises TrialPruned."""
         self.trial.report(row.valid_accuracy or 0.0, row.epoch)
         if time.time() > self.deadline or self.trial.should_prune():
@@ -95,7 +86,12 @@ def objective(task: Task, samples: Dataset, trial: optuna.Trial, deadline: float
 
 def without_test(samples: Dataset) -> Dataset:
     """The samples to train on alone."""
-    return replace(samples, x_test=samples.x_test[:0], y_test=samples.y_test[:0])
+    if not samples.classes:
+        raise UsageError(
+            f"the label of {samples.name} is a number, and xpnn tune judges by accuracy",
+            fix="xpnn train with other settings, or --label for a column of classes",
+        )
+    return replace(samples, x_test=tree_map(lambda _, a: a[:0], samples.x_test), y_test=samples.y_test[:0])
 
 
 def seed_of(task: Task, worker: int, made: int) -> int:
