@@ -135,7 +135,7 @@ def inputs(be, net, shape):
 def compare(be, plain, fused, shape, reordered=""):
     """All that both give, while training and in evaluation, for a first layer and for a later one."""
     p, x, dy = inputs(be, plain, shape)
-    for need_dx in (True, False):
+    for need_dx in (True, False) if be.name != "jax" else (True,):  # which would compile it all once more
         wanted = host_arrays(be, forward_and_backward(be, plain, need_dx)(p, x, dy))
         got = host_arrays(be, forward_and_backward(be, fused, need_dx)(*read_only(be, (p, x, dy))))
         assert [k for k, _ in got] == [k for k, _ in wanted]

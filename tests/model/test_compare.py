@@ -46,7 +46,7 @@ BROKEN = {
         "3",
     ),
     "one_hot": (
-        lambda be, ids, classes: 1.001 * Kernels.one_hot(be, ids, classes),
+        lambda be, ids, classes: Kernels.one_hot(be, (ids + 1) % classes, classes),
         "loss SoftmaxCrossEntropy, forward (value)",
         "loss",
     ),
