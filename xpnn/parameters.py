@@ -171,7 +171,7 @@ class Layout:
         vectors = {name: np.zeros(size, be.dtype_name) for name, size in self.size.items()}
         for path, (vector, start, stop) in self.slots.items():
             spec = self.named[path]
-            vectors[vector][start:stop] = spec.init(host_rng(seed, "init", path), spec.shape).reshape(-1)
+            vectors[vector][start:stop] = spec.initialize(host_rng(seed, "init", path)).reshape(-1)
         return self.load(be, vectors)
 
     def load(self, be: Backend, vectors: dict[str, np.ndarray[Any, Any]]) -> tuple[Array, Array]:

@@ -14,7 +14,7 @@ from xpnn.cli import run
 from xpnn.cli.runs import find_run
 from xpnn.cli.transfer import frozen, moved, reuse
 from xpnn.data.folder import NAMES
-from xpnn.errors import FileError
+from xpnn.errors import DataError, FileError
 from xpnn.layers import BatchNorm, Dense, Flatten, ReLU
 from xpnn.optimizers import EMA, AdamW
 
@@ -50,8 +50,8 @@ def test_a_digits_network_learns_clothes(xp, digits, tmp_path):
     """Only the dense layers, on 2,000 images, in 3 epochs: far above a tenth."""
     try:
         arrays = xpnn.data.fashion()
-    except FileError as error:
-        pytest.skip(str(error))
+    except (DataError, FileError) as error:
+        pytest.skip(f"Fashion-MNIST: {error}")
     (tmp_path / "clothes").mkdir()
     for name, array, n in zip(NAMES, arrays, (2000, 2000, 1000, 1000), strict=True):
         array = np.asarray(array[:n]).reshape((n, 28, 28) if array.ndim > 1 else (n,)).astype(np.uint8)

@@ -17,6 +17,7 @@ from xpnn.data.datasets import TABLES
 from xpnn.data.picture import SIDE, Picture, read_picture
 from xpnn.data.tables.files import STDIN, is_table
 from xpnn.errors import UsageError
+from xpnn.printing import one_line
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -131,8 +132,8 @@ def answer(file: Path, picture: Picture, best: list[tuple[str, float]]) -> dict[
 def show(file: Path, picture: Picture, best: list[tuple[str, float]]) -> None:
     """What the network saw in 14 lines, the best classes beside it, and what was done to the picture."""
     out = console()
-    echo(f"{file}  {picture.note}")
-    shown = best[: ALL if state().verbose else TOP]
+    echo(f"{one_line(file, 200)}  {picture.note}")
+    shown = [(one_line(name), share) for name, share in best[: ALL if state().verbose else TOP]]
     width = max(len(name) for name, _ in shown)
     above = 5 if len(shown) <= TOP else 2
     beside = {

@@ -94,7 +94,7 @@ def check_layer(
     if not layer.differentiable:
         return [GradientCheck(path, name, "x", 0.0, 0, True, "not differentiable, by design")]
     layout = Layout(layer.plan(shape)[0])
-    p = tree_map(lambda key, spec: spec.init(host_rng(0, "gradcheck", path, key), spec.shape), layout.specs)
+    p = tree_map(lambda key, spec: spec.initialize(host_rng(0, "gradcheck", path, key)), layout.specs)
     arrays = x | {
         key: a + 0.1 * rng.standard_normal(a.shape) for key, a in leaves(p) if layout.named[key].trainable
     }

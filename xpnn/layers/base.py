@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
+import numpy as np
+
 from xpnn.backends.base import Backend
 from xpnn.config import Config
-from xpnn.initializers import Initializer
+from xpnn.initializers.base import Host, Initializer
 from xpnn.kernels import Array
 from xpnn.random import Key
 
@@ -25,6 +27,13 @@ class Spec:
     init: Initializer
     trainable: bool = True  # False: fixed or running statistics, kept in phi instead of theta
     decay: bool = True  # False: biases and norm gains, left out of weight decay
+    fans: tuple[int, int] | None = (
+        None  # inputs of an output, outputs of an input, where the shape does not tell
+    )
+
+    def initialize(self, rng: np.random.Generator) -> Host:
+        """Its first values, drawn on the host."""
+        return self.init.draw(rng, self.shape, self.fans)
 
 
 class Ctx(NamedTuple):
