@@ -12,7 +12,7 @@ from cases import LAYERS
 from onnx_runs import TOLERANCE, difference, fed, model_of
 
 import xpnn
-from xpnn.interchange import c_windows, operations, save_c, save_python
+from xpnn.interchange import c_windows, operations_windows, save_c, save_python
 from xpnn.interchange.c_export import header
 from xpnn.interchange.python_export import source
 from xpnn.interchange.trace import program_of
@@ -178,7 +178,7 @@ def test_planted_faults_are_noticed(digits, tmp_path, monkeypatch):
     wanted = model.predict_proba(images)
     with pytest.raises(AssertionError):
         same_answers(run_c(compiled(tmp_path / "c.h"), {"x": images}, wanted), model, images)
-    monkeypatch.setattr(operations, "max_pool", operations.average_pool)
+    monkeypatch.setattr(operations_windows, "max_pool", operations_windows.average_pool)
     save_python(model, tmp_path / "p.py")
     text = (tmp_path / "p.py").read_text().replace("def average_pool", "def max_pool")
     (tmp_path / "q.py").write_text(text)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnn.interchange import operations
+from xpnn.interchange import operations, operations_recurrent, operations_windows
 from xpnn.interchange.program import Host, Node, Program
 from xpnn.interchange.sequence_rows import Body
 
@@ -28,6 +28,26 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
 }
 LEFT_OUT = {"Resize": ("mode", "coordinate_transformation_mode", "nearest_mode")}
 """Attributes that the functions in `operations` take for granted."""
+
+
+NEEDS: dict[str, list[str]] = {
+    "conv": ["windows"],
+    "max_pool": ["windows"],
+    "average_pool": ["windows"],
+    "lstm": ["sigmoid", "directions"],
+    "gru": ["sigmoid", "directions"],
+    "rnn": ["directions"],
+}
+"""What else a function calls."""
+
+
+def find(name: str) -> Callable[..., Any]:
+    """The function of that name in one of the modules of operations."""
+    for module in (operations, operations_windows, operations_recurrent):
+        found: Callable[..., Any] | None = vars(module).get(name)
+        if found is not None:
+            return found
+    raise KeyError(name)
 
 
 def function_of(kind: str) -> str:
@@ -57,7 +77,7 @@ def run_nodes(nodes: list[Node], values: dict[str, Any]) -> None:
         elif node.kind in ARITHMETIC:
             results = ARITHMETIC[node.kind](*given)
         else:
-            results = getattr(operations, function_of(node.kind))(*given, **settings_of(node))
+            results = find(function_of(node.kind))(*given, **settings_of(node))
         if len(node.outputs) == 1:
             results = (results,)
         values.update(zip(node.outputs, results, strict=True))
@@ -75,5 +95,5 @@ def loop(node: Node, given: list[Any], values: dict[str, Any]) -> Any:
         return [values[name] for name in body.outputs]
 
     reverse = bool(node.attributes["scan_input_directions"][0])
-    found = operations.scan(step, given[:states], given[states:], reverse)
+    found = operations_recurrent.scan(step, given[:states], given[states:], reverse)
     return found if len(node.outputs) > 1 else found[0]

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnn.durable import write_durably
-from xpnn.interchange import operations
-from xpnn.interchange.interpret import function_of, settings_of
+from xpnn.interchange.interpret import NEEDS, find, function_of, settings_of
 from xpnn.interchange.program import Host, Node, Program
 from xpnn.interchange.sequence_rows import Body
 from xpnn.interchange.trace import program_of
@@ -174,13 +173,13 @@ class Writer:
 
     def need(self, name: str) -> None:
         """A function, and those that it calls."""
-        for other in operations.NEEDS.get(name, []):
+        for other in NEEDS.get(name, []):
             self.need(other)
         self.used[name] = None
 
     def functions(self) -> list[str]:
         """Their texts."""
-        return [inspect.getsource(getattr(operations, name)).rstrip() for name in self.used]
+        return [inspect.getsource(find(name)).rstrip() for name in self.used]
 
     def loop(self, node: Node) -> list[str]:
         """A Scan: its body becomes a function."""
