@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from xpnn.cli.command import Command, state
+from xpnn.cli.command import Command
 from xpnn.cli.options import FilePath, json_option
 from xpnn.cli.output import console, echo, emit, percent
 from xpnn.cli.predict_rows import ARRAYS, predict_rows
 from xpnn.cli.runs import WEIGHTS, find_run
+from xpnn.cli.state import state
 from xpnn.data import TablePreparation
 from xpnn.data.datasets import TABLES
 from xpnn.data.picture import SIDE, Picture, read_picture

@@ -75,7 +75,7 @@ class Layer(Config, abstract=True):
     @classmethod
     def coerce(cls, value: Any) -> "Layer | None":
         """A Sequential of the layers in a list. Raises UsageError for an entry that is none."""
-        from xpnn.layers.sequential import Sequential
+        from xpnn.layers import Sequential
 
         return Sequential(tuple(value)) if isinstance(value, list | tuple) else None
 
