@@ -146,7 +146,7 @@ class MultiHeadAttention(Layer):
         return xp.permute_dims(xp.reshape(x, (n, time, self.heads, width // self.heads)), (0, 2, 1, 3))
 
     def _weights(self, cx: Ctx, p: Tree, names: str) -> Array:
-        """W of the named projections, side by side: one product instead of three."""
+        """W of the named projections, side by side."""
         return (
             cx.be.xp.concat([p[f"W{name}"] for name in names], axis=1) if len(names) > 1 else p[f"W{names}"]
         )

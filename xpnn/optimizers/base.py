@@ -71,7 +71,7 @@ class Optimizer(Config, abstract=True):
         raise NotImplementedError
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
-        """One step. theta and the slots are given away: a backend may write the new values into them."""
+        """One step: the new theta and state. The old ones are given away, and not to be used again."""
         raise NotImplementedError
 
 
