@@ -45,7 +45,7 @@ def test_the_readme_prints_the_numbers_it_says(tmp_path):
 
 def test_the_readme_fits_and_names_real_files():
     text = (ROOT / "README.md").read_text()
-    assert len(text.splitlines()) <= 150
+    assert len(text.splitlines()) <= 160
     for path in re.findall(r"`((?:xpnn|tests|docs|benchmarks|examples)/[\w./]*)`", text):
         assert (ROOT / path).exists(), path
 
