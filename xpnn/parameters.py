@@ -14,6 +14,7 @@ import numpy as np
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.random import host_rng
+from xpnn.renamed import old_members
 
 Tree = Any
 
@@ -117,6 +118,7 @@ def on_device(be: Backend, samples: Tree) -> Tree:
     return tree_map(lambda _, a: a if be.owns(a) else be.asarray(a), samples)
 
 
+@old_members
 class Layout:
     """Where each named parameter lies in theta or phi. Holds sizes only, no array."""
 
