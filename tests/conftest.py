@@ -13,7 +13,7 @@ os.environ.setdefault(
 )
 
 import proof_table as proofs
-from harness import MODES, entered, open_backend
+from harness import MODES, inside, open_backend
 
 from xpnn.cli import run
 from xpnn.errors import BackendError
@@ -22,7 +22,8 @@ from xpnn.kernels import Kernels
 # JAX keeps what it compiled: millions of objects, which the collector need not walk through every few tests.
 gc.set_threshold(100_000, 50, 100)
 
-LIBRARIES = "numba|torch|jax|keras|sklearn|scipy|onnx|onnxruntime|cupy|pooch|optuna|tensorboardX|matplotlib"
+LIBRARIES = "numba|torch|jax|keras|sklearn|scipy|onnx"
+LIBRARIES += "|onnxruntime|cupy|pooch|optuna|tensorboardX|matplotlib|pandas|joblib"
 SKIPS = {
     r"backend cupy: ": 4000,
     r"backend torch: .* not installed": 4000,
@@ -35,6 +36,8 @@ SKIPS = {
     r"cuBLASLt is not installed": 42,
     r"no glibc": 1,
     r"there is no g\+\+": 1500,
+    r"there is no C compiler": 240,
+    r"there is no node": 10,
     r"nvidia-cuda-nvrtc is not installed": 80,
     r"there is no (bash|zsh|fish)": 3,
 }
@@ -54,14 +57,14 @@ def mode(request):
 @pytest.fixture
 def be(mode):
     """The backend in float64, inside its scope."""
-    with entered(mode, "float64") as backend:
+    with inside(mode, "float64") as backend:
         yield backend
 
 
 @pytest.fixture(params=["float64", "float32"])
 def any_be(mode, request):
     """The backend in each dtype, inside its scope."""
-    with entered(mode, request.param) as backend:
+    with inside(mode, request.param) as backend:
         yield backend
 
 

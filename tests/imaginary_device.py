@@ -281,13 +281,13 @@ class WritingBackend(DeviceBackend):
         self.board.write(out.a, y.a)
         return out
 
-    def concat_into(self, flat, parts, places):
+    def concat_flat(self, out, parts, places):
         for part, place in zip(parts, places, strict=True):
             if part is not place:
                 self.board.write(place.a, part.a)
-        return flat
+        return out
 
-    def elementwise(self, rule, given, vectors, named=None):
+    def elementwise(self, rule, given, vectors, loop=None):
         new = rule(*given, *vectors)
         for old, one in zip(vectors, new, strict=True):
             self.board.write(old.a, self.xp.where(self.condition, one, old).a)

@@ -103,6 +103,17 @@ class Model(Network):
                 return tuple(self._probabilities(*one) for one in each)
             return self._probabilities(self.loss, self.net.output_kind, out)
 
+    def predict_table(self, table: Any) -> Host:
+        """The answer for each row of raw data, (N,): names of classes, or numbers in the label's own units.
+
+        table: whatever `xpnn.data.read_table` takes, such as a DataFrame, a list of dicts or a file's path; columns are
+        matched by name and prepared as in training. `predict_proba(df)` gives the probabilities. Raises UsageError for
+        a model that was not trained on a table, DataError for rows that it cannot take.
+        """
+        from xpnn.data.tables.answers import answers
+
+        return answers(self, table)
+
     def forward(self, x: Any) -> Any:
         """The network's own outputs (logits, for a classifier), as NumPy."""
         return self._host(self.outputs(self.inputs(x)))

@@ -14,8 +14,10 @@ from xpnn.layers import (
     Warp,
 )
 from xpnn.optimizers import OPTIMIZERS, Optimizer, get_optimizer
+from xpnn.renamed import old_members
 
 
+@old_members
 @dataclass(frozen=True)
 class Recipe:
     """The settings of one training run: the values below are MNIST's.
@@ -63,6 +65,7 @@ class Recipe:
 
 
 POINTS = Recipe((64, 64), "relu", 0.0, 0.0, 40, 64, "adam", 1e-2, weight_decay=None, validation=0.1)
+TABLE = POINTS.replace(optimizer="adamw", lr=3e-3, weight_decay=0.01, batch_size=32, dropout=0.1)
 RECIPES = {
     "mnist": Recipe(),
     "fashion": Recipe(
@@ -76,7 +79,8 @@ RECIPES = {
     "rings": POINTS.replace(epochs=10),
     "blobs": POINTS.replace(epochs=10),
     "idx": Recipe(validation=0.1),
-    "csv": POINTS.replace(optimizer="adamw", lr=3e-3, weight_decay=0.01, batch_size=32, dropout=0.1),
+    "table": TABLE,
+    "csv": TABLE,
     "images": Recipe(validation=0.1, batch_size=64),
     "npz": Recipe(validation=0.1, batch_size=64),
 }

@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import sys
 import zipfile
 
 import numpy as np
@@ -19,7 +20,6 @@ from xpnn.data import (
     kmnist,
     load,
     moons,
-    read_csv,
     read_images,
     read_npy,
     read_npz,
@@ -74,60 +74,6 @@ class TestGenerated:
         assert model.evaluate(x[1::2], y[1::2])["accuracy"] > 0.88
         _, _, digits, labels = xpnn.data.mnist()
         assert model.evaluate(digits, labels)["accuracy"] > 0.3
-
-
-class TestCsv:
-    def read(self, tmp_path, text, **given):
-        path = tmp_path / "t.csv"
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return read_csv(path, **given)
-
-    @pytest.mark.parametrize(
-        ("text", "given"),
-        [
-            ("a,b,kind\n1,2.5,cat\n-3,4e1,dog\n\n5,6,cat\n", {}),
-            ("1,2.5,cat\n-3,4e1,dog\n5,6,cat\n", {}),
-            ("\ufeffa,Label,b\r\n1,cat,2.5\r\n-3,dog,4e1\r\n5,cat,6\r\n", {}),
-            ('a,b,kind\n1,2.5,"cat"\n-3,4e1,dog\n5,6,cat\n', {"label": "kind"}),
-            ("cat,1,2.5\ndog,-3,4e1\ncat,5,6\n", {"label": 0}),
-            ("1,cat,2.5\n-3,dog,4e1\n5,cat,6\n", {"label": -2}),
-        ],
-    )
-    def test_the_same_table_however_written(self, tmp_path, text, given):
-        x, y, classes = self.read(tmp_path, text, **given)
-        assert x.tolist() == [[1, 2.5], [-3, 40], [5, 6]]
-        assert (y.tolist(), classes) == ([0, 1, 0], ("cat", "dog"))
-
-    def test_numbers_as_classes_keep_their_order(self, tmp_path):
-        _, y, classes = self.read(tmp_path, "1,10\n1,9\n1,-2\n")
-        assert (y.tolist(), classes) == ([2, 1, 0], ("-2", "9", "10"))
-
-    @pytest.mark.parametrize(
-        ("text", "given", "why"),
-        [
-            ("a,b,kind\n1,2,cat\n1,x,dog\n", {}, r"t\.csv, line 3, column b: 'x'\n.*finite number"),
-            ("a,b,kind\n1,,cat\n1,2,dog\n", {}, r"line 2, column b: ''"),
-            ("a,b,kind\n1,inf,cat\n1,2,dog\n", {}, r"line 2, column b: 'inf'"),
-            ("a,b,kind\n1,2,cat\n1,2\n", {}, r"line 3: 2 entries, wanted 3"),
-            ("a,b,kind\n1,2,cat\n1,2, \n", {}, r"line 3, column kind: no label"),
-            ("1,2,cat\n1,2,cat\n", {}, r"column 2: 1 different labels in 2 lines"),
-            ("".join(f"1,{i}\n" for i in range(1001)), {}, r"1001 different labels"),
-            ("a,b\n", {}, r"0 different labels"),
-            ("", {}, r"holds nothing"),
-            ("1\n2\n", {}, r"holds one column"),
-            ('a,b\n"1,2\n', {}, r"line 2: unexpected end of data"),
-            (b"a,b,\xff\n", {}, r"no text in UTF-8"),
-            ("a,b\n1,2\n", {"label": "c"}, r"no column 'c'"),
-            ("a,b\n1,2\n", {"label": 2}, r"no column 2"),
-        ],
-    )
-    def test_what_is_wrong_is_named(self, tmp_path, text, given, why):
-        with pytest.raises((DataError, UsageError), match=why):
-            self.read(tmp_path, text, **given)
-
-    def test_a_missing_file(self, tmp_path):
-        with pytest.raises(FileError, match=r"none\.csv"):
-            read_csv(tmp_path / "none.csv")
 
 
 def paint(path, size=(6, 5), mode="L", value=100):
@@ -417,5 +363,105 @@ def test_a_path_that_is_needed_is_asked_for():
     for name in ("csv", "images", "npz", "kmnist", "emnist"):
         with pytest.raises(UsageError, match="holds the data"):
             load(name)
-    with pytest.raises(UsageError, match="has no columns"):
+    with pytest.raises(UsageError, match="it is no table"):
         load("mnist", label="digit")
+
+
+# Archives that promise much
+
+
+def archive(path, members, compress=True):
+    """An .npz whose members are given as (header text or None, bytes)."""
+    import zipfile
+
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED) as file:
+        for name, data in members.items():
+            file.writestr(name + ".npy", data)
+    return path
+
+
+def npy(header, data=b"", version=1):
+    text = header.encode().ljust(117) + b"\n"
+    return b"\x93NUMPY" + bytes([version, 0]) + len(text).to_bytes(2 * version, "little") + text + data
+
+
+def test_arrays_that_nobody_needs_are_not_unpacked(tmp_path, monkeypatch):
+    good = {"x": npy("{'descr': '|u1', 'fortran_order': False, 'shape': (20, 2), }", bytes(range(40)))}
+    good["y"] = npy("{'descr': '|u1', 'fortran_order': False, 'shape': (20,), }", bytes([0, 1] * 10))
+    path = archive(tmp_path / "a.npz", {"junk": b"no array at all", **good})
+    assert len(xpnn.data.load("npz", path).classes) == 2
+    with pytest.raises(DataError, match="junk"):
+        read_npz(path)
+
+
+def test_an_archive_unpacks_to_a_multiple_of_its_size(tmp_path, monkeypatch):
+    from xpnn.data import arrays
+
+    monkeypatch.setattr(arrays, "FREE", 1000)
+    header = "{'descr': '|u1', 'fortran_order': False, 'shape': (1000000,), }"
+    path = archive(tmp_path / "a.npz", {"x": npy(header, bytes(10**6))})
+    assert path.stat().st_size < 4000
+    with pytest.raises(DataError, match="1,000,000 bytes long, unpacked"):
+        read_npz(path)
+    assert (
+        len(read_npz(archive(tmp_path / "b.npz", {"x": npy(header, bytes(10**6))}, compress=False))["x"])
+        == 10**6
+    )
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_header_that_is_longer_than_any(tmp_path, version):
+    """2 GiB of header, packed into little: it is not even unpacked."""
+    length = (60_000 if version == 1 else 2**31).to_bytes(2 * version, "little")
+    data = b"\x93NUMPY" + bytes([version, 0]) + length + b" " * 10**5
+    with pytest.raises(DataError, match="at most 10,000 are read"):
+        read_npz(archive(tmp_path / "a.npz", {"x": data}))
+    (tmp_path / "a.npy").write_bytes(data)
+    with pytest.raises(DataError, match="at most 10,000 are read"):
+        read_npy(tmp_path / "a.npy")
+
+
+def test_format_2_of_npy_is_read(tmp_path):
+    header = "{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }"
+    (tmp_path / "a.npy").write_bytes(npy(header, np.arange(3, dtype="<f4").tobytes(), version=2))
+    assert read_npy(tmp_path / "a.npy").tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("largest", [1000, 10**9, 2**62])
+def test_labels_that_are_no_class_numbers(tmp_path, largest):
+    np.savez(tmp_path / "a.npz", x=np.zeros((60, 3)), y=np.arange(60) % 2 * largest)
+    with pytest.raises(DataError, match="the largest label is"):
+        xpnn.data.load("npz", tmp_path / "a.npz")
+
+
+def test_labels_may_leave_out_numbers(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.random.default_rng(0).random((60, 3)), y=np.arange(60) % 2 * 999)
+    assert len(xpnn.data.load("npz", tmp_path / "a.npz").classes) == 1000
+
+
+def test_a_download_ends(monkeypatch):
+    """In size, and in time, however slowly it comes."""
+    import threading
+
+    import pooch
+
+    module = sys.modules["xpnn.data.fashion"]
+
+    assert all(mirror.startswith("https://") for mirror in module.MIRRORS)
+    forever = threading.Event()
+
+    class Endless:
+        def __call__(self, url, file, pooch):
+            while "drip" in url or file.write(bytes(1 << 16)):
+                if "drip" in url:
+                    forever.wait()
+                    return
+
+    monkeypatch.setattr(pooch, "HTTPDownloader", Endless)
+    monkeypatch.setattr(module, "LARGEST", 1 << 20)
+    with pytest.raises(OSError, match="longer than 1,048,576 bytes"):
+        module.download("endless")
+    monkeypatch.setattr(module, "DEADLINE", 0.05)
+    with pytest.raises(OSError, match=r"within 0\.05 seconds"):
+        module.download("drip")
+    forever.set()

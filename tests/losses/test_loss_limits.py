@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from cases import LOSSES, LossCase
-from harness import draw_loss, entered
+from harness import draw_loss, inside
 from tolerances import assert_close
 
 from xpnn.config import short_repr
+from xpnn.fusion import loss_and_correct
 from xpnn.losses import BinaryCrossEntropy, Focal, NegativeLogLikelihood, SoftmaxCrossEntropy
 
 INF = np.inf
@@ -92,7 +93,7 @@ def test_an_evaluation_has_the_same_limits(any_be):
     be = any_be
     for z in map(np.asarray, LOGITS.values()):
         given = be.asarray(z, be.dtype), be.asarray(IDS)
-        value, hits = SoftmaxCrossEntropy().loss_and_correct(be, *given)
+        value, hits = loss_and_correct(SoftmaxCrossEntropy(), be, *given)
         assert_limit(be.to_numpy(value), be.to_numpy(SoftmaxCrossEntropy()(be, *given)[0]), be.dtype_name)
         assert int(hits) == (z.argmax(axis=1) == IDS).sum()
 
@@ -156,7 +157,7 @@ def test_pytorch_has_the_same_limits():
             k = None if loss.class_weight is None else torch.tensor(loss.class_weight).double()
             wanted = torch.nn.functional.cross_entropy(tz, torch.tensor(IDS), weight=k, **settings)
             wanted.sum().backward()
-            with entered("numpy", "float64") as be:
+            with inside("numpy", "float64") as be:
                 value, dz = loss(be, np.asarray(z), IDS)
             np.testing.assert_allclose(value, wanted.detach().numpy(), rtol=1e-12)
             if np.isfinite(value).all():  # PyTorch's slopes of an infinite loss are NaN where it is smoothed

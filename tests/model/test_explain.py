@@ -12,7 +12,6 @@ from harness import H
 
 import xpnn
 from xpnn import diagnostics, models
-from xpnn.diagnostics.explain import ACTIVATIONS
 from xpnn.diagnostics.table import number, shortened
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.layers import Layer
@@ -231,7 +230,7 @@ class TestAnyContainer:
 
 def test_every_activation_by_name_counts_as_one():
     for name, make in models.ACTIVATIONS.items():
-        assert type(make()).__module__ in ACTIVATIONS, name
+        assert make().role == "activation", name
 
 
 def test_ids_have_no_gradient():
@@ -257,7 +256,7 @@ class TestTelling:
         assert told["layers"][0]["parameters"][1]["path"] == "0.b"
 
     def test_what_is_not_finite_is_null(self, tiny):
-        tiny.load_parameters({"0.W": [[1e308, 0], [1e308, 0]]})
+        tiny.load_parameters({"0.W": [[1e308, 0], [1e308, 0]]}, strict=False)
         found = tiny.explain(X, Y, loss="mean_squared_error")
         assert math.isinf(found.layers[0].max)
         assert json.loads(found.to_json())["layers"][0]["max"] is None

@@ -11,13 +11,16 @@ import numpy as np
 from xpnn.cli.command import Command
 from xpnn.cli.options import FilePath, backend_line, backend_option, json_option, open_backend
 from xpnn.cli.output import console, detail, echo, emit, percent, status
+from xpnn.cli.regression import in_units, regression_line
 from xpnn.cli.runs import find_run
-from xpnn.data import Dataset, load
-from xpnn.errors import UsageError
+from xpnn.cli.samples import test_samples
+from xpnn.data import Dataset
 from xpnn.metrics import ConfusionMatrix
+from xpnn.printing import one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 WIDEST = 12
 """Classes up to which the matrix fits a terminal of 80 columns."""
@@ -34,42 +37,49 @@ Counts = np.ndarray[Any, np.dtype[np.int64]]
 def command(run: Path | None, data: Path | None, backend: str, as_json: bool) -> None:
     """Test a trained model.
 
-    RUN is a run folder or a model file in one; the newest run if omitted.
+    RUN is a run folder or a model file in one; the newest run if omitted. Another file given with --data is used
+    whole; its classes and columns are matched by name.
     Row i, column j of the table: how many samples of class i were taken for class j.
     """
     saved = find_run(run)
-    about = saved.about
-    if "dataset" not in about:
-        raise UsageError(
-            f"no run.json beside {saved.weights} says which dataset it was trained on",
-            fix="name a folder written by xpnn train, or use Model.evaluate in Python",
-        )
-    be, why = open_backend(backend, None, str(about.get("dtype", "float32")))
+    be, why = open_backend(backend, None, str(saved.about.get("dtype", "float32")))
     model = saved.load(be.name, be.device_name)
-    samples = load(
-        str(about["dataset"]), data or about.get("data"), int(about.get("seed", 0)), about.get("label")
-    )
+    samples = test_samples(saved, model, data, "use Model.evaluate in Python")
+    if not as_json:
+        status(f"{saved.weights} · {samples.name} · {backend_line(be, why)}")
+        for note in samples.notes if data is not None else ():
+            status(f"       {note}")
     began = time.perf_counter()
-    x, y = model.inputs(samples.x_test), model.targets(samples.y_test)
-    loss = model.score(x, y)["loss"]
-    with be.device_context():
-        matrix = ConfusionMatrix()(be, model.outputs(x), y)
+    x, y = model.check_xy(samples.x_test, samples.y_test, model.loss)
+    loss = model.score(x, model.targets(y))["loss"]
+    result: dict[str, Any] = {"samples": len(samples.y_test)}
+    if samples.classes:
+        with be.device_context():
+            ignored = getattr(model.loss, "ignore_index", None)
+            matrix = ConfusionMatrix(ignore_index=ignored)(be, model.outputs(x), model.targets(y))
+        result |= summarise(matrix, samples)
+    else:
+        result |= in_units(model, samples)
     seconds = time.perf_counter() - began
-    result = summarise(matrix, samples) | {"loss": loss, "seconds": round(seconds, 3)}
+    result |= {"loss": loss, "seconds": round(seconds, 3)}
     if as_json:
         where = {"checkpoint": str(saved.weights), "dataset": samples.name}
-        emit(where | {"backend": be.name, "device": be.device_name} | result)
+        notes = {"notes": samples.notes} if data is not None else {}
+        emit(where | {"backend": be.name, "device": be.device_name} | result | notes)
         return
-    status(f"{saved.weights} · {samples.name} · {backend_line(be, why)}")
-    if len(samples.classes) <= WIDEST:
-        console().print(table(matrix, samples.classes))
     n, kind = len(samples.y_test), "images" if len(samples.input_shape) == 3 else "samples"
+    if not samples.classes:
+        echo(f"{regression_line(result)} · loss {loss:.4f} · {n:,} {kind} in {seconds:.2f} s")
+        return
+    names = tuple(map(one_line, samples.classes))
+    if len(names) <= WIDEST:
+        console().print(table(matrix, names))
     echo(
         f"accuracy {percent(result['accuracy'], 2)} ± {100 * result['standard_error']:.2f} · loss {loss:.4f} · "
         f"{n:,} {kind} in {seconds:.2f} s"
     )
     echo(worst_pairs(result["worst"]))
-    for i, name in enumerate(samples.classes):
+    for i, name in enumerate(names):
         predicted, true, right = matrix[:, i].sum(), matrix[i].sum(), matrix[i, i]
         detail(
             f"{name:<16} found {right:,} of {true:,}, right {right:,} of the {predicted:,} times it was predicted"
@@ -80,7 +90,7 @@ def worst_pairs(pairs: list[dict[str, Any]]) -> str:
     """`worst pairs  4→9 ×11  7→2 ×9`, as many as fit into 80 columns."""
     line = "worst pairs"
     for pair in pairs:
-        longer = f"{line}  {pair['true']}→{pair['taken_for']} ×{pair['count']}"
+        longer = f"{line}  {one_line(pair['true'])}→{one_line(pair['taken_for'])} ×{pair['count']}"
         line = longer if len(longer) <= WIDTH else line
     return line if pairs else f"{line}  none"
 
@@ -112,20 +122,23 @@ def table(matrix: Counts, classes: tuple[str, ...]) -> "Table":
     """The confusion matrix: truth down, decision across, in at most 80 columns."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     numbered = any(len(name) > 4 for name in classes)
     grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     grid.add_column("true \\ taken for", style="bold", no_wrap=True)
     for i, name in enumerate(classes):
-        grid.add_column(str(i) if numbered else name, justify="right", min_width=4)
+        grid.add_column(Text(str(i) if numbered else name), justify="right", min_width=4)
     for i, name in enumerate(classes):
         cells = [cell(int(count), i == j) for j, count in enumerate(matrix[i])]
-        grid.add_row(f"{i} {name}" if numbered else name, *cells)
+        grid.add_row(Text(f"{i} {name}" if numbered else name), *cells)
     return grid
 
 
-def cell(count: int, right: bool) -> str:
+def cell(count: int, right: bool) -> "Text":
     """A dot for nothing, so that what happened stands out."""
+    from rich.text import Text
+
     if count == 0:
-        return "[dim]·[/dim]"
-    return f"[green]{count}[/green]" if right else str(count)
+        return Text("·", "dim")
+    return Text(str(count), "green" if right else "")

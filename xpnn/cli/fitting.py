@@ -8,10 +8,12 @@ from xpnn.cli.resume import obey
 from xpnn.cli.runs import FILM, Run
 from xpnn.data import Dataset
 from xpnn.recipes import Recipe
+from xpnn.scratch import release
 from xpnn.training.callbacks import Callback, KeepBest
 from xpnn.training.film import Film
 
 if TYPE_CHECKING:
+    from xpnn.losses import Loss
     from xpnn.model import Model
     from xpnn.training.trainer import Trainer
 
@@ -20,6 +22,7 @@ def train(
     net: "Model",
     data: Dataset,
     recipe: Recipe,
+    loss: "Loss",
     optimizer: Any,
     run: Run,
     more: list[Callback],
@@ -29,15 +32,14 @@ def train(
 
     Raises Stopped where a signal came; what was done so far is saved.
     """
-    from xpnn.losses import SoftmaxCrossEntropy
     from xpnn.training.stopping import StopOnSignal
     from xpnn.training.trainer import Trainer
 
     signals = StopOnSignal()
-    watchers = [signals, KeepBest(run.weights), Log(run.folder / METRICS)]
+    watchers = [signals, Release(), KeepBest(run.weights), Log(run.folder / METRICS)]
     if data.input_shape == (2,):
         watchers.append(Film(run.folder / FILM))  # small, and what `xpnn plot` makes a moving picture of
-    trainer = Trainer(net, SoftmaxCrossEntropy(recipe.label_smoothing), optimizer, schedule=recipe.schedule)
+    trainer = Trainer(net, loss, optimizer, schedule=recipe.schedule)
     trainer.fit(
         data.x,
         data.y,
@@ -51,3 +53,11 @@ def train(
     if not run.weights.exists():  # the time limit came before the first epoch's end
         net.save(run.weights)
     return trainer
+
+
+class Release(Callback):
+    """Data on the disk counts as memory of this process once it was read: it is given back as training goes on."""
+
+    def progress(self, epoch: int, samples: int, loss: float) -> None:
+        """Every few batches."""
+        release()

@@ -2,14 +2,17 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from xpnn.backends import Backend
-from xpnn.data import Dataset
+from xpnn.data import Dataset, TablePreparation
 from xpnn.errors import UsageError
 from xpnn.models import build
 from xpnn.recipes import Recipe
 
 if TYPE_CHECKING:
     from xpnn.layers import Layer
+    from xpnn.losses import Loss
     from xpnn.model import Model
 
 
@@ -22,22 +25,66 @@ def make_model(model: str, data: Dataset, recipe: Recipe, be: Backend, seed: int
             f"--augment moves images, and {data.name} has samples of shape {data.input_shape}",
             fix="leave --augment out",
         )
+    embedded = isinstance(data.x, tuple)
+    pixels = not embedded and data.x.dtype == "uint8"
     layers = build(
         model,
-        data.input_shape,
-        len(data.classes),
+        (joined_width(data),) if embedded else data.input_shape,
+        data.outputs,
         hidden=recipe.hidden,
         activation=recipe.activation,
         dropout=recipe.dropout,
         input_dropout=recipe.input_dropout,
-        pixels=data.x.dtype == "uint8",
+        pixels=pixels,
         **dict(recipe.network),
     )
+    chain = [*recipe.augmentation, *preprocessing(data, recipe, seed), *layers]
     return Model(
-        [*recipe.augmentation, *preprocessing(data, recipe, seed), *layers],
+        embedding(data, chain) if embedded else chain,
         data.input_shape,
         backend=be,
         seed=seed,
+        loss=None if data.classes else "mean_squared_error",
+        preparation=data.preparation,
+    )
+
+
+MOST_VALIDATION = 200_000
+"""Samples, of which the accuracy is known to 0.1 %."""
+
+
+def with_room(recipe: Recipe, samples: int) -> Recipe:
+    """The recipe, with no more held out for validation than fits into memory beside the training."""
+    share = recipe.validation
+    many = isinstance(share, float) and share * samples > MOST_VALIDATION
+    return recipe.replace(validation=MOST_VALIDATION) if many else recipe
+
+
+def joined_width(data: Dataset) -> int:
+    """Features and embeddings side by side."""
+    assert isinstance(data.preparation, TablePreparation)
+    return len(data.preparation.features) + sum(column.embedding for column in data.preparation.embedded)
+
+
+def embedding(data: Dataset, layers: list["Layer"]) -> "Layer":
+    """The layers behind the features and the embeddings of a table's columns, joined."""
+    from xpnn.layers import Concatenate, Embedding, Graph, Sequential
+
+    assert isinstance(data.preparation, TablePreparation)
+    columns = data.preparation.embedded
+    ids = [f"column{i}" for i in range(len(columns))]
+    nodes = {
+        f"embedding{i}": (Embedding(len(column.values) + 1, column.embedding), ids[i])
+        for i, column in enumerate(columns)
+    }
+    return Graph(
+        inputs=("features", *ids),
+        nodes={
+            **nodes,
+            "joined": (Concatenate(), ("features", *nodes)),
+            "outputs": (Sequential(tuple(layers)), "joined"),
+        },  # type: ignore[arg-type]
+        outputs="outputs",
     )
 
 
@@ -49,7 +96,29 @@ def preprocessing(data: Dataset, recipe: Recipe, seed: int) -> list["Layer"]:
     from xpnn.layers import Rescale, Standardize
     from xpnn.training.trainer import hold_out
 
-    if data.name not in ("csv", "npz") or data.x.dtype == "uint8":
+    if data.name != "npz" or data.x.dtype == "uint8":
         return []
     train, _ = hold_out(data.y, recipe.validation, seed)
     return [(Rescale if len(data.input_shape) > 1 else Standardize).fit(data.x[train])]
+
+
+def make_loss(data: Dataset, recipe: Recipe, class_weight: str | None = None) -> "Loss":
+    """What is minimised: cross-entropy, or of a regression the squared error.
+
+    class_weight: "balanced" weighs each class by n / (classes * its samples), as scikit-learn does. Raises UsageError
+    for what a regression has not.
+    """
+    from xpnn.losses import MeanSquaredError, SoftmaxCrossEntropy
+
+    if not data.classes:
+        for flag, given in (("--class-weight", class_weight), ("--label-smoothing", recipe.label_smoothing)):
+            if given:
+                raise UsageError(
+                    f"{flag} {given} with a regression", why="it has no classes", fix="leave it out"
+                )
+        return MeanSquaredError()
+    if class_weight is None:
+        return SoftmaxCrossEntropy(recipe.label_smoothing)
+    counts = np.bincount(data.y, minlength=len(data.classes))
+    weights = np.where(counts > 0, len(data.y) / (len(counts) * np.maximum(counts, 1)), 1.0)
+    return SoftmaxCrossEntropy(recipe.label_smoothing, class_weight=tuple(weights.tolist()))

@@ -1,5 +1,6 @@
 """Options that several commands share, and what their values become."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,7 @@ class Widths(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         return tuple(map(int, parts))
 
 
+TASKS = ("classification", "regression")
 HINTS = dict.fromkeys(("cuda", "gpu"), "did you mean --backend cupy? auto takes the GPU where there is one")
 
 backend_option = click.option(
@@ -94,6 +96,40 @@ precision_option = click.option(
     show_default=True,
     help="In which CuPy multiplies float32 matrices.",
 )
+
+
+def _take_path(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """The callback of PATH: it is the default of --data."""
+    if value is not None:
+        ctx.default_map = {**(ctx.default_map or {}), "data": value}
+        ctx.meta["data"] = "command line"
+    return value
+
+
+path_argument = click.argument("path", required=False, is_eager=True, expose_value=False, callback=_take_path)
+
+
+def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--label, --task and --class-weight."""
+    for option in (
+        click.option(
+            "--class-weight",
+            type=Name("class weight", ("balanced",)),
+            help="Of a table: rare classes count as much as others.",
+        ),
+        click.option(
+            "--task", type=Name("task", TASKS), help="Of a table: what its label is.  [default: as it looks]"
+        ),
+        click.option(
+            "--label",
+            metavar="NAME|NUMBER",
+            help="Of a table: the label's column, from 0.  [default: label, class, target or y, else the last]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Results as JSON on stdout.")
 
 

@@ -1,7 +1,7 @@
 """`xpnn plot`: plots of a run and of its trained model."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,10 @@ from xpnn.cli.log import read_history
 from xpnn.cli.options import FilePath, Name, json_option
 from xpnn.cli.output import echo, emit, percent, status
 from xpnn.cli.runs import FILM, Saved, find_run
-from xpnn.data import Dataset, load
+from xpnn.cli.samples import check_known, test_samples
+from xpnn.data import Dataset
 from xpnn.errors import UsageError, did_you_mean
+from xpnn.parameters import tree_map
 
 if TYPE_CHECKING:
     from xpnn.diagnostics import Trace
@@ -45,10 +47,14 @@ class Subject:
 
     @cached_property
     def samples(self) -> Dataset:
-        """The dataset it was trained on."""
-        about = self.saved.about
-        path = self.data or about.get("data")
-        return load(str(about["dataset"]), path, int(about.get("seed", 0)), about.get("label"))
+        """The dataset it was trained on, with the test samples of `data` where that is given."""
+        return test_samples(self.saved, self.model, self.data, "use xpnn.plots in Python")
+
+    @cached_property
+    def training(self) -> Dataset:
+        """Samples to train on: a file of the user's may hold none but test samples."""
+        samples = self.samples
+        return samples if len(samples.y) else replace(samples, x=samples.x_test, y=samples.y_test)
 
     @cached_property
     def probabilities(self) -> np.ndarray[Any, Any]:
@@ -66,9 +72,9 @@ class Subject:
         """One training step from the best weights."""
         from xpnn.diagnostics import trace
 
-        n = len(self.samples.y)
-        rows = np.random.default_rng(0).permutation(n)[:BATCH]
-        return trace(self.model, self.samples.x[rows], self.samples.y[rows])
+        x, y = self.training.x, self.training.y
+        rows = np.random.default_rng(0).permutation(len(y))[:BATCH]
+        return trace(self.model, tree_map(lambda _, a: a[rows], x), y[rows])
 
     @property
     def title(self) -> str:
@@ -76,7 +82,7 @@ class Subject:
         about = self.saved.about
         accuracy = (about.get("result") or {}).get("test_accuracy")
         known = "" if accuracy is None else f", test accuracy {percent(accuracy)}"
-        return f"{about['dataset']}, {about.get('model', 'model')}{known}"
+        return f"{about.get('dataset', 'table')}, {about.get('model', 'model')}{known}"
 
 
 def curves(subject: Subject, path: Path) -> None:
@@ -93,6 +99,8 @@ def confusion(subject: Subject, path: Path) -> None:
     from xpnn.plots import confusion_matrix
 
     samples, n = subject.samples, len(subject.samples.classes)
+    if not n:
+        raise NotDrawnError("a regression has no classes")
     taken = subject.probabilities.argmax(axis=1)
     counts = np.bincount(samples.y_test * n + taken, minlength=n * n).reshape(n, n)
     confusion_matrix(counts, samples.classes, path, subject.title)
@@ -138,6 +146,8 @@ def boundary(subject: Subject, path: Path) -> None:
     samples = subject.samples
     if samples.input_shape != (2,):
         raise NotDrawnError("the samples are no points of a plane")
+    if not samples.classes:
+        raise NotDrawnError("a regression has no boundary")
     decision_boundary(subject.model, samples.x_test, samples.y_test, path, subject.title, samples.classes)
 
 
@@ -149,6 +159,8 @@ def film(subject: Subject, path: Path) -> None:
     samples = subject.samples
     if samples.input_shape != (2,):
         raise NotDrawnError("the samples are no points of a plane")
+    if not samples.classes:
+        raise NotDrawnError("a regression has no boundary")
     frames = load_film(subject.saved.weights.parent / FILM)
     if not frames:
         raise NotDrawnError("the run kept no weights along the way")
@@ -198,11 +210,7 @@ def command(
     model does to the test samples, and one training step from its weights. Needs matplotlib: pip install 'xpnn[plot]'
     """
     saved = find_run(run)
-    if "dataset" not in saved.about:
-        raise UsageError(
-            f"no run.json beside {saved.weights} says which dataset it was trained on",
-            fix="name a folder written by xpnn train, or use xpnn.plots in Python",
-        )
+    check_known(saved, data, "use xpnn.plots in Python")
     subject, folder = Subject(saved, data), out or saved.weights.parent / "plots"
     written, skipped = [], {}
     for name in what or PICTURES:

@@ -1,43 +1,65 @@
 """`xpnn predict`: what a trained model sees in a picture, and what it takes it for."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
-from xpnn.cli.command import Command, state
+from xpnn.cli.command import Command
 from xpnn.cli.options import FilePath, json_option
 from xpnn.cli.output import console, echo, emit, percent
-from xpnn.cli.runs import find_run
+from xpnn.cli.predict_rows import ARRAYS, predict_rows
+from xpnn.cli.runs import WEIGHTS, find_run
+from xpnn.cli.state import state
+from xpnn.data import TablePreparation
+from xpnn.data.datasets import TABLES
 from xpnn.data.picture import SIDE, Picture, read_picture
+from xpnn.data.tables.files import STDIN, is_table
 from xpnn.errors import UsageError
+from xpnn.printing import one_line
 
 if TYPE_CHECKING:
     from rich.text import Text
+
+    from xpnn.model import Model
 
 TOP, ALL, BAR = 3, 10, 24
 """Classes shown, those shown with -v, and the length of a bar."""
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
-@click.command(cls=Command, examples=["xpnn predict seven.png"])
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=FilePath())
+@click.command(cls=Command, examples=["xpnn predict seven.png", "xpnn predict test.csv --out answers.csv"])
+@click.argument("files", nargs=-1, required=True, metavar="[RUN] FILE...", type=FilePath())
 @click.option(
     "--run",
     type=FilePath(),
     metavar="RUN",
     help="Run folder or model file  [default: newest]",
 )
+@click.option("--out", type=FilePath(), metavar="FILE", help="Of a table: write the answers there, as CSV.")
+@click.option(
+    "--columns",
+    metavar="A,B",
+    default="",
+    help="Of a table: what to write, such as id,label.  [default: all]",
+)
 @json_option
-def command(files: tuple[Path, ...], run: Path | None, as_json: bool) -> None:
-    """Recognise the digit in a picture.
+def command(files: tuple[Path, ...], run: Path | None, out: Path | None, columns: str, as_json: bool) -> int:
+    """What a trained model makes of pictures, tables or arrays.
 
-    FILE holds one digit, of any size, dark on light or light on dark. It is brought to the form of MNIST's
-    images first; what the network saw is shown.
+    A picture holds one digit, of any size, dark on light or light on dark. It is brought to the form of MNIST's
+    images first; what the network saw is shown. A table, or - for standard input, gets an answer for each row, as CSV;
+    with --json one JSON object on a line. RUN may be named first, or with --run.
     """
-    saved = find_run(run, lambda about: about.get("input_shape") == [SIDE, SIDE, 1])
+    run, files = named_first(run, files)
+    saved = find_run(run, fitting(files[0]))
     model = saved.load("numpy")
+    if of_rows(model, files[0]):
+        return predict_rows(saved, model, files, out, split_names(columns), as_json)
+    if out is not None or columns:
+        raise UsageError("--out and --columns with pictures", why="they write the answers for a table")
     if model.input_shape != (SIDE, SIDE, 1):
         raise UsageError(
             f"{saved.weights} takes samples of shape {model.input_shape}, not pictures",
@@ -56,6 +78,37 @@ def command(files: tuple[Path, ...], run: Path | None, as_json: bool) -> None:
             show(file, picture, best)
     if as_json:
         emit({"checkpoint": str(saved.weights), "predictions": answers})
+    return 0
+
+
+def named_first(run: Path | None, files: tuple[Path, ...]) -> tuple[Path | None, tuple[Path, ...]]:
+    """RUN and the files, where the first of them is a run folder or a model file."""
+    first = files[0]
+    if run is not None or not (first.suffix == ".safetensors" or (first / WEIGHTS).exists()):
+        return run, files
+    if len(files) == 1:
+        raise UsageError(f"{first} is a model, and no file for it is named", fix=f"xpnn predict {first} FILE")
+    return first, files[1:]
+
+
+def fitting(file: Path) -> Callable[[dict[str, Any]], bool]:
+    """Of the runs in runs/ those that a file of this kind may be for."""
+    if str(file) == STDIN or is_table(file) or (file.is_dir() and any(map(is_table, file.iterdir()))):
+        return lambda about: about.get("dataset") in TABLES
+    if file.suffix in ARRAYS:
+        return lambda about: True
+    return lambda about: about.get("input_shape") == [SIDE, SIDE, 1]
+
+
+def of_rows(model: "Model", file: Path) -> bool:
+    """Whether the model answers rows: it was trained on a table or on flat samples, or is given an array."""
+    trained = isinstance(model.preparation, TablePreparation)
+    return trained or len(model.input_shape) == 1 or file.suffix in ARRAYS
+
+
+def split_names(columns: str) -> tuple[str, ...]:
+    """`id,label` as names."""
+    return tuple(name.strip() for name in columns.split(",") if name.strip())
 
 
 def name_of(label: int, classes: list[str]) -> str:
@@ -80,8 +133,8 @@ def answer(file: Path, picture: Picture, best: list[tuple[str, float]]) -> dict[
 def show(file: Path, picture: Picture, best: list[tuple[str, float]]) -> None:
     """What the network saw in 14 lines, the best classes beside it, and what was done to the picture."""
     out = console()
-    echo(f"{file}  {picture.note}")
-    shown = best[: ALL if state().verbose else TOP]
+    echo(f"{one_line(file, 200)}  {picture.note}")
+    shown = [(one_line(name), share) for name, share in best[: ALL if state().verbose else TOP]]
     width = max(len(name) for name, _ in shown)
     above = 5 if len(shown) <= TOP else 2
     beside = {

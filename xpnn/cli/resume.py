@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from xpnn.backends import Backend
-from xpnn.cli import INTERRUPTED, TERMINATED, Stopped
+from xpnn.cli import by_signal
 from xpnn.cli.options import FilePath
 from xpnn.cli.runs import STATE, Run
 from xpnn.cli.schema import ABOUT, read_about
@@ -21,14 +21,25 @@ from xpnn.training.stopping import StopOnSignal
 
 if TYPE_CHECKING:
     from xpnn.model import Model
-    from xpnn.training.trainer import Trainer
+    from xpnn.training.run import Run as TrainingRun
 
 FROM_SETTINGS = (
     "activation", "dropout", "input_dropout", "label_smoothing", "epochs", "batch_size", "optimizer", "lr",
     "schedule", "weight_decay",
 )  # fmt: skip
 NETWORK = ("hidden", "activation", "dropout", "input_dropout", "augmentation")
-FROM_RUN = ("dataset", "model", "backend", "dtype", "precision", "seed", "data", "label")
+FROM_RUN = (
+    "dataset",
+    "model",
+    "backend",
+    "dtype",
+    "precision",
+    "seed",
+    "data",
+    "label",
+    "task",
+    "class_weight",
+)
 BEGINNINGS = {
     "--out": "a run goes on in its own folder",
     "--from": "a run goes on with its own weights",
@@ -76,7 +87,7 @@ class Note(Callback):
     def __init__(self, run: Run, about: dict[str, Any]) -> None:
         self.run, self.about = run, about
 
-    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+    def start(self, run: "TrainingRun", epochs: int, samples: int, batch_size: int) -> None:
         """Writes it."""
         self.run.write(self.about)
 
@@ -153,6 +164,11 @@ def begun_with(resume: Path | None) -> str | None:
     return None if resume is None else read_about(resume).get("from")
 
 
+def head_was_replaced(folder: Path) -> bool:
+    """Whether the run in that folder was begun with --replace-head."""
+    return bool(read_about(folder).get("replaced_head"))
+
+
 def continued(folder: Path, model: str, recipe: Recipe, be: Backend, seed: int) -> "Model":
     """The network of a run that began with another run's: the one in its state, where no flag describes it.
 
@@ -206,9 +222,5 @@ def left_behind(run: Run) -> str:
 
 def obey(listener: StopOnSignal) -> None:
     """Raises Stopped if a signal ended the training."""
-    import signal
-
-    if listener.signum == signal.SIGINT:
-        raise Stopped(INTERRUPTED, "interrupted")
-    if listener.signum == signal.SIGTERM:
-        raise Stopped(TERMINATED, "terminated")
+    if listener.signum is not None:
+        raise by_signal(listener.signum)

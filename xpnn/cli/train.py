@@ -1,6 +1,7 @@
 """`xpnn train`: from a dataset's name to a trained, tested and saved model."""
 
 import platform
+import shlex
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -12,11 +13,10 @@ from xpnn import __version__
 from xpnn.backends import DTYPES
 from xpnn.backends.cpu.allocator import keep_memory
 from xpnn.cli import Stopped, interrupted
-from xpnn.cli.command import state
 from xpnn.cli.config import Configured
 from xpnn.cli.fitting import train
 from xpnn.cli.machine import git_state, machine
-from xpnn.cli.network import make_model
+from xpnn.cli.network import make_loss, make_model, with_room
 from xpnn.cli.options import (
     FilePath,
     Name,
@@ -26,24 +26,30 @@ from xpnn.cli.options import (
     device_option,
     json_option,
     open_backend,
+    path_argument,
     precision_option,
+    table_options,
 )
 from xpnn.cli.output import detail, echo, emit, percent, size, status, write
+from xpnn.cli.regression import in_units, regression_line
 from xpnn.cli.resume import (
     Endings,
     begun_with,
     check_beside,
     continued,
     ending_options,
+    head_was_replaced,
     left_behind,
     resume_line,
     same_device,
     told_of,
 )
 from xpnn.cli.runs import Run, new_run, old_run
-from xpnn.cli.transfer import find_source, frozen, provenance, reuse, transfer_options
+from xpnn.cli.state import state
+from xpnn.cli.transfer import find_source, frozen, preparation_of, provenance, reuse, transfer_options
 from xpnn.data import DATASETS, Dataset, load
-from xpnn.errors import TargetMissedError
+from xpnn.data.datasets import TABLES
+from xpnn.errors import TargetMissedError, UsageError
 from xpnn.models import ACTIVATIONS, MODELS
 from xpnn.optimizers import OPTIMIZERS
 from xpnn.recipes import Recipe, recipe_for
@@ -53,11 +59,13 @@ from xpnn.training.history import Row
 
 if TYPE_CHECKING:
     from xpnn.model import Model
+    from xpnn.training.run import Run as TrainingRun
     from xpnn.training.trainer import Trainer
 
 
 @click.command(cls=Configured, examples=["xpnn train spiral --epochs 5 --hidden 64,64"])
 @click.argument("dataset", type=Name("dataset", DATASETS), default="mnist")
+@path_argument
 @click.option("--model", type=Name("model", MODELS), default="mlp", help="Architecture.  [default: mlp]")
 @click.option("--hidden", type=Widths(), metavar="N,N", help="Widths of the hidden layers, or none.")
 @click.option("--activation", type=Name("activation", ACTIVATIONS), help="After each hidden layer.")
@@ -85,9 +93,7 @@ if TYPE_CHECKING:
     "--seed", type=click.IntRange(0), default=42, show_default=True, help="Root of every random draw."
 )
 @click.option("--data", type=FilePath(), metavar="PATH", help="The dataset's file, or folder of files.")
-@click.option(
-    "--label", metavar="NAME", help="Of csv: the column of the labels.  [default: label, or the last]"
-)
+@table_options
 @click.option(
     "--out",
     type=FilePath(),
@@ -111,6 +117,8 @@ def command(
     seed: int,
     data: Path | None,
     label: str | None,
+    task: str | None,
+    class_weight: str | None,
     out: Path | None,
     source: Path | None,
     freeze: tuple[str, ...],
@@ -122,9 +130,9 @@ def command(
 ) -> None:
     """Train a model and save its best epoch.
 
-    DATASET is mnist unless told otherwise. A part of its training samples is held out to choose the best epoch
-    by; the test samples are used once, at the end. What is not given comes from the dataset's recipe
-    for that model.
+    DATASET is mnist unless told otherwise; PATH is the same as --data PATH. A part of the training samples is held
+    out to choose the best epoch by; the test samples are used once, at the end. What is not given comes from the
+    dataset's recipe for that model.
     """
     began = time.perf_counter()
     keep_memory()
@@ -136,10 +144,15 @@ def command(
     be, why = open_backend(backend, same_device(resume, device), dtype, precision)
     if not as_json:
         status(f"xpnn {__version__} · {backend_line(be, why)} · {dtype} · seed {seed}")
-    samples = load(dataset, data, seed, label)
     origin = begun_with(resume) if saved is None else str(saved.weights)
+    known = preparation_of(origin)
+    head = replace_head if resume is None else head_was_replaced(resume)
+    samples = load(dataset, data, seed, label, task, known, relabel=head)
+    recipe = with_room(recipe, len(samples.y))
+    loss = make_loss(samples, recipe, class_weight)
+    check_wanted(samples, require_accuracy)
     if saved is not None:
-        net = reuse(saved, samples, recipe.augmentation, be, seed, replace_head)
+        samples, net = reuse(saved, samples, recipe.augmentation, be, seed, replace_head)
     elif resume is not None and origin:
         net = continued(resume, model, recipe, be, seed)
     else:
@@ -147,14 +160,18 @@ def command(
     optimizer.bind(net.layout.params)  # before there is a folder: raises where a pattern fits nothing
     run = new_run(dataset, model, out) if resume is None else old_run(resume)
     about = describe(samples, data, label, model, net, recipe, seed) | told_of(resume, endings)
+    about |= {"task": task, "class_weight": class_weight}
     if origin or freeze:
-        about |= provenance(origin, freeze, net)
+        about |= provenance(origin, freeze, net) | {"replaced_head": head}
     try:
         if resume is None:
             run.write(about)
         events = start(about, why, samples, recipe, net, as_json)
-        watchers = [events, *endings.watchers(run, about)]
-        trainer = train(net, samples, recipe, optimizer, run, watchers, None if resume is None else run.state)
+        watchers = [*endings.watchers(run, about), events]  # whatever comes of the events, the state is saved
+        state_file = None if resume is None else run.state
+        trainer = train(net, samples, recipe, loss, optimizer, run, watchers, state_file)
+        if isinstance(events, Events) and events.error is not None:
+            raise events.error
         result = score(net, trainer, samples, run, began)
         run.write(about | {"result": result})
     except (KeyboardInterrupt, Stopped) as cause:
@@ -171,7 +188,7 @@ def command(
         finish(result, samples, run)
         if trainer.stopped and not state().quiet:
             write(f"go on  {resume_line(run)}")  # in one piece, however long
-    check_target(result["test_accuracy"], require_accuracy)
+    check_target(result, require_accuracy)
 
 
 def describe(
@@ -216,15 +233,15 @@ def start(
     counts = {"train": len(data.y) - held, "valid": held, "test": len(data.y_test)}
     if as_json:
         told = {key: value for key, value in about.items() if key not in ("started", "classes", "result")}
-        emit({"event": "start", **told, "why": why, **counts})
+        emit({"event": "start", **told, "notes": data.notes, "why": why, **counts})
         return Events()
-    widths = [
-        *map(str, (net.layout.named[name].shape[-2] for name in net.layout.named if name.endswith("W")))
-    ]
-    sizes = "-".join([*widths, str(len(data.classes))])
+    names = [name for name in net.layout.named if name.endswith("W") and not name.startswith("embedding")]
+    sizes = "-".join([*(str(net.layout.named[name].shape[-2]) for name in names), str(data.outputs)])
     kept = f" · {about['frozen']:,} frozen" if "frozen" in about else ""
     count, width = about["parameters"], 4 if about["dtype"] == "float32" else 8
     status(f"data   {data.name}, {data.note}   " + " · ".join(f"{k} {n:,}" for k, n in counts.items()))
+    for note in data.notes:
+        status(f"       {note}")
     status(f"model  {about['model']} {sizes} · {count:,} parameters · {size(width * count)}{kept}")
     detail(net.summary())
     from xpnn.training.progress import Progress
@@ -233,19 +250,26 @@ def start(
 
 
 class Events(Callback):
-    """Every row as a JSON line on stdout."""
+    """Every row as a JSON line on stdout. Where nobody can read them any more, the run ends as by Ctrl-C."""
 
-    def epoch(self, trainer: "Trainer", row: Row) -> None:
+    error: OSError | None = None
+
+    def epoch(self, run: "TrainingRun", row: Row) -> None:
         """One event."""
-        emit({"event": "epoch", **asdict(row)})
+        try:
+            if self.error is None:
+                emit({"event": "epoch", **asdict(row)})
+        except OSError as error:
+            self.error, run.stopped = error, "a reader that has gone"
 
 
 def score(net: "Model", trainer: "Trainer", data: Dataset, run: Run, began: float) -> dict[str, Any]:
     """The one use of the test set."""
     best = trainer.history.best
     scores = net.evaluate(data.x_test, data.y_test)
+    found = {"accuracy": scores["accuracy"]} if data.classes else in_units(net, data)
     return {
-        "test_accuracy": scores["accuracy"],
+        **{f"test_{name}": value for name, value in found.items()},
         "test_loss": scores["loss"],
         "best_epoch": best.epoch if best else None,
         "stopped": trainer.stopped or None,
@@ -259,20 +283,31 @@ def score(net: "Model", trainer: "Trainer", data: Dataset, run: Run, began: floa
 
 def finish(result: dict[str, Any], data: Dataset, run: Run) -> None:
     """The last three lines, for people."""
-    accuracy, n = result["test_accuracy"], len(data.y_test)
-    echo(
-        f"test accuracy {percent(accuracy)} ({round((1 - accuracy) * n):,} wrong of {n:,}) · "
-        f"best epoch {result['best_epoch']} · {result['seconds']:.1f} s"
-    )
+    n, ending = len(data.y_test), f"best epoch {result['best_epoch']} · {result['seconds']:.1f} s"
+    if data.classes:
+        accuracy = result["test_accuracy"]
+        echo(f"test accuracy {percent(accuracy)} ({round((1 - accuracy) * n):,} wrong of {n:,}) · {ending}")
+    else:
+        echo(f"test {regression_line(result, 'test_')} · {n:,} samples · {ending}")
     echo(f"saved  {run.weights} ({size(run.weights.stat().st_size)})")
-    other = "" if run.folder.parent == Path("runs") else f" {run.folder}"
-    picture = "xpnn predict FILE.png · " if data.input_shape == (28, 28, 1) else ""
-    echo(f"next   {picture}xpnn evaluate{other}")
+    other = "" if run.folder.parent == Path("runs") else f" {shlex.quote(str(run.folder))}"
+    kind = "TABLE" if data.name in TABLES else "FILE.png" if data.input_shape == (28, 28, 1) else ""
+    prediction = f"xpnn predict {kind}{other and f' --run{other}'} · " if kind else ""
+    echo(f"next   {prediction}xpnn evaluate{other}")
 
 
-def check_target(accuracy: float, wanted: float | None) -> None:
+def check_wanted(data: Dataset, wanted: float | None) -> None:
+    """Raise UsageError for an accuracy wanted of a regression."""
+    if wanted is not None and not data.classes:
+        raise UsageError(
+            f"--require-accuracy {wanted} with a regression", why="it has no accuracy", fix="leave it out"
+        )
+
+
+def check_target(result: dict[str, Any], wanted: float | None) -> None:
     """Raise TargetMissedError below the accuracy that was required."""
-    if wanted is not None and accuracy < wanted:
+    accuracy = result.get("test_accuracy")
+    if wanted is not None and accuracy is not None and accuracy < wanted:
         raise TargetMissedError(
             f"test accuracy {percent(accuracy, 2)} is below the required {percent(wanted, 2)}",
             fix="more --epochs, a wider --hidden, or another --seed; the model is saved all the same",

@@ -12,13 +12,14 @@ from xpnn.backends import Backend
 from xpnn.cli.options import FilePath
 from xpnn.cli.runs import Saved, find_run
 from xpnn.data import Dataset
-from xpnn.errors import ShapeError, UsageError
+from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.layers import Dense, Layer, Sequential
 from xpnn.models import MODELS
 from xpnn.optimizers import Group, Groups, Optimizer
 from xpnn.optimizers.patterns import fits
 
 if TYPE_CHECKING:
+    from xpnn.data import TablePreparation
     from xpnn.model import Model
 
 ARCHITECTURE = ("hidden", "activation", "dropout", "input_dropout")
@@ -74,44 +75,80 @@ def frozen(optimizer: Optimizer, patterns: tuple[str, ...]) -> Optimizer:
     return Groups(optimizer, tuple(Group(p, frozen=True) for p in patterns)) if patterns else optimizer
 
 
+def preparation_of(origin: str | None) -> "TablePreparation | None":
+    """How the run that is gone on with prepared its table; None where it was no table, or is gone."""
+    from xpnn.data import TablePreparation
+
+    if origin is None or not Path(origin).exists():
+        return None
+    found = find_run(Path(origin)).load("numpy").preparation
+    return found if isinstance(found, TablePreparation) else None
+
+
 def reuse(
     saved: Saved, data: Dataset, augmentation: tuple[Layer, ...], be: Backend, seed: int, replace_head: bool
-) -> "Model":
-    """The network and weights of `saved` for this data, with a fresh last layer where that is asked for.
+) -> tuple[Dataset, "Model"]:
+    """The data with the classes as `saved` numbers them, and its network and weights.
 
-    `augmentation` comes before it unless it begins so already. Raises ShapeError for samples of another shape, and
-    UsageError for another number of classes without a fresh head.
+    With replace_head the last layer is a fresh one, for the classes of the data. `augmentation` comes before it unless
+    it begins so already. Raises ShapeError for samples of another shape, UsageError for another number of outputs
+    and DataError for other classes without a fresh head.
     """
     from xpnn.model import Model
 
     old = saved.load("numpy")
-    classes = len(data.classes)
     if old.input_shape != tuple(data.input_shape):
         raise ShapeError(
             f"{saved.weights} takes samples of shape {old.input_shape}, {data.name} has {tuple(data.input_shape)}",
             fix="data of that shape, or another --from",
         )
-    if old.output_shape != (classes,) and not replace_head:
+    if not replace_head:
+        data = same_classes(saved, old, data)
+    if old.output_shape != (data.outputs,) and not replace_head:
         raise UsageError(
-            f"{saved.weights} gives {old.output_shape}, {data.name} has {classes} classes",
+            f"{saved.weights} gives {old.output_shape}, {data.name} has {data.outputs} classes",
             fix="--replace-head",
         )
+    kept: dict[str, Any] = {
+        "backend": be,
+        "seed": seed,
+        "loss": old.loss,
+        "preparation": data.preparation or old.preparation,
+    }
     if not isinstance(old.net, Sequential):
-        raise UsageError(
-            f"{saved.weights} is no chain of layers", fix="Groups and Model.load_parameters in Python"
-        )
+        if replace_head or augmentation:
+            raise UsageError(
+                f"{saved.weights} is no chain of layers", fix="Groups and Model.load_parameters in Python"
+            )
+        whole = Model(old.net, old.input_shape, **kept)
+        whole.load_parameters(old.parameters())
+        return data, whole
     layers, head = old.net.layers, -1
     if replace_head:
         head = last_dense(layers, str(saved.weights))
-        layers = (*layers[:head], replace(layers[head], units=classes), *layers[head + 1 :])  # type: ignore[type-var]
+        layers = (*layers[:head], replace(layers[head], units=data.outputs), *layers[head + 1 :])  # type: ignore[type-var]
+        kept |= {"loss": None if data.classes else "mean_squared_error", "preparation": data.preparation}
     first = () if layers[: len(augmentation)] == augmentation else augmentation
-    model = Model([*first, *layers], old.input_shape, backend=be, seed=seed)
-    if model.output_shape != (classes,):
+    model = Model([*first, *layers], old.input_shape, **kept)
+    if model.output_shape != (data.outputs,):
         raise UsageError(
-            f"with a fresh head {saved.weights} gives {model.output_shape}, not {classes} classes"
+            f"with a fresh head {saved.weights} gives {model.output_shape}, not {data.outputs} classes"
         )
-    model.load_parameters(moved(old, len(first), head))
-    return model
+    model.load_parameters(moved(old, len(first), head), strict=False)
+    return data, model
+
+
+def same_classes(saved: Saved, old: "Model", data: Dataset) -> Dataset:
+    """The data with its classes numbered as in `saved`. Raises DataError for a class that it does not know."""
+    from xpnn.cli.samples import class_names, match_classes
+
+    names = class_names(saved, old)
+    if not names or not data.classes:
+        return data
+    try:
+        return match_classes(data, names)
+    except DataError as error:
+        raise DataError(error.what, why=error.why, fix="--replace-head, for outputs of its own") from error
 
 
 def last_dense(layers: tuple[Layer, ...], name: str) -> int:

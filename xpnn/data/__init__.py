@@ -15,8 +15,9 @@ from xpnn.data.preparation import ImagePreparation, Preparation
 from xpnn.data.spiral import spiral
 from xpnn.data.split import stratified_split
 from xpnn.data.strokes import strokes
-from xpnn.data.table import read_csv
+from xpnn.data.tables.fitting import prepare_table
 from xpnn.data.tables.preparation import TablePreparation
+from xpnn.data.tables.reading import read_csv, read_table
 
 __all__ = [
     "DATASETS",
@@ -39,11 +40,13 @@ __all__ = [
     "load",
     "mnist",
     "moons",
+    "prepare_table",
     "read_csv",
     "read_idx",
     "read_images",
     "read_npy",
     "read_npz",
+    "read_table",
     "rings",
     "row_keys",
     "spiral",

@@ -15,7 +15,9 @@ from xpnn.data.points import blobs, moons, rings
 from xpnn.data.spiral import spiral
 from xpnn.data.split import stratified_split
 from xpnn.data.strokes import strokes
-from xpnn.data.user_data import csv_dataset, images_dataset, npz_dataset, required
+from xpnn.data.tables.dataset import table_dataset
+from xpnn.data.tables.preparation import TablePreparation
+from xpnn.data.user_data import images_dataset, npz_dataset, required
 from xpnn.errors import UsageError, did_you_mean
 from xpnn.random import host_rng
 
@@ -28,19 +30,34 @@ class Source:
     read: Callable[[Location, int], Dataset]
 
 
-def load(name: str, path: Location = None, seed: int = 0, label: str | None = None) -> Dataset:
+def load(
+    name: str,
+    path: Location = None,
+    seed: int = 0,
+    label: str | None = None,
+    task: str | None = None,
+    known: TablePreparation | None = None,
+    relabel: bool = False,
+) -> Dataset:
     """The dataset called `name`, from the file or folder `path` where one is given.
 
-    `seed` draws what is generated; `label` names the column of the labels in a table. Raises `UsageError` for an
-    unknown name, and `DataError` or `FileError` as the function that reads it does.
+    `seed` draws what is generated; of a table `label` names the column of the labels, and `task` says whether they are
+    classes or numbers; `known` is the preparation of a model that goes on with it, all but its label where `relabel`.
+    Raises `UsageError` for an unknown name, and `DataError` or `FileError` as the function that
+    reads it does.
     """
     if name not in DATASETS:
         raise UsageError(f"unknown dataset {name!r}", fix=did_you_mean(name, DATASETS))
-    if label is not None and name != "csv":
-        raise UsageError(
-            f"dataset {name!r} has no columns, of which {label!r} could be the label", fix="leave it out"
+    if name in TABLES:
+        return table_dataset(
+            name, required(path, name, "FILE") if path != "-" else path, label, task, known, relabel
         )
-    return DATASETS[name].read(path, seed) if label is None else csv_dataset(path, label)
+    for flag, given in (("label", label), ("task", task)):
+        if given is not None:
+            raise UsageError(
+                f"--{flag} {given} with dataset {name!r}", why="it is no table", fix="leave it out"
+            )
+    return DATASETS[name].read(path, seed)
 
 
 def _mnist(path: Location, seed: int) -> Dataset:
@@ -70,6 +87,11 @@ def _generated(
     return read
 
 
+def _table(name: str) -> Callable[[Location, int], Dataset]:
+    """A table under either of its names."""
+    return lambda path, seed: table_dataset(name, required(path, name, "FILE"))
+
+
 def _idx(path: Location, seed: int) -> Dataset:
     folder = required(path, "idx", "FOLDER")
     x, y, x_test, y_test = read_folder(folder)
@@ -86,6 +108,8 @@ def _emnist(path: Location, seed: int) -> Dataset:
     return Dataset("emnist", *arrays, classes, str(path))
 
 
+TABLES = ("table", "csv")
+"""The datasets that are tables."""
 DATASETS = {
     "mnist": Source("handwritten digits, in the package", _mnist),
     "fashion": Source("clothing, from a folder or downloaded", _fashion),
@@ -99,9 +123,8 @@ DATASETS = {
     "rings": Source("points in the plane on three circles, generated", _generated("rings", rings, "ring")),
     "blobs": Source("points in the plane in three clouds, generated", _generated("blobs", blobs, "blob")),
     "idx": Source("any four IDX files of MNIST's layout, from --data", _idx),
-    "csv": Source(
-        "a table of numbers with a column of labels, from --data", lambda path, seed: csv_dataset(path)
-    ),
+    "table": Source("a table with a column of labels: CSV, Parquet, JSON lines", _table("table")),
+    "csv": Source("the same as table", _table("csv")),
     "images": Source(
         "a folder of pictures for each class, in --data", lambda path, seed: images_dataset(path)
     ),

@@ -30,6 +30,22 @@ def _hash(key: str | bytes, salt: str) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8, key=salt.encode()[:64]).digest(), "big")
 
 
+def keep_classes(y: NDArray[Any], train: Indices, held: Indices) -> tuple[Indices, Indices, list[str]]:
+    """train and held with at least one sample of each class to train on, and the classes of those that were moved.
+
+    y: the class of each sample, a number or a word.
+    """
+    there = set(y[train].tolist())
+    moved: list[int] = []
+    for row in held.tolist():
+        if y[row] not in there:
+            there.add(y[row])
+            moved.append(row)
+    if not moved:
+        return train, held, []
+    return np.sort(np.append(train, moved)), np.setdiff1d(held, moved), sorted({str(y[row]) for row in moved})
+
+
 def row_keys(x: NDArray[Any]) -> list[bytes]:
     """The bytes of each sample, as its key: little-endian, the same on every machine."""
     rows = np.ascontiguousarray(x, x.dtype.newbyteorder("<"))

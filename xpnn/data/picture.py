@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpnn.data.idx import cannot_read
+from xpnn.data.photos.figures import Figure, Page, joined, read_page
+from xpnn.data.photos.threshold import Grey
 from xpnn.errors import DataError
 from xpnn.system import open_regular
 
@@ -27,28 +29,22 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SIDE, BOX = 28, 20
-FLAT = 16
-"""A range of grey levels up to this is paper and noise, not ink."""
-FAINT = 0.1
-"""Ink weaker than this share of the strongest does not widen the crop, and is dropped: paper is never quite even."""
-
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 """The decoders of Pillow that may see a file, whatever its name: not those that start programs (EPS)."""
 MOST_PIXELS, FREE_PIXELS, PIXELS_PER_BYTE = 50_000_000, 1_000_000, 2_000
 """A blank page of 600 dots per inch, well packed, has some 1,200 pixels in a byte."""
 
-Grey = NDArray[np.float32]
-
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """`pixels` uint8 (28, 28, 1), and what was done to get there."""
+    """One digit: `pixels` uint8 (28, 28, 1), and what was done to get there."""
 
     pixels: NDArray[np.uint8]
     size: tuple[int, int]  # width and height of the file
     mode: str  # Pillow's name for its pixels
     inverted: bool
     box: tuple[int, int, int, int]  # left, top, right, bottom of the ink
+    left_out: tuple[str, ...] = ()
 
     @property
     def note(self) -> str:
@@ -56,29 +52,47 @@ class Picture:
         left, top, right, bottom = self.box
         steps = ["grey"] if self.mode not in ("L", "1") else []
         steps += ["inverted (light background)"] if self.inverted else []
+        steps += [f"without {what}" for what in self.left_out]
         steps += [f"cropped to {right - left}×{bottom - top}", "centred"]
         return f"{self.size[0]}×{self.size[1]} {self.mode} → {', '.join(steps)}"
 
 
 def read_picture(path: Path) -> Picture:
-    """The picture in a file that Pillow can read. Raises FileError for a file that cannot be read at all, DataError
-    for one that is no picture, damaged, enormous, or shows nothing.
+    """The one digit in a file that Pillow can read, a photograph or a scan: all of the ink in it.
+
+    Raises FileError for a file that cannot be read at all, DataError for one that is no picture, damaged, enormous, or
+    shows nothing.
     """
+    image, page = _read(path)
+    return _picture(image, page, joined(page.figures))
+
+
+def read_digits(path: Path) -> list[Picture]:
+    """Every digit in a file, line by line, left to right. Raises what `read_picture` raises."""
+    image, page = _read(path)
+    return [_picture(image, page, figure) for figure in page.figures]
+
+
+def _read(path: Path) -> tuple["Image", Page]:
     from PIL import ImageOps
 
     image = ImageOps.exif_transpose(open_image(path))  # photographs lie on their side and say so
-    ink, inverted = find_ink(image)
-    if ink is None:
-        raise DataError(
-            f"{path} shows nothing",
-            why="its pixels are all of about one grey",
-            fix="one digit, dark on light or light on dark",
-        )
-    rows, columns = (np.flatnonzero((ink > FAINT).any(axis=axis)) for axis in (1, 0))
-    box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
-    crop = ink[box[1] : box[3], box[0] : box[2]]
-    pixels = centre(shrink(np.where(crop > FAINT, crop, 0)))
-    return Picture(pixels[:, :, np.newaxis], image.size, image.mode, inverted, box)
+    for ground in (255, 0):
+        if (page := read_page(to_grey(image, ground))) is not None:
+            return image, page
+    raise DataError(
+        f"{path} shows nothing",
+        why="its pixels are all of about one grey",
+        fix="digits that are dark on light or light on dark",
+    )
+
+
+def _picture(image: "Image", page: Page, figure: Figure) -> Picture:
+    pixels, box = centre(shrink(figure.ink)), figure.box
+    left_out = ["the frame"] if page.framed else []
+    left_out += [f"{page.specks} specks" if page.specks > 1 else "a speck"] if page.specks else []
+    place = (box.left, box.top, box.right, box.bottom)
+    return Picture(pixels[:, :, np.newaxis], image.size, image.mode, page.dark, place, tuple(left_out))
 
 
 def open_image(path: Path) -> "Image":
@@ -118,20 +132,6 @@ def check_pixels(image: "Image", size: int, name: str) -> None:
             why=f"at most {allowed:,} pixels are read from a file of that size",
             fix="make it smaller first",
         )
-
-
-def find_ink(image: "Image") -> tuple[Grey | None, bool]:
-    """Ink from 0 (background) to 1 (its strongest), and whether it was dark on light; None where there is none."""
-    for ground in (255, 0):
-        grey = to_grey(image, ground)
-        low, high = grey.min(), grey.max()
-        if high - low > FLAT:
-            border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-            paper = float(np.median(border))
-            inverted = bool(paper > (low + high) / 2)
-            ink = paper - grey if inverted else grey - paper
-            return np.maximum(ink, 0) / ink.max(), inverted
-    return None, False
 
 
 def to_grey(image: "Image", ground: int) -> Grey:

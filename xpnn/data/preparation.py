@@ -29,6 +29,10 @@ class Preparation(Config):
         """Raises UsageError for a network that takes other samples or gives other outputs than these."""
         raise NotImplementedError
 
+    def inputs(self, x: Any) -> Any:
+        """Raw data that this knows how to prepare as samples; anything else, such as an array, as it is."""
+        return x
+
 
 @dataclass(frozen=True)
 class ImagePreparation(Preparation):

@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xpnn.data.arrays import read_npy, read_npz
+from xpnn.data.arrays import names_in, read_npy, read_npz
 from xpnn.data.dataset import Dataset, Location
-from xpnn.data.folds import hash_split, row_keys
+from xpnn.data.folds import hash_split, keep_classes, row_keys
 from xpnn.data.images import has_parts, read_images
-from xpnn.data.table import read_csv
+from xpnn.data.tables.dataset import moved_line
+from xpnn.data.tables.preparation import count_of, listed
 from xpnn.errors import DataError, UsageError
+from xpnn.validation import finite_on_host
 
 TEST = 0.2
+MOST_CLASSES = 1000
+"""Labels up to this may leave out any numbers."""
 NAMES = (("x", "y", "x_test", "y_test"), ("x_train", "y_train", "x_test", "y_test"))
 
 
@@ -26,13 +30,6 @@ def required(path: Location, name: str, what: str) -> Path:
     if path is None:
         raise UsageError(f"which {what.lower()} holds the data?", fix=f"xpnn train {name} --data {what}")
     return Path(path)
-
-
-def csv_dataset(path: Location, label: str | None = None) -> Dataset:
-    """A table: see `read_csv`."""
-    path = required(path, "csv", "FILE")
-    x, y, classes = read_csv(path, label)
-    return _held_out("csv", x, y, classes, row_keys(x), str(path))
 
 
 def images_dataset(path: Location) -> Dataset:
@@ -57,25 +54,39 @@ def npz_dataset(path: Location) -> Dataset:
     From an .npz archive, or from a folder with a .npy file for each. Labels are class numbers, one for each sample.
     """
     path = required(path, "npz", "PATH")
-    arrays = _folder(path) if path.is_dir() else read_npz(path)
+    arrays = _folder(path) if path.is_dir() else read_npz(path, {name for names in NAMES for name in names})
     names = next((names for names in NAMES if {*names[:2]} <= arrays.keys()), None)
     if names is None:
+        there = sorted(p.stem for p in path.glob("*.npy")) if path.is_dir() else sorted(names_in(path))
         raise DataError(
-            f"{path} holds {', '.join(sorted(arrays)) or 'no arrays'}",
+            f"{path} holds {', '.join(there[:20]) or 'no arrays'}",
             why="wanted x and y, or x_train and y_train",
             fix="numpy.savez(path, x=x, y=y)",
         )
     x, y = arrays[names[0]], _labels(arrays[names[1]], f"{path}, {names[1]}")
     _check_pair(x, y, str(path))
+    finite_on_host(x, f"{path}, {names[0]}")
     if not {*names[2:]} <= arrays.keys():
         return _held_out("npz", x, y, _numbered(y), row_keys(x), str(path))
     x_test, y_test = arrays[names[2]], _labels(arrays[names[3]], f"{path}, {names[3]}")
     _check_pair(x_test, y_test, str(path))
+    finite_on_host(x_test, f"{path}, {names[2]}")
     if x.shape[1:] != x_test.shape[1:]:
         raise DataError(
             f"{path}: samples of shape {x.shape[1:]} to train on, {x_test.shape[1:]} to test with"
         )
-    return Dataset("npz", x, y, x_test, y_test, _numbered(np.concatenate([y, y_test])), str(path))
+    classes = _numbered(np.concatenate([y, y_test]))
+    return Dataset("npz", x, y, x_test, y_test, classes, str(path), None, _only_tested(y, y_test, classes))
+
+
+def _only_tested(y: NDArray[Any], y_test: NDArray[Any], classes: tuple[str, ...]) -> tuple[str, ...]:
+    """A line about classes that nothing is trained on."""
+    names = [classes[k] for k in np.setdiff1d(y_test, y)]
+    return (
+        (f"{count_of(names, 'class')} {listed(names)} only in the test part: never trained on",)
+        if names
+        else ()
+    )
 
 
 def _folder(path: Path) -> dict[str, NDArray[Any]]:
@@ -102,17 +113,26 @@ def _check_pair(x: NDArray[Any], y: NDArray[Any], name: str) -> None:
 
 
 def _numbered(y: NDArray[np.int64]) -> tuple[str, ...]:
-    return tuple(str(k) for k in range(1 + int(y.max())))
+    largest, different = int(y.max()), len(np.unique(y))
+    if largest >= MOST_CLASSES and largest >= 10 * different:
+        raise DataError(
+            f"the largest label is {largest:,}, and {different:,} different ones occur",
+            why="labels number the classes from 0; a network has an output for each number up to the largest",
+            fix="numpy.unique(y, return_inverse=True)[1], which numbers them without gaps",
+        )
+    return tuple(str(k) for k in range(1 + largest))
 
 
 def _held_out(
     name: str, x: NDArray[Any], y: NDArray[Any], classes: tuple[str, ...], keys: list[Any], path: str
 ) -> Dataset:
-    train, held = hash_split(keys, TEST)
+    train, held, moved = keep_classes(y, *hash_split(keys, TEST))
     if not len(held) or not len(train):
         raise DataError(
             f"{path} holds {len(y)} samples, and a fifth of them is none",
             why="samples to test with are taken by a hash",
             fix="more samples, or a part for the test",
         )
-    return Dataset(name, x[train], y[train], x[held], y[held], classes, f"{path}, a fifth held out by hash")
+    note = f"{path}, a fifth held out by hash"
+    notes = tuple(moved_line([classes[int(k)] for k in moved]))
+    return Dataset(name, x[train], y[train], x[held], y[held], classes, note, None, notes, held_out=True)

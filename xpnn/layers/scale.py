@@ -48,9 +48,9 @@ class Rescale(Layer):
 class Standardize(Layer):
     """y = (x - mean) / std on the last axis; dx = dy / std. mean and std are numbers or one per feature.
 
-    `Standardize.fit(x_train)` measures them, as floats of 64 bits over all axes but the last (divisor
-    N, as scikit-learn's
-    StandardScaler); a feature that never changes gets std 1. They are kept in phi: saved, not trained.
+    `Standardize.fit(x_train)` measures them, as floats of 64 bits over all axes but the last (divisor N, as
+    scikit-learn's StandardScaler); a feature that never changes, but for rounding, gets std 1. They are kept in phi:
+    saved, not trained.
     """
 
     input_kind = "any"
@@ -68,7 +68,11 @@ class Standardize(Layer):
         rows = to_host(x)
         rows = rows.reshape(-1, rows.shape[-1])
         mean, std = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
-        return cls(tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist()))
+        low, high = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
+        rounding = 8 * np.finfo(np.float64).eps * np.maximum(np.abs(low), np.abs(high))
+        constant = (low == high) | (std <= rounding)
+        mean, std = np.where(constant, low, mean), np.where(constant, 1.0, std)
+        return cls(tuple(mean.tolist()), tuple(std.tolist()))
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """mean and 1 / std of shape (features,)."""

@@ -22,19 +22,12 @@ class Adam(Elementwise):
     beta2: float = 0.999
     eps: float = 1e-8
 
-    bounds: ClassVar = {"beta1": (0.0, 1.0), "beta2": (0.0, 1.0), "eps": (0.0, float("inf"))}
+    bounds: ClassVar = {"beta1": (0.0, 1.0), "beta2": (0.0, 1.0), "eps": (5e-324, float("inf"))}
 
     @property
     def slots(self) -> dict[str, float]:
         """The first and second moments m and v."""
         return {"m": 0.0, "v": 0.0}
-
-    @property
-    def named(self) -> tuple[str, tuple[float, ...]] | None:
-        """Each beta with what is left to 1, and eps."""
-        if type(self).rule is not Adam.rule:
-            return None
-        return "adam", (self.beta1, 1 - self.beta1, self.beta2, 1 - self.beta2, self.eps)
 
     def scalars(self, be: Backend, t: Array, lr: Array, state: State) -> State:
         """Both corrections."""

@@ -2,20 +2,23 @@
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from xpnn.config import short_repr, to_config
 from xpnn.errors import CheckpointError, UsageError
 from xpnn.parameters import leaves
+from xpnn.schedules import Schedule
+from xpnn.scratch import release
+from xpnn.training.stepper import Stepper
 
-if TYPE_CHECKING:
-    from xpnn.training.trainer import Trainer
+PIECE = 1 << 26
+"""Bytes that are hashed at a time: data may be larger than memory."""
 
 
 def identity(
-    trainer: "Trainer", data: tuple[Any, ...], validation: Any, batch_size: int, batches: int
+    trainer: Stepper, data: tuple[Any, ...], validation: Any, batch_size: int, batches: int
 ) -> dict[str, Any]:
     """Everything that the course of a run depends on, save the backend and the number of epochs; as plain JSON."""
     model = trainer.model
@@ -36,7 +39,7 @@ def identity(
     }
 
 
-def fingerprint(trainer: "Trainer", data: Any) -> str:
+def fingerprint(trainer: Stepper, data: Any) -> str:
     """sha256 over the dtype, shape and bytes of every array."""
     be, total = trainer.model.backend, hashlib.sha256()
     for path, a in leaves(tuple(data)):
@@ -45,15 +48,18 @@ def fingerprint(trainer: "Trainer", data: Any) -> str:
         with be.device_context():
             host = np.ascontiguousarray(be.to_numpy(a) if be.owns(a) else np.asarray(a))
         total.update(f"{path}{host.dtype}{host.shape}".encode())
-        total.update(host.reshape(-1).view(np.uint8).data)
+        flat = host.reshape(-1).view(np.uint8)
+        for start in range(0, flat.size, PIECE):
+            total.update(flat[start : start + PIECE].data)
+            release()
     return total.hexdigest()
 
 
 def check_same(
-    trainer: "Trainer", path: Path, about: dict[str, Any], epochs: int, rows: int, losses: int
+    same: dict[str, Any], f: Schedule, path: Path, about: dict[str, Any], epochs: int, rows: int, losses: int
 ) -> None:
-    """Raises UsageError where the run in `path` is not the one that `trainer` was about to begin."""
-    difference = first_difference(about["same"], trainer.identity())
+    """Raises UsageError where the run in `path` is not the one with the identity `same` and the schedule f."""
+    difference = first_difference(about["same"], same)
     if difference:
         place, then, now = difference
         raise UsageError(
@@ -70,7 +76,6 @@ def check_same(
             why="epochs counts from the beginning of the run",
         )
     total = about["total"] + (epochs - about["epochs"]) * batches
-    f = trainer.schedule
     if total != about["total"] and any(
         f(t, max(about["total"], t + 1)) != f(t, max(total, t + 1)) for t in range(about["steps"])
     ):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,18 @@ TASKS = ("classification", "regression")
 MOST_COLUMNS = 100_000
 LISTED = 8
 """Names in one message."""
+
+
+class Predictor(Protocol):
+    """What answers for rows: a `Model`."""
+
+    preparation: Any
+
+    def predict(self, x: Any) -> Any:
+        """See `Model.predict`."""
+
+    def predict_proba(self, x: Any) -> Any:
+        """See `Model.predict_proba`."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,20 @@ class TablePreparation(Preparation):
         """Raises UsageError for a network of other samples or outputs."""
         check_shapes(self, self.input_shape, self.outputs, input_shape, output_shape)
 
+    def inputs(self, x: Any) -> Any:
+        """Rows with names, such as a DataFrame or a list of dicts, as samples; arrays as they are."""
+        from xpnn.data.tables.frames import from_memory, is_frame
+
+        return self.samples(from_memory(x)) if is_frame(x) else x
+
+    def predict(
+        self, model: Predictor, table: Mapping[str, Values]
+    ) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """`answers` for each row of a table, and the probabilities (N, classes); None of a regression."""
+        x = self.samples(table)
+        answers = self.answers(model.predict(x))
+        return answers, model.predict_proba(x) if self.classes else None
+
     def samples(self, table: Mapping[str, Values], dtype: str = "float32") -> Any:
         """What the network takes. Raises DataError for a column that is missing, or holds what it cannot take."""
         self.check_columns(table)
@@ -125,7 +151,7 @@ class TablePreparation(Preparation):
                 f"column {labels.name!r} holds {count_of(unknown, 'class')} {listed(unknown)}, "
                 f"in {count:,} of {len(words):,} rows",
                 why=f"the model knows {listed(self.classes)}",
-                fix="leave those rows out, or train a model that knows these classes",
+                fix="leave those rows out, or train a model that knows these classes (from this one: --replace-head)",
             )
         return np.array([number[word] for word in words], np.int64)
 
@@ -181,10 +207,14 @@ def narrow(x: NDArray[Any], dtype: str, name: str) -> NDArray[Any]:
 
 
 def listed(names: Iterable[str]) -> str:
-    """The first names, and how many more."""
-    names = list(names)
-    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
-    return ", ".join(repr(name[:40]) for name in names[:LISTED]) + more
+    """The first names, quoted, and how many more."""
+    return joined([repr(name[:40]) for name in names])
+
+
+def joined(parts: list[str]) -> str:
+    """The first parts, and how many more."""
+    more = f" and {len(parts) - LISTED:,} more" if len(parts) > LISTED else ""
+    return ", ".join(parts[:LISTED]) + more
 
 
 def count_of(names: list[str], noun: str) -> str:

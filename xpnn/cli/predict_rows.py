@@ -1,0 +1,203 @@
+"""`xpnn predict` of tables and arrays: one answer for each row, as CSV or as JSON lines."""
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpnn.cli.output import emit, status, write
+from xpnn.cli.runs import Saved
+from xpnn.data import TablePreparation, read_npy, read_npz
+from xpnn.data.tables.files import STDIN, expand
+from xpnn.data.tables.preparation import listed
+from xpnn.data.tables.reading import is_index, read_table
+from xpnn.data.tables.stored import AnyTable
+from xpnn.durable import write_durably
+from xpnn.errors import DataError, UsageError, XpnnError
+
+if TYPE_CHECKING:
+    from xpnn.model import Model
+
+ARRAYS = (".npy", ".npz")
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a model says of the rows of one file; `shares` (N, C) are its probabilities, None of a regression."""
+
+    file: str
+    label: str
+    answers: NDArray[Any]
+    classes: tuple[str, ...]
+    shares: NDArray[Any] | None
+    table: AnyTable | None = None
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+
+def predict_rows(
+    saved: Saved,
+    model: "Model",
+    files: tuple[Path, ...],
+    out: Path | None,
+    columns: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Print or write the answers for every file; the exit code of the last error, 0 without one.
+
+    A file that cannot be answered is reported, and the others are answered all the same. Raises UsageError for columns
+    that cannot be written, and FileError where `out` cannot.
+    """
+    from xpnn.cli import report
+
+    code, pieces, header = 0, io.StringIO(), [""]
+    several = len(files) > 1
+    for file, error in every_file(files):
+        try:
+            if error is not None:
+                raise error
+            found = answer(saved, model, file, columns)
+        except XpnnError as problem:
+            if not several:
+                raise
+            code = report(problem)
+            continue
+        if as_json:
+            for event in events(found):
+                emit(event)
+            continue
+        names, rows = laid_out(found, columns, several)
+        writer = csv.writer(pieces, lineterminator="\n")
+        if header != names:
+            header = names
+            writer.writerow(names)
+        writer.writerows(rows)
+        if out is not None:
+            status(f"{found.file}: {len(found):,} rows answered")
+    if out is not None:
+        write_durably(out, pieces.getvalue().encode())
+        status(f"saved  {out}")
+    elif not as_json:
+        write(pieces.getvalue().removesuffix("\n"))
+    return code
+
+
+def every_file(files: tuple[Path, ...]) -> Iterator[tuple[Path, XpnnError | None]]:
+    """Every file that the names stand for, or why there is none."""
+    for name in files:
+        if str(name) == STDIN or name.suffix in ARRAYS:
+            yield name, None
+            continue
+        try:
+            found = expand(name)
+        except XpnnError as error:
+            yield name, error
+        else:
+            for file in found:
+                yield file, None
+
+
+def answer(saved: Saved, model: "Model", file: Path, columns: tuple[str, ...]) -> Answers:
+    """What the model says of one file. Raises DataError for rows that it cannot take."""
+    preparation = model.preparation
+    if isinstance(preparation, TablePreparation):
+        named = read_table(str(file), as_words=columns)
+        preparation.check_columns(named)
+        for note in (*named.notes, *preparation.remarks(named)):
+            status(f"{file}: {note}")
+        answers, shares = preparation.predict(model, named)
+        return Answers(str(file), preparation.label, answers, preparation.classes, shares, named)
+    table = None if file.suffix in ARRAYS else read_table(str(file), as_words=columns)
+    x = array_of(file) if table is None else matrix_of(table, model, columns)
+    classes = tuple(saved.classes)
+    if model.loss.kind not in ("classes", "binary"):
+        return Answers(str(file), "prediction", model.predict(x), (), None, table)
+    ids, shares = np.atleast_1d(model.predict(x)), model.predict_proba(x)
+    if shares.shape[1:] == (1,):  # of a single yes or no
+        shares = np.concatenate([1 - shares, shares], axis=1)
+    names = classes if len(classes) == shares.shape[-1] else tuple(map(str, range(shares.shape[-1])))
+    return Answers(str(file), "label", np.array(names, object)[ids], names, shares, table)
+
+
+def matrix_of(table: AnyTable, model: "Model", columns: tuple[str, ...]) -> NDArray[Any]:
+    """The columns of numbers, in order, for a model that remembers no names."""
+    kept = [values for name, values in table.items() if name not in columns and not is_index(values)]
+    if len(model.input_shape) != 1 or len(kept) != model.input_shape[0]:
+        raise DataError(
+            f"{table.name} has {len(kept)} columns, the model takes samples of shape {model.input_shape}",
+            why="it was not trained on a table, and remembers no names of columns",
+            fix="give as many columns of numbers, in order, or an array in a .npy file",
+        )
+    return np.stack([values.numbers() for values in kept], axis=1)
+
+
+def array_of(file: Path) -> NDArray[Any]:
+    """The samples in NumPy's own files: x, x_test, or the only array there is."""
+    if file.suffix == ".npy":
+        return read_npy(file)
+    arrays = read_npz(file)
+    name = next((name for name in ("x", "x_test") if name in arrays), None)
+    if name is None and len(arrays) != 1:
+        raise DataError(
+            f"{file} holds {listed(arrays)}", why="wanted an array called x", fix="numpy.savez(file, x=x)"
+        )
+    return arrays[name] if name else next(iter(arrays.values()))
+
+
+def events(found: Answers) -> Iterator[dict[str, Any]]:
+    """A JSON object for each row."""
+    for i in range(len(found)):
+        event: dict[str, Any] = {"file": found.file, "row": i + 1, found.label: plain(found.answers[i])}
+        if found.shares is not None:
+            event |= {"probability": float(found.shares[i].max())}
+            event |= {"probabilities": dict(zip(found.classes, found.shares[i].tolist(), strict=True))}
+        yield event
+
+
+def plain(value: Any) -> Any:
+    """A value of NumPy's as JSON takes it."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def laid_out(
+    found: Answers, columns: tuple[str, ...], several: bool
+) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
+    """Names and rows of the CSV: the answer and the probability of each class, or the columns that are asked for."""
+    if columns:
+        made = [asked_for(found, name, i, columns) for i, name in enumerate(columns)]
+        return list(columns), zip(*made, strict=True)
+    names = ["file", "row", found.label] if several else [found.label]
+    answers = found.answers.tolist() if found.answers.ndim == 1 else list(map(str, found.answers.tolist()))
+    made = [[found.file] * len(found), range(1, len(found) + 1), answers] if several else [answers]
+    if found.shares is not None:
+        names += [f"probability {name}" for name in found.classes]
+        made += [[f"{share:.6g}" for share in column] for column in found.shares.T.tolist()]
+    return names, zip(*made, strict=True)
+
+
+def asked_for(found: Answers, name: str, place: int, columns: tuple[str, ...]) -> Any:
+    """One column by name: the answer, a column of the table, a class's probability, or the number of each row."""
+    if name.lower() == found.label.lower() or name == found.label:
+        return found.answers.tolist()
+    if found.table is not None and name in found.table:
+        return found.table[name].words().tolist()
+    share = name.removeprefix("probability ")
+    if found.shares is not None and share in found.classes:
+        return [f"{value:.6g}" for value in found.shares[:, found.classes.index(share)]]
+    if place == len(columns) - 1:
+        status(f"column {name!r} of the output: the answers ({found.label!r} in training)")
+        return found.answers.tolist()
+    if place == 0:
+        status(f"column {name!r} of the output: {found.file} has none, so the rows are numbered from 1")
+        return range(1, len(found) + 1)
+    raise UsageError(
+        f"--columns {','.join(columns)}: nothing is called {name!r}",
+        why=f"{found.file} has {listed(found.table or ())}, and the answer is {found.label!r}",
+        fix="--columns ID,ANSWER: a column of the file, then the answers",
+    )

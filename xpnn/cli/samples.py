@@ -1,0 +1,87 @@
+"""The samples a trained model is tested on: those held out of its training, or a file of the user's, whole.
+
+Classes and columns are matched by name; what the model does not know is refused by name.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnn.cli.runs import Saved
+from xpnn.data import Dataset, TablePreparation, load
+from xpnn.data.tables.dataset import whole_table
+from xpnn.data.tables.preparation import count_of, listed
+from xpnn.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from xpnn.model import Model
+
+
+def test_samples(saved: Saved, model: "Model", data: Path | None, what: str) -> Dataset:
+    """x_test and y_test as `model` takes them; the notes say which samples they are.
+
+    data: None, or the file that was trained on, for the part that was held out; any other file is used whole. what:
+    how to go on without a run.json. Raises UsageError where nothing says what was trained on, DataError for classes and
+    columns that the model does not know.
+    """
+    about, preparation = saved.about, model.preparation
+    trained_on = about.get("data")
+    check_known(saved, data, what)
+    same = data is None or (trained_on is not None and Path(trained_on) == data.resolve())
+    if isinstance(preparation, TablePreparation) and not same:
+        assert data is not None
+        return whole_table(data, preparation)
+    check_known(saved, None, what)  # a file alone says nothing of its kind where the model does not
+    samples = again(about, trained_on if same else data, preparation)
+    if not same and samples.held_out:
+        samples = replace(
+            samples,
+            x_test=np.concatenate([samples.x, samples.x_test]),
+            y_test=np.concatenate([samples.y, samples.y_test]),
+            notes=(*samples.notes, f"all samples of {data} are used"),
+        )
+    elif data is not None and same and samples.held_out:
+        line = f"{data} was trained on: the {len(samples.y_test):,} samples held out of it are used"
+        samples = replace(samples, notes=(*samples.notes, line))
+    names = class_names(saved, model)
+    return match_classes(samples, names) if names and samples.classes else samples
+
+
+def check_known(saved: Saved, data: Path | None, what: str) -> None:
+    """Raises UsageError where neither a run.json nor a file of the user's says what to test on."""
+    if "dataset" not in saved.about and data is None:
+        raise UsageError(
+            f"no run.json beside {saved.weights} says which dataset it was trained on",
+            fix=f"name a folder written by xpnn train, or {what}",
+        )
+
+
+def again(about: dict[str, Any], path: Any, preparation: Any = None) -> Dataset:
+    """The dataset of a run.json, from `path`."""
+    known = preparation if isinstance(preparation, TablePreparation) else None
+    seed, given = int(about.get("seed", 0)), (about.get("label"), about.get("task"))
+    return load(str(about["dataset"]), path, seed, *((None, None) if known else given), known=known)
+
+
+def class_names(saved: Saved, model: "Model") -> tuple[str, ...]:
+    """What the model calls its outputs; nothing where neither its file nor run.json says so."""
+    return model.preparation.class_names if model.preparation else tuple(saved.classes)
+
+
+def match_classes(samples: Dataset, names: tuple[str, ...]) -> Dataset:
+    """The samples with the numbers that `names` give their classes. Raises DataError for a class without one."""
+    if samples.classes == names:
+        return samples
+    number = {name: i for i, name in enumerate(names)}
+    there = np.unique(np.concatenate([samples.y, samples.y_test]))
+    unknown = [samples.classes[k] for k in there if samples.classes[k] not in number]
+    if unknown:
+        raise DataError(
+            f"{samples.name}: {count_of(unknown, 'class')} {listed(unknown)} unknown to the model",
+            why=f"it knows {listed(names)}",
+            fix="leave those samples out, or train a model that knows these classes",
+        )
+    renumbered = np.array([number.get(name, 0) for name in samples.classes], np.int64)
+    return replace(samples, y=renumbered[samples.y], y_test=renumbered[samples.y_test], classes=names)

@@ -1,0 +1,21 @@
+"""What a model answers for the rows of a table."""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from xpnn.data.tables.preparation import Predictor, TablePreparation
+from xpnn.data.tables.reading import read_table
+from xpnn.errors import UsageError
+
+
+def answers(model: Predictor, table: Any) -> NDArray[Any]:
+    """See `Model.predict_table`."""
+    preparation = model.preparation
+    if not isinstance(preparation, TablePreparation):
+        raise UsageError(
+            "this model remembers no table",
+            why="it was trained on arrays, or on something else",
+            fix="x, y, preparation = xpnn.data.prepare_table(table), and Model(..., preparation=preparation)",
+        )
+    return preparation.predict(model, read_table(table))[0]

@@ -1,0 +1,139 @@
+"""Which files hold a table, and in which format; names with wildcards, folders, standard input."""
+
+import contextlib
+import glob
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from xpnn.data.idx import cannot_read
+from xpnn.errors import DataError, FileError
+
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".data": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+}
+PACKED = (".gz", ".zst")
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A file and its format: "csv", "parquet" or "json"."""
+
+    path: Path
+    format: str
+    packed: str = ""
+
+
+def is_table(path: Path) -> bool:
+    """Whether its name says that it holds a table."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    return (
+        bool(suffixes)
+        and (suffixes[-2:-1] if suffixes[-1] in PACKED else suffixes)[-1:] != []
+        and ((suffixes[-2] if suffixes[-1] in PACKED and len(suffixes) > 1 else suffixes[-1]) in FORMATS)
+    )
+
+
+def expand(pattern: str | os.PathLike[str], what: str = "table") -> list[Path]:
+    """The files that a name stands for: itself, what a pattern with wildcards fits, or the tables in a folder.
+
+    A name that exists is taken as it stands, whatever is in it. Raises FileError where there is none.
+    """
+    path = Path(pattern).expanduser()
+    try:
+        if path.is_dir():
+            found = sorted(p for p in path.iterdir() if is_table(p) and not p.name.startswith("."))
+        elif path.exists():
+            found = [path]
+        else:
+            found = (
+                sorted(map(Path, glob.glob(str(path), recursive=True))) if glob.has_magic(str(path)) else []
+            )
+    except (OSError, ValueError) as error:  # ValueError: a null character
+        raise cannot_read(str(path), error) from error
+    if not found:
+        raise FileError(
+            f"there is no {what} at {path}",
+            why=f"wanted a file in one of {', '.join(FORMATS)}, also packed as {' or '.join(PACKED)}",
+            fix="check the path",
+        )
+    return found
+
+
+def described(path: Path) -> TableFile:
+    """The file with its format, by its first bytes where the name says nothing. Raises FileError and DataError."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    packed = suffixes.pop() if suffixes and suffixes[-1] in PACKED else ""
+    try:
+        if not path.is_file():
+            raise FileError(
+                f"{path} is no regular file", why="wanted a file with a table", fix="check the path"
+            )
+        with path.open("rb") as file:
+            head = file.read(64)
+    except (OSError, ValueError) as error:
+        if isinstance(error, FileError):
+            raise
+        raise cannot_read(str(path), error) from error
+    if not head:
+        raise DataError(f"{path} holds nothing", why="wanted a table", fix="check how it was written")
+    if head.startswith(b"PAR1"):
+        return TableFile(path, "parquet")
+    if head.startswith(b"\x1f\x8b"):
+        packed = ".gz"
+    elif head.startswith(b"\x28\xb5\x2f\xfd"):
+        packed = ".zst"
+    known = FORMATS.get(suffixes[-1]) if suffixes else None
+    if known == "parquet":
+        raise DataError(f"{path} is no Parquet file", why="it does not begin with PAR1", fix="write it again")
+    if known is None:
+        known = "json" if not packed and head.lstrip()[:1] in (b"{", b"[") else "csv"
+    return TableFile(path, known, packed)
+
+
+@contextlib.contextmanager
+def plainly_named(files: list[TableFile]) -> Iterator[list[str]]:
+    """Paths without wildcards for the same files, in order: links in a folder of our own, copies where there are none.
+
+    DuckDB reads a name such as a[1].csv as a pattern, and would read a1.csv.
+    """
+    import shutil  # both import lzma
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="xpnn-table-") as folder:
+        paths = []
+        for i, file in enumerate(files):
+            link = Path(folder) / f"{i}.{file.format}{file.packed}"
+            try:
+                link.symlink_to(file.path.resolve())
+            except (OSError, NotImplementedError):
+                shutil.copyfile(file.path, link)
+            paths.append(str(link))
+        yield paths
+
+
+@contextlib.contextmanager
+def standard_input() -> Iterator[Path]:
+    """Standard input as a file, which is gone afterwards. Raises FileError where there is none."""
+    import shutil
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="xpnn-stdin-") as folder:
+        path = Path(folder) / "stdin"
+        try:
+            with path.open("wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+        except (OSError, AttributeError, ValueError) as error:
+            raise cannot_read("standard input", error) from error
+        yield path
