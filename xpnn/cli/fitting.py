@@ -44,7 +44,7 @@ def train(
         data.y,
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
-        validation=recipe.validation,
+        validation=data.validation or recipe.validation,
         callbacks=[*watchers, *more],
         resume=resume,
     )

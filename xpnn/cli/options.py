@@ -72,6 +72,25 @@ class Widths(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 
 
 TASKS = ("classification", "regression")
+
+
+class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """`64` or `48x64`: height and width of pictures."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Raises BadParameter for anything but one or two whole numbers from 1 to 32768."""
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).lower().replace("×", "x").split("x")
+        if len(parts) > 2 or not all(part.strip().isdecimal() and 0 < int(part) <= 1 << 15 for part in parts):
+            self.fail(f"{value!r} is no size such as 64 or 48x64 (height x width)", param, ctx)
+        return int(parts[0]), int(parts[-1])
+
+
 HINTS = dict.fromkeys(("cuda", "gpu"), "did you mean --backend cupy? auto takes the GPU where there is one")
 
 backend_option = click.option(
