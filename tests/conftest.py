@@ -13,7 +13,7 @@ os.environ.setdefault(
 )
 
 import proof_table as proofs
-from harness import MODES, entered, open_backend
+from harness import MODES, inside, open_backend
 
 from xpnn.cli import run
 from xpnn.errors import BackendError
@@ -54,14 +54,14 @@ def mode(request):
 @pytest.fixture
 def be(mode):
     """The backend in float64, inside its scope."""
-    with entered(mode, "float64") as backend:
+    with inside(mode, "float64") as backend:
         yield backend
 
 
 @pytest.fixture(params=["float64", "float32"])
 def any_be(mode, request):
     """The backend in each dtype, inside its scope."""
-    with entered(mode, request.param) as backend:
+    with inside(mode, request.param) as backend:
         yield backend
 
 

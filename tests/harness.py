@@ -44,7 +44,7 @@ def open_backend(mode, dtype):
 
 
 @contextlib.contextmanager
-def entered(mode, dtype):
+def inside(mode, dtype):
     """The backend inside its scope; array-api-strict with its strictest flags."""
     backend = open_backend(mode, dtype)
     with contextlib.ExitStack() as stack:
@@ -60,7 +60,7 @@ def entered(mode, dtype):
         yield backend
 
 
-def frozen(be, tree):
+def read_only(be, tree):
     """The same tree; on the read-only backend its arrays may no longer be written to."""
     if isinstance(be, ReadOnly):
         tree_map(lambda _, a: a.setflags(write=False) if isinstance(a, np.ndarray) else None, tree)
@@ -72,7 +72,7 @@ def rng_of(*words):
     return np.random.default_rng(zlib.crc32(" ".join(map(str, words)).encode()))
 
 
-def away(x, kink=0.0):
+def away_from_kink(x, kink=0.0):
     """x, with entries nearer than KINK to the kink moved out to that distance."""
     side = np.where(x < kink, -1.0, 1.0)
     return np.where(np.abs(x - kink) < KINK, kink + side * KINK, x)
@@ -96,7 +96,7 @@ def draw(case):
         return spec.init(rng, spec.shape) + noise
 
     p = tree_map(parameter, specs)
-    return x, p, each_of(lambda shape: rng.standard_normal((case.batch, *shape)), out)
+    return x, p, for_each_shape(lambda shape: rng.standard_normal((case.batch, *shape)), out)
 
 
 def draw_input(case, shape, kind, vocab_size, rng):
@@ -107,7 +107,7 @@ def draw_input(case, shape, kind, vocab_size, rng):
     if kind == "mask":
         return draw_mask(shape, case.blank, rng)
     x = rng.integers(0, 256, shape) * 1.0 if case.bytes else rng.standard_normal(shape)
-    return away(away(x), getattr(case.layer, "threshold", 0.0))
+    return away_from_kink(away_from_kink(x), getattr(case.layer, "threshold", 0.0))
 
 
 def draw_mask(shape, blank, rng):
@@ -119,29 +119,29 @@ def draw_mask(shape, blank, rng):
     return mask
 
 
-def each_of(f, shape):
+def for_each_shape(f, shape):
     """f of a shape, or of each in a tuple of shapes."""
     return tuple(map(f, shape)) if is_multiple(shape) else f(shape)
 
 
-def given(be, case, x):
+def as_layer_input(be, case, x):
     """Samples in the form that the layer takes."""
     if isinstance(x, tuple):
-        return tuple(given_input(be, case, kind, a) for kind, a in zip(case.kinds, x, strict=True))
-    return given_input(be, case, case.layer.input_kind, x)
+        return tuple(as_one_input(be, case, kind, a) for kind, a in zip(case.kinds, x, strict=True))
+    return as_one_input(be, case, case.layer.input_kind, x)
 
 
-def given_input(be, case, kind, x):
+def as_one_input(be, case, kind, x):
     if case.bytes or kind == "int":
         return be.asarray(x.astype(np.uint8 if case.bytes else np.int64))
     return be.asarray(x, be.dtype)
 
 
-def on(be, case):
+def arrays_on(be, case):
     """(x, parameters, dy) of a case on a backend; bytes stay bytes, ids are integers."""
     x, p, dy = draw(case)
     p, dy = (tree_map(lambda _, a: be.asarray(a, be.dtype), tree) for tree in (p, dy))
-    return given(be, case, x), p, dy
+    return as_layer_input(be, case, x), p, dy
 
 
 def context(be, train=True, need_dx=True):
@@ -149,19 +149,19 @@ def context(be, train=True, need_dx=True):
 
 
 @functools.cache
-def forward_of(be, layer, train=True):
+def compiled_forward(be, layer, train=True):
     """forward(p, x) -> y, compiled where the backend compiles."""
     return be.compile(lambda p, x: layer.forward(context(be, train), p, x)[0])
 
 
 @functools.cache
-def both_of(be, layer, need_dx=True):
+def forward_and_backward(be, layer, need_dx=True):
     """both(p, x, dy) -> y, dx, grads, new statistics: one pass there and back, as a training step makes it."""
 
     def both(p, x, dy):
         cx = context(be, need_dx=need_dx)
         y, cache = layer.forward(cx, p, x)
-        frozen(be, (y, cache))
+        read_only(be, (y, cache))
         if not layer.differentiable:
             return y, None, {}, {}
         dx, grads = layer.backward(cx, p, cache, dy)
@@ -170,7 +170,7 @@ def both_of(be, layer, need_dx=True):
     return be.compile(both)
 
 
-def host(be, tree):
+def host_arrays(be, tree):
     """[(path, NumPy array)] of all arrays in a tree, copied; by path, because jit sorts the keys of a dict."""
     return sorted(
         ((k, np.array(be.to_numpy(a))) for k, a in leaves(tree) if hasattr(a, "shape")),
@@ -178,9 +178,9 @@ def host(be, tree):
     )
 
 
-def prints(be, tree):
+def fingerprints(be, tree):
     """What must not change: the bytes of every array."""
-    return [(k, a.dtype, a.shape, a.tobytes()) for k, a in host(be, tree)]
+    return [(k, a.dtype, a.shape, a.tobytes()) for k, a in host_arrays(be, tree)]
 
 
 def directions(size, whole, rng):
@@ -218,17 +218,17 @@ def layer_errors(be, case):
     names = [f"x{i}" for i in range(len(x))] if isinstance(x, tuple) else ["x"]
     own = dict(zip(names, x if isinstance(x, tuple) else (x,), strict=True))
     values = dict(leaves(p)) | own
-    f, both = forward_of(be, layer), both_of(be, layer)
+    f, both = compiled_forward(be, layer), forward_and_backward(be, layer)
 
     def inputs(changed):
         tree = tree_map(lambda k, a: be.asarray(changed.get(k, a)), p)
         new = [changed.get(name, a) for name, a in own.items()]
         if case.bytes:
             return tree, be.asarray(new[0])
-        return tree, given(be, case, tuple(new) if isinstance(x, tuple) else new[0])
+        return tree, as_layer_input(be, case, tuple(new) if isinstance(x, tuple) else new[0])
 
     def pullback(name, c):
-        _, dx, grads, _ = both(*inputs({}), cut(be, c, dy))
+        _, dx, grads, _ = both(*inputs({}), split_like(be, c, dy))
         dxs = dx if isinstance(x, tuple) and dx is not None else (dx,) * len(names)
         found = dict(zip(names, dxs, strict=True)) | dict(leaves(grads))
         return None if found.get(name) is None else np.asarray(be.to_numpy(found[name]))
@@ -249,7 +249,7 @@ def layer_errors(be, case):
     }
 
 
-def cut(be, c, like):
+def split_like(be, c, like):
     """A flat vector cut into arrays shaped like those of the tree `like`, on a backend."""
     start = 0
 
@@ -271,7 +271,7 @@ def draw_loss(case):
         "ids": lambda: rng.integers(0, last, rows),
         "one-hot": lambda: np.eye(last)[rng.integers(0, last, rows)],
         "soft": lambda: rng.dirichlet(np.ones(last), rows),
-        "real": lambda: prediction + away(rng.standard_normal(case.shape)),
+        "real": lambda: prediction + away_from_kink(rng.standard_normal(case.shape)),
         "ignored": lambda: np.where(np.arange(rows) % 3 == 1, -100, rng.integers(0, last, rows)),
         "signs": lambda: rng.choice([-1.0, 1.0], case.shape),
         "counts": lambda: rng.integers(0, 5, case.shape) * 1.0,
@@ -281,7 +281,7 @@ def draw_loss(case):
     return prediction, target, rng.uniform(0, 2, rows) if case.weighted else None
 
 
-def loss_on(be, case):
+def loss_arrays_on(be, case):
     """(prediction, target, weight) of a loss case on a backend."""
     prediction, target, weight = draw_loss(case)
     target = be.asarray(target, None if target.ndim == 1 else be.dtype)
@@ -289,14 +289,14 @@ def loss_on(be, case):
 
 
 @functools.cache
-def loss_of(be, loss):
+def compiled_loss(be, loss):
     return be.compile(lambda prediction, target, weight: loss(be, prediction, target, weight))
 
 
 def loss_error(be, case):
     """The derivative error of a loss, or of the sum of its values, with respect to the prediction, in float64."""
-    prediction, target, weight = loss_on(be, case)
-    call = loss_of(be, case.loss)
+    prediction, target, weight = loss_arrays_on(be, case)
+    call = compiled_loss(be, case.loss)
     f = lambda a: np.sum(be.to_numpy(call(be.asarray(a), target, weight)[0])).reshape(1)  # noqa: E731
     gradient = lambda c: c * be.to_numpy(call(prediction, target, weight)[1])  # noqa: E731
     return derivative_error(f, gradient, draw_loss(case)[0], 1, rng_of("directions", case))

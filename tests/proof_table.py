@@ -91,7 +91,7 @@ def table(found):
     """Markdown: a row for every public class."""
     lines = [
         f"Made by `ci/coverage`, xpnn {xpnn.__version__}. A row for every public class: the backends that its rows of",
-        "`tests/cases.py` ran on, the largest relative error of its gradients against finite differences in float64,",
+        "`tests/cases/` ran on, the largest relative error of its gradients against finite differences in float64,",
         "and how many comparisons with an independent oracle it passed.",
         "",
         "| kind | class | backends | gradient error | oracle | samples |",

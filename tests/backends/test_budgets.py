@@ -8,7 +8,7 @@ import functools
 import numpy as np
 import pytest
 from cases import LAYERS, LOSSES, OPTIMIZERS, Case
-from harness import both_of, context, host, loss_of, loss_on, on
+from harness import arrays_on, compiled_loss, context, forward_and_backward, host_arrays, loss_arrays_on
 from imaginary_device import DeviceBackend
 from test_optimizer_rows import run
 
@@ -55,7 +55,7 @@ def counted(be, f):
 def test_layers_keep_to_their_budgets(layer, shape):
     be = device()
     with be.device_context():
-        (x, p, dy), cx = on(be, Case(layer, shape)), context(be)
+        (x, p, dy), cx = arrays_on(be, Case(layer, shape)), context(be)
     (_, cache), forward = counted(be, lambda: layer.forward(cx, p, x))
     _, backward = counted(be, lambda: layer.backward(cx, p, cache, dy))
     most = BUDGETS[layer, shape]
@@ -71,16 +71,16 @@ LONG = [Case(xpnn.LSTM(2), (11, 3)), Case(xpnn.GRU(2, sequences=True), (11, 3))]
 def test_no_layer_asks_the_host(case):
     """Forward, backward and new statistics, all in one recording, which gives the same numbers."""
     be, plain = device(capture=True), device()
-    both = both_of(be, case.layer)
+    both = forward_and_backward(be, case.layer)
     for _ in range(3):
         with be.device_context():
-            x, p, dy = on(be, case)
+            x, p, dy = arrays_on(be, case)
         found, _ = counted(be, functools.partial(both, p, x, dy))
     with plain.device_context():
-        x, p, dy = on(plain, case)
-        wanted = host(plain, both_of(plain, case.layer)(p, x, dy))
+        x, p, dy = arrays_on(plain, case)
+        wanted = host_arrays(plain, forward_and_backward(plain, case.layer)(p, x, dy))
     with be.device_context():
-        got = host(be, found)
+        got = host_arrays(be, found)
     assert [(k, a.tobytes()) for k, a in got] == [(k, a.tobytes()) for k, a in wanted]
 
 
@@ -88,13 +88,13 @@ def test_no_layer_asks_the_host(case):
 def test_no_loss_asks_the_host(case):
     be = device(capture=True)
     with be.device_context():
-        given = loss_on(be, case)
+        given = loss_arrays_on(be, case)
     loss = be.compile(lambda *args: case.loss(be, *args))
     for _ in range(3):
         found, _ = counted(be, lambda: loss(*given))
     plain = device()
     with plain.device_context():
-        wanted = loss_of(plain, case.loss)(*loss_on(plain, case))
+        wanted = compiled_loss(plain, case.loss)(*loss_arrays_on(plain, case))
     assert [a.a.tobytes() for a in found] == [a.a.tobytes() for a in wanted]
 
 

@@ -4,7 +4,7 @@ import importlib.util
 
 import numpy as np
 import pytest
-from harness import prints, rng_of
+from harness import fingerprints, rng_of
 from tolerances import SIGMAS, assert_close, assert_same
 
 import xpnn
@@ -437,9 +437,9 @@ def agree(be, name, row):
     wanted = arrays(be, getattr(Kernels, name)(be, *row(be)))
     arguments = row(be)
     kept = tuple(a for i, a in enumerate(arguments) if i not in given_away(name, arguments))
-    before = prints(be, kept)
+    before = fingerprints(be, kept)
     got = arrays(be, getattr(be, name)(*arguments))
-    assert prints(be, kept) == before
+    assert fingerprints(be, kept) == before
     assert len(got) == len(wanted)
     for a, b in zip(got, wanted, strict=True):
         assert a.dtype == b.dtype

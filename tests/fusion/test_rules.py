@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from harness import both_of, context, forward_of, frozen, host, rng_of
+from harness import compiled_forward, context, forward_and_backward, host_arrays, read_only, rng_of
 from tolerances import assert_same
 
 import xpnn
@@ -117,12 +117,16 @@ def compare(be, plain, fused, shape, reordered=False):
     """All that both give, while training and in evaluation, for a first layer and for a later one."""
     p, x, dy = inputs(be, plain, shape)
     for need_dx in (True, False):
-        wanted = host(be, both_of(be, plain, need_dx)(p, x, dy))
-        got = host(be, both_of(be, fused, need_dx)(*frozen(be, (p, x, dy))))
+        wanted = host_arrays(be, forward_and_backward(be, plain, need_dx)(p, x, dy))
+        got = host_arrays(be, forward_and_backward(be, fused, need_dx)(*read_only(be, (p, x, dy))))
         assert [k for k, _ in got] == [k for k, _ in wanted]
         for (name, a), (_, b) in zip(got, wanted, strict=True):
             same(a, b, name, reordered)
-    same(*(be.to_numpy(forward_of(be, net, False)(p, x)) for net in (fused, plain)), "evaluation", reordered)
+    same(
+        *(be.to_numpy(compiled_forward(be, net, False)(p, x)) for net in (fused, plain)),
+        "evaluation",
+        reordered,
+    )
 
 
 def same(got, wanted, name, reordered):

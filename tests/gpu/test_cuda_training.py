@@ -8,7 +8,7 @@ from harness import rng_of
 from tolerances import assert_close, assert_same
 
 import xpnn
-from xpnn.backends.cuda.cublaslt import BIAS, MARKED_ONLY, MARKED_RELU_BIAS, RELU_BIAS, SUMS_OF_FIRST
+from xpnn.backends.cuda.cublaslt import BIAS, DRELU, RELU_AUX_BIAS, RELU_BIAS, SUMS_OF_FIRST
 from xpnn.backends.cuda.matmul import CudaProducts
 from xpnn.backends.numpy import NumpyBackend
 
@@ -48,7 +48,7 @@ class WholeBackend(CudaProducts, EmulatedBackend):
 class PlainBackend(WholeBackend):
     """On a GPU whose library knows no epilogues."""
 
-    refused = (BIAS, RELU_BIAS, SUMS_OF_FIRST, MARKED_RELU_BIAS, MARKED_ONLY)
+    refused = (BIAS, RELU_BIAS, SUMS_OF_FIRST, RELU_AUX_BIAS, DRELU)
 
 
 def trainer(backend, layers, optimizer, dtype):

@@ -4,7 +4,16 @@ import functools
 
 import numpy as np
 import pytest
-from harness import context, derivative_error, entered, frozen, host, open_backend, prints, rng_of
+from harness import (
+    context,
+    derivative_error,
+    fingerprints,
+    host_arrays,
+    inside,
+    open_backend,
+    read_only,
+    rng_of,
+)
 from tolerances import GRADIENT, assert_close
 
 import xpnn
@@ -40,23 +49,23 @@ def drawn(layer, shapes):
 def both_of(be, layer, need_dx=True):
     def both(p, x, dy):
         y, cache = layer.forward(context(be, need_dx=need_dx), p, x)
-        frozen(be, cache)
+        read_only(be, cache)
         return y, *layer.backward(context(be, need_dx=need_dx), p, cache, dy)
 
     return be.compile(both)
 
 
 def on(be, tree):
-    return frozen(be, tree_map(lambda _, a: be.asarray(np.array(a), be.dtype), tree))
+    return read_only(be, tree_map(lambda _, a: be.asarray(np.array(a), be.dtype), tree))
 
 
 @each
 def test_shapes_dtypes_and_values_hold_and_inputs_stay(any_be, layer, shapes):
     be, tree = any_be, on(any_be, drawn(layer, shapes))
-    before = prints(be, tree)
+    before = fingerprints(be, tree)
     x, p, dy = tree
     y, dx, grads = both_of(be, layer)(p, x, dy)
-    assert prints(be, tree) == before
+    assert fingerprints(be, tree) == before
     assert y.shape == (BATCH, *shapes[0])
     assert isinstance(dx, tuple)
     assert [None if a is None else tuple(a.shape) for a in dx] == [
@@ -66,7 +75,7 @@ def test_shapes_dtypes_and_values_hold_and_inputs_stay(any_be, layer, shapes):
     one = open_backend("numpy", "float64")
     x, p, dy = on(one, drawn(layer, shapes))
     reference = both_of(one, layer)(p, x, dy)
-    for (name, a), (_, b) in zip(host(be, (y, dx, grads)), host(one, reference), strict=True):
+    for (name, a), (_, b) in zip(host_arrays(be, (y, dx, grads)), host_arrays(one, reference), strict=True):
         assert a.dtype == be.dtype_name
         assert_close(a, b, be.dtype_name, name)
 
@@ -101,7 +110,9 @@ def test_without_dx_the_gradients_are_the_same(be, layer, shapes):
     x, p, dy = on(be, drawn(layer, shapes))
     _, dx, grads = both_of(be, layer, need_dx=False)(p, x, dy)
     assert dx is None
-    for (name, a), (_, b) in zip(host(be, grads), host(be, both_of(be, layer)(p, x, dy)[2]), strict=True):
+    for (name, a), (_, b) in zip(
+        host_arrays(be, grads), host_arrays(be, both_of(be, layer)(p, x, dy)[2]), strict=True
+    ):
         assert_close(a, b, "float64", name)
 
 
@@ -111,11 +122,11 @@ def test_who_may_see_nothing_gets_the_bias_and_gives_no_gradient(mode, dtype):
     layer = MultiHeadAttention(2, masked=True)
     (x, _), p, dy = drawn(layer, ((3, 4), (3,)))
     mask = np.array([[0, 0, 0], [0, 1, 0], [1, 1, 1]])
-    with entered(mode, dtype) as be, np.errstate(**LOUD):
+    with inside(mode, dtype) as be, np.errstate(**LOUD):
         values = on(be, (p, (100 * x, mask), dy))
         y, (dx, none), grads = both_of(be, layer)(*values)
         assert none is None
-        assert all(np.isfinite(a).all() for _, a in host(be, (y, dx, grads)))
+        assert all(np.isfinite(a).all() for _, a in host_arrays(be, (y, dx, grads)))
         y, dx = be.to_numpy(y), be.to_numpy(dx)
         assert_close(y[0], np.broadcast_to(p["bo"], (3, 4)), dtype)
         assert (dx[0] == 0).all()
@@ -125,7 +136,7 @@ def test_who_may_see_nothing_gets_the_bias_and_gives_no_gradient(mode, dtype):
         )  # large sums of large terms
         assert (dx[1, [0, 2]] == 0).all()  # all weight on the one that is seen, whatever its score
         zero = both_of(be, layer)(values[0], (values[1][0], values[1][1] * 0), values[2])
-        assert {name for name, a in host(be, zero[2]) if (a != 0).any()} == {"bo"}
+        assert {name for name, a in host_arrays(be, zero[2]) if (a != 0).any()} == {"bo"}
 
 
 def test_scores_beyond_exp_are_compared_all_the_same(be):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from cases import Case
-from harness import context, on, open_backend
+from harness import arrays_on, context, open_backend
 from tolerances import assert_same
 
 import xpnn
@@ -89,7 +89,7 @@ def kept(cache):
 def test_recompute_keeps_its_input_alone():
     be = open_backend("numpy", "float64")
 
-    x, p, _ = on(be, Case(BLOCK, (8,), batch=32))
+    x, p, _ = arrays_on(be, Case(BLOCK, (8,), batch=32))
     _, full = BLOCK.forward(context(be), p, x)
     _, small = Recompute(BLOCK).forward(context(be), p, x)
     assert kept(small) == x.nbytes

@@ -4,21 +4,22 @@ import threading
 
 import numpy as np
 import pytest
-from cases import LAYERS
+from cases import LAYERS, Case
+from cases.layers.containers import PIXELS
 from harness import (
     KEY,
     NO_DX,
-    both_of,
+    arrays_on,
+    compiled_forward,
     context,
     draw,
-    each_of,
-    forward_of,
-    frozen,
-    host,
+    fingerprints,
+    for_each_shape,
+    forward_and_backward,
+    host_arrays,
     layer_errors,
-    on,
     open_backend,
-    prints,
+    read_only,
 )
 from tolerances import GRADIENT, assert_close, assert_same
 
@@ -40,12 +41,12 @@ def assert_same_trees(got, wanted):
 @each
 def test_plan_dtype_and_values_hold_and_inputs_stay(any_be, case):
     be, dtype = any_be, any_be.dtype_name
-    x, p, dy = on(be, case)
-    before = prints(be, (x, p, dy))
-    y, dx, grads, news = both_of(be, case.layer)(p, x, dy)
-    assert prints(be, (x, p, dy)) == before
+    x, p, dy = arrays_on(be, case)
+    before = fingerprints(be, (x, p, dy))
+    y, dx, grads, news = forward_and_backward(be, case.layer)(p, x, dy)
+    assert fingerprints(be, (x, p, dy)) == before
     specs, out = case.layer.plan(case.shape)
-    assert tree_map(lambda _, a: tuple(a.shape), y) == each_of(lambda shape: (case.batch, *shape), out)
+    assert tree_map(lambda _, a: tuple(a.shape), y) == for_each_shape(lambda shape: (case.batch, *shape), out)
     assert all(a.dtype == be.dtype for _, a in leaves(y))
     assert set(dict(leaves(news))) <= {k for k, s in leaves(specs) if not s.trainable}
     if case.layer.differentiable:
@@ -61,8 +62,10 @@ def test_plan_dtype_and_values_hold_and_inputs_stay(any_be, case):
         assert {k: tuple(g.shape) for k, g in leaves(grads)} == wanted
         assert all(g.dtype == be.dtype for _, g in leaves(grads))
     one = open_backend("numpy", "float64")
-    reference = both_of(one, case.layer)(*(on(one, case)[i] for i in (1, 0, 2)))
-    for (name, a), (_, b) in zip(host(be, (y, dx, grads)), host(one, reference[:3]), strict=True):
+    reference = forward_and_backward(one, case.layer)(*(arrays_on(one, case)[i] for i in (1, 0, 2)))
+    for (name, a), (_, b) in zip(
+        host_arrays(be, (y, dx, grads)), host_arrays(one, reference[:3]), strict=True
+    ):
         assert a.dtype == dtype
         assert_close(a, b, dtype, name)
 
@@ -76,18 +79,20 @@ def test_gradient_is_the_derivative(be, case, record_property):
 
 @each_trainable
 def test_without_dx_the_gradients_are_the_same(be, case):
-    x, p, dy = on(be, case)
-    _, dx, grads, _ = both_of(be, case.layer, need_dx=False)(p, x, dy)
-    _, wanted_dx, wanted, _ = both_of(be, case.layer)(p, x, dy)
+    x, p, dy = arrays_on(be, case)
+    _, dx, grads, _ = forward_and_backward(be, case.layer, need_dx=False)(p, x, dy)
+    _, wanted_dx, wanted, _ = forward_and_backward(be, case.layer)(p, x, dy)
     if case.layer.trained:
         assert dx is None
         # XLA may order the sums otherwise once dx is gone; the others run the same lines
         compare = assert_close if be.name == "jax" else lambda a, b, _, name: assert_same(a, b, name)
-        for (name, a), (_, b) in zip(host(be, grads), host(be, wanted), strict=True):
+        for (name, a), (_, b) in zip(host_arrays(be, grads), host_arrays(be, wanted), strict=True):
             compare(a, b, "float64", name)
     else:
-        assert not host(be, grads)
-        assert dx is None or [a.shape for _, a in host(be, dx)] == [a.shape for _, a in host(be, wanted_dx)]
+        assert not host_arrays(be, grads)
+        assert dx is None or [a.shape for _, a in host_arrays(be, dx)] == [
+            a.shape for _, a in host_arrays(be, wanted_dx)
+        ]
 
 
 def flipped(be, tree):
@@ -115,18 +120,20 @@ def backwards(be, a):
 @each
 @pytest.mark.parametrize("layout", [strided, fortran, backwards])
 def test_memory_layout_does_not_matter(be, case, layout):
-    x, p, dy = on(be, case)
+    x, p, dy = arrays_on(be, case)
     a, c = (tree_map(lambda _, v: layout(be, np.array(be.to_numpy(v))), tree) for tree in (x, dy))
-    assert_same_trees(host(be, a), host(be, x))
-    both = both_of(be, case.layer)
-    for (name, got), (_, wanted) in zip(host(be, both(p, a, c)), host(be, both(p, x, dy)), strict=True):
+    assert_same_trees(host_arrays(be, a), host_arrays(be, x))
+    both = forward_and_backward(be, case.layer)
+    for (name, got), (_, wanted) in zip(
+        host_arrays(be, both(p, a, c)), host_arrays(be, both(p, x, dy)), strict=True
+    ):
         assert_close(got, wanted, "float64", name)
 
 
 @each_trainable
 def test_calls_may_interleave_and_caches_are_not_used_up(be, case):
     """Two forward passes in flight, then their backward passes in the wrong order, the first of them twice."""
-    x, p, dy = on(be, case)
+    x, p, dy = arrays_on(be, case)
     layer, cx, settings = case.layer, context(be), dict(vars(case.layer))
     other = flipped(be, x)
 
@@ -135,31 +142,31 @@ def test_calls_may_interleave_and_caches_are_not_used_up(be, case):
         return y, cache, layer.backward(cx, p, cache, dy)
 
     (y1, _, back1), (y2, _, back2) = pair(x), pair(other)
-    serial = host(be, (y1, *back1)), host(be, (y2, *back2))
-    y1, cache1 = frozen(be, layer.forward(cx, p, x))
-    y2, cache2 = frozen(be, layer.forward(cx, p, other))
-    kept = prints(be, (cache1, cache2))
+    serial = host_arrays(be, (y1, *back1)), host_arrays(be, (y2, *back2))
+    y1, cache1 = read_only(be, layer.forward(cx, p, x))
+    y2, cache2 = read_only(be, layer.forward(cx, p, other))
+    kept = fingerprints(be, (cache1, cache2))
     back1, back2 = layer.backward(cx, p, cache1, dy), layer.backward(cx, p, cache2, dy)
     again = layer.backward(cx, p, cache1, dy)
-    assert prints(be, (cache1, cache2)) == kept
+    assert fingerprints(be, (cache1, cache2)) == kept
     assert vars(layer) == settings, "a layer holds no array"
-    assert_same_trees(host(be, (y1, *back1)), serial[0])
-    assert_same_trees(host(be, (y2, *back2)), serial[1])
-    assert_same_trees(host(be, again), host(be, back1))
+    assert_same_trees(host_arrays(be, (y1, *back1)), serial[0])
+    assert_same_trees(host_arrays(be, (y2, *back2)), serial[1])
+    assert_same_trees(host_arrays(be, again), host_arrays(be, back1))
 
 
 @each
 def test_threads_give_the_same_bits(be, case):
-    x, p, dy = on(be, case)
+    x, p, dy = arrays_on(be, case)
     samples = (x, flipped(be, x))
-    both = both_of(be, case.layer)
-    serial = [host(be, both(p, a, dy)) for a in samples]
+    both = forward_and_backward(be, case.layer)
+    serial = [host_arrays(be, both(p, a, dy)) for a in samples]
     got, start = {}, threading.Barrier(4)
 
     def work(i):
         with be.device_context():
             start.wait()
-            got[i] = host(be, both(p, samples[i % 2], dy))
+            got[i] = host_arrays(be, both(p, samples[i % 2], dy))
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
     for thread in threads:
@@ -173,12 +180,12 @@ def test_threads_give_the_same_bits(be, case):
 @each
 def test_one_row_equals_its_batch(be, case):
     """As in evaluation: while training, Dropout draws a mask for the batch."""
-    x, p, _ = on(be, case)
-    forward = forward_of(be, case.layer, False)
-    whole = host(be, forward(p, x))
+    x, p, _ = arrays_on(be, case)
+    forward = compiled_forward(be, case.layer, False)
+    whole = host_arrays(be, forward(p, x))
     for i in range(case.batch):
         row = tree_map(lambda _, a, i=i: a[i : i + 1, ...], x)
-        for (name, a), (_, b) in zip(host(be, forward(p, row)), whole, strict=True):
+        for (name, a), (_, b) in zip(host_arrays(be, forward(p, row)), whole, strict=True):
             assert_close(a, b[i : i + 1], "float64", name)
 
 
@@ -208,7 +215,7 @@ def test_the_description_survives(case):
 
 @pytest.mark.parametrize("case", [c for c in LAYERS if not c.layer.differentiable], ids=str)
 def test_training_through_a_layer_without_gradient_names_it(be, case):
-    x, p, dy = on(be, case)
+    x, p, dy = arrays_on(be, case)
     _, cache = case.layer.forward(context(be), p, x)
     path = ".".join(map(str, KEY[1:]))
     with pytest.raises(UsageError, match=f"layer {path} {type(case.layer).__name__} cannot be trained"):
@@ -217,7 +224,7 @@ def test_training_through_a_layer_without_gradient_names_it(be, case):
 
 def test_parameters_cover_the_layout_in_definition_order(be):
     """split and join are inverse to each other, and every value has one place."""
-    case = LAYERS[-1]
+    case = Case(PIXELS, (2, 2, 1), bytes=True)  # a theta, and in phi the mean and gain of Standardize
     layout = Layout(case.layer.plan(case.shape)[0])
     theta, phi = (be.asarray(np.arange(layout.size[k]) + 1.0) for k in ("theta", "phi"))
     tree = layout.split(be, theta, phi)

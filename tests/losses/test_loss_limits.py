@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from cases import LOSSES, LossCase
-from harness import draw_loss, entered
+from harness import draw_loss, inside
 from tolerances import assert_close
 
 from xpnn.config import short_repr
@@ -156,7 +156,7 @@ def test_pytorch_has_the_same_limits():
             k = None if loss.class_weight is None else torch.tensor(loss.class_weight).double()
             wanted = torch.nn.functional.cross_entropy(tz, torch.tensor(IDS), weight=k, **settings)
             wanted.sum().backward()
-            with entered("numpy", "float64") as be:
+            with inside("numpy", "float64") as be:
                 value, dz = loss(be, np.asarray(z), IDS)
             np.testing.assert_allclose(value, wanted.detach().numpy(), rtol=1e-12)
             if np.isfinite(value).all():  # PyTorch's slopes of an infinite loss are NaN where it is smoothed

@@ -2,7 +2,7 @@
 
 import pytest
 from cases import LOSSES
-from harness import draw_loss, loss_error, loss_of, loss_on, open_backend, prints
+from harness import compiled_loss, draw_loss, fingerprints, loss_arrays_on, loss_error, open_backend
 from tolerances import GRADIENT, assert_close
 
 from xpnn.config import short_repr
@@ -13,15 +13,17 @@ each = pytest.mark.parametrize("case", LOSSES, ids=str)
 @each
 def test_shapes_dtype_and_values_hold_and_inputs_stay(any_be, case):
     be, dtype = any_be, any_be.dtype_name
-    given = loss_on(be, case)
-    before = prints(be, [a for a in given if a is not None])
-    value, gradient = loss_of(be, case.loss)(*given)
-    assert prints(be, [a for a in given if a is not None]) == before
+    given = loss_arrays_on(be, case)
+    before = fingerprints(be, [a for a in given if a is not None])
+    value, gradient = compiled_loss(be, case.loss)(*given)
+    assert fingerprints(be, [a for a in given if a is not None]) == before
     assert value.dtype == be.dtype
     assert tuple(value.shape) == () or case.loss.reduction == "none"
     assert (tuple(gradient.shape), gradient.dtype) == (case.shape, be.dtype)
     one = open_backend("numpy", "float64")
-    for got, wanted in zip((value, gradient), loss_of(one, case.loss)(*loss_on(one, case)), strict=True):
+    for got, wanted in zip(
+        (value, gradient), compiled_loss(one, case.loss)(*loss_arrays_on(one, case)), strict=True
+    ):
         assert_close(be.to_numpy(got), wanted, dtype)
 
 
@@ -50,7 +52,7 @@ def test_what_the_data_check_returns_is_what_the_loss_takes(be, case):
 def test_an_evaluation_gets_the_loss_and_the_hits(any_be, case):
     """Whether one kernel gives both or not; hits counted one by one on the host."""
     be = any_be
-    prediction, target, _ = loss_on(be, case)
+    prediction, target, _ = loss_arrays_on(be, case)
     value, hits = case.loss.loss_and_correct(be, prediction, target)
     assert_close(be.to_numpy(value), be.to_numpy(case.loss(be, prediction, target)[0]), be.dtype_name)
     ids, counted = case.loss.target_ids(be, target), case.loss.valid_mask(be, target)
@@ -71,7 +73,7 @@ CLASSES = {c.loss for c in LOSSES if c.loss.kind == "classes" and c.loss.ignore_
 @pytest.mark.parametrize("loss", sorted(CLASSES, key=repr), ids=short_repr)
 def test_ids_and_their_one_hot_rows_are_the_same_target(be, loss, weighted):
     case = next(c for c in LOSSES if (c.loss.kind, c.target, c.weighted) == ("classes", "ids", weighted))
-    prediction, ids, weight = loss_on(be, case)
+    prediction, ids, weight = loss_arrays_on(be, case)
     rows = be.one_hot(ids, case.shape[1])
     for a, b in zip(loss(be, prediction, ids, weight), loss(be, prediction, rows, weight), strict=True):
         assert_close(be.to_numpy(a), be.to_numpy(b), "float64")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from cases import MULTI_OUTPUT, LossCase
-from harness import derivative_error, draw_loss, open_backend, prints, rng_of
+from harness import derivative_error, draw_loss, fingerprints, open_backend, rng_of
 from tolerances import GRADIENT, assert_close
 
 import xpnn
@@ -33,9 +33,9 @@ def drawn(be, case):
 def test_it_is_the_weighted_sum_of_its_parts(any_be, case):
     be = any_be
     predictions, targets, weight = drawn(be, case)
-    before = prints(be, (predictions, targets))
+    before = fingerprints(be, (predictions, targets))
     value, gradients = be.compile(lambda p, t, w: case.loss(be, p, t, w))(predictions, targets, weight)
-    assert prints(be, (predictions, targets)) == before
+    assert fingerprints(be, (predictions, targets)) == before
     assert (tuple(value.shape), value.dtype) == ((), be.dtype)
     total, shares = 0.0, case.loss.weights or (1.0,) * len(predictions)
     for loss, w, p, t, g in zip(case.loss.losses, shares, predictions, targets, gradients, strict=True):

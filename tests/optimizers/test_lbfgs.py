@@ -8,7 +8,7 @@ import pytest
 from available import INSTALLED
 from cases import FULL_BATCH
 from comparison import error
-from harness import prints, rng_of
+from harness import fingerprints, rng_of
 from tolerances import assert_close
 
 import xpnn
@@ -128,7 +128,7 @@ def test_pair_without_curvature_is_not_kept(be, y):
     rule = LBFGS(2)
     state = rule.init(be, be.zeros((2,)))
     new = rule.remember(be, be.asarray(np.array([1.0, 0.0])), be.asarray(np.array(y)), state)
-    assert prints(be, {**new, "t": 0}) == prints(be, {**state, "t": 0})
+    assert fingerprints(be, {**new, "t": 0}) == fingerprints(be, {**state, "t": 0})
 
 
 # The line search
@@ -244,9 +244,9 @@ def test_a_row_equals_numpys_and_leaves_theta_alone(any_be, rule):
     places = ParamInfo("0.W", 0, 3, (3, 1)), ParamInfo("0.b", 3, 5, (2,), weight=False, decay=0.0)
     rule = LBFGS(**{**vars(rule), "max_iterations": 2, "tolerance_gradient": 0.0}).bind(places)
     theta = be.asarray(start, be.dtype)
-    before = prints(be, (theta,))
+    before = fingerprints(be, (theta,))
     got, report = rule.minimize(be, quadratic(be, 5)[0], theta)
-    assert prints(be, (theta,)) == before
+    assert fingerprints(be, (theta,)) == before
     assert got.dtype == be.dtype
     wanted, like = rule.minimize(NUMPY, quadratic(NUMPY, 5)[0], start)
     assert_close(be.to_numpy(got), wanted, be.dtype_name)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from cases import INITIALIZERS, METRICS, OPTIMIZERS, SCHEDULES
-from harness import open_backend, prints, rng_of
+from harness import fingerprints, open_backend, rng_of
 from tolerances import SIGMAS, assert_close, assert_same
 
 from xpnn.config import short_repr
@@ -45,9 +45,9 @@ def run(be, optimizer):
     update = be.compile(lambda theta, grad, state: optimizer.update(be, theta, grad, state))
     for grad in grads:
         grad = be.asarray(grad, be.dtype)
-        before = prints(be, (grad,))
+        before = fingerprints(be, (grad,))
         theta, state = update(theta, grad, state)
-        assert prints(be, (grad,)) == before
+        assert fingerprints(be, (grad,)) == before
     return theta, state
 
 
@@ -165,10 +165,10 @@ def test_a_metric_equals_numpys_and_its_counts_add_up(any_be, metric):
     one = open_backend("numpy", "float64")
     wanted = metric(one, scores, ids)
     given = be.asarray(scores, be.dtype), be.asarray(ids)
-    before = prints(be, given)
+    before = fingerprints(be, given)
     counts = be.compile(lambda scores, ids: metric.count(be, scores, ids))
     whole = counts(*given)
-    assert prints(be, given) == before
+    assert fingerprints(be, given) == before
     assert whole.dtype == (be.xp.int64 if exact else be.xp.float64)
     same(metric.result(be.to_numpy(whole)), wanted)
     parts = [counts(given[0][i:j, :], given[1][i:j, ...]) for i, j in itertools.pairwise((0, 25, N))]

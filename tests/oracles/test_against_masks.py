@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from comparison import error, parameters
-from test_oracle_recurrent import KINDS, named, ours, their_gradients
+from test_against_recurrent import KINDS, named, ours, their_gradients
 
 from xpnn.backends import get_backend
 from xpnn.layers import Bidirectional, Ctx

@@ -1,6 +1,6 @@
 """What PyTorch's own corpus says must be refused (torch.testing._internal), said to our layers and losses.
 
-test_oracle_corpus.py holds those of the first layers. Each wrong input is translated into a call of ours that must
+test_against_corpus.py holds those of the first layers. Each wrong input is translated into a call of ours that must
 raise; `NOT_OURS` says why the rest have no counterpart.
 """
 

@@ -5,19 +5,9 @@ name the layer.
 """
 
 import pytest
-from cases import LOSSES, MLP
-from faults import (
-    CASES,
-    CHAIN,
-    CROSS_ENTROPY,
-    FAULTS,
-    IDS,
-    LOSS_CASES,
-    LOSS_FAULTS,
-    RELU_GRAD,
-    SAMPLES,
-    SQUARE,
-)
+from cases import IDS, LOSSES, MLP, PLANTED, PLANTED_IN_LOSSES
+from cases.kernels import CROSS_ENTROPY, RELU_GRAD
+from cases.layers.containers import CHAIN_CASE, IN_THE_CHAIN_RULE
 from harness import layer_errors, loss_error, open_backend
 from proof_table import children
 from tolerances import GRADIENT
@@ -25,51 +15,57 @@ from tolerances import GRADIENT
 import xpnn
 from xpnn.backends import get_backend
 from xpnn.backends.numpy import NumpyBackend
-from xpnn.layers import PaddingMask, ReLU, Sequential, Sigmoid, Tanh
 from xpnn.layers.base import is_multiple
-from xpnn.layers.merge_inputs import Merge
-from xpnn.layers.recurrent import Recurrent
 
-SHARED = (Merge, Recurrent)
-"""What several layers share. PaddingMask has no gradient; Sequential and Several have tests of their own."""
+WITHOUT = {xpnn.Sequential, xpnn.PaddingMask}
+"""PaddingMask has no gradient; Sequential and MultiOutputLoss have tests of their own."""
+FAULTS = {cls: planted.faults() for cls, planted in PLANTED.items()}
+LOSS_FAULTS = [
+    (cls, name, *found)
+    for cls, planted in PLANTED_IN_LOSSES.items()
+    for name, found in planted.faults().items()
+]
+WEIGHTED = [case for case in LOSSES if case.weighted and case.shape[0] > 1]
 
 
-def planted(monkeypatch, cls, fault):
+def plant(monkeypatch, cls, fault):
     right = cls.backward
     monkeypatch.setattr(cls, "backward", lambda self, cx, p, cache, dy: fault(self, cx, p, cache, dy, right))
 
 
 @pytest.mark.parametrize(("cls", "name"), [(cls, name) for cls in FAULTS for name in FAULTS[cls]])
 def test_fault_in_a_layer_is_caught_by_both_checks(cls, name, monkeypatch, record_property):
-    case, be = CASES[cls], open_backend("numpy", "float64")
-    planted(monkeypatch, cls, FAULTS[cls][name])
+    case, be = PLANTED[cls].case, open_backend("numpy", "float64")
+    plant(monkeypatch, cls, FAULTS[cls][name])
     assert max(layer_errors(be, case).values()) > GRADIENT
     alone = case.ids or is_multiple(case.shape)  # nothing can stand before it
-    before = [] if alone else [Sigmoid() if cls is not Sigmoid else Tanh()]
+    before = [] if alone else [xpnn.Sigmoid() if cls is not xpnn.Sigmoid else xpnn.Tanh()]
     rows = xpnn.gradcheck([*before, case.layer], case.shape)
     assert {(row.path, row.layer) for row in rows if not row.ok} == {(str(len(before)), cls.__name__)}
     record_property("fault", f"{cls.__name__}: {name}")
 
 
-@pytest.mark.parametrize("cls", CASES, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", PLANTED, ids=lambda cls: cls.__name__)
 def test_without_a_fault_both_checks_are_content(cls):
     """And at least six faults are planted in each."""
-    case = CASES[cls]
+    case = PLANTED[cls].case
     assert max(layer_errors(open_backend("numpy", "float64"), case).values()) <= GRADIENT
     assert all(row.ok for row in xpnn.gradcheck([case.layer], case.shape))
     assert len(FAULTS[cls]) >= 6
 
 
 def test_every_layer_with_a_gradient_has_faults():
-    found = {cls for cls in children(xpnn.Layer) if cls.differentiable}
-    assert found - {Sequential, PaddingMask} == set(CASES)
+    found = {cls for cls in children(xpnn.Layer) if cls.differentiable} - WITHOUT
+    missing = sorted(cls.__name__ for cls in found - set(PLANTED))
+    assert not missing, f"add to PLANTED in a file of tests/cases/layers: {', '.join(missing)}"
+    assert set(PLANTED) == found
 
 
-@pytest.mark.parametrize("name", CHAIN)
+@pytest.mark.parametrize("name", IN_THE_CHAIN_RULE)
 def test_fault_in_the_chain_rule_is_caught(name, monkeypatch, record_property):
     """By our check, which differentiates through whole chains; gradcheck asks each layer of a chain alone."""
-    planted(monkeypatch, Sequential, CHAIN[name])
-    assert max(layer_errors(open_backend("numpy", "float64"), SQUARE).values()) > GRADIENT
+    plant(monkeypatch, xpnn.Sequential, IN_THE_CHAIN_RULE[name])
+    assert max(layer_errors(open_backend("numpy", "float64"), CHAIN_CASE).values()) > GRADIENT
     record_property("fault", f"Sequential: {name}")
 
 
@@ -84,28 +80,28 @@ def plant_in_loss(monkeypatch, cls, wrong):
 
 
 @pytest.mark.parametrize(
-    ("cls", "name", "fault"),
+    ("cls", "name", "wrong", "case"),
     LOSS_FAULTS,
     ids=lambda v: getattr(v, "__name__", v if isinstance(v, str) else ""),
 )
-def test_fault_in_a_loss_is_caught_by_both_checks(cls, name, fault, monkeypatch, record_property):
-    case = fault.case or LOSS_CASES[cls]
+def test_fault_in_a_loss_is_caught_by_both_checks(cls, name, wrong, case, monkeypatch, record_property):
     be = open_backend("numpy", "float64")
     assert loss_error(be, case) <= GRADIENT
-    plant_in_loss(monkeypatch, cls, fault.wrong)
+    plant_in_loss(monkeypatch, cls, wrong)
     assert loss_error(be, case) > GRADIENT
-    rows = xpnn.gradcheck([Tanh()], case.shape[1:], loss=case.loss)
+    rows = xpnn.gradcheck([xpnn.Tanh()], case.shape[1:], loss=case.loss)
     assert [(row.path, row.layer) for row in rows if not row.ok] == [("loss", cls.__name__)]
     record_property("fault", f"{cls.__name__}: {name}")
 
 
 def test_every_loss_has_faults():
     found = {type(case.loss) for case in LOSSES}
-    assert found == set(LOSS_CASES)
-    assert all(sum(of is cls for of, _, _ in LOSS_FAULTS) >= 6 for cls in found)
+    missing = sorted(cls.__name__ for cls in found - set(PLANTED_IN_LOSSES))
+    assert not missing, f"add to PLANTED in a file of tests/cases/losses: {', '.join(missing)}"
+    assert all(len(planted.faults()) >= 6 for planted in PLANTED_IN_LOSSES.values())
 
 
-@pytest.mark.parametrize("case", SAMPLES, ids=str)
+@pytest.mark.parametrize("case", WEIGHTED, ids=str)
 def test_forgotten_sample_weights_are_caught(case, monkeypatch, record_property):
     """By our check alone: gradcheck weighs no samples."""
     right = type(case.loss).__call__
@@ -128,7 +124,7 @@ def plant_in_numpy(monkeypatch, kernel, wrong):
 def test_fault_in_relu_grad_is_caught_by_both_checks(name, monkeypatch, record_property):
     right = NumpyBackend.relu_grad
     plant_in_numpy(monkeypatch, "relu_grad", lambda be, dy, y, own: RELU_GRAD[name](be, dy, y, right))
-    assert max(layer_errors(open_backend("numpy", "float64"), CASES[ReLU]).values()) > GRADIENT
+    assert max(layer_errors(open_backend("numpy", "float64"), PLANTED[xpnn.ReLU].case).values()) > GRADIENT
     rows = xpnn.gradcheck(MLP, (2, 3, 1))
     assert [(row.path, row.layer) for row in rows if not row.ok] == [("2", "ReLU")]
     record_property("fault", f"relu_grad: {name}")

@@ -7,15 +7,17 @@ import sys
 
 import numpy as np
 import pytest
-from cases import LAYERS
-from harness import derivative_error, entered, on, open_backend, rng_of
+from cases import Case
+from harness import arrays_on, derivative_error, inside, open_backend, rng_of
 from tolerances import GRADIENT, REL, assert_close, assert_same
+
+import xpnn
 
 HERE = pathlib.Path(__file__).parents[1]
 
 
 def test_the_strict_backend_is_at_its_strictest():
-    with entered("strict", "float32") as be:
+    with inside("strict", "float32") as be:
         x = be.zeros((3,))
         with pytest.raises(RuntimeError, match="boolean_indexing"):
             x[x > 0]
@@ -26,8 +28,8 @@ def test_the_strict_backend_is_at_its_strictest():
 
 
 def test_the_read_only_backend_hands_out_nothing_to_write_to():
-    with entered("readonly", "float32") as be:
-        x, p, dy = on(be, LAYERS[0])
+    with inside("readonly", "float32") as be:
+        x, p, dy = arrays_on(be, Case(xpnn.Dense(4), (5,)))
         for a in (x, dy, *p.values()):
             with pytest.raises(ValueError, match="read-only"):
                 a[...] = 0

@@ -1,4 +1,4 @@
-"""A public class without a row in cases.py fails here: nothing lands without its proof."""
+"""A public class without a row in tests/cases fails here: nothing lands without its proof."""
 
 import importlib
 import importlib.util
@@ -27,6 +27,15 @@ ROWS = {
     Initializer: INITIALIZERS,
     Metric: METRICS,
 }
+FOLDERS = {
+    Layer: "layers",
+    Loss: "losses",
+    Optimizer: "optimizers",
+    Schedule: "schedules.py",
+    Initializer: "initializers.py",
+    Metric: "metrics.py",
+}
+"""Where the rows of each kind stand."""
 TABLES = [
     xpnn.losses.LOSSES,
     xpnn.optimizers.OPTIMIZERS,
@@ -47,7 +56,8 @@ def without_row(base, rows):
 
 @pytest.mark.parametrize("base", ROWS, ids=lambda base: base.__name__)
 def test_every_class_has_a_row(base):
-    assert not without_row(base, ROWS[base])
+    missing = without_row(base, ROWS[base])
+    assert not missing, f"add a row to a file of tests/cases/{FOLDERS[base]}: {', '.join(sorted(missing))}"
     assert len(children(base)) > 3
 
 

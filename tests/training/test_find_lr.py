@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 from available import INSTALLED
-from harness import prints
+from harness import fingerprints
 from PIL import Image
 
 import xpnn
@@ -102,12 +102,12 @@ def test_only_the_way_to_the_lowest_point_counts():
 
 def test_the_model_stays_as_it_is():
     model, x, y = noisy()
-    before = prints(model.backend, {"theta": model.theta, "phi": model.phi})
+    before = fingerprints(model.backend, {"theta": model.theta, "phi": model.phi})
     theta, loss = model.theta, model.loss
     first = find_lr(model, x, y, loss=xpnn.losses.Focal(), optimizer=SGD(5.0, 0.9), batch_size=32)
     assert model.theta is theta
     assert model.loss is loss
-    assert prints(model.backend, {"theta": model.theta, "phi": model.phi}) == before
+    assert fingerprints(model.backend, {"theta": model.theta, "phi": model.phi}) == before
     again = find_lr(model, x, y, loss=xpnn.losses.Focal(), optimizer=SGD(1e-3, 0.9), batch_size=32)
     assert again == first  # the optimizer's own rate plays no part, and nothing is random
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": "Test a trained model.",
     "predict": "What a trained model makes of pictures, tables or arrays.",
     "export": "Write a trained model to a file that runs without xpnn.",
+    "import": "Turn a network in an ONNX file into a model file.",
     "plot": "Draw a run.",
     "tune": "Search for better settings.",
     "init": "Print a file of settings to edit.",

@@ -1,0 +1,115 @@
+"""Pooling, padding and upsampling: windows without weights."""
+
+import numpy as np
+
+import xpnn
+from cases.planting import Planted, called_with, dx_from
+from cases.row import Case
+from xpnn.backends import get_backend
+from xpnn.window import place
+
+ROWS = [
+    Case(xpnn.MaxPool2D(), (4, 4, 3)),  # the plain one
+    Case(xpnn.MaxPool2D((3, 2), (2, 1), "same"), (5, 4, 2)),  # overlapping windows, padded
+    Case(xpnn.MaxPool2D(2, padding=1), (3, 5, 1), batch=1),  # windows that reach out
+    Case(xpnn.MaxPool2D((2, 3), 1, ((1, 0), (0, 2))), (4, 3, 2)),  # on every side differently
+    Case(xpnn.AvgPool2D(), (5, 4, 3)),  # a row left over
+    Case(xpnn.AvgPool2D((3, 2), (2, 1), "same"), (5, 4, 2)),  # overlapping windows, padded
+    Case(xpnn.AvgPool2D((2, 3), 1, ((1, 0), (0, 2))), (4, 3, 2), batch=1),  # on every side differently
+    Case(xpnn.MaxPool1D(), (5, 2)),  # a step left over
+    Case(xpnn.MaxPool1D(3, 2, 1), (4, 3), batch=1),  # overlapping and padded
+    Case(xpnn.AvgPool1D(), (5, 2)),  # a step left over
+    Case(xpnn.AvgPool1D(3, 2, (1, 2)), (4, 3), batch=1),  # padded unequally
+    Case(xpnn.GlobalAveragePool(), (3, 2, 4)),  # an image
+    Case(xpnn.GlobalAveragePool(), (1, 1, 1), batch=1),  # one number
+    Case(xpnn.GlobalAveragePool(), (5, 2)),  # a sequence
+    Case(xpnn.GlobalMaxPool(), (5, 2)),  # a sequence
+    Case(xpnn.GlobalMaxPool(), (3, 2, 4)),  # an image
+    Case(xpnn.GlobalMaxPool(), (1, 1, 1), batch=1),  # one number
+    Case(xpnn.ZeroPad2D(), (2, 3, 2)),  # one on every side
+    Case(xpnn.ZeroPad2D(((0, 2), (1, 0))), (1, 3, 2)),  # none on two of them
+    Case(xpnn.UpSampling2D(), (2, 3, 2)),  # doubled
+    Case(xpnn.UpSampling2D((1, 3)), (3, 1, 2), batch=1),  # in one direction
+]
+BE = get_backend("numpy", None, "float64")
+
+
+def pooled(layer, shape, dy, tap):
+    """The gradient of MaxPool2D, had it chosen other taps."""
+    return BE.max_pool_grad(dy, tap, shape, place(shape[1:], (3, 3), (2, 2), layer.padding))
+
+
+def summed(layer, shape, dy):
+    """The gradient of a sum over each window."""
+    return BE.sum_pool_grad(dy, shape, place(shape[1:], layer.pool, (2, 2), layer.padding))
+
+
+PLANTED = {
+    xpnn.MaxPool2D: Planted(
+        Case(xpnn.MaxPool2D(3, 2, 1), (4, 5, 2), batch=4),
+        {
+            "the next tap": dx_from(lambda layer, p, c, dy: pooled(layer, c[1], dy, (c[0] + 1) % 9)),
+            "rows and columns exchanged": dx_from(
+                lambda layer, p, c, dy: pooled(layer, c[1], dy, c[0] % 3 * 3 + c[0] // 3)
+            ),
+            "always the middle": dx_from(
+                lambda layer, p, c, dy: pooled(layer, c[1], dy, np.full_like(c[0], 4))
+            ),
+        },
+    ),
+    xpnn.AvgPool2D: Planted(
+        Case(xpnn.AvgPool2D((3, 2), 2, ((1, 0), (0, 1))), (4, 5, 2), batch=4),
+        {
+            "a sum": dx_from(lambda layer, p, c, dy: summed(layer, c[0], dy)),
+            "padding counted": dx_from(lambda layer, p, c, dy: summed(layer, c[0], dy / 6)),
+            "divided by the windows": dx_from(
+                lambda layer, p, c, dy: summed(layer, c[0], dy / dy[0, :, :, 0].size)
+            ),
+        },
+    ),
+    xpnn.MaxPool1D: Planted(
+        Case(xpnn.MaxPool1D(3, 2, 1), (5, 2), batch=4),
+        {"the next tap": called_with(lambda layer, p, c, dy: (p, ((c[0] + 1) % 3, c[1]), dy))},
+    ),
+    xpnn.AvgPool1D: Planted(
+        Case(xpnn.AvgPool1D(3, 2, 1), (5, 2), batch=4),
+        {"a sum": called_with(lambda layer, p, c, dy: (p, c, 3 * dy))},
+    ),
+    xpnn.GlobalAveragePool: Planted(
+        Case(xpnn.GlobalAveragePool(), (2, 3, 2), batch=4),
+        {
+            "a sum": dx_from(lambda _, p, c, dy: np.broadcast_to(dy[:, None, None], c[0])),
+            "divided by the channels too": dx_from(
+                lambda _, p, c, dy: np.broadcast_to(dy[:, None, None] / 12, c[0])
+            ),
+        },
+    ),
+    xpnn.GlobalMaxPool: Planted(
+        Case(xpnn.GlobalMaxPool(), (2, 3, 2), batch=4),
+        {
+            "everywhere": dx_from(lambda _, p, c, dy: np.broadcast_to(dy[:, None, None], c[1])),
+            "the first pixel": dx_from(
+                lambda _, p, c, dy: BE.max_pool_grad(
+                    dy[:, None, None], 0 * c[0], c[1], place(c[1][1:], (2, 3), (2, 3), 0)
+                )
+            ),
+        },
+    ),
+    xpnn.ZeroPad2D: Planted(
+        Case(xpnn.ZeroPad2D(((2, 1), (0, 1))), (2, 3, 2), batch=4),
+        {
+            "top and bottom exchanged": dx_from(lambda _, p, c, dy: dy[:, 1:3, :3]),
+            "left and right exchanged": dx_from(lambda _, p, c, dy: dy[:, 2:4, 1:]),
+        },
+    ),
+    xpnn.UpSampling2D: Planted(
+        Case(xpnn.UpSampling2D((2, 3)), (2, 3, 2), batch=4),
+        {
+            "a mean": dx_from(lambda _, p, c, dy: dy.reshape(4, 2, 2, 3, 3, 2).mean(axis=(2, 4))),
+            "the first of each block": dx_from(lambda _, p, c, dy: dy[:, ::2, ::3]),
+            "sizes exchanged": dx_from(
+                lambda _, p, c, dy: dy.reshape(4, 2, 2, 3, 3, 2).sum(axis=(1, 4)).reshape(4, 2, 3, 2)
+            ),
+        },
+    ),
+}

@@ -1,0 +1,1 @@
+"""The losses, by family: what they are checked on, and the faults that must be seen in them."""

@@ -1,0 +1,38 @@
+"""The schedules: each with its defaults, at its limits, and joined."""
+
+from xpnn import schedules
+
+ROWS = [
+    schedules.ConstantRate(),
+    schedules.InverseTime(),
+    schedules.InverseTime(0.5),
+    schedules.StepDecay(3),
+    schedules.StepDecay(1, 0.5),
+    schedules.Exponential(),
+    schedules.Exponential(0.9),
+    schedules.Cosine(),
+    schedules.Cosine(0.1),
+    schedules.Warmup(0),
+    schedules.Warmup(4),
+    schedules.Warmup(5, schedules.Cosine(0.2)),
+    schedules.OneCycle(),
+    schedules.OneCycle(0.5, 10.0, 100.0),
+    schedules.OneCycle(0.0),
+    schedules.OneCycle(1.0),
+    schedules.Polynomial(),
+    schedules.Polynomial(2.5),
+    schedules.MultiStep((0.5, 0.75)),
+    schedules.MultiStep((2, 5, 30), 0.5),
+    schedules.MultiStep(()),
+    schedules.CosineRestarts(),
+    schedules.CosineRestarts(3, 2, 0.1),
+    schedules.CosineRestarts(1, 3),
+    schedules.Cyclic(),
+    schedules.Cyclic(3, 5, 0.0, "triangular2"),
+    schedules.Cyclic(0.2, 0.1, 0.5, "exp_range", 0.9),
+    schedules.Noam(),
+    schedules.Noam(4),
+    schedules.Joined((schedules.Warmup(2), schedules.Cosine(), schedules.ConstantRate()), (3, 9)),
+    schedules.Joined((schedules.Polynomial(), schedules.CosineRestarts(0.5)), (0.4,)),
+    schedules.Joined((schedules.Cosine(),), ()),
+]
