@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xpnn.errors import UsageError
+from xpnn.system import user_path
 from xpnn.training.callbacks import Callback
 from xpnn.training.history import Row
 
@@ -48,7 +49,7 @@ class Checkpoint(Callback):
             raise UsageError(f"Checkpoint(share={share!r}): wanted a number above 0, at most 1")
         if epochs is None and steps is None and minutes is None and share is None:
             epochs = 1
-        self.path, self.epochs, self.steps, self.minutes = Path(path), epochs, steps, minutes
+        self.path, self.epochs, self.steps, self.minutes = user_path(path), epochs, steps, minutes
         self.share, self.keep, self.state = share, keep, {"files": []}
 
     def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:

@@ -22,6 +22,7 @@ from xpnn.optimizers import LBFGS, Optimizer, get_optimizer
 from xpnn.parameters import count, gather, tree_map
 from xpnn.random import host_rng
 from xpnn.schedules import Schedule, get_schedule
+from xpnn.system import user_path
 from xpnn.training.accumulation import check_accumulation
 from xpnn.training.callbacks import Callback, as_callback
 from xpnn.training.full_batch import FullBatch
@@ -199,7 +200,7 @@ class Trainer:
         with contextlib.ExitStack() as stack:
             stack.callback(self._let_go)
             if resume is not None:
-                load_state(self, Path(resume), epochs)
+                load_state(self, user_path(resume), epochs)
             one_epoch: MiniBatches | FullBatch
             if isinstance(self._bound, LBFGS):
                 one_epoch = FullBatch(self, self._bound, data, train, batch_size)
@@ -235,7 +236,7 @@ class Trainer:
         Weights, the optimizer's arrays, counters, the place inside the epoch, the history, and what the callbacks
         keep. Replaces the file whole or not at all. Raises UsageError outside a fit, FileError.
         """
-        save_state(self, Path(path))
+        save_state(self, user_path(path))
 
     def _row(self, epoch: int, train_loss: float, valid: tuple[Any, Any] | None) -> Row:
         seconds = time.perf_counter() - self.began
