@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from xpnn.durable import write_durably
 from xpnn.errors import BackendError, UsageError
+from xpnn.printing import one_line, printable
 from xpnn.system import user_path
 
 MARKERS = "os^Dv*PX"
@@ -21,6 +22,16 @@ PAUSE = 8
 """Frames for which an animation rests on its last picture."""
 TEXT = {"svg.fonttype": "none", "svg.hashsalt": "xpnn"}
 """Words stay words in an SVG, and equal pictures are equal files."""
+
+
+def plain(text: object) -> str:
+    """A name or title as matplotlib shows it letter by letter: no commands, and no formulas between dollar signs."""
+    return printable(text).replace("$", r"\$")
+
+
+def plain_names(names: Sequence[str]) -> list[str]:
+    """The names of classes, each on one line."""
+    return [plain(one_line(name)) for name in names]
 
 
 def shades(classes: int) -> NDArray[Any]:
