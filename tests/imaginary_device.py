@@ -287,7 +287,7 @@ class WritingBackend(DeviceBackend):
                 self.board.write(place.a, part.a)
         return flat
 
-    def elementwise(self, rule, given, vectors, named=None):
+    def elementwise(self, rule, given, vectors, loop=None):
         new = rule(*given, *vectors)
         for old, one in zip(vectors, new, strict=True):
             self.board.write(old.a, self.xp.where(self.condition, one, old).a)

@@ -41,9 +41,17 @@ BUILTINS = {
 BUILTINS |= {"NotImplementedError", "any", "len", "str"}
 """Of Python's own functions, those that never ask an array for its value."""
 OWN = {
+    "bound_rule",
+    "check_ids",
+    "clipping",
     "counts",
+    "inputs",
+    "joined",
+    "n_correct",
+    "numbers",
     "part",
     "valid_mask",
+    "vectors",
     "window",
     "forward",
     "backward",
@@ -58,7 +66,7 @@ OWN = {
     "join",
     "update",
 }
-"""Methods of layers, rules, losses, constraints, contexts, lists, dicts and strings."""
+"""Methods of layers, rules, losses, optimizers, constraints, contexts, lists, dicts and strings."""
 FIELDS = {k for k in dir(np.ndarray) if not k.startswith("_")} - {"shape", "ndim", "dtype", "T"}
 """What is not asked of an array itself: only these four are the same for all libraries and cost nothing."""
 LIBRARIES = {"torch", "jax", "cupy", "array_api_strict", "array_api_compat", "numba", "tensorflow"}

@@ -13,6 +13,7 @@ from xpnn.losses import Loss, MultiOutputLoss, get_loss
 from xpnn.network import Host, Network
 from xpnn.parameters import tree_map
 from xpnn.scoring import check_meaning
+from xpnn.system import user_path
 
 if TYPE_CHECKING:
     from xpnn.diagnostics.explain import Explanation
@@ -150,7 +151,7 @@ class Model(Network):
         """
         from xpnn.training.checkpoint import save_model
 
-        save_model(self, Path(path), keep=keep)
+        save_model(self, user_path(path), keep=keep)
 
     def _host(self, tree: Any) -> Any:
         return tree_map(lambda _, a: self.backend.to_numpy(a), tree)

@@ -137,18 +137,31 @@ class Network:
         with self.backend.device_context():
             return dict(leaves(self._tree()))
 
-    def load_parameters(self, named: dict[str, Any]) -> None:
-        """Put arrays in place of parameters: {"0.W": ..., "0.b": ...}, any of those that `parameters` names.
+    def load_parameters(self, named: dict[str, Any], *, strict: bool = True) -> None:
+        """Put arrays in place of parameters: {"0.W": ..., "0.b": ...}, all that `parameters` names.
 
-        Raises UsageError for an unknown name, ShapeError or DataError for what does not fit; nothing changes then.
+        strict=False: those that are left out stay as they are. Weights of other libraries: `xpnn.interchange`.
+        Raises UsageError for an unknown or a missing name, ShapeError or DataError for what does not fit; nothing
+        changes then.
         """
+        missing = [path for path in self.layout.named if path not in named]
+        if strict and missing and not named.keys() - self.layout.named.keys():
+            raise UsageError(
+                f"no values for {len(missing)} of {len(self.layout.named)} parameters: {', '.join(missing[:5])}",
+                fix="give all that model.parameters() names, or strict=False to keep the others as they are",
+            )
         vectors = self.snapshot()
         for path, a in named.items():
             if path not in self.layout.named:
                 raise UsageError(f"there is no parameter {path!r}", fix=did_you_mean(path, self.layout.named))
             host, shape = to_host(a), self.layout.named[path].shape
             if host.shape != shape:
-                raise ShapeError(f"parameter {path} has shape {shape}, got {host.shape}")
+                turned = "its transpose has that shape: PyTorch keeps (units, n_in)"
+                raise ShapeError(
+                    f"parameter {path} has shape {shape}, got {host.shape}",
+                    why=turned if host.shape[::-1] == shape else "",
+                    fix="xpnn.interchange.load_torch and load_keras move axes by themselves",
+                )
             vector, start, stop = self.layout.slots[path]
             vectors[vector][start:stop] = validation.narrow(self.backend, host, path).reshape(-1)
         self.restore(vectors)

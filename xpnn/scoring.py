@@ -6,6 +6,7 @@ from typing import Any
 from xpnn.backends.base import Backend
 from xpnn.config import short_repr
 from xpnn.errors import UsageError
+from xpnn.fusion import loss_and_correct
 from xpnn.layers.base import Shape, for_each, is_multiple
 from xpnn.layers.graph import Graph
 from xpnn.layers.sequential import Sequential
@@ -82,7 +83,7 @@ def score(be: Backend, loss: Loss, out: Any, y: Any, seed: int) -> dict[str, flo
     if loss.compares:
         found, n_correct = {"loss": measure(be, loss, out, y, seed)}, loss.n_correct(be, out, y)
     else:
-        value, n_correct = loss.loss_and_correct(be, out, y)
+        value, n_correct = loss_and_correct(loss, be, out, y)
         found = {"loss": float(value)}
     ids, valid_mask = loss.target_ids(be, y), loss.valid_mask(be, y)
     if n_correct is not None and ids is not None:

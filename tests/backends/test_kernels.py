@@ -13,6 +13,7 @@ from xpnn.backends.cpu.blocks import BLOCK
 from xpnn.backends.cpu.products import WIDE
 from xpnn.backends.cuda.fused.launch import Launching
 from xpnn.backends.numpy import ROWS
+from xpnn.fusion import fuse_optimizer
 from xpnn.kernels import Kernels
 from xpnn.kernels.counter import mix, stream
 from xpnn.parameters import ParamInfo
@@ -126,7 +127,7 @@ def ruled(optimizer, size):
         bound = optimizer.bind(places)
         state = bound.init(be, theta) | {"t": be.scalar(6, be.xp.int64)}
         state |= {name: slot * slot for name, slot in zip(bound.slots, slots, strict=False)}
-        bound.update(spy, theta + 0, grad, state)
+        fuse_optimizer(bound).update(spy, theta + 0, grad, state)
         return spy.heard
 
     return arguments

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from cases.row import Case, LossCase
 
+from cases.row import Case, LossCase
 from xpnn.layers.base import is_multiple
 from xpnn.parameters import leaves, tree_map
 

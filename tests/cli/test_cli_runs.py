@@ -8,6 +8,7 @@ import pytest
 from test_cli import write_digits
 
 import xpnn
+from xpnn.training.run import Run
 from xpnn.training.state import read_state
 
 QUICK = ["train", "spiral", "--hidden", "8", "--epochs", "4", "--schedule", "constant"]
@@ -139,9 +140,9 @@ def test_early_stopping_keeps_its_count_when_resumed(trained):
 
 def test_checkpoint_every(trained, monkeypatch):
     saved = []
-    save = xpnn.Trainer.save_state
+    save = Run.save_state
     monkeypatch.setattr(
-        xpnn.Trainer, "save_state", lambda self, path: saved.append(len(self.history)) or save(self, path)
+        Run, "save_state", lambda self, path: saved.append(len(self.history)) or save(self, path)
     )
     trained(*QUICK, "--checkpoint-every", "3")
     assert saved == [3, 4]

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -53,6 +54,8 @@ def ready(tmp_path_factory):
         about = {"input_shape": [28, 28, 1], "classes": list("0123456789")}
         Path("runs/mnist-mlp-1/run.json").write_text(json.dumps(about))
         Image.fromarray(x[0, :, :, 0]).save("seven.png")
+        if find_spec("onnx"):
+            xpnn.interchange.save_onnx(model, "digits.onnx")
         assert run(["train", "spiral", "--hidden", "8", "--epochs", "2", "--quiet"]) == 0
     finally:
         os.chdir(here)
@@ -72,7 +75,9 @@ def few(monkeypatch):
 
 def needs(name):
     """Extras that an example cannot do without."""
-    for library in {"tune": ["optuna"], "plot": ["matplotlib"], "export": ["onnx"]}.get(name, []):
+    for library in {"tune": ["optuna"], "plot": ["matplotlib"], "export": ["onnx"], "import": ["onnx"]}.get(
+        name, []
+    ):
         pytest.importorskip(library)
 
 

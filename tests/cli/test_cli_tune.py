@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
@@ -219,3 +221,97 @@ def test_every_point_is_a_network(model):
         recipe = recipe_for("mnist", model).replace(**settings | {"hidden": tuple(settings["hidden"])})
         make_model(model, data, recipe, xpnn.get_backend("numpy"), 0)
         recipe.make_optimizer()
+
+
+# A study that came from elsewhere, and folders with names
+
+
+@pytest.mark.parametrize("name", ["a?b", "a#b", "a%20b", "a b", "a&mode=ro", ":memory:", "file:x", "*", "-a"])
+def test_a_folder_is_a_folder_whatever_its_name_means_elsewhere(xp, name):
+    assert xp(*QUICK, "--trials", 1, "--backend", "numpy", f"--out={name}")[0] == 0
+    assert sorted(path.name for path in Path(name).iterdir()) == ["best.toml", "study.db"]
+    assert [path.name for path in Path.cwd().iterdir()] == [name]
+
+
+def other_study(path, *statements):
+    import sqlite3
+
+    with sqlite3.connect(path) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    connection.close()
+
+
+ENDLESS = "WITH RECURSIVE n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n) SELECT k AS study_id FROM n"
+STUDIES = {
+    "no database": lambda path: path.write_text("garbage" * 100),
+    "empty file": lambda path: path.touch(),
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[:5000]),
+    "a table of others": lambda path: other_study(path, "CREATE TABLE studies (mine)"),
+    "an endless view": lambda path: other_study(path, f"CREATE VIEW studies AS {ENDLESS}"),
+    "a trigger": lambda path: other_study(
+        path, "CREATE TABLE a (b)", "CREATE TRIGGER c AFTER INSERT ON a BEGIN INSERT INTO a VALUES (1); END"
+    ),
+    "a virtual table": lambda path: other_study(path, "CREATE VIRTUAL TABLE studies USING fts5(a)"),
+    "values of other types": lambda path: other_study(
+        path, "UPDATE trial_params SET distribution_json = '[]'"
+    ),
+    "attributes that are no JSON": lambda path: other_study(
+        path, "UPDATE study_user_attributes SET value_json = '{'"
+    ),
+    "parameters of others": lambda path: other_study(
+        path, "DELETE FROM trial_params WHERE param_name = 'lr'"
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STUDIES)
+def test_a_study_that_is_none(xp, case):
+    """Never an unexpected error: 5, or 7 where the disk seems to be at fault, or as a new one where it is empty."""
+    if case in ("cut off", "values of other types", "attributes that are no JSON", "parameters of others"):
+        assert xp(*QUICK, "--trials", 1, "--backend", "numpy")[0] == 0
+    else:
+        FOLDER.mkdir(parents=True)
+    STUDIES[case](FOLDER / "study.db")
+    code, _, err = xp(*QUICK, "--trials", 1, "--backend", "numpy")
+    assert code == (0 if case == "empty file" else 5), err
+    assert "a bug" not in err
+
+
+def test_files_that_no_study_made_stay(xp, tmp_path):
+    FOLDER.mkdir(parents=True)
+    (FOLDER / "best.toml").write_text("mine")
+    assert xp(*QUICK, "--trials", 1)[0] == 2
+    assert (FOLDER / "best.toml").read_text() == "mine"
+    (FOLDER / "best.toml").unlink()
+    (tmp_path / "precious").write_text("precious")
+    (FOLDER / "study.db").symlink_to(tmp_path / "precious")
+    assert xp(*QUICK, "--trials", 1)[0] == 7
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+PARENT = """if True:
+    import multiprocessing, sys, time
+    from xpnn.cli.search import end_with_parent
+
+    def child(pipe):
+        end_with_parent()
+        pipe.send(multiprocessing.current_process().pid)
+        time.sleep(600)
+
+    if __name__ == "__main__":
+        ours, theirs = multiprocessing.get_context("spawn").Pipe()
+        multiprocessing.get_context("spawn").Process(target=child, args=(theirs,), daemon=True).start()
+        print(ours.recv(), flush=True)
+        time.sleep(600)
+"""
+
+
+def test_children_end_with_their_parent_however_it_ends(tmp_path):
+    """kill -9. The child holds the other end of our pipe: reading ends when it has."""
+    (tmp_path / "parent.py").write_text(PARENT)
+    command = [sys.executable, str(tmp_path / "parent.py")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert int(process.stdout.readline()) > 0
+        process.kill()
+        assert process.stdout.read() == ""

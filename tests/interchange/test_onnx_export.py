@@ -1,6 +1,7 @@
 """Models as ONNX files: what onnxruntime makes of each row, and what is in the file beside the weights."""
 
 import json
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -44,6 +45,7 @@ def test_every_public_layer_has_a_row():
 
 
 def test_a_layer_without_a_row_is_refused_by_name():
+    @dataclass(frozen=True)
     class Odd(Layer):
         def forward(self, cx, p, x):
             return x, ()

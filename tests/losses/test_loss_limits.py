@@ -9,6 +9,7 @@ from harness import draw_loss, inside
 from tolerances import assert_close
 
 from xpnn.config import short_repr
+from xpnn.fusion import loss_and_correct
 from xpnn.losses import BinaryCrossEntropy, Focal, NegativeLogLikelihood, SoftmaxCrossEntropy
 
 INF = np.inf
@@ -92,7 +93,7 @@ def test_an_evaluation_has_the_same_limits(any_be):
     be = any_be
     for z in map(np.asarray, LOGITS.values()):
         given = be.asarray(z, be.dtype), be.asarray(IDS)
-        value, hits = SoftmaxCrossEntropy().loss_and_correct(be, *given)
+        value, hits = loss_and_correct(SoftmaxCrossEntropy(), be, *given)
         assert_limit(be.to_numpy(value), be.to_numpy(SoftmaxCrossEntropy()(be, *given)[0]), be.dtype_name)
         assert int(hits) == (z.argmax(axis=1) == IDS).sum()
 

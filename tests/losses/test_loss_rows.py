@@ -6,6 +6,7 @@ from harness import compiled_loss, draw_loss, fingerprints, loss_arrays_on, loss
 from tolerances import GRADIENT, assert_close
 
 from xpnn.config import short_repr
+from xpnn.fusion import loss_and_correct
 
 each = pytest.mark.parametrize("case", LOSSES, ids=str)
 
@@ -53,7 +54,7 @@ def test_an_evaluation_gets_the_loss_and_the_hits(any_be, case):
     """Whether one kernel gives both or not; hits counted one by one on the host."""
     be = any_be
     prediction, target, _ = loss_arrays_on(be, case)
-    value, hits = case.loss.loss_and_correct(be, prediction, target)
+    value, hits = loss_and_correct(case.loss, be, prediction, target)
     assert_close(be.to_numpy(value), be.to_numpy(case.loss(be, prediction, target)[0]), be.dtype_name)
     ids, counted = case.loss.target_ids(be, target), case.loss.valid_mask(be, target)
     if ids is None:

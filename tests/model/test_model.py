@@ -259,7 +259,7 @@ class TestLoadParameters:
     def test_named_arrays_take_their_places(self):
         model = xpnn.Model([xpnn.Dense(2), xpnn.Tanh(), xpnn.Dense(1)], (3,), seed=0)
         before = {name: np.array(a) for name, a in model.parameters().items()}
-        model.load_parameters({"2.W": [[1], [2]], "0.b": np.array([3.0, 4.0])})
+        model.load_parameters({"2.W": [[1], [2]], "0.b": np.array([3.0, 4.0])}, strict=False)
         after = model.parameters()
         assert after["2.W"].tolist() == [[1], [2]]
         assert after["0.b"].tolist() == [3, 4]
@@ -270,7 +270,13 @@ class TestLoadParameters:
         [
             ({"0.w": [[1.0]]}, UsageError, "no parameter '0.w'"),
             ({"0.W": [[1.0]]}, ShapeError, r"0\.W has shape \(3, 2\), got \(1, 1\)"),
-            ({"0.b": [1.0, float("nan")]}, DataError, r"0\.b\[1\] is nan, not finite"),
+            ({"0.W": np.ones((2, 3))}, ShapeError, "its transpose has that shape"),
+            (
+                {"0.W": np.ones((3, 2)), "0.b": [1.0, float("nan")]},
+                DataError,
+                r"0\.b\[1\] is nan, not finite",
+            ),
+            ({}, UsageError, "no values for 1 of 2 parameters: 0.W"),
         ],
     )
     def test_what_does_not_fit_changes_nothing(self, named, wrong, words):

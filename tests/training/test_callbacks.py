@@ -1,5 +1,6 @@
 """What watches a run: stops it, saves it, measures it, charts it."""
 
+import gc
 import json
 import math
 import os
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ from xpnn.training import (
     TimeLimit,
     Trainer,
 )
+from xpnn.training.run import Run
 from xpnn.training.state import alike, read_state
 
 X = np.sin(np.arange(60 * 4.0)).reshape(60, 4)
@@ -46,31 +49,31 @@ class At(Callback):
     def __init__(self, step, what):
         self.at, self.what = step, what
 
-    def step(self, trainer):
-        if trainer.steps == self.at:
-            self.what(trainer)
+    def step(self, run):
+        if run.steps == self.at:
+            self.what(run)
 
 
 def test_the_moments():
     seen = []
 
     class All(Callback):
-        def start(self, trainer, epochs, samples, batch_size):
+        def start(self, run, epochs, samples, batch_size):
             seen.append(("start", epochs, samples, batch_size))
 
-        def step(self, trainer):
-            seen.append(("step", trainer.steps))
+        def step(self, run):
+            seen.append(("step", run.steps))
 
         def progress(self, epoch, samples, loss):
             seen.append(("progress", epoch, samples))
 
-        def epoch(self, trainer, row):
+        def epoch(self, run, row):
             seen.append(("epoch", row.epoch))
 
-        def finish(self, trainer):
+        def finish(self, run):
             seen.append(("finish",))
 
-        def end(self, trainer):
+        def end(self, run):
             seen.append(("end",))
 
     fitted(All(), epochs=1)
@@ -90,13 +93,13 @@ def test_nothing_finishes_that_failed():
     seen = []
 
     class Both(Callback):
-        def finish(self, trainer):
+        def finish(self, run):
             seen.append("finish")
 
-        def end(self, trainer):
+        def end(self, run):
             seen.append("end")
 
-    def fail(trainer):
+    def fail(run):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -106,7 +109,7 @@ def test_nothing_finishes_that_failed():
 
 def test_a_function_is_called_after_each_epoch():
     seen = []
-    trainer = fitted(lambda trainer, row: seen.append((trainer.steps, row)))
+    trainer = fitted(lambda run, row: seen.append((run.steps, row)))
     assert seen == list(zip((4, 8, 12, 16), trainer.history, strict=True))
     for wrong in (3, "checkpoint", KeepBest):
         with pytest.raises(UsageError, match="is no callback"):
@@ -114,10 +117,41 @@ def test_a_function_is_called_after_each_epoch():
 
 
 def test_nothing_of_a_fit_is_kept():
-    """The data above all."""
-    trainer = fitted(KeepBest())
-    assert (trainer.callbacks, trainer.batch(), trainer.losses) == ([], (), [])
-    assert trainer.sync.__module__ == trainer.identity.__module__ == "xpnn.training.trainer"
+    """The data above all: it is gone at once, without the garbage collector."""
+    seen = []
+    gc.disable()
+    try:
+        trainer = fitted(KeepBest(), At(2, lambda run: seen.append(weakref.ref(run))))
+        assert seen[0]() is None
+        assert trainer.run is None
+    finally:
+        gc.enable()
+
+
+def test_what_the_run_was_asked_for_by_the_trainers_name():
+    """Callbacks of older versions took their first argument for the trainer, which had the run's attributes."""
+    seen = []
+
+    def look(run):
+        trainer = run.trainer
+        with pytest.warns(DeprecationWarning, match="trainer.losses belongs to one fit: run.losses"):
+            assert trainer.losses is run.losses
+        with pytest.warns(
+            DeprecationWarning, match="a callback is given the run: write run.trainer.objective"
+        ):
+            assert run.objective is trainer.objective
+        run.rate = 0.25
+        assert trainer.rate == run.rate == 0.25
+        seen.append((run.model is trainer.model, run.history is trainer.history, run.steps, run.lr))
+        run.stopped = "seen"
+
+    trainer = fitted(At(2, look), optimizer=xpnn.SGD(0.5))
+    assert seen == [(True, True, 2, 0.5)]
+    assert trainer.stopped == "seen"
+    with pytest.warns(DeprecationWarning, match="belongs to one fit"):
+        assert (trainer.losses, trainer.batch(), trainer.epochs) == ([], (), 0)
+    with pytest.raises(AttributeError, match="no attribute 'losess'"):
+        trainer.losess  # noqa: B018
 
 
 # Early stopping
@@ -157,7 +191,7 @@ def test_early_stopping_by_hand(values, how, wanted):
 
 def test_early_stopping_restores_the_best_and_says_why():
     at = {}
-    spy = lambda trainer, row: at.update({row.epoch: trainer.model.theta.copy()})  # noqa: E731
+    spy = lambda run, row: at.update({row.epoch: run.model.theta.copy()})  # noqa: E731
     stop = EarlyStopping(3, monitor="valid_loss")
     trainer = fitted(spy, stop, optimizer=xpnn.SGD(3.0), epochs=200, validation=20)
     losses = trainer.history["valid_loss"]
@@ -179,7 +213,7 @@ def test_early_stopping_goes_on_counting(tmp_path):
 
     whole = run(Checkpoint(tmp_path / "end"))
     cut, path = 3 * (len(whole.history) - 2) + 1, tmp_path / "state"  # inside the epochs that count
-    run(At(cut, lambda trainer: setattr(trainer, "stopped", "test")), Checkpoint(path))
+    run(At(cut, lambda run: setattr(run, "stopped", "test")), Checkpoint(path))
     for state in (path, tmp_path / "end"):
         rest = run(resume=state)
         assert (rest.steps, len(rest.history), rest.stopped) == (
@@ -195,7 +229,7 @@ def test_early_stopping_goes_on_counting(tmp_path):
 
 def saves(monkeypatch, tmp_path, **how):
     seen = []
-    monkeypatch.setattr(Trainer, "save_state", lambda self, path: seen.append((self.steps, path.name)))
+    monkeypatch.setattr(Run, "save_state", lambda self, path: seen.append((self.steps, path.name)))
     fitted(Checkpoint(tmp_path / "last.st", **how))
     return seen
 
@@ -264,7 +298,7 @@ def test_what_a_callback_kept_is_of_its_own_kinds(state):
 
 def test_the_newest_are_kept(tmp_path):
     (tmp_path / "last-mine.st").touch()
-    stop = At(10, lambda trainer: setattr(trainer, "stopped", "test"))
+    stop = At(10, lambda run: setattr(run, "stopped", "test"))
     fitted(stop, Checkpoint(tmp_path / "last.st", steps=3, keep=2))
     names = sorted(p.name for p in tmp_path.iterdir())
     assert names == ["last-00000009.st", "last-00000010.st", "last-mine.st"]
@@ -287,7 +321,7 @@ def test_time_limit(monkeypatch, optimizer):
 
 
 def send(*signals):
-    return lambda trainer: [signal.raise_signal(s) for s in signals]
+    return lambda run: [signal.raise_signal(s) for s in signals]
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
@@ -326,10 +360,10 @@ def test_statistics_are_those_of_weights_and_gradients(tmp_path):
     statistics = Statistics(tmp_path / "statistics.jsonl")
     wanted = {}
 
-    def measure(trainer, row):
-        model = trainer.model
-        f = trainer.objective.gradient()
-        _, grad, _ = f(model.theta, model.phi, trainer.state["t"], *trainer.batch())
+    def measure(run, row):
+        model = run.model
+        f = run.trainer.objective.gradient()
+        _, grad, _ = f(model.theta, model.phi, run.state["t"], *run.batch())
         wanted[row.epoch] = (model.theta[:16].copy(), grad[:16])
 
     trainer = fitted(statistics, measure, layers=[xpnn.Dense(4), xpnn.Dropout(0.5), xpnn.Dense(3)])

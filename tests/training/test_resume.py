@@ -370,6 +370,32 @@ def ends(folder, run="runs/spiral-mlp-1"):
     return about["steps"], kept, [{**row, "seconds": 0, "crc32": ""} for row in rows], result, best
 
 
+HANGUPS = ("SIGHUP", "SIGXCPU", "SIGUSR1")
+"""A closed terminal, processor time that is up, and what schedulers send before a job's time is."""
+
+
+def test_a_reader_that_goes_leaves_a_run_to_go_on_with(tmp_path, uninterrupted):
+    """`xpnn train --json | head -1`: the pipe breaks at the first epoch."""
+    with start(tmp_path, *TRAIN) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        err = process.stderr.read()
+    assert (process.returncode, err) == (7, "")
+    assert finished(tmp_path, "train", "--resume", "runs/spiral-mlp-1", "--json")[0] == 0
+    assert ends(tmp_path) == uninterrupted
+
+
+def test_a_hangup_that_is_ignored_stays_ignored(tmp_path, uninterrupted):
+    """As under nohup."""
+    ignoring = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN);" + MAIN
+    with start(tmp_path, *TRAIN, main=ignoring) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        process.communicate()
+    assert process.returncode == 0
+    assert ends(tmp_path) == uninterrupted
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
@@ -384,6 +410,11 @@ def uninterrupted(tmp_path_factory):
         (signal.SIGINT, 3, 130),
         (signal.SIGTERM, 2, 143),
         (signal.SIGTERM, 5, 143),
+        *(
+            (getattr(signal, name), 1, 128 + getattr(signal, name))
+            for name in HANGUPS
+            if hasattr(signal, name)
+        ),
     ],
 )
 def test_the_resume_line_ends_as_if_no_signal_had_come(tmp_path, uninterrupted, sent, after, code):
@@ -393,7 +424,7 @@ def test_the_resume_line_ends_as_if_no_signal_had_come(tmp_path, uninterrupted, 
         process.send_signal(sent)
         _, err = process.communicate()
     assert process.returncode == code
-    told = r"xpnn: (?:interrupted|terminated): saved in \S+\n  to go on: xpnn (.+)\n"
+    told = r"xpnn: (?:interrupted|terminated|stopped by SIG\w+): saved in \S+\n  to go on: xpnn (.+)\n"
     line = re.fullmatch(told, err).group(1)
     about, tensors = read_state(tmp_path / "runs/spiral-mlp-1/last.safetensors")
     assert about["steps"] == 225 * len(tensors["rows"]) + len(tensors["losses"]) < 6 * 225

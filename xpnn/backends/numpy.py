@@ -153,7 +153,7 @@ class NumpyBackend(InPlace, NumpyGroups, NumpyResample):
         return np.bincount(places, rows.reshape(-1), n * width).reshape(n, width).astype(rows.dtype)
 
     def elementwise(
-        self, rule: Rule, given: tuple[Array, ...], vectors: tuple[Array, ...], named: Any = None
+        self, rule: Rule, given: tuple[Array, ...], vectors: tuple[Array, ...], loop: Any = None
     ) -> tuple[Array, ...]:
         """Block by block, so that the rule's temporaries stay in cache; results go into the given vectors."""
         for start in range(0, vectors[0].shape[0], BLOCK):

@@ -19,13 +19,16 @@ import click
 
 from xpnn import __version__
 from xpnn.cli.command import State, shared_options
-from xpnn.errors import FileError, UsageError, XpnnError, did_you_mean
+from xpnn.errors import BackendError, FileError, UsageError, XpnnError, did_you_mean, first_line
+from xpnn.printing import one_line, printable
+from xpnn.system import STOPPING
 
 COMMANDS = {
     "train": "Train a model and save its best epoch.",
     "evaluate": "Test a trained model.",
     "predict": "What a trained model makes of pictures, tables or arrays.",
     "export": "Write a trained model to a file that runs without xpnn.",
+    "import": "Turn a network in an ONNX file into a model file.",
     "plot": "Draw a run.",
     "tune": "Search for better settings.",
     "init": "Print a file of settings to edit.",
@@ -35,6 +38,8 @@ COMMANDS = {
 }
 """And the first line of each one's help, so that `xpnn --help` need not import them."""
 BUG, IO, INTERRUPTED, TERMINATED = 1, 7, 130, 143
+MOST = 2000
+"""Characters of one line of an error."""
 
 
 class Stopped(BaseException):
@@ -86,9 +91,15 @@ def interrupted() -> Stopped:
     return Stopped(INTERRUPTED, "interrupted")
 
 
-def _terminate(signum: int, frame: Any) -> None:
-    """SIGTERM as an exception: what is open is closed."""
-    raise Stopped(TERMINATED, "terminated")
+def by_signal(signum: int) -> Stopped:
+    """How the command ends when that signal has come; the exit code is 128 and its number, as shells have it."""
+    words: dict[int, str] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+    return Stopped(128 + signum, words.get(signum) or f"stopped by {signal.Signals(signum).name}")
+
+
+def _stop(signum: int, frame: Any) -> None:
+    """A signal as an exception: what is open is closed."""
+    raise by_signal(signum)
 
 
 @click.group(
@@ -113,17 +124,33 @@ cli.params += shared_options()
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """The program. Ends the process with the exit code of the command line's table."""
+    open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 gets ? for ·, not an exception
-    signal.signal(signal.SIGTERM, _terminate)
+    for signum in STOPPING:
+        if (
+            signum != signal.SIGINT and signal.getsignal(signum) is not signal.SIG_IGN
+        ):  # nohup has SIGHUP ignored
+            signal.signal(signum, _stop)
     warnings.showwarning = note
     sys.exit(run(args))
 
 
+def open_closed_streams() -> None:
+    """Streams that the caller has closed become the null device: else the first file opened would get their number."""
+    for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+
+
 def note(message: Warning | str, *_: Any, **__: Any) -> None:
     """A warning in one line, without the place in the code that it came from."""
-    click.echo(f"xpnn: note: {message}", err=True)
+    click.echo(f"xpnn: note: {one_line(message, 1000)}", err=True)
 
 
 def run(args: Sequence[str] | None = None) -> int:
@@ -149,7 +176,10 @@ def stopped(stop: Stopped) -> int:
     if stop.code == IO:
         drop_output()
     else:
-        click.echo(f"xpnn: {stop.word}" + (f": {stop.detail}" if stop.detail else ""), err=True)
+        with contextlib.suppress(OSError):  # the terminal is gone
+            click.echo(
+                f"xpnn: {stop.word}" + (f": {printable(stop.detail)}" if stop.detail else ""), err=True
+            )
     return stop.code
 
 
@@ -162,8 +192,14 @@ def drop_output() -> None:
 def report(error: XpnnError) -> int:
     """Print the error; its exit code."""
     colour = False if os.environ.get("NO_COLOR") else None  # None: colours on a terminal only
-    click.secho("xpnn: error:", fg="red", bold=True, nl=False, err=True, color=colour)
-    click.echo(f" {error}", err=True)
+    parts = (
+        error.what,
+        f"  why: {error.why}" if error.why else "",
+        f"  fix: {error.fix}" if error.fix else "",
+    )
+    with contextlib.suppress(OSError):  # nobody can read it; the exit code stands
+        click.secho("xpnn: error:", fg="red", bold=True, nl=False, err=True, color=colour)
+        click.echo(" " + "\n".join(one_line(part, MOST) for part in parts if part), err=True)
     return error.exit_code
 
 
@@ -175,7 +211,13 @@ def in_our_words(error: Exception) -> XpnnError:
         return usage(error)
     if isinstance(error, OSError):
         return FileError(f"{error.filename or 'input or output'}: {error.strerror or error}")
-    what = f"unexpected {type(error).__name__}: {error}".splitlines()[0]
+    if isinstance(error, MemoryError):
+        return BackendError(
+            "out of memory", why=first_line(error), fix="less data, a smaller batch or network"
+        )
+    if isinstance(error, UnicodeEncodeError):
+        return UsageError(f"a name that is no text: {error.object[:80]!r}", fix="rename it")
+    what = f"unexpected {type(error).__name__}: {first_line(error)}"
     return XpnnError(
         what,
         why=f"this is a bug in xpnn {__version__}",

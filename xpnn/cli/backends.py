@@ -75,8 +75,8 @@ def status(name: str) -> dict[str, Any]:
 def show(rows: list[dict[str, Any]]) -> None:
     """The table."""
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for head in ("backend", "status", "version", "detail"):
@@ -84,5 +84,5 @@ def show(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         colour = COLOURS[row["status"]]
         detail = "\n".join(filter(None, (row["detail"], row["fix"])))
-        table.add_row(row["backend"], f"[{colour}]{row['status']}[/]", row["version"] or "-", escape(detail))
+        table.add_row(row["backend"], Text(row["status"], colour), row["version"] or "-", Text(detail))
     console().print(table)

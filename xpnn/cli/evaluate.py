@@ -16,9 +16,11 @@ from xpnn.cli.runs import find_run
 from xpnn.cli.samples import test_samples
 from xpnn.data import Dataset
 from xpnn.metrics import ConfusionMatrix
+from xpnn.printing import one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 WIDEST = 12
 """Classes up to which the matrix fits a terminal of 80 columns."""
@@ -68,14 +70,15 @@ def command(run: Path | None, data: Path | None, backend: str, as_json: bool) ->
     if not samples.classes:
         echo(f"{regression_line(result)} · loss {loss:.4f} · {n:,} {kind} in {seconds:.2f} s")
         return
-    if len(samples.classes) <= WIDEST:
-        console().print(table(matrix, samples.classes))
+    names = tuple(map(one_line, samples.classes))
+    if len(names) <= WIDEST:
+        console().print(table(matrix, names))
     echo(
         f"accuracy {percent(result['accuracy'], 2)} ± {100 * result['standard_error']:.2f} · loss {loss:.4f} · "
         f"{n:,} {kind} in {seconds:.2f} s"
     )
     echo(worst_pairs(result["worst"]))
-    for i, name in enumerate(samples.classes):
+    for i, name in enumerate(names):
         predicted, true, right = matrix[:, i].sum(), matrix[i].sum(), matrix[i, i]
         detail(
             f"{name:<16} found {right:,} of {true:,}, right {right:,} of the {predicted:,} times it was predicted"
@@ -86,7 +89,7 @@ def worst_pairs(pairs: list[dict[str, Any]]) -> str:
     """`worst pairs  4→9 ×11  7→2 ×9`, as many as fit into 80 columns."""
     line = "worst pairs"
     for pair in pairs:
-        longer = f"{line}  {pair['true']}→{pair['taken_for']} ×{pair['count']}"
+        longer = f"{line}  {one_line(pair['true'])}→{one_line(pair['taken_for'])} ×{pair['count']}"
         line = longer if len(longer) <= WIDTH else line
     return line if pairs else f"{line}  none"
 
@@ -118,20 +121,23 @@ def table(matrix: Counts, classes: tuple[str, ...]) -> "Table":
     """The confusion matrix: truth down, decision across, in at most 80 columns."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     numbered = any(len(name) > 4 for name in classes)
     grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     grid.add_column("true \\ taken for", style="bold", no_wrap=True)
     for i, name in enumerate(classes):
-        grid.add_column(str(i) if numbered else name, justify="right", min_width=4)
+        grid.add_column(Text(str(i) if numbered else name), justify="right", min_width=4)
     for i, name in enumerate(classes):
         cells = [cell(int(count), i == j) for j, count in enumerate(matrix[i])]
-        grid.add_row(f"{i} {name}" if numbered else name, *cells)
+        grid.add_row(Text(f"{i} {name}" if numbered else name), *cells)
     return grid
 
 
-def cell(count: int, right: bool) -> str:
+def cell(count: int, right: bool) -> "Text":
     """A dot for nothing, so that what happened stands out."""
+    from rich.text import Text
+
     if count == 0:
-        return "[dim]·[/dim]"
-    return f"[green]{count}[/green]" if right else str(count)
+        return Text("·", "dim")
+    return Text(str(count), "green" if right else "")

@@ -64,6 +64,7 @@ def table(rows: list[GradientCheck]) -> "Table":
     """One line for each array whose gradient was checked."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for head, side in (
@@ -75,7 +76,7 @@ def table(rows: list[GradientCheck]) -> "Table":
     ):
         grid.add_column(head, justify=side)  # type: ignore[arg-type]
     for row in rows:
-        verdict = "[green]ok[/green]" if row.ok else "[red]wrong[/red]"
-        verdict += f"  {row.note}" if row.note else ""
+        verdict = Text("ok", "green") if row.ok else Text("wrong", "red")
+        verdict.append(f"  {row.note}" if row.note else "", "default")
         grid.add_row(f"{row.path} {row.layer}", row.array, f"{row.error:.1e}", str(row.directions), verdict)
     return grid

@@ -2,16 +2,13 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xpnn.cli.output import status
 from xpnn.durable import append_durably, write_durably
-from xpnn.training.callbacks import Callback
 from xpnn.training.history import History, Row
 from xpnn.training.lines import line_of, read_lines
-
-if TYPE_CHECKING:
-    from xpnn.training.trainer import Trainer
+from xpnn.training.run import Callback, Run
 
 METRICS = "metrics.jsonl"
 NUMBER = (int, float)
@@ -27,12 +24,12 @@ class Log(Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+    def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
         """A run that goes on has its rows already; what was written after its checkpoint will be written again."""
-        lines = (line_of(asdict(row)) for row in trainer.history)
+        lines = (line_of(asdict(row)) for row in run.history)
         write_durably(self.path, "".join(lines).encode())
 
-    def epoch(self, trainer: "Trainer", row: Row) -> None:
+    def epoch(self, run: Run, row: Row) -> None:
         """One line more: what an epoch writes does not grow with the number of epochs before it."""
         append_durably(self.path, line_of(asdict(row)).encode())
 

@@ -12,6 +12,7 @@ from xpnn.backends.auto import check, choose
 from xpnn.backends.cpu.blas import blas, count_threads
 from xpnn.cli.command import LONG
 from xpnn.errors import UsageError, did_you_mean
+from xpnn.system import user_path
 
 if TYPE_CHECKING:
     Choice = click.Choice[str]
@@ -51,7 +52,7 @@ class FilePath(Paths):
         """Raises BadParameter for an empty name."""
         if not str(value):
             self.fail("an empty name; for the working folder write .", param, ctx)
-        return super().convert(value, param, ctx)
+        return user_path(super().convert(value, param, ctx))  # --data=~/x: no shell looks behind the =
 
 
 class Widths(click.ParamType):  # type: ignore[type-arg, unused-ignore]

@@ -1,5 +1,6 @@
 """Where lines go: results to stdout, talk to stderr, JSON to stdout with nothing beside it."""
 
+import contextlib
 import json
 import shutil
 import sys
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xpnn.cli.command import state
+from xpnn.printing import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,7 +25,9 @@ INDENT = 7
 def status(line: str) -> None:
     """Talk; not with --quiet."""
     if not state().quiet:
-        click.echo(folded(line) if sys.stderr.isatty() else line, err=True)
+        line = printable(line)
+        with contextlib.suppress(OSError):  # nobody listens; the work goes on
+            click.echo(folded(line) if sys.stderr.isatty() else line, err=True)
 
 
 def reading_bar(done: int, total: int) -> None:
@@ -45,12 +49,13 @@ def detail(line: str) -> None:
 def echo(line: str) -> None:
     """A result for people; not with --quiet."""
     if not state().quiet:
+        line = printable(line)
         click.echo(folded(line) if sys.stdout.isatty() else line)
 
 
 def write(text: str) -> None:
-    """What goes into a file: as it is, with --quiet too."""
-    click.echo(text)
+    """What goes into a file: with --quiet too, and however long."""
+    click.echo(printable(text))
 
 
 def folded(line: str) -> str:
@@ -77,7 +82,12 @@ def console() -> "Console":
     """stdout for tables and bars; plain text where it is no terminal or NO_COLOR is set; nothing with --quiet."""
     from rich.console import Console
 
-    return Console(highlight=False, quiet=state().quiet)
+    class Strict(Console):
+        def on_broken_pipe(self) -> None:
+            """As without rich, whose own answer is to end the process with 1."""
+            raise BrokenPipeError
+
+    return Strict(highlight=False, quiet=state().quiet, markup=False)
 
 
 def percent(share: float, digits: int = 1) -> str:

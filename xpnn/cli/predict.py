@@ -13,6 +13,7 @@ from xpnn.cli.predict_rows import ARRAYS, predict_rows
 from xpnn.cli.runs import WEIGHTS, find_run
 from xpnn.data import TablePreparation
 from xpnn.data.datasets import TABLES
+from xpnn.data.images import is_picture
 from xpnn.data.tables.files import STDIN, is_table
 from xpnn.errors import UsageError
 
@@ -81,7 +82,7 @@ def fitting(file: Path) -> Callable[[dict[str, Any]], bool]:
 def of_rows(model: "Model", file: Path) -> bool:
     """Whether the model answers rows: it was trained on a table or on flat samples, or is given an array."""
     trained = isinstance(model.preparation, TablePreparation)
-    return trained or len(model.input_shape) == 1 or file.suffix in ARRAYS
+    return trained or (len(model.input_shape) == 1 and not is_picture(file)) or file.suffix in ARRAYS
 
 
 def split_names(columns: str) -> tuple[str, ...]:

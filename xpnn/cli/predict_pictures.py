@@ -18,6 +18,7 @@ from xpnn.data.images import is_picture
 from xpnn.data.picture import Picture
 from xpnn.data.preparation import ImagePreparation
 from xpnn.errors import FileError, UsageError, XpnnError
+from xpnn.printing import one_line
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -55,7 +56,7 @@ def predict_pictures(saved: Saved, model: "Model", files: tuple[Path, ...], as_j
             else:
                 show(f"{file}, {i + 1} of {len(found)}" if len(found) > 1 else str(file), picture, best)
         if len(found) > 1 and not as_json:
-            echo(f"{file}  {' '.join(best[0][0] for _, best in found)}")
+            echo(f"{one_line(file, 200)}  {' '.join(one_line(best[0][0]) for _, best in found)}")
     if as_json:
         emit({"checkpoint": str(saved.weights), "predictions": answers})
     return code
@@ -150,8 +151,8 @@ def answer(file: Path, picture: Picture, best: list[tuple[str, float]]) -> dict[
 def show(title: str, picture: Picture, best: list[tuple[str, float]]) -> None:
     """What the network saw in 14 lines, the best classes beside it, and what was done to the picture."""
     out = console()
-    echo(f"{title}  {picture.note}")
-    shown = best[: ALL if state().verbose else TOP]
+    echo(f"{one_line(title, 200)}  {picture.note}")
+    shown = [(one_line(name), share) for name, share in best[: ALL if state().verbose else TOP]]
     width = max(len(name) for name, _ in shown)
     above = 5 if len(shown) <= TOP else 2
     beside = {

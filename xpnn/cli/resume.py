@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from xpnn.backends import Backend
-from xpnn.cli import INTERRUPTED, TERMINATED, Stopped
+from xpnn.cli import by_signal
 from xpnn.cli.options import FilePath
 from xpnn.cli.runs import STATE, Run
 from xpnn.cli.schema import ABOUT, read_about
@@ -21,7 +21,7 @@ from xpnn.training.stopping import StopOnSignal
 
 if TYPE_CHECKING:
     from xpnn.model import Model
-    from xpnn.training.trainer import Trainer
+    from xpnn.training.run import Run as TrainingRun
 
 FROM_SETTINGS = (
     "activation", "dropout", "input_dropout", "label_smoothing", "epochs", "batch_size", "optimizer", "lr",
@@ -88,7 +88,7 @@ class Note(Callback):
     def __init__(self, run: Run, about: dict[str, Any]) -> None:
         self.run, self.about = run, about
 
-    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+    def start(self, run: "TrainingRun", epochs: int, samples: int, batch_size: int) -> None:
         """Writes it."""
         self.run.write(self.about)
 
@@ -223,9 +223,5 @@ def left_behind(run: Run) -> str:
 
 def obey(listener: StopOnSignal) -> None:
     """Raises Stopped if a signal ended the training."""
-    import signal
-
-    if listener.signum == signal.SIGINT:
-        raise Stopped(INTERRUPTED, "interrupted")
-    if listener.signum == signal.SIGTERM:
-        raise Stopped(TERMINATED, "terminated")
+    if listener.signum is not None:
+        raise by_signal(listener.signum)

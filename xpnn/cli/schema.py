@@ -31,7 +31,7 @@ RUN: dict[str, Any] = {
     "task": ("classification", "regression", None),
     "class_weight": ("balanced", None),
     "replaced_head": bool,
-    "classes": [str],
+    "classes": ([str], None),
     "input_shape": ([int], [[int]]),
     "model": str,
     "settings": SETTINGS,

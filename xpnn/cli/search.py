@@ -10,58 +10,29 @@ import math
 import multiprocessing
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import optuna
 from optuna.trial import TrialState
 
 from xpnn.backends import get_backend
-from xpnn.cli import INTERRUPTED, in_our_words, report
+from xpnn.cli import INTERRUPTED, TERMINATED, in_our_words, report
+from xpnn.cli.study import open_study, storage_errors
 from xpnn.cli.tune import STUDY, Task
 from xpnn.data import Dataset, load
-from xpnn.errors import DivergedError, UsageError, XpnnError
+from xpnn.errors import DivergedError, XpnnError
 from xpnn.random import host_rng
 from xpnn.recipes import recipe_for
-from xpnn.training.callbacks import Callback
 from xpnn.training.history import Row
+from xpnn.training.run import Callback, Run
 
-if TYPE_CHECKING:
-    from xpnn.training.trainer import Trainer
-
-WAIT = 60.0
-"""Seconds for which a process waits until another has written to the file."""
-STARTUP = 5
-"""Trials before the first may be given up."""
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 OPTIMIZERS = ("adamw", "adam", "rmsprop", "sgd")
-
-
-def open_study(task: Task) -> optuna.Study:
-    """The study in the task's folder, a new one where there is none. Raises UsageError for one of another task."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    path = Path(task.folder) / STUDY
-    storage = optuna.storages.RDBStorage(
-        f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": WAIT}}
-    )
-    study = optuna.create_study(
-        study_name="xpnn", storage=storage, direction="maximize", load_if_exists=True,
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=2),
-    )  # fmt: skip
-    known = study.user_attrs
-    for name, value in task.fixed.items():
-        if name not in known:
-            study.set_user_attr(name, value)
-        elif known[name] != value:
-            raise UsageError(
-                f"{path} holds trials of {name} {known[name]}, not {value}",
-                why="their accuracies could not be compared",
-                fix="another --out, or delete that folder first",
-            )
-    return study
 
 
 def draw(trial: optuna.Trial, model: str) -> dict[str, Any]:
@@ -88,7 +59,7 @@ class Watch(Callback):
     def __init__(self, trial: optuna.Trial, deadline: float) -> None:
         self.trial, self.deadline = trial, deadline
 
-    def epoch(self, trainer: "Trainer", row: Row) -> None:
+    def epoch(self, run: Run, row: Row) -> None:
         """Raises TrialPruned."""
         self.trial.report(row.valid_accuracy or 0.0, row.epoch)
         if time.time() > self.deadline or self.trial.should_prune():
@@ -139,7 +110,8 @@ def work(task: Task, worker: int, trials: int, deadline: float, how: str) -> Non
         tell_trial(trial, is_best(study, trial), how)
 
     while trials > 0 and time.time() < deadline:
-        study.optimize(lambda trial: objective(task, samples, trial, deadline), 1, callbacks=[report])
+        with storage_errors(Path(task.folder) / STUDY):
+            study.optimize(lambda trial: objective(task, samples, trial, deadline), 1, callbacks=[report])
         trials -= 1
 
 
@@ -208,13 +180,27 @@ def search(task: Task, trials: int, limit: float | None, jobs: int, how: str) ->
 
 
 def child(task: Task, worker: int, trials: int, deadline: float, how: str) -> None:
-    """`work` in a process of its own, which ends with the exit code of its error."""
+    """`work` in a process of its own, which ends with the exit code of its error, and with its parent."""
+    end_with_parent()
     try:
         work(task, worker, trials, deadline, how)
     except KeyboardInterrupt:  # the parent got it too, and tells it
         sys.exit(INTERRUPTED)
     except Exception as error:
         sys.exit(report(in_our_words(error)))
+
+
+def end_with_parent() -> None:
+    """End this process as soon as its parent has ended, however that came about: nobody else would stop it."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(TERMINATED)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextlib.contextmanager

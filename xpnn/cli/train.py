@@ -60,6 +60,7 @@ from xpnn.training.history import Row
 
 if TYPE_CHECKING:
     from xpnn.model import Model
+    from xpnn.training.run import Run as TrainingRun
     from xpnn.training.trainer import Trainer
 
 
@@ -170,9 +171,11 @@ def command(
         if resume is None:
             run.write(about)
         events = start(about, why, samples, recipe, net, as_json)
-        watchers = [events, *endings.watchers(run, about)]
+        watchers = [*endings.watchers(run, about), events]  # whatever comes of the events, the state is saved
         state_file = None if resume is None else run.state
         trainer = train(net, samples, recipe, loss, optimizer, run, watchers, state_file)
+        if isinstance(events, Events) and events.error is not None:
+            raise events.error
         result = score(net, trainer, samples, run, began)
         run.write(about | {"result": result})
     except (KeyboardInterrupt, Stopped) as cause:
@@ -258,11 +261,17 @@ def count_samples(data: Dataset, recipe: Recipe) -> dict[str, int]:
 
 
 class Events(Callback):
-    """Every row as a JSON line on stdout."""
+    """Every row as a JSON line on stdout. Where nobody can read them any more, the run ends as by Ctrl-C."""
 
-    def epoch(self, trainer: "Trainer", row: Row) -> None:
+    error: OSError | None = None
+
+    def epoch(self, run: "TrainingRun", row: Row) -> None:
         """One event."""
-        emit({"event": "epoch", **asdict(row)})
+        try:
+            if self.error is None:
+                emit({"event": "epoch", **asdict(row)})
+        except OSError as error:
+            self.error, run.stopped = error, "a reader that has gone"
 
 
 def score(net: "Model", trainer: "Trainer", data: Dataset, run: Run, began: float) -> dict[str, Any]:

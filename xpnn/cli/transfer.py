@@ -131,7 +131,7 @@ def reuse(
         raise UsageError(
             f"with a fresh head {saved.weights} gives {model.output_shape}, not {data.outputs} classes"
         )
-    model.load_parameters(moved(old, len(first), head))
+    model.load_parameters(moved(old, len(first), head), strict=False)
     return data, model
 
 

@@ -1,5 +1,6 @@
 """`xpnn tune`: a search for settings that train better, with optuna. The test samples are not looked at."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from xpnn.cli.options import FilePath, Name, backend_option, device_option, json
 from xpnn.cli.output import echo, emit, percent, status
 from xpnn.cli.runs import ROOT
 from xpnn.data import DATASETS
-from xpnn.durable import write_durably
-from xpnn.errors import BackendError, FileError, UsageError
+from xpnn.durable import make_folder, write_durably
+from xpnn.errors import BackendError, FileError, UsageError, first_line
 from xpnn.models import MODELS
+from xpnn.printing import one_line
 from xpnn.recipes import recipe_for
 
 STUDY, BEST = "study.db", "best.toml"
@@ -89,7 +91,8 @@ def command(
     again goes on where it was stopped. Needs optuna: pip install 'xpnn[tune]'
     """
     require_optuna()
-    from xpnn.cli.search import open_study, search
+    from xpnn.cli.search import search
+    from xpnn.cli.study import checked_params, open_study, storage_errors
 
     be, _ = open_backend(backend, device, "float32")
     folder = out or ROOT / f"tune-{dataset}-{model}"
@@ -97,11 +100,17 @@ def command(
     count = epochs or recipe_for(dataset, model).epochs
     task = Task(dataset, model, count, seed, path, label, be.name, be.device_name, str(folder))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"cannot make the folder {folder}", why=error.strerror or str(error)) from error
+        make_folder(folder)
+    except (OSError, ValueError) as error:
+        raise FileError(f"cannot make the folder {folder}", why=first_line(error)) from error
+    if (folder / BEST).exists() and not (folder / STUDY).exists():
+        raise UsageError(
+            f"{folder} holds a {BEST} that no study beside it has made", fix="another --out, or move it away"
+        )
     study = open_study(task)
-    done = len(finished(study))
+    checked_params(study, folder / STUDY)
+    with storage_errors(folder / STUDY):
+        done = len(finished(study))
     if not as_json:
         made = f" · {done} made before" if done else ""
         status(f"tune   {dataset} {model} · {trials} trials of {count} epochs{made} · {folder / STUDY}")
@@ -112,7 +121,8 @@ def command(
         stop = cause if isinstance(cause, Stopped) else interrupted()
         stop.detail = f"the trials so far are in {folder / STUDY}; the same command goes on"
         raise stop from cause
-    finish(study, task, as_json)
+    with storage_errors(folder / STUDY):
+        finish(study, task, as_json)
 
 
 def require_optuna() -> None:
@@ -151,7 +161,7 @@ def finish(study: Any, task: Task, as_json: bool) -> None:
     found |= settings_of(best.params)
     head = (
         f"# Found by xpnn tune: trial {best.number}, validation accuracy {percent(best.value, 2)}.",
-        f"# xpnn train --config {path}",
+        f"# xpnn train --config {one_line(shlex.quote(str(path)), 1000)}",
     )
     lines = [*head, *(toml_line(name, value) for name, value in found.items())]
     write_durably(path, ("\n".join(lines) + "\n").encode())
@@ -162,4 +172,4 @@ def finish(study: Any, task: Task, as_json: bool) -> None:
         return
     echo(f"best   trial {best.number}, validation accuracy {percent(best.value, 2)}")
     echo(f"       {ended} trials, {ended - len(complete)} ended early · {path}")
-    echo(f"next   xpnn train --config {path}")
+    echo(f"next   xpnn train --config {shlex.quote(str(path))}")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from xpnn.data.idx import cannot_read
 from xpnn.data.photos.threshold import Grey
 from xpnn.errors import DataError
-from xpnn.system import open_regular
+from xpnn.system import open_regular, user_path
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -112,7 +112,7 @@ def check_pixels(image: "Image", size: int, name: str) -> None:
 
 def open_upright(path: str | os.PathLike[str]) -> "Image":
     """The decoded image as it was seen. Raises what `open_image` raises."""
-    return upright(open_image(Path(path).expanduser()))
+    return upright(open_image(user_path(path)))
 
 
 def upright(image: "Image") -> "Image":

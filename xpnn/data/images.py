@@ -32,6 +32,7 @@ from xpnn.data.image_file import (
 from xpnn.data.image_preparation import prepare_one
 from xpnn.data.preparation import ImagePreparation
 from xpnn.errors import DataError
+from xpnn.system import user_path
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 WORKERS = 4
@@ -93,7 +94,7 @@ def read_image_set(
     path: str | os.PathLike[str], wanted: Wanted | None = None, watch: Watch | None = None
 ) -> ImageSet:
     """`read_images`, with what was found out on the way."""
-    path, wanted = Path(path).expanduser(), wanted or Wanted()
+    path, wanted = user_path(path), wanted or Wanted()
     known = wanted.preparation
     groups, notes = _class_folders(path, wanted.classes)
     files = [file for group in groups.values() for file in group]

@@ -16,6 +16,7 @@ from xpnn.data.folds import hash_split, keep_classes, row_keys
 from xpnn.data.tables.dataset import moved_line
 from xpnn.data.tables.preparation import count_of, listed
 from xpnn.errors import DataError, UsageError
+from xpnn.system import user_path
 from xpnn.validation import finite_on_host
 
 TEST = 0.2
@@ -26,7 +27,7 @@ def required(path: Location, name: str, what: str) -> Path:
     """`path`, which this dataset cannot do without. Raises UsageError."""
     if path is None:
         raise UsageError(f"which {what.lower()} holds the data?", fix=f"xpnn train {name} --data {what}")
-    return Path(path)
+    return user_path(path)
 
 
 def npz_dataset(path: Location) -> Dataset:

@@ -10,12 +10,28 @@ from typing import Any
 
 from xpnn.fusion.chain import FusedSequential
 from xpnn.fusion.conv_relu import ConvReLU
+from xpnn.fusion.cross_entropy import loss_and_correct, loss_and_gradient
 from xpnn.fusion.dense_relu import DenseReLU
 from xpnn.fusion.relu import ReLUInPlace
+from xpnn.fusion.rescale import gather_rescaled, split_rescale
 from xpnn.fusion.rounding import RoundedOnce
 from xpnn.fusion.rule import Rule
+from xpnn.fusion.update import fuse_optimizer
 from xpnn.layers.base import Ctx, Layer, Tree
 from xpnn.layers.sequential import Sequential
+
+__all__ = [
+    "RULES",
+    "FusedSequential",
+    "Rule",
+    "backward",
+    "fuse",
+    "fuse_optimizer",
+    "gather_rescaled",
+    "loss_and_correct",
+    "loss_and_gradient",
+    "split_rescale",
+]
 
 RULES: tuple[type[Rule], ...] = (DenseReLU, ConvReLU, ReLUInPlace, RoundedOnce)
 """In the order in which they are tried."""

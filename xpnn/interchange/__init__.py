@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from xpnn.interchange.keras import load_keras, to_keras
     from xpnn.interchange.onnx_export import save_onnx
+    from xpnn.interchange.onnx_import import load_onnx
     from xpnn.interchange.sklearn_mlp import from_mlp, to_mlp
     from xpnn.interchange.torch import load_torch, to_torch
 
 HOMES = {
     "from_mlp": "sklearn_mlp",
     "load_keras": "keras",
+    "load_onnx": "onnx_import",
     "load_torch": "torch",
     "save_onnx": "onnx_export",
     "to_keras": "keras",
@@ -19,7 +21,7 @@ HOMES = {
     "to_torch": "torch",
 }
 """The module that each name lives in; imported when the name is asked for."""
-__all__ = ["from_mlp", "load_keras", "load_torch", "save_onnx", "to_keras", "to_mlp", "to_torch"]
+__all__ = ["from_mlp", "load_keras", "load_onnx", "load_torch", "save_onnx", "to_keras", "to_mlp", "to_torch"]
 
 
 def __getattr__(name: str) -> Any:

@@ -86,13 +86,13 @@ class Kernels(AffineKernels, CounterKernels, GateKernels, SamplingKernels):
         rule: Rule,
         given: tuple[Array, ...],
         vectors: tuple[Array, ...],
-        named: tuple[str, tuple[float, ...], tuple[Array, ...]] | None = None,
+        loop: tuple[str, tuple[float, ...], tuple[Array, ...]] | None = None,
     ) -> tuple[Array, ...]:
         """rule(*given, *vectors) -> new vectors, where `rule` treats every element alone.
 
-        The caller gives `vectors` away: an override may work in blocks and write the results into them. named: what
-        the rule is called, the numbers in it, and the 0-d arrays that it reads, for an override that has a loop of that
-        name.
+        The caller gives `vectors` away: an override may work in blocks and write the results into them. loop:
+        the name of the rule, the numbers in it, and the 0-d arrays that it reads, for an override that has a loop of
+        that name.
         """
         return rule(*given, *vectors)
 

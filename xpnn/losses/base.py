@@ -137,10 +137,6 @@ class Loss(Config, abstract=True):
         """Bool (N,): which targets count as hits or misses; None: all of them."""
         return None
 
-    def loss_and_correct(self, be: Backend, prediction: Array, target: Array) -> tuple[Array, Array | None]:
-        """-> (the reduced loss, the number of `hits`), for an evaluation."""
-        return self(be, prediction, target)[0], self.n_correct(be, prediction, target)
-
     def n_correct(self, be: Backend, prediction: Array, target: Array) -> Array | None:
         """How many labels are the target's, of those that count: 0-d int64; None for a regression."""
         ids = self.target_ids(be, target)

@@ -34,25 +34,6 @@ class SoftmaxCrossEntropy(ClassLoss):
             if not all(w >= 0 for w in self.class_weight) or sum(self.class_weight) == 0:
                 raise UsageError(f"class_weight={self.class_weight}: weights are at least 0 and not all 0")
 
-    def __call__(
-        self, be: Backend, prediction: Array, target: Array, weight: Array | None = None
-    ) -> tuple[Array, Array]:
-        """The plain case is one kernel; the others spell the formula out."""
-        if weight is None and self._plain(target):
-            return be.softmax_cross_entropy(prediction, self.check_ids(be, prediction, target))
-        return super().__call__(be, prediction, target, weight)
-
-    def loss_and_correct(self, be: Backend, prediction: Array, target: Array) -> tuple[Array, Array | None]:
-        """The plain case is one kernel."""
-        if self._plain(target):
-            return be.softmax_cross_entropy_and_correct(prediction, self.check_ids(be, prediction, target))
-        return super().loss_and_correct(be, prediction, target)
-
-    def _plain(self, target: Array) -> bool:
-        """Whether it is the mean over ids that count alike."""
-        plain = self.reduction == "mean" and self.ignore_index is None
-        return plain and self.class_weight is None and self.label_smoothing == 0 and target.ndim == 1
-
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
         """One loss per sample; it counts as much as its classes weigh."""
         xp, classes = be.xp, prediction.shape[1]

@@ -29,13 +29,6 @@ class Adam(Elementwise):
         """The first and second moments m and v."""
         return {"m": 0.0, "v": 0.0}
 
-    @property
-    def named(self) -> tuple[str, tuple[float, ...]] | None:
-        """Each beta with what is left to 1, and eps."""
-        if type(self).rule is not Adam.rule:
-            return None
-        return "adam", (self.beta1, 1 - self.beta1, self.beta2, 1 - self.beta2, self.eps)
-
     def scalars(self, be: Backend, t: Array, lr: Array, state: State) -> State:
         """Both corrections."""
         root = be.xp.sqrt(bias_correction(be, self.beta2, t))

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeAlias
 from xpnn.backends.base import Backend
 from xpnn.config import Config
 from xpnn.errors import UsageError
-from xpnn.kernels import Array
+from xpnn.kernels import Array, Rule
 from xpnn.parameters import ParamInfo
 
 __all__ = ["Optimizer"]
@@ -127,15 +127,6 @@ class Elementwise(Formula, abstract=True):
         return {}
 
     @property
-    def named(self) -> tuple[str, tuple[float, ...]] | None:
-        """The name of the rule and its numbers, where a backend may have a loop of that name.
-
-        The loop also takes l2, l1 and weight_decay before them, and reads t, lr and the clipping factor: see
-        `Kernels.elementwise`.
-        """
-        return None
-
-    @property
     def penalised(self) -> bool:
         """Whether theta itself is pulled towards 0."""
         return bool(self.l1 or self.l2 or self.weight_decay)
@@ -160,32 +151,37 @@ class Elementwise(Formula, abstract=True):
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
         """Clipping and penalties, then the rule."""
-        t, uneven, named, clip = state["t"] + 1, self.uneven, None, None
-        if self.clip_norm is not None:
-            clip = clip_factor(be, be.mask(grad, state["rates"] > 0) if uneven else grad, self.clip_norm)
+        t, clip = state["t"] + 1, self.clipping(be, grad, state)
+        s = self.numbers(be, t, state["lr"], state)
+        rule = self.bound_rule(be, s, clip, state)
+        theta, *slots = be.elementwise(rule, self.inputs(grad, state), self.vectors(theta, state))
+        carried = {name: s[name] for name in self.carried}
+        return theta, {**state, "t": t, **carried, **dict(zip(self.slots, slots, strict=True))}
 
-        found: list[State] = []
+    def clipping(self, be: Backend, grad: Array, state: State) -> Array | None:
+        """The factor that `clip_norm` puts before the gradient. Frozen parameters have no part in its length."""
+        if self.clip_norm is None:
+            return None
+        return clip_factor(be, be.mask(grad, state["rates"] > 0) if self.uneven else grad, self.clip_norm)
 
-        def shared() -> State:
-            if not found:  # only when somebody asks: a backend with a loop for the rule does not
-                found.append(self.numbers(be, t, state["lr"], state))
-            return found[0]
+    def inputs(self, grad: Array, state: State) -> tuple[Array, Array, Array]:
+        """What the rule reads for each weight: the gradient, and the factors of penalties and learning rate, if any."""
+        return grad, state["decay"] if self.penalised else grad, state["rates"] if self.uneven else grad
 
-        given = (grad, state["decay"] if self.penalised else grad, state["rates"] if uneven else grad)
+    def vectors(self, theta: Array, state: State) -> tuple[Array, ...]:
+        """What the rule changes for each weight: theta and the slots."""
+        return theta, *(state[name] for name in self.slots)
+
+    def bound_rule(self, be: Backend, s: State, clip: Array | None, state: State) -> Rule:
+        """rule(*inputs, *vectors) -> new vectors: one step, element by element."""
 
         def rule(g: Array, decay: Array, rates: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-            own = self.numbers(be, t, state["lr"] * rates, state) if uneven else shared()
+            own = self.numbers(be, state["t"] + 1, state["lr"] * rates, state) if self.uneven else s
             g, shrunk = self.penalise(be, own, g if clip is None else g * clip, decay, theta)
             new, *rest = self.rule(be, own, g, shrunk, *slots)
-            return be.xp.where(rates > 0, new, theta) if uneven else new, *rest
+            return be.xp.where(rates > 0, new, theta) if self.uneven else new, *rest
 
-        if self.named is not None and not uneven:
-            name, numbers = self.named
-            read = t, state["lr"], be.scalar(1.0) if clip is None else clip
-            named = name, (self.l2, self.l1, self.weight_decay, *numbers), read
-        theta, *slots = be.elementwise(rule, given, (theta, *(state[name] for name in self.slots)), named)
-        carried = {name: shared()[name] for name in self.carried}
-        return theta, {**state, "t": t, **carried, **dict(zip(self.slots, slots, strict=True))}
+        return rule
 
     def numbers(self, be: Backend, t: Array, lr: Array, state: State) -> State:
         """What the rule reads besides vectors: of one learning rate, or of one for every weight."""

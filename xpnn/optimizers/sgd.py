@@ -34,11 +34,6 @@ class SGD(Elementwise):
         """The velocity v, if there is momentum."""
         return {"v": 0.0} if self.momentum else {}
 
-    @property
-    def named(self) -> tuple[str, tuple[float, ...]] | None:
-        """With momentum or without."""
-        return ("momentum", (self.momentum, float(self.nesterov))) if self.momentum else ("descent", ())
-
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
         """As in the class's formula."""
         if not slots:

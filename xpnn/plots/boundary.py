@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from xpnn.errors import ShapeError, UsageError
 from xpnn.model import Model
-from xpnn.plots.style import HATCHES, MARKERS, animate, new_figure, shades
+from xpnn.plots.style import HATCHES, MARKERS, animate, new_figure, plain, plain_names, shades
 
 FINE, COARSE = 300, 160
 """Points of the grid along an axis: of a picture, of a frame."""
@@ -73,10 +73,10 @@ def decision_boundary(
     """
     plane = _Plane(x, y, FINE)
     ids = plane.ids(model)
-    names = classes or [f"class {k}" for k in range(int(max(ids.max(), plane.y.max())) + 1)]
+    names = plain_names(classes) or [f"class {k}" for k in range(int(max(ids.max(), plane.y.max())) + 1)]
     wrong = model.predict(plane.x) != plane.y
     with new_figure(path, (6.4, 5.2)) as figure:
-        axes, colours = figure.add_subplot(title=title), shades(len(names))
+        axes, colours = figure.add_subplot(title=plain(title)), shades(len(names))
         plane.regions(axes, ids, colours)
         plane.scatter(axes, names, colours)
         axes.scatter(*plane.x[wrong].T, s=50, facecolors="none", edgecolors="black", label="wrong", zorder=3)
@@ -100,7 +100,9 @@ def animate_boundary(
     if not frames:
         raise UsageError("a film of no frames", fix="fit(..., callbacks=[film]) first")
     plane, kept = _Plane(x, y, COARSE), model.snapshot()
-    names = classes or [f"class {k}" for k in range(max(model.output_shape[-1], int(plane.y.max()) + 1))]
+    names = plain_names(classes) or [
+        f"class {k}" for k in range(max(model.output_shape[-1], int(plane.y.max()) + 1))
+    ]
     try:
         shots = []
         for epoch, vectors in frames:
@@ -113,7 +115,7 @@ def animate_boundary(
         axes, colours = figure.add_subplot(), shades(len(names))
         plane.scatter(axes, names, colours)
         axes.set(xlim=plane.across[[0, -1]], ylim=plane.up[[0, -1]])
-        axes.set_title(f"{title}\nepoch")
+        axes.set_title(f"{plain(title)}\nepoch")
         figure.legend(loc="outside right upper", frameon=False)
 
         def draw(step: int) -> None:
@@ -121,7 +123,7 @@ def animate_boundary(
             while drawn:
                 drawn.pop().remove()
             drawn.extend(plane.regions(axes, ids, colours))
-            axes.set_title(f"{title}\nepoch {epoch}: {100 * share:.1f} % of the points right")
+            axes.set_title(f"{plain(title)}\nepoch {epoch}: {100 * share:.1f} % of the points right")
 
         animate(figure, path, len(shots), draw)
     return figure

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from xpnn.errors import ShapeError
-from xpnn.plots.style import new_figure
+from xpnn.plots.style import new_figure, plain, plain_names
 
 WIDEST = 30
 """Classes up to which the counts are written into the cells."""
@@ -43,8 +43,9 @@ def confusion_matrix(counts: ArrayLike, classes: Sequence[str], path: str | Path
                 j, i, f"{counts[i, j]}", ha="center", va="center", fontsize=8 if n <= 12 else 6,
                 color="white" if dark else "black", weight="bold" if i == j else "normal",
             )  # fmt: skip
-        long = max(map(len, classes)) > 3
-        axes.set_xticks(range(n), classes, rotation=45 if long else 0, ha="right" if long else "center")
-        axes.set_yticks(range(n), classes)
-        axes.set(xlabel="taken for", ylabel="true class", title=title)
+        names = plain_names(classes)
+        long = max(map(len, names)) > 3
+        axes.set_xticks(range(n), names, rotation=45 if long else 0, ha="right" if long else "center")
+        axes.set_yticks(range(n), names)
+        axes.set(xlabel="taken for", ylabel="true class", title=plain(title))
     return figure

@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from xpnn.diagnostics import RateSweep
-from xpnn.plots.style import new_figure
+from xpnn.plots.style import new_figure, plain
 from xpnn.training import History
 
 
 def loss_curve(history: History, path: str | Path, title: str = "") -> Any:
     """Loss against epoch: training drawn solid; validation, where there was one, dashed."""
     with new_figure(path, (6.4, 4)) as figure:
-        _loss(figure.add_subplot(title=title, xlabel="epoch"), history)
+        _loss(figure.add_subplot(title=plain(title), xlabel="epoch"), history)
     return figure
 
 
@@ -30,7 +30,7 @@ def training_curves(history: History, path: str | Path, title: str = "") -> Any:
                 label = f"best epoch, {history.best.epoch}" if axes is grid[0] else None
                 axes.axvline(history.best.epoch, color="black", linestyle=":", label=label, zorder=0)
             axes.legend(frameon=False)
-        grid[0].set_title(title)
+        grid[0].set_title(plain(title))
         grid[-1].set_xlabel("epoch")
     return figure
 
@@ -47,7 +47,7 @@ def lr_finder(sweep: RateSweep, path: str | Path, title: str = "") -> Any:
         if sweep.suggestion is not None:
             label = f"suggestion {sweep.suggestion:.2g}"
             axes.axvline(sweep.suggestion, color="tab:orange", linestyle="--", label=label)
-        axes.set(xscale="log", xlabel="learning rate", ylabel="mean loss of a batch", title=title)
+        axes.set(xscale="log", xlabel="learning rate", ylabel="mean loss of a batch", title=plain(title))
         fall = sweep.smoothed[0] - min(sweep.smoothed) if sweep.smoothed else 0.0
         if fall > 0:
             axes.set_ylim(min(sweep.losses) - 0.1 * fall, sweep.smoothed[0] + 0.4 * fall)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpnn.diagnostics import Trace
-from xpnn.plots.style import new_figure
+from xpnn.plots.style import new_figure, plain
 
 ACROSS, BINS = 3, 50
 
@@ -44,7 +44,7 @@ def _histograms(panels: dict[str, NDArray[Any]], value: str, count: str, path: s
             zeros, lost = float(np.mean(values == 0)), len(values) - len(shown)
             note = f"{100 * zeros:.0f} % zero" if zeros else ""
             note = f"{lost:,} not finite" if lost else note
-            axes.set_title(f"{name}  {note}".rstrip(), fontsize=9)
+            axes.set_title(plain(f"{name}  {note}".rstrip()), fontsize=9)
             axes.tick_params(labelsize=7)
             axes.xaxis.get_offset_text().set_fontsize(7)
             axes.set_ylim(bottom=0.5)
@@ -53,5 +53,5 @@ def _histograms(panels: dict[str, NDArray[Any]], value: str, count: str, path: s
             axes.ticklabel_format(axis="x", style="sci", scilimits=(-3, 4))
         figure.supxlabel(value, fontsize=10)
         figure.supylabel(f"number of {count} (logarithmic)", fontsize=10)
-        figure.suptitle(title, fontsize=11)
+        figure.suptitle(plain(title), fontsize=11)
     return figure

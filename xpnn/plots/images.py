@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from xpnn.errors import ShapeError
-from xpnn.plots.style import new_figure
+from xpnn.plots.style import new_figure, plain, plain_names
 
 ACROSS = 5
 MOST = 20
@@ -44,7 +44,7 @@ def worst_mistakes(
             fix="images (N, H, W, C), labels (N,), probabilities (N, classes)",
         )
     taken = p.argmax(axis=1)
-    names = classes or [str(k) for k in range(p.shape[1])]
+    names = plain_names(classes) or [str(k) for k in range(p.shape[1])]
     wrong = np.flatnonzero(taken != true)
     surest = wrong[np.argsort(-p[wrong, taken[wrong]], kind="stable")][:MOST]
     head = f"{len(wrong):,} of {len(true):,} wrong"
@@ -52,7 +52,7 @@ def worst_mistakes(
         f", the {len(surest)} surest: true \N{RIGHTWARDS ARROW} taken for, probability" if len(surest) else ""
     )
     with new_figure(path, (7.4, 0.7 + 1.85 * max(1, -(-len(surest) // ACROSS)))) as figure:
-        figure.suptitle(f"{title}\n{head}" if title else head, fontsize=11)
+        figure.suptitle(f"{plain(title)}\n{head}" if title else head, fontsize=11)
         said = [_said(names[true[i]], names[taken[i]], float(p[i, taken[i]])) for i in surest]
         _grid(figure, images[surest], said, np.zeros(len(surest), bool))
     return figure

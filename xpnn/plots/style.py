@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from xpnn.durable import write_durably
 from xpnn.errors import BackendError, UsageError
+from xpnn.printing import one_line, printable
+from xpnn.system import user_path
 
 MARKERS = "os^Dv*PX"
 HATCHES = ("", "....", "////", "\\\\\\\\", "xxxx", "++++", "----", "||||")
@@ -20,6 +22,16 @@ PAUSE = 8
 """Frames for which an animation rests on its last picture."""
 TEXT = {"svg.fonttype": "none", "svg.hashsalt": "xpnn"}
 """Words stay words in an SVG, and equal pictures are equal files."""
+
+
+def plain(text: object) -> str:
+    """A name or title as matplotlib shows it letter by letter: no commands, and no formulas between dollar signs."""
+    return printable(text).replace("$", r"\$")
+
+
+def plain_names(names: Sequence[str]) -> list[str]:
+    """The names of classes, each on one line."""
+    return [plain(one_line(name)) for name in names]
 
 
 def shades(classes: int) -> NDArray[Any]:
@@ -40,7 +52,7 @@ def new_figure(path: str | Path, size: tuple[float, float], save: bool = True) -
         raise BackendError(
             "pictures need matplotlib, which is not installed", fix="pip install 'xpnn[plot]'"
         ) from error
-    figure, kind = Figure(figsize=size, layout="constrained"), Path(path).suffix[1:].lower()
+    figure, kind = Figure(figsize=size, layout="constrained"), user_path(path).suffix[1:].lower()
     if save and kind not in figure.canvas.get_supported_filetypes():
         raise UsageError(
             f"cannot draw {path}", why=f"{kind!r} is no kind of picture", fix="PATH.png or PATH.svg"
@@ -51,7 +63,7 @@ def new_figure(path: str | Path, size: tuple[float, float], save: bool = True) -
         with rc_context(TEXT):
             about = {"Date": None} if kind == "svg" else None
             figure.savefig(memory, format=kind, dpi=DPI, metadata=about)
-        write_durably(Path(path), memory.getvalue())
+        write_durably(user_path(path), memory.getvalue())
 
 
 def animate(figure: Any, path: str | Path, steps: int, draw: Any) -> None:
@@ -70,4 +82,4 @@ def animate(figure: Any, path: str | Path, steps: int, draw: Any) -> None:
     memory, milliseconds = io.BytesIO(), 1000 // FRAMES_PER_SECOND
     first, *rest = frames
     first.save(memory, "GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0)
-    write_durably(Path(path), memory.getvalue())
+    write_durably(user_path(path), memory.getvalue())

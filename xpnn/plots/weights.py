@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from xpnn.errors import UsageError
 from xpnn.model import Model
-from xpnn.plots.style import new_figure
+from xpnn.plots.style import new_figure, plain
 
 MOST, ACROSS = 64, 8
 
@@ -43,7 +43,8 @@ def first_weights(model: Model, path: str | Path, title: str = "") -> Any:
             axes.set_title(f"unit {unit}", fontsize=7, pad=2)
         figure.colorbar(image, cax=figure.add_axes((0.88, 0.1, 0.02, 0.7)), label="weight")
         figure.suptitle(
-            f"{title}\n{name}, {len(order)} of {len(tiles)} units, largest norm first", fontsize=11
+            f"{plain(title)}\n{plain(name)}, {len(order)} of {len(tiles)} units, largest norm first",
+            fontsize=11,
         )
     return figure
 
@@ -66,5 +67,5 @@ def _matrix(W: NDArray[Any], name: str, path: str | Path, title: str) -> Any:
         figure.colorbar(image, label="weight")
         if len(W) <= 12:
             axes.set_yticks(range(len(W)))
-        axes.set(xlabel="unit", ylabel="input", title=f"{title}\n{name}")
+        axes.set(xlabel="unit", ylabel="input", title=f"{plain(title)}\n{plain(name)}")
     return figure

@@ -1,12 +1,7 @@
 """The averaged weights of an optimizer that keeps them."""
 
-from typing import TYPE_CHECKING
-
 from xpnn.errors import UsageError
-from xpnn.training.callbacks import Callback
-
-if TYPE_CHECKING:
-    from xpnn.training.trainer import Trainer
+from xpnn.training.run import Callback, Run
 
 
 class UseAverage(Callback):
@@ -15,16 +10,16 @@ class UseAverage(Callback):
     Until then the model trains, and is validated, with its own. A run that goes on goes on from the average.
     """
 
-    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+    def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
         """Raises UsageError for an optimizer that keeps no average."""
-        if "average" not in trainer.state:
+        if "average" not in run.state:
             raise UsageError(
-                f"{type(trainer.optimizer).__name__} keeps no average of the weights",
+                f"{type(run.optimizer).__name__} keeps no average of the weights",
                 fix="wrap it: EMA(optimizer) or SWA(optimizer)",
             )
 
-    def end(self, trainer: "Trainer") -> None:
+    def end(self, run: Run) -> None:
         """A copy: the average itself goes on changing."""
-        be = trainer.model.backend
+        be = run.model.backend
         with be.device_context():
-            trainer.model.theta = trainer.state["average"] + be.scalar(0)
+            run.model.theta = run.state["average"] + be.scalar(0)

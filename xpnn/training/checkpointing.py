@@ -4,15 +4,11 @@ import contextlib
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from xpnn.errors import UsageError
-from xpnn.training.callbacks import Callback
+from xpnn.system import user_path
 from xpnn.training.history import Row
-
-if TYPE_CHECKING:
-    from xpnn.training.trainer import Trainer
-
+from xpnn.training.run import Callback, Run
 
 RAREST = 1.0
 """Seconds between two states that are written by the share of their time: nobody misses less work than that."""
@@ -48,45 +44,45 @@ class Checkpoint(Callback):
             raise UsageError(f"Checkpoint(share={share!r}): wanted a number above 0, at most 1")
         if epochs is None and steps is None and minutes is None and share is None:
             epochs = 1
-        self.path, self.epochs, self.steps, self.minutes = Path(path), epochs, steps, minutes
+        self.path, self.epochs, self.steps, self.minutes = user_path(path), epochs, steps, minutes
         self.share, self.keep, self.state = share, keep, {"files": []}
 
-    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+    def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
         """The clock."""
         self.saved, self.at = time.monotonic(), (-1, -1)
         self.next = self.saved
 
-    def step(self, trainer: "Trainer") -> None:
+    def step(self, run: Run) -> None:
         """Saves where the steps or minutes are over."""
-        due = self.steps is not None and trainer.steps % self.steps == 0
+        due = self.steps is not None and run.steps % self.steps == 0
         if due or (self.minutes is not None and time.monotonic() - self.saved >= 60 * self.minutes):
-            self._save(trainer)
+            self._save(run)
 
-    def epoch(self, trainer: "Trainer", row: Row) -> None:
+    def epoch(self, run: Run, row: Row) -> None:
         """Saves every so many epochs, or where enough time has gone by."""
         due = self.epochs is not None and row.epoch % self.epochs == 0
         if due or (self.share is not None and time.monotonic() >= self.next):
-            self._save(trainer)
+            self._save(run)
 
-    def finish(self, trainer: "Trainer") -> None:
+    def finish(self, run: Run) -> None:
         """Saves the last weights, before the best are put in their place."""
-        if self.at != (trainer.steps, len(trainer.history)):
-            self._save(trainer)
+        if self.at != (run.steps, len(run.history)):
+            self._save(run)
 
-    def _save(self, trainer: "Trainer") -> None:
+    def _save(self, run: Run) -> None:
         began, path = time.monotonic(), self.path
         if self.keep is not None:
-            path = path.with_name(f"{path.stem}-{trainer.steps:08d}{path.suffix}")
+            path = path.with_name(f"{path.stem}-{run.steps:08d}{path.suffix}")
             own = re.compile(rf"{re.escape(self.path.stem)}-\d{{8,}}{re.escape(self.path.suffix)}")
             older = [name for name in self.state["files"] if name != path.name and own.fullmatch(str(name))]
             names = [*older, path.name]
             self.state = {"files": names[-self.keep :]}
-            trainer.save_state(path)
+            run.save_state(path)
             for name in names[: -self.keep]:
                 with contextlib.suppress(OSError):  # whoever took it away has done this for us
                     path.with_name(name).unlink()
         else:
-            trainer.save_state(path)
-        self.saved, self.at = time.monotonic(), (trainer.steps, len(trainer.history))
+            run.save_state(path)
+        self.saved, self.at = time.monotonic(), (run.steps, len(run.history))
         if self.share is not None:
             self.next = self.saved + max((self.saved - began) / self.share, RAREST)

@@ -1,19 +1,17 @@
 """Why did the loss stop being finite? The failed step changed nothing, so it can be run again and looked into."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from xpnn.errors import DivergedError
 from xpnn.kernels import Array
 from xpnn.parameters import gather
-
-if TYPE_CHECKING:
-    from xpnn.training.trainer import Trainer
+from xpnn.training.stepper import Stepper
 
 
 def explain_divergence(
-    trainer: "Trainer", epoch: int, batch: int, losses: list[float], data: tuple[Any, ...], rows: Array
+    trainer: Stepper, epoch: int, batch: int, losses: list[float], data: tuple[Any, ...], rows: Array
 ) -> DivergedError:
     """The error that names epoch, batch, the last finite loss and the first parameter whose gradient is not finite."""
     model, be = trainer.model, trainer.model.backend
@@ -34,7 +32,7 @@ def explain_divergence(
     )
 
 
-def explain_overflow(trainer: "Trainer", epoch: int, batch: int, path: str) -> DivergedError:
+def explain_overflow(trainer: Stepper, epoch: int, batch: int, path: str) -> DivergedError:
     """The error for a step of finite loss and gradient whose weights are too large for the dtype.
 
     The step itself does not look at the new weights: that is a pass over memory for every update, and NumPy has by then
@@ -47,7 +45,7 @@ def explain_overflow(trainer: "Trainer", epoch: int, batch: int, path: str) -> D
     )
 
 
-def not_finite(trainer: "Trainer", vector: Array) -> list[str]:
+def not_finite(trainer: Stepper, vector: Array) -> list[str]:
     """The paths of the parameters at which a vector as long as theta holds NaN or infinity."""
     be = trainer.model.backend
     return [

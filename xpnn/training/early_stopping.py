@@ -1,15 +1,11 @@
 """An end to training that no longer improves."""
 
 import math
-from typing import TYPE_CHECKING
 
 from xpnn.errors import UsageError
-from xpnn.training.callbacks import Callback
 from xpnn.training.history import Row
 from xpnn.training.plateau import MONITORS, monitored
-
-if TYPE_CHECKING:
-    from xpnn.training.trainer import Trainer
+from xpnn.training.run import Callback, Run
 
 
 class EarlyStopping(Callback):
@@ -41,29 +37,29 @@ class EarlyStopping(Callback):
         self.patience, self.min_delta, self.monitor, self.restore = patience, min_delta, monitor, restore
         self.state = {"best": None, "bad": 0}
 
-    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+    def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
         """Forgets an earlier run; one that goes on and had stopped here stops again at once."""
-        if not len(trainer.history):
+        if not len(run.history):
             self.state, self.vectors = {"best": None, "bad": 0}, None
-        self._stop(trainer)
+        self._stop(run)
 
-    def epoch(self, trainer: "Trainer", row: Row) -> None:
+    def epoch(self, run: Run, row: Row) -> None:
         """Counts."""
         value, rising = monitored(self, self.monitor, row)
         worst = -math.inf if rising else math.inf
         best = worst if self.state["best"] is None else self.state["best"]
         if (value - best if rising else best - value) > self.min_delta:
             self.state = {"best": value, "bad": 0}
-            self.vectors = trainer.model.snapshot() if self.restore else None
+            self.vectors = run.model.snapshot() if self.restore else None
             return
         self.state = {"best": self.state["best"], "bad": self.state["bad"] + 1}
-        self._stop(trainer)
+        self._stop(run)
 
-    def _stop(self, trainer: "Trainer") -> None:
+    def _stop(self, run: Run) -> None:
         if self.state["bad"] >= self.patience:
-            trainer.stopped = f"early stopping: {self.state['bad']} epochs without improvement"
+            run.stopped = f"early stopping: {self.state['bad']} epochs without improvement"
 
-    def end(self, trainer: "Trainer") -> None:
+    def end(self, run: Run) -> None:
         """The best weights."""
         if self.vectors is not None:
-            trainer.model.restore(self.vectors)
+            run.model.restore(self.vectors)

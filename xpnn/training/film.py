@@ -1,16 +1,13 @@
 """The weights along the way, for pictures that move."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xpnn.errors import UsageError
 from xpnn.network import Network
-from xpnn.training.callbacks import Callback
 from xpnn.training.checkpoint import load_model, save_model
 from xpnn.training.history import Row
-
-if TYPE_CHECKING:
-    from xpnn.training.trainer import Trainer
+from xpnn.training.run import Callback, Run
 
 
 class Film(Callback):
@@ -27,22 +24,22 @@ class Film(Callback):
         self.folder, self.most, self.every = None if folder is None else Path(folder), frames, 1
         self.frames: list[tuple[int, dict[str, Any]]] = []
 
-    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+    def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
         """The weights of the beginning; those of an earlier run are forgotten, unless this one goes on with it."""
-        self.every = -(-(len(trainer.history) + epochs) // self.most)
-        if not len(trainer.history) and not trainer.losses:
+        self.every = -(-(len(run.history) + epochs) // self.most)
+        if not len(run.history) and not run.losses:
             self.frames = []
-            self._keep(trainer, 0)
+            self._keep(run, 0)
 
-    def epoch(self, trainer: "Trainer", row: Row) -> None:
+    def epoch(self, run: Run, row: Row) -> None:
         """One more."""
         if row.epoch % self.every == 0:
-            self._keep(trainer, row.epoch)
+            self._keep(run, row.epoch)
 
-    def _keep(self, trainer: "Trainer", epoch: int) -> None:
-        self.frames.append((epoch, trainer.model.snapshot()))
+    def _keep(self, run: Run, epoch: int) -> None:
+        self.frames.append((epoch, run.model.snapshot()))
         if self.folder is not None:
-            save_model(trainer.model, self.folder / f"epoch-{epoch:04d}.safetensors")
+            save_model(run.model, self.folder / f"epoch-{epoch:04d}.safetensors")
 
 
 def load_film(folder: str | Path) -> list[tuple[int, dict[str, Any]]]:

@@ -1,19 +1,14 @@
 """Training on the whole data at once, for optimizers that choose their own points: one iteration is an epoch."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from collections.abc import Iterator
+from typing import Any
 
 from xpnn.data.batches import Slices, epoch_order
 from xpnn.kernels import Array
 from xpnn.optimizers import LBFGS
 from xpnn.optimizers.descent import Descent
 from xpnn.parameters import gather
-from xpnn.training.callbacks import Callback
-
-if TYPE_CHECKING:
-    from xpnn.training.trainer import Trainer
+from xpnn.training.run import Run
 
 
 class FullBatch:
@@ -24,27 +19,20 @@ class FullBatch:
     sees each part by itself. Its running statistics are those of the points that were kept.
     """
 
-    def __init__(
-        self,
-        trainer: "Trainer",
-        rule: LBFGS,
-        data: tuple[Any, Any, Array | None],
-        train: np.ndarray[Any, Any],
-        batch_size: int,
-    ) -> None:
-        self.trainer, self.rule, self.data, self.samples = trainer, rule, data, len(train)
-        model, be = trainer.model, trainer.model.backend
-        order = train[epoch_order(model.seed, 1, len(train))]
-        self.parts = [be.asarray(order[part]) for part in Slices(len(train), batch_size)]
-        self._part = be.compile(trainer.objective.fused().gradient())
+    def __init__(self, run: Run, rule: LBFGS) -> None:
+        self.run, self.rule, trainer = run, rule, run.trainer
+        be, samples = trainer.model.backend, len(run.train)
+        order = run.train[epoch_order(trainer.model.seed, 1, samples)]
+        self.parts = [be.asarray(order[part]) for part in Slices(samples, run.batch_size)]
+        self._part = be.compile(trainer.objective.gradient(fuse=True))
         self._divisor = be.compile(trainer.objective.divisor())
         with be.device_context():
             self.total = self._total()
             self.descent = self._begin()
 
-    def __call__(self, epoch: int, callbacks: Sequence[Callback]) -> float:
+    def __call__(self, epoch: int) -> float:
         """One iteration: the mean loss at the point it found, without the penalty."""
-        trainer, model = self.trainer, self.trainer.model
+        trainer, model = self.run.trainer, self.run.model
         with model.backend.device_context():
             if model.theta is not self.descent.point.theta:  # somebody put other weights in its place
                 self.descent = self._begin()
@@ -54,28 +42,28 @@ class FullBatch:
         trainer.state = self.descent.state
         trainer.lr, trainer.stopped = self.descent.step, self.descent.reason
         trainer.steps += 1
-        for callback in callbacks:
-            callback.progress(epoch, self.samples, point.loss)
+        for callback in self.run.callbacks:
+            callback.progress(epoch, len(self.run.train), point.loss)
         return point.loss
 
     def _begin(self) -> Descent:
-        model = self.trainer.model
-        return Descent(self.rule, model.backend, self._whole, model.theta, self.trainer.state)
+        model = self.run.model
+        return Descent(self.rule, model.backend, self._whole, model.theta, self.run.state)
 
     def _given(self) -> Iterator[tuple[Array, Any, Any, Array | None]]:
         """The tick, samples, targets and weights of each part."""
-        be = self.trainer.model.backend
+        be = self.run.model.backend
         for tick, rows in enumerate(self.parts):
-            yield be.scalar(tick, be.xp.int64), *gather(be, self.data, rows)
+            yield be.scalar(tick, be.xp.int64), *gather(be, self.run.data, rows)
 
     def _total(self) -> Array:
         """The divisor of the mean over all samples: no part has it to itself."""
         total = sum(self._divisor(*given) for given in self._given())
-        return self.trainer.model.backend.xp.where(total > 0, total, total + 1)
+        return self.run.model.backend.xp.where(total > 0, total, total + 1)
 
     def _whole(self, theta: Array) -> tuple[Array, Array, Array]:
         """Loss, gradient, running statistics: sums over the parts."""
-        be, xp, phi = self.trainer.model.backend, self.trainer.model.backend.xp, self.trainer.model.phi
+        be, xp, phi = self.run.model.backend, self.run.model.backend.xp, self.run.model.phi
         value, grad = be.scalar(0.0, xp.float64), xp.zeros_like(theta)
         for given in self._given():
             more, slope, phi = self._part(theta, phi, *given, self.total)

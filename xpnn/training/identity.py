@@ -2,20 +2,19 @@
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from xpnn.config import short_repr, to_config
 from xpnn.errors import CheckpointError, UsageError
 from xpnn.parameters import leaves
-
-if TYPE_CHECKING:
-    from xpnn.training.trainer import Trainer
+from xpnn.schedules import Schedule
+from xpnn.training.stepper import Stepper
 
 
 def identity(
-    trainer: "Trainer", data: tuple[Any, ...], validation: Any, batch_size: int, batches: int
+    trainer: Stepper, data: tuple[Any, ...], validation: Any, batch_size: int, batches: int
 ) -> dict[str, Any]:
     """Everything that the course of a run depends on, save the backend and the number of epochs; as plain JSON."""
     model = trainer.model
@@ -36,7 +35,7 @@ def identity(
     }
 
 
-def fingerprint(trainer: "Trainer", data: Any) -> str:
+def fingerprint(trainer: Stepper, data: Any) -> str:
     """sha256 over the dtype, shape and bytes of every array."""
     be, total = trainer.model.backend, hashlib.sha256()
     for path, a in leaves(tuple(data)):
@@ -50,10 +49,10 @@ def fingerprint(trainer: "Trainer", data: Any) -> str:
 
 
 def check_same(
-    trainer: "Trainer", path: Path, about: dict[str, Any], epochs: int, rows: int, losses: int
+    same: dict[str, Any], f: Schedule, path: Path, about: dict[str, Any], epochs: int, rows: int, losses: int
 ) -> None:
-    """Raises UsageError where the run in `path` is not the one that `trainer` was about to begin."""
-    difference = first_difference(about["same"], trainer.identity())
+    """Raises UsageError where the run in `path` is not the one with the identity `same` and the schedule f."""
+    difference = first_difference(about["same"], same)
     if difference:
         place, then, now = difference
         raise UsageError(
@@ -70,7 +69,6 @@ def check_same(
             why="epochs counts from the beginning of the run",
         )
     total = about["total"] + (epochs - about["epochs"]) * batches
-    f = trainer.schedule
     if total != about["total"] and any(
         f(t, max(about["total"], t + 1)) != f(t, max(total, t + 1)) for t in range(about["steps"])
     ):

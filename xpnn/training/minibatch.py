@@ -1,61 +1,52 @@
 """Training in shuffled batches, a step for each: the ordinary epoch."""
 
 import functools
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from xpnn.data.batches import Slices, epoch_order
 from xpnn.kernels import Array
 from xpnn.parameters import gather, leaves
-from xpnn.training.callbacks import Callback
 from xpnn.training.diverged import explain_divergence, explain_overflow, not_finite
-
-if TYPE_CHECKING:
-    from xpnn.training.trainer import Trainer
+from xpnn.training.run import Callback, Run
 
 LOOK = 32
 """Steps between two looks at the losses: each look waits for the device."""
 
 
 class MiniBatches:
-    """One pass over the data in shuffled batches, from the first of which the trainer has no loss yet."""
+    """One pass over the data in shuffled batches, from the first of which the run has no loss yet."""
 
-    def __init__(
-        self,
-        trainer: "Trainer",
-        data: tuple[Any, Any, Array | None],
-        train: np.ndarray[Any, Any],
-        batch_size: int,
-    ) -> None:
-        self.trainer, self.data, self.train = trainer, data, train
-        self.cuts = list(Slices(len(train), batch_size))
-        self.order, self.number, self.waiting = train, 0, list[Array]()
-        trainer.sync = self.sync
+    def __init__(self, run: Run) -> None:
+        self.run, self.trainer, self.data = run, run.trainer, run.data
+        self.cuts = list(Slices(len(run.train), run.batch_size))
+        self.order, self.number, self.waiting = run.train, 0, list[Array]()
+        run.sync = self.sync
 
-    def __call__(self, epoch: int, callbacks: Sequence[Callback]) -> float | None:
+    def __call__(self, epoch: int) -> float | None:
         """The loss of the epoch; None where a callback stopped the run inside it."""
-        trainer, be = self.trainer, self.trainer.model.backend
-        self.order, self.number = self.train[epoch_order(trainer.model.seed, epoch, len(self.train))], epoch
-        each_step = [callback for callback in callbacks if type(callback).step is not Callback.step]
-        done = len(trainer.losses)
+        run, be, samples = self.run, self.trainer.model.backend, len(self.run.train)
+        self.order, self.number = run.train[epoch_order(run.model.seed, epoch, samples)], epoch
+        each_step = [callback for callback in run.callbacks if type(callback).step is not Callback.step]
+        done = len(run.losses)
         resident = all(be.owns(a) for _, a in leaves(self.data) if a is not None)
         values = self._indexed(done) if resident else self._streamed(done)
         for cut, value in zip(self.cuts[done:], values, strict=True):
-            trainer.batch = functools.partial(self.batch, cut)
+            run.batch = functools.partial(self.batch, cut)
             self.waiting.append(value)
-            if len(self.waiting) == LOOK or cut.stop == len(self.train):
+            if len(self.waiting) == LOOK or cut.stop == samples:
                 self.sync()
-                for callback in callbacks:
-                    callback.progress(epoch, cut.stop, trainer.losses[-1])
+                for callback in run.callbacks:
+                    callback.progress(epoch, cut.stop, run.losses[-1])
             for callback in each_step:
-                callback.step(trainer)
-            if trainer.stopped:
+                callback.step(run)
+            if run.stopped:
                 self.sync()
                 return None
         sizes = [cut.stop - cut.start for cut in self.cuts]
-        return trainer.loss.over_batches(trainer.losses, sizes)
+        return run.loss.over_batches(run.losses, sizes)
 
     def _indexed(self, done: int) -> Iterator[Array]:
         """The losses, from batch number `done` on, of data on the device: the order goes there once."""
@@ -95,7 +86,7 @@ class MiniBatches:
 
     def sync(self) -> None:
         """Read the losses that are waiting. Raises DivergedError where one is not finite, or the weights are not."""
-        trainer, be, losses = self.trainer, self.trainer.model.backend, self.trainer.losses
+        trainer, be, losses = self.trainer, self.trainer.model.backend, self.run.losses
         if not self.waiting:
             return
         with be.device_context():

@@ -1,15 +1,11 @@
 """A lower learning rate once training has stalled."""
 
 import math
-from typing import TYPE_CHECKING
 
 from xpnn.errors import UsageError
 from xpnn.optimizers import LBFGS
-from xpnn.training.callbacks import Callback
 from xpnn.training.history import Row
-
-if TYPE_CHECKING:
-    from xpnn.training.trainer import Trainer
+from xpnn.training.run import Callback, Run
 
 MONITORS = ("valid_loss", "train_loss", "valid_accuracy")
 
@@ -66,17 +62,17 @@ class ReduceOnPlateau(Callback):
         """The state before the first epoch."""
         self.state: dict[str, float | int | None] = {"best": None, "bad": 0, "cooling": 0}
 
-    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
-        """Forgets an earlier run of another trainer."""
-        if isinstance(trainer.optimizer, LBFGS):
+    def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
+        """Forgets an earlier run of another run."""
+        if isinstance(run.optimizer, LBFGS):
             raise UsageError("ReduceOnPlateau with LBFGS", why="its line search finds the step lengths")
-        if not len(trainer.history):
+        if not len(run.history):
             self.forget()
 
-    def epoch(self, trainer: "Trainer", row: Row) -> None:
+    def epoch(self, run: Run, row: Row) -> None:
         """Sets the rate of the next epoch."""
         value, rising = monitored(self, self.monitor, row)
-        trainer.rate = self.observe(value, trainer.rate, rising=rising)
+        run.rate = self.observe(value, run.rate, rising=rising)
 
     def observe(self, value: float, rate: float, *, rising: bool = False) -> float:
         """The rate after an epoch that ended with `value`; rising: higher is better."""

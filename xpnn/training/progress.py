@@ -1,16 +1,38 @@
 """Progress for people, on stderr: a row per epoch, and below the rows a live bar where there is a terminal."""
 
-from typing import TYPE_CHECKING
+import contextlib
+import sys
+from typing import TYPE_CHECKING, Any
 
-from xpnn.training.callbacks import Callback
 from xpnn.training.history import Row
+from xpnn.training.run import Callback, Run
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from xpnn.training.trainer import Trainer
 
 HEAD = "epoch   train_loss  valid_loss  valid_acc        lr    time"
+
+
+class Lasting:
+    """A stream that goes on without a reader: a closed terminal or pipe is no reason to lose a training."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        """Writes what can be written."""
+        with contextlib.suppress(OSError, ValueError):  # ValueError: it was closed
+            self.stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """The same."""
+        with contextlib.suppress(OSError, ValueError):
+            self.stream.flush()
 
 
 class Progress(Callback):
@@ -19,14 +41,14 @@ class Progress(Callback):
     def __init__(self, console: "Console | None" = None) -> None:
         from rich.console import Console
 
-        self.console = console or Console(stderr=True, highlight=False)
+        self.console = console or Console(file=Lasting(sys.stderr), highlight=False)  # type: ignore[arg-type]
 
-    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+    def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
         """The table's head, and the bar at zero."""
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
-        self.samples, self.done, self.last = samples, len(trainer.history), len(trainer.history) + epochs
+        self.samples, self.done, self.last = samples, len(run.history), len(run.history) + epochs
         self.first = self.done
         self.console.print(HEAD, style="bold")
         self.bar = Bar(
@@ -50,11 +72,11 @@ class Progress(Callback):
             self.task, completed=done, description=f"{epoch}/{self.last}", note=f"loss {loss:.4f}"
         )
 
-    def epoch(self, trainer: "Trainer", row: Row) -> None:
+    def epoch(self, run: Run, row: Row) -> None:
         """One row; the star marks the best epoch so far."""
         self.console.print(format_row(row))
 
-    def end(self, trainer: "Trainer") -> None:
+    def end(self, run: Run) -> None:
         """Takes the bar away."""
         self.bar.stop()
 

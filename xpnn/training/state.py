@@ -16,7 +16,7 @@ import os
 import time
 from dataclasses import astuple, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +25,6 @@ from xpnn.errors import CheckpointError, UsageError
 from xpnn.layers.graph import Graph
 from xpnn.layers.sequential import Sequential
 from xpnn.reading import unreadable
-from xpnn.training.callbacks import Callback
 from xpnn.training.checkpoint import digest, read_net, seal, unseal
 from xpnn.training.container import (
     MAX_HEADER,
@@ -37,9 +36,7 @@ from xpnn.training.container import (
 )
 from xpnn.training.history import Row
 from xpnn.training.identity import check_same
-
-if TYPE_CHECKING:
-    from xpnn.training.trainer import Trainer
+from xpnn.training.run import Callback, Run
 
 FORMAT, KEY = 1, "xpnn-training"
 COUNTERS = {"steps": int, "total": int, "epochs": int, "rate": float, "lr": float}
@@ -57,21 +54,21 @@ UNMEASURED = -math.inf
 Host = np.ndarray[Any, Any]
 
 
-def save_state(trainer: "Trainer", path: Path) -> None:
-    """Write the state of `trainer` in the middle of `fit`. Raises FileError; DivergedError for a NaN."""
+def save_state(run: Run, path: Path) -> None:
+    """Write the state of a run; see `Run.save_state`. Raises FileError; DivergedError for a NaN."""
     from safetensors.numpy import save as serialise
 
     from xpnn import __version__
 
-    trainer.sync()
-    tensors = {name: np.asarray(host, order="C") for name, host in arrays(trainer).items()}
+    run.sync()
+    tensors = {name: np.asarray(host, order="C") for name, host in arrays(run).items()}
     about = {
         "format": FORMAT,
         "xpnn": __version__,
-        "same": trainer.identity(),
-        **{name: kind(getattr(trainer, name)) for name, kind in COUNTERS.items()},
-        "seconds": time.perf_counter() - trainer.began if trainer.losses else 0.0,
-        "callbacks": [entry(callback) for callback in trainer.callbacks],
+        "same": run.identity,
+        **{name: kind(getattr(run, name)) for name, kind in COUNTERS.items()},
+        "seconds": time.perf_counter() - run.began if run.losses else 0.0,
+        "callbacks": [entry(callback) for callback in run.callbacks],
         "shapes": {name: list(host.shape) for name, host in tensors.items()},
     }
     text = json.dumps(about, allow_nan=False)
@@ -95,19 +92,19 @@ def entry(callback: Callback) -> dict[str, Any]:
     return {"type": name, "state": callback.state, "vectors": callback.vectors is not None}
 
 
-def arrays(trainer: "Trainer") -> dict[str, Host]:
+def arrays(run: Run) -> dict[str, Host]:
     """Everything in the state that is an array, on the host, by its name in the file."""
-    be = trainer.model.backend
+    be = run.model.backend
     with be.device_context():
-        slots = {f"state.{name}": plain(be.to_numpy(a)) for name, a in trainer.state.items()}
-    rows = [[UNMEASURED if v is None else float(v) for v in astuple(row)] for row in trainer.history]
+        slots = {f"state.{name}": plain(be.to_numpy(a)) for name, a in run.state.items()}
+    rows = [[UNMEASURED if v is None else float(v) for v in astuple(row)] for row in run.history]
     kept = {
         f"callbacks.{i}.{name}": vector
-        for i, callback in enumerate(trainer.callbacks)
+        for i, callback in enumerate(run.callbacks)
         for name, vector in (callback.vectors or {}).items()
     }
-    more = {"losses": np.array(trainer.losses), "rows": np.array(rows).reshape(len(rows), len(fields(Row)))}
-    return {**trainer.model.snapshot(), **slots, **kept, **more}
+    more = {"losses": np.array(run.losses), "rows": np.array(rows).reshape(len(rows), len(fields(Row)))}
+    return {**run.model.snapshot(), **slots, **kept, **more}
 
 
 def plain(a: Host) -> Host:
@@ -115,20 +112,21 @@ def plain(a: Host) -> Host:
     return a if a.dtype.kind == "f" else a.astype(np.float64)
 
 
-def load_state(trainer: "Trainer", path: Path, epochs: int) -> None:
-    """Put the state in `path` in place of the trainer's; the run then goes on to epoch `epochs`.
+def load_state(run: Run, path: Path, epochs: int) -> None:
+    """Put the state in `path` in place of the run's and its trainer's; it then goes on to epoch `epochs`.
 
     Raises UsageError, naming the first difference, where it is not the same run; CheckpointError for a damaged file,
     FileError for one that cannot be read. Nothing has changed then.
     """
     about, tensors = read_state(path)
-    check_same(trainer, path, about, epochs, len(tensors["rows"]), len(tensors["losses"]))
-    own = arrays(trainer)
+    trainer, (rows, losses) = run.trainer, (tensors["rows"], tensors["losses"])
+    check_same(run.identity, trainer.schedule, path, about, epochs, len(rows), len(losses))
+    own = arrays(run)
     own = {name: host for name, host in own.items() if not name.startswith(("callbacks.", "losses", "rows"))}
     for name, host in own.items():
         if name not in tensors or tensors[name].shape != host.shape:
             raise CheckpointError(f"{path}: the training state has no array {name} of shape {host.shape}")
-    found = pair_up(trainer.callbacks, about["callbacks"], tensors, own)
+    found = pair_up(run.callbacks, about["callbacks"], tensors, own)
     model, be = trainer.model, trainer.model.backend
     model.restore({name: tensors[name] for name in ("theta", "phi")})
     with be.device_context():
@@ -136,10 +134,9 @@ def load_state(trainer: "Trainer", path: Path, epochs: int) -> None:
             dtype = be.to_numpy(old).dtype
             trainer.state[name] = be.asarray(np.array(tensors[f"state.{name}"], dtype))
     trainer.total = about["total"] + (epochs - about["epochs"]) * about["same"]["batches"]
-    trainer.steps, trainer.epochs, trainer.seconds = about["steps"], epochs, about["seconds"]
-    trainer.rate, trainer.lr = about["rate"], about["lr"]
-    trainer.history.rows = [row_of(numbers) for numbers in tensors["rows"].tolist()]
-    trainer.losses = tensors["losses"].tolist()
+    trainer.steps, trainer.rate, trainer.lr = about["steps"], about["rate"], about["lr"]
+    trainer.history.rows = [row_of(numbers) for numbers in rows.tolist()]
+    run.epochs, run.seconds, run.losses = epochs, about["seconds"], losses.tolist()
     for callback, state, vectors in found:
         callback.state, callback.vectors = state, vectors
 

@@ -1,17 +1,15 @@
 """How large weights and gradients are, epoch by epoch."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from xpnn.durable import append_durably, write_durably
-from xpnn.training.callbacks import Callback
+from xpnn.system import user_path
 from xpnn.training.history import Row
 from xpnn.training.lines import line_of, read_lines
-
-if TYPE_CHECKING:
-    from xpnn.training.trainer import Trainer
+from xpnn.training.run import Callback, Run
 
 
 class Statistics(Callback):
@@ -24,26 +22,26 @@ class Statistics(Callback):
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
-        self.path = None if path is None else Path(path)
+        self.path = None if path is None else user_path(path)
         self.rows: list[dict[str, Any]] = []
 
-    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+    def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
         """Compiles the gradient; a run that goes on keeps its rows."""
-        self.gradient = trainer.model.backend.compile(trainer.objective.gradient())
-        done = len(trainer.history)
+        self.gradient = run.model.backend.compile(run.trainer.objective.gradient())
+        done = len(run.history)
         if done and not self.rows and self.path is not None and self.path.exists():
             self.rows = read_lines(self.path, {"epoch": int, "parameters": {}})[0]
         self.rows = [row for row in self.rows if row["epoch"] <= done]
         if self.path is not None:
             write_durably(self.path, "".join(map(line_of, self.rows)).encode())
 
-    def epoch(self, trainer: "Trainer", row: Row) -> None:
+    def epoch(self, run: Run, row: Row) -> None:
         """One row more."""
-        model, be = trainer.model, trainer.model.backend
+        model, be = run.model, run.model.backend
         vectors = {"weight": be.to_numpy(model.theta)}
         with be.device_context():
-            if batch := trainer.batch():
-                _, grad, _ = self.gradient(model.theta, model.phi, trainer.state["t"], *batch)
+            if batch := run.batch():
+                _, grad, _ = self.gradient(model.theta, model.phi, run.state["t"], *batch)
                 vectors["gradient"] = be.to_numpy(grad)
         parameters = {
             place.path: {name: measure(vector[place.start : place.stop]) for name, vector in vectors.items()}

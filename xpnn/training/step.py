@@ -9,9 +9,6 @@ from xpnn import fusion
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_float, as_input
-from xpnn.layers.scale import Rescale
-from xpnn.layers.sequential import Sequential
-from xpnn.layers.shape import Flatten, Reshape
 from xpnn.losses.base import Loss, as_target
 from xpnn.optimizers.base import Optimizer, State
 from xpnn.parameters import Layout, count, gather
@@ -36,25 +33,18 @@ class Objective:
     seed: int
     mixing: Mixing | None = None
 
-    def fused(self) -> "Objective":
-        """The same function, computed by the rules of `xpnn.fusion`."""
-        return replace(self, net=fusion.fuse(self.net))
-
-    def gradient(self, *, keep: bool = False) -> Callable[..., tuple[Array, Array, Array]]:
+    def gradient(
+        self, *, keep: bool = False, fuse: bool = False
+    ) -> Callable[..., tuple[Array, Array, Array]]:
         """gradient(theta, phi, tick, x, y, weight=None) -> loss, its gradient as one vector, new phi.
 
         A last argument `total`, the divisor of a mean over more samples than these, makes both their share in it.
         tick: the 0-d number of the step, for its draws. keep: where the backend can, the next call writes its gradient
-        into the same vector.
+        into the same vector. fuse: computed by the rules of `xpnn.fusion`, not layer by layer.
         """
-        net, loss, layout, be, seed, mixing = (
-            self.net,
-            self.loss,
-            self.layout,
-            self.be,
-            self.seed,
-            self.mixing,
-        )
+        loss, layout, be, seed, mixing = self.loss, self.layout, self.be, self.seed, self.mixing
+        net = fusion.fuse(self.net) if fuse else self.net
+        loss_of = functools.partial(fusion.loss_and_gradient, loss) if fuse else loss
         split = be.memoized(lambda theta, phi: layout.split(be, theta, phi))
         home_of = functools.cache(layout.home) if keep else layout.home
 
@@ -77,7 +67,9 @@ class Objective:
             if mixing is not None:
                 y, weight = mix_targets(cx, loss, y, weight, own, out.shape[-1])
             y = as_target(be, loss, y)
-            value, dout = loss(be, out, y, weight) if total is None else loss.part(be, out, y, weight, total)
+            value, dout = (
+                loss_of(be, out, y, weight) if total is None else loss.part(be, out, y, weight, total)
+            )
             home = home_of(be)
             _, grads = fusion.backward(net, cx, p, cache, dout, home.tree)
             new_phi = (
@@ -116,10 +108,10 @@ class Objective:
         finite changes nothing: the weights stay those of the last good step, the loss returned is NaN, state["ok"]
         turns False and stays so. The same step can then be replayed and explained. New weights beyond the dtype are
         not looked for here: the next step's loss shows them, and Trainer.fit looks now and then.
-        theta, phi and state are given away. fuse: see `fused`; False computes layer by layer.
+        theta, phi and state are given away. fuse: computed by the rules of `xpnn.fusion`; False: layer by layer.
         """
-        objective = self.fused() if fuse else self
-        be, gradient, divisor = self.be, objective.gradient(keep=True), self.divisor()
+        be, gradient, divisor = self.be, self.gradient(keep=True, fuse=fuse), self.divisor()
+        optimizer = fusion.fuse_optimizer(optimizer) if fuse else optimizer
 
         def step(
             theta: Array, phi: Array, state: State, x: Array, y: Array, weight: Array | None = None
@@ -145,38 +137,22 @@ class Objective:
 
         return step
 
-    def indexed_step(self, optimizer: Optimizer) -> Callable[..., tuple[Any, ...]]:
+    def indexed_step(self, optimizer: Optimizer, *, fuse: bool = True) -> Callable[..., tuple[Any, ...]]:
         """indexed(theta, phi, state, position, data, n) -> loss, theta, phi, state, position.
 
         `step` on the next n samples of the data (x, y, weight), all of them on the device. So an epoch copies nothing
-        from the host. The network's first Rescale is part of the gathering. The position is given away as well.
+        from the host. The position is given away as well. fuse: as for `step`.
         """
         be = self.be
-        scaling, rest = split_rescale(self.net) if self.mixing is None else (None, self.net)
-        step = replace(self, net=rest).step(optimizer)
+        rescale, rest = fusion.split_rescale(self.net) if fuse and self.mixing is None else (None, self.net)
+        step = replace(self, net=rest).step(optimizer, fuse=fuse)
 
         def indexed(
             theta: Array, phi: Array, state: State, position: Position, data: tuple[Any, ...], n: int
         ) -> tuple[Any, ...]:
             (cursor, order), (x, y, weight) = position, data
             rows = be.rows_at(order, cursor, n)
-            x = gather(be, x, rows) if scaling is None else be.take_rescaled(x, rows, *scaling)
+            x = fusion.gather_rescaled(be, x, rows, rescale)
             return *step(theta, phi, state, x, *gather(be, (y, weight), rows)), (cursor + n, order)
 
         return indexed
-
-
-def split_rescale(net: Layer) -> tuple[tuple[float, float] | None, Layer]:
-    """Scale and offset of the Rescale that a chain begins with, and the chain without it; (None, net) for others.
-
-    Only layers that move elements may stand before it. An empty chain takes its place, so that every other layer keeps
-    its path.
-    """
-    layers = net.layers if isinstance(net, Sequential) else ()
-    for i, layer in enumerate(layers):
-        if isinstance(layer, Rescale):
-            rest = Sequential((*layers[:i], Sequential(()), *layers[i + 1 :]))
-            return (layer.scale, layer.offset), rest
-        if not isinstance(layer, Flatten | Reshape):
-            break
-    return None, net

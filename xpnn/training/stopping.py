@@ -3,16 +3,15 @@
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xpnn.errors import UsageError
-from xpnn.training.callbacks import Callback
+from xpnn.system import STOPPING
 from xpnn.training.history import Row
+from xpnn.training.run import Callback, Run
 
-if TYPE_CHECKING:
-    from xpnn.training.trainer import Trainer
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+AT_ONCE = (signal.SIGINT, signal.SIGTERM)
+"""Those that stop at once when a second one comes. Others are sent again by the system itself: SIGXCPU every second."""
 
 
 class TimeLimit(Callback):
@@ -26,23 +25,25 @@ class TimeLimit(Callback):
             raise UsageError(f"TimeLimit({minutes!r}): wanted a number of minutes above 0")
         self.minutes = minutes
 
-    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+    def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
         """The clock."""
         self.began = time.monotonic()
 
-    def step(self, trainer: "Trainer") -> None:
+    def step(self, run: Run) -> None:
         """Looks at it."""
         if time.monotonic() - self.began >= 60 * self.minutes:
-            trainer.stopped = f"the time limit of {self.minutes:g} minutes"
+            run.stopped = f"the time limit of {self.minutes:g} minutes"
 
-    def epoch(self, trainer: "Trainer", row: Row) -> None:
+    def epoch(self, run: Run, row: Row) -> None:
         """The same: with LBFGS an epoch has no steps to be seen."""
-        self.step(trainer)
+        self.step(run)
 
 
 class StopOnSignal(Callback):
     """Ctrl-C or SIGTERM stops the run after the batch in hand, as if it were finished; a second one stops at once.
 
+    So do SIGHUP (the terminal was closed), SIGXCPU (processor time is up), SIGUSR1 (Slurm's warning before the time is
+    up) and on Windows Ctrl-Break; a signal that is ignored, as SIGHUP under nohup, stays ignored.
     `signum` is the signal that came, None without one. At once means what the signal meant before the fit, for Ctrl-C
     a KeyboardInterrupt. Outside the main thread, where Python lets nobody listen, it does nothing. Beside a
     `Checkpoint`, the run can be gone on with.
@@ -51,30 +52,33 @@ class StopOnSignal(Callback):
     def __init__(self) -> None:
         self.signum: int | None = None
 
-    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+    def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
         """Listens."""
         self.signum, self.before = None, dict[int, Any]()
         if threading.current_thread() is threading.main_thread():
-            for signum in SIGNALS:
-                self.before[signum] = signal.signal(signum, self._hear)
+            for signum in STOPPING:
+                if signal.getsignal(signum) is not signal.SIG_IGN:
+                    self.before[signum] = signal.signal(signum, self._hear)
 
     def _hear(self, signum: int, frame: Any) -> None:
         if self.signum is None:
             self.signum = signum
             return
+        if signum not in AT_ONCE:
+            return
         self._let_go()
         signal.raise_signal(signum)
 
-    def step(self, trainer: "Trainer") -> None:
+    def step(self, run: Run) -> None:
         """After the batch in hand."""
         if self.signum is not None:
-            trainer.stopped = signal.Signals(self.signum).name
+            run.stopped = signal.Signals(self.signum).name
 
-    def epoch(self, trainer: "Trainer", row: Row) -> None:
+    def epoch(self, run: Run, row: Row) -> None:
         """A signal that came while the epoch was being measured."""
-        self.step(trainer)
+        self.step(run)
 
-    def end(self, trainer: "Trainer") -> None:
+    def end(self, run: Run) -> None:
         """Signals mean again what they did before."""
         self._let_go()
 

@@ -1,15 +1,11 @@
 """Curves for TensorBoard, written by tensorboardX."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from xpnn.errors import BackendError
-from xpnn.training.callbacks import Callback
 from xpnn.training.history import Row
+from xpnn.training.run import Callback, Run
 from xpnn.training.statistics import Statistics
-
-if TYPE_CHECKING:
-    from xpnn.training.trainer import Trainer
 
 
 class TensorBoard(Callback):
@@ -23,7 +19,7 @@ class TensorBoard(Callback):
     def __init__(self, folder: str | Path, statistics: Statistics | None = None) -> None:
         self.folder, self.statistics = Path(folder), statistics
 
-    def start(self, trainer: "Trainer", epochs: int, samples: int, batch_size: int) -> None:
+    def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
         """Opens a file of its own."""
         try:
             from tensorboardX import SummaryWriter
@@ -32,9 +28,9 @@ class TensorBoard(Callback):
                 "TensorBoard needs tensorboardX, which is not installed",
                 fix="pip install 'xpnn[tensorboard]'",
             ) from error
-        self.writer = SummaryWriter(str(self.folder), purge_step=len(trainer.history) + 1)
+        self.writer = SummaryWriter(str(self.folder), purge_step=len(run.history) + 1)
 
-    def epoch(self, trainer: "Trainer", row: Row) -> None:
+    def epoch(self, run: Run, row: Row) -> None:
         """One point of each curve, on the disk at once."""
         curves = {
             "loss/train": row.train_loss,
@@ -51,6 +47,6 @@ class TensorBoard(Callback):
                 self.writer.add_scalar(name, value, row.epoch)
         self.writer.flush()
 
-    def end(self, trainer: "Trainer") -> None:
+    def end(self, run: Run) -> None:
         """Closes it."""
         self.writer.close()

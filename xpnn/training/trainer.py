@@ -1,41 +1,39 @@
-"""The only training loop, and the only object that holds an optimizer's state."""
+"""The only training loop."""
 
 import contextlib
-import functools
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnn import validation
 from xpnn.data.batches import Slices
 from xpnn.data.split import stratified_split
-from xpnn.errors import DataError, ShapeError, UsageError
-from xpnn.kernels import Array
+from xpnn.errors import UsageError
 from xpnn.layers.nested import refuse_one
-from xpnn.losses import Loss, get_loss
-from xpnn.network import Network
-from xpnn.optimizers import LBFGS, Optimizer, get_optimizer
+from xpnn.optimizers import LBFGS
 from xpnn.parameters import count, gather, tree_map
 from xpnn.random import host_rng
-from xpnn.schedules import Schedule, get_schedule
+from xpnn.system import user_path
 from xpnn.training.accumulation import check_accumulation
-from xpnn.training.callbacks import Callback, as_callback
+from xpnn.training.callbacks import as_callback
 from xpnn.training.full_batch import FullBatch
 from xpnn.training.history import History, Row
-from xpnn.training.identity import identity
 from xpnn.training.minibatch import MiniBatches
-from xpnn.training.mixing import Mixing, check_mixing
+from xpnn.training.run import Callback, Run
 from xpnn.training.state import load_state, save_state
-from xpnn.training.step import Objective, Position
+from xpnn.training.stepper import Stepper
 
-SMALLER = "batch_size={} (an estimate), or a smaller network"
+OF_THE_RUN: dict[str, Any] = {
+    "epochs": 0, "began": 0.0, "seconds": 0.0, "callbacks": [], "losses": [], "batch": tuple, "sync": lambda: None,
+}  # fmt: skip
+"""What a callback asked the trainer for before there was a Run, and what it is outside a fit."""
 
 
-class Trainer:
+class Trainer(Stepper):
     """Trains a model: `trainer.step(x, y)` for one batch, `trainer.fit(x, y)` for epochs.
 
     loss and optimizer by name or object; loss: the model's own by default, and another one becomes the model's.
@@ -46,111 +44,8 @@ class Trainer:
     epoch, as `Model.evaluate`.
     """
 
-    def __init__(
-        self,
-        model: Network,
-        loss: str | Loss | None = None,
-        optimizer: str | Optimizer = "adam",
-        *,
-        schedule: str | Schedule | None = None,
-        augment: Mixing | None = None,
-    ) -> None:
-        self.model, self.optimizer = model, get_optimizer(optimizer)
-        self.loss = model.loss if loss is None else get_loss(loss)
-        self.schedule = get_schedule(schedule)
-        self.augment = check_mixing(augment, model, self.loss)
-        model.check_loss(self.loss)
-        if not model.layout.size["theta"]:
-            raise UsageError(
-                "the model has no parameters to train", fix="add a layer that has, such as Dense(10)"
-            )
-        check_accumulation(self.optimizer, self.loss)
-        model.loss = self.loss
-        be = model.backend
-        bound = self._bound = self.optimizer.bind(model.layout.params)
-        with be.device_context():
-            self.state = {**bound.init(be, model.theta), "ok": be.scalar(True, be.xp.bool)}
-        if isinstance(self.optimizer, LBFGS) and self.schedule != get_schedule(None):
-            raise UsageError(
-                "LBFGS with a schedule",
-                why="its line search finds the step lengths",
-                fix="leave the schedule out",
-            )
-        self.objective = Objective(model.net, self.loss, model.layout, be, model.seed, self.augment)
-        self._step = be.compile(self.objective.step(bound), donated=(0, 1, 2))
-        self._indexed = be.compile(
-            self.objective.indexed_step(bound), donated=(0, 1, 2, 3), resident=(4,), static=(5,)
-        )
-        self.steps, self.total = 0, 0
-        self.rate = self.lr = self.optimizer.lr
-        self.history = History()
-        self.stopped = ""
-        """Why the last fit ended before its last epoch, if it did. A callback that sets it ends the run.
-
-        An epoch that was cut short is begun anew by the next fit, unless that one resumes from a state.
-        """
-        self._let_go()
-
-    def _let_go(self) -> None:
-        """What belongs to one fit: its last epoch, its callbacks, and the epoch under way."""
-        self.epochs, self.began, self.seconds = 0, 0.0, 0.0
-        self.callbacks: list[Callback] = []
-        self.losses: list[float] = []
-        self.batch: Callable[[], tuple[Any, ...]] = tuple
-        self.sync: Callable[[], None] = _nothing
-        self.identity: Callable[[], dict[str, Any]] = _outside
-
-    def step(self, x: Any, y: Any, weight: Array | None = None) -> Array:
-        """One update on a batch of this backend's arrays. Returns the loss before it, 0-d, still on the device.
-
-        The loss is NaN where it or a gradient was not finite; then nothing was changed. Raises DeviceError for an
-        array of another library or device, ShapeError for one that does not fit, UsageError with LBFGS. Several inputs
-        or outputs: tuples.
-        """
-        model, be = self.model, self.model.backend
-        if isinstance(self.optimizer, LBFGS):
-            raise UsageError(
-                "Trainer.step with LBFGS",
-                why="its line search needs the loss at several points, always on the same samples",
-                fix="trainer.fit(x, y): an iteration per epoch, on the whole data",
-            )
-        samples = validation.named("x", x, model.input_shape)
-        targets = validation.named("y", y, model.output_shape)
-        given = [("weight", weight, ())] if weight is not None else []
-        for name, a, _ in samples + targets + given:
-            be.require(name, a)
-        for name, a, shape in samples:
-            validation.check_shape(name, a, shape)
-        first, n = samples[0][0], samples[0][1].shape[0]
-        if n == 0:
-            raise DataError(f"{first} has no samples")
-        for name, a, _ in samples[1:] + targets:
-            if tuple(a.shape[:1]) != (n,):
-                raise ShapeError(f"{first} has {n} samples, {name} has shape {tuple(a.shape)}")
-        if weight is not None and tuple(weight.shape) != (n,):
-            raise ShapeError(
-                f"{first} has {n} samples, weight has shape {tuple(weight.shape)}, wanted ({n},)"
-            )
-        with be.device_context(), be.oom_guard("a training step", n, SMALLER):
-            self._set_rate()
-            value, model.theta, model.phi, self.state = self._step(
-                model.theta, model.phi, self.state, tupled(x), tupled(y), weight
-            )
-        self.steps += 1
-        return value
-
-    def indexed_step(self, data: tuple[Any, ...], position: Position, n: int) -> tuple[Array, Position]:
-        """`step` on the next n samples of the checked data (x, y, weight). Returns the loss and the position behind
-        them. Nothing is copied from the host.
-        """
-        model, be = self.model, self.model.backend
-        with be.device_context(), be.oom_guard("a training step", n, SMALLER):
-            self._set_rate()
-            value, model.theta, model.phi, self.state, position = self._indexed(
-                model.theta, model.phi, self.state, position, data, n
-            )
-        self.steps += 1
-        return value, position
+    run: Run | None = None
+    """The fit under way."""
 
     def fit(
         self,
@@ -161,14 +56,14 @@ class Trainer:
         batch_size: int = 128,
         validation: float | int | tuple[Any, Any] | None = None,
         sample_weight: Any = None,
-        callbacks: Sequence[Callback | Callable[["Trainer", Row], Any]] = (),
+        callbacks: Sequence[Callback | Callable[[Run, Row], Any]] = (),
         resume: str | Path | None = None,
     ) -> History:
         """Train for `epochs` passes over (x, y) in seeded, shuffled batches; the last batch may be short.
 
         validation: a share (0.1) or number (5000) of the samples, held out by a seeded, stratified draw, or a pair
         (x, y). sample_weight: (N,), at least 0. Raises DataError and ShapeError for data that cannot be trained on,
-        DivergedError when the loss stops being finite. callbacks: a plain function is called as f(trainer, row) after
+        DivergedError when the loss stops being finite. callbacks: a plain function is called as f(run, row) after
         each epoch.
 
         resume: a file of `save_state` (see `Checkpoint`): a new trainer goes on where that run was, also inside an
@@ -191,64 +86,60 @@ class Trainer:
             refuse_one(model.net, model.input_shape)
         batches = len(Slices(len(train), batch_size))
         check_accumulation(self.optimizer, self.loss, epochs * batches)
-        self.total, self.epochs = self.steps + epochs * batches, len(self.history) + epochs
-        self.stopped = ""
-        self.callbacks = [as_callback(callback) for callback in callbacks]
+        self.total, self.stopped = self.steps + epochs * batches, ""
         scored = valid if isinstance(validation, tuple | list) else validation
-        self.identity = functools.cache(lambda: identity(self, data, scored, batch_size, batches))
-        with contextlib.ExitStack() as stack:
-            stack.callback(self._let_go)
+        last, watchers = len(self.history) + epochs, [as_callback(callback) for callback in callbacks]
+        run = Run(self, data, train, scored, batch_size, last, watchers, save_state)
+        try:
+            self.run = run
             if resume is not None:
-                load_state(self, Path(resume), epochs)
-            one_epoch: MiniBatches | FullBatch
-            if isinstance(self._bound, LBFGS):
-                one_epoch = FullBatch(self, self._bound, data, train, batch_size)
-            else:
-                one_epoch = MiniBatches(self, data, train, batch_size)
-            for callback in self.callbacks:
-                callback.start(self, self.epochs - len(self.history), len(train), batch_size)
-                stack.callback(callback.end, self)
-            for epoch in range(len(self.history) + 1, self.epochs + 1):
-                if self.stopped:
-                    break
-                self.began = time.perf_counter() - self.seconds
-                train_loss = one_epoch(epoch, self.callbacks)
-                if train_loss is None:
-                    break
-                self.history.rows.append(self._row(epoch, train_loss, valid))
-                self.losses, self.seconds = [], 0.0
-                for callback in self.callbacks:
-                    callback.epoch(self, self.history.rows[-1])
-            for callback in self.callbacks:
-                callback.finish(self)
+                load_state(run, user_path(resume), epochs)
+            self._loop(run, valid)
+        finally:
+            self.run = None
+            run.close()
         return self.history
 
-    def end_epoch(self) -> None:
-        """The next step is the last of its epoch: `Accumulate` makes an update with it."""
-        if "last" in self.state:
-            with self.model.backend.device_context():
-                self.state["last"] = self.model.backend.scalar(True, self.model.backend.xp.bool)
+    def _loop(self, run: Run, valid: tuple[Any, Any] | None) -> None:
+        """The epochs. valid: samples and targets on which each is scored."""
+        one_epoch = FullBatch(run, self._bound) if isinstance(self._bound, LBFGS) else MiniBatches(run)
+        with contextlib.ExitStack() as stack:
+            for callback in run.callbacks:
+                callback.start(run, run.epochs - len(self.history), len(run.train), run.batch_size)
+                stack.callback(callback.end, run)
+            for epoch in range(len(self.history) + 1, run.epochs + 1):
+                if self.stopped:
+                    break
+                run.began = time.perf_counter() - run.seconds
+                train_loss = one_epoch(epoch)
+                if train_loss is None:
+                    break
+                self.history.rows.append(self._row(epoch, train_loss, time.perf_counter() - run.began, valid))
+                run.losses, run.seconds = [], 0.0
+                for callback in run.callbacks:
+                    callback.epoch(run, self.history.rows[-1])
+            for callback in run.callbacks:
+                callback.finish(run)
 
     def save_state(self, path: str | Path) -> None:
-        """Write everything that `fit(..., resume=path)` needs to go on from here; for a callback, inside a fit.
+        """`Run.save_state` of the fit under way. Raises UsageError outside a fit."""
+        if self.run is None:
+            raise UsageError("Trainer.save_state outside a fit", fix="fit(..., callbacks=[Checkpoint(path)])")
+        self.run.save_state(path)
 
-        Weights, the optimizer's arrays, counters, the place inside the epoch, the history, and what the callbacks
-        keep. Replaces the file whole or not at all. Raises UsageError outside a fit, FileError.
-        """
-        save_state(self, Path(path))
+    if not TYPE_CHECKING:  # a type checker goes by what is there
 
-    def _row(self, epoch: int, train_loss: float, valid: tuple[Any, Any] | None) -> Row:
-        seconds = time.perf_counter() - self.began
+        def __getattr__(self, name: str) -> Any:
+            if name not in OF_THE_RUN:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            warnings.warn(f"trainer.{name} belongs to one fit: run.{name}", DeprecationWarning, stacklevel=2)
+            return OF_THE_RUN[name] if self.run is None else getattr(self.run, name)
+
+    def _row(self, epoch: int, train_loss: float, seconds: float, valid: tuple[Any, Any] | None) -> Row:
         scores = self.model.score(*valid) if valid is not None else {}
         row = Row(epoch, train_loss, scores.get("loss"), scores.get("accuracy"), self.lr, seconds, best=False)
         champion = next((one for one in reversed(self.history.rows) if one.best), None)
         return replace(row, best=champion is None or self.history.score(row) > self.history.score(champion))
-
-    def _set_rate(self) -> None:
-        lr = self.rate * self.schedule(self.steps, max(self.total, self.steps + 1))
-        if lr != self.lr:
-            self.state["lr"] = self.model.backend.scalar(lr)
-            self.lr = lr
 
     def _hold_out(self, y: Any, validation: Any) -> tuple[np.ndarray[Any, Any], Any]:
         return hold_out(y, validation, self.model.seed)
@@ -263,19 +154,6 @@ class Trainer:
             return None
         x, y = self.model.check_xy(validation[0], validation[1], self.loss, "validation ")
         return x, self.model.targets(y)
-
-
-def _nothing() -> None:
-    """Outside a fit there is no loss to look at."""
-
-
-def _outside() -> dict[str, Any]:
-    raise UsageError("Trainer.save_state outside a fit", fix="fit(..., callbacks=[Checkpoint(path)])")
-
-
-def tupled(a: Any) -> Any:
-    """Several arrays as a tuple: a list would be another structure to a compiler."""
-    return tuple(a) if isinstance(a, list) else a
 
 
 def hold_out(y: Any, validation: Any, seed: int) -> tuple[np.ndarray[Any, Any], Any]:

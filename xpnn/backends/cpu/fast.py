@@ -116,12 +116,12 @@ class FastNumpyBackend(NumpyBackend):
         return dz, old
 
     def elementwise(
-        self, rule: Rule, given: tuple[Array, ...], vectors: tuple[Array, ...], named: Any = None
+        self, rule: Rule, given: tuple[Array, ...], vectors: tuple[Array, ...], loop: Any = None
     ) -> tuple[Array, ...]:
         """One pass over the vectors, where there is a loop for the rule."""
-        if named is None:
+        if loop is None:
             return super().elementwise(rule, given, vectors)
-        flat.update(named[0], vectors, given, *named[1:])
+        flat.update(loop[0], vectors, given, *loop[1:])
         return vectors
 
     def col2im(self, cols: Array, shape: tuple[int, ...], window: Window) -> Array:

@@ -22,12 +22,12 @@ class UpdateKernels(Launching):
         rule: Rule,
         given: tuple[Array, ...],
         vectors: tuple[Array, ...],
-        named: tuple[str, tuple[float, ...], tuple[Array, ...]] | None = None,
+        loop: tuple[str, tuple[float, ...], tuple[Array, ...]] | None = None,
     ) -> tuple[Array, ...]:
         """One launch for a rule that is a kernel; it writes into the vectors, unless `cond` forbids it."""
-        if named is None or not self._takes(named, given, vectors):
-            return super().elementwise(rule, given, vectors, named)
-        name, numbers, arrays = named
+        if loop is None or not self._takes(loop, given, vectors):
+            return super().elementwise(rule, given, vectors, loop)
+        name, numbers, arrays = loop
         ok = condition.get()
         if ok is None:
             ok = self.xp.ones((), dtype=self.xp.bool, device=self.device)
@@ -36,9 +36,9 @@ class UpdateKernels(Launching):
         self._over(name, n, *vectors, *map(self._whole, given[:2]), *arrays, ok, n, *fixed, most=4)
         return vectors
 
-    def _takes(self, named: Any, given: tuple[Array, ...], vectors: tuple[Array, ...]) -> bool:
+    def _takes(self, loop: Any, given: tuple[Array, ...], vectors: tuple[Array, ...]) -> bool:
         """Is it one of the kernels, with arrays of the dtype that can be written in place?"""
-        name, _, (_, lr, clip) = named
+        name, _, (_, lr, clip) = loop
         return (
             RULES.get(name) == len(vectors)
             and self._fits(*vectors, *given[:2], lr, clip)

@@ -1,0 +1,137 @@
+"""Text from files and names is printed as text: it commands no terminal, no table and no picture."""
+
+import json
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import workplace  # noqa: F401
+
+import xpnn
+from xpnn.cli.lock import HOLDER, LOCK, Lock
+from xpnn.errors import FileError
+from xpnn.printing import one_line, printable
+
+pytestmark = pytest.mark.usefixtures("workplace")
+NASTY = {
+    "escape": "\x1b[31mred\x1b[2J",
+    "title": "\x1b]0;owned\x07",
+    "link": "\x1b]8;;http://x\x1b\\y",
+    "one byte": "\x9b31m",
+    "bell": "\x07\b\r",
+    "turned round": "\u202egnp.exe",
+    "isolated": "\u2067a\u2069",
+    "no width": "a\u200bb\u2060\ufeff",
+    "markup": "[red]a[/red] [link=http://x]b[/link]",
+    "broken markup": "[/nothing]",
+    "formula": r"$\frac{a}{b}$",
+    "broken formula": r"$\notacommand{$",
+    "lines": "a\nxpnn: error: forged",
+    "half": "\udcff",
+}
+
+
+def commands(text):
+    """Characters that a terminal obeys, or that show as nothing, but newlines and tabs."""
+    return {c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs") and c not in "\n\t"}
+
+
+def test_every_character_that_does_not_show_is_written_out():
+    found = {chr(i) for i in range(0x110000) if printable(chr(i)) != chr(i)}
+    hidden = {
+        chr(i) for i in range(0x110000) if unicodedata.category(chr(i)) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    }
+    assert hidden - found == {"\n", "\t"}
+    assert all(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in found)
+    assert printable("\x1b[1m\u202e") == r"\x1b[1m\u202e"
+    assert printable("naïve שלום 数字 🙂") == "naïve שלום 数字 🙂"
+    assert one_line("a\nb\tc") == r"a\nb\tc"
+    assert one_line("x" * 100) == "x" * 79 + "…"
+
+
+def table(folder, names):
+    """Points whose labels have these names."""
+    rng = np.random.default_rng(0)
+    quoted = ['"' + name.replace('"', '""') + '"' for name in names]
+    rows = [
+        f"{rng.random():.3f},{rng.random():.3f},{quoted[i % len(quoted)]}" for i in range(40 * len(quoted))
+    ]
+    Path(folder, "a.csv").write_text("u,v,label\n" + "\n".join(rows) + "\n", encoding="utf-8", newline="")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in NASTY if kind != "half"])
+def test_labels_in_tables_and_pictures(xp, kind, tmp_path):
+    """What `train`, `evaluate`, `predict` and `plot` say of a class with such a name."""
+    pytest.importorskip("matplotlib")
+    table(tmp_path, [NASTY[kind], "b"])
+    data = ["--data", tmp_path / "a.csv"]
+    code, out, err = xp(
+        "train", "csv", *data, "--epochs", 1, "--hidden", 4, "--backend", "numpy", "--out", "run"
+    )
+    assert (code, commands(out + err)) == (0, set()), err
+    code, out, err = xp("evaluate", "run", "-v")
+    assert (code, commands(out + err)) == (0, set()), err
+    assert one_line(NASTY[kind])[:4] in out
+    assert not any(line.startswith("xpnn: error") for line in (out + err).splitlines())
+    code, out, err = xp("plot", "run", "--what", "confusion,boundary", "--format", "svg")
+    assert (code, commands(out + err)) == (0, set()), err
+    shown = Path("run/plots/confusion.svg").read_text()
+    assert not commands(shown)
+    if "formula" in kind:
+        assert NASTY[kind] in shown
+
+
+@pytest.mark.parametrize("kind", NASTY)
+def test_names_in_errors(xp, kind):
+    name = NASTY[kind]
+    for args in (
+        ["evaluate", name],
+        ["predict", name],
+        ["train", "csv", "--data", name],
+        ["train", "--config", name],
+        ["train", name],
+        ["plot", "--what", name],
+        ["--" + name],
+    ):
+        code, out, err = xp(*args)
+        assert code in (2, 7), err
+        assert not commands(out + err)
+        assert [line.startswith("xpnn: error: ") for line in err.splitlines()].count(True) == 1
+        assert all(
+            line.startswith(("xpnn: error: ", "  why: ", "  fix: ", "xpnn 0.")) for line in err.splitlines()
+        )
+
+
+def test_names_in_run_json_and_in_the_lock(xp, tmp_path):
+    code, *_ = xp("train", "spiral", "--epochs", 1, "--hidden", 4, "--backend", "numpy", "--out", "run")
+    assert code == 0
+    about = json.loads(Path("run/run.json").read_text())
+    Path("run/run.json").write_text(
+        json.dumps(about | {"classes": list(NASTY.values())[:3], "model": NASTY["title"]})
+    )
+    for command in (["evaluate", "run"], ["plot", "run", "--what", "curves"]):
+        code, out, err = xp(*command)
+        assert (code, commands(out + err)) == (0, set()), err
+    Lock(tmp_path).release()
+    held = Lock(tmp_path)
+    (tmp_path / HOLDER).write_text(json.dumps({"pid": 1, "host": NASTY["escape"], "since": NASTY["title"]}))
+    with pytest.raises(FileError) as caught:
+        Lock(tmp_path)
+    assert not commands(str(caught.value))
+    held.release()
+    assert not (tmp_path / LOCK).exists()
+
+
+def test_a_picture_of_a_digit_with_such_a_name(xp):
+    from PIL import Image
+
+    model = xpnn.Model([xpnn.Flatten(), xpnn.Rescale(1 / 255), xpnn.Dense(10)], (28, 28, 1), seed=0)
+    model.save("m.safetensors")
+    pixels = np.zeros((28, 28), np.uint8)
+    pixels[5:20, 10:14] = 255
+    for name in NASTY.values():
+        file = name.replace("/", "") + ".png"
+        Image.fromarray(pixels).save(file)
+        code, out, err = xp("predict", file, "--run", "m.safetensors")
+        assert (code, commands(out + err)) == (0, set()), err

@@ -1,0 +1,144 @@
+"""The file in which `xpnn tune` keeps its trials, opened with suspicion: it may come from anywhere.
+
+It is opened by its path, never by a URL or pattern in which `?` or `%` would mean something.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from xpnn.cli.tune import STUDY, Task
+from xpnn.errors import CheckpointError, FileError, UsageError, XpnnError, first_line
+from xpnn.printing import one_line
+from xpnn.system import is_link
+
+WAIT = 60.0
+"""Seconds for which a process waits until another has written to the file."""
+STARTUP = 5
+"""Trials before the first may be given up."""
+DISK = ("disk i/o", "is full", "readonly", "read-only", "unable to open", "locked", "permission")
+"""Words of SQLite's messages about what it cannot read or write, and not about what is in the file."""
+
+
+def open_study(task: Task) -> optuna.Study:
+    """The study in the task's folder, a new one where there is none.
+
+    Raises UsageError for one of another task, CheckpointError for a file that holds no study, FileError.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    path = Path(task.folder).resolve() / STUDY
+    if is_link(path) or (path.exists() and not path.is_file()):
+        raise FileError(f"{path} is a link or no regular file", fix="another --out")
+    with storage_errors(path):
+        check_tables(path)
+        storage = optuna.storages.RDBStorage(
+            "sqlite:///study.db", engine_kwargs={"creator": lambda: connect(path)}
+        )
+        study = optuna.create_study(
+            study_name="xpnn", storage=storage, direction="maximize", load_if_exists=True,
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=2),
+        )  # fmt: skip
+        known = study.user_attrs
+        for name, value in task.fixed.items():
+            if name not in known:
+                study.set_user_attr(name, value)
+            elif known[name] != value:
+                raise UsageError(
+                    f"{path} holds trials of {name} {one_line(known[name])}, not {value}",
+                    why="their accuracies could not be compared",
+                    fix="another --out, or delete that folder first",
+                )
+    return study
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that trusts no function called by the file's own schema."""
+    connection = sqlite3.connect(path, timeout=WAIT)
+    connection.execute("PRAGMA trusted_schema=OFF")
+    return connection
+
+
+def check_tables(path: Path) -> None:
+    """Raise CheckpointError for a file with views, triggers or virtual tables: SQL of its own, perhaps without end."""
+    if not path.exists():
+        return
+    with contextlib.closing(connect(path)) as connection:
+        found = connection.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
+    for kind, name, sql in found:
+        if kind not in ("table", "index") or "VIRTUAL" in str(sql)[:40].upper():
+            raise CheckpointError(
+                f"{path} is no study of xpnn tune",
+                why=f"it holds the {kind} {one_line(name)}",
+                fix="another --out",
+            )
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Whatever the study's file brings about as FileError (disk) or CheckpointError (what is in it).
+
+    Errors of xpnn pass, and so do those that have nothing to do with the file.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except XpnnError:
+        raise
+    except (sqlite3.Error, SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        cause = root(error)
+        if any(word in str(cause).lower() for word in DISK):
+            raise FileError(
+                f"cannot read or write {path}", why=first_line(cause), fix="free space, or another --out"
+            ) from error
+        raise not_a_study(path, cause) from error
+    except optuna.TrialPruned:
+        raise
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+        if not is_of_optuna(error):
+            raise
+        raise not_a_study(path, error) from error
+
+
+def not_a_study(path: Path, error: BaseException) -> CheckpointError:
+    """The error for a file that holds something else, or something damaged."""
+    return CheckpointError(
+        f"{path} is no study of xpnn tune, or it is damaged",
+        why=f"{type(error).__name__}: {first_line(error)}",
+        fix="another --out, or delete it first",
+    )
+
+
+def root(error: BaseException) -> BaseException:
+    """The error at the bottom of those that wrap it."""
+    while inner := error.__cause__ or error.__context__ or getattr(error, "orig", None):
+        error = inner
+    return error
+
+
+def is_of_optuna(error: BaseException) -> bool:
+    """Whether it was raised inside optuna, or below it, and not in our own code that optuna calls."""
+    modules, trace = [], error.__traceback__
+    while trace is not None:
+        modules.append(str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0])
+        trace = trace.tb_next
+    ours = max((i for i, name in enumerate(modules) if name == "xpnn"), default=0)
+    return "optuna" in modules[ours:]
+
+
+def checked_params(study: Any, path: Path) -> None:
+    """Raise CheckpointError where a finished trial has other parameters than those that `xpnn tune` draws."""
+    from xpnn.cli.search import settings_of
+
+    with storage_errors(path):
+        trials = study.get_trials(deepcopy=False)
+    for trial in trials:
+        try:
+            if trial.params and trial.state.is_finished():
+                settings_of(trial.params)
+        except (KeyError, TypeError, ValueError) as error:
+            raise not_a_study(path, error) from error

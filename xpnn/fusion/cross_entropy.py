@@ -1,0 +1,39 @@
+"""Softmax cross-entropy against class ids that all count alike: loss and gradient, or loss and hits, at once."""
+
+from typing import Any
+
+from xpnn.backends.base import Backend
+from xpnn.kernels import Array
+from xpnn.losses import MultiOutputLoss, SoftmaxCrossEntropy
+
+
+def matches(loss: Any, target: Array) -> bool:
+    """Whether the kernels compute this loss: the mean over ids, without smoothing, weights, or ids to ignore."""
+    return (
+        type(loss) is SoftmaxCrossEntropy
+        and target.ndim == 1
+        and loss.reduction == "mean"
+        and loss.label_smoothing == 0
+        and loss.class_weight is None
+        and loss.ignore_index is None
+    )
+
+
+def loss_and_gradient(
+    loss: Any, be: Backend, prediction: Any, target: Any, weight: Array | None = None
+) -> Any:
+    """What loss(be, prediction, target, weight) gives: the reduced loss, and its gradient by the prediction."""
+    if type(loss) is MultiOutputLoss:
+        each = zip(loss.losses, prediction, target, strict=True)
+        return loss.joined([loss_and_gradient(one, be, p, t, weight) for one, p, t in each])
+    if weight is None and matches(loss, target):
+        return be.softmax_cross_entropy(prediction, loss.check_ids(be, prediction, target))
+    return loss(be, prediction, target, weight)
+
+
+def loss_and_correct(loss: Any, be: Backend, prediction: Any, target: Any) -> Any:
+    """The reduced loss without its gradient, and how many labels are right (0-d int64; None for a regression)."""
+    if matches(loss, target):
+        ids = loss.check_ids(be, prediction, target)
+        return be.softmax_cross_entropy_and_correct(prediction, ids)
+    return loss(be, prediction, target)[0], loss.n_correct(be, prediction, target)

@@ -1,0 +1,122 @@
+"""From the nodes read to a model: what no output needs is left out, and a chain becomes a list of layers."""
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnn.errors import CheckpointError, first_line
+from xpnn.interchange.onnx_values import Builder, Value, natural
+from xpnn.layers import Graph, Layer, Reshape, Sequential
+
+if TYPE_CHECKING:
+    from xpnn.model import Model
+
+Nodes = list[tuple[str, Layer, Any]]
+
+
+def finished(b: Builder, names: list[str], settings: dict[str, Any]) -> "Model":
+    """The model. Raises CheckpointError where an output depends on no sample."""
+    from xpnn.model import Model
+
+    for name in names:
+        if name not in b.values:
+            raise CheckpointError(f"the output {name[:60]!r} depends on no input")
+    outputs = [settled(b.values[name]) for name in names]
+    nodes = needed(b, outputs)
+    used = {one for _, _, given in nodes for one in listed(given)} | {x.name for x in outputs}
+    inputs = [x for x in b.inputs if x.name in used]
+    if not nodes or not inputs:
+        raise CheckpointError("the file's outputs are its inputs: there is no network between")
+    for x in inputs:
+        settled(x)
+    shapes = tuple(tuple(x.shape[i] for i in (x.layout.order or ())[1:]) for x in inputs)
+    for x in inputs:
+        if (x.layout.order or (0,))[0] not in (0, 1):
+            raise CheckpointError(f"the samples of input {x.known[0][:60]!r} lie on axis {x.layout.order}")
+    net, renamed = network([x.name for x in inputs], nodes, [x.name for x in outputs])
+    dtype = "float64" if any(a.dtype == np.float64 for a in b.constants.values() if a.ndim > 1) else "float32"
+    try:
+        made: dict[str, Any] = {"dtype": dtype, "seed": 0, **settings}
+        model = Model(net, shapes if len(shapes) > 1 else shapes[0], **made)
+        kept = {name for name, _, _ in nodes}
+        model.load_parameters(
+            {
+                renamed(path): np.ascontiguousarray(a, model.backend.dtype_name)
+                for path, a in b.parameters.items()
+                if path.split(".")[0] in kept
+            }
+        )
+    except ValueError as error:  # what layers say of settings and shapes that do not fit
+        raise CheckpointError("its layers do not fit each other here", why=first_line(error)) from error
+    if any(x.flat is not None for x in outputs):
+        b.notes.append("flattened images come out with their channels varying fastest")
+    for note in b.notes:
+        warnings.warn(note, stacklevel=4)
+    return model
+
+
+def settled(x: Value) -> Value:
+    """x with a layout: the file's where no layer wanted another."""
+    if x.layout.order is None:
+        x.layout.fix(natural(x.rank))
+    return x
+
+
+def listed(given: Any) -> tuple[str, ...]:
+    """Names as a tuple."""
+    return given if isinstance(given, tuple) else (given,)
+
+
+def needed(b: Builder, outputs: list[Value]) -> Nodes:
+    """The nodes that the outputs depend on; of two Reshapes in a row the second is enough."""
+    wanted = {x.name for x in outputs}
+    found: Nodes = []
+    for name, layer, given in reversed(b.nodes):
+        if name in wanted:
+            found.append((name, layer, given))
+            wanted |= set(listed(given))
+    found.reverse()
+    made = {name: (layer, given) for name, layer, given in found}
+    result: Nodes = []
+    for name, layer, given in found:
+        while (
+            isinstance(layer, Reshape)
+            and isinstance(given, str)
+            and type(made.get(given, (None,))[0]) is Reshape
+        ):
+            given = made[given][1]
+        result.append((name, layer, given))
+    taken = {one for _, _, given in result for one in listed(given)} | {x.name for x in outputs}
+    return [node for node in result if node[0] in taken]
+
+
+def network(inputs: list[str], nodes: Nodes, outputs: list[str]) -> tuple[Any, Any]:
+    """A list of layers where each takes what the one before it gives, else a Graph; and new paths from old ones."""
+    chain = len(inputs) == len(outputs) == 1 and outputs[0] == nodes[-1][0]
+    before = inputs[0]
+    for name, layer, given in nodes:
+        chain = chain and given == before and not layer.multi_input
+        before = name
+    if not chain:
+        graph = Graph(
+            inputs[0] if len(inputs) == 1 else tuple(inputs),
+            tuple(nodes),
+            outputs[0] if len(outputs) == 1 else tuple(outputs),
+        )
+        return graph, lambda path: path
+    layers: list[Layer] = []
+    start: dict[str, int] = {}
+    for name, layer, _ in nodes:
+        start[name] = len(layers)
+        layers += layer.layers if isinstance(layer, Sequential) else [layer]
+    inside = {name for name, layer, _ in nodes if isinstance(layer, Sequential)}
+
+    def renamed(path: str) -> str:
+        """ "conv1.W" is "0.W", "block.1.W" is "4.W"."""
+        name, *rest = path.split(".")
+        if name not in inside:
+            return ".".join([str(start[name]), *rest])
+        return ".".join([str(start[name] + int(rest[0])), *rest[1:]])
+
+    return layers, renamed

@@ -1,0 +1,203 @@
+"""ONNX's convolutions and pooling as layers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from xpnn import layers as L
+from xpnn.interchange.onnx_pointwise import Inputs, Rule
+from xpnn.interchange.onnx_values import (
+    Builder,
+    Layout,
+    Refusal,
+    Value,
+    axis_of,
+    chained,
+    channels_last,
+    last,
+    natural,
+)
+
+Pads = list[tuple[int, int]]
+
+
+def pads_of(a: dict[str, Any], sizes: Sequence[int], k: Any, s: Any, d: Any) -> Pads:
+    """(before, after) of each axis of positions."""
+    mode, r = a.get("auto_pad", "NOTSET"), len(sizes)
+    if mode in ("NOTSET", ""):
+        p = a.get("pads", [0] * 2 * r)
+        return [(int(p[i]), int(p[i + r])) for i in range(r)]
+    found = []
+    for n, ki, si, di in zip(sizes, k, s, d, strict=True):
+        need = 0 if mode == "VALID" else max((-(-n // si) - 1) * si + (ki - 1) * di + 1 - n, 0)
+        found.append((need // 2, need - need // 2) if mode != "SAME_LOWER" else (need - need // 2, need // 2))
+    return found
+
+
+def positions(x: Value) -> int:
+    """How many axes of positions x has. Raises Refusal for others than 1 and 2."""
+    if x.rank not in (3, 4):
+        raise Refusal(f"samples of shape {x.shape[1:]}: sequences and images are known")
+    return x.rank - 2
+
+
+def attributes(a: dict[str, Any], r: int) -> tuple[list[int], list[int]]:
+    """Strides and dilations."""
+    return list(a.get("strides", [1] * r)), list(a.get("dilations", [1] * r))
+
+
+def setting(values: Sequence[int]) -> Any:
+    """A setting of a layer over images, or of one over sequences."""
+    return tuple(map(int, values)) if len(values) == 2 else int(values[0])
+
+
+def padding(p: Pads) -> Any:
+    """The padding of a layer over images, or of one over sequences."""
+    return tuple(p) if len(p) == 2 else tuple(p[0])
+
+
+def convolution(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """Conv."""
+    x, W = b.value(inputs[0]), b.constant(inputs[1], "the kernel")
+    r, g = positions(x), a.get("group", 1)
+    (s, d), k = attributes(a, r), W.shape[2:]
+    if W.ndim != x.rank or W.shape[1] * g != x.shape[1]:
+        raise Refusal(f"a kernel of shape {W.shape} in {g} groups for samples of shape {x.shape[1:]}")
+    p = pads_of(a, x.shape[2:], k, s, d)
+    if min(map(min, p)) < 0:
+        raise Refusal("negative pads")
+    bias = b.optional(inputs, 2, "the bias")
+    n = int(W.shape[0])
+    settings = zip(x.shape[2:], p, k, d, s, strict=True)
+    out = [(m + sum(q) - (ki - 1) * di - 1) // si + 1 for m, q, ki, di, si in settings]
+    b.wants(x, channels_last(x.rank))
+    cls = L.Conv2D if r == 2 else L.Conv1D
+    layer = cls(n, setting(k), setting(s), padding(p), setting(d), g)
+    parameters = {"W": np.moveaxis(W, (0, 1), (-1, -2)), "b": np.zeros(n) if bias is None else bias}
+    b.put(outputs[0], layer, x, (x.shape[0], n, *out), Layout(channels_last(x.rank)), parameters)
+
+
+def transposed(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """ConvTranspose; over sequences as one over images of one row."""
+    x, W = b.value(inputs[0]), b.constant(inputs[1], "the kernel")
+    r, g = positions(x), a.get("group", 1)
+    (s, d), k, n = attributes(a, r), W.shape[2:], int(W.shape[1] * g)
+    if W.ndim != x.rank or W.shape[0] != x.shape[1]:
+        raise Refusal(f"a kernel of shape {W.shape} for samples of shape {x.shape[1:]}")
+    more = [int(v) for v in a.get("output_padding", [0] * r)]
+    settings = zip(x.shape[2:], s, k, d, strict=True)
+    full = [(m - 1) * si + (ki - 1) * di + 1 for m, si, ki, di in settings]
+    mode = a.get("auto_pad", "NOTSET")
+    if "output_shape" in a or mode.startswith("SAME"):
+        wanted = list(a.get("output_shape", [m * si for m, si in zip(x.shape[2:], s, strict=True)]))[-r:]
+        p = []
+        for i in range(r):
+            total = full[i] + more[i] - int(wanted[i])
+            more[i], total = (more[i] - total, 0) if total < 0 else (more[i], total)
+            p.append((total // 2, total - total // 2))
+            if mode == "SAME_LOWER":
+                p[i] = p[i][::-1]
+    else:
+        p = pads_of(a, x.shape[2:], k, s, d)
+    if min(map(min, p)) < 0 or any(m >= si for m, si in zip(more, s, strict=True)):
+        raise Refusal(f"pads {p} and an output_padding of {more}")
+    out = [f + m - sum(q) for f, m, q in zip(full, more, p, strict=True)]
+    bias = b.optional(inputs, 2, "the bias")
+    bias = np.zeros(n) if bias is None else bias
+    b.wants(x, channels_last(x.rank))
+    kernel = np.moveaxis(W, (0, 1), (-1, -2))
+    layout, shape = Layout(channels_last(x.rank)), (x.shape[0], n, *out)
+    if r == 2:
+        layer = L.ConvTranspose2D(n, setting(k), setting(s), padding(p), setting(d), g, setting(more))
+        b.put(outputs[0], layer, x, shape, layout, {"W": kernel, "b": bias})
+        return
+    wide = L.ConvTranspose2D(
+        n, (1, int(k[0])), (1, int(s[0])), ((0, 0), p[0]), (1, int(d[0])), g, (0, more[0])
+    )
+    row, back = L.Reshape((1, x.shape[2], x.shape[1])), L.Reshape((out[0], n))
+    b.put(outputs[0], chained(row, wide, back), x, shape, layout, {"1.W": kernel[None], "1.b": bias})
+
+
+def pool(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any], *, largest: bool) -> None:
+    """MaxPool and AveragePool; ceil_mode by pads computed from the sizes."""
+    x = b.value(inputs[0])
+    r = positions(x)
+    k, (s, d) = [int(v) for v in a["kernel_shape"]], attributes(a, r)
+    if any(v != 1 for v in d):
+        raise Refusal("pooling with dilations")
+    if len(outputs) > 1 and outputs[1]:
+        raise Refusal("the places of the largest as an output")
+    real = pads_of(a, x.shape[2:], k, s, d)
+    p, out = [list(q) for q in real], []
+    for i, n in enumerate(x.shape[2:]):
+        span = n + sum(real[i]) - k[i]
+        steps = -(-span // s[i]) if a.get("ceil_mode", 0) else span // s[i]
+        if a.get("ceil_mode", 0) and steps * s[i] >= n + real[i][0]:
+            steps -= 1
+        p[i][1] += max(steps * s[i] + k[i] - (n + sum(real[i])), 0)
+        out.append(steps + 1)
+    counted = not largest and a.get("count_include_pad", 0) and any(map(any, real))
+    extra = [(0, q[1] - e[1]) for q, e in zip(p, real, strict=True)] if counted else [(q[0], q[1]) for q in p]
+    if any(max(q) >= ki for q, ki in zip(extra, k, strict=True)):
+        raise Refusal("pads as wide as the pool")
+    b.wants(x, channels_last(x.rank))
+    classes = ((L.AvgPool1D, L.MaxPool1D), (L.AvgPool2D, L.MaxPool2D))[r - 1]
+    layer: L.Layer = classes[largest](setting(k), setting(s), padding(extra))
+    if counted and r == 2:
+        layer = chained(L.ZeroPad2D(padding(list(real))), layer)
+    elif counted:
+        n, c = x.shape[2], x.shape[1]
+        wide = L.AvgPool2D((1, k[0]), (1, s[0]), ((0, 0), extra[0]))
+        layer = chained(L.Reshape((1, n, c)), L.ZeroPad2D(((0, 0), real[0])), wide, L.Reshape((out[0], c)))
+    b.put(outputs[0], layer, x, (*x.shape[:2], *out), Layout(channels_last(x.rank)))
+
+
+def global_pool(layer: type[L.Layer], name: str) -> Rule:
+    """A rule for the mean or the largest of each channel, as an operation of its own or a reduction."""
+
+    def rule(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+        """(N, C, ...) to (N, C), with axes of 1 where ONNX keeps them; an axis before the channels is time."""
+        x = b.value(inputs[0])
+        positions(x)
+        axes, keep = list(range(2, x.rank)), True
+        if name.startswith("Reduce"):
+            given = b.optional(inputs, 1, "the axes")
+            found = a.get("axes") if given is None else [int(v) for v in np.ravel(given)]
+            keep = bool(a.get("keepdims", 1))
+            axes = sorted(axis_of(v, x.rank) for v in found) if found else []
+        channel = [i for i in range(1, x.rank) if i not in axes]
+        if 0 in axes or len(channel) != 1:
+            raise Refusal(f"over the axes {axes} of samples of shape {x.shape[1:]}: all but one are known")
+        b.wants(x, last(x.rank, channel[0]))
+        n = x.shape[channel[0]]
+        if not keep:
+            b.put(outputs[0], layer(), x, (x.shape[0], n), Layout(natural(2)))
+            return
+        shape = [x.shape[0], *(n if i == channel[0] else 1 for i in range(1, x.rank))]
+        back = L.Reshape((*(1,) * (x.rank - 2), n))
+        b.put(outputs[0], chained(layer(), back), x, shape, Layout(last(x.rank, channel[0])))
+
+    return rule
+
+
+def max_pool(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """MaxPool."""
+    pool(b, inputs, outputs, a, largest=True)
+
+
+def average_pool(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """AveragePool."""
+    pool(b, inputs, outputs, a, largest=False)
+
+
+RULES: dict[str, Rule] = {
+    "Conv": convolution,
+    "ConvTranspose": transposed,
+    "MaxPool": max_pool,
+    "AveragePool": average_pool,
+    "GlobalAveragePool": global_pool(L.GlobalAveragePool, "GlobalAveragePool"),
+    "GlobalMaxPool": global_pool(L.GlobalMaxPool, "GlobalMaxPool"),
+    "ReduceMean": global_pool(L.GlobalAveragePool, "ReduceMean"),
+    "ReduceMax": global_pool(L.GlobalMaxPool, "ReduceMax"),
+}

@@ -1,0 +1,185 @@
+"""A network in an ONNX file as a model here: its constants computed, its layouts settled, its layers trained on.
+
+Source: the ONNX standard, https://onnx.ai/onnx/operators/.
+"""
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnn.errors import CheckpointError, XpnnError, first_line
+from xpnn.interchange import (
+    onnx_constants,
+    onnx_images,
+    onnx_norms,
+    onnx_pointwise,
+    onnx_resize,
+    onnx_sequences,
+    onnx_shapes,
+)
+from xpnn.interchange.onnx_export import onnx_package
+from xpnn.interchange.onnx_file import array_of, opset_of, read_model
+from xpnn.interchange.onnx_finish import finished
+from xpnn.interchange.onnx_values import Builder, Layout, Refusal, Value
+from xpnn.system import user_path
+
+if TYPE_CHECKING:
+    from xpnn.model import Model
+
+RULES = {
+    kind: rule
+    for module in (onnx_pointwise, onnx_images, onnx_norms, onnx_resize, onnx_shapes, onnx_sequences)
+    for kind, rule in module.RULES.items()
+}
+"""What becomes a layer."""
+SAMPLES = 10007
+"""How many samples there are while a file with a free number of them is read: a prime, so that it is found again."""
+INPUT_TYPES = {"float32", "float64", "float16", "bfloat16", "uint8", "int32", "int64"}
+
+
+def load_onnx(path: str | Path, **settings: Any) -> "Model":
+    """The network in an ONNX file as a model that predicts what the file says, and trains on.
+
+    Images that a convolution or the like sees become channels last: the model takes and gives (N, H, W, C) where the
+    file has (N, C, H, W). Constants are computed, Transposes vanish in the layouts. settings: of `xpnn.Model`, such as
+    backend="torch"; dtype is float64 where the file's weights are, else float32. A warning says what is not as one
+    might expect. The file is trusted with nothing: its sizes are bounded, nothing in it is run, and weights outside of
+    it are read from files beside it only.
+    Raises CheckpointError, naming the node, its operation and the reason, for what layers here cannot do, and for
+    damaged or hostile files; FileError; BackendError without the package `onnx`.
+    """
+    path = user_path(path)
+    try:
+        return built(read_model(path), path.parent, settings)
+    except CheckpointError as error:
+        what = error.what if error.what.startswith(str(path)) else f"{path}: {error.what}"
+        raise CheckpointError(what[:500], why=error.why[:500], fix=error.fix) from error
+
+
+def built(proto: Any, folder: Path, settings: dict[str, Any]) -> "Model":
+    """The model of a checked ModelProto."""
+    b = Builder(opset_of(proto), folder)
+    graph = proto.graph
+    for tensor in graph.initializer:
+        b.constants[str(tensor.name)] = as_numbers(array_of(tensor, folder))
+    b.uses = dict(Counter(name for node in graph.node for name in node.input))
+    for entry in graph.output:
+        b.uses[entry.name] = b.uses.get(entry.name, 0) + 1
+    for entry in graph.input:
+        if entry.name not in b.constants:
+            add_input(b, entry)
+    left = onnx_constants.BUDGET
+    for i, node in enumerate(graph.node):
+        left -= convert(b, i, node)
+        if left < 0:
+            raise CheckpointError("its constants are computed to more numbers than any network has")
+    return finished(b, [str(entry.name) for entry in graph.output], settings)
+
+
+def as_numbers(a: Any) -> Any:
+    """Half precisions as float32."""
+    return a.astype(np.float32) if str(a.dtype) in ("float16", "bfloat16") else a
+
+
+def add_input(b: Builder, entry: Any) -> None:
+    """A value with the samples on its first axis. Raises CheckpointError for other inputs."""
+    kind, name = entry.type.tensor_type, str(entry.name)[:60]
+    dims = [int(d.dim_value) for d in kind.shape.dim]
+    if not entry.type.HasField("tensor_type") or not kind.HasField("shape") or not dims:
+        raise CheckpointError(f"input {name!r} is no array with a shape")
+    dtype = type_of(kind.elem_type)
+    if dtype not in INPUT_TYPES:
+        raise CheckpointError(
+            f"input {name!r} holds {dtype}", why=f"known are {', '.join(sorted(INPUT_TYPES))}"
+        )
+    samples = dims[0] or SAMPLES
+    if any(n <= 0 for n in dims[1:]):
+        raise CheckpointError(
+            f"input {name!r} has the shape {['N', *(n or '?' for n in dims[1:])]}",
+            why="a model here has samples of one shape",
+            fix="fix the sizes when exporting, all but that of the samples",
+        )
+    if math.prod(dims[1:]) > 2**40 or len(dims) > 8:
+        raise CheckpointError(f"input {name!r} claims samples of the shape {str(dims[1:])[:80]}")
+    value = Value(b.name(name), (samples, *dims[1:]), Layout())
+    b.inputs.append(value)
+    b.same(str(entry.name), value)
+
+
+def type_of(number: int) -> str:
+    """The name of a type by its number in ONNX; "unknown" for one that there is not."""
+    try:
+        return str(np.dtype(onnx_package().helper.tensor_dtype_to_np_dtype(number)))
+    except (KeyError, ValueError, TypeError):
+        return "unknown"
+
+
+def convert(b: Builder, i: int, node: Any) -> int:
+    """One node: a constant, or a layer. Gives the size of the constant. Raises CheckpointError."""
+    kind = str(node.op_type)
+    where = f"node {i} {(str(node.name) or str(next(iter(node.output), '')))[:60]!r} {kind[:40]}"
+    try:
+        if node.domain not in ("", "ai.onnx"):
+            raise Refusal(f"an operation of {node.domain[:40]!r}, not of ONNX's standard")
+        a = attributes(b, node)
+        inputs, outputs = [str(name) for name in node.input], [str(name) for name in node.output]
+        made = constant(b, kind, inputs, a)
+        if made is not None:
+            b.constants[outputs[0]] = made
+            return int(made.size)
+        if kind not in RULES:
+            raise Refusal("no layer here does that")
+        b.label = str(node.name) or outputs[0]
+        RULES[kind](b, inputs, outputs, a | {"kind": kind})
+    except Refusal as refusal:
+        raise CheckpointError(
+            f"{where}: {refusal}", fix="only networks made of xpnn's layers can be read"
+        ) from refusal
+    except XpnnError as error:
+        raise CheckpointError(f"{where}: {error.what}", why=error.why) from error
+    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError, AttributeError) as error:
+        raise CheckpointError(
+            f"{where} is damaged", why=f"{type(error).__name__}: {first_line(error)}"
+        ) from error
+    return 0
+
+
+def attributes(b: Builder, node: Any) -> dict[str, Any]:
+    """Numbers, words, and arrays; graphs inside of nodes are refused."""
+    onnx = onnx_package()
+    found: dict[str, Any] = {}
+    for entry in node.attribute:
+        if entry.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
+            raise Refusal("it has a graph inside")
+        value = onnx.helper.get_attribute_value(entry)
+        if isinstance(value, onnx.TensorProto):
+            value = as_numbers(array_of(value, b.folder))
+        elif isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        elif isinstance(value, list | tuple) or (hasattr(value, "__iter__") and not isinstance(value, str)):
+            value = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in value]
+        found[str(entry.name)] = value
+    return found
+
+
+def constant(b: Builder, kind: str, inputs: list[str], a: dict[str, Any]) -> Any:
+    """The array that the node gives, where that depends on no sample; else None."""
+    if kind == "Constant":
+        word = next(
+            (key for key in ("value", "value_float", "value_floats", "value_int", "value_ints") if key in a),
+            "",
+        )
+        if not word:
+            raise Refusal("a constant that is no array of numbers")
+        return np.asarray(a[word], {"f": np.float32, "i": np.int64}.get(word[6:7]))
+    if kind in ("Shape", "Size") and inputs[0] in b.values:
+        shape = np.array(b.values[inputs[0]].shape, np.int64)
+        return shape[slice(a.get("start"), a.get("end"))] if kind == "Shape" else np.prod(shape)
+    if not inputs or not all(name in b.constants or not name for name in inputs):
+        return None
+    if kind not in onnx_constants.RULES:
+        raise Refusal("its inputs are all constants, and it is not computed here")
+    return onnx_constants.RULES[kind]([b.constants[name] if name else None for name in inputs], a)

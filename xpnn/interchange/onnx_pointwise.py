@@ -1,0 +1,272 @@
+"""ONNX's operations without positions as layers: activations, products with constant matrices, scales and shifts."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from xpnn import layers as L
+from xpnn.interchange.onnx_values import (
+    Builder,
+    Host,
+    Layout,
+    Refusal,
+    Value,
+    axis_of,
+    chained,
+    channels_last,
+    last,
+    natural,
+)
+
+Inputs = Sequence[str]
+Rule = Callable[[Builder, Inputs, Sequence[str], dict[str, Any]], None]
+
+
+def plain(make: Callable[[dict[str, Any]], L.Layer]) -> Rule:
+    """A rule for an operation that is a layer, element by element."""
+
+    def rule(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+        """The layer."""
+        b.elementwise(outputs[0], make(a), b.value(inputs[0]))
+
+    return rule
+
+
+def close(value: float, wanted: float) -> bool:
+    """Equal but for float32's rounding."""
+    return math.isclose(value, wanted, rel_tol=1e-6, abs_tol=1e-7)
+
+
+def selu(a: dict[str, Any]) -> L.Layer:
+    """Ours has the standard constants; others are a scaled ELU."""
+    alpha, gamma = a.get("alpha", 1.6732632), a.get("gamma", 1.0507009)
+    if close(alpha, 1.6732632423543772) and close(gamma, 1.0507009873554805):
+        return L.SELU()
+    return chained(L.ELU(alpha), L.Rescale(gamma))
+
+
+def hard_sigmoid(a: dict[str, Any]) -> L.Layer:
+    """Ours has the slope 1/6 and 1/2 at 0; others are ours of a scaled input."""
+    alpha, beta = a.get("alpha", 0.2), a.get("beta", 0.5)
+    if close(alpha, 1 / 6) and close(beta, 0.5):
+        return L.HardSigmoid()
+    return chained(L.Rescale(6 * alpha, 6 * beta - 3), L.HardSigmoid())
+
+
+def swish(a: dict[str, Any]) -> L.Layer:
+    """x sigmoid(alpha x)."""
+    alpha = a.get("alpha", 1.0)
+    return L.SiLU() if alpha == 1 else chained(L.Rescale(alpha), L.SiLU(), L.Rescale(1 / alpha))
+
+
+def clip(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """Held between two numbers: ReLU or HardTanh of a scaled input."""
+    bounds: list[float | None] = []
+    for i, word in ((1, "min"), (2, "max")):
+        given = b.optional(inputs, i, "a bound")
+        bound = a.get(word) if given is None else float(np.ravel(given)[0])
+        bounds.append(None if bound is None or abs(bound) > 1e38 else float(bound))
+    low, high = bounds
+    x = b.value(inputs[0])
+    if low is None and high is None:
+        b.same(outputs[0], x)
+    elif high is None:
+        b.elementwise(outputs[0], shifted(L.ReLU(), 1.0, -(low or 0.0)), x)
+    elif low is None:
+        b.elementwise(outputs[0], shifted(L.ReLU(), -1.0, high), x)
+    elif not low < high:
+        raise Refusal(f"bounds of {low} and {high}")
+    else:
+        middle, half = (low + high) / 2, (high - low) / 2
+        layers = L.Rescale(1 / half, -middle / half), L.HardTanh(), L.Rescale(half, middle)
+        b.elementwise(outputs[0], L.HardTanh() if (low, high) == (-1, 1) else chained(*layers), x)
+
+
+def shifted(layer: L.Layer, sign: float, offset: float) -> L.Layer:
+    """sign (layer(sign x + offset) - offset)."""
+    if (sign, offset) == (1.0, 0.0):
+        return layer
+    return chained(L.Rescale(sign, offset), layer, L.Rescale(sign, -sign * offset))
+
+
+def softmax(layer: Callable[[], L.Layer]) -> Rule:
+    """A rule for Softmax or LogSoftmax along one axis; before opset 13, over all axes from it on."""
+
+    def rule(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+        """That axis last."""
+        x = b.value(inputs[0])
+        axis = axis_of(a.get("axis", -1 if b.opset >= 13 else 1), x.rank)
+        if axis == 0:
+            raise Refusal("axis 0 is that of the samples")
+        if b.opset < 13 and math.prod(x.shape[axis:]) != x.shape[axis]:
+            if axis != 1:
+                raise Refusal(f"over all axes from {axis} on, as before opset 13")
+            b.wants(x, natural(x.rank))
+            b.put(outputs[0], chained(L.Flatten(), layer(), L.Reshape(x.shape[1:])), x, x.shape, x.layout)
+            return
+        if x.flat is None:
+            b.wants(x, last(x.rank, axis))
+        b.put(outputs[0], layer(), x, x.shape, x.layout, flat=x.flat)
+
+    return rule
+
+
+def prelu(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """A slope for each feature of one axis, or one for all."""
+    x, slope = b.value(inputs[0]), b.constant(inputs[1], "the slope")
+    if slope.size == 1:
+        b.elementwise(outputs[0], L.PReLU(shared=True), x, {"slope": slope.reshape(1)})
+        return
+    axis = one_axis(x, slope, old=b.opset < 7)
+    slope = along(b, x, axis, slope)
+    b.put(outputs[0], L.PReLU(), x, x.shape, x.layout, {"slope": slope}, x.flat)
+
+
+def one_axis(x: Value, c: Host, *, old: bool = False) -> int:
+    """The axis of x that a constant has numbers for. Raises Refusal where it is not one."""
+    shape = (1,) * (x.rank - c.ndim) + c.shape
+    if old and c.ndim == 1:
+        shape = (1, c.size, *(1,) * (x.rank - 2))
+    busy = [i for i, n in enumerate(shape) if n > 1]
+    if len(shape) > x.rank or len(busy) != 1 or busy[0] == 0 or x.shape[busy[0]] != c.size:
+        raise Refusal(
+            f"a constant of shape {c.shape} beside samples of shape {x.shape[1:]}: one axis may have numbers"
+        )
+    return busy[0]
+
+
+def along(b: Builder, x: Value, axis: int, c: Host) -> Host:
+    """The constant's numbers in our order, with that axis last."""
+    if x.flat is not None:
+        return c.reshape(-1)[x.flat]
+    b.wants(x, last(x.rank, axis))
+    return c.reshape(-1)
+
+
+def scale_and_shift(b: Builder, out: str, x: Value, scale: Host, shift: Host, flat: Host | None) -> Value:
+    """scale x + shift for each feature: a depthwise convolution of one pixel, which trains on as it is."""
+    n = int(scale.size)
+    W = scale.reshape(1, n)
+    if x.rank == 4:
+        return b.put(
+            out, L.Conv2D(n, 1, groups=n), x, x.shape, x.layout, {"W": W[None, None], "b": shift}, flat
+        )
+    if x.rank == 3:
+        return b.put(out, L.Conv1D(n, 1, groups=n), x, x.shape, x.layout, {"W": W[None], "b": shift}, flat)
+    inner = [int(x.shape[i]) for i in (x.layout.order or natural(x.rank))[1:]]
+    row = L.Reshape((math.prod(inner[:-1]), n)), L.Conv1D(n, 1, groups=n), L.Reshape(tuple(inner))
+    return b.put(out, L.Sequential(row), x, x.shape, x.layout, {"1.W": W[None], "1.b": shift}, flat)
+
+
+def gemm(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """alpha x W + beta c."""
+    x, W = b.value(inputs[0]), b.constant(inputs[1], "the matrix")
+    if W.ndim != 2:
+        raise Refusal(f"a matrix of shape {W.shape}")
+    if x.rank > 2:
+        if b.opset >= 7:
+            raise Refusal(f"samples of shape {x.shape[1:]}")
+        x = b.flatten("", x)
+    W = a.get("alpha", 1.0) * (W.T if a.get("transB", 0) else W)
+    if a.get("transA", 0):
+        b.wants(x, (1, 0))
+        x = Value(x.name, x.shape[::-1], Layout(natural(2)))
+    c = b.optional(inputs, 2, "the bias")
+    bias = np.zeros(W.shape[1]) if c is None else a.get("beta", 1.0) * c
+    if bias.size not in (1, W.shape[1]) or (bias.size > 1 and bias.shape[-1] != W.shape[1]):
+        raise Refusal(f"a bias of shape {bias.shape} for {W.shape[1]} outputs")
+    dense(b, outputs[0], x, W, np.broadcast_to(bias.reshape(-1), (W.shape[1],)))
+
+
+def dense(b: Builder, out: str, x: Value, W: Host, bias: Host) -> Value:
+    """A Dense layer on the last axis."""
+    if W.shape[0] != x.shape[-1]:
+        raise Refusal(f"a matrix of shape {W.shape} for samples of shape {x.shape[1:]}")
+    if x.flat is not None:
+        W = W[x.flat]
+    else:
+        b.wants(x, natural(x.rank))
+    shape = (*x.shape[:-1], W.shape[1])
+    return b.put(out, L.Dense(int(W.shape[1])), x, shape, Layout(natural(x.rank)), {"W": W, "b": bias})
+
+
+def matmul(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """x W, with a constant W."""
+    if inputs[0] in b.constants:
+        raise Refusal("a constant stands on the left of the product")
+    x, W = b.value(inputs[0]), b.constant(inputs[1], "the matrix")
+    if W.ndim != 2 or x.rank < 2:
+        raise Refusal(f"a product of samples of shape {x.shape[1:]} with an array of shape {W.shape}")
+    dense(b, outputs[0], x, W, np.zeros(W.shape[1]))
+
+
+def dropout(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """Kept, so that the model trains on as it was meant; it does nothing in evaluation."""
+    rate = b.optional(inputs, 1, "the rate")
+    share = a.get("ratio", 0.5) if rate is None else float(np.ravel(rate)[0])
+    mode = b.optional(inputs, 2, "the mode")
+    if mode is not None and bool(np.ravel(mode)[0]) and share:
+        raise Refusal("masks drawn in evaluation too")
+    if len(outputs) > 1 and outputs[1]:
+        b.notes.append("a mask of dropout is not given")
+    b.elementwise(outputs[0], L.Dropout(share), b.value(inputs[0]))
+
+
+def identity(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """Another name."""
+    b.same(outputs[0], b.value(inputs[0]))
+
+
+def thresholded(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """x where x > alpha, else 0: x times a step."""
+    x = b.value(inputs[0])
+    step = b.elementwise("", L.Step(a.get("alpha", 1.0)), x)
+    b.put(outputs[0], L.Multiply(), [x, step], x.shape, x.layout, flat=x.flat)
+
+
+def batch_norm(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """ONNX's momentum is the share of the old."""
+    if a.get("training_mode", 0):
+        raise Refusal("statistics of the batch in evaluation (training_mode=1)")
+    x = b.value(inputs[0])
+    keys = ("gain", "bias", "mean", "var")
+    found = {
+        key: b.constant(name, f"its {key}").reshape(-1) for key, name in zip(keys, inputs[1:5], strict=True)
+    }
+    if x.flat is not None:
+        found = {key: v[x.flat] for key, v in found.items()}
+    else:
+        b.wants(x, channels_last(x.rank))
+    layer = L.BatchNorm(1 - a.get("momentum", 0.9), a.get("epsilon", 1e-5))
+    b.put(outputs[0], layer, x, x.shape, x.layout, found, x.flat)
+
+
+RULES: dict[str, Rule] = {
+    "Relu": plain(lambda a: L.ReLU()),
+    "Sigmoid": plain(lambda a: L.Sigmoid()),
+    "Tanh": plain(lambda a: L.Tanh()),
+    "Softplus": plain(lambda a: L.Softplus()),
+    "Softsign": plain(lambda a: L.Softsign()),
+    "Mish": plain(lambda a: L.Mish()),
+    "HardSwish": plain(lambda a: L.HardSwish()),
+    "LeakyRelu": plain(lambda a: L.LeakyReLU(a.get("alpha", 0.01))),
+    "Elu": plain(lambda a: L.ELU(a.get("alpha", 1.0))),
+    "Celu": plain(lambda a: L.CELU(a.get("alpha", 1.0))),
+    "Gelu": plain(lambda a: L.GELU(a.get("approximate", "none") == "tanh")),
+    "Selu": plain(selu),
+    "HardSigmoid": plain(hard_sigmoid),
+    "Swish": plain(swish),
+    "Neg": plain(lambda a: L.Rescale(-1.0)),
+    "ThresholdedRelu": thresholded,
+    "Clip": clip,
+    "Softmax": softmax(L.Softmax),
+    "LogSoftmax": softmax(L.LogSoftmax),
+    "PRelu": prelu,
+    "Gemm": gemm,
+    "MatMul": matmul,
+    "Dropout": dropout,
+    "BatchNormalization": batch_norm,
+    "Identity": identity,
+}

@@ -1,0 +1,283 @@
+"""ONNX's operations that move, join or look up values as layers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from xpnn import layers as L
+from xpnn.interchange.onnx_pointwise import Inputs, Rule, along, one_axis, scale_and_shift
+from xpnn.interchange.onnx_values import (
+    Builder,
+    Host,
+    Layout,
+    Refusal,
+    Value,
+    axis_of,
+    chained,
+    last,
+    natural,
+)
+
+
+def flatten(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """Flatten."""
+    x = b.value(inputs[0])
+    if axis_of(a.get("axis", 1), x.rank) != 1:
+        raise Refusal(f"axis {a['axis']}, which moves the axis of the samples")
+    b.flatten(outputs[0], x)
+
+
+def reshape(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """Reshape."""
+    x = b.value(inputs[0])
+    given = b.optional(inputs, 1, "the shape")
+    sizes = [int(n) for n in (a.get("shape", ()) if given is None else np.ravel(given))]
+    if not a.get("allowzero", 0):
+        if any(n == 0 and i >= x.rank for i, n in enumerate(sizes)):
+            raise Refusal(f"a shape of {sizes} for samples of shape {x.shape[1:]}")
+        sizes = [x.shape[i] if n == 0 else n for i, n in enumerate(sizes)]
+    if sizes.count(-1) == 1:
+        rest = int(np.prod([n for n in sizes if n != -1], dtype=object))
+        total = int(np.prod(x.shape, dtype=object))
+        if rest <= 0 or total % rest:
+            raise Refusal(f"a shape of {sizes} for samples of shape {x.shape[1:]}")
+        sizes[sizes.index(-1)] = total // rest
+    if any(n < 0 for n in sizes):
+        raise Refusal(f"a shape of {sizes}")
+    b.reshape(outputs[0], x, sizes)
+
+
+def squeeze(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """Squeeze."""
+    x = b.value(inputs[0])
+    given = b.optional(inputs, 1, "the axes")
+    axes = a.get("axes") if given is None else [int(n) for n in np.ravel(given)]
+    axes = (
+        [i for i, n in enumerate(x.shape) if n == 1] if axes is None else [axis_of(n, x.rank) for n in axes]
+    )
+    at = (x.layout.order or (0,))[0]
+    if at in axes or any(x.shape[i] != 1 for i in axes):
+        raise Refusal(f"the axes {axes} of {x.shape}, among them that of the samples or one that is not 1")
+    sizes = [n for i, n in enumerate(x.shape) if i not in axes]
+    b.reshape(outputs[0], x, sizes, at - sum(i < at for i in axes))
+
+
+def unsqueeze(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """Unsqueeze."""
+    x = b.value(inputs[0])
+    given = b.optional(inputs, 1, "the axes")
+    axes = a.get("axes", ()) if given is None else [int(n) for n in np.ravel(given)]
+    axes = sorted(axis_of(n, x.rank + len(axes)) for n in axes)
+    sizes, at = list(x.shape), (x.layout.order or (0,))[0]
+    for n in axes:
+        sizes.insert(n, 1)
+        at += n <= at
+    b.reshape(outputs[0], x, sizes, at)
+
+
+def transpose(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """The array stays as it is; what its axes are called changes."""
+    x = b.value(inputs[0])
+    perm = [int(i) for i in a.get("perm", range(x.rank)[::-1])]
+    if sorted(perm) != list(range(x.rank)):
+        raise Refusal(f"perm={perm} of {x.rank} axes")
+    if x.flat is not None:
+        raise Refusal("flattened images are transposed")
+    if x.layout.order is None:
+        x.layout.fix(natural(x.rank))
+    order = tuple(perm.index(i) for i in x.layout.order or ())
+    b.same(outputs[0], Value(x.name, [x.shape[i] for i in perm], Layout(order)))
+
+
+def joined(b: Builder, inputs: Inputs, what: str) -> list[Value]:
+    """Values of one shape, in one layout."""
+    found = [b.value(name) for name in inputs]
+    if len({x.shape for x in found}) > 1:
+        raise Refusal(f"{what} of the shapes {[x.shape[1:] for x in found][:4]}, which broadcasts")
+    for x in found[1:]:
+        if (x.flat is None) != (found[0].flat is None) or (
+            x.flat is not None and (x.flat != found[0].flat).any()
+        ):
+            raise Refusal("flattened images meet other values")
+        found[0].layout.join(x.layout)
+    return found
+
+
+def arithmetic(kind: str) -> Rule:
+    """A rule for Add, Sub, Mul, Div, Sum or Mean: of values, or of a value and a constant."""
+
+    def rule(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+        """Of values of one shape; of a constant that is one number, or one for each feature of an axis."""
+        known = [name for name in inputs if name in b.constants]
+        if known and len(inputs) == 2:
+            x = b.value(next(name for name in inputs if name not in b.constants))
+            with_constant(b, kind, outputs[0], x, b.constants[known[0]], inputs[0] in b.constants, a)
+            return
+        if a.get("broadcast") or kind == "Div":
+            raise Refusal("values that broadcast" if kind != "Div" else "one value divided by another")
+        found = joined(b, inputs, kind)
+        x = found[0]
+        if len(found) == 1:
+            b.same(outputs[0], x)
+            return
+        if kind == "Sub":
+            found[1] = b.elementwise("", L.Rescale(-1.0), found[1])
+        layer = {"Mul": L.Multiply(), "Mean": L.Average()}.get(kind, L.Add())
+        b.put(outputs[0], layer, found, x.shape, x.layout, flat=x.flat)
+
+    return rule
+
+
+def with_constant(b: Builder, kind: str, out: str, x: Value, c: Host, first: bool, a: dict[str, Any]) -> None:
+    """scale x + shift. first: the constant stands on the left."""
+    if kind == "Div" and first:
+        raise Refusal("a constant divided by a value")
+    if kind == "Div" and not np.all(c):
+        raise Refusal("a value divided by 0")
+    c = np.asarray(c, np.float64)
+    if a.get("broadcast") and "axis" in a and c.size > 1:
+        c = c.reshape(*(1,) * a["axis"], *c.shape, *(1,) * (x.rank - a["axis"] - c.ndim))
+    scale = (
+        c
+        if kind == "Mul"
+        else 1 / c
+        if kind == "Div"
+        else np.full(c.shape, -1.0 if kind == "Sub" and first else 1.0)
+    )
+    shift = np.zeros(c.shape) if kind in ("Mul", "Div") else -c if kind == "Sub" and not first else c
+    if kind == "Mean":
+        scale, shift = scale / 2, shift / 2
+    if c.size == 1:
+        b.elementwise(out, L.Rescale(float(np.ravel(scale)[0]), float(np.ravel(shift)[0])), x)
+        return
+    if c.ndim == x.rank - 1 and c.shape == x.shape[1:] and x.rank == 3 and kind == "Add" and x.flat is None:
+        b.wants(x, natural(3))
+        b.put(out, L.PositionalEncoding("learned"), x, x.shape, x.layout, {"P": c})
+        return
+    axis = one_axis(x, c)
+    if bias_of_dense(b, out, x, axis, shift, kind):
+        return
+    scale, shift = along(b, x, axis, scale), along(b, x, axis, shift)
+    scale_and_shift(b, out, x, scale, shift, x.flat)
+
+
+def bias_of_dense(b: Builder, out: str, x: Value, axis: int, shift: Host, kind: str) -> bool:
+    """Put the constant into the bias of the Dense that has just made x: MatMul and Add are one layer here."""
+    if kind != "Add" or axis != x.rank - 1 or not b.nodes:
+        return False
+    name, layer, _ = b.nodes[-1]
+    if name != x.name or not isinstance(layer, L.Dense) or not b.used_once(x):
+        return False
+    b.parameters[f"{name}.b"] = b.parameters[f"{name}.b"] + shift.reshape(-1)
+    b.same(out, x)
+    return True
+
+
+def extreme(sign: float) -> Rule:
+    """A rule for Max (1) or Min (-1): a + relu(b - a), or a - relu(a - b)."""
+
+    def rule(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+        """From left to right."""
+        found = joined(b, inputs, "Max" if sign > 0 else "Min")
+        so_far = found[0]
+        for x in found[1:]:
+            less = b.elementwise("", L.Rescale(-1.0), so_far)
+            more = b.put("", L.Add(), [x, less], x.shape, x.layout, flat=x.flat)
+            kept = chained(L.ReLU()) if sign > 0 else chained(L.Rescale(-1.0), L.ReLU(), L.Rescale(-1.0))
+            more = b.elementwise("", kept, more)
+            so_far = b.put("", L.Add(), [so_far, more], x.shape, x.layout, flat=x.flat)
+        b.same(outputs[0], so_far)
+
+    return rule
+
+
+def concat(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """Side by side on one axis, which becomes the last."""
+    found = [b.value(name) for name in inputs]
+    rank = found[0].rank
+    axis = axis_of(a.get("axis", 1), rank)
+    if axis == 0:
+        raise Refusal("axis 0 is that of the samples")
+    shape = list(found[0].shape)
+    for x in found:
+        if x.rank != rank or [n for i, n in enumerate(x.shape) if i != axis] != [
+            n for i, n in enumerate(shape) if i != axis
+        ]:
+            raise Refusal(f"values of the shapes {[one.shape[1:] for one in found][:4]}")
+    shape[axis] = sum(x.shape[axis] for x in found)
+    flat = None
+    if any(x.flat is not None for x in found):
+        starts = np.cumsum([0, *(x.shape[1] for x in found)])
+        parts = [np.arange(x.shape[1]) if x.flat is None else x.flat for x in found]
+        flat = np.concatenate([part + start for part, start in zip(parts, starts, strict=False)])
+    else:
+        for x in found:
+            b.wants(x, last(rank, axis))
+    b.put(outputs[0], L.Concatenate(), found, shape, Layout(last(rank, axis)), flat=flat)
+
+
+def gather(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """Rows of a constant table."""
+    table, ids = b.constant(inputs[0], "the table"), b.value(inputs[1])
+    if a.get("axis", 0) != 0 or table.ndim != 2:
+        raise Refusal(f"along axis {a.get('axis', 0)} of a table of shape {table.shape}")
+    b.wants(ids, natural(ids.rank))
+    layer = L.Embedding(int(table.shape[0]), int(table.shape[1]))
+    b.put(outputs[0], layer, ids, (*ids.shape, table.shape[1]), Layout(natural(ids.rank + 1)), {"W": table})
+
+
+def cast(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """Between floats, and of what comes in as bytes: a model here takes both."""
+    x = b.value(inputs[0])
+    kinds = {1: "float32", 10: "float16", 11: "float64", 16: "bfloat16", 6: "ids", 7: "ids"}
+    raw = any(x is one for one in b.inputs)
+    if a.get("to") not in kinds or (kinds[a["to"]] == "ids" and not raw):
+        raise Refusal("a cast of computed values to another type than floats")
+    b.same(outputs[0], x)
+
+
+def greater(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """Whether x is above a constant, as 0 and 1."""
+    x, limit = b.value(inputs[0]), b.constant(inputs[1], "the limit")
+    if limit.size != 1:
+        raise Refusal(f"limits of shape {limit.shape}")
+    b.elementwise(outputs[0], L.Step(float(np.ravel(limit)[0])), x)
+
+
+def equal(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """Whether an id is a constant, as 0 and 1: what PaddingMask is not."""
+    x, pad = b.value(inputs[0]), b.constant(inputs[1], "the id")
+    if pad.size != 1 or not any(x is one for one in b.inputs) or float(np.ravel(pad)[0]) < 0:
+        raise Refusal("a comparison of other values than ids and one id")
+    mask = b.elementwise("", L.PaddingMask(int(np.ravel(pad)[0])), x)
+    b.opposites[outputs[0]] = mask
+    b.elementwise(outputs[0], L.Rescale(-1.0, 1.0), mask)
+
+
+def opposite(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """0 for 1 and 1 for 0."""
+    known = b.opposites.get(inputs[0])
+    if known is not None:
+        b.same(outputs[0], known)
+        return
+    x = b.value(inputs[0])
+    b.elementwise(outputs[0], L.Rescale(-1.0, 1.0), x)
+
+
+RULES: dict[str, Rule] = {
+    "Flatten": flatten,
+    "Reshape": reshape,
+    "Squeeze": squeeze,
+    "Unsqueeze": unsqueeze,
+    "Transpose": transpose,
+    **{kind: arithmetic(kind) for kind in ("Add", "Sub", "Mul", "Div", "Sum", "Mean")},
+    "Max": extreme(1.0),
+    "Min": extreme(-1.0),
+    "Concat": concat,
+    "Gather": gather,
+    "Cast": cast,
+    "Greater": greater,
+    "Equal": equal,
+    "Not": opposite,
+}

@@ -1,0 +1,138 @@
+"""Training step by step: a model, what its loss is made smaller by, and the state that outlives a fit."""
+
+from typing import Any
+
+from xpnn import validation
+from xpnn.errors import DataError, ShapeError, UsageError
+from xpnn.kernels import Array
+from xpnn.losses import Loss, get_loss
+from xpnn.network import Network
+from xpnn.optimizers import LBFGS, Optimizer, get_optimizer
+from xpnn.schedules import Schedule, get_schedule
+from xpnn.training.accumulation import check_accumulation
+from xpnn.training.history import History
+from xpnn.training.mixing import Mixing, check_mixing
+from xpnn.training.step import Objective, Position
+
+SMALLER = "batch_size={} (an estimate), or a smaller network"
+
+
+class Stepper:
+    """What a `Trainer` is without its loop: one step at a time. The only object that holds an optimizer's state.
+
+    Its arguments and errors are those of `Trainer`. state: the optimizer's arrays; steps: how many were made; total:
+    how many the schedule spreads over; rate: what the schedule multiplies; lr: the learning rate of the last step.
+    """
+
+    def __init__(
+        self,
+        model: Network,
+        loss: str | Loss | None = None,
+        optimizer: str | Optimizer = "adam",
+        *,
+        schedule: str | Schedule | None = None,
+        augment: Mixing | None = None,
+    ) -> None:
+        self.model, self.optimizer = model, get_optimizer(optimizer)
+        self.loss = model.loss if loss is None else get_loss(loss)
+        self.schedule = get_schedule(schedule)
+        self.augment = check_mixing(augment, model, self.loss)
+        model.check_loss(self.loss)
+        if not model.layout.size["theta"]:
+            raise UsageError(
+                "the model has no parameters to train", fix="add a layer that has, such as Dense(10)"
+            )
+        check_accumulation(self.optimizer, self.loss)
+        model.loss = self.loss
+        be = model.backend
+        bound = self._bound = self.optimizer.bind(model.layout.params)
+        with be.device_context():
+            self.state = {**bound.init(be, model.theta), "ok": be.scalar(True, be.xp.bool)}
+        if isinstance(self.optimizer, LBFGS) and self.schedule != get_schedule(None):
+            raise UsageError(
+                "LBFGS with a schedule",
+                why="its line search finds the step lengths",
+                fix="leave the schedule out",
+            )
+        self.objective = Objective(model.net, self.loss, model.layout, be, model.seed, self.augment)
+        self._step = be.compile(self.objective.step(bound), donated=(0, 1, 2))
+        self._indexed = be.compile(
+            self.objective.indexed_step(bound), donated=(0, 1, 2, 3), resident=(4,), static=(5,)
+        )
+        self.steps, self.total = 0, 0
+        self.rate = self.lr = self.optimizer.lr
+        self.history = History()
+        self.stopped = ""
+        """Why the last fit ended before its last epoch, if it did. A callback that sets it ends the run.
+
+        An epoch that was cut short is begun anew by the next fit, unless that one resumes from a state.
+        """
+
+    def step(self, x: Any, y: Any, weight: Array | None = None) -> Array:
+        """One update on a batch of this backend's arrays. Returns the loss before it, 0-d, still on the device.
+
+        The loss is NaN where it or a gradient was not finite; then nothing was changed. Raises DeviceError for an
+        array of another library or device, ShapeError for one that does not fit, UsageError with LBFGS. Several inputs
+        or outputs: tuples.
+        """
+        model, be = self.model, self.model.backend
+        if isinstance(self.optimizer, LBFGS):
+            raise UsageError(
+                "Trainer.step with LBFGS",
+                why="its line search needs the loss at several points, always on the same samples",
+                fix="trainer.fit(x, y): an iteration per epoch, on the whole data",
+            )
+        samples = validation.named("x", x, model.input_shape)
+        targets = validation.named("y", y, model.output_shape)
+        given = [("weight", weight, ())] if weight is not None else []
+        for name, a, _ in samples + targets + given:
+            be.require(name, a)
+        for name, a, shape in samples:
+            validation.check_shape(name, a, shape)
+        first, n = samples[0][0], samples[0][1].shape[0]
+        if n == 0:
+            raise DataError(f"{first} has no samples")
+        for name, a, _ in samples[1:] + targets:
+            if tuple(a.shape[:1]) != (n,):
+                raise ShapeError(f"{first} has {n} samples, {name} has shape {tuple(a.shape)}")
+        if weight is not None and tuple(weight.shape) != (n,):
+            raise ShapeError(
+                f"{first} has {n} samples, weight has shape {tuple(weight.shape)}, wanted ({n},)"
+            )
+        with be.device_context(), be.oom_guard("a training step", n, SMALLER):
+            self._set_rate()
+            value, model.theta, model.phi, self.state = self._step(
+                model.theta, model.phi, self.state, tupled(x), tupled(y), weight
+            )
+        self.steps += 1
+        return value
+
+    def indexed_step(self, data: tuple[Any, ...], position: Position, n: int) -> tuple[Array, Position]:
+        """`step` on the next n samples of the checked data (x, y, weight). Returns the loss and the position behind
+        them. Nothing is copied from the host.
+        """
+        model, be = self.model, self.model.backend
+        with be.device_context(), be.oom_guard("a training step", n, SMALLER):
+            self._set_rate()
+            value, model.theta, model.phi, self.state, position = self._indexed(
+                model.theta, model.phi, self.state, position, data, n
+            )
+        self.steps += 1
+        return value, position
+
+    def end_epoch(self) -> None:
+        """The next step is the last of its epoch: `Accumulate` makes an update with it."""
+        if "last" in self.state:
+            with self.model.backend.device_context():
+                self.state["last"] = self.model.backend.scalar(True, self.model.backend.xp.bool)
+
+    def _set_rate(self) -> None:
+        lr = self.rate * self.schedule(self.steps, max(self.total, self.steps + 1))
+        if lr != self.lr:
+            self.state["lr"] = self.model.backend.scalar(lr)
+            self.lr = lr
+
+
+def tupled(a: Any) -> Any:
+    """Several arrays as a tuple: a list would be another structure to a compiler."""
+    return tuple(a) if isinstance(a, list) else a
