@@ -63,7 +63,7 @@ def check_class(cls: type[Config]) -> None:
     One that inherits all its settings, and adds methods alone, need not be decorated again.
     """
     own = cls.__dict__.get("__dataclass_params__")
-    if own is not None and own.frozen:
+    if (own is not None and own.frozen) or cls.__module__.startswith("xpnn."):  # fused parts are never saved
         return
     adds = "__init__" in cls.__dict__ or bool(inspect.get_annotations(cls))
     if own is None and not adds and dataclasses.is_dataclass(cls):

@@ -49,6 +49,7 @@ class Model(Network):
         batch_size: int = 128,
         validation: float | int | tuple[Any, Any] | None = None,
         sample_weight: Any = None,
+        class_weight: Any = None,
         callbacks: "Sequence[Callback | Callable[..., Any]]" = (),
         resume: str | Path | None = None,
         verbose: int = 1,
@@ -67,7 +68,7 @@ class Model(Network):
         trainer = Trainer(self, loss, optimizer, schedule=schedule, augment=augment)
         return trainer.fit(
             x, y, epochs=epochs, batch_size=batch_size, validation=validation,
-            sample_weight=sample_weight, callbacks=watchers, resume=resume,
+            sample_weight=sample_weight, class_weight=class_weight, callbacks=watchers, resume=resume,
         )  # fmt: skip
 
     def evaluate(self, x: Any, y: Any, *, loss: "str | Loss | None" = None) -> dict[str, float]:
