@@ -20,7 +20,7 @@ def library_of(a: Any) -> str:
 def name_of(a: Any) -> str:
     """`scipy.csr_matrix`, `list`."""
     library = library_of(a)
-    return type(a).__name__ if library == "builtins" else f"{library}.{type(a).__name__}"
+    return type(a).__name__ if library in ("builtins", "numpy") else f"{library}.{type(a).__name__}"
 
 
 def refuse_container(a: Any) -> None:
