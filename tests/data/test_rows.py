@@ -61,7 +61,7 @@ def test_h5py_and_zarr_read_rows_in_any_order_and_twice(tmp_path):
 
 
 @pytest.mark.parametrize(("x", "what"), [
-    ((row for row in X), "gone through once"), ({"a": X}, "no array"), (None, "None is no array"), (3.0, "single number")
+    ((row for row in X), "gone through once"), ({"a": X}, "no array"), (None, "None is no array"), (3.0, "single"),
 ])  # fmt: skip
 def test_what_has_no_rows_is_refused_in_our_words(x, what):
     with pytest.raises(DataError, match=what):
@@ -122,7 +122,8 @@ def test_advice_for_other_libraries():
 
 @pytest.mark.parametrize(("name", "ours"), [
     ("categorical_crossentropy", "softmax_cross_entropy"), ("sparse_categorical_crossentropy", "softmax_cross_entropy"),
-    ("CrossEntropyLoss", "softmax_cross_entropy"), ("binary_crossentropy", "binary_cross_entropy"), ("MSELoss", "mean_squared_error"),
+    ("CrossEntropyLoss", "softmax_cross_entropy"), ("binary_crossentropy", "binary_cross_entropy"), 
+    ("MSELoss", "mean_squared_error"),
 ])  # fmt: skip
 def test_losses_by_the_names_of_other_libraries(name, ours):
     with pytest.raises(UsageError, match=f"here it is '{ours}'"):
@@ -177,7 +178,7 @@ class TestSplit:
     def test_where_that_cannot_be_it_says_which(self):
         with pytest.raises(UsageError, match="keep one of each of 5 classes") as caught:
             stratified_split(np.arange(5), 2, np.random.default_rng(0))
-        assert "such as class 0" in caught.value.why
+        assert "3 samples are left" in caught.value.why
 
     def test_whole_numbers_of_a_regression_are_no_classes(self):
         model = xpnn.Model([xpnn.Dense(1)], (3,), seed=0)

@@ -93,7 +93,8 @@ class MyLoss(xpnn.losses.Loss):
 
 
 @pytest.mark.parametrize("make", [
-    lambda: NoDataclass(2.0), NotFrozen, lambda: FurtherSettings(4), NoSettings, lambda: MyOptimizer(0.1), lambda: MyLoss(1)
+    lambda: NoDataclass(2.0), NotFrozen, lambda: FurtherSettings(4), NoSettings, lambda: MyOptimizer(0.1),
+    lambda: MyLoss(1),
 ])  # fmt: skip
 def test_a_class_that_could_not_be_saved_is_refused_when_it_is_made(make):
     with pytest.raises(UsageError, match="dataclass") as caught:
