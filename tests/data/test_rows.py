@@ -189,7 +189,7 @@ def test_a_label_of_a_billion(tmp_path):
     y = Y.copy()
     y[5] = 10**9
     np.savez(tmp_path / "a.npz", x=X, y=y)
-    with pytest.raises(DataError, match=r"y\[5\] is 1000000000"):
+    with pytest.raises(DataError, match="the largest label is 1,000,000,000"):
         xpnn.data.load("npz", tmp_path / "a.npz")
     with pytest.raises(DataError, match="label 5 is 1000000000"):
         xpnn.Model([xpnn.Dense(2)], (3,)).fit(X, y, verbose=0)

@@ -14,7 +14,7 @@ from xpnn.backends import DTYPES
 from xpnn.backends.cpu.allocator import keep_memory
 from xpnn.cli import Stopped, interrupted
 from xpnn.cli.config import Configured
-from xpnn.cli.fitting import train
+from xpnn.cli.fitting import count_samples, train
 from xpnn.cli.machine import git_state, machine
 from xpnn.cli.network import make_loss, make_model, with_room
 from xpnn.cli.options import (
@@ -251,14 +251,6 @@ def start(
     from xpnn.training.progress import Progress
 
     return Callback() if state().quiet else Progress()
-
-
-def count_samples(data: Dataset, recipe: Recipe) -> dict[str, int]:
-    """How many are trained on, choose the best epoch, and are for the test."""
-    if data.validation is not None:
-        return {"train": len(data.y), "valid": len(data.validation[1]), "test": len(data.y_test)}
-    held = recipe.validation if isinstance(recipe.validation, int) else round(recipe.validation * len(data.y))
-    return {"train": len(data.y) - held, "valid": held, "test": len(data.y_test)}
 
 
 class Events(Callback):

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from xpnn.data.arrays import names_in, read_npy, read_npz
 from xpnn.data.dataset import Dataset, Location
 from xpnn.data.folds import hash_split, keep_classes, row_keys
-from xpnn.data.preparation import MOST_CLASSES
 from xpnn.data.tables.dataset import moved_line
 from xpnn.data.tables.preparation import count_of, listed
 from xpnn.errors import DataError, UsageError
@@ -85,13 +84,6 @@ def _labels(y: NDArray[Any], name: str) -> NDArray[np.int64]:
             f"{name} is {y.dtype} of shape {y.shape}",
             why="wanted one class number for each sample, 0 or more",
             fix="class ids as integers",
-        )
-    if len(y) and y.max() >= MOST_CLASSES:
-        at = int(np.argmax(y))
-        raise DataError(
-            f"{name}[{at}] is {y[at]}",
-            why=f"it would be class number {y[at]:,}; more than {MOST_CLASSES:,} classes are refused",
-            fix="number the classes 0, 1, 2, ...: classes, y = np.unique(y, return_inverse=True)",
         )
     return np.array(y, np.int64)
 
