@@ -88,7 +88,7 @@ def score(be: Backend, loss: Loss, out: Any, y: Any, seed: int) -> dict[str, flo
     ids, valid_mask = loss.target_ids(be, y), loss.valid_mask(be, y)
     if n_correct is not None and ids is not None:
         n = math.prod(ids.shape) if valid_mask is None else int(be.xp.sum(valid_mask))
-        found["accuracy"] = int(n_correct) / n if n else 0.0
+        found["accuracy"] = int(n_correct) / n if n else math.nan
     return found
 
 

@@ -82,7 +82,8 @@ def test_classes_that_cannot_be():
         np.array([[-np.inf, 2.0, 1.0], [3.0, -np.inf, 1.0], [0.0, 1.0, np.nan]]),
         np.array([2, 1, 2]),
     )
-    assert [TopK(k)(NUMPY, scores, ids) for k in (1, 2, 3)] == [0, 1 / 3, 2 / 3]
+    assert [TopK(k).result(TopK(k).count(NUMPY, scores, ids)) for k in (1, 2, 3)] == [0, 1 / 3, 2 / 3]
+    assert [TopK(k)(NUMPY, scores[:2], ids[:2]) for k in (1, 2, 3)] == [0, 1 / 2, 1]
 
 
 def test_bad_settings():

@@ -8,8 +8,20 @@ from proof_table import used
 from tolerances import SIGMAS
 
 import xpnn
+from xpnn import Conv1D, Conv2D, ConvTranspose2D, Model
+from xpnn.config import short_repr
 from xpnn.errors import UsageError
-from xpnn.initializers import Constant, Dirac, Identity, Sparse, TruncatedNormal
+from xpnn.initializers import (
+    Constant,
+    Dirac,
+    Identity,
+    Sparse,
+    TruncatedNormal,
+    VarianceScaling,
+    glorot_uniform,
+    he_normal,
+    lecun_normal,
+)
 
 N = 200_000
 
@@ -105,3 +117,44 @@ def test_bad_settings_are_refused_by_name(kind, settings):
 def test_groups_divide_the_outputs():
     with pytest.raises(UsageError, match="5 output channels do not fall into 2"):
         drawn(Dirac(2), (3, 4, 5))
+
+
+# Fans
+
+
+CONNECTED = [
+    (layer(8, groups=groups, **settings), shape)
+    for groups in (1, 2, 4)
+    for layer, shape, settings in (
+        (Conv1D, (7, 4), {"kernel": 3}),
+        (Conv2D, (5, 6, 4), {"kernel": (2, 3)}),
+        (Conv2D, (9, 7, 4), {"kernel": 3, "dilation": (2, 1)}),
+        (ConvTranspose2D, (4, 5, 4), {"kernel": (2, 3)}),
+        (ConvTranspose2D, (5, 4, 4), {"kernel": 2, "dilation": 2}),
+    )
+]
+
+
+def connections(layer, shape):
+    """(the most inputs that one output has, the most outputs that one input has), by moving each input."""
+    model = Model([layer], shape, dtype="float64", seed=0)
+    moved = model.forward(np.eye(np.prod(shape)).reshape(-1, *shape)) != 0
+    moved = moved.reshape(len(moved), -1)
+    return moved.sum(axis=0).max(), moved.sum(axis=1).max()
+
+
+@pytest.mark.parametrize(("layer", "shape"), CONNECTED, ids=lambda value: short_repr(value).replace(" ", ""))
+def test_a_layers_fans_are_its_connections(layer, shape):
+    assert layer.plan(shape)[0]["W"].fans == connections(layer, shape)
+
+
+@pytest.mark.parametrize("init", [he_normal, lecun_normal, glorot_uniform, VarianceScaling(1.0, "out")])
+@pytest.mark.parametrize("groups", [1, 2, 8, 32])
+def test_a_grouped_layer_keeps_the_variance_it_says(init, groups):
+    """y is a sum of fan_in products, each with a weight of variance scale / fan."""
+    x = np.random.default_rng(1).normal(size=(4, 12, 12, 32))
+    fan_in, fan_out = 9 * 32 // groups, 9 * 64 // groups
+    fan = {"in": fan_in, "out": fan_out, "mean": (fan_in + fan_out) / 2}[init.fan]
+    for kind in (Conv2D, ConvTranspose2D):
+        model = Model([kind(64, 3, groups=groups, init=init)], (12, 12, 32), dtype="float64", seed=1)
+        assert model.forward(x)[:, 3:-3, 3:-3].var() == pytest.approx(init.scale * fan_in / fan, rel=0.2)

@@ -57,12 +57,13 @@ def test_an_optimizer_equals_numpys_and_keeps_the_dtype(any_be, optimizer):
     theta, state = run(be, optimizer)
     one, like = run(open_backend("numpy", "float64"), optimizer)
     assert set(state) == set(like)
-    assert all(state[k].dtype == be.dtype for k in state if k != "t")
+    counts = state.keys() & {"t", "waiting", "updates", "last"}
+    assert all(state[k].dtype == be.dtype for k in state.keys() - counts)
     assert state["t"].dtype == be.xp.int64
     assert int(state["t"]) == STEPS
     assert theta.dtype == be.dtype
     assert_close(be.to_numpy(theta), one, be.dtype_name)
-    for name in like.keys() - {"t", "lr", "decay", "rates"}:
+    for name in like.keys() - counts - {"lr", "decay", "rates"}:
         assert_close(be.to_numpy(state[name]), like[name], be.dtype_name, name)
 
 

@@ -62,7 +62,12 @@ LEVELS = [0.0, 0.5, 0.5 * (1 - 1e-2), 0.49, 0.51, 1.0, 1 - 1e-4, 2.0, -1.0, NAN,
 @example([NAN] * 20, True, {"patience": 2})
 @example([1 / (k + 1) for k in range(30)], True, {"patience": 1, "factor": 0.5})
 def test_rates_equal_torchs_exactly(values, rising, how):
-    assert rates(values, rising=rising, **how) == theirs(values, rising=rising, **how)
+    """Of relative thresholds beside losses below 0, those of the mirrored values: torch's make a worse loss better."""
+    relative = how.get("relative", True)
+    for sign in (1, -1) if relative else (1,):
+        seen = [sign * abs(v) if relative else v for v in values]
+        mirrored = theirs([sign * v for v in seen], rising=rising == (sign == 1), **how)
+        assert rates(seen, rising=rising, **how) == mirrored
 
 
 def test_by_hand():

@@ -131,6 +131,8 @@ def _objects(host: np.ndarray[Any, Any], what: str) -> DataError:
             what, why=ragged_words(lengths) if lengths else same, fix=PAD if lengths else "np.stack(list(x))"
         )
     try:
+        if any(entry is None for entry in entries):  # float(None) fails, but an array of None becomes NaN
+            raise TypeError
         entries.astype(float)
     except (ValueError, TypeError):
         at = next(i for i, entry in enumerate(entries) if not _is_number(entry))

@@ -55,7 +55,8 @@ def command(run: Path | None, data: Path | None, backend: str, as_json: bool) ->
     result: dict[str, Any] = {"samples": len(samples.y_test)}
     if samples.classes:
         with be.device_context():
-            matrix = ConfusionMatrix()(be, model.outputs(x), model.targets(y))
+            ignored = getattr(model.loss, "ignore_index", None)
+            matrix = ConfusionMatrix(ignore_index=ignored)(be, model.outputs(x), model.targets(y))
         result |= summarise(matrix, samples)
     else:
         result |= in_units(model, samples)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xpnn.cli.command import state
+from xpnn.cli.state import state
 from xpnn.printing import printable
 
 if TYPE_CHECKING:

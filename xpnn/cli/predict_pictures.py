@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xpnn.cli.command import state
 from xpnn.cli.output import console, echo, emit, percent, status
 from xpnn.cli.runs import Saved
+from xpnn.cli.state import state
 from xpnn.data.image_file import open_upright
 from xpnn.data.image_preparation import prepare
 from xpnn.data.images import is_picture

@@ -13,11 +13,10 @@ from xpnn import __version__
 from xpnn.backends import DTYPES
 from xpnn.backends.cpu.allocator import keep_memory
 from xpnn.cli import Stopped, interrupted
-from xpnn.cli.command import state
 from xpnn.cli.config import Configured
-from xpnn.cli.fitting import train
+from xpnn.cli.fitting import count_samples, train
 from xpnn.cli.machine import git_state, machine
-from xpnn.cli.network import make_loss, make_model
+from xpnn.cli.network import make_loss, make_model, with_room
 from xpnn.cli.options import (
     FilePath,
     Name,
@@ -47,6 +46,7 @@ from xpnn.cli.resume import (
     told_of,
 )
 from xpnn.cli.runs import Run, new_run, old_run
+from xpnn.cli.state import state
 from xpnn.cli.transfer import find_source, frozen, preparation_of, provenance, reuse, transfer_options
 from xpnn.data import DATASETS, Dataset, load
 from xpnn.data.datasets import TABLES
@@ -153,6 +153,7 @@ def command(
     known = preparation_of(origin)
     head = replace_head if resume is None else head_was_replaced(resume)
     samples = load(dataset, data, seed, label, task, known, relabel=head, resize=resize, watch=reading_bar)
+    recipe = with_room(recipe, len(samples.y))
     loss = make_loss(samples, recipe, class_weight)
     check_wanted(samples, require_accuracy)
     if saved is not None:
@@ -250,14 +251,6 @@ def start(
     from xpnn.training.progress import Progress
 
     return Callback() if state().quiet else Progress()
-
-
-def count_samples(data: Dataset, recipe: Recipe) -> dict[str, int]:
-    """How many are trained on, choose the best epoch, and are for the test."""
-    if data.validation is not None:
-        return {"train": len(data.y), "valid": len(data.validation[1]), "test": len(data.y_test)}
-    held = recipe.validation if isinstance(recipe.validation, int) else round(recipe.validation * len(data.y))
-    return {"train": len(data.y) - held, "valid": held, "test": len(data.y_test)}
 
 
 class Events(Callback):

@@ -31,9 +31,9 @@ def by_position(a: Any, name: str) -> tuple[int, Callable[[Rows], NDArray[Any]]]
         a = to_host(a)  # raises with advice for what is no array
     elif not isinstance(a, np.ndarray):
         advice.refuse_container(a)
-    if not hasattr(a, "shape"):
+    if not hasattr(a, "shape") and not hasattr(a, "__len__"):
         raise DataError(
-            f"{name} is a {advice.name_of(a)} without a shape",
+            f"{name} is a {advice.name_of(a)} without a shape and a length",
             why="its rows cannot be taken by number",
             fix="an array, or an object with a shape that takes an array of row numbers",
         )
@@ -41,6 +41,8 @@ def by_position(a: Any, name: str) -> tuple[int, Callable[[Rows], NDArray[Any]]]
 
 
 def _length(a: Any, name: str) -> int:
+    if not hasattr(a, "shape"):
+        return len(a)
     if not len(a.shape):
         raise DataError(f"{name} is a single number, wanted samples (N, ...)")
     return int(a.shape[0])

@@ -36,10 +36,10 @@ def stratified_split(
         )
     groups = classes_of(y)
     if len(groups) > n - held:
-        alone = [int(y[group[0]]) for group in groups if len(group) == 1]
+        least = min(groups, key=len)
         raise UsageError(
             f"cannot hold out {held} of {n} samples and keep one of each of {len(groups)} classes",
-            why=f"{len(alone)} of them have one sample, such as class {alone[0]}",
+            why=f"{n - held} samples are left for them; class {int(y[least[0]])} has {len(least)}",
             fix="hold out less, or pass validation data of its own; numbers that are no classes as floats",
         )
     chosen = [

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xpnn.data.arrays import read_npy, read_npz
+from xpnn.data.arrays import names_in, read_npy, read_npz
 from xpnn.data.dataset import Dataset, Location
 from xpnn.data.folds import hash_split, keep_classes, row_keys
-from xpnn.data.preparation import MOST_CLASSES
 from xpnn.data.tables.dataset import moved_line
 from xpnn.data.tables.preparation import count_of, listed
 from xpnn.errors import DataError, UsageError
@@ -21,6 +20,8 @@ from xpnn.system import user_path
 from xpnn.validation import finite_on_host
 
 TEST = 0.2
+MOST_CLASSES = 1000
+"""Labels up to this may leave out any numbers."""
 NAMES = (("x", "y", "x_test", "y_test"), ("x_train", "y_train", "x_test", "y_test"))
 
 
@@ -37,11 +38,12 @@ def npz_dataset(path: Location) -> Dataset:
     From an .npz archive, or from a folder with a .npy file for each. Labels are class numbers, one for each sample.
     """
     path = required(path, "npz", "PATH")
-    arrays = _folder(path) if path.is_dir() else read_npz(path)
+    arrays = _folder(path) if path.is_dir() else read_npz(path, {name for names in NAMES for name in names})
     names = next((names for names in NAMES if {*names[:2]} <= arrays.keys()), None)
     if names is None:
+        there = sorted(p.stem for p in path.glob("*.npy")) if path.is_dir() else sorted(names_in(path))
         raise DataError(
-            f"{path} holds {', '.join(sorted(arrays)) or 'no arrays'}",
+            f"{path} holds {', '.join(there[:20]) or 'no arrays'}",
             why="wanted x and y, or x_train and y_train",
             fix="numpy.savez(path, x=x, y=y)",
         )
@@ -83,13 +85,6 @@ def _labels(y: NDArray[Any], name: str) -> NDArray[np.int64]:
             why="wanted one class number for each sample, 0 or more",
             fix="class ids as integers",
         )
-    if len(y) and y.max() >= MOST_CLASSES:
-        at = int(np.argmax(y))
-        raise DataError(
-            f"{name}[{at}] is {y[at]}",
-            why=f"it would be class number {y[at]:,}; more than {MOST_CLASSES:,} classes are refused",
-            fix="number the classes 0, 1, 2, ...: classes, y = np.unique(y, return_inverse=True)",
-        )
     return np.array(y, np.int64)
 
 
@@ -102,7 +97,14 @@ def _check_pair(x: NDArray[Any], y: NDArray[Any], name: str) -> None:
 
 
 def _numbered(y: NDArray[np.int64]) -> tuple[str, ...]:
-    return tuple(str(k) for k in range(1 + int(y.max())))
+    largest, different = int(y.max()), len(np.unique(y))
+    if largest >= MOST_CLASSES and largest >= 10 * different:
+        raise DataError(
+            f"the largest label is {largest:,}, and {different:,} different ones occur",
+            why="labels number the classes from 0; a network has an output for each number up to the largest",
+            fix="numpy.unique(y, return_inverse=True)[1], which numbers them without gaps",
+        )
+    return tuple(str(k) for k in range(1 + largest))
 
 
 def held_out(

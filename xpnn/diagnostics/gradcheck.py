@@ -80,7 +80,7 @@ def flatten(net: Layer, shape: Shape, prefix: str = "") -> Iterator[tuple[str, L
     """
     if isinstance(net, Graph) and not prefix:
         yield "", net, shape
-    for i, layer, given in net.branches(shape):
+    for i, layer, given in net.children(shape):
         if not isinstance(layer, Sequential):
             yield f"{prefix}{i}", layer, given
         yield from flatten(layer, given, f"{prefix}{i}.")
@@ -94,7 +94,7 @@ def check_layer(
     if not layer.differentiable:
         return [GradientCheck(path, name, "x", 0.0, 0, True, "not differentiable, by design")]
     layout = Layout(layer.plan(shape)[0])
-    p = tree_map(lambda key, spec: spec.init(host_rng(0, "gradcheck", path, key), spec.shape), layout.specs)
+    p = tree_map(lambda key, spec: spec.initialize(host_rng(0, "gradcheck", path, key)), layout.specs)
     arrays = x | {
         key: a + 0.1 * rng.standard_normal(a.shape) for key, a in leaves(p) if layout.named[key].trainable
     }
@@ -131,7 +131,7 @@ def drawn(layer: Layer, shape: Shape, batch: int, rng: Any) -> dict[str, Host]:
     about = zip(
         shapes,
         for_each(layer.input_kind, len(shapes)),
-        for_each(layer.vocab_size(), len(shapes)),
+        for_each(layer.vocab_size, len(shapes)),
         strict=True,
     )
     found = {}

@@ -64,7 +64,7 @@ class FusedUpdate(Optimizer, abstract=True):
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
         """As the optimizer's; what its rule reads is computed only where the backend has no loop for it."""
         own, (name, numbers) = self.optimizer, self.loop
-        clip = own.clipping(be, grad, state)
+        grad, clip = own.clipping(be, grad, state)
         reads = state["t"] + 1, state["lr"], be.scalar(1.0) if clip is None else clip
 
         @functools.cache

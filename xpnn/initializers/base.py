@@ -1,7 +1,8 @@
 """Initial weights, drawn on the host: `(numpy Generator, shape) -> float64 array`, then moved to any backend.
 
 fan_in is the number of inputs of one output, fan_out the number of outputs of one input: rows and columns of a
-(n_in, n_out) matrix; for a kernel (..., c_in, c_out) both are multiplied by the kernel's window.
+(n_in, n_out) matrix; for a kernel (..., c_in, c_out) both are multiplied by the kernel's window. A layer whose weights
+are shared or turned otherwise, such as a grouped or transposed convolution, says its fans itself.
 """
 
 import math
@@ -30,6 +31,10 @@ class Initializer(Config, abstract=True):
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
         """A float64 array of that shape."""
         raise NotImplementedError
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], given: tuple[int, int] | None) -> Host:
+        """The same for weights whose fans are given, where the shape does not tell them."""
+        return self(rng, shape)
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:

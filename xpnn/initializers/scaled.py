@@ -64,7 +64,11 @@ class VarianceScaling(Initializer):
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
         """Raises UsageError when the fan is 0: there is no variance to give."""
-        fan_in, fan_out = fans(shape)
+        return self.draw(rng, shape, None)
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...], given: tuple[int, int] | None) -> Host:
+        """With the fans that are given, else those of the shape."""
+        fan_in, fan_out = fans(shape) if given is None else given
         fan = {"in": fan_in, "out": fan_out, "mean": (fan_in + fan_out) / 2}[self.fan]
         if fan == 0:
             raise UsageError(

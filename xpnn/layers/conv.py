@@ -1,5 +1,6 @@
 """Convolution over images."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,8 @@ class Conv2D(Layer):
     Shapes: x (N, H, W, c_in), W (kh, kw, c_in / groups, filters), b (filters,), y (N, rows, columns, filters).
     padding: "valid" (none), "same" (rows = ceil(H / s)), a number, or ((top, bottom), (left, right)).
     groups: the channels are cut into as many parts, each seen by its own part of the filters alone; groups = c_in is a
-    depthwise convolution.
+    depthwise convolution. Initial weights: an output has kh kw c_in / groups inputs, an input kh kw filters / groups
+    outputs.
     Backward: with the windows of x as rows of a matrix, y = im2col(x) W + b, so dW = im2col(x)^T dy, db = sum of dy,
     dx = col2im(dy W^T).
     Source: LeCun, Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognition", Proc. IEEE 86
@@ -52,7 +54,8 @@ class Conv2D(Layer):
         window = self.window(shape)
         if shape[2] % self.groups:
             raise ShapeError("has groups that do not divide the channels", why=f"got {shape}")
-        W = Spec((*window.kernel, shape[2] // self.groups, self.filters), self.init)
+        inner, filters, taps = shape[2] // self.groups, self.filters // self.groups, math.prod(window.kernel)
+        W = Spec((*window.kernel, inner, self.filters), self.init, fans=(taps * inner, taps * filters))
         b = Spec((self.filters,), self.bias_init, decay=False)
         return {"W": W, "b": b}, (*counts((1, *shape), window), self.filters)
 

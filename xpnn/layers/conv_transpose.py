@@ -1,17 +1,15 @@
 """The transposed convolution."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from xpnn.errors import ShapeError, UsageError
-from xpnn.initializers import Initializer, VarianceScaling, zeros
+from xpnn.initializers import Initializer, he_normal, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
 from xpnn.layers.resize import check_images
 from xpnn.window import Padding, Size, Window, at_least, check_padding, pair, place, span
-
-he_transposed = VarianceScaling(2.0, "out")
-"""He's: a kernel of this layer has its inputs on the last axis."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,8 @@ class ConvTranspose2D(Layer):
     padding: what is cropped. "valid" (nothing), "same" (rows = H s), a number, or ((top, bottom), (left, right)).
     output_padding: rows and columns more at the end, fewer than the stride: of the shapes that the convolution takes
     to x's, it chooses one.
-    groups: the channels are cut into as many parts, each seen by its own part of the filters alone.
+    groups: the channels are cut into as many parts, each seen by its own part of the filters alone. Initial weights: at
+    stride 1 an output has kh kw c_in / groups inputs, an input kh kw filters / groups outputs.
     Backward, with * for the convolution: dx = dy * W, dW = im2col(dy)^T x, db = sum of dy.
     Source: Zeiler, Krishnan, Taylor, Fergus, "Deconvolutional networks", CVPR 2010; Dumoulin, Visin, "A guide to
     convolution arithmetic for deep learning" (2016).
@@ -38,7 +37,7 @@ class ConvTranspose2D(Layer):
     dilation: Size = 1
     groups: int = 1
     output_padding: Size = 0
-    init: Initializer = he_transposed
+    init: Initializer = he_normal
     bias_init: Initializer = zeros
 
     def __post_init__(self) -> None:
@@ -67,7 +66,9 @@ class ConvTranspose2D(Layer):
         out = self._size(shape)
         if min(out) < 1:
             raise ShapeError("crops all there is", why=f"{shape} would become {(*out, self.filters)}")
-        W = Spec((*pair(self.kernel), self.filters // self.groups, shape[2]), self.init)
+        kernel, filters = pair(self.kernel), self.filters // self.groups
+        fans = math.prod(kernel) * shape[2] // self.groups, math.prod(kernel) * filters
+        W = Spec((*kernel, filters, shape[2]), self.init, fans=fans)
         return {"W": W, "b": Spec((self.filters,), self.bias_init, decay=False)}, (*out, self.filters)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:

@@ -14,9 +14,11 @@ from xpnn.layers.normalize import inverse_root, moments, normalized_grad, scale_
 class LayerNorm(Layer):
     """y = gain (x - mean) / sqrt(var + eps) + bias, mean and var (divisor n) over the last axis of every row.
 
-    Shapes: x (..., n); gain, bias (n,). Source: Ba, Kiros, Hinton, arXiv:1607.06450 (2016).
+    Shapes: x (..., n); gain, bias (n,). A row whose squares overflow, in float32 beyond 1.8e19, becomes NaN.
+    Source: Ba, Kiros, Hinton, arXiv:1607.06450 (2016).
     """
 
+    role = "normalization"
     trained = True
     eps: float = 1e-5
 
@@ -47,9 +49,11 @@ class LayerNorm(Layer):
 class RMSNorm(Layer):
     """y = gain x / sqrt(mean(x^2) + eps), the mean over the last axis of every row.
 
-    Shapes: x (..., n), gain (n,). Source: Zhang and Sennrich, NeurIPS 2019.
+    Shapes: x (..., n), gain (n,). A row whose squares overflow, in float32 beyond 1.8e19, becomes NaN.
+    Source: Zhang and Sennrich, NeurIPS 2019.
     """
 
+    role = "normalization"
     trained = True
     eps: float = 1e-6
 

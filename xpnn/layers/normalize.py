@@ -1,5 +1,7 @@
 """What all normalizations share: rows brought to mean 0 and variance 1, and the way back."""
 
+import math
+
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx
 
@@ -18,8 +20,13 @@ def moments(cx: Ctx, x: Array, axis: Axes) -> tuple[Array, Array, Array]:
 
 
 def inverse_root(cx: Ctx, variance: Array, eps: float) -> Array:
-    """1 / sqrt(variance + eps): eps inside the root, so that a constant input gives 0, and a finite gradient."""
-    return 1 / cx.be.xp.sqrt(variance + eps)
+    """1 / sqrt(variance + eps): eps inside the root, so that a constant input gives 0, and a finite gradient.
+
+    NaN where the variance is infinite, for squares overflow before their root: 0 would hide it.
+    """
+    xp = cx.be.xp
+    finite = xp.where(variance < math.inf, variance, xp.full_like(variance, math.nan))
+    return 1 / xp.sqrt(finite + max(eps, float(xp.finfo(variance.dtype).smallest_normal)))
 
 
 def normalized_grad(cx: Ctx, dn: Array, n: Array, r: Array, axis: Axes) -> Array:

@@ -57,7 +57,7 @@ class Conv1D(Layer):
         """W and b. Raises ShapeError when no window fits, or the groups do not divide the channels."""
         specs, out = self._wide().plan(row(shape))
         W = specs["W"]
-        return {"W": Spec(W.shape[1:], W.init), "b": specs["b"]}, out[1:]
+        return {"W": Spec(W.shape[1:], W.init, fans=W.fans), "b": specs["b"]}, out[1:]
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps x, as an image."""

@@ -71,7 +71,8 @@ class Standardize(Layer):
         low, high = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
         rounding = 8 * np.finfo(np.float64).eps * np.maximum(np.abs(low), np.abs(high))
         constant = (low == high) | (std <= rounding)
-        return cls(tuple(mean.tolist()), tuple(np.where(constant, 1.0, std).tolist()))
+        mean, std = np.where(constant, low, mean), np.where(constant, 1.0, std)
+        return cls(tuple(mean.tolist()), tuple(std.tolist()))
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """mean and 1 / std of shape (features,)."""

@@ -7,6 +7,7 @@ import numpy as np
 from xpnn.backends.base import Backend
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
+from xpnn.kernels.length import length, unit
 from xpnn.losses.base import Host, Loss, Terms
 
 
@@ -70,12 +71,12 @@ class Contrastive(PairLoss):
     def weighted(self, be: Backend, prediction: Array, target: Array, weight: Array) -> Terms:
         """Half of each pair is either sample's."""
         xp = be.xp
-        steps, d = distances(be, prediction)
+        directions, d = distances(be, prediction)
         same, other = alike(be, target)
         pairs = weight[:, None] * weight[None, :] * xp.astype(same | other, d.dtype)
         g = xp.where(same, d, -be.relu(self.margin - d))
         losses, counts = xp.sum(pairs * g * g, axis=1) / 4, xp.sum(pairs, axis=1) / 2
-        return losses, pulled(be, pairs * g / 2, steps, d), counts
+        return losses, pulled(be, pairs * g / 2, directions), counts
 
 
 @dataclass(frozen=True)
@@ -98,20 +99,20 @@ class Triplet(PairLoss):
     def weighted(self, be: Backend, prediction: Array, target: Array, weight: Array) -> Terms:
         """A triple is its anchor's."""
         xp = be.xp
-        steps, d = distances(be, prediction)
+        directions, d = distances(be, prediction)
         same, other = (xp.astype(which, d.dtype) * weight[None, :] for which in alike(be, target))
         triples = (weight[:, None] * same)[:, :, None] * other[:, None, :]
         short = d[:, :, None] - d[:, None, :] + self.margin
         losses = xp.sum(triples * be.relu(short), axis=(1, 2))
         active = be.mask(triples, short > 0)
         g = xp.sum(active, axis=2) - xp.sum(active, axis=1)
-        return losses, pulled(be, g, steps, d), xp.sum(triples, axis=(1, 2))
+        return losses, pulled(be, g, directions), xp.sum(triples, axis=(1, 2))
 
 
 def distances(be: Backend, z: Array) -> tuple[Array, Array]:
-    """-> (z_i - z_j (N, N, d), |z_i - z_j| (N, N))."""
+    """-> ((z_i - z_j) / |z_i - z_j| (N, N, d), 0 for pairs in one place; |z_i - z_j| (N, N))."""
     steps = z[:, None, :] - z[None, :, :]
-    return steps, be.xp.sqrt(be.xp.sum(steps * steps, axis=-1))
+    return unit(be, steps, axis=-1), length(be, steps, axis=-1)[..., 0]
 
 
 def alike(be: Backend, ids: Array) -> tuple[Array, Array]:
@@ -120,10 +121,9 @@ def alike(be: Backend, ids: Array) -> tuple[Array, Array]:
     return same & (n[:, None] != n[None, :]), ~same
 
 
-def pulled(be: Backend, g: Array, steps: Array, d: Array) -> Array:
+def pulled(be: Backend, g: Array, directions: Array) -> Array:
     """dz_i = sum_j (g_ij + g_ji) (z_i - z_j) / d_ij, where d_ij > 0: the square root has no slope at 0."""
-    h = be.mask(g + g.T, d > 0) / be.xp.where(d > 0, d, be.xp.ones_like(d))
-    return be.xp.sum(h[:, :, None] * steps, axis=1)
+    return be.xp.sum((g + g.T)[:, :, None] * directions, axis=1)
 
 
 def check_margin(loss: Loss, margin: float) -> None:

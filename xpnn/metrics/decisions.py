@@ -8,11 +8,11 @@ import numpy as np
 from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
-from xpnn.metrics.metric import Host, Metric, check_ids
+from xpnn.metrics.metric import ClassMetric, Host, mean_of
 
 
 @dataclass(frozen=True)
-class TopK(Metric):
+class TopK(ClassMetric):
     """The share of samples whose class is among the k highest scores. Of equal scores the lower class comes first."""
 
     k: int = 5
@@ -22,48 +22,46 @@ class TopK(Metric):
             raise UsageError(f"TopK(k={self.k}): wanted at least 1")
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
-        """[hits, samples]. The rank is counted, not sorted for: how many classes are not behind the true one?
+        """[hits, samples that count]. The rank is the number of classes that are not behind the true one: no sorting.
 
         A score may be infinite. A true class whose score is NaN is behind all others.
         """
-        check_ids(self, scores, ids, 2)
-        xp, int64 = be.xp, be.xp.int64
+        xp, int64, ids = be.xp, be.xp.int64, self.counted(be, scores, ids)
         classes = be.arange(scores.shape[1])[None, :]
         true = classes == ids[:, None]
         own = xp.sum(xp.where(true, scores, xp.zeros_like(scores)), axis=1)[:, None]
         behind = (scores < own) | ((scores == own) & (classes >= ids[:, None]))
         before = xp.logical_not(behind)
-        hits = xp.sum(xp.astype(xp.sum(xp.astype(before, int64), axis=1) < self.k, int64))
-        return xp.stack([hits, be.scalar(scores.shape[0], int64)])
+        hits = (xp.sum(xp.astype(before, int64), axis=1) < self.k) & (ids >= 0)
+        return xp.stack([xp.sum(xp.astype(each, int64)) for each in (hits, ids >= 0)])
 
     def result(self, counts: Any) -> Any:
         """hits / samples."""
-        return float(counts[0] / counts[1])
+        return mean_of(counts[0], counts[1])
 
 
 @dataclass(frozen=True)
-class Accuracy(Metric):
+class Accuracy(ClassMetric):
     """The share of samples whose class has the highest score."""
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
-        """[hits, samples]."""
-        check_ids(self, scores, ids, 2)
-        hits = be.xp.sum(be.xp.astype(be.xp.argmax(scores, axis=1) == ids, be.xp.int64))
-        return be.xp.stack([hits, be.scalar(scores.shape[0], be.xp.int64)])
+        """[hits, samples that count]."""
+        ids = self.counted(be, scores, ids)
+        hits = be.xp.argmax(scores, axis=1) == ids
+        return be.xp.stack([be.xp.sum(be.xp.astype(each, be.xp.int64)) for each in (hits, ids >= 0)])
 
     def result(self, counts: Any) -> Any:
         """hits / samples."""
-        return float(counts[0] / counts[1])
+        return mean_of(counts[0], counts[1])
 
 
 @dataclass(frozen=True)
-class ConfusionMatrix(Metric):
+class ConfusionMatrix(ClassMetric):
     """Entry (i, j): how many samples of class i were taken for class j."""
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
         """(C, C): the product of the one-hot rows of truth and decision, in float64, which counts up to 2^53."""
-        check_ids(self, scores, ids, 2)
-        xp, classes = be.xp, scores.shape[1]
+        xp, classes, ids = be.xp, scores.shape[1], self.counted(be, scores, ids)
         truth, decision = (
             xp.astype(be.one_hot(each, classes), xp.float64) for each in (ids, xp.argmax(scores, axis=1))
         )

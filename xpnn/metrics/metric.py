@@ -3,22 +3,30 @@
 `metric.count(be, scores, ids) -> counts` runs on the device; `metric.merge(be, a, b)` joins those of two batches;
 `metric.result(counts)` is a float, or an array for a metric per class. Scores are logits or probabilities (N, C),
 ids are (N,); in a metric of real numbers both are (N, ...), predictions and targets. Counts are int64, sums float64
-whatever the model's dtype is.
+whatever the model's dtype is. A mean over no samples is NaN.
 """
 
-from typing import Any
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from xpnn.backends.base import Backend
-from xpnn.errors import ShapeError
+from xpnn.errors import DataError, ShapeError
 from xpnn.kernels import Array
 
 Host = np.ndarray[Any, Any]
 
 
 class Metric:
-    """A frozen description with `count` and `result`."""
+    """A frozen description with `count` and `result`. abstract=True: what several metrics share."""
+
+    abstract: ClassVar[bool] = True
+
+    def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.abstract = abstract
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
         """int64 counts, or float64 sums, of one batch."""
@@ -32,17 +40,76 @@ class Metric:
         """The value for (merged) counts on the host."""
         raise NotImplementedError
 
+    def check(self, be: Backend, scores: Array, ids: Array) -> None:
+        """Raise DataError for values that `count`, which a backend may compile, cannot refuse."""
+
     def __call__(self, be: Backend, scores: Array, ids: Array) -> Any:
-        """The value for one batch."""
+        """The value for one batch, checked."""
         with be.device_context():
+            self.check(be, scores, ids)
             return self.result(be.to_numpy(self.count(be, scores, ids)))
 
 
-def check_ids(metric: Metric, scores: Array, ids: Array, most: int | None = None) -> None:
-    """Raise ShapeError unless there is one id for each row of scores (..., C), of at most `most` axes."""
-    axes = scores.ndim if most is None else most
-    if scores.ndim < 2 or scores.ndim > axes or tuple(ids.shape) != tuple(scores.shape[:-1]):
-        raise ShapeError(
-            f"{type(metric).__name__}: scores {tuple(scores.shape)} and ids {tuple(ids.shape)}",
-            why="wanted a row of scores for each id, (N, C) and (N,): nothing is broadcast",
-        )
+@dataclass(frozen=True, kw_only=True)
+class ClassMetric(Metric, abstract=True):
+    """A metric of scores (N, C), or (..., C) where `sequences` are taken, and class ids (N,).
+
+    A sample whose id is `ignore_index` does not count, as in the losses over classes. Any other id that is no class,
+    and a score that is NaN, is a DataError of `check` and so of a call; `count` alone leaves such an id out.
+    """
+
+    ignore_index: int | None = None
+
+    sequences: ClassVar[bool] = False
+
+    def classes(self, scores: Array) -> int:
+        """How many classes there are."""
+        return int(scores.shape[-1])
+
+    def check_shapes(self, scores: Array, ids: Array) -> None:
+        """Raise ShapeError unless there is one id for each row of scores."""
+        axes = scores.ndim if self.sequences else 2
+        if scores.ndim < 2 or scores.ndim > axes or tuple(ids.shape) != tuple(scores.shape[:-1]):
+            raise ShapeError(
+                f"{type(self).__name__}: scores {tuple(scores.shape)} and ids {tuple(ids.shape)}",
+                why="wanted a row of scores for each id, (N, C) and (N,): nothing is broadcast",
+            )
+
+    def counted(self, be: Backend, scores: Array, ids: Array) -> Array:
+        """The ids as int64, -1 for those that do not count."""
+        self.check_shapes(scores, ids)
+        ids = be.xp.astype(ids, be.xp.int64)
+        valid = (ids >= 0) & (ids < self.classes(scores))
+        if self.ignore_index is not None:
+            valid = valid & (ids != self.ignore_index)
+        return be.xp.where(valid, ids, -be.xp.ones_like(ids))
+
+    def check(self, be: Backend, scores: Array, ids: Array) -> None:
+        """Name the first id that is no class, and the first row of scores with NaN."""
+        given, known = be.to_numpy(ids), be.to_numpy(self.counted(be, scores, ids))
+        wrong = np.argwhere((known < 0) & (True if self.ignore_index is None else given != self.ignore_index))
+        if len(wrong):
+            bad = given[tuple(wrong[0])]
+            raise DataError(
+                f"{type(self).__name__}: id {where(wrong[0])} is {bad}",
+                why=f"with scores of {self.classes(scores)} classes the ids are 0 to {self.classes(scores) - 1}",
+                fix=f"{type(self).__name__}(ignore_index={bad}) leaves those samples out" if bad < 0 else "",
+            )
+        nan = be.xp.isnan(scores)
+        nan = nan if nan.ndim == ids.ndim else be.xp.any(nan, axis=-1)
+        bad_rows = np.argwhere(be.to_numpy(nan) & (known >= 0))
+        if len(bad_rows):
+            raise DataError(
+                f"{type(self).__name__}: the scores of sample {where(bad_rows[0])} hold NaN",
+                why="they put the classes in no order",
+            )
+
+
+def where(index: Host) -> str:
+    """An index as it is written: 3, or (3, 1)."""
+    return str(tuple(index.tolist())) if len(index) > 1 else str(int(index[0]))
+
+
+def mean_of(total: Any, n: Any) -> float:
+    """total / n as a float; NaN where n is 0."""
+    return float(total / n) if n else math.nan

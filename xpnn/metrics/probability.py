@@ -9,22 +9,23 @@ import numpy as np
 from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
-from xpnn.metrics.metric import Metric, check_ids
+from xpnn.metrics.metric import ClassMetric, mean_of
 
 TINY = 2.0**-52
 """A probability counts as at least this much, as in scikit-learn in float64."""
 
 
 @dataclass(frozen=True)
-class LogLoss(Metric):
+class LogLoss(ClassMetric):
     """The mean of -log p[id]. Scores (..., C), ids (...)."""
 
     logits: bool = True
 
+    sequences = True
+
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
-        """[sum, samples]."""
-        check_ids(self, scores, ids)
-        xp = be.xp
+        """[sum, samples that count]."""
+        xp, ids = be.xp, self.counted(be, scores, ids)
         z = xp.astype(scores, xp.float64)
         hot = be.arange(z.shape[-1]) == ids[..., None]
         own = xp.sum(xp.where(hot, z, xp.zeros_like(z)), axis=-1)
@@ -33,11 +34,11 @@ class LogLoss(Metric):
             loss = xp.log(xp.sum(xp.exp(z - top[..., None]), axis=-1)) + top - own
         else:
             loss = -xp.log(xp.where(own < TINY, xp.full_like(own, TINY), own))
-        return xp.stack([xp.sum(loss), be.scalar(math.prod(ids.shape), xp.float64)])
+        return xp.stack([xp.sum(be.mask(loss, ids >= 0)), xp.sum(xp.astype(ids >= 0, xp.float64))])
 
     def result(self, counts: Any) -> Any:
         """Sum / samples, in nats."""
-        return float(counts[0] / counts[1])
+        return mean_of(counts[0], counts[1])
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,17 @@ class Perplexity(LogLoss):
     """e^(mean of -log p[id]): among how many equally likely classes one is as uncertain. Scores (..., C), ids (...)."""
 
     def result(self, counts: Any) -> Any:
-        """At least 1; infinity where it would overflow."""
+        """At least 1; infinity where it would overflow, NaN of no samples."""
         mean = super().result(counts)
-        return math.exp(mean) if mean < 709 else math.inf
+        return math.inf if mean >= 709 else math.exp(mean)
 
 
 @dataclass(frozen=True)
-class CalibrationError(Metric):
+class CalibrationError(ClassMetric):
     """sum over bins |hits - confidence| / N, where the confidence is the largest probability of a sample.
 
-    Bin b of B holds the confidences in (b / B, (b + 1) / B]. Source: Guo et al., "On calibration of modern neural
+    Bin b of B holds the confidences in (b / B, (b + 1) / B]; a probability that rounding has put above 1, or one of 0,
+    belongs to the bin next to it. NaN of no samples. Source: Guo et al., "On calibration of modern neural
     networks", ICML 2017 (the expected calibration error, ECE).
     """
 
@@ -67,18 +69,22 @@ class CalibrationError(Metric):
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
         """(3, bins): samples, hits, sum of confidences."""
-        check_ids(self, scores, ids, 2)
-        xp = be.xp
+        xp, ids = be.xp, self.counted(be, scores, ids)
         p = xp.astype(scores, xp.float64)
         if self.logits:
             p = be.softmax(p)
-        confidence = xp.max(p, axis=1)
+        confidence = be.mask(xp.max(p, axis=1), ids >= 0)
         hit = xp.astype(xp.argmax(scores, axis=1) == ids, xp.float64)
-        place = xp.astype(xp.ceil(confidence * self.bins), xp.int64) - 1
-        inside = xp.astype(place[:, None] == be.arange(self.bins)[None, :], xp.float64)
+        first, last = be.arange(self.bins) == 0, be.arange(self.bins) == self.bins - 1
+        place, bins = (
+            xp.ceil(confidence * self.bins)[:, None] - 1,
+            xp.astype(be.arange(self.bins), xp.float64),
+        )
+        inside = (place == bins) | ((place > bins) & last) | ((place < bins) & first)
+        inside = xp.astype(inside & (ids >= 0)[:, None], xp.float64)
         return xp.stack([xp.sum(a[:, None] * inside, axis=0) for a in (xp.ones_like(hit), hit, confidence)])
 
     def result(self, counts: Any) -> Any:
         """From 0 to 1."""
         samples, hits, confidence = np.asarray(counts)
-        return float(np.abs(hits - confidence).sum() / samples.sum())
+        return mean_of(np.abs(hits - confidence).sum(), samples.sum())

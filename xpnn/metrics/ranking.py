@@ -4,6 +4,7 @@ An order needs every score: the counts are the scores themselves, as log-odds lo
 with the samples. They stay on the device until the result is asked for.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +13,11 @@ import numpy as np
 from xpnn.backends.base import Backend
 from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
-from xpnn.metrics.metric import Host, Metric
-
-SMALLEST = 1e-300
+from xpnn.metrics.metric import ClassMetric, Host
 
 
 @dataclass(frozen=True)
-class ROCAUC(Metric):
+class ROCAUC(ClassMetric):
     """The area under the ROC curve: the share of pairs (positive, negative) in which the positive scores higher.
 
     A tie counts half. Two classes, as scores (N, 2), (N, 1) or (N,): of class 1. More: each class against the rest;
@@ -34,14 +33,21 @@ class ROCAUC(Metric):
             raise UsageError(f"average={self.average!r}", fix='wanted "macro" or None')
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
-        """(columns + 1, N): the log-odds of each class, then the ids."""
-        odds = log_odds(be, scores, self.logits)
-        if tuple(ids.shape) != tuple(odds.shape[:1]):
+        """(columns + 1, N): the log-odds of each class, then the ids, -1 for those that do not count."""
+        ids, odds = self.counted(be, scores, ids), log_odds(be, scores, self.logits)
+        return be.xp.concat([odds.T, be.xp.astype(ids, be.xp.float64)[None, :]])
+
+    def classes(self, scores: Array) -> int:
+        """One score for each sample is that of class 1 of two."""
+        return 2 if scores.ndim == 1 else max(2, int(scores.shape[1]))
+
+    def check_shapes(self, scores: Array, ids: Array) -> None:
+        """Raise ShapeError unless there is one id for each sample."""
+        if scores.ndim not in (1, 2) or tuple(ids.shape) != tuple(scores.shape[:1]):
             raise ShapeError(
                 f"{type(self).__name__}: scores {tuple(scores.shape)} and ids {tuple(ids.shape)}",
                 why="wanted one id for each sample: nothing is broadcast",
             )
-        return be.xp.concat([odds.T, be.xp.astype(ids, be.xp.float64)[None, :]])
 
     def merge(self, be: Backend, a: Array, b: Array) -> Array:
         """Side by side."""
@@ -49,7 +55,8 @@ class ROCAUC(Metric):
 
     def result(self, counts: Any) -> Any:
         """A float, or one per class."""
-        *columns, ids = np.asarray(counts)
+        counts = np.asarray(counts)
+        *columns, ids = counts[:, counts[-1] >= 0]
         each = np.array(
             [self.of_class(odds, ids == (c if len(columns) > 1 else 1)) for c, odds in enumerate(columns)]
         )
@@ -59,7 +66,9 @@ class ROCAUC(Metric):
         return float(defined.mean()) if len(defined) else float("nan")
 
     def of_class(self, odds: Host, positive: Host) -> float:
-        """How many negatives, and positives, there are of each score, lowest first; then the curve."""
+        """From how many negatives and positives there are of each score, lowest first. NaN where a score is."""
+        if np.isnan(odds).any():
+            return math.nan
         values, place = np.unique(odds, return_inverse=True)
         sides = (np.bincount(place, side, len(values)) for side in (~positive, positive))
         return self.curve(*sides)
@@ -88,17 +97,30 @@ class AveragePrecision(ROCAUC):
 
 
 def log_odds(be: Backend, scores: Array, logits: bool) -> Array:
-    """(N, columns) of log(p / (1 - p)) in float64: one column for two classes."""
+    """(N, columns) of log(p / (1 - p)) in float64: one column for two classes.
+
+    1 - p is the sum of the others, of which logarithms are taken before anything can be too small to be a number:
+    log p_c - log sum_(k != c) p_k, with logits in the place of logarithms that differ from them by a constant.
+    """
     xp = be.xp
     z = xp.astype(scores, xp.float64)
     z = z[:, None] if z.ndim == 1 else z
-    classes = z.shape[1]
-    if logits and classes <= 2:
-        return z[:, 1:] - z[:, :1] if classes == 2 else z
-    p = xp.exp(z - xp.max(z, axis=1, keepdims=True)) if logits else z
-    numbers = be.arange(classes)
-    others = xp.astype(numbers[:, None] != numbers[None, :], xp.float64)
-    rest = p @ others if classes > 1 else 1 - p  # a sum of the others: all but one would cancel near 1
-    low = xp.full_like(p, SMALLEST)
-    odds = xp.log(xp.maximum(p, low)) - xp.log(xp.maximum(rest, low))
-    return odds[:, 1:] if classes == 2 else odds
+    if not logits:
+        z = log(be, z) - log(be, 1 - z) if z.shape[1] == 1 else log(be, z)
+    if z.shape[1] == 1:
+        return z
+    top = xp.argmax(z, axis=1)[:, None] == be.arange(z.shape[1])[None, :]
+    low = xp.full_like(z, -math.inf)
+    largest, second = (xp.max(a, axis=1, keepdims=True) for a in (z, xp.where(top, low, z)))
+    shift = xp.where(second > -math.inf, second, xp.zeros_like(second))
+    behind = shift + log(be, xp.sum(be.mask(xp.exp(z - shift), ~top), axis=1, keepdims=True))
+    e = xp.exp(z - largest)
+    rest = xp.where(top, behind, largest + log(be, xp.sum(e, axis=1, keepdims=True) - e))
+    odds = xp.where(z == -math.inf, z, z - rest)
+    return odds[:, 1:] if z.shape[1] == 2 else odds
+
+
+def log(be: Backend, p: Array) -> Array:
+    """log p, -inf at 0 without a warning."""
+    some = be.xp.where(p == 0, be.xp.ones_like(p), p)
+    return be.xp.where(p == 0, be.xp.full_like(p, -math.inf), be.xp.log(some))

@@ -7,7 +7,8 @@ from typing import ClassVar
 from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
-from xpnn.optimizers.base import State, length
+from xpnn.kernels.length import length
+from xpnn.optimizers.base import State
 from xpnn.optimizers.layerwise import Layerwise
 from xpnn.parameters import ParamInfo
 

@@ -23,7 +23,7 @@ class AdaGrad(Elementwise):
     bounds: ClassVar = {
         "lr_decay": (0.0, float("inf")),
         "initial": (0.0, float("inf")),
-        "eps": (0.0, float("inf")),
+        "eps": (5e-324, float("inf")),
     }
 
     @property

@@ -22,7 +22,7 @@ class Adam(Elementwise):
     beta2: float = 0.999
     eps: float = 1e-8
 
-    bounds: ClassVar = {"beta1": (0.0, 1.0), "beta2": (0.0, 1.0), "eps": (0.0, float("inf"))}
+    bounds: ClassVar = {"beta1": (0.0, 1.0), "beta2": (0.0, 1.0), "eps": (5e-324, float("inf"))}
 
     @property
     def slots(self) -> dict[str, float]:

@@ -14,13 +14,19 @@ from xpnn.backends.base import Backend
 from xpnn.config import Config
 from xpnn.errors import UsageError
 from xpnn.kernels import Array, Rule
+from xpnn.kernels.length import scaled
 from xpnn.parameters import ParamInfo
+from xpnn.renamed import old_members
 
 __all__ = ["Optimizer"]
 
 State: TypeAlias = dict[str, Any]
 
+LEAST = 5e-324
+"""The smallest number above 0: a bound that leaves out 0 alone."""
 
+
+@old_members
 class Optimizer(Config, abstract=True):
     """A frozen description with `init` and `update`."""
 
@@ -65,7 +71,7 @@ class Optimizer(Config, abstract=True):
         raise NotImplementedError
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
-        """One step. theta and the slots are given away: a backend may write the new values into them."""
+        """One step: the new theta and state. The old ones are given away, and not to be used again."""
         raise NotImplementedError
 
 
@@ -95,11 +101,27 @@ class Formula(Optimizer, abstract=True):
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
             if not low <= value < high:
-                raise UsageError(f"{type(self).__name__}({name}={value}): wanted {low} <= {name} < {high}")
+                wanted = f"{low} <= {name} < {high}" if low != LEAST else "a number above 0"
+                raise UsageError(f"{type(self).__name__}({name}={value}): wanted {wanted}")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise UsageError(
                 f"{type(self).__name__}(clip_norm={self.clip_norm}): wanted a norm above 0, or None"
             )
+
+    def check_dtype(self, be: Backend) -> None:
+        """Raise UsageError for an eps that is 0, or no normal number, in the model's dtype.
+
+        A weight whose gradient has always been 0 would divide 0 by it.
+        """
+        least = float(be.xp.finfo(be.dtype).smallest_normal)
+        for name in ("eps", "eps1"):
+            value = getattr(self, name, None)
+            if value is not None and value < least:
+                raise UsageError(
+                    f"{type(self).__name__}({name}={value}): too small for {be.dtype_name}",
+                    why="a weight whose gradient has always been 0 would divide 0 by 0",
+                    fix=f"{least:.3g} or more",
+                )
 
 
 @dataclass(frozen=True)
@@ -137,7 +159,11 @@ class Elementwise(Formula, abstract=True):
         return any(param.lr != 1 for param in self.params)
 
     def init(self, be: Backend, theta: Array) -> State:
-        """Step count t = 0, lr, the slots, the 0-d numbers carried, and the places' factors where they are needed."""
+        """Step count t = 0, lr, the slots, the 0-d numbers carried, and the places' factors where they are needed.
+
+        Raises UsageError for an eps too small for the dtype.
+        """
+        self.check_dtype(be)
         state: State = {"t": be.scalar(0, be.xp.int64), "lr": be.scalar(self.lr)}
         for name, start in self.slots.items():
             state[name] = be.xp.zeros_like(theta) + start
@@ -151,18 +177,23 @@ class Elementwise(Formula, abstract=True):
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
         """Clipping and penalties, then the rule."""
-        t, clip = state["t"] + 1, self.clipping(be, grad, state)
+        t, (grad, clip) = state["t"] + 1, self.clipping(be, grad, state)
         s = self.numbers(be, t, state["lr"], state)
         rule = self.bound_rule(be, s, clip, state)
         theta, *slots = be.elementwise(rule, self.inputs(grad, state), self.vectors(theta, state))
         carried = {name: s[name] for name in self.carried}
         return theta, {**state, "t": t, **carried, **dict(zip(self.slots, slots, strict=True))}
 
-    def clipping(self, be: Backend, grad: Array, state: State) -> Array | None:
-        """The factor that `clip_norm` puts before the gradient. Frozen parameters have no part in its length."""
+    def clipping(self, be: Backend, grad: Array, state: State) -> tuple[Array, Array | None]:
+        """The gradient, scaled where it is huge, and the factor that `clip_norm` then puts before it.
+
+        Frozen parameters have no part in its length.
+        """
         if self.clip_norm is None:
-            return None
-        return clip_factor(be, be.mask(grad, state["rates"] > 0) if self.uneven else grad, self.clip_norm)
+            return grad, None
+        grad = be.mask(grad, state["rates"] > 0) if self.uneven else grad
+        s, factor = clip_scale(be, grad, self.clip_norm)
+        return grad / s, factor
 
     def inputs(self, grad: Array, state: State) -> tuple[Array, Array, Array]:
         """What the rule reads for each weight: the gradient, and the factors of penalties and learning rate, if any."""
@@ -218,18 +249,13 @@ def spread(be: Backend, theta: Array, params: tuple[ParamInfo, ...], values: tup
     return be.xp.concat([be.zeros((size,)) + value for size, value in zip(sizes, values, strict=True)])
 
 
-def length(be: Backend, x: Array, axis: int | tuple[int, ...] | None = None) -> Array:
-    """|x| = sqrt(sum x^2), as max|x| |x / max|x||, so that no square overflows or vanishes. Given axes are kept."""
-    xp, kept = be.xp, axis is not None
-    top = xp.max(xp.abs(x), axis=axis, keepdims=kept)
-    scaled = x / xp.where(top > 0, top, xp.ones_like(top))
-    return top * xp.sqrt(xp.sum(scaled * scaled, axis=axis, keepdims=kept))
-
-
-def clip_factor(be: Backend, grad: Array, limit: float) -> Array:
-    """min(1, limit / (|grad| + 1e-6))."""
-    factor = limit / (length(be, grad) + 1e-6)
-    return be.xp.where(factor < 1, factor, be.xp.ones_like(factor))
+def clip_scale(be: Backend, grad: Array, limit: float) -> tuple[Array, Array]:
+    """(s, f), 0-d, with grad / s f = grad min(1, limit / (|grad| + 1e-6)): their quotient may be too small a number."""
+    small, s = scaled(be, grad)
+    s = be.xp.reshape(s, ())
+    size = be.xp.sqrt(be.xp.sum(small * small)) + 1e-6 / s
+    long, one = size > limit / s, be.xp.ones_like(s)
+    return be.xp.where(long, s, one), be.xp.where(long, limit / size, one)
 
 
 def bias_correction(be: Backend, beta: float, t: Array) -> Array:

@@ -6,7 +6,7 @@ from xpnn.backends.base import Backend
 from xpnn.config import Config
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
-from xpnn.optimizers.base import length
+from xpnn.kernels.length import length, unit
 from xpnn.parameters import ParamInfo
 
 __all__ = ["Constraint"]
@@ -88,12 +88,3 @@ def check_axes(constraint: Constraint, axis: int | tuple[int, ...], param: Param
             f" {param.shape}",
             fix=f"different axes from 0 to {n - 1}, or a pattern that leaves this parameter out",
         )
-
-
-def unit(be: Backend, w: Array, axis: int | tuple[int, ...]) -> Array:
-    """w / |w|, dividing by max|w| first: of tiny weights every square is 0. Zeros stay zeros."""
-    xp = be.xp
-    top = xp.max(xp.abs(w), axis=axis, keepdims=True)
-    scaled = w / xp.where(top > 0, top, xp.ones_like(top))
-    size = xp.sqrt(xp.sum(scaled * scaled, axis=axis, keepdims=True))
-    return scaled / xp.where(top > 0, size, xp.ones_like(top))

@@ -5,7 +5,8 @@ from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
-from xpnn.optimizers.base import State, bias_correction, length
+from xpnn.kernels.length import length
+from xpnn.optimizers.base import State, bias_correction
 from xpnn.optimizers.layerwise import Layerwise, trust_ratio
 from xpnn.parameters import ParamInfo
 
@@ -25,7 +26,7 @@ class LAMB(Layerwise):
     beta2: float = 0.999
     eps: float = 1e-6
 
-    bounds: ClassVar = {"beta1": (0.0, 1.0), "beta2": (0.0, 1.0), "eps": (0.0, float("inf"))}
+    bounds: ClassVar = {"beta1": (0.0, 1.0), "beta2": (0.0, 1.0), "eps": (5e-324, float("inf"))}
 
     def shapes(self, param: ParamInfo) -> dict[str, tuple[int, ...]]:
         """The first and second moments m and v."""

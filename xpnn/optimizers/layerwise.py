@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
-from xpnn.optimizers.base import Formula, State, clip_factor
+from xpnn.optimizers.base import Formula, State, clip_scale
 from xpnn.parameters import ParamInfo
 
 
@@ -20,7 +20,8 @@ class Layerwise(Formula, abstract=True):
         raise NotImplementedError
 
     def init(self, be: Backend, theta: Array) -> State:
-        """Step count t = 0, lr, and the arrays carried. Raises UsageError before `bind`."""
+        """Step count t = 0, lr, and the arrays carried. Raises UsageError before `bind`, and for an eps too small."""
+        self.check_dtype(be)
         state: State = {"t": be.scalar(0, be.xp.int64), "lr": be.scalar(self.lr)}
         for param in self.bound_params():
             for name, shape in self.shapes(param).items():
@@ -33,7 +34,8 @@ class Layerwise(Formula, abstract=True):
         parts, new, free = [], {"t": t}, [param for param in self.params if param.lr]
         if self.clip_norm is not None:
             free_grad = xp.concat([grad[param.start : param.stop] for param in free])
-            grad = grad * clip_factor(be, free_grad, self.clip_norm)
+            s, factor = clip_scale(be, free_grad, self.clip_norm)
+            grad = grad / s * factor
         for param in self.params:
             w, g = theta[param.start : param.stop], grad[param.start : param.stop]
             if param.lr:

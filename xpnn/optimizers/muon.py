@@ -7,8 +7,9 @@ from typing import ClassVar
 from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
+from xpnn.kernels.length import length, scaled
 from xpnn.optimizers.adam import Adam, AdamW
-from xpnn.optimizers.base import State, length
+from xpnn.optimizers.base import State
 from xpnn.optimizers.layerwise import Layerwise
 from xpnn.parameters import ParamInfo
 
@@ -49,6 +50,11 @@ class Muon(Layerwise):
                 fix="Muon(clip_norm=...) clips for all parameters",
             )
 
+    def check_dtype(self, be: Backend) -> None:
+        """That of the others, too."""
+        super().check_dtype(be)
+        self.others.check_dtype(be)
+
     def shapes(self, param: ParamInfo) -> dict[str, tuple[int, ...]]:
         """The momentum B of a matrix; else what `others` carries."""
         names = ["B"] if is_matrix(param) else self.others.slots
@@ -77,8 +83,9 @@ class Muon(Layerwise):
         Newton-Schulz: it takes the singular values of D near 1 and leaves the singular vectors.
         """
         xp, (a, b, c) = be.xp, self.coefficients
-        size, tall = length(be, D), D.shape[0] > D.shape[1]
-        X = D / xp.where(size < self.eps, xp.full_like(size, self.eps), size)
+        (X, s), tall = scaled(be, D), D.shape[0] > D.shape[1]
+        size, eps = length(be, X), self.eps / s
+        X = X / xp.where(size < eps, eps, size)
         X = X.T if tall else X
         for _ in range(self.steps):
             A = be.matmul(X, X.T)

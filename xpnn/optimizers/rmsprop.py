@@ -22,7 +22,7 @@ class RMSProp(Elementwise):
     momentum: float = 0.0
     centered: bool = False
 
-    bounds: ClassVar = {"rho": (0.0, 1.0), "momentum": (0.0, 1.0), "eps": (0.0, float("inf"))}
+    bounds: ClassVar = {"rho": (0.0, 1.0), "momentum": (0.0, 1.0), "eps": (5e-324, float("inf"))}
 
     @property
     def slots(self) -> dict[str, float]:

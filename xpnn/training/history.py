@@ -40,9 +40,8 @@ class History:
     def score(self, row: Row) -> tuple[float, float]:
         """Higher is better: validation accuracy, then less validation loss; without validation, less training loss."""
         loss = row.train_loss if row.valid_loss is None else row.valid_loss
-        return (0.0 if row.valid_accuracy is None else row.valid_accuracy), -math.inf if math.isnan(
-            loss
-        ) else -loss
+        accuracy = row.valid_accuracy or 0.0
+        return 0.0 if math.isnan(accuracy) else accuracy, -math.inf if math.isnan(loss) else -loss
 
     @property
     def best(self) -> Row | None:

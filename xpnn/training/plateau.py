@@ -13,15 +13,16 @@ MONITORS = ("valid_loss", "train_loss", "valid_accuracy")
 class ReduceOnPlateau(Callback):
     """rate <- max(factor rate, min_lr) after more than `patience` epochs in a row without improvement.
 
-    A loss improves when it is below best (1 - threshold), or below best - threshold if not `relative`; an accuracy
-    when it is above best (1 + threshold), or above best + threshold. NaN is no improvement. After a reduction the next
-    `cooldown` epochs do not count. The rate is `Trainer.rate`: it lasts beyond the run, and a schedule goes on
-    multiplying it, so the schedules themselves stay pure functions of the step. monitor: "valid_loss", "train_loss" or
-    "valid_accuracy"; None: the validation loss, or without validation the training loss.
+    A loss improves when it is below best - threshold |best|, or below best - threshold if not `relative`; an
+    accuracy when it is above best + threshold |best|, or above best + threshold. NaN is no improvement. After a
+    reduction the next `cooldown` epochs do not count. The rate is `Trainer.rate`: it lasts beyond the run, and a
+    schedule goes on multiplying it, so the schedules themselves stay pure functions of the step. monitor:
+    "valid_loss", "train_loss" or "valid_accuracy"; None: the validation loss, or without validation the training
+    loss.
 
     `state` is plain numbers: best (None before the first epoch), the epochs without improvement, those of the cooldown
     still to come. A run that goes on keeps it. Raises UsageError with LBFGS, and for a number that is not measured.
-    As PyTorch's ReduceLROnPlateau with eps=0; `relative` is meant for losses that are never below 0.
+    As PyTorch's ReduceLROnPlateau with eps=0, which takes best (1 - threshold): below 0 a worse loss would be better.
     """
 
     def __init__(
@@ -89,9 +90,9 @@ class ReduceOnPlateau(Callback):
 
     def _better(self, value: float, best: float | None, rising: bool) -> bool:
         best = (-math.inf if rising else math.inf) if best is None else best
-        if rising:
-            return value > (best * (1 + self.threshold) if self.relative else best + self.threshold)
-        return value < (best * (1 - self.threshold) if self.relative else best - self.threshold)
+        margin = self.threshold if rising else -self.threshold
+        limit = best * (1 + math.copysign(1.0, best) * margin) if self.relative else best + margin
+        return value > limit if rising else value < limit
 
 
 def monitored(callback: Callback, monitor: str | None, row: Row) -> tuple[float, bool]:

@@ -17,6 +17,7 @@ from xpnn.layers.nested import refuse_one
 from xpnn.optimizers import LBFGS
 from xpnn.parameters import count, gather, tree_map
 from xpnn.random import host_rng
+from xpnn.renamed import old_members
 from xpnn.system import user_path
 from xpnn.training.accumulation import check_accumulation
 from xpnn.training.callbacks import as_callback
@@ -34,6 +35,7 @@ OF_THE_RUN: dict[str, Any] = {
 """What a callback asked the trainer for before there was a Run, and what it is outside a fit."""
 
 
+@old_members
 class Trainer(Stepper):
     """Trains a model: `trainer.step(x, y)` for one batch, `trainer.fit(x, y)` for epochs.
 
