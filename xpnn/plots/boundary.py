@@ -46,7 +46,9 @@ class _Plane:
         shaded.set(edgecolor="0.6", linewidth=0)
         artists = [shaded]
         present = np.unique(ids)
-        for k in present if len(present) > 1 else ():  # every line is contoured from both sides, so all are alike
+        for k in (
+            present if len(present) > 1 else ()
+        ):  # every line is contoured from both sides, so all are alike
             line = axes.contour(
                 self.across, self.up, ids == k, levels=[0.5], colors="black", linewidths=0.7, zorder=1
             )
