@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,8 +18,21 @@ from xpnn.training.history import History, Row
 from xpnn.training.identity import identity
 from xpnn.training.stepper import Stepper
 
-LASTING = ("schedule", "augment", "objective", "step", "indexed_step", "end_epoch", "fit")
-"""What a callback that takes its run for the trainer may still ask it for."""
+
+def moved(message: str, get: Callable[[Any], Any]) -> property:
+    """An attribute by its old name: what `get` finds, and a warning that says where it is now."""
+
+    def read(self: Any) -> Any:
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return get(self)
+
+    return property(read)
+
+
+def of_trainer(name: str) -> property:
+    """What a callback that takes its run for the trainer may still ask it for."""
+    message = f"a callback is given the run: write run.trainer.{name}"
+    return moved(message, lambda run: getattr(run.trainer, name))
 
 
 class Callback:
@@ -158,12 +171,8 @@ class Run:
     def stopped(self, why: str) -> None:
         self.trainer.stopped = why
 
-    if not TYPE_CHECKING:  # a type checker goes by what is there
-
-        def __getattr__(self, name: str) -> Any:
-            if name not in LASTING:
-                raise AttributeError(f"a Run has no attribute {name!r}")
-            warnings.warn(
-                f"a callback is given the run: write run.trainer.{name}", DeprecationWarning, stacklevel=2
-            )
-            return getattr(self.trainer, name)
+    schedule = of_trainer("schedule")
+    augment = of_trainer("augment")
+    objective = of_trainer("objective")
+    step = of_trainer("step")
+    indexed_step = of_trainer("indexed_step")
