@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from xpnn.errors import CheckpointError, UsageError, did_you_mean, first_line
+from xpnn.renamed import CLASSES
 from xpnn.settings import check_settings
 
 _REGISTRY: dict[str, type["Config"]] = {}
@@ -86,7 +87,7 @@ def from_config(data: Any, where: str = "net") -> Any:
     if not isinstance(data, dict):
         return data
     name, settings = data.get("type"), {k: v for k, v in data.items() if k != "type"}
-    cls = _REGISTRY.get(name) if isinstance(name, str) else None
+    cls = _REGISTRY.get(CLASSES.get(name, name)) if isinstance(name, str) else None
     if cls is None or cls.abstract or not dataclasses.is_dataclass(cls):
         raise CheckpointError(
             f"{where} is {repr(name)[:80]}, which this version of xpnn does not know",

@@ -18,6 +18,7 @@ from xpnn.layers.base import Ctx, Layer, as_input, is_multiple
 from xpnn.layers.graph import as_net
 from xpnn.losses import Loss, MultiOutputLoss, get_loss
 from xpnn.parameters import Layout, count, leaves, on_device, rows_of
+from xpnn.renamed import old_members
 from xpnn.scoring import check_fit, default_loss, scores
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 Host = np.ndarray[Any, Any]
 
 
+@old_members
 class Network:
     """A network with its parameters on one backend: what training, evaluation and diagnostics need of a model.
 

@@ -264,7 +264,7 @@ ROWS = {
         lambda be, at=at, n=n: (be.asarray(np.arange(20) * 7 % 20), be.scalar(at, be.xp.int64), n)
         for at, n in ((0, 20), (5, 8), (19, 1), (3, 0))
     ],
-    "concat_into": [placed(False), placed(True)],
+    "concat_flat": [placed(False), placed(True)],
     "take_rows": [lambda be: (be.asarray(normal(5, 2), be.dtype), be.asarray(np.array([4, 0, 0])))],
     "add_rows": [
         added(4, 3, 1),
@@ -401,7 +401,7 @@ GIVEN_AWAY = {
     "matmul": {2},
     "affine_grads": {3},
     "column_sums": {1},
-    "concat_into": {0, 1, 2},
+    "concat_flat": {0, 1, 2},
 }
 """The arguments that the docstring lets an override write to."""
 

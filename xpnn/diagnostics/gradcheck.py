@@ -80,7 +80,7 @@ def flatten(net: Layer, shape: Shape, prefix: str = "") -> Iterator[tuple[str, L
     """
     if isinstance(net, Graph) and not prefix:
         yield "", net, shape
-    for i, layer, given in net.branches(shape):
+    for i, layer, given in net.children(shape):
         if not isinstance(layer, Sequential):
             yield f"{prefix}{i}", layer, given
         yield from flatten(layer, given, f"{prefix}{i}.")
@@ -131,7 +131,7 @@ def drawn(layer: Layer, shape: Shape, batch: int, rng: Any) -> dict[str, Host]:
     about = zip(
         shapes,
         for_each(layer.input_kind, len(shapes)),
-        for_each(layer.vocab_size(), len(shapes)),
+        for_each(layer.vocab_size, len(shapes)),
         strict=True,
     )
     found = {}

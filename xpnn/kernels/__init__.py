@@ -116,7 +116,7 @@ class Kernels(AffineKernels, CounterKernels, GateKernels, SamplingKernels):
         dx = r * (dn - self.column_sums(dn) / count - n * (self.column_sums(dn * n) / count))
         return dx, self.column_sums(dy * n), self.column_sums(dy)
 
-    def concat_into(self, flat: Array | None, parts: Sequence[Array], places: Sequence[Array]) -> Array:
+    def concat_flat(self, out: Array | None, parts: Sequence[Array], places: Sequence[Array]) -> Array:
         """All parts, end to end, as one vector.
 
         flat, places: an empty vector of their length and its views, of the parts' shapes, where there is one: an

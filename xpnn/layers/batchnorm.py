@@ -23,6 +23,7 @@ class BatchNorm(Layer):
     while training: it has no variance. Source: Ioffe and Szegedy, ICML 2015.
     """
 
+    role = "normalization"
     trained = True
     momentum: float = 0.1
     eps: float = 1e-5
@@ -48,9 +49,9 @@ class BatchNorm(Layer):
             "var": Spec(features, ones, trainable=False),
         }, shape
 
-    def refuses_one(self, shape: Shape) -> bool:
+    def min_batch_size(self, shape: Shape) -> int:
         """One value per feature has no variance."""
-        return math.prod(shape[:-1]) == 1
+        return 2 if math.prod(shape[:-1]) == 1 else 1
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps n = (x - mean) / sqrt(var + eps) and 1 / sqrt(var + eps); while training also mean and var."""

@@ -101,7 +101,7 @@ class Wire(NamedTuple):
         names = listed(self.inputs)
         input_kind, sizes = (
             for_each(self.layer.input_kind, len(names)),
-            for_each(self.layer.vocab_size(), len(names)),
+            for_each(self.layer.vocab_size, len(names)),
         )
         return zip(names, input_kind, sizes, strict=False)
 

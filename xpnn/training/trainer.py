@@ -16,6 +16,7 @@ from xpnn.layers.nested import refuse_one
 from xpnn.optimizers import LBFGS
 from xpnn.parameters import count, gather, tree_map
 from xpnn.random import host_rng
+from xpnn.renamed import old_members
 from xpnn.training.accumulation import check_accumulation
 from xpnn.training.callbacks import as_callback
 from xpnn.training.full_batch import FullBatch
@@ -32,6 +33,7 @@ def of_run(name: str, idle: Any) -> property:
     return moved(message, lambda trainer: getattr(trainer.run, name) if trainer.run else idle)
 
 
+@old_members
 class Trainer(Stepper):
     """Trains a model: `trainer.step(x, y)` for one batch, `trainer.fit(x, y)` for epochs.
 
