@@ -26,7 +26,7 @@ def moved(message: str, get: Callable[[Any], Any]) -> property:
         warnings.warn(message, DeprecationWarning, stacklevel=2)
         return get(self)
 
-    return property(read)
+    return property(read, doc=f"{message[0].upper()}{message[1:]}.")
 
 
 def of_trainer(name: str) -> property:
