@@ -19,6 +19,10 @@ from xpnn.training.identity import identity
 from xpnn.training.stepper import Stepper
 
 
+def nothing() -> None:
+    """What there is to wait for before the first step."""
+
+
 def moved(message: str, get: Callable[[Any], Any]) -> property:
     """An attribute by its old name: what `get` finds, and a warning that says where it is now."""
 
@@ -77,7 +81,8 @@ class Run:
 
     trainer: outlives the run; the model, its history, `rate` and `stopped` are the trainer's. epochs: the number of the
     last epoch. losses: of the batches so far in this epoch, as far as they were read. batch(): the samples, targets and
-    weights of the last step; () before the first, and with LBFGS.
+    weights of the last step; () before the first, and with LBFGS. sync(): waits for the device, and reads the losses
+    that are still on it.
     """
 
     trainer: Stepper
@@ -92,8 +97,7 @@ class Run:
     began: float = 0.0  # the time at which this epoch would have begun without interruption
     seconds: float = 0.0  # that this epoch took before a resume
     batch: Callable[[], tuple[Any, ...]] = tuple
-    sync: Callable[[], None] = lambda: None
-    """Waits for the device, and reads the losses that are still on it."""
+    sync: Callable[[], None] = nothing
 
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
@@ -111,7 +115,7 @@ class Run:
 
     def close(self) -> None:
         """Let go of what holds the data in a circle, so that it does not wait for the garbage collector."""
-        self.batch, self.sync = tuple, lambda: None
+        self.batch, self.sync = tuple, nothing
 
     @property
     def model(self) -> Network:
