@@ -29,7 +29,8 @@ START = {
     "event": str, "xpnn": str, "dataset": str, "data": (str, type(None)), "label": (str, type(None)),
     "input_shape": list, "model": str, "settings": dict, "parameters": int, "backend": str, "device": str,
     "dtype": str, "precision": str, "seed": int, "machine": dict, "git": (dict, type(None)), "versions": dict,
-    "endings": dict, "why": str, "train": int, "valid": int, "test": int,
+    "endings": dict, "why": str, "train": int, "valid": int, "test": int, "notes": list,
+    "task": (str, type(None)), "class_weight": (str, type(None)), "resize": (str, type(None)),
 }  # fmt: skip
 EPOCH = {
     "event": str, "epoch": int, "train_loss": float, "valid_loss": float, "valid_accuracy": float, "lr": float,

@@ -14,6 +14,7 @@ from xpnn.kernels import Array
 from xpnn.losses import Loss
 from xpnn.network import Network
 from xpnn.optimizers import Optimizer
+from xpnn.system import user_path
 from xpnn.training.history import History, Row
 from xpnn.training.identity import identity
 from xpnn.training.stepper import Stepper
@@ -111,7 +112,7 @@ class Run:
         Weights, the optimizer's arrays, counters, the place inside the epoch, the history, and what the callbacks
         keep. Replaces the file whole or not at all. Raises FileError; DivergedError for a NaN.
         """
-        self.write(self, Path(path))
+        self.write(self, user_path(path))
 
     def close(self) -> None:
         """Let go of what holds the data in a circle, so that it does not wait for the garbage collector."""

@@ -17,8 +17,10 @@ from xpnn.optimizers import LBFGS
 from xpnn.parameters import count, gather, tree_map
 from xpnn.random import host_rng
 from xpnn.renamed import old_members
+from xpnn.system import user_path
 from xpnn.training.accumulation import check_accumulation
 from xpnn.training.callbacks import as_callback
+from xpnn.training.class_weight import weigh
 from xpnn.training.full_batch import FullBatch
 from xpnn.training.history import History, Row
 from xpnn.training.minibatch import MiniBatches
@@ -57,13 +59,15 @@ class Trainer(Stepper):
         batch_size: int = 128,
         validation: float | int | tuple[Any, Any] | None = None,
         sample_weight: Any = None,
+        class_weight: Any = None,
         callbacks: Sequence[Callback | Callable[[Run, Row], Any]] = (),
         resume: str | Path | None = None,
     ) -> History:
         """Train for `epochs` passes over (x, y) in seeded, shuffled batches; the last batch may be short.
 
         validation: a share (0.1) or number (5000) of the samples, held out by a seeded, stratified draw, or a pair
-        (x, y). sample_weight: (N,), at least 0. Raises DataError and ShapeError for data that cannot be trained on,
+        (x, y). sample_weight: (N,), at least 0. class_weight: "balanced", {class id: weight} or one for each class, by
+        which samples are weighted besides. Raises DataError and ShapeError for data that cannot be trained on,
         DivergedError when the loss stops being finite. callbacks: a plain function is called as f(run, row) after
         each epoch.
 
@@ -82,7 +86,8 @@ class Trainer(Stepper):
         x, y = model.check_xy(x, y, self.loss)
         train, held = self._hold_out(y, validation)
         valid = self._given(validation) if held is None else self._slice(x, y, held)
-        data = (x, model.targets(y), model.check_sample_weight(sample_weight, count(y)))
+        weight = weigh(class_weight, self.loss, y, train, model.output_shape, sample_weight)
+        data = (x, model.targets(y), model.check_sample_weight(weight, count(y)))
         if len(train) % batch_size == 1 or batch_size == 1:
             refuse_one(model.net, model.input_shape)
         batches = len(Slices(len(train), batch_size))
@@ -94,7 +99,7 @@ class Trainer(Stepper):
         try:
             self.run = run
             if resume is not None:
-                load_state(run, Path(resume), epochs)
+                load_state(run, user_path(resume), epochs)
             self._loop(run, valid)
         finally:
             self.run = None
@@ -135,7 +140,10 @@ class Trainer(Stepper):
         return replace(row, best=champion is None or self.history.score(row) > self.history.score(champion))
 
     def _hold_out(self, y: Any, validation: Any) -> tuple[np.ndarray[Any, Any], Any]:
-        return hold_out(y, validation, self.model.seed)
+        classes = self.loss.kind in ("classes", "binary", "several")
+        return hold_out(
+            y if classes else tree_map(lambda _, a: a.astype(np.float64), y), validation, self.model.seed
+        )
 
     def _slice(self, x: Any, y: Any, held: np.ndarray[Any, Any]) -> tuple[Any, Any]:
         rows = self.model.backend.asarray(held)
