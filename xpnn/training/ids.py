@@ -39,7 +39,7 @@ class Ids(NamedTuple):
 def ids_of(model: Network, loss: Loss) -> tuple[Ids, ...]:
     """All ids that a step reads."""
     n = len(model.input_shape) if is_multiple(model.input_shape) else 1
-    kinds, sizes = for_each(model.net.input_kind, n), for_each(model.net.vocab_size(), n)
+    kinds, sizes = for_each(model.net.input_kind, n), for_each(model.net.vocab_size, n)
     found = [Ids("x", i, sizes[i]) for i in range(n) if kinds[i] == "int" and sizes[i]]
     losses = loss.losses if isinstance(loss, MultiOutputLoss) else (loss,)
     shapes = model.output_shape if is_multiple(model.output_shape) else (model.output_shape,)

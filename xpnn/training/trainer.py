@@ -2,11 +2,10 @@
 
 import contextlib
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,14 +24,15 @@ from xpnn.training.class_weight import weigh
 from xpnn.training.full_batch import FullBatch
 from xpnn.training.history import History, Row
 from xpnn.training.minibatch import MiniBatches
-from xpnn.training.run import Callback, Run
+from xpnn.training.run import Callback, Run, moved
 from xpnn.training.state import load_state, save_state
 from xpnn.training.stepper import Stepper
 
-OF_THE_RUN: dict[str, Any] = {
-    "epochs": 0, "began": 0.0, "seconds": 0.0, "callbacks": [], "losses": [], "batch": tuple, "sync": lambda: None,
-}  # fmt: skip
-"""What a callback asked the trainer for before there was a Run, and what it is outside a fit."""
+
+def of_run(name: str, idle: Any) -> property:
+    """What a callback asked the trainer for before there was a Run; `idle` outside a fit."""
+    message = f"trainer.{name} belongs to one fit: run.{name}"
+    return moved(message, lambda trainer: getattr(trainer.run, name) if trainer.run else idle)
 
 
 @old_members
@@ -133,14 +133,6 @@ class Trainer(Stepper):
             raise UsageError("Trainer.save_state outside a fit", fix="fit(..., callbacks=[Checkpoint(path)])")
         self.run.save_state(path)
 
-    if not TYPE_CHECKING:  # a type checker goes by what is there
-
-        def __getattr__(self, name: str) -> Any:
-            if name not in OF_THE_RUN:
-                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            warnings.warn(f"trainer.{name} belongs to one fit: run.{name}", DeprecationWarning, stacklevel=2)
-            return OF_THE_RUN[name] if self.run is None else getattr(self.run, name)
-
     def _row(self, epoch: int, train_loss: float, seconds: float, valid: tuple[Any, Any] | None) -> Row:
         scores = self.model.score(*valid) if valid is not None else {}
         row = Row(epoch, train_loss, scores.get("loss"), scores.get("accuracy"), self.lr, seconds, best=False)
@@ -163,6 +155,14 @@ class Trainer(Stepper):
             return None
         x, y = self.model.check_xy(validation[0], validation[1], self.loss, "validation ")
         return x, self.model.targets(y)
+
+    epochs = of_run("epochs", 0)
+    began = of_run("began", 0.0)
+    seconds = of_run("seconds", 0.0)
+    callbacks = of_run("callbacks", ())
+    losses = of_run("losses", ())
+    batch = of_run("batch", tuple)
+    sync = of_run("sync", lambda: None)
 
 
 def hold_out(y: Any, validation: Any, seed: int) -> tuple[np.ndarray[Any, Any], Any]:
