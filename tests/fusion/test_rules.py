@@ -279,13 +279,13 @@ def test_gradients_are_written_where_a_chain_is_told(be):
     layers = [Conv2D(3, 2), ReLU(), Flatten(), xpnn.Sequential(dense_relu(2)), Dense(2)]
     net = fuse(xpnn.Sequential(layers))
     layout, (p, x, dy) = Layout(net.plan((4, 4, 2))[0]), inputs(be, net, (4, 4, 2))
-    home = layout.home(be)
-    if home.vector is None:
+    buffer = layout.gradient_buffer(be)
+    if buffer.vector is None:
         return
     cx = context(be, need_dx=False)
     _, cache = net.forward(cx, p, x)
-    _, grads = net.backward(cx, p, cache, dy, home.tree)
+    _, grads = net.backward(cx, p, cache, dy, buffer.tree)
     _, plain = net.backward(cx, p, cache, dy)
-    for part, wanted, place in zip(*map(layout.in_order, (grads, plain, home.tree)), strict=True):
+    for part, wanted, place in zip(*map(layout.in_order, (grads, plain, buffer.tree)), strict=True):
         assert part is place or part.ndim == 4
         assert_same(be.to_numpy(part), be.to_numpy(wanted))
