@@ -66,8 +66,9 @@ class ForgetBias(Initializer):
     def __call__(
         self, rng: np.random.Generator, shape: tuple[int, ...]
     ) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Shape (4 units,)."""
-        return np.repeat([0.0, 1.0, 0.0, 0.0], shape[0] // 4)
+        """1 in the second quarter of the last axis, (4 units,)."""
+        gate = 4 * np.arange(shape[-1]) // shape[-1]
+        return np.array(np.broadcast_to(gate == 1, shape), np.float64)
 
 
 def plan_gates(layer: Any, gates: int, shape: Shape, bias: Initializer = zeros) -> tuple[Tree, Shape]:
