@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import inspect
 
 import array_api_strict
 import numpy as np
@@ -23,7 +24,9 @@ HOST = {
 }
 """What a backend offers outside of a step only: copies between devices, and its own set-up."""
 DECLARED = {
-    k for k in {*dir(Kernels), *vars(Backend)} if not k.startswith("_") and callable(getattr(Backend, k))
+    k
+    for k in {*dir(Kernels), *vars(Backend)}
+    if not k.startswith("_") and callable(inspect.getattr_static(Backend, k))
 } - HOST
 BUILTINS = {
     "dict",
@@ -42,6 +45,7 @@ BUILTINS |= {"NotImplementedError", "any", "len", "str"}
 """Of Python's own functions, those that never ask an array for its value."""
 OWN = {
     "bound_rule",
+    "check_batch",
     "check_ids",
     "clipping",
     "counts",

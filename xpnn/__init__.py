@@ -5,6 +5,8 @@ __version__ = "0.1.0"
 from importlib import import_module
 from typing import Any
 
+from xpnn.renamed import install
+
 PACKAGES = ("layers", "optimizers")
 """Whose classes are names of xpnn, too."""
 HOMES = {
@@ -15,6 +17,7 @@ HOMES = {
     "Mixup": "training",
     "load": "model",
     "get_backend": "backends",
+    "register_backend": "backends",
     "keep_memory": "backends.cpu.allocator",
     "compare_backends": "diagnostics",
     "find_lr": "diagnostics",
@@ -34,6 +37,9 @@ MODULES = (
     "schedules",
     "training",
 )
+
+
+install()
 
 
 def __getattr__(name: str) -> Any:

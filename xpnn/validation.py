@@ -24,10 +24,10 @@ def inputs(be: Backend, net: Layer, shape: Shape, x: Any, name: str) -> Any:
     Raises DataError when there are not as many arrays as inputs, and when they hold different numbers of samples.
     """
     if not is_multiple(shape):
-        return one_input(be, shape, x, name, net.input_kind, net.vocab_size())
+        return one_input(be, shape, x, name, net.input_kind, net.vocab_size)
     n = len(shape)
     about = zip(
-        shape, split(name, x, n), for_each(net.input_kind, n), for_each(net.vocab_size(), n), strict=True
+        shape, split(name, x, n), for_each(net.input_kind, n), for_each(net.vocab_size, n), strict=True
     )
     found = tuple(
         one_input(be, one, a, f"{name}[{i}]", kind, vocab_size)

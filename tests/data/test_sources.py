@@ -80,7 +80,11 @@ def paint(path, size=(6, 5), mode="L", value=100):
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, value if mode == "L" else (value, 0, 7)).save(path)
+    image = Image.new(mode, size, value if mode == "L" else (value, 0, 7))
+    image.putpixel(
+        (size[0] - 1, size[1] - 1), 255 if mode == "L" else (255, 255, 255)
+    )  # or it would show nothing
+    image.save(path)
 
 
 class TestImages:
@@ -108,7 +112,7 @@ class TestImages:
         data = load("images", tmp_path)
         assert (len(data.x), len(data.x_test), data.classes) == (6, 4, ("a", "b"))
         paint(tmp_path / "test" / "c" / "0.png")
-        with pytest.raises(DataError, match="do not belong together"):
+        with pytest.raises(DataError, match="pictures of c, which the model does not know"):
             load("images", tmp_path)
 
     def test_what_is_wrong_is_named(self, tmp_path):

@@ -34,7 +34,7 @@ EXEMPT = {("metric.py", "__call__"), ("lbfgs.py", "minimize"), ("descent.py", "_
 """A metric called on its own brings its counts home, a full-batch method its line search: no part of a step."""
 
 
-BY_NAME = {"__init__.py", "names.py", "cli/__init__.py", "interchange/__init__.py"}
+BY_NAME = {"__init__.py", "names.py", "renamed.py", "cli/__init__.py", "interchange/__init__.py"}
 """Import modules of the package whose names stand in a table in the same file, or are those of a folder's files."""
 
 

@@ -45,7 +45,7 @@ def train(
         data.y,
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
-        validation=recipe.validation,
+        validation=data.validation or recipe.validation,
         callbacks=[*watchers, *more],
         resume=resume,
     )
@@ -61,3 +61,11 @@ class Release(Callback):
     def progress(self, epoch: int, samples: int, loss: float) -> None:
         """Every few batches."""
         release()
+
+
+def count_samples(data: Dataset, recipe: Recipe) -> dict[str, int]:
+    """How many are trained on, choose the best epoch, and are for the test."""
+    if data.validation is not None:
+        return {"train": len(data.y), "valid": len(data.validation[1]), "test": len(data.y_test)}
+    held = recipe.validation if isinstance(recipe.validation, int) else round(recipe.validation * len(data.y))
+    return {"train": len(data.y) - held, "valid": held, "test": len(data.y_test)}

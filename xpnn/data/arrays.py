@@ -8,7 +8,6 @@ import io
 import os
 import zlib
 from collections.abc import Collection
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from xpnn.data.idx import cannot_read
 from xpnn.errors import DataError, first_line
-from xpnn.system import open_regular
+from xpnn.system import open_regular, user_path
 
 if TYPE_CHECKING:  # it imports lzma
     import zipfile
@@ -37,7 +36,7 @@ def read_npy(path: str | os.PathLike[str]) -> NDArray[Any]:
     Raises FileError when it cannot be read, DataError when it is no such file, holds objects, or is not as long as its
     header says.
     """
-    path = Path(path)
+    path = user_path(path)
     try:
         with open_regular(path) as file:
             dtype, shape, order = _header(file, str(path))
@@ -56,7 +55,7 @@ def read_npz(path: str | os.PathLike[str], names: Collection[str] | None = None)
     """
     import zipfile
 
-    path = Path(path)
+    path = user_path(path)
     found = {}
     try:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:

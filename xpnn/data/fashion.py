@@ -17,6 +17,7 @@ from xpnn.data.folder import NAMES, Arrays, find_files, read_folder
 from xpnn.data.idx import parse_idx, read_idx
 from xpnn.durable import write_durably
 from xpnn.errors import DataError, FileError, XpnnError, first_line
+from xpnn.system import user_path
 
 FASHION_CLASSES = (
     "T-shirt/top",
@@ -65,7 +66,7 @@ def fashion(path: str | os.PathLike[str] | None = None) -> Arrays:
 def find_fashion(path: str | os.PathLike[str] | None = None) -> tuple[Arrays, str]:
     """What `fashion` returns, and where it was found."""
     if path is not None:
-        folder = _inside(Path(path))
+        folder = _inside(user_path(path))
         return read_folder(folder, SHA256), str(folder)
     given = os.environ.get("XPNN_DATA")
     looked = [] if given else ["$XPNN_DATA (not set)"]
