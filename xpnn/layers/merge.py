@@ -1,5 +1,6 @@
 """Layers side by side: skip connections and branches."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,7 @@ class Residual(Layer):
         if self.layer.input_kind == "int":
             raise UsageError(f"Residual({type(self.layer).__name__}): ids cannot be added to")
 
-    @property
+    @functools.cached_property
     def trained(self) -> bool:  # type: ignore[override]
         """Whether f has parameters to train."""
         return self.layer.trained
@@ -80,17 +81,17 @@ class Parallel(Layer):
         if len({layer.input_kind == "int" for layer in self.layers}) > 1:
             raise UsageError("Parallel: some layers take ids, others real numbers", why="all get the same x")
 
-    @property
+    @functools.cached_property
     def input_kind(self) -> Any:  # type: ignore[override]
         """What all of them take, else the model's dtype."""
         return taken_by_all(self.layers)
 
-    @property
+    @functools.cached_property
     def trained(self) -> bool:  # type: ignore[override]
         """Whether any of them has parameters to train."""
         return any(layer.trained for layer in self.layers)
 
-    @property
+    @functools.cached_property
     def output_kind(self) -> Any:  # type: ignore[override]
         """An average of probabilities is one."""
         same = {layer.output_kind for layer in self.layers}
