@@ -22,7 +22,8 @@ from xpnn.kernels import Kernels
 # JAX keeps what it compiled: millions of objects, which the collector need not walk through every few tests.
 gc.set_threshold(100_000, 50, 100)
 
-LIBRARIES = "numba|torch|jax|keras|sklearn|scipy|onnx|onnxruntime|cupy|pooch|optuna|tensorboardX|matplotlib"
+LIBRARIES = "numba|torch|jax|keras|sklearn|scipy|onnx"
+LIBRARIES += "|onnxruntime|cupy|pooch|optuna|tensorboardX|matplotlib|pandas|joblib"
 SKIPS = {
     r"backend cupy: ": 4000,
     r"backend torch: .* not installed": 4000,
@@ -35,6 +36,8 @@ SKIPS = {
     r"cuBLASLt is not installed": 42,
     r"no glibc": 1,
     r"there is no g\+\+": 1500,
+    r"there is no C compiler": 240,
+    r"there is no node": 10,
     r"nvidia-cuda-nvrtc is not installed": 80,
     r"there is no (bash|zsh|fish)": 3,
 }

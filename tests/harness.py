@@ -85,10 +85,10 @@ def draw(case):
     specs, out = case.layer.plan(case.shape)
     n = len(case.shape)
     if is_multiple(case.shape):
-        each = zip(case.shape, case.kinds, for_each(case.layer.vocab_size(), n), strict=True)
+        each = zip(case.shape, case.kinds, for_each(case.layer.vocab_size, n), strict=True)
         x = tuple(draw_input(case, *one, rng) for one in each)
     else:
-        x = draw_input(case, case.shape, case.layer.input_kind, case.layer.vocab_size(), rng)
+        x = draw_input(case, case.shape, case.layer.input_kind, case.layer.vocab_size, rng)
     named = Layout(specs).named
 
     def parameter(path, spec):

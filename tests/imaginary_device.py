@@ -281,11 +281,11 @@ class WritingBackend(DeviceBackend):
         self.board.write(out.a, y.a)
         return out
 
-    def concat_into(self, flat, parts, places):
+    def concat_flat(self, out, parts, places):
         for part, place in zip(parts, places, strict=True):
             if part is not place:
                 self.board.write(place.a, part.a)
-        return flat
+        return out
 
     def elementwise(self, rule, given, vectors, loop=None):
         new = rule(*given, *vectors)

@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import inspect
 
 import array_api_strict
 import numpy as np
@@ -23,7 +24,9 @@ HOST = {
 }
 """What a backend offers outside of a step only: copies between devices, and its own set-up."""
 DECLARED = {
-    k for k in {*dir(Kernels), *vars(Backend)} if not k.startswith("_") and callable(getattr(Backend, k))
+    k
+    for k in {*dir(Kernels), *vars(Backend)}
+    if not k.startswith("_") and callable(inspect.getattr_static(Backend, k))
 } - HOST
 BUILTINS = {
     "dict",
@@ -42,6 +45,7 @@ BUILTINS |= {"NotImplementedError", "any", "len", "str"}
 """Of Python's own functions, those that never ask an array for its value."""
 OWN = {
     "bound_rule",
+    "check_batch",
     "check_ids",
     "clipping",
     "counts",
@@ -182,6 +186,41 @@ def dangerous(tree):
                 yield node.lineno, f"calls {name}"
             if any(k.arg == "allow_pickle" for k in node.keywords):
                 yield node.lineno, "allows pickles"
+
+
+POSIX_MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+POSIX = {
+    "os": {
+        "O_DIRECTORY", "O_NOCTTY", "O_NOFOLLOW", "O_NONBLOCK", "WNOHANG", "chown", "chroot", "confstr", "ctermid",
+        "fchdir", "fchmod", "fchown", "fork", "forkpty", "geteuid", "getgid", "getgroups", "getloadavg", "getpgid",
+        "getpgrp", "getpriority", "getresuid", "getsid", "getuid", "kill", "killpg", "lchown", "mkfifo", "mknod",
+        "nice", "openpty", "pathconf", "pipe2", "posix_fadvise", "posix_spawn", "pread", "pwrite",
+        "sched_getaffinity", "sched_setaffinity", "sendfile", "setpgid", "setsid", "setuid", "statvfs", "sync",
+        "sysconf", "ttyname", "uname", "wait", "wait3", "wait4", "waitpid",
+    },
+    "signal": {
+        "SIGALRM", "SIGCHLD", "SIGCONT", "SIGHUP", "SIGKILL", "SIGPIPE", "SIGQUIT", "SIGSTOP", "SIGUSR1", "SIGUSR2",
+        "SIGXCPU", "SIGXFSZ", "alarm", "pause", "pthread_kill", "pthread_sigmask", "setitimer", "sigwait",
+    },
+    "socket": {"AF_UNIX"},
+    "time": {"tzset", "clock_gettime"},
+}  # fmt: skip
+"""Names that are missing on Windows, or (`kill`) do something else there."""
+
+
+def only_on_posix(tree):
+    """(line, what) for names that Windows does not have."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            modules = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            yield from ((node.lineno, f"imports {name}") for name in modules if name in POSIX_MODULES)
+        if isinstance(node, ast.ImportFrom) and node.module in POSIX:
+            names = {alias.name for alias in node.names} & POSIX[node.module]
+            yield from ((node.lineno, f"imports {node.module}.{name}") for name in sorted(names))
+        if isinstance(node, ast.Attribute):
+            path = path_of(node)
+            if len(path) == 2 and path[1] in POSIX.get(path[0], ()):
+                yield node.lineno, f"uses {'.'.join(path)}"
 
 
 WRITERS = {"write_text", "write_bytes", "savez", "savez_compressed", "savetxt", "tofile", "to_csv", "saving"}

@@ -5,6 +5,8 @@ __version__ = "0.1.0"
 from importlib import import_module
 from typing import Any
 
+from xpnn.renamed import install
+
 PACKAGES = ("layers", "optimizers")
 """Whose classes are names of xpnn, too."""
 HOMES = {
@@ -34,6 +36,9 @@ MODULES = (
     "schedules",
     "training",
 )
+
+
+install()
 
 
 def __getattr__(name: str) -> Any:

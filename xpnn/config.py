@@ -5,15 +5,19 @@ and read back through a registry of class names, so that nothing a file says is 
 """
 
 import dataclasses
+import inspect
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from xpnn.errors import CheckpointError, UsageError, did_you_mean, first_line
+from xpnn.renamed import CLASSES
 from xpnn.settings import check_settings
 
 _REGISTRY: dict[str, type["Config"]] = {}
+_SOUND: set[type["Config"]] = set()
+"""Classes that are known to be frozen dataclasses."""
 
 
 class Config:
@@ -24,6 +28,13 @@ class Config:
     """
 
     abstract: ClassVar[bool] = True
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Raises UsageError for a class that is no frozen dataclass: it could not be compared, shown or saved."""
+        if cls not in _SOUND:
+            check_class(cls)
+            _SOUND.add(cls)
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         """NumPy's numbers become Python's. Raises UsageError for a setting of another type than its field's."""
@@ -45,6 +56,30 @@ class Config:
                 fix="give your class another name",
             )
         _REGISTRY[cls.__name__] = cls
+
+
+def check_class(cls: type[Config]) -> None:
+    """Raises UsageError, with the line to add, for a subclass whose settings are not those of a frozen dataclass.
+
+    One that inherits all its settings, and adds methods alone, need not be decorated again.
+    """
+    own = cls.__dict__.get("__dataclass_params__")
+    if (own is not None and own.frozen) or cls.__module__.startswith("xpnn."):  # fused parts are never saved
+        return
+    adds = "__init__" in cls.__dict__ or bool(inspect.get_annotations(cls))
+    if own is None and not adds and dataclasses.is_dataclass(cls):
+        return
+    how = "is a dataclass, but not a frozen one" if own is not None else "is no dataclass"
+    settings = (
+        ""
+        if own is not None or "__init__" not in cls.__dict__
+        else ", its settings as fields and no __init__"
+    )
+    raise UsageError(
+        f"{cls.__name__} {how}",
+        why="layers, losses and optimizers are frozen dataclasses: so they are compared, shown and saved",
+        fix=f"from dataclasses import dataclass, and @dataclass(frozen=True) above class {cls.__name__}{settings}",
+    )
 
 
 def short_repr(value: Any) -> str:
@@ -86,7 +121,7 @@ def from_config(data: Any, where: str = "net") -> Any:
     if not isinstance(data, dict):
         return data
     name, settings = data.get("type"), {k: v for k, v in data.items() if k != "type"}
-    cls = _REGISTRY.get(name) if isinstance(name, str) else None
+    cls = _REGISTRY.get(CLASSES.get(name, name)) if isinstance(name, str) else None
     if cls is None or cls.abstract or not dataclasses.is_dataclass(cls):
         raise CheckpointError(
             f"{where} is {repr(name)[:80]}, which this version of xpnn does not know",

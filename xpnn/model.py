@@ -13,6 +13,7 @@ from xpnn.losses import Loss, MultiOutputLoss, get_loss
 from xpnn.network import Host, Network
 from xpnn.parameters import tree_map
 from xpnn.scoring import check_meaning
+from xpnn.system import user_path
 
 if TYPE_CHECKING:
     from xpnn.diagnostics.explain import Explanation
@@ -48,6 +49,7 @@ class Model(Network):
         batch_size: int = 128,
         validation: float | int | tuple[Any, Any] | None = None,
         sample_weight: Any = None,
+        class_weight: Any = None,
         callbacks: "Sequence[Callback | Callable[..., Any]]" = (),
         resume: str | Path | None = None,
         verbose: int = 1,
@@ -66,7 +68,7 @@ class Model(Network):
         trainer = Trainer(self, loss, optimizer, schedule=schedule, augment=augment)
         return trainer.fit(
             x, y, epochs=epochs, batch_size=batch_size, validation=validation,
-            sample_weight=sample_weight, callbacks=watchers, resume=resume,
+            sample_weight=sample_weight, class_weight=class_weight, callbacks=watchers, resume=resume,
         )  # fmt: skip
 
     def evaluate(self, x: Any, y: Any, *, loss: "str | Loss | None" = None) -> dict[str, float]:
@@ -150,7 +152,7 @@ class Model(Network):
         """
         from xpnn.training.checkpoint import save_model
 
-        save_model(self, Path(path), keep=keep)
+        save_model(self, user_path(path), keep=keep)
 
     def _host(self, tree: Any) -> Any:
         return tree_map(lambda _, a: self.backend.to_numpy(a), tree)

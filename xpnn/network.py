@@ -11,6 +11,7 @@ from xpnn import validation
 from xpnn.backends import Backend, get_backend
 from xpnn.backends.convert import to_host
 from xpnn.backends.in_place import by_identity
+from xpnn.config import from_config, to_config
 from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean
 from xpnn.fusion import fuse
 from xpnn.kernels import Array
@@ -19,6 +20,7 @@ from xpnn.layers.graph import as_net
 from xpnn.losses import Loss, MultiOutputLoss, get_loss
 from xpnn.nesting import allow_nesting
 from xpnn.parameters import Layout, count, leaves, on_device, rows_of
+from xpnn.renamed import old_members
 from xpnn.scoring import check_fit, default_loss, scores
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 Host = np.ndarray[Any, Any]
 
 
+@old_members
 class Network:
     """A network with its parameters on one backend: what training, evaluation and diagnostics need of a model.
 
@@ -76,6 +79,27 @@ class Network:
         twin = type(self)(self.net, self.input_shape, backend=place, seed=self.seed, vectors=self.snapshot())
         twin.loss, twin.preparation = self.loss, self.preparation
         return twin
+
+    def __copy__(self) -> Self:
+        """`copy.copy` shares no weights: training one would move the other."""
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """The same as `copy`."""
+        return self.copy()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What pickle and joblib keep: descriptions as JSON, the vectors as NumPy arrays, and the backend by name."""
+        be = self.backend
+        about = {
+            "net": to_config(self.net),
+            "input_shape": self.input_shape,
+            "seed": self.seed,
+            "loss": to_config(self.loss),
+            "preparation": to_config(self.preparation),
+        }
+        place = (be.name, be.device_name, be.dtype_name, be.precision)
+        return _restored, (type(self), about, place, self.snapshot())
 
     def check_xy(self, x: Any, y: Any, loss: Loss, name: str = "") -> tuple[Any, Any]:
         """Samples on the device and their targets, checked, still on the host. `name` is put before x and y."""
@@ -190,3 +214,19 @@ class Network:
         size = self.layout.size["theta"]
         name, shapes = type(self).__name__, f"{self.input_shape} -> {self.output_shape}"
         return f"<{name} {shapes}, {size:,} parameters, {self.backend!r}>"
+
+
+def _restored(
+    cls: type[Network], about: dict[str, Any], place: tuple[str, str, str, str], vectors: dict[str, Host]
+) -> Network:
+    """The inverse of `Network.__reduce__`. Raises BackendError where its backend is not installed."""
+    model = cls(
+        from_config(about["net"]),
+        about["input_shape"],
+        backend=get_backend(*place),
+        seed=about["seed"],
+        vectors=vectors,
+    )
+    model.loss = from_config(about["loss"], "loss")
+    model.preparation = from_config(about["preparation"], "preparation")
+    return model

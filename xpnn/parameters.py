@@ -14,6 +14,7 @@ import numpy as np
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.random import host_rng
+from xpnn.renamed import old_members
 
 Tree = Any
 
@@ -82,7 +83,7 @@ def theta_ways(plan: Tree, way: tuple[int | str, ...] = ()) -> Iterator[tuple[in
             yield (*way, key)
 
 
-class Home(NamedTuple):
+class GradientBuffer(NamedTuple):
     """An empty vector like theta for the gradient, its views by name (None for phi's), and those in theta's order."""
 
     vector: Array | None = None
@@ -117,6 +118,7 @@ def on_device(be: Backend, samples: Tree) -> Tree:
     return tree_map(lambda _, a: a if be.owns(a) else be.asarray(a), samples)
 
 
+@old_members
 class Layout:
     """Where each named parameter lies in theta or phi. Holds sizes only, no array."""
 
@@ -137,25 +139,25 @@ class Layout:
         """The parameter tree: views where the library has views, slices fused away under jit."""
         return views(be, self.plan, {"theta": theta, "phi": phi})
 
-    def home(self, be: Backend) -> Home:
+    def gradient_buffer(self, be: Backend) -> GradientBuffer:
         """Where the backend can write gradients, if it can."""
         vector = be.buffer(self.size["theta"])
         if vector is None:
-            return Home()
+            return GradientBuffer()
         tree = views(be, self.plan, {"theta": vector, "phi": None})
-        return Home(vector, tree, tuple(self.in_order(tree)))
+        return GradientBuffer(vector, tree, tuple(self.in_order(tree)))
 
     def in_order(self, tree: Tree) -> list[Array]:
         """The leaves of a tree like the plan where the plan has slots of theta, in theta's order."""
         return [functools.reduce(getitem, way, tree) for way in self.ways]
 
-    def join(self, be: Backend, grads: Tree, home: Home = Home()) -> Array:  # noqa: B008 - it never changes
+    def join(self, be: Backend, grads: Tree, out: GradientBuffer = GradientBuffer()) -> Array:  # noqa: B008 - it never changes
         """Gradients, shaped like the trainable parameters, as one vector in theta's order.
 
-        home: where some of them may be already.
+        out: where some of them may be already.
         """
         parts = self.in_order(grads)
-        return be.concat_into(home.vector, parts, home.parts) if parts else be.zeros((0,))
+        return be.concat_flat(out.vector, parts, out.parts) if parts else be.zeros((0,))
 
     def update_stats(self, be: Backend, phi: Array, news: Tree) -> Array:
         """phi with the statistics in `news` put in place of the old ones."""

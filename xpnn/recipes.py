@@ -14,8 +14,10 @@ from xpnn.layers import (
     Warp,
 )
 from xpnn.optimizers import OPTIMIZERS, Optimizer, get_optimizer
+from xpnn.renamed import old_members
 
 
+@old_members
 @dataclass(frozen=True)
 class Recipe:
     """The settings of one training run: the values below are MNIST's.

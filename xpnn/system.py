@@ -28,6 +28,14 @@ STOPPING = tuple(
 limit of processor time, the warning that Slurm sends before a job's time is over, and Ctrl-Break on Windows."""
 
 
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """The path, `~` and `~name` at its beginning put in full; as it is where nobody of that name has a home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     """A regular file, opened for reading. Raises OSError for a folder, pipe, socket or device.
 

@@ -10,6 +10,7 @@ from xpnn.backends.convert import to_host
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Layer, Shape, for_each, is_multiple
+from xpnn.scratch import release
 
 Host = np.ndarray[Any, Any]
 
@@ -23,10 +24,10 @@ def inputs(be: Backend, net: Layer, shape: Shape, x: Any, name: str) -> Any:
     Raises DataError when there are not as many arrays as inputs, and when they hold different numbers of samples.
     """
     if not is_multiple(shape):
-        return one_input(be, shape, x, name, net.input_kind, net.vocab_size())
+        return one_input(be, shape, x, name, net.input_kind, net.vocab_size)
     n = len(shape)
     about = zip(
-        shape, split(name, x, n), for_each(net.input_kind, n), for_each(net.vocab_size(), n), strict=True
+        shape, split(name, x, n), for_each(net.input_kind, n), for_each(net.vocab_size, n), strict=True
     )
     found = tuple(
         one_input(be, one, a, f"{name}[{i}]", kind, vocab_size)
@@ -97,6 +98,8 @@ def one_input(be: Backend, shape: Shape, x: Any, name: str, kind: Any, vocab_siz
 
 def finite(be: Backend, x: Array, name: str) -> Array:
     """x as it is. Raises DataError."""
+    if isinstance(x, np.ndarray) and x.nbytes > LOOKED_THROUGH:
+        return finite_on_host(x, name)
     with be.device_context():
         if not bool(be.all_finite(x)):
             raise not_finite(be.to_numpy(x), name, f" (as {be.dtype_name})")
@@ -116,6 +119,7 @@ def finite_on_host(x: Host, name: str) -> Host:
         part = x[start : start + few]
         if part.dtype.kind == "f" and not np.isfinite(part).all():
             raise not_finite(part, name, start=start)
+        release()
     return x
 
 

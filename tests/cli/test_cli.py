@@ -29,7 +29,8 @@ START = {
     "event": str, "xpnn": str, "dataset": str, "data": (str, type(None)), "label": (str, type(None)),
     "input_shape": list, "model": str, "settings": dict, "parameters": int, "backend": str, "device": str,
     "dtype": str, "precision": str, "seed": int, "machine": dict, "git": (dict, type(None)), "versions": dict,
-    "endings": dict, "why": str, "train": int, "valid": int, "test": int,
+    "endings": dict, "why": str, "train": int, "valid": int, "test": int, "notes": list,
+    "task": (str, type(None)), "class_weight": (str, type(None)), "resize": (str, type(None)),
 }  # fmt: skip
 EPOCH = {
     "event": str, "epoch": int, "train_loss": float, "valid_loss": float, "valid_accuracy": float, "lr": float,
@@ -659,6 +660,25 @@ class FakeCupy:
         runtime = Runtime()
 
 
+@pytest.fixture
+def gpu(monkeypatch):
+    """The class of a backend called cupy, on a GPU whose work NumPy does."""
+    from xpnn.backends import get_backend
+
+    cache = get_backend.__globals__["_open"]
+
+    class Gpu(type(get_backend("numpy"))):
+        name, devices = "cupy", ("cuda",)
+
+        def open_device(self, device):
+            return super().open_device("cpu")
+
+    cache.cache_clear()
+    monkeypatch.setattr("xpnn.backends.cupy.CupyBackend", Gpu)
+    yield Gpu
+    cache.cache_clear()
+
+
 class TestAuto:
     """What auto chooses, and the words for it; the same machine with --backend cupy is an error."""
 
@@ -697,33 +717,25 @@ class TestAuto:
         cupy({"cupy-cuda13x": "14.2.0"}, (13, 0), None)  # None in sys.modules: an ImportError
         assert choose() == ("numpy", "CuPy cannot be imported")
 
-    def test_a_gpu_that_cannot_compile(self, cupy, monkeypatch):
+    def test_a_gpu_that_cannot_compile(self, cupy, gpu, monkeypatch):
         from xpnn.backends import auto, get_backend
 
-        be = type(get_backend("numpy"))("cpu", "float32")
-        monkeypatch.setattr(auto, "get_backend", lambda name: be)
         cupy({"cupy-cuda13x": "14.2.0"}, (13, 0))
         assert auto.choose() == ("cupy", "CuPy works here")
 
-        def fail(x):
+        def fail(self, x):
             raise RuntimeError("libnvrtc.so.13: cannot open shared object file")
 
-        monkeypatch.setattr(be, "relu", fail)
-        be.name = "cupy"
-        assert auto.choose() == ("numpy", "cupy on cpu cannot multiply two matrices")
+        monkeypatch.setattr(gpu, "relu", fail)
+        assert auto.choose() == ("numpy", "cupy on cuda cannot multiply two matrices")
         with pytest.raises(BackendError, match=r"cupy-cuda13x\[ctk\]"):
-            auto.check(be)
-        monkeypatch.setattr(be, "relu", lambda x: x + 1)
+            auto.check(get_backend("cupy"))
+        monkeypatch.setattr(gpu, "relu", lambda self, x: x + 1)
         with pytest.raises(BackendError, match="multiplies wrongly: wanted 8, got 9"):
-            auto.check(be)
+            auto.check(get_backend("cupy"))
 
-    def test_a_gpu_is_tried_out_before_it_is_trained_on(self, xp, monkeypatch):
-        from xpnn.backends import get_backend
-
-        be = type(get_backend("numpy"))("cpu", "float32")
-        be.name, be.device_name = "cupy", "cuda"
-        monkeypatch.setattr(be, "relu", lambda x: 1 / 0)
-        monkeypatch.setattr("xpnn.cli.options.get_backend", lambda *args: be)
+    def test_a_gpu_is_tried_out_before_it_is_trained_on(self, xp, gpu, monkeypatch):
+        monkeypatch.setattr(gpu, "relu", lambda self, x: 1 / 0)
         code, out, err = xp(*QUICK, "--backend", "cupy")
         assert (code, out) == (3, "")
         assert "cupy on cuda cannot multiply two matrices" in err

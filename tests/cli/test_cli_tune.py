@@ -19,7 +19,7 @@ from xpnn.errors import DivergedError
 
 optuna = pytest.importorskip("optuna")
 from xpnn.cli import search  # noqa: E402
-from xpnn.cli.tune import Task  # noqa: E402
+from xpnn.cli.trials import Task  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("workplace")
 QUICK = ["tune", "spiral", "--epochs", "2"]

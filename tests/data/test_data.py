@@ -371,13 +371,20 @@ class TestSplit:
             with pytest.raises(UsageError, match="cannot hold out"):
                 stratified_split(y, held_out, rng)
             return
+        classes = np.unique(y)
+        if len(classes) > len(y) - count:
+            with pytest.raises(UsageError, match="keep one of each"):
+                stratified_split(y, held_out, rng)
+            return
         train, held = stratified_split(y, held_out, rng)
         assert len(held) == count
+        assert set(y[train]) == set(classes)
         assert sorted([*train, *held]) == list(range(len(y)))
         assert (np.diff(train) > 0).all()
         assert (np.diff(held) > 0).all()
-        for c in np.unique(y):
-            assert abs((y[held] == c).sum() - (y == c).sum() * count / len(y)) < 1
+        quota = {c: (y == c).sum() * count / len(y) for c in classes}
+        if all(quota[c] <= (y == c).sum() - 1 for c in classes):  # else others give more
+            assert all(abs((y[held] == c).sum() - quota[c]) < 1 for c in classes)
 
     def test_on_mnist(self, digits):
         _, held = stratified_split(digits.y, 0.1, host_rng(0, "split"))

@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import sys
 import zipfile
 
 import numpy as np
@@ -79,7 +80,11 @@ def paint(path, size=(6, 5), mode="L", value=100):
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, value if mode == "L" else (value, 0, 7)).save(path)
+    image = Image.new(mode, size, value if mode == "L" else (value, 0, 7))
+    image.putpixel(
+        (size[0] - 1, size[1] - 1), 255 if mode == "L" else (255, 255, 255)
+    )  # or it would show nothing
+    image.save(path)
 
 
 class TestImages:
@@ -107,7 +112,7 @@ class TestImages:
         data = load("images", tmp_path)
         assert (len(data.x), len(data.x_test), data.classes) == (6, 4, ("a", "b"))
         paint(tmp_path / "test" / "c" / "0.png")
-        with pytest.raises(DataError, match="do not belong together"):
+        with pytest.raises(DataError, match="pictures of c, which the model does not know"):
             load("images", tmp_path)
 
     def test_what_is_wrong_is_named(self, tmp_path):
@@ -364,3 +369,103 @@ def test_a_path_that_is_needed_is_asked_for():
             load(name)
     with pytest.raises(UsageError, match="it is no table"):
         load("mnist", label="digit")
+
+
+# Archives that promise much
+
+
+def archive(path, members, compress=True):
+    """An .npz whose members are given as (header text or None, bytes)."""
+    import zipfile
+
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED) as file:
+        for name, data in members.items():
+            file.writestr(name + ".npy", data)
+    return path
+
+
+def npy(header, data=b"", version=1):
+    text = header.encode().ljust(117) + b"\n"
+    return b"\x93NUMPY" + bytes([version, 0]) + len(text).to_bytes(2 * version, "little") + text + data
+
+
+def test_arrays_that_nobody_needs_are_not_unpacked(tmp_path, monkeypatch):
+    good = {"x": npy("{'descr': '|u1', 'fortran_order': False, 'shape': (20, 2), }", bytes(range(40)))}
+    good["y"] = npy("{'descr': '|u1', 'fortran_order': False, 'shape': (20,), }", bytes([0, 1] * 10))
+    path = archive(tmp_path / "a.npz", {"junk": b"no array at all", **good})
+    assert len(xpnn.data.load("npz", path).classes) == 2
+    with pytest.raises(DataError, match="junk"):
+        read_npz(path)
+
+
+def test_an_archive_unpacks_to_a_multiple_of_its_size(tmp_path, monkeypatch):
+    from xpnn.data import arrays
+
+    monkeypatch.setattr(arrays, "FREE", 1000)
+    header = "{'descr': '|u1', 'fortran_order': False, 'shape': (1000000,), }"
+    path = archive(tmp_path / "a.npz", {"x": npy(header, bytes(10**6))})
+    assert path.stat().st_size < 4000
+    with pytest.raises(DataError, match="1,000,000 bytes long, unpacked"):
+        read_npz(path)
+    assert (
+        len(read_npz(archive(tmp_path / "b.npz", {"x": npy(header, bytes(10**6))}, compress=False))["x"])
+        == 10**6
+    )
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_header_that_is_longer_than_any(tmp_path, version):
+    """2 GiB of header, packed into little: it is not even unpacked."""
+    length = (60_000 if version == 1 else 2**31).to_bytes(2 * version, "little")
+    data = b"\x93NUMPY" + bytes([version, 0]) + length + b" " * 10**5
+    with pytest.raises(DataError, match="at most 10,000 are read"):
+        read_npz(archive(tmp_path / "a.npz", {"x": data}))
+    (tmp_path / "a.npy").write_bytes(data)
+    with pytest.raises(DataError, match="at most 10,000 are read"):
+        read_npy(tmp_path / "a.npy")
+
+
+def test_format_2_of_npy_is_read(tmp_path):
+    header = "{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }"
+    (tmp_path / "a.npy").write_bytes(npy(header, np.arange(3, dtype="<f4").tobytes(), version=2))
+    assert read_npy(tmp_path / "a.npy").tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("largest", [1000, 10**9, 2**62])
+def test_labels_that_are_no_class_numbers(tmp_path, largest):
+    np.savez(tmp_path / "a.npz", x=np.zeros((60, 3)), y=np.arange(60) % 2 * largest)
+    with pytest.raises(DataError, match="the largest label is"):
+        xpnn.data.load("npz", tmp_path / "a.npz")
+
+
+def test_labels_may_leave_out_numbers(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.random.default_rng(0).random((60, 3)), y=np.arange(60) % 2 * 999)
+    assert len(xpnn.data.load("npz", tmp_path / "a.npz").classes) == 1000
+
+
+def test_a_download_ends(monkeypatch):
+    """In size, and in time, however slowly it comes."""
+    import threading
+
+    import pooch
+
+    module = sys.modules["xpnn.data.fashion"]
+
+    assert all(mirror.startswith("https://") for mirror in module.MIRRORS)
+    forever = threading.Event()
+
+    class Endless:
+        def __call__(self, url, file, pooch):
+            while "drip" in url or file.write(bytes(1 << 16)):
+                if "drip" in url:
+                    forever.wait()
+                    return
+
+    monkeypatch.setattr(pooch, "HTTPDownloader", Endless)
+    monkeypatch.setattr(module, "LARGEST", 1 << 20)
+    with pytest.raises(OSError, match="longer than 1,048,576 bytes"):
+        module.download("endless")
+    monkeypatch.setattr(module, "DEADLINE", 0.05)
+    with pytest.raises(OSError, match=r"within 0\.05 seconds"):
+        module.download("drip")
+    forever.set()

@@ -1,5 +1,7 @@
 """Tables as people have them: the same rows however they are written, columns by name, nothing dropped unsaid."""
 
+import contextlib
+import gc
 import gzip
 import sys
 
@@ -10,6 +12,7 @@ import xpnn
 from xpnn.data import load, prepare_table, read_csv, read_table
 from xpnn.data.tables.columns import CategoryColumn, DateColumn, NumberColumn
 from xpnn.errors import BackendError, DataError, FileError, UsageError
+from xpnn.scratch import Scratch, release
 
 ROWS = [(1, 2.5, "cat"), (-3, 40.0, "dog"), (5, 6.0, "cat"), (2, 1.0, "dog")]
 
@@ -155,11 +158,11 @@ def test_nothing_else_can_be_read(tmp_path):
     """A Parquet or JSON file cannot make DuckDB open another one, or load anything."""
     import duckdb
 
-    from xpnn.data.tables.duck import connected
+    from xpnn.data.tables.database import connect
 
     secret = write(tmp_path, "a\n1\n", "secret.csv")
     mine = write(tmp_path, "a\n2\n", "mine.csv")
-    with connected([str(mine)]) as db:
+    with contextlib.closing(connect([str(mine)])) as db:
         assert db.execute("SELECT * FROM read_csv(?)", [str(mine)]).fetchall() == [(2,)]
         for query in (
             f"SELECT * FROM read_csv('{secret}')",
@@ -425,3 +428,70 @@ class TestLibraries:
         table = {f"c{i}": a[:, i].tolist() for i in range(3)} | {"label": ["a", "b"] * 50}
         x, _, _ = prepare_table(table)
         np.testing.assert_allclose(x, StandardScaler().fit_transform(a), rtol=1e-5, atol=1e-6)
+
+
+class TestLarge:
+    """What is kept on the disk is the same table, the same preparation, the same samples."""
+
+    @pytest.fixture
+    def text(self):
+        rng = np.random.default_rng(0)
+        lines = ["when,town,age,sex,day,same,kept"]
+        for i in range(500):
+            age = "NA" if i % 7 == 0 else f"{rng.normal(40, 10):.2f}"
+            town, sex = f" t{rng.integers(30)}", ["f", "m", "?"][rng.integers(3)]
+            lines.append(
+                f"{1.6e9 + i:.0f},{town},{age},{sex},2024-01-{1 + i % 28:02d},1,{'yes' if i % 3 else 'no'}"
+            )
+        return "\n".join(lines) + "\n"
+
+    def test_it_is_the_same_table(self, tmp_path, text, monkeypatch):
+        path = write(tmp_path, text)
+        small = read_table(path)
+        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        large = read_table(path)
+        assert type(large) is not type(small)
+        assert large.rows == small.rows == 500
+        assert contents(large) == contents(small)
+        assert [v.kind for v in large.values()] == [v.kind for v in small.values()]
+        assert contents(large.part(slice(100, 110))) == contents(small.part(slice(100, 110)))
+        assert any("is large" in note for note in large.notes)
+
+    def test_it_is_the_same_dataset(self, tmp_path, text, monkeypatch):
+        path = write(tmp_path, text)
+        small = load("table", path)
+        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        monkeypatch.setattr("xpnn.data.tables.dataset.MANY", 64)
+        monkeypatch.setattr("xpnn.data.tables.dataset.KEPT", 1000)
+        large = load("table", path)
+        assert large.preparation == small.preparation
+        for a, b in zip((*large.x, *large.x_test), (*small.x, *small.x_test), strict=True):
+            assert np.array_equal(a, b)
+        assert np.array_equal(large.y, small.y)
+        monkeypatch.setattr("xpnn.data.tables.dataset.KEPT", 40)
+        assert len(load("table", path).y_test) <= 50
+
+    def test_what_is_wrong_is_named(self, tmp_path, text, monkeypatch):
+        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        with pytest.raises(DataError, match="line 502"):
+            read_table(write(tmp_path, text + "1,2\n"))
+
+    def test_nothing_is_left_behind(self, tmp_path, text, monkeypatch):
+        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+        (tmp_path / "scratch").mkdir()
+        data = load("table", write(tmp_path, text))
+        gc.collect()
+        assert list((tmp_path / "scratch").iterdir()) == []
+        assert np.isfinite(data.x[0]).all()
+
+    def test_pages_come_back_from_the_disk(self):
+        file = Scratch("float32", (3,))
+        rows = np.arange(300, dtype=np.float32).reshape(100, 3)
+        for start in range(0, 100, 7):
+            file.write(rows[start : start + 7])
+        array = file.array()
+        release()
+        assert np.array_equal(array, rows)
+        assert not array.flags.writeable
+        assert Scratch("int64").array().shape == (0,)

@@ -98,13 +98,13 @@ def test_several_losses_make_the_same_steps(be):
 def test_where_arrays_can_be_written_to_gradients_are_not_copied(be):
     """The vector that `join` gives is the one whose views the layers were given, filled."""
     layout = Layout(xpnn.Sequential(NETS["bytes"]).plan((6, 6, 1))[0])
-    home = layout.home(be)
-    if home.vector is None:
+    buffer = layout.gradient_buffer(be)
+    if buffer.vector is None:
         assert type(be).buffer is xpnn.backends.Backend.buffer
         return
-    home.vector[...] = np.nan
+    buffer.vector[...] = np.nan
     parts = {}
-    for path, place in leaves(home.tree):
+    for path, place in leaves(buffer.tree):
         place[...] = len(path)
         parts[path] = place
     nested = (
@@ -114,8 +114,8 @@ def test_where_arrays_can_be_written_to_gradients_are_not_copied(be):
         {},
         {"W": parts["4.W"], "b": parts["4.b"]},
     )
-    joined = layout.join(be, nested, home)
-    assert joined is home.vector
+    joined = layout.join(be, nested, buffer)
+    assert joined is buffer.vector
     named = {place.path: be.to_numpy(joined)[place.start : place.stop] for place in layout.params}
     assert (named["2.b"] == 7).all()
     assert (named["4.W"] == 3).all()

@@ -99,7 +99,7 @@ def test_the_last_batch_of_an_epoch_shares_the_buffers():
         assert recorded.step(i, n).numbers == plain.step(i, n).numbers
     graphs = list(recorded.trainer._step.known.values())
     assert len(graphs) == 2
-    assert graphs[0].homes is graphs[1].homes
+    assert graphs[0].buffers is graphs[1].buffers
 
 
 def test_a_step_that_must_not_be_made_is_not():
@@ -130,7 +130,7 @@ def test_what_comes_back_costs_nothing_to_hand_in():
     recorded.step(4)
     assert recorded.model.theta is theta
     graph = next(iter(recorded.trainer._step.known.values()))
-    assert set(graph.own) == {(3,), (4,)}  # x and y
+    assert set(graph.inputs) == {(3,), (4,)}  # x and y
     # Two steps: those two, and the loss; the changed learning rate once.
     assert recorded.be.board.calls["copy"] - before == 2 * 3 + 1
 

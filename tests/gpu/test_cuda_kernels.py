@@ -241,7 +241,7 @@ def test_every_override_launches_what_it_should(name):
         emulated("float32"),
         [(row, kernels) for (own, row), kernels in LAUNCHES.items() if own == name],
     )
-    assert rows or name in ("cond", "concat_into")
+    assert rows or name in ("cond", "concat_flat")
     for row, kernels in rows:
         be.launched.clear()
         with be.device_context():

@@ -93,7 +93,7 @@ def measured(**kernels):
 
 @pytest.mark.parametrize(("off", "ok"), [(0.0, True), (1e-4, False)])
 def test_a_product_is_held_to_its_precision(off, ok):
-    def matmul(self, a, b, into=None):
+    def matmul(self, a, b, out=None):
         return (a @ b) * np.float32(1 + off)
 
     def affine(self, x, W, b):
@@ -102,8 +102,8 @@ def test_a_product_is_held_to_its_precision(off, ok):
     def affine_relu(self, x, W, b):
         return np.maximum(self.affine(x, W, b), 0)
 
-    def affine_grads(self, x, W, dy, need_dx=True, below=None):
-        dx = self.matmul(dy, W.T) * (1 if below is None else below > 0) if need_dx else None
+    def affine_grads(self, x, W, dy, need_dx=True, relu_mask=None):
+        dx = self.matmul(dy, W.T) * (1 if relu_mask is None else relu_mask > 0) if need_dx else None
         return dx, self.matmul(x.T, dy), dy.sum(0)
 
     rows = measured(matmul=matmul, affine=affine, affine_relu=affine_relu, affine_grads=affine_grads)

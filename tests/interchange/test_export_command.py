@@ -70,7 +70,22 @@ def test_a_wider_dtype_is_said(xp):
     assert (code, err) == (0, "the weights are float64 and are written as float32\n")
 
 
+def test_as_python_and_as_c(xp, trained):
+    code, out, err = xp("export", "--to", "py", "--out", "digits.py", "--weights-beside")
+    assert (code, err) == (0, "")
+    assert out.startswith("saved  digits.py (")
+    assert Path("digits.weights").stat().st_size == 4 * 63
+    assert "CLASSES: Any = ['cat', 'dog', 'mouse']" in Path("digits.py").read_text()
+    code, out, err = xp("export", "--to", "c")
+    assert (code, err) == (0, "")
+    text = (trained / "best.h").read_text()
+    assert 'best_classes[3] = {"cat", "dog", "mouse"};' in text
+    assert "static void best_predict(const unsigned char *x, float *out0)" in text
+
+
 ERRORS = [
+    (["--to", "c", "--opset", "20"], 2, "--opset beside --to c"),
+    (["--to", "c", "--weights-beside"], 2, "--weights-beside beside --to c"),
     (["--to", "onxx"], 2, "unknown kind of file 'onxx'"),
     (["--to", "onnx", "--opset", "3"], 2, "opset=3: wanted a version"),
     (["nowhere", "--to", "onnx"], 7, "there is no trained model at nowhere"),

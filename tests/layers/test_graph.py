@@ -165,14 +165,14 @@ def test_input_shapes_that_mean_nothing_are_refused(shape):
 
 
 def test_what_the_inputs_are_follows_from_their_users():
-    assert (PAIR.input_kind, PAIR.vocab_size()) == (("any", "int"), (0, 5))
+    assert (PAIR.input_kind, PAIR.vocab_size) == (("any", "int"), (0, 5))
     words = Graph(
         "ids",
         {"flat": (Flatten(), "ids"), "m": (PaddingMask(), "flat"), "a": (Embedding(7, 2), "flat"),
          "b": (Embedding(4, 2), "flat"), "c": (Average(), ("a", "b")), "d": (GRU(2, masked=True), ("c", "m"))},
         "d",
     )  # fmt: skip
-    assert (words.input_kind, words.vocab_size()) == ("int", 4)
+    assert (words.input_kind, words.vocab_size) == ("int", 4)
     masked = Graph(("x", "m"), {"y": (GRU(2, masked=True), ("x", "m"))}, ("y", "m"))
     assert masked.input_kind == ("float", "mask")
     both = Graph("x", {"a": (Rescale(2.0), "x"), "b": (Dense(2), "x"), "c": (Concatenate(), ("a", "b"))}, "c")

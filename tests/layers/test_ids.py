@@ -71,8 +71,8 @@ def test_settings_that_mean_nothing_are_refused(make):
 
 def test_containers_know_the_smallest_vocabulary():
     both = Parallel((Embedding(5, 3), Recompute(Embedding(3, 3))), "add")
-    assert (both.input_kind, both.vocab_size()) == ("int", 3)
-    assert Sequential((Flatten(), both, Dense(2))).vocab_size() == 3
+    assert (both.input_kind, both.vocab_size) == ("int", 3)
+    assert Sequential((Flatten(), both, Dense(2))).vocab_size == 3
     with pytest.raises(DataError, match="is 3"):
         xpnn.Model([both], (2,)).forward([[0, 3]])
 

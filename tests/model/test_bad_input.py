@@ -258,7 +258,7 @@ LABELS = [
     (lambda: fit(y=replaced(np.eye(3)[IDS], (5, 0), nan)), DataError, ["label row 5", "nan"]),
     (lambda: fit(y=replaced(np.eye(3)[IDS], 2, [inf, -inf, 1])), DataError, ["label row 2"]),
     (lambda: fit(y=["cat", "dog", "cat", "dog", "cat", "dog"]), DataError, ["data of dtype <U3"]),
-    (lambda: fit(y=None), DataError, ["data of dtype object"]),
+    (lambda: fit(y=None), DataError, ["None is no array"]),
     (
         lambda: fit(y=IDS, model=net(Dense(1))),
         ShapeError,
@@ -302,8 +302,8 @@ DATA = [
     (lambda: fit(X.astype("datetime64[s]")), DataError, ["data of dtype datetime64"]),
     (lambda: fit(np.zeros(6, [("a", float)])), DataError, ["data of dtype"]),
     (lambda: fit([[1, 2], [3]]), DataError, ["cannot read list as an array of numbers"]),
-    (lambda: fit(None), DataError, ["data of dtype object"]),
-    (lambda: fit({"a": 1}), DataError, ["data of dtype object"]),
+    (lambda: fit(None), DataError, ["None is no array"]),
+    (lambda: fit({"a": 1}), DataError, ["a dict of 1 entries is no array"]),
     (lambda: fit("x.npy"), DataError, ["data of dtype <U5"]),
     (
         lambda: fit(np.ma.masked_greater(X, 0.5)),

@@ -70,7 +70,7 @@ def test_a_cnn_of_several_convolutions_between_its_maxima():
     first, *more = xpnn.Conv2D(32, 5), xpnn.Conv2D(64, 3), xpnn.Conv2D(48, 3)
     body = [first, xpnn.ReLU(), xpnn.MaxPool2D(), *(one for conv in more for one in (conv, xpnn.ReLU()))]
     assert layers == [*body, xpnn.MaxPool2D(), xpnn.Flatten(), xpnn.Dense(10)]
-    assert xpnn.Sequential(tuple(layers)).inner((28, 28, 1))[-1][1] == (4 * 4 * 48,)
+    assert xpnn.Sequential(tuple(layers)).children((28, 28, 1))[-1].shape == (4 * 4 * 48,)
 
 
 def test_lenet_has_the_shapes_of_lenet_5():
@@ -87,7 +87,7 @@ def test_resnet_halves_the_image_and_adds_its_skips():
     head = ["Rescale", "Conv2D", "BatchNorm", "ReLU", "MaxPool2D"]
     blocks = ["Residual", "ReLU", "Parallel", "ReLU", "Parallel", "ReLU"]
     assert kinds == [*head, *blocks, "GlobalAveragePool", "Dropout", "Dense"]
-    shapes = [shape for _, shape in xpnn.Sequential(tuple(layers)).inner((28, 28, 1))]
+    shapes = [child.shape for child in xpnn.Sequential(tuple(layers)).children((28, 28, 1))]
     assert shapes[5:12:2] == [(14, 14, 4), (14, 14, 4), (7, 7, 4), (4, 4, 6)]
 
 
@@ -99,7 +99,7 @@ def test_rnn_reads_rows():
 
 def test_transformer_reads_patches():
     layers = build("transformer", (28, 28, 1), 10, hidden=(8,), dropout=0.1, pixels=True)
-    shapes = [shape for _, shape in xpnn.Sequential(tuple(layers)).inner((28, 28, 1))]
+    shapes = [child.shape for child in xpnn.Sequential(tuple(layers)).children((28, 28, 1))]
     assert shapes == [(28, 28, 1)] * 2 + [(7, 7, 8)] + [(49, 8)] * 7 + [(8,)]
     inner = layers[5].layer.layers
     assert (inner[1].units, inner[3].units, inner[4]) == (16, 8, xpnn.Dropout(0.1))

@@ -125,7 +125,7 @@ def test_a_layer_with_a_matrix_has_a_rule_of_its_own(case):
     """The default, one for each output, would leave its products out."""
     layer = case.layer
     assert flops(layer, case.shape) >= 0
-    if not layer.branches(case.shape) and layer.trained and weights(layer, case.shape):
+    if not layer.children(case.shape) and layer.trained and weights(layer, case.shape):
         assert flops.dispatch(type(layer)) is not flops.dispatch(Layer), type(layer).__name__
 
 

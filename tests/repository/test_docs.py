@@ -43,9 +43,21 @@ def test_the_readme_prints_the_numbers_it_says(tmp_path):
     assert abs(float(got[2]) - float(said[2])) < 0.005
 
 
+def test_the_readme_shows_a_layer_as_it_is():
+    """Line by line as in its file, which also has types, checks and docstrings."""
+    (shown,) = (block for block in blocks("README.md") if "(Layer)" in block)
+    source = (ROOT / "xpnn" / "layers" / "dense.py").read_text()
+    source = re.sub(
+        r": (Ctx|Tree|Array|Shape|tuple\[Any, \.\.\.\])\b|: tuple\[Any, \.\.\.\]| -> [^:]*(?=:\n)", "", source
+    )
+    source = source.replace("self.init", "he_normal").replace("self.bias_init", "zeros")
+    lines = {line.strip() for line in source.splitlines()}
+    assert [line for line in shown.splitlines() if line.strip() not in lines and '"""' not in line] == []
+
+
 def test_the_readme_fits_and_names_real_files():
     text = (ROOT / "README.md").read_text()
-    assert len(text.splitlines()) <= 150
+    assert len(text.splitlines()) <= 175
     for path in re.findall(r"`((?:xpnn|tests|docs|benchmarks|examples)/[\w./]*)`", text):
         assert (ROOT / path).exists(), path
 

@@ -55,7 +55,7 @@ def test_without_a_fault_both_checks_are_content(cls):
 
 
 def test_every_layer_with_a_gradient_has_faults():
-    found = {cls for cls in children(xpnn.Layer) if cls.differentiable} - WITHOUT
+    found = {cls for cls in children(xpnn.Layer) if getattr(cls, "differentiable", True)} - WITHOUT
     missing = sorted(cls.__name__ for cls in found - set(PLANTED))
     assert not missing, f"add to PLANTED in a file of tests/cases/layers: {', '.join(missing)}"
     assert set(PLANTED) == found

@@ -1,10 +1,21 @@
 """What the syntax tree shows: the code of a step stays inside the Array API, and the package inside its own walls."""
 
 import ast
+import importlib
 import pathlib
+import sys
 
 import pytest
-from purity_lint import dangerous, foreign, impurities, namespace, path_of, step_functions
+from purity_lint import (
+    POSIX,
+    dangerous,
+    foreign,
+    impurities,
+    namespace,
+    only_on_posix,
+    path_of,
+    step_functions,
+)
 
 import xpnn
 
@@ -23,7 +34,7 @@ EXEMPT = {("metric.py", "__call__"), ("lbfgs.py", "minimize"), ("descent.py", "_
 """A metric called on its own brings its counts home, a full-batch method its line search: no part of a step."""
 
 
-BY_NAME = {"__init__.py", "names.py", "cli/__init__.py", "interchange/__init__.py"}
+BY_NAME = {"__init__.py", "names.py", "renamed.py", "cli/__init__.py", "interchange/__init__.py"}
 """Import modules of the package whose names stand in a table in the same file, or are those of a folder's files."""
 
 
@@ -155,3 +166,32 @@ def test_the_lint_flags_foreign_imports(code):
 )
 def test_the_lint_flags_dangerous_code(code):
     assert list(dangerous(ast.parse(code)))
+
+
+@pytest.mark.parametrize("file", [f for f in FILES if name_of(f) != "system.py"], ids=name_of)
+def test_only_one_file_knows_what_windows_has_not(file):
+    assert not list(only_on_posix(parse(file)))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import fcntl",
+        "def f():\n    from pwd import getpwnam",
+        "from signal import SIGHUP",
+        "os.kill(pid, 0)",
+        "os.fork()",
+        "flags = os.O_RDONLY | os.O_DIRECTORY",
+        "signal.signal(signal.SIGUSR1, f)",
+    ],
+)
+def test_the_lint_flags_what_windows_has_not(code):
+    assert list(only_on_posix(ast.parse(code)))
+
+
+def test_the_names_of_the_lint_are_names():
+    """Of this system, where it is no Windows: a misspelt one would forbid nothing."""
+    if sys.platform != "linux":
+        pytest.skip("the names are those of Linux")
+    for module, names in POSIX.items():
+        assert not {name for name in names if not hasattr(importlib.import_module(module), name)}

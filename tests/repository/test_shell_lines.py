@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -24,7 +25,7 @@ CONSOLE = re.compile(r"^```console\n(.*?)^```", re.M | re.S)
 SCRIPTS = "bash ci/"
 """How a line begins that sets up its own environment: see the tests of the scripts."""
 PLACES = {"RUN": "runs/mnist-cnn-1", "FILE.png": "seven.png"}
-GIVEN = {"csv": "csv --data flowers.csv", "images": "images --data PHOTOS"}
+GIVEN = {"table": "table flowers.csv", "images": "images --data PHOTOS"}
 """Datasets of one's own, and where they are here."""
 
 SMALL = """
@@ -114,9 +115,32 @@ def ready(tmp_path_factory):
             Image.fromarray(image[:, :, 0]).save(folder / f"PHOTOS/{label}/{i}.png")
     lines = ["width,height,label", *(f"{i % 7},{i % 5},{i % 3}" for i in range(90))]
     (folder / "flowers.csv").write_text("\n".join(lines) + "\n")
+    write_tables(folder, x.reshape(len(x), -1), y)
     for line in ("xpnn train --epochs 3", "xpnn train --model cnn --epochs 3"):
         assert bash(folder, line).returncode == 0
     return folder
+
+
+def write_tables(folder, pixels, labels):
+    """Digits as Kaggle has them, and the passengers of the guide."""
+    names = [f"pixel{i}" for i in range(784)]
+    for name, head, first in (
+        ("train.csv", ["label", *names], labels[:, None]),
+        ("test.csv", names, labels[:0]),
+    ):
+        rows = (
+            np.concatenate([first, pixels], axis=1)[:600].tolist() if first.size else pixels[600:620].tolist()
+        )
+        lines = [",".join(map(str, row)) for row in [head, *rows]]
+        (folder / name).write_text("\n".join(lines) + "\n")
+    rng = np.random.default_rng(0)
+    for name, count in (("passengers.csv", 300), ("more.csv", 20)):
+        lines = ["id,age,sex,town,boarded,survived"]
+        for i, sex in enumerate(rng.choice(["f", "m"], count)):
+            age, town = "" if i % 9 == 0 else round(rng.normal(40, 12)), f"t{rng.integers(29)}"
+            kept = "yes" if (sex == "f") != (rng.random() < 0.1) else "no"
+            lines.append(f"{100 + i},{age},{sex},{town},1912-04-{1 + i % 28:02d},{kept}")
+        (folder / name).write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture

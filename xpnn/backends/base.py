@@ -9,12 +9,14 @@ import numpy as np
 from xpnn.backends.convert import to_host
 from xpnn.errors import BackendError, DataError, DeviceError, UsageError, did_you_mean, first_line
 from xpnn.kernels import Array, Kernels
+from xpnn.renamed import old_members
 
 DTYPES = ("float32", "float64")
 PRECISIONS = ("fp32", "tf32", "bf16")
 """In which float32 matrices are multiplied: as they are; rounded to 10 bits behind the binary point; to 7."""
 
 
+@old_members
 class Backend(Kernels):
     """One array library on one device in one dtype. Made by `get_backend`, never by hand.
 

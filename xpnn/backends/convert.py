@@ -4,27 +4,24 @@ from typing import Any
 
 import numpy as np
 
-from xpnn.errors import DataError, first_line
+from xpnn.backends import advice
 
 
 def to_host(a: Any) -> np.ndarray[Any, Any]:
     """Lists, NumPy arrays, torch tensors, JAX, CuPy or any DLPack array as a NumPy array of real numbers.
 
     Shares memory where it can, so the result may be read-only or strided; it is never written to.
-    Raises DataError for ragged, complex, string and object data.
+    Raises DataError, with advice, for sparse and ragged data, for words, objects and complex numbers, and for what
+    hands out samples one by one.
     """
+    if not isinstance(a, np.ndarray):
+        advice.refuse_container(a)
     try:
         host = _fetch(a)
     except (ValueError, TypeError, RuntimeError, BufferError, AttributeError, OverflowError) as error:
-        raise DataError(
-            f"cannot read {type(a).__name__} as an array of numbers", why=first_line(error)
-        ) from error
+        raise advice.unreadable(a, error) from error
     if host.dtype.kind not in "biuf":
-        raise DataError(
-            f"data of dtype {host.dtype} cannot be trained on",
-            why="xpnn takes real numbers: bool, integer or floating point",
-            fix="x.real, or np.asarray(x, dtype=float) if every entry is a number",
-        )
+        raise advice.no_numbers(host)
     return host if host.dtype.isnative else host.astype(host.dtype.newbyteorder("="))
 
 

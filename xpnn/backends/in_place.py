@@ -18,14 +18,14 @@ class InPlace(Backend):
         """Views into arrays stay true when those are written to."""
         return by_identity(f)
 
-    def concat_into(self, flat: Array | None, parts: Sequence[Array], places: Sequence[Array]) -> Array:
+    def concat_flat(self, out: Array | None, parts: Sequence[Array], places: Sequence[Array]) -> Array:
         """Only those parts are copied that are not in their places."""
-        if flat is None:
-            return super().concat_into(flat, parts, places)
+        if out is None:
+            return super().concat_flat(out, parts, places)
         for part, place in zip(parts, places, strict=True):
             if part is not place:
                 place[...] = part
-        return flat
+        return out
 
 
 def by_identity(f: Callable[[Array, Array], Any]) -> Callable[[Array, Array], Any]:

@@ -18,7 +18,8 @@ from typing import Any, NoReturn
 import click
 
 from xpnn import __version__
-from xpnn.cli.command import State, shared_options
+from xpnn.cli.command import shared_options
+from xpnn.cli.state import State
 from xpnn.errors import BackendError, FileError, UsageError, XpnnError, did_you_mean, first_line
 from xpnn.printing import one_line, printable
 from xpnn.system import STOPPING

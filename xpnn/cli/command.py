@@ -4,30 +4,16 @@ import inspect
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from xpnn import __version__
+from xpnn.cli.output import detail
+from xpnn.cli.state import State
 
 LONG = 50
 """Characters of a list of names beyond which it stands in the text of the help, not beside the flag."""
-
-
-@dataclass
-class State:
-    """What the commands share."""
-
-    debug: bool = False
-    quiet: bool = False
-    verbose: bool = False
-
-
-def state() -> State:
-    """That of the command that runs; outside of one, a fresh one."""
-    ctx = click.get_current_context(silent=True)
-    return State() if ctx is None else ctx.find_root().ensure_object(State)
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -72,8 +58,6 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """With -v, what runs here before it, and how long it took after it."""
-        from xpnn.cli.output import detail
-
         began = time.perf_counter()
         detail(f"xpnn {__version__} · Python {platform.python_version()} · {platform.platform(terse=True)}")
         result = super().invoke(ctx)

@@ -11,9 +11,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from xpnn.cli.command import Command, state
+from xpnn.cli.command import Command
 from xpnn.cli.options import FilePath
 from xpnn.cli.output import echo, emit, status
+from xpnn.cli.state import state
 from xpnn.errors import UsageError, XpnnError, did_you_mean, first_line
 from xpnn.reading import read_bounded
 

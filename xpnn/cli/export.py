@@ -24,11 +24,29 @@ def to_onnx(model: "Model", path: Path, settings: dict[str, Any], classes: list[
     return save_onnx(model, path, classes=classes, **settings)
 
 
-TARGETS: dict[str, Callable[..., "Program"]] = {"onnx": to_onnx}
+def to_python(model: "Model", path: Path, settings: dict[str, Any], classes: list[str]) -> "Program":
+    """One file for NumPy."""
+    from xpnn.interchange import save_python
+
+    return save_python(model, path, classes=classes, **settings)
+
+
+def to_c(model: "Model", path: Path, settings: dict[str, Any], classes: list[str]) -> "Program":
+    """A header for C."""
+    from xpnn.interchange import save_c
+
+    return save_c(model, path, classes=classes, **settings)
+
+
+TARGETS: dict[str, Callable[..., "Program"]] = {"onnx": to_onnx, "py": to_python, "c": to_c}
 """What writes each kind of file."""
+ENDINGS = {"c": ".h"}
+"""Of the files, where it is not the kind's name."""
 
 
-@click.command(cls=Command, examples=["xpnn export runs/mnist-mlp-1 --to onnx"])
+@click.command(
+    cls=Command, examples=["xpnn export runs/mnist-mlp-1 --to onnx", "xpnn export --to c --out digits.h"]
+)
 @click.argument("run", type=click.Path(path_type=Path), required=False)
 @click.option("--to", "target", type=Name("kind of file", TARGETS), required=True, help="What to write.")
 @click.option(
@@ -47,6 +65,7 @@ TARGETS: dict[str, Callable[..., "Program"]] = {"onnx": to_onnx}
 )
 @click.option("--no-preprocessing", is_flag=True, help="Leave out the layers that scale the data.")
 @click.option("--opset", type=int, metavar="N", help="Version of ONNX's operations  [default: 20]")
+@click.option("--weights-beside", is_flag=True, help="With --to py: the weights in a file of their own.")
 @json_option
 def command(
     run: Path | None,
@@ -56,6 +75,7 @@ def command(
     channels: str,
     no_preprocessing: bool,
     opset: int | None,
+    weights_beside: bool,
     as_json: bool,
 ) -> None:
     """Write a trained model to a file that runs without xpnn.
@@ -73,7 +93,13 @@ def command(
         if target != "onnx":
             raise UsageError(f"--opset beside --to {target}", fix="leave it out: only ONNX has one")
         settings["opset"] = opset
-    path = out or saved.weights.with_suffix(f".{target}")
+    if weights_beside:
+        if target != "py":
+            raise UsageError(
+                f"--weights-beside beside --to {target}", fix="leave it out: that is one file always"
+            )
+        settings["beside"] = True
+    path = out or saved.weights.with_suffix(ENDINGS.get(target, f".{target}"))
     model = saved.load("numpy")
     program = TARGETS[target](model, path, settings, saved.classes)
     if model.backend.dtype_name != "float32":

@@ -8,6 +8,7 @@ from xpnn.cli.resume import obey
 from xpnn.cli.runs import FILM, Run
 from xpnn.data import Dataset
 from xpnn.recipes import Recipe
+from xpnn.scratch import release
 from xpnn.training.callbacks import Callback, KeepBest
 from xpnn.training.film import Film
 
@@ -35,7 +36,7 @@ def train(
     from xpnn.training.trainer import Trainer
 
     signals = StopOnSignal()
-    watchers = [signals, KeepBest(run.weights), Log(run.folder / METRICS)]
+    watchers = [signals, Release(), KeepBest(run.weights), Log(run.folder / METRICS)]
     if data.input_shape == (2,):
         watchers.append(Film(run.folder / FILM))  # small, and what `xpnn plot` makes a moving picture of
     trainer = Trainer(net, loss, optimizer, schedule=recipe.schedule)
@@ -44,7 +45,7 @@ def train(
         data.y,
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
-        validation=recipe.validation,
+        validation=data.validation or recipe.validation,
         callbacks=[*watchers, *more],
         resume=resume,
     )
@@ -52,3 +53,19 @@ def train(
     if not run.weights.exists():  # the time limit came before the first epoch's end
         net.save(run.weights)
     return trainer
+
+
+class Release(Callback):
+    """Data on the disk counts as memory of this process once it was read: it is given back as training goes on."""
+
+    def progress(self, epoch: int, samples: int, loss: float) -> None:
+        """Every few batches."""
+        release()
+
+
+def count_samples(data: Dataset, recipe: Recipe) -> dict[str, int]:
+    """How many are trained on, choose the best epoch, and are for the test."""
+    if data.validation is not None:
+        return {"train": len(data.y), "valid": len(data.validation[1]), "test": len(data.y_test)}
+    held = recipe.validation if isinstance(recipe.validation, int) else round(recipe.validation * len(data.y))
+    return {"train": len(data.y) - held, "valid": held, "test": len(data.y_test)}

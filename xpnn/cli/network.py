@@ -49,6 +49,17 @@ def make_model(model: str, data: Dataset, recipe: Recipe, be: Backend, seed: int
     )
 
 
+MOST_VALIDATION = 200_000
+"""Samples, of which the accuracy is known to 0.1 %."""
+
+
+def with_room(recipe: Recipe, samples: int) -> Recipe:
+    """The recipe, with no more held out for validation than fits into memory beside the training."""
+    share = recipe.validation
+    many = isinstance(share, float) and share * samples > MOST_VALIDATION
+    return recipe.replace(validation=MOST_VALIDATION) if many else recipe
+
+
 def joined_width(data: Dataset) -> int:
     """Features and embeddings side by side."""
     assert isinstance(data.preparation, TablePreparation)

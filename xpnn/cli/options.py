@@ -12,6 +12,7 @@ from xpnn.backends.auto import check, choose
 from xpnn.backends.cpu.blas import blas, count_threads
 from xpnn.cli.command import LONG
 from xpnn.errors import UsageError, did_you_mean
+from xpnn.system import user_path
 
 if TYPE_CHECKING:
     Choice = click.Choice[str]
@@ -51,7 +52,7 @@ class FilePath(Paths):
         """Raises BadParameter for an empty name."""
         if not str(value):
             self.fail("an empty name; for the working folder write .", param, ctx)
-        return super().convert(value, param, ctx)
+        return user_path(super().convert(value, param, ctx))  # --data=~/x: no shell looks behind the =
 
 
 class Widths(click.ParamType):  # type: ignore[type-arg, unused-ignore]
@@ -72,6 +73,25 @@ class Widths(click.ParamType):  # type: ignore[type-arg, unused-ignore]
 
 
 TASKS = ("classification", "regression")
+
+
+class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """`64` or `48x64`: height and width of pictures."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Raises BadParameter for anything but one or two whole numbers from 1 to 32768."""
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).lower().replace("×", "x").split("x")
+        if len(parts) > 2 or not all(part.strip().isdecimal() and 0 < int(part) <= 1 << 15 for part in parts):
+            self.fail(f"{value!r} is no size such as 64 or 48x64 (height x width)", param, ctx)
+        return int(parts[0]), int(parts[-1])
+
+
 HINTS = dict.fromkeys(("cuda", "gpu"), "did you mean --backend cupy? auto takes the GPU where there is one")
 
 backend_option = click.option(

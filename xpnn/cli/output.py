@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xpnn.cli.command import state
+from xpnn.cli.state import state
 from xpnn.printing import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
+BAR = 24
+"""Characters of a bar."""
 INDENT = 7
 """Where the second column of what `train` says begins; the rest of a long line goes there."""
 
@@ -26,6 +28,15 @@ def status(line: str) -> None:
         line = printable(line)
         with contextlib.suppress(OSError):  # nobody listens; the work goes on
             click.echo(folded(line) if sys.stderr.isatty() else line, err=True)
+
+
+def reading_bar(done: int, total: int) -> None:
+    """How many pictures are read so far, on a terminal; the line is gone once all are."""
+    if state().quiet or not sys.stderr.isatty():
+        return
+    full = done * BAR // max(total, 1)
+    line = f"reading pictures  {'█' * full}{'·' * (BAR - full)}  {done:,} of {total:,}"
+    click.echo("\r" + (line if done < total else " " * len(line) + "\r"), nl=False, err=True)
 
 
 def detail(line: str) -> None:

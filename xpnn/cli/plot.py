@@ -144,8 +144,10 @@ def boundary(subject: Subject, path: Path) -> None:
     from xpnn.plots import decision_boundary
 
     samples = subject.samples
-    if samples.input_shape != (2,) or not samples.classes:
-        raise NotDrawnError("the samples are no points of a plane that belong to classes")
+    if samples.input_shape != (2,):
+        raise NotDrawnError("the samples are no points of a plane")
+    if not samples.classes:
+        raise NotDrawnError("a regression has no boundary")
     decision_boundary(subject.model, samples.x_test, samples.y_test, path, subject.title, samples.classes)
 
 
@@ -155,8 +157,10 @@ def film(subject: Subject, path: Path) -> None:
     from xpnn.training.film import load_film
 
     samples = subject.samples
-    if samples.input_shape != (2,) or not samples.classes:
-        raise NotDrawnError("the samples are no points of a plane that belong to classes")
+    if samples.input_shape != (2,):
+        raise NotDrawnError("the samples are no points of a plane")
+    if not samples.classes:
+        raise NotDrawnError("a regression has no boundary")
     frames = load_film(subject.saved.weights.parent / FILM)
     if not frames:
         raise NotDrawnError("the run kept no weights along the way")

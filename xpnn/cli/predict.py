@@ -5,28 +5,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
-from xpnn.cli.command import Command, state
+from xpnn.cli.command import Command
 from xpnn.cli.options import FilePath, json_option
-from xpnn.cli.output import console, echo, emit, percent
+from xpnn.cli.predict_pictures import predict_pictures
 from xpnn.cli.predict_rows import ARRAYS, predict_rows
 from xpnn.cli.runs import WEIGHTS, find_run
 from xpnn.data import TablePreparation
 from xpnn.data.datasets import TABLES
-from xpnn.data.picture import SIDE, Picture, read_picture
+from xpnn.data.images import is_picture
 from xpnn.data.tables.files import STDIN, is_table
 from xpnn.errors import UsageError
-from xpnn.printing import one_line
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from xpnn.model import Model
-
-TOP, ALL, BAR = 3, 10, 24
-"""Classes shown, those shown with -v, and the length of a bar."""
-EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 @click.command(cls=Command, examples=["xpnn predict seven.png", "xpnn predict test.csv --out answers.csv"])
@@ -44,13 +36,19 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
     default="",
     help="Of a table: what to write, such as id,label.  [default: all]",
 )
+@click.option(
+    "--show", is_flag=True, help="Of pictures: save what the network saw beside each, as FILE.seen.png."
+)
 @json_option
-def command(files: tuple[Path, ...], run: Path | None, out: Path | None, columns: str, as_json: bool) -> int:
+def command(
+    files: tuple[Path, ...], run: Path | None, out: Path | None, columns: str, show: bool, as_json: bool
+) -> int:
     """What a trained model makes of pictures, tables or arrays.
 
-    A picture holds one digit, of any size, dark on light or light on dark. It is brought to the form of MNIST's
-    images first; what the network saw is shown. A table, or - for standard input, gets an answer for each row, as CSV;
-    with --json one JSON object on a line. RUN may be named first, or with --run.
+    A picture is brought to the form of those that the model was trained on, and what the network saw is shown: a
+    model of MNIST's digits answers each digit of a photograph, from left to right, dark on light or light on dark.
+    Folders and patterns such as 'scans/*.jpg' stand for the pictures in them. A table, or - for standard input, gets
+    an answer for each row, as CSV; with --json one JSON object on a line. RUN may be named first, or with --run.
     """
     run, files = named_first(run, files)
     saved = find_run(run, fitting(files[0]))
@@ -59,25 +57,7 @@ def command(files: tuple[Path, ...], run: Path | None, out: Path | None, columns
         return predict_rows(saved, model, files, out, split_names(columns), as_json)
     if out is not None or columns:
         raise UsageError("--out and --columns with pictures", why="they write the answers for a table")
-    if model.input_shape != (SIDE, SIDE, 1):
-        raise UsageError(
-            f"{saved.weights} takes samples of shape {model.input_shape}, not pictures",
-            fix="--run with a model of mnist or fashion",
-        )
-    answers = []
-    for file in files:
-        picture = read_picture(file)
-        shares = model.predict_proba(picture.pixels[np.newaxis])[0]
-        best = [
-            (name_of(int(c), saved.classes), float(shares[c])) for c in np.argsort(-shares, kind="stable")
-        ]
-        if as_json:
-            answers.append(answer(file, picture, best))
-        else:
-            show(file, picture, best)
-    if as_json:
-        emit({"checkpoint": str(saved.weights), "predictions": answers})
-    return 0
+    return predict_pictures(saved, model, files, as_json, show)
 
 
 def named_first(run: Path | None, files: tuple[Path, ...]) -> tuple[Path | None, tuple[Path, ...]]:
@@ -96,72 +76,15 @@ def fitting(file: Path) -> Callable[[dict[str, Any]], bool]:
         return lambda about: about.get("dataset") in TABLES
     if file.suffix in ARRAYS:
         return lambda about: True
-    return lambda about: about.get("input_shape") == [SIDE, SIDE, 1]
+    return lambda about: len(about.get("input_shape") or ()) == 3
 
 
 def of_rows(model: "Model", file: Path) -> bool:
     """Whether the model answers rows: it was trained on a table or on flat samples, or is given an array."""
     trained = isinstance(model.preparation, TablePreparation)
-    return trained or len(model.input_shape) == 1 or file.suffix in ARRAYS
+    return trained or (len(model.input_shape) == 1 and not is_picture(file)) or file.suffix in ARRAYS
 
 
 def split_names(columns: str) -> tuple[str, ...]:
     """`id,label` as names."""
     return tuple(name.strip() for name in columns.split(",") if name.strip())
-
-
-def name_of(label: int, classes: list[str]) -> str:
-    """The class's name, or its number where the names are not known."""
-    return classes[label] if label < len(classes) else str(label)
-
-
-def answer(file: Path, picture: Picture, best: list[tuple[str, float]]) -> dict[str, Any]:
-    """One file's entry of the JSON object."""
-    return {
-        "file": str(file),
-        "class": best[0][0],
-        "probability": best[0][1],
-        "classes": dict(best),
-        "size": picture.size,
-        "mode": picture.mode,
-        "inverted": picture.inverted,
-        "crop": picture.box,
-    }
-
-
-def show(file: Path, picture: Picture, best: list[tuple[str, float]]) -> None:
-    """What the network saw in 14 lines, the best classes beside it, and what was done to the picture."""
-    out = console()
-    echo(f"{one_line(file, 200)}  {picture.note}")
-    shown = [(one_line(name), share) for name, share in best[: ALL if state().verbose else TOP]]
-    width = max(len(name) for name, _ in shown)
-    above = 5 if len(shown) <= TOP else 2
-    beside = {
-        above + i: f"{name:>{width}}  {percent(share):>7}  {bar(share)}"
-        for i, (name, share) in enumerate(shown)
-    }
-    for i, line in enumerate(half_blocks(picture.pixels[:, :, 0], out.color_system in ("256", "truecolor"))):
-        text = line + f"   {beside[i]}" if i in beside else line
-        out.print(text, soft_wrap=True)
-
-
-def half_blocks(pixels: np.ndarray[Any, Any], shades: bool) -> "list[Text]":
-    """Two pixels in each character, top and bottom: in their own greys, or black and white where there are none."""
-    from rich.text import Text
-
-    lines = []
-    for top, bottom in zip(pixels[::2], pixels[1::2], strict=True):
-        line = Text()
-        for a, b in zip(top.tolist(), bottom.tolist(), strict=True):
-            if shades:
-                line.append("▀", f"rgb({a},{a},{a}) on rgb({b},{b},{b})")
-            else:
-                line.append(" ▀▄█"[(a > 127) + 2 * (b > 127)])
-        lines.append(line)
-    return lines
-
-
-def bar(share: float) -> str:
-    """`share` of 24 characters, to an eighth of one."""
-    eighths = round(share * BAR * 8)
-    return ("█" * (eighths // 8) + EIGHTHS[eighths % 8]).rstrip()

@@ -16,7 +16,7 @@ from xpnn.data import TablePreparation, read_npy, read_npz
 from xpnn.data.tables.files import STDIN, expand
 from xpnn.data.tables.preparation import listed
 from xpnn.data.tables.reading import is_index, read_table
-from xpnn.data.tables.table import Table
+from xpnn.data.tables.stored import AnyTable
 from xpnn.durable import write_durably
 from xpnn.errors import DataError, UsageError, XpnnError
 
@@ -35,7 +35,7 @@ class Answers:
     answers: NDArray[Any]
     classes: tuple[str, ...]
     shares: NDArray[Any] | None
-    table: Table | None = None
+    table: AnyTable | None = None
 
     def __len__(self) -> int:
         return len(self.answers)
@@ -125,7 +125,7 @@ def answer(saved: Saved, model: "Model", file: Path, columns: tuple[str, ...]) -
     return Answers(str(file), "label", np.array(names, object)[ids], names, shares, table)
 
 
-def matrix_of(table: Table, model: "Model", columns: tuple[str, ...]) -> NDArray[Any]:
+def matrix_of(table: AnyTable, model: "Model", columns: tuple[str, ...]) -> NDArray[Any]:
     """The columns of numbers, in order, for a model that remembers no names."""
     kept = [values for name, values in table.items() if name not in columns and not is_index(values)]
     if len(model.input_shape) != 1 or len(kept) != model.input_shape[0]:

@@ -39,6 +39,7 @@ FROM_RUN = (
     "label",
     "task",
     "class_weight",
+    "resize",
 )
 BEGINNINGS = {
     "--out": "a run goes on in its own folder",

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnn.cli.runs import Saved
-from xpnn.data import Dataset, TablePreparation, load
+from xpnn.data import Dataset, ImagePreparation, TablePreparation, load
+from xpnn.data.image_folder import whole_folder
 from xpnn.data.tables.dataset import whole_table
 from xpnn.data.tables.preparation import count_of, listed
 from xpnn.errors import DataError, UsageError
@@ -33,6 +34,8 @@ def test_samples(saved: Saved, model: "Model", data: Path | None, what: str) -> 
     if isinstance(preparation, TablePreparation) and not same:
         assert data is not None
         return whole_table(data, preparation)
+    if isinstance(preparation, ImagePreparation) and not same and data is not None and has_folders(data):
+        return whole_folder(data, preparation)
     check_known(saved, None, what)  # a file alone says nothing of its kind where the model does not
     samples = again(about, trained_on if same else data, preparation)
     if not same and samples.held_out:
@@ -60,9 +63,14 @@ def check_known(saved: Saved, data: Path | None, what: str) -> None:
 
 def again(about: dict[str, Any], path: Any, preparation: Any = None) -> Dataset:
     """The dataset of a run.json, from `path`."""
-    known = preparation if isinstance(preparation, TablePreparation) else None
+    table = isinstance(preparation, TablePreparation)
     seed, given = int(about.get("seed", 0)), (about.get("label"), about.get("task"))
-    return load(str(about["dataset"]), path, seed, *((None, None) if known else given), known=known)
+    return load(str(about["dataset"]), path, seed, *((None, None) if table else given), known=preparation)
+
+
+def has_folders(path: Path) -> bool:
+    """Whether it is a folder with folders in it, as pictures are kept."""
+    return path.is_dir() and any(p.is_dir() and not p.name.startswith(".") for p in path.iterdir())
 
 
 def class_names(saved: Saved, model: "Model") -> tuple[str, ...]:

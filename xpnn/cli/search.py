@@ -23,9 +23,10 @@ from optuna.trial import TrialState
 from xpnn.backends import get_backend
 from xpnn.cli import INTERRUPTED, TERMINATED, in_our_words, report
 from xpnn.cli.study import open_study, storage_errors
-from xpnn.cli.tune import STUDY, Task
+from xpnn.cli.trials import STUDY, Task, settings_of
 from xpnn.data import Dataset, load
-from xpnn.errors import DivergedError, XpnnError
+from xpnn.errors import DivergedError, UsageError, XpnnError
+from xpnn.parameters import tree_map
 from xpnn.random import host_rng
 from xpnn.recipes import recipe_for
 from xpnn.training.history import Row
@@ -44,13 +45,6 @@ def draw(trial: optuna.Trial, model: str) -> dict[str, Any]:
     trial.suggest_categorical("optimizer", OPTIMIZERS)
     trial.suggest_categorical("batch_size", (32, 64, 128, 256, 512))
     return settings_of(trial.params)
-
-
-def settings_of(params: dict[str, Any]) -> dict[str, Any]:
-    """A trial's parameters as settings of `xpnn train`: width and depth are the hidden layers."""
-    rest = {name: value for name, value in params.items() if name not in ("width", "depth")}
-    rest |= {"lr": float(f"{params['lr']:.3g}"), "dropout": round(params["dropout"], 2)}
-    return {"hidden": [params["width"]] * params["depth"], **rest}
 
 
 class Watch(Callback):
@@ -92,7 +86,12 @@ def objective(task: Task, samples: Dataset, trial: optuna.Trial, deadline: float
 
 def without_test(samples: Dataset) -> Dataset:
     """The samples to train on alone."""
-    return replace(samples, x_test=samples.x_test[:0], y_test=samples.y_test[:0])
+    if not samples.classes:
+        raise UsageError(
+            f"the label of {samples.name} is a number, and xpnn tune judges by accuracy",
+            fix="xpnn train with other settings, or --label for a column of classes",
+        )
+    return replace(samples, x_test=tree_map(lambda _, a: a[:0], samples.x_test), y_test=samples.y_test[:0])
 
 
 def seed_of(task: Task, worker: int, made: int) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import optuna
 
-from xpnn.cli.tune import STUDY, Task
+from xpnn.cli.trials import STUDY, Task, settings_of
 from xpnn.errors import CheckpointError, FileError, UsageError, XpnnError, first_line
 from xpnn.printing import one_line
 from xpnn.system import is_link
@@ -132,8 +132,6 @@ def is_of_optuna(error: BaseException) -> bool:
 
 def checked_params(study: Any, path: Path) -> None:
     """Raise CheckpointError where a finished trial has other parameters than those that `xpnn tune` draws."""
-    from xpnn.cli.search import settings_of
-
     with storage_errors(path):
         trials = study.get_trials(deepcopy=False)
     for trial in trials:

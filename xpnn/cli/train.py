@@ -13,14 +13,14 @@ from xpnn import __version__
 from xpnn.backends import DTYPES
 from xpnn.backends.cpu.allocator import keep_memory
 from xpnn.cli import Stopped, interrupted
-from xpnn.cli.command import state
 from xpnn.cli.config import Configured
-from xpnn.cli.fitting import train
+from xpnn.cli.fitting import count_samples, train
 from xpnn.cli.machine import git_state, machine
-from xpnn.cli.network import make_loss, make_model
+from xpnn.cli.network import make_loss, make_model, with_room
 from xpnn.cli.options import (
     FilePath,
     Name,
+    Size,
     Widths,
     backend_line,
     backend_option,
@@ -31,7 +31,7 @@ from xpnn.cli.options import (
     precision_option,
     table_options,
 )
-from xpnn.cli.output import detail, echo, emit, percent, size, status, write
+from xpnn.cli.output import detail, echo, emit, percent, reading_bar, size, status, write
 from xpnn.cli.regression import in_units, regression_line
 from xpnn.cli.resume import (
     Endings,
@@ -46,6 +46,7 @@ from xpnn.cli.resume import (
     told_of,
 )
 from xpnn.cli.runs import Run, new_run, old_run
+from xpnn.cli.state import state
 from xpnn.cli.transfer import find_source, frozen, preparation_of, provenance, reuse, transfer_options
 from xpnn.data import DATASETS, Dataset, load
 from xpnn.data.datasets import TABLES
@@ -95,6 +96,9 @@ if TYPE_CHECKING:
 @click.option("--data", type=FilePath(), metavar="PATH", help="The dataset's file, or folder of files.")
 @table_options
 @click.option(
+    "--resize", type=Size(), metavar="N|HxW", help="Of images: the size in pixels to bring all pictures to."
+)
+@click.option(
     "--out",
     type=FilePath(),
     metavar="DIR",
@@ -119,6 +123,7 @@ def command(
     label: str | None,
     task: str | None,
     class_weight: str | None,
+    resize: tuple[int, int] | None,
     out: Path | None,
     source: Path | None,
     freeze: tuple[str, ...],
@@ -147,7 +152,8 @@ def command(
     origin = begun_with(resume) if saved is None else str(saved.weights)
     known = preparation_of(origin)
     head = replace_head if resume is None else head_was_replaced(resume)
-    samples = load(dataset, data, seed, label, task, known, relabel=head)
+    samples = load(dataset, data, seed, label, task, known, relabel=head, resize=resize, watch=reading_bar)
+    recipe = with_room(recipe, len(samples.y))
     loss = make_loss(samples, recipe, class_weight)
     check_wanted(samples, require_accuracy)
     if saved is not None:
@@ -159,7 +165,7 @@ def command(
     optimizer.bind(net.layout.params)  # before there is a folder: raises where a pattern fits nothing
     run = new_run(dataset, model, out) if resume is None else old_run(resume)
     about = describe(samples, data, label, model, net, recipe, seed) | told_of(resume, endings)
-    about |= {"task": task, "class_weight": class_weight}
+    about |= {"task": task, "class_weight": class_weight, "resize": resize and f"{resize[0]}x{resize[1]}"}
     if origin or freeze:
         about |= provenance(origin, freeze, net) | {"replaced_head": head}
     try:
@@ -228,8 +234,7 @@ def start(
     about: dict[str, Any], why: str, data: Dataset, recipe: Recipe, net: "Model", as_json: bool
 ) -> Callback:
     """Say what is about to happen; what reports the epochs."""
-    held = recipe.validation if isinstance(recipe.validation, int) else round(recipe.validation * len(data.y))
-    counts = {"train": len(data.y) - held, "valid": held, "test": len(data.y_test)}
+    counts = count_samples(data, recipe)
     if as_json:
         told = {key: value for key, value in about.items() if key not in ("started", "classes", "result")}
         emit({"event": "start", **told, "notes": data.notes, "why": why, **counts})

@@ -19,7 +19,7 @@ from xpnn.optimizers import Group, Groups, Optimizer
 from xpnn.optimizers.patterns import fits
 
 if TYPE_CHECKING:
-    from xpnn.data import TablePreparation
+    from xpnn.data import Preparation
     from xpnn.model import Model
 
 ARCHITECTURE = ("hidden", "activation", "dropout", "input_dropout")
@@ -75,14 +75,11 @@ def frozen(optimizer: Optimizer, patterns: tuple[str, ...]) -> Optimizer:
     return Groups(optimizer, tuple(Group(p, frozen=True) for p in patterns)) if patterns else optimizer
 
 
-def preparation_of(origin: str | None) -> "TablePreparation | None":
-    """How the run that is gone on with prepared its table; None where it was no table, or is gone."""
-    from xpnn.data import TablePreparation
-
+def preparation_of(origin: str | None) -> "Preparation | None":
+    """How the run that is gone on with prepared its data; None where it remembers nothing, or is gone."""
     if origin is None or not Path(origin).exists():
         return None
-    found = find_run(Path(origin)).load("numpy").preparation
-    return found if isinstance(found, TablePreparation) else None
+    return find_run(Path(origin)).load("numpy").preparation
 
 
 def reuse(

@@ -1,46 +1,24 @@
 """`xpnn tune`: a search for settings that train better, with optuna. The test samples are not looked at."""
 
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
 from xpnn.cli import Stopped, interrupted
-from xpnn.cli.command import Command, state
+from xpnn.cli.command import Command
 from xpnn.cli.options import FilePath, Name, backend_option, device_option, json_option, open_backend
 from xpnn.cli.output import echo, emit, percent, status
 from xpnn.cli.runs import ROOT
+from xpnn.cli.state import state
+from xpnn.cli.trials import BEST, STUDY, Task, settings_of
 from xpnn.data import DATASETS
 from xpnn.durable import make_folder, write_durably
 from xpnn.errors import BackendError, FileError, UsageError, first_line
 from xpnn.models import MODELS
 from xpnn.printing import one_line
 from xpnn.recipes import recipe_for
-
-STUDY, BEST = "study.db", "best.toml"
-
-
-@dataclass(frozen=True)
-class Task:
-    """What all trials of a study have in common, and where it is kept."""
-
-    dataset: str
-    model: str
-    epochs: int
-    seed: int
-    data: str | None
-    label: str | None
-    backend: str
-    device: str
-    folder: str
-
-    @property
-    def fixed(self) -> dict[str, Any]:
-        """What must not change between the trials of one study: their accuracies are compared."""
-        names = ("dataset", "model", "epochs", "seed", "data", "label")
-        return {name: getattr(self, name) for name in names}
 
 
 @click.command(cls=Command, examples=["xpnn tune spiral --trials 3 --epochs 2"])
@@ -148,7 +126,6 @@ def finish(study: Any, task: Task, as_json: bool) -> None:
     from optuna.trial import TrialState
 
     from xpnn.cli.config import toml_line
-    from xpnn.cli.search import settings_of
 
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if not complete:

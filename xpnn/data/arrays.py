@@ -4,9 +4,10 @@ What a header declares is held against the size of the file before anything is a
 it may be larger than memory; an `.npz` is read whole.
 """
 
+import io
 import os
 import zlib
-from pathlib import Path
+from collections.abc import Collection
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,13 +16,15 @@ from numpy.typing import NDArray
 
 from xpnn.data.idx import cannot_read
 from xpnn.errors import DataError, first_line
-from xpnn.system import open_regular
+from xpnn.system import open_regular, user_path
 
 if TYPE_CHECKING:  # it imports lzma
     import zipfile
 
-LARGEST = 4 << 30
-"""Bytes of one array of an archive, unpacked."""
+LARGEST, FREE, RATIO = 4 << 30, 256 << 20, 200
+"""Bytes of the arrays of an archive, unpacked; so many whatever its size; and so many for each byte of it."""
+HEADER = 10_000
+"""Bytes of the header of one array: NumPy's own limit, which it checks after reading."""
 FIX = "save it again with numpy.save or numpy.savez, as an array of numbers"
 
 Header = tuple[np.dtype[Any], tuple[int, ...], str]
@@ -33,7 +36,7 @@ def read_npy(path: str | os.PathLike[str]) -> NDArray[Any]:
     Raises FileError when it cannot be read, DataError when it is no such file, holds objects, or is not as long as its
     header says.
     """
-    path = Path(path)
+    path = user_path(path)
     try:
         with open_regular(path) as file:
             dtype, shape, order = _header(file, str(path))
@@ -44,21 +47,24 @@ def read_npy(path: str | os.PathLike[str]) -> NDArray[Any]:
         raise cannot_read(str(path), error) from error
 
 
-def read_npz(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
-    """{name: array} of an .npz archive.
+def read_npz(path: str | os.PathLike[str], names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
+    """{name: array} of an .npz archive, or of those `names` that are in it: the others are not unpacked.
 
     Raises FileError when it cannot be read, DataError when it is damaged, or an array holds objects, is not as long as
-    its header says, or is larger than 4 GiB.
+    its header says, is larger than 4 GiB, or is over 200 times as long as the archive (256 MiB always may be).
     """
     import zipfile
 
-    path = Path(path)
+    path = user_path(path)
     found = {}
     try:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            most = min(LARGEST, FREE + RATIO * os.fstat(file.fileno()).st_size)
             for info in archive.infolist():
-                if info.filename.endswith(".npy"):
-                    found[info.filename.removesuffix(".npy")] = _member(archive, info, str(path))
+                name = info.filename.removesuffix(".npy")
+                if name != info.filename and (names is None or name in names):
+                    found[name] = _member(archive, info, str(path), most)
+                    most -= found[name].nbytes
     except OSError as error:
         raise cannot_read(str(path), error) from error
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
@@ -66,13 +72,30 @@ def read_npz(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
     return found
 
 
-def _member(archive: "zipfile.ZipFile", info: "zipfile.ZipInfo", name: str) -> NDArray[Any]:
+def names_in(path: str | os.PathLike[str]) -> list[str]:
+    """The names of the arrays in an .npz archive; nothing is unpacked. Raises as `read_npz` does."""
+    import zipfile
+
+    try:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+    except OSError as error:
+        raise cannot_read(str(path), error) from error
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise DataError(f"{path} is no whole .npz archive", why=first_line(error), fix=FIX) from error
+
+
+def _member(archive: "zipfile.ZipFile", info: "zipfile.ZipInfo", name: str, most: int) -> NDArray[Any]:
     name = f"{name}, array {info.filename}"
     with archive.open(info) as file:
         dtype, shape, order = _header(file, name)
         size = _check_length(info.file_size - file.tell(), dtype, shape, name)
-        if size > LARGEST:
-            raise DataError(f"{name} is {size:,} bytes long, unpacked", why=f"wanted at most {LARGEST:,}")
+        if size > most:
+            raise DataError(
+                f"{name} is {size:,} bytes long, unpacked",
+                why=f"at most {most:,} are unpacked from an archive of that size",
+                fix="numpy.save, a .npy file for each array",
+            )
         data = file.read(size + 1)
     _check_length(len(data), dtype, shape, name)
     return np.frombuffer(data, dtype).reshape(shape, order=order)  # type: ignore[call-overload, no-any-return]
@@ -81,10 +104,15 @@ def _member(archive: "zipfile.ZipFile", info: "zipfile.ZipInfo", name: str) -> N
 def _header(file: IO[bytes], name: str) -> Header:
     try:
         version = npy.read_magic(file)
-        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         if version not in ((1, 0), (2, 0)):
             raise ValueError(f"format {version[0]}.{version[1]} is not known")
-        shape, fortran, dtype = read(file)
+        width = 2 if version == (1, 0) else 4
+        size = file.read(width)
+        length = int.from_bytes(size, "little")
+        if length > HEADER:
+            raise ValueError(f"its header is {length:,} bytes long, at most {HEADER:,} are read")
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, dtype = read(io.BytesIO(size + file.read(length)))
     except OSError:
         raise
     except Exception as error:  # whatever a hostile header makes of NumPy's reader

@@ -7,14 +7,15 @@ The order depends on the seed and the epoch alone, so a run that resumes in epoc
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xpnn.data.rows import by_position
 from xpnn.errors import DataError, UsageError
 from xpnn.random import host_rng
 
@@ -61,8 +62,9 @@ class Batch(NamedTuple):
 class Batches:
     """Shuffled batches of `x` (N, ...) and `y` (N, ...), for your own loop around `Trainer.step`.
 
-    Only the rows of a batch are ever read: `x` may be memory-mapped (`read_npy`) and larger than memory, or anything
-    with a shape that takes an array of row numbers. weights: (N,), the chance of each sample, relative to the others;
+    Only the rows of a batch are ever read: `x` may be memory-mapped (`read_npy`) and larger than memory, a dataset of
+    h5py or zarr, or anything with a shape that takes an array of row numbers. Lists, DataFrames and Series are taken by
+    position, whatever their index. weights: (N,), the chance of each sample, relative to the others;
     balanced: each class as often as the others, whatever it counts; both draw N samples with replacement, without
     them each epoch visits every sample once. ahead: so many batches are read in advance by a thread.
 
@@ -80,27 +82,33 @@ class Batches:
     weights: Any = None
     balanced: bool = False
     ahead: int = 0
+    _n: int = field(init=False, repr=False)
+    _take_x: Callable[[Any], NDArray[Any]] = field(init=False, repr=False)
+    _take_y: Callable[[Any], NDArray[Any]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        Slices(len(self.x), self.batch_size)
-        if len(self.x) != len(self.y):
-            raise DataError(f"x has {len(self.x)} samples, y has {len(self.y)}")
+        (n, take_x), (labels, take_y) = by_position(self.x, "x"), by_position(self.y, "y")
+        Slices(n, self.batch_size)
+        if n != labels:
+            raise DataError(f"x has {n} samples, y has {labels}", fix="one label for each sample")
+        for name, value in (("_n", n), ("_take_x", take_x), ("_take_y", take_y)):
+            object.__setattr__(self, name, value)
         if self.ahead < 0:
             raise UsageError(f"ahead={self.ahead}: wanted a number of batches, 0 or more")
         if self.weights is not None and self.balanced:
             raise UsageError("weights and balanced at once", why="each sets how often a sample is picked")
         if self.weights is not None:
-            object.__setattr__(self, "weights", _chances(self.weights, len(self.x)))
+            object.__setattr__(self, "weights", _chances(self.weights, n))
         if self.balanced:
-            object.__setattr__(self, "weights", _balanced(np.asarray(self.y)))
+            object.__setattr__(self, "weights", _balanced(take_y(np.arange(n))))
 
     def __len__(self) -> int:
         """Batches in an epoch."""
-        return len(Slices(len(self.x), self.batch_size))
+        return len(Slices(self._n, self.batch_size))
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """The samples of that epoch, in order."""
-        n = len(self.x)
+        n = self._n
         if self.weights is None:
             return epoch_order(self.seed, epoch, n)
         return host_rng(self.seed, "draw", epoch).choice(n, n, p=self.weights)
@@ -139,7 +147,7 @@ class Batches:
                     yield epoch, number, order[cut]
 
     def _read(self, epoch: int, number: int, rows: NDArray[np.int64]) -> Batch:
-        return Batch(epoch, number, np.asarray(self.x[rows]), np.asarray(self.y[rows]))
+        return Batch(epoch, number, self._take_x(rows), self._take_y(rows))
 
 
 def check_process(owner: int) -> None:

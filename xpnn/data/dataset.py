@@ -18,6 +18,7 @@ class Dataset:
     `classes` names each label; a regression has none, and y is float64. `note` says where the data comes from.
     `preparation`: how raw data became x, for a model to remember; x is a tuple where it embeds columns. `notes`: what
     was chosen, left out or filled on the way, a line each. `held_out`: the test samples were taken out of one set.
+    `validation`: samples and labels to choose the best epoch by, where the data has a part for that.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Dataset:
     preparation: Preparation | None = None
     notes: tuple[str, ...] = ()
     held_out: bool = False
+    validation: tuple[Any, NDArray[Any]] | None = None
 
     @property
     def input_shape(self) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 from xpnn.data.folder import NAMES, Arrays, read_folder
 from xpnn.data.idx import cannot_read
 from xpnn.errors import DataError, FileError, UsageError
+from xpnn.system import user_path
 
 KMNIST_CLASSES = tuple("おきすつなはまやれを")
 MERGED = tuple(digits + ascii_uppercase + "abdefghnqrt")
@@ -36,7 +37,7 @@ def kmnist(path: str | os.PathLike[str]) -> Arrays:
 
     Raises as `mnist` does.
     """
-    arrays = read_folder(Path(path))
+    arrays = read_folder(user_path(path))
     check_labels(arrays, 10, str(path))
     return arrays
 
@@ -48,7 +49,7 @@ def emnist(path: str | os.PathLike[str]) -> tuple[Arrays, tuple[str, ...]]:
     (FOLDER/letters). Raises FileError when they are missing, UsageError when several divisions are there and none is
     named, DataError when they are damaged.
     """
-    path = Path(path)
+    path = user_path(path)
     folder, division = (path, find_division(path)) if path.is_dir() else (path.parent, path.name)
     division = division.removeprefix("emnist-")
     if division not in DIVISIONS:

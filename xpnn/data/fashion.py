@@ -9,12 +9,15 @@ learning algorithms", arXiv:1708.07747, 2017. Licence of the data: MIT, (c) 2017
 
 import io
 import os
+import threading
 from pathlib import Path
+from typing import Any
 
 from xpnn.data.folder import NAMES, Arrays, find_files, read_folder
 from xpnn.data.idx import parse_idx, read_idx
 from xpnn.durable import write_durably
-from xpnn.errors import DataError, FileError, XpnnError
+from xpnn.errors import DataError, FileError, XpnnError, first_line
+from xpnn.system import user_path
 
 FASHION_CLASSES = (
     "T-shirt/top",
@@ -45,10 +48,9 @@ SHA256 = dict(
 
 SUBFOLDER = "fashion-mnist"
 SYSTEM = Path("/usr/share/datasets") / SUBFOLDER  # Debian's package dataset-fashion-mnist
-MIRRORS = (
-    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-    "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
-)
+MIRRORS = ("https://storage.googleapis.com/tensorflow/tf-keras-datasets/",)
+DEADLINE, LARGEST = 300.0, 40 << 20
+"""Seconds and bytes of one download; the largest file has 26 MB."""
 
 
 def fashion(path: str | os.PathLike[str] | None = None) -> Arrays:
@@ -64,7 +66,7 @@ def fashion(path: str | os.PathLike[str] | None = None) -> Arrays:
 def find_fashion(path: str | os.PathLike[str] | None = None) -> tuple[Arrays, str]:
     """What `fashion` returns, and where it was found."""
     if path is not None:
-        folder = _inside(Path(path))
+        folder = _inside(user_path(path))
         return read_folder(folder, SHA256), str(folder)
     given = os.environ.get("XPNN_DATA")
     looked = [] if given else ["$XPNN_DATA (not set)"]
@@ -117,8 +119,6 @@ def _from_cache(looked: list[str]) -> tuple[Arrays, str]:
 
 def _complete(cache: Path, mirror: str) -> None:
     """Download what the cache lacks. A file gets its name there only once its hash is right."""
-    import pooch
-
     held = find_files(cache)
     for name in NAMES:
         if name in held:
@@ -127,11 +127,45 @@ def _complete(cache: Path, mirror: str) -> None:
                 continue
             except DataError:
                 (cache / held[name].name).unlink(missing_ok=True)
-        url, memory = f"{mirror}{name}.gz", io.BytesIO()
-        pooch.HTTPDownloader()(url, memory, None)
-        memory.seek(0)
-        parse_idx(memory, url, SHA256[name])
-        write_durably(cache / f"{name}.gz", memory.getvalue())
+        url = f"{mirror}{name}.gz"
+        data = download(url)
+        parse_idx(io.BytesIO(data), url, SHA256[name])
+        write_durably(cache / f"{name}.gz", data)
+
+
+class Bounded(io.BytesIO):
+    """Memory for a download that may not be endless. `write` raises OSError beyond `LARGEST` bytes."""
+
+    def write(self, data: Any) -> int:
+        """As of every file."""
+        if self.tell() + len(data) > LARGEST:
+            raise OSError(f"it is longer than {LARGEST:,} bytes")
+        return super().write(data)
+
+
+def download(url: str) -> bytes:
+    """What is at a URL. Raises OSError, also for what is too long or does not come in time, drip by drip.
+
+    In a thread of its own: however slowly the bytes come, the wait for them is over at the deadline.
+    """
+    import pooch
+
+    memory, failed = Bounded(), []
+
+    def work() -> None:
+        try:
+            pooch.HTTPDownloader()(url, memory, None)
+        except Exception as error:  # whatever the network or its libraries say
+            failed.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(DEADLINE)
+    if thread.is_alive():
+        raise OSError(f"it did not come within {DEADLINE:g} seconds")
+    if failed:
+        raise failed[0] if isinstance(failed[0], OSError) else OSError(first_line(failed[0]))
+    return memory.getvalue()
 
 
 def _not_found(looked: list[str], failures: list[str]) -> DataError:

@@ -11,7 +11,6 @@ Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digit
 
 import math
 import os
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from xpnn.data.unpack import REPLACE, Read, unpacked
 from xpnn.errors import DataError, FileError
-from xpnn.system import open_regular
+from xpnn.system import open_regular, user_path
 
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MAX_BYTES = 256 << 20  # five times the largest file of MNIST; a header that asks for more is refused
@@ -34,7 +33,7 @@ def read_idx(path: str | os.PathLike[str], sha256: str | None = None) -> NDArray
     file cannot be read and `DataError` when it is not IDX, is damaged, is empty or declares more
     than 256 MiB. Never unpacks more than the header declares, and one byte.
     """
-    path = Path(path)
+    path = user_path(path)
     try:
         file = open_regular(path)
     except (OSError, ValueError) as error:  # ValueError: a null character in the name

@@ -5,10 +5,10 @@ recognition", Proc. IEEE 86(11), 1998. Licence of the data: CC BY-SA 3.0, see em
 """
 
 import os
-from pathlib import Path
 
 from xpnn.data.folder import NAMES, Arrays, read_folder
 from xpnn.errors import DataError
+from xpnn.system import user_path
 
 MNIST_CLASSES = tuple("0123456789")
 
@@ -38,7 +38,7 @@ def mnist(path: str | os.PathLike[str] | None = None) -> Arrays:
         from importlib.resources import files
 
         return read_folder(files("xpnn.data").joinpath("embedded"), SHA256)
-    arrays = read_folder(Path(path))
+    arrays = read_folder(user_path(path))
     if arrays[0].shape[1:3] != (28, 28):
         raise DataError(
             f"{path} holds images of {arrays[0].shape[1:3]} pixels",

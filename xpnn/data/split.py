@@ -23,8 +23,8 @@ def stratified_split(
     """`train, held`: rising indices into `y` that share none and leave none out.
 
     `held_out` is a fraction between 0 and 1 (a float) or a number of samples (an int). Integer or
-    boolean `y` (N,) are classes, each represented to within one sample; any other `y` (N, ...) is
-    split at random. Raises `UsageError` when either part would be empty.
+    boolean `y` (N,) are classes, each represented to within one sample, and none loses its last one; any other
+    `y` (N, ...) is split at random. Raises `UsageError` when either part would be empty, or a class would be.
     """
     n = len(y)
     held = held_out if isinstance(held_out, int) else _rounded(held_out, n)
@@ -35,6 +35,13 @@ def stratified_split(
             fix="give a fraction between 0 and 1, or a count from 1 to one less than the samples",
         )
     groups = classes_of(y)
+    if len(groups) > n - held:
+        least = min(groups, key=len)
+        raise UsageError(
+            f"cannot hold out {held} of {n} samples and keep one of each of {len(groups)} classes",
+            why=f"{n - held} samples are left for them; class {int(y[least[0]])} has {len(least)}",
+            fix="hold out less, or pass validation data of its own; numbers that are no classes as floats",
+        )
     chosen = [
         rng.permutation(group)[:count]
         for group, count in zip(groups, _share([len(group) for group in groups], held), strict=True)
@@ -58,11 +65,21 @@ def classes_of(y: NDArray[Any]) -> list[Indices]:
 
 
 def _share(sizes: list[int], held: int) -> list[int]:
-    """`held` shared out in proportion to `sizes`; in integers, so that no rounding can tip a tie."""
+    """`held` shared out in proportion to `sizes`; in integers, so that no rounding can tip a tie.
+
+    Of several classes each keeps one: what is too much for one goes to those with the most left.
+    """
     total = sum(sizes)
     shares = [held * size // total for size in sizes]
     remainders = [held * size % total for size in sizes]
     by_remainder = sorted(range(len(sizes)), key=lambda c: -remainders[c])
     for c in by_remainder[: held - sum(shares)]:
         shares[c] += 1
+    keep = 1 if len(sizes) > 1 else 0
+    over = [c for c in range(len(sizes)) if shares[c] > sizes[c] - keep]
+    for c in over:
+        shares[c] = sizes[c] - keep
+    for _ in range(held - sum(shares)):
+        most = max(range(len(sizes)), key=lambda c: sizes[c] - shares[c])
+        shares[most] += 1
     return shares

@@ -1,4 +1,4 @@
-"""Your own data as datasets: tables, folders of pictures, arrays.
+"""Your own arrays as datasets, and how your own data is split where nothing says so.
 
 Where nothing says which samples are for the test, a fifth is taken by a hash of each sample (of a picture: of its
 name), so that adding samples moves none from one side to the other.
@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xpnn.data.arrays import read_npy, read_npz
+from xpnn.data.arrays import names_in, read_npy, read_npz
 from xpnn.data.dataset import Dataset, Location
 from xpnn.data.folds import hash_split, keep_classes, row_keys
-from xpnn.data.images import has_parts, read_images
 from xpnn.data.tables.dataset import moved_line
 from xpnn.data.tables.preparation import count_of, listed
 from xpnn.errors import DataError, UsageError
+from xpnn.system import user_path
 from xpnn.validation import finite_on_host
 
 TEST = 0.2
+MOST_CLASSES = 1000
+"""Labels up to this may leave out any numbers."""
 NAMES = (("x", "y", "x_test", "y_test"), ("x_train", "y_train", "x_test", "y_test"))
 
 
@@ -27,23 +29,7 @@ def required(path: Location, name: str, what: str) -> Path:
     """`path`, which this dataset cannot do without. Raises UsageError."""
     if path is None:
         raise UsageError(f"which {what.lower()} holds the data?", fix=f"xpnn train {name} --data {what}")
-    return Path(path)
-
-
-def images_dataset(path: Location) -> Dataset:
-    """Pictures: see `read_images`. PATH/train and PATH/test are taken as they are."""
-    path = required(path, "images", "FOLDER")
-    if not has_parts(path):
-        x, y, classes, files = read_images(path)
-        return _held_out("images", x, y, classes, list(files), str(path))
-    (x, y, classes, _), (x_test, y_test, others, _) = read_images(path / "train"), read_images(path / "test")
-    if classes != others or x.shape[1:] != x_test.shape[1:]:
-        raise DataError(
-            f"{path / 'train'} and {path / 'test'} do not belong together",
-            why=f"{', '.join(classes)[:60]} of {x.shape[1:]}, and {', '.join(others)[:60]} of {x_test.shape[1:]}",
-            fix="the same classes and one size in both",
-        )
-    return Dataset("images", x, y, x_test, y_test, classes, str(path))
+    return user_path(path)
 
 
 def npz_dataset(path: Location) -> Dataset:
@@ -52,11 +38,12 @@ def npz_dataset(path: Location) -> Dataset:
     From an .npz archive, or from a folder with a .npy file for each. Labels are class numbers, one for each sample.
     """
     path = required(path, "npz", "PATH")
-    arrays = _folder(path) if path.is_dir() else read_npz(path)
+    arrays = _folder(path) if path.is_dir() else read_npz(path, {name for names in NAMES for name in names})
     names = next((names for names in NAMES if {*names[:2]} <= arrays.keys()), None)
     if names is None:
+        there = sorted(p.stem for p in path.glob("*.npy")) if path.is_dir() else sorted(names_in(path))
         raise DataError(
-            f"{path} holds {', '.join(sorted(arrays)) or 'no arrays'}",
+            f"{path} holds {', '.join(there[:20]) or 'no arrays'}",
             why="wanted x and y, or x_train and y_train",
             fix="numpy.savez(path, x=x, y=y)",
         )
@@ -64,7 +51,7 @@ def npz_dataset(path: Location) -> Dataset:
     _check_pair(x, y, str(path))
     finite_on_host(x, f"{path}, {names[0]}")
     if not {*names[2:]} <= arrays.keys():
-        return _held_out("npz", x, y, _numbered(y), row_keys(x), str(path))
+        return held_out("npz", x, y, _numbered(y), row_keys(x), str(path))
     x_test, y_test = arrays[names[2]], _labels(arrays[names[3]], f"{path}, {names[3]}")
     _check_pair(x_test, y_test, str(path))
     finite_on_host(x_test, f"{path}, {names[2]}")
@@ -110,12 +97,20 @@ def _check_pair(x: NDArray[Any], y: NDArray[Any], name: str) -> None:
 
 
 def _numbered(y: NDArray[np.int64]) -> tuple[str, ...]:
-    return tuple(str(k) for k in range(1 + int(y.max())))
+    largest, different = int(y.max()), len(np.unique(y))
+    if largest >= MOST_CLASSES and largest >= 10 * different:
+        raise DataError(
+            f"the largest label is {largest:,}, and {different:,} different ones occur",
+            why="labels number the classes from 0; a network has an output for each number up to the largest",
+            fix="numpy.unique(y, return_inverse=True)[1], which numbers them without gaps",
+        )
+    return tuple(str(k) for k in range(1 + largest))
 
 
-def _held_out(
+def held_out(
     name: str, x: NDArray[Any], y: NDArray[Any], classes: tuple[str, ...], keys: list[Any], path: str
 ) -> Dataset:
+    """The dataset with a fifth of the samples held out by a hash of their keys. Raises DataError for too few."""
     train, held, moved = keep_classes(y, *hash_split(keys, TEST))
     if not len(held) or not len(train):
         raise DataError(

@@ -14,13 +14,9 @@ import numpy as np
 
 from xpnn.diagnostics.table import number, table
 from xpnn.diagnostics.trace import Host, Visit, trace
-from xpnn.layers import activation, exponential, gated, hard, logarithmic, prelu
 from xpnn.losses import Loss, get_loss
 from xpnn.network import Network
 from xpnn.optimizers import Optimizer, get_optimizer
-
-ACTIVATIONS = {module.__name__ for module in (activation, exponential, gated, hard, logarithmic, prelu)}
-"""The modules of the activations: what comes before one of them is a pre-activation, the z of the textbooks."""
 
 
 @dataclass(frozen=True)
@@ -152,8 +148,8 @@ def update_ratios(model: Network, optimizer: Optimizer, gradient: Host) -> dict[
 
 
 def is_activation(visit: Visit) -> bool:
-    """Whether the layer's class, or one it derives from, is in the modules of the activations."""
-    return any(cls.__module__ in ACTIVATIONS for cls in type(visit.layer).__mro__)
+    """What comes before one of them is a pre-activation, the z of the textbooks."""
+    return visit.layer.role == "activation"
 
 
 def joined(arrays: tuple[Host, ...]) -> Host:

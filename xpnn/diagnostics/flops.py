@@ -55,7 +55,7 @@ from xpnn.window import pair
 @singledispatch
 def flops(layer: Layer, shape: Shape) -> int:
     """Of one sample of `shape`, forward. Your own layer gets a rule by `@flops.register(MyLayer)`."""
-    inner = layer.branches(shape)
+    inner = layer.children(shape)
     return sum(flops(part, given) for _, part, given in inner) if inner else outputs(layer, shape)
 
 

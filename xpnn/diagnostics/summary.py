@@ -34,7 +34,7 @@ def summary(model: Network) -> str:
 
 def _rows(net: Layer, shape: Shape, prefix: str, width: int) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
-    for i, layer, given in net.branches(shape):
+    for i, layer, given in net.children(shape):
         specs, out = layer.plan(given)
         below = _rows(layer, given, f"{prefix}{i}.", width)
         if not isinstance(layer, Sequential):

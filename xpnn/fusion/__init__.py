@@ -8,6 +8,7 @@ its entry in RULES, and its rows in tests/fusion/.
 import dataclasses
 from typing import Any
 
+from xpnn.fusion.batch_norm import LinearBatchNorm
 from xpnn.fusion.chain import FusedSequential
 from xpnn.fusion.conv_relu import ConvReLU
 from xpnn.fusion.cross_entropy import loss_and_correct, loss_and_gradient
@@ -33,7 +34,7 @@ __all__ = [
     "split_rescale",
 ]
 
-RULES: tuple[type[Rule], ...] = (DenseReLU, ConvReLU, ReLUInPlace, RoundedOnce)
+RULES: tuple[type[Rule], ...] = (LinearBatchNorm, DenseReLU, ConvReLU, ReLUInPlace, RoundedOnce)
 """In the order in which they are tried."""
 
 

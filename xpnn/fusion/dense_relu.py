@@ -6,6 +6,7 @@ from xpnn.fusion.rule import Rule, place
 from xpnn.kernels import Array
 from xpnn.layers.activation import ReLU
 from xpnn.layers.base import Ctx, Layer, Tree
+from xpnn.layers.batchnorm import BatchNorm
 from xpnn.layers.dense import Dense, flat_rows
 
 
@@ -18,9 +19,9 @@ class DenseReLU(Rule):
 
     @staticmethod
     def match(layers: tuple[Layer, ...]) -> int:
-        """Dense, ReLU, Dense, ReLU, ..., as far as it goes."""
-        n = 0
-        while n < len(layers) and type(layers[n]) is (Dense, ReLU)[n % 2]:
+        """Dense, ReLU, Dense, ReLU, ..., as far as it goes, but for a Dense that a BatchNorm follows."""
+        kinds, n = [*map(type, layers), None], 0
+        while kinds[n] is (Dense, ReLU)[n % 2] and kinds[n + 1] is not BatchNorm:
             n += 1
         return n
 

@@ -4,9 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from xpnn.interchange.c_export import save_c
     from xpnn.interchange.keras import load_keras, to_keras
     from xpnn.interchange.onnx_export import save_onnx
     from xpnn.interchange.onnx_import import load_onnx
+    from xpnn.interchange.python_export import save_python
     from xpnn.interchange.sklearn_mlp import from_mlp, to_mlp
     from xpnn.interchange.torch import load_torch, to_torch
 
@@ -15,13 +17,26 @@ HOMES = {
     "load_keras": "keras",
     "load_onnx": "onnx_import",
     "load_torch": "torch",
+    "save_c": "c_export",
     "save_onnx": "onnx_export",
+    "save_python": "python_export",
     "to_keras": "keras",
     "to_mlp": "sklearn_mlp",
     "to_torch": "torch",
 }
 """The module that each name lives in; imported when the name is asked for."""
-__all__ = ["from_mlp", "load_keras", "load_onnx", "load_torch", "save_onnx", "to_keras", "to_mlp", "to_torch"]
+__all__ = [
+    "from_mlp",
+    "load_keras",
+    "load_onnx",
+    "load_torch",
+    "save_c",
+    "save_onnx",
+    "save_python",
+    "to_keras",
+    "to_mlp",
+    "to_torch",
+]
 
 
 def __getattr__(name: str) -> Any:

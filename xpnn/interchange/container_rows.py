@@ -3,19 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
+from xpnn.interchange.emit import emit
 from xpnn.interchange.image_rows import folded
 from xpnn.interchange.program import Program, Value
 from xpnn.layers import BatchNorm, Conv1D, Conv2D, ConvTranspose2D, Dense, Recompute, Shared
 
 LINEAR = (Dense, Conv1D, Conv2D, ConvTranspose2D)
 """What can take in the BatchNorm behind it."""
-
-
-def emit(g: Program, layer: Any, p: Any, x: Any) -> Any:
-    """The row of the layer."""
-    from xpnn.interchange import table
-
-    return table.emit(g, layer, p, x)
 
 
 def alike(g: Program, xs: Iterable[Value]) -> list[Value]:

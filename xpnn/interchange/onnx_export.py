@@ -15,6 +15,7 @@ from xpnn.errors import BackendError, UsageError
 from xpnn.interchange.program import Node, Program
 from xpnn.interchange.sequence_rows import Body
 from xpnn.interchange.trace import program_of
+from xpnn.system import user_path
 
 if TYPE_CHECKING:
     from xpnn.model import Model
@@ -61,7 +62,7 @@ def save_onnx(
         probabilities=probabilities, preprocessing=preprocessing,
     )  # fmt: skip
     known = model.preparation.class_names if model.preparation is not None else ()
-    write_durably(Path(path), serialized(program, classes or known))
+    write_durably(user_path(path), serialized(program, classes or known))
     return program
 
 

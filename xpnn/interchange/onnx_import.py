@@ -24,6 +24,7 @@ from xpnn.interchange.onnx_export import onnx_package
 from xpnn.interchange.onnx_file import array_of, opset_of, read_model
 from xpnn.interchange.onnx_finish import finished
 from xpnn.interchange.onnx_values import Builder, Layout, Refusal, Value
+from xpnn.system import user_path
 
 if TYPE_CHECKING:
     from xpnn.model import Model
@@ -50,7 +51,7 @@ def load_onnx(path: str | Path, **settings: Any) -> "Model":
     Raises CheckpointError, naming the node, its operation and the reason, for what layers here cannot do, and for
     damaged or hostile files; FileError; BackendError without the package `onnx`.
     """
-    path = Path(path)
+    path = user_path(path)
     try:
         return built(read_model(path), path.parent, settings)
     except CheckpointError as error:

@@ -4,21 +4,16 @@ A row is a function (program, layer, its parameters, its input) -> the name of i
 lies channels first. A class of the package without a row fails the tests; one of a user's own is refused by name.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 from xpnn import layers as L
-from xpnn.errors import UsageError
 from xpnn.interchange import container_rows as containers
 from xpnn.interchange import image_rows as images
 from xpnn.interchange import pointwise_rows as points
 from xpnn.interchange import sequence_rows as sequences
-from xpnn.interchange.program import Program, Value
-from xpnn.layers import base
+from xpnn.interchange.emit import TABLE, emit
 
-Row = Callable[[Program, Any, Any, Any], Any]
+__all__ = ["TABLE", "emit"]
 
-TABLE: dict[type[base.Layer], Row] = {
+TABLE |= {
     L.Dense: points.dense,
     L.Maxout: points.maxout,
     L.Embedding: points.embedding,
@@ -96,21 +91,3 @@ ONLY_IN_TRAINING = (
     L.Warp,
 )
 TABLE |= dict.fromkeys(ONLY_IN_TRAINING, points.same)
-
-
-def emit(g: Program, layer: base.Layer, p: Any, x: Any) -> Any:
-    """The values that `layer` gives for the values x. Raises UsageError for a layer without a row."""
-    row = TABLE.get(type(layer))
-    if row is None:
-        raise UsageError(
-            f"layer {g.path or '0'} {type(layer).__name__} cannot be exported",
-            why="no row of xpnn.interchange.table says which operations of ONNX it is",
-            fix="replace it by layers that have one, or add a row: table.TABLE[MyLayer] = my_row",
-        )
-    result = row(g, layer, p, x)
-    if isinstance(result, tuple) and not isinstance(result, Value):
-        return result
-    shape = layer.plan(tuple(one.shape for one in x) if layer.multi_input else x.shape)[1]
-    if isinstance(result, Value):
-        return result._replace(shape=shape)
-    return Value(result, shape)

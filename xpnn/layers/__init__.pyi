@@ -9,6 +9,7 @@ from xpnn.layers.activation import Softplus as Softplus
 from xpnn.layers.activation import Step as Step
 from xpnn.layers.activation import Tanh as Tanh
 from xpnn.layers.attention import MultiHeadAttention as MultiHeadAttention
+from xpnn.layers.base import Child as Child
 from xpnn.layers.base import Ctx as Ctx
 from xpnn.layers.base import Layer as Layer
 from xpnn.layers.base import Spec as Spec

@@ -15,6 +15,8 @@ from xpnn.layers.base import Ctx, Layer, Tree
 class ReLU(Layer):
     """y = max(x, 0); dx = dy where x > 0, else 0. Source: Nair and Hinton, ICML 2010."""
 
+    role = "activation"
+
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps y, whose sign is that of x."""
         y = cx.be.relu(x)
@@ -30,6 +32,7 @@ class ReLU(Layer):
 class LeakyReLU(Layer):
     """y = x where x > 0, else slope x. Source: Maas, Hannun, Ng, ICML 2013."""
 
+    role = "activation"
     slope: float = 0.01
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
@@ -46,6 +49,7 @@ class LeakyReLU(Layer):
 class ELU(Layer):
     """y = x where x > 0, else alpha (e^x - 1). Source: Clevert, Unterthiner, Hochreiter, ICLR 2016."""
 
+    role = "activation"
     alpha: float = 1.0
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
@@ -64,6 +68,7 @@ class ELU(Layer):
 class Sigmoid(Layer):
     """y = 1 / (1 + e^-x); dx = dy y (1 - y)."""
 
+    role = "activation"
     output_kind = "probabilities"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
@@ -81,6 +86,8 @@ class Sigmoid(Layer):
 class Tanh(Layer):
     """y = tanh x; dx = dy (1 - y^2)."""
 
+    role = "activation"
+
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps y."""
         y = cx.be.xp.tanh(x)
@@ -95,6 +102,8 @@ class Tanh(Layer):
 @dataclass(frozen=True)
 class Softplus(Layer):
     """y = log(1 + e^x); dx = dy sigmoid(x). Source: Dugas et al., NIPS 2000."""
+
+    role = "activation"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps x."""
@@ -115,6 +124,7 @@ class Softmax(Layer):
     A row of -inf alone has no softmax: it gives NaN, as in PyTorch.
     """
 
+    role = "activation"
     output_kind = "probabilities"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
@@ -135,6 +145,7 @@ class Step(Layer):
     Its slope is 0 wherever it has one, so nothing can be learned through it: backward raises UsageError.
     """
 
+    role = "activation"
     differentiable = False
     threshold: float = 0.0
 

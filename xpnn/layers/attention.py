@@ -1,5 +1,6 @@
 """Attention: every position of a sequence looks at all others, or at those of another sequence."""
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -55,13 +56,13 @@ class MultiHeadAttention(Layer):
                 why="its positions are not those of x",
             )
 
-    @property
-    def multi_input(self) -> bool:  # type: ignore[override]
+    @functools.cached_property
+    def multi_input(self) -> bool:
         """Whether it takes a memory or a mask too."""
         return self.cross or self.masked
 
-    @property
-    def input_kind(self) -> Any:  # type: ignore[override]
+    @functools.cached_property
+    def input_kind(self) -> Any:
         """Real sequences, and 0 and 1 as the mask."""
         kinds = ("float",) * (1 + self.cross) + ("mask",) * self.masked
         return kinds if self.multi_input else "float"
@@ -145,7 +146,7 @@ class MultiHeadAttention(Layer):
         return xp.permute_dims(xp.reshape(x, (n, time, self.heads, width // self.heads)), (0, 2, 1, 3))
 
     def _weights(self, cx: Ctx, p: Tree, names: str) -> Array:
-        """W of the named projections, side by side: one product instead of three."""
+        """W of the named projections, side by side."""
         return (
             cx.be.xp.concat([p[f"W{name}"] for name in names], axis=1) if len(names) > 1 else p[f"W{names}"]
         )

@@ -1,7 +1,9 @@
 """What a layer is: a frozen description with a plan, a forward and a backward. It never holds an array."""
 
+import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -10,11 +12,13 @@ from xpnn.config import Config
 from xpnn.initializers.base import Host, Initializer
 from xpnn.kernels import Array
 from xpnn.random import Key
+from xpnn.renamed import old_members
 
-__all__ = ["Ctx", "Layer", "Spec"]
+__all__ = ["Child", "Ctx", "Layer", "Spec"]
 
 Shape: TypeAlias = tuple[Any, ...]
 """Of one sample: a tuple of sizes. Of several inputs or outputs: a tuple of such tuples."""
+Kind: TypeAlias = str | None
 Tree: TypeAlias = Any
 """Nested tuples and dicts with arrays (or Specs) as leaves, in definition order."""
 
@@ -51,31 +55,43 @@ class Ctx(NamedTuple):
         return Ctx(self.be, self.train, (*self.key, index), self.tick, need)
 
 
+if TYPE_CHECKING:
+    from functools import cached_property as trait
+else:
+
+    class trait(functools.cached_property):  # noqa: N801
+        """A cached property that a dataclass does not take for the default of a setting of the same name."""
+
+        def __get__(self, instance: Any, owner: Any = None) -> Any:
+            """As a cached property; but a class has none."""
+            if instance is None:
+                raise AttributeError(f"{owner.__name__}.{self.attrname} is a trait of its objects")
+            return super().__get__(instance, owner)
+
+
+class Child(NamedTuple):
+    """A layer inside a container, with its name in paths ("0", "1", ..., or a node's) and the shape it gets."""
+
+    name: str
+    layer: "Layer"
+    shape: Shape
+
+
+@old_members
 class Layer(Config, abstract=True):
     """A pair of pure functions over shapes and arrays. Subclasses are frozen dataclasses of plain settings.
 
     Where a layer wants one layer, a list of layers is a chain: `Residual([Dense(8), ReLU()])`.
     """
 
-    trained: ClassVar[bool] = False
-    """Whether the plan has parameters to train: backward passes end at the first layer that has."""
-    differentiable: ClassVar[bool] = True
-    multi_input: ClassVar[bool] = False
-    """Whether it takes several inputs: `plan` then gets a tuple of shapes, `forward` a tuple of arrays, and `backward`
-    gives a tuple as dx, with None for an input that has no gradient. Several outputs are a tuple likewise, and so is
-    the dy of `backward`."""
-    input_kind: ClassVar[str | tuple[str | None, ...] | None] = "float"
-    """"float": the model's dtype; "any": every real dtype (the layer converts); "int": ids as int64, and there is no
-    dx; "mask": 0 and 1 in the model's dtype, and there is no dx; None: passes on whatever comes. Of several inputs a
-    tuple, or one word for all."""
-    output_kind: ClassVar[str | tuple[str, ...]] = ""
-    """"probabilities" if the outputs are already squashed: a loss that wants logits refuses them. Of several outputs a
-    tuple, or one word for all."""
+    role: ClassVar[str] = ""
+    """What it is, where others ask: "activation", "normalization", "noise" (drawn anew at every step), "augmentation",
+    "shape" (the same numbers in another shape) or "container" (made of other layers)."""
 
     @classmethod
     def coerce(cls, value: Any) -> "Layer | None":
         """A Sequential of the layers in a list. Raises UsageError for an entry that is none."""
-        from xpnn.layers.sequential import Sequential
+        from xpnn.layers import Sequential
 
         return Sequential(tuple(value)) if isinstance(value, list | tuple) else None
 
@@ -95,24 +111,65 @@ class Layer(Config, abstract=True):
         """-> the new values of those entries of phi that a training step changes; most layers change none."""
         return {}
 
+    def min_batch_size(self, shape: Shape) -> int:
+        """The smallest batch of samples of that shape that it can be trained on."""
+        return 1
+
+    def children(self, shape: Shape) -> list[Child]:
+        """Of a container, the layers in it, in the order of their paths."""
+        return []
+
+    # Traits. A layer states one as a class attribute, a setting or a cached property of its own.
+
+    @trait
+    def trained(self) -> bool:
+        """Whether the plan has parameters to train: backward passes end at the first layer that has."""
+        return False
+
+    @trait
+    def differentiable(self) -> bool:
+        """Whether `backward` exists. A network with a layer that is not cannot be trained through it."""
+        return True
+
+    @trait
+    def multi_input(self) -> bool:
+        """Whether it takes several inputs.
+
+        `plan` then gets a tuple of shapes, `forward` a tuple of arrays, and `backward` gives a tuple as dx, with None
+        for an input that has no gradient. Several outputs are a tuple likewise, and so is the dy of `backward`.
+        """
+        return False
+
+    @trait
+    def input_kind(self) -> Kind | tuple[Kind, ...]:
+        """What it takes; of several inputs a tuple, or one word for all.
+
+        "float": the model's dtype; "any": every real dtype (the layer converts); "int": ids as int64, and there is no
+        dx; "mask": 0 and 1 in the model's dtype, and there is no dx; None: passes on whatever comes.
+        """
+        return "float"
+
+    @trait
+    def output_kind(self) -> Kind | tuple[Kind, ...]:
+        """What it gives; of several outputs a tuple, or one word for all.
+
+        "probabilities": the outputs are squashed already, and a loss that wants logits refuses them; "": any real
+        number; None: what it got, moved or dropped.
+        """
+        return ""
+
+    @trait
     def vocab_size(self) -> int | tuple[int, ...]:
-        """How many ids there are for a layer that takes "int": 0, 1, ..., vocabulary() - 1. 0: as many as you like.
+        """How many ids a layer that takes "int" knows: 0, 1, ..., vocab_size - 1. 0: as many as you like.
 
         Of several inputs a tuple, or one number for all.
         """
         return 0
 
-    def refuses_one(self, shape: Shape) -> bool:
-        """Whether it cannot be trained on a batch of one sample of that shape."""
-        return False
 
-    def inner(self, shape: Shape) -> list[tuple["Layer", Shape]]:
-        """Of a container, the layers in it and the shapes they get, in the order of their paths."""
-        return []
-
-    def branches(self, shape: Shape) -> list[tuple[str, "Layer", Shape]]:
-        """`inner` with their paths, which are 0, 1, ... unless they have names."""
-        return [(str(i), layer, given) for i, (layer, given) in enumerate(self.inner(shape))]
+def numbered(layers: "Iterable[Layer]", shape: Shape) -> list[Child]:
+    """Layers that all get the same shape, with the names 0, 1, ..."""
+    return [Child(str(i), layer, shape) for i, layer in enumerate(layers)]
 
 
 def is_multiple(shape: Shape) -> bool:
@@ -137,7 +194,7 @@ def as_input(net: Layer, be: Backend, x: Any) -> Any:
 
 
 def as_kind(kind: Any, be: Backend, x: Array) -> Array:
-    """One input in the dtype of what a layer `takes`."""
+    """One input in the dtype that a layer of this `input_kind` takes."""
     wanted = be.xp.int64 if kind == "int" else be.dtype
     return x if kind == "any" or x.dtype == wanted else be.xp.astype(x, wanted)
 

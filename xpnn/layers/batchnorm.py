@@ -23,6 +23,7 @@ class BatchNorm(Layer):
     while training: it has no variance. Source: Ioffe and Szegedy, ICML 2015.
     """
 
+    role = "normalization"
     trained = True
     momentum: float = 0.1
     eps: float = 1e-5
@@ -48,9 +49,9 @@ class BatchNorm(Layer):
             "var": Spec(features, ones, trainable=False),
         }, shape
 
-    def refuses_one(self, shape: Shape) -> bool:
+    def min_batch_size(self, shape: Shape) -> int:
         """One value per feature has no variance."""
-        return math.prod(shape[:-1]) == 1
+        return 2 if math.prod(shape[:-1]) == 1 else 1
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps n = (x - mean) / sqrt(var + eps) and 1 / sqrt(var + eps); while training also mean and var."""
@@ -58,6 +59,12 @@ class BatchNorm(Layer):
             r = inverse_root(cx, p["var"], self.eps)
             n = (x - p["mean"]) * r
             return n * p["gain"] + p["bias"], (n, r)
+        self.check_batch(cx, x)
+        y, *cache = cx.be.batch_norm(x, p["gain"], p["bias"], self.eps)
+        return y, tuple(cache)
+
+    def check_batch(self, cx: Ctx, x: Array) -> None:
+        """Raise ShapeError for a batch of one value per feature."""
         if count(x) < 2:
             path = ".".join(map(str, cx.key[1:]))
             raise ShapeError(
@@ -67,8 +74,6 @@ class BatchNorm(Layer):
                 path=path or "0",
                 layer="BatchNorm",
             )
-        y, *cache = cx.be.batch_norm(x, p["gain"], p["bias"], self.eps)
-        return y, tuple(cache)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """Through the batch's statistics while training; the running ones do not depend on x."""

@@ -1,11 +1,12 @@
 """A sequence read from both ends."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
-from xpnn.layers.base import Ctx, Layer, Shape, Tree
+from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree, numbered
 from xpnn.layers.nested import plan_child
 from xpnn.layers.recurrent import GRU, LSTM, SimpleRNN
 from xpnn.parameters import tree_map
@@ -21,6 +22,7 @@ class Bidirectional(Layer):
     Source: Schuster, Paliwal, "Bidirectional recurrent neural networks", IEEE Trans. Signal Processing 45 (1997).
     """
 
+    role = "container"
     trained = True
     layer: Layer
 
@@ -32,19 +34,19 @@ class Bidirectional(Layer):
                 fix="SimpleRNN, LSTM or GRU",
             )
 
-    @property
-    def multi_input(self) -> bool:  # type: ignore[override]
+    @functools.cached_property
+    def multi_input(self) -> bool:
         """Whether f takes a mask."""
         return self.layer.multi_input
 
-    @property
-    def input_kind(self) -> Any:  # type: ignore[override]
+    @functools.cached_property
+    def input_kind(self) -> Any:
         """What f takes."""
         return self.layer.input_kind
 
-    def inner(self, shape: Shape) -> list[tuple[Layer, Shape]]:
+    def children(self, shape: Shape) -> list[Child]:
         """Forwards and backwards."""
-        return [(self.layer, shape)] * 2
+        return numbered((self.layer, self.layer), shape)
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """Two copies."""

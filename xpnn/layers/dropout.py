@@ -16,6 +16,8 @@ class Dropout(Layer):
     Source: Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, JMLR 15 (2014).
     """
 
+    role = "noise"
+    output_kind = None
     rate: float
 
     def __post_init__(self) -> None:

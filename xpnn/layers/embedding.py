@@ -1,5 +1,6 @@
 """Rows of a table, by number."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,7 @@ class Embedding(Layer):
                 f"Embedding(tokens={self.tokens}, width={self.width}): wanted whole numbers of at least 1"
             )
 
+    @functools.cached_property
     def vocab_size(self) -> int:
         """The number of rows of the table."""
         return self.tokens

@@ -19,6 +19,7 @@ class RandomErase(Layer):
     Source: Zhong, Zheng, Kang, Li, Yang, "Random erasing data augmentation", AAAI 2020; DeVries, Taylor, 2017 (Cutout).
     """
 
+    role = "augmentation"
     input_kind = "any"
     rate: float = 0.5
     sides: tuple[float, float] = (0.1, 0.4)
@@ -71,6 +72,7 @@ class RandomFlip(Layer):
     axis: "horizontal" exchanges left and right, "vertical" top and bottom.
     """
 
+    role = "augmentation"
     input_kind = "any"
     rate: float = 0.5
     axis: str = "horizontal"

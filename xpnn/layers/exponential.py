@@ -24,6 +24,8 @@ class SELU(Layer):
     `lecun_normal`; its dropout is AlphaDropout. Source: Klambauer, Unterthiner, Mayr, Hochreiter, NIPS 2017.
     """
 
+    role = "activation"
+
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps x and the negative branch."""
         low = SCALE * ALPHA * cx.be.xp.expm1(negative(cx, x))
@@ -42,6 +44,7 @@ class CELU(Layer):
     Source: Barron, "Continuously differentiable exponential linear units", arXiv:1704.07483 (2017).
     """
 
+    role = "activation"
     alpha: float = 1.0
 
     def __post_init__(self) -> None:

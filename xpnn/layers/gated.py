@@ -20,6 +20,7 @@ class GELU(Layer):
     Source: Hendrycks and Gimpel, "Gaussian error linear units", arXiv:1606.08415 (2016).
     """
 
+    role = "activation"
     approximate: bool = False
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
@@ -49,6 +50,8 @@ class SiLU(Layer):
     Source: Elfwing, Uchibe, Doya, Neural Networks 107 (2018).
     """
 
+    role = "activation"
+
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps x and s."""
         s = cx.be.sigmoid(x)
@@ -67,6 +70,8 @@ class Mish(Layer):
     With e = e^-|x|, t = n / (n + 2 m), where n, m = 1 + 2 e, e^2 for x >= 0 and e (e + 2), 1 below: no digits lost.
     Source: Misra, BMVC 2020.
     """
+
+    role = "activation"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps x and t."""

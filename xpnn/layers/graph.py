@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xpnn.errors import ShapeError
-from xpnn.layers.base import Ctx, Layer, Shape, Tree, is_multiple
+from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree, is_multiple
 from xpnn.layers.nested import plan_child
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.wiring import NO_DX, Names, Node, Wiring, as_names, as_nodes, listed, wiring
@@ -36,6 +36,7 @@ class Graph(Layer):
     Source: reverse accumulation; Linnainmaa, BIT 16 (1976); Griewank, Walther, "Evaluating Derivatives" (2008).
     """
 
+    role = "container"
     inputs: Names
     nodes: tuple[Node, ...]
     outputs: Names
@@ -51,40 +52,41 @@ class Graph(Layer):
     def _wiring(self) -> Wiring:
         return vars(self)["wiring"]  # type: ignore[no-any-return]
 
-    @property
-    def multi_input(self) -> bool:  # type: ignore[override]
+    @functools.cached_property
+    def multi_input(self) -> bool:
         """Whether it takes a tuple."""
         return isinstance(self.inputs, tuple)
 
-    @property
-    def input_kind(self) -> Any:  # type: ignore[override]
+    @functools.cached_property
+    def input_kind(self) -> Any:
         """For each input what its users take."""
         return like(self.inputs, self._wiring.input_kind)
 
-    @property
-    def trained(self) -> bool:  # type: ignore[override]
+    @functools.cached_property
+    def trained(self) -> bool:
         """Whether any node has parameters to train."""
         return bool(self._wiring.trained)
 
-    @property
-    def output_kind(self) -> Any:  # type: ignore[override]
+    @functools.cached_property
+    def output_kind(self) -> Any:
         """For each output what its layer gives."""
         found = {wire.name: wire.layer.output_kind for wire in self._wiring.wires}
         return like(self.outputs, [found.get(name, "") for name in listed(self.outputs)])
 
+    @functools.cached_property
     def vocab_size(self) -> Any:
         """For each input the smallest of its users': an id has to be known to all."""
         return like(self.inputs, self._wiring.vocab_size)
 
-    def branches(self, shape: Shape) -> list[tuple[str, Layer, Shape]]:
+    def children(self, shape: Shape) -> list[Child]:
         """Every node that has a layer of its own, with what it gets."""
         own = {wire.name for wire in self._wiring.wires if wire.name == wire.owner}
-        return [(name, layer, given) for name, layer, given in self.uses(shape) if name in own]
+        return [child for child in self.uses(shape) if child.name in own]
 
-    def uses(self, shape: Shape) -> list[tuple[str, Layer, Shape]]:
+    def uses(self, shape: Shape) -> list[Child]:
         """Every node with its layer, a shared one at each use, and what it gets."""
         shapes = self._shapes(shape)[1]
-        return [(wire.name, wire.layer, pick(shapes, wire.inputs)) for wire in self._wiring.wires]
+        return [Child(wire.name, wire.layer, pick(shapes, wire.inputs)) for wire in self._wiring.wires]
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """A dict by node. Raises ShapeError with the node that cannot take its input, and the shapes on the way."""

@@ -20,6 +20,7 @@ class GroupNorm(Layer):
     positions. Shapes: x (N, ..., channels); gain, bias (channels,). Source: Wu and He, ECCV 2018.
     """
 
+    role = "normalization"
     trained = True
     groups: int
     eps: float = 1e-5
@@ -54,6 +55,7 @@ class InstanceNorm(Layer):
     Source: Ulyanov, Vedaldi, Lempitsky, arXiv:1607.08022 (2016).
     """
 
+    role = "normalization"
     trained = True
     eps: float = 1e-5
 

@@ -20,6 +20,7 @@ class HardSigmoid(Layer):
     Source: Courbariaux, Bengio, David, NIPS 2015; with the slope 1/6 Howard et al., ICCV 2019.
     """
 
+    role = "activation"
     output_kind = "probabilities"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
@@ -36,6 +37,8 @@ class HardSigmoid(Layer):
 class HardSwish(Layer):
     """y = x h, h = x / 6 + 1/2 held between 0 and 1. Source: Howard et al., "MobileNetV3", ICCV 2019."""
 
+    role = "activation"
+
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps x."""
         return x * ((clamp(cx, x, 3.0) + 3) / 6), (x,)
@@ -51,6 +54,8 @@ class HardSwish(Layer):
 class HardTanh(Layer):
     """y = x held between -1 and 1; dx = dy where -1 < x < 1, else 0. Source: Collobert, thesis, Paris 6 (2004)."""
 
+    role = "activation"
+
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps where the slope is not 0."""
         return clamp(cx, x, 1.0), (cx.be.xp.abs(x) < 1,)
@@ -64,6 +69,8 @@ class HardTanh(Layer):
 @dataclass(frozen=True)
 class Softsign(Layer):
     """y = x / (1 + |x|); dx = dy / (1 + |x|)^2. Source: Turian, Bergstra, Bengio, NAACL 2009."""
+
+    role = "activation"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps 1 + |x|."""

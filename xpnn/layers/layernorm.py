@@ -18,6 +18,7 @@ class LayerNorm(Layer):
     Source: Ba, Kiros, Hinton, arXiv:1607.06450 (2016).
     """
 
+    role = "normalization"
     trained = True
     eps: float = 1e-5
 
@@ -52,6 +53,7 @@ class RMSNorm(Layer):
     Source: Zhang and Sennrich, NeurIPS 2019.
     """
 
+    role = "normalization"
     trained = True
     eps: float = 1e-6
 

@@ -14,6 +14,8 @@ class LogSoftmax(Layer):
     A row of -inf alone has no softmax: it gives NaN, as in PyTorch.
     """
 
+    role = "activation"
+
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps y."""
         xp = cx.be.xp
@@ -30,6 +32,8 @@ class LogSoftmax(Layer):
 @dataclass(frozen=True)
 class LogSigmoid(Layer):
     """y = log sigmoid(x) = -softplus(-x); dx = dy sigmoid(-x)."""
+
+    role = "activation"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps x."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from xpnn.errors import ShapeError, UsageError, did_you_mean
 from xpnn.kernels import Array
-from xpnn.layers.base import Ctx, Layer, Shape, Tree
+from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree, numbered
 from xpnn.layers.merging import MERGES, added, merged, merged_shape, parts
 from xpnn.layers.nested import checked_layers, plan_child, taken_by_all
 
@@ -19,6 +19,7 @@ class Residual(Layer):
     Source: He, Zhang, Ren, Sun, "Deep residual learning for image recognition", CVPR 2016.
     """
 
+    role = "container"
     layer: Layer
 
     def __post_init__(self) -> None:
@@ -27,13 +28,13 @@ class Residual(Layer):
             raise UsageError(f"Residual({type(self.layer).__name__}): ids cannot be added to")
 
     @functools.cached_property
-    def trained(self) -> bool:  # type: ignore[override]
+    def trained(self) -> bool:
         """Whether f has parameters to train."""
         return self.layer.trained
 
-    def inner(self, shape: Shape) -> list[tuple[Layer, Shape]]:
+    def children(self, shape: Shape) -> list[Child]:
         """The wrapped layer f."""
-        return [(self.layer, shape)]
+        return numbered((self.layer,), shape)
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """Raises ShapeError when f changes the shape."""
@@ -66,6 +67,7 @@ class Parallel(Layer):
     or dy / n, dx = sum_i (df_i/dx)^T dy_i. Parameters of f_i have the paths "i.W", ....
     """
 
+    role = "container"
     layers: tuple[Layer, ...]
     merge: str = "concatenate"
 
@@ -82,28 +84,29 @@ class Parallel(Layer):
             raise UsageError("Parallel: some layers take ids, others real numbers", why="all get the same x")
 
     @functools.cached_property
-    def input_kind(self) -> Any:  # type: ignore[override]
+    def input_kind(self) -> Any:
         """What all of them take, else the model's dtype."""
         return taken_by_all(self.layers)
 
     @functools.cached_property
-    def trained(self) -> bool:  # type: ignore[override]
+    def trained(self) -> bool:
         """Whether any of them has parameters to train."""
         return any(layer.trained for layer in self.layers)
 
     @functools.cached_property
-    def output_kind(self) -> Any:  # type: ignore[override]
+    def output_kind(self) -> Any:
         """An average of probabilities is one."""
         same = {layer.output_kind for layer in self.layers}
         return self.layers[0].output_kind if self.merge == "average" and len(same) == 1 else ""
 
+    @functools.cached_property
     def vocab_size(self) -> Any:
         """The smallest: an id has to be known to all."""
-        return min((layer.vocab_size() for layer in self.layers if layer.vocab_size()), default=0)
+        return min((layer.vocab_size for layer in self.layers if layer.vocab_size), default=0)
 
-    def inner(self, shape: Shape) -> list[tuple[Layer, Shape]]:
+    def children(self, shape: Shape) -> list[Child]:
         """All of them, on the same shape."""
-        return [(layer, shape) for layer in self.layers]
+        return numbered(self.layers, shape)
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """Raises ShapeError when the shapes cannot be merged."""

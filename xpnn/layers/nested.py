@@ -57,8 +57,8 @@ def expects_ids(layer: Layer) -> bool:
 
 def refuse_one(net: Layer, shape: Shape, prefix: str = "") -> None:
     """Raise ShapeError, with its path, for a layer that cannot be trained on a batch of one sample."""
-    for name, layer, given in net.branches(shape):
-        if layer.refuses_one(given):
+    for name, layer, given in net.children(shape):
+        if layer.min_batch_size(given) > 1:
             raise ShapeError(
                 "cannot be trained on a batch of one sample",
                 why="one value per feature has no variance",

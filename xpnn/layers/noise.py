@@ -18,6 +18,7 @@ class GaussianNoise(Layer):
     Source: Bishop, "Training with noise is equivalent to Tikhonov regularization", Neural Computation 7 (1995).
     """
 
+    role = "noise"
     std: float
 
     def __post_init__(self) -> None:
@@ -44,6 +45,7 @@ class SpatialDropout(Layer):
     Source: Tompson, Goroshin, Jain, LeCun, Bregler, CVPR 2015.
     """
 
+    role = "noise"
     rate: float
 
     def __post_init__(self) -> None:
@@ -86,6 +88,7 @@ class AlphaDropout(Layer):
     Source: Klambauer, Unterthiner, Mayr, Hochreiter, NIPS 2017.
     """
 
+    role = "noise"
     rate: float
 
     def __post_init__(self) -> None:

@@ -1,5 +1,6 @@
 """Positional encoding: adds the position in the sequence to inputs of layers that are blind to order."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,8 +35,8 @@ class PositionalEncoding(Layer):
                 f"PositionalEncoding(kind={self.kind!r}): unknown kind", fix=did_you_mean(self.kind, KINDS)
             )
 
-    @property
-    def trained(self) -> bool:  # type: ignore[override]
+    @functools.cached_property
+    def trained(self) -> bool:
         """Whether P is."""
         return self.kind == "learned"
 

@@ -19,6 +19,7 @@ class PReLU(Layer):
     which would pull it towards ReLU's 0. Source: He, Zhang, Ren, Sun, "Delving deep into rectifiers", ICCV 2015.
     """
 
+    role = "activation"
     trained = True
     shared: bool = False
     init: Initializer = quarter

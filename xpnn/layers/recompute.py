@@ -1,10 +1,11 @@
 """Time for memory."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
 from xpnn.kernels import Array
-from xpnn.layers.base import Ctx, Layer, Shape, Tree
+from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree
 
 
 @dataclass(frozen=True)
@@ -16,47 +17,49 @@ class Recompute(Layer):
     Source: Griewank, Walther, "Algorithm 799: Revolve", ACM TOMS 26 (2000); Chen, Xu, Zhang, Guestrin (2016).
     """
 
+    role = "container"
     layer: Layer
 
-    @property
-    def multi_input(self) -> bool:  # type: ignore[override]
+    @functools.cached_property
+    def multi_input(self) -> bool:
         """Whether f takes several inputs."""
         return self.layer.multi_input
 
-    @property
-    def input_kind(self) -> Any:  # type: ignore[override]
+    @functools.cached_property
+    def input_kind(self) -> Any:
         """What f takes."""
         return self.layer.input_kind
 
-    @property
-    def trained(self) -> bool:  # type: ignore[override]
+    @functools.cached_property
+    def trained(self) -> bool:
         """Whether f has parameters to train."""
         return self.layer.trained
 
-    @property
-    def output_kind(self) -> Any:  # type: ignore[override]
+    @functools.cached_property
+    def output_kind(self) -> Any:
         """What f gives."""
         return self.layer.output_kind
 
-    @property
-    def differentiable(self) -> bool:  # type: ignore[override]
+    @functools.cached_property
+    def differentiable(self) -> bool:
         """Whether f is."""
         return self.layer.differentiable
 
+    @functools.cached_property
     def vocab_size(self) -> Any:
-        """f's."""
-        return self.layer.vocab_size()
+        """How many ids f knows."""
+        return self.layer.vocab_size
 
-    def inner(self, shape: Shape) -> list[tuple[Layer, Shape]]:
+    def children(self, shape: Shape) -> list[Child]:
         """What is in f: f has no path of its own."""
-        return self.layer.inner(shape)
+        return self.layer.children(shape)
 
-    def branches(self, shape: Shape) -> list[tuple[str, Layer, Shape]]:
-        """Likewise."""
-        return self.layer.branches(shape)
+    def min_batch_size(self, shape: Shape) -> int:
+        """What f needs."""
+        return self.layer.min_batch_size(shape)
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """f's."""
+        """The plan of f."""
         return self.layer.plan(shape)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:

@@ -6,6 +6,7 @@ The shapes below leave the axis of the samples out. W and U hold the gates side 
 and a gradient goes past that step unchanged. The last state is then that after the last real step.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -30,13 +31,13 @@ class Recurrent(Layer, abstract=True):
         super().__post_init__()
         check_units(self)
 
-    @property
-    def multi_input(self) -> bool:  # type: ignore[override]
+    @functools.cached_property
+    def multi_input(self) -> bool:
         """Whether it takes a mask too."""
         return self.masked
 
-    @property
-    def input_kind(self) -> Any:  # type: ignore[override]
+    @functools.cached_property
+    def input_kind(self) -> Any:
         """A sequence of numbers, and its mask."""
         return ("float", "mask") if self.masked else "float"
 

@@ -7,16 +7,15 @@ from typing import Any
 from xpnn.config import short_repr
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
-from xpnn.layers.base import Ctx, Layer, Shape, Tree
-from xpnn.layers.dropout import Dropout
+from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree
 from xpnn.layers.nested import checked_layers, expects_ids, plan_child
-from xpnn.layers.shape import Flatten, Reshape
 
 
 @dataclass(frozen=True)
 class Sequential(Layer):
     """y = f_n(... f_2(f_1(x))). Parameters, caches and gradients are tuples in layer order."""
 
+    role = "container"
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
@@ -30,12 +29,12 @@ class Sequential(Layer):
                 )
 
     @functools.cached_property
-    def multi_input(self) -> bool:  # type: ignore[override]
+    def multi_input(self) -> bool:
         """Whether the first layer takes several inputs."""
         return bool(self.layers) and self.layers[0].multi_input
 
     @functools.cached_property
-    def input_kind(self) -> Any:  # type: ignore[override]
+    def input_kind(self) -> Any:
         """What the first layer that cares takes."""
         kinds = (
             layer.input_kind for layer in self.layers
@@ -43,27 +42,26 @@ class Sequential(Layer):
         return next((kind for kind in kinds if kind is not None), None)
 
     @functools.cached_property
-    def trained(self) -> bool:  # type: ignore[override]
+    def trained(self) -> bool:
         """Whether any layer in the chain has parameters to train."""
         return any(layer.trained for layer in self.layers)
 
     @functools.cached_property
-    def output_kind(self) -> Any:  # type: ignore[override]
-        """What the last layer gives, but for layers that only move or drop values."""
-        last = (
-            layer for layer in reversed(self.layers) if not isinstance(layer, Flatten | Reshape | Dropout)
-        )
-        return next((layer.output_kind for layer in last), "")
+    def output_kind(self) -> Any:
+        """What the last layer gives that does not pass on what it got."""
+        kinds = (layer.output_kind for layer in reversed(self.layers))
+        return next((kind for kind in kinds if kind is not None), None)
 
+    @functools.cached_property
     def vocab_size(self) -> Any:
         """That of the layer that takes the ids."""
-        return next((layer.vocab_size() for layer in self.layers if layer.input_kind is not None), 0)
+        return next((layer.vocab_size for layer in self.layers if layer.input_kind is not None), 0)
 
-    def inner(self, shape: Shape) -> list[tuple[Layer, Shape]]:
+    def children(self, shape: Shape) -> list[Child]:
         """Every layer, with what it gets."""
         found = []
-        for layer in self.layers:
-            found.append((layer, shape))
+        for i, layer in enumerate(self.layers):
+            found.append(Child(str(i), layer, shape))
             shape = layer.plan(shape)[1]
         return found
 

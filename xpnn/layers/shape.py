@@ -13,7 +13,9 @@ from xpnn.layers.base import Ctx, Layer, Shape, Tree
 class Flatten(Layer):
     """(N, a, b, ...) -> (N, a b ...), the last axis fastest."""
 
+    role = "shape"
     input_kind = None
+    output_kind = None
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """No parameters."""
@@ -33,7 +35,9 @@ class Flatten(Layer):
 class Reshape(Layer):
     """(N, ...) -> (N, *shape), the same elements in the same order."""
 
+    role = "shape"
     input_kind = None
+    output_kind = None
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:

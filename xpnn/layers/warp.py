@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
-from xpnn.layers.base import Ctx, Layer, Shape, Tree, as_float
+from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree, as_float, numbered
 from xpnn.layers.nested import checked_layers, plan_child
 from xpnn.layers.resize import check_images
 
@@ -29,6 +29,7 @@ class Geometric(Layer, abstract=True):
     Otherwise y = x. Bytes become the model's dtype; no values are rescaled.
     """
 
+    role = "augmentation"
     input_kind = "any"
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
@@ -86,9 +87,9 @@ class Warp(Geometric):
             plan_child(i, layer, shape, [str(shape)])[0] for i, layer in enumerate(self.layers)
         ), shape
 
-    def inner(self, shape: Shape) -> list[tuple[Layer, Shape]]:
+    def children(self, shape: Shape) -> list[Child]:
         """Every layer gets an image of the same shape."""
-        return [(layer, shape) for layer in self.layers]
+        return numbered(self.layers, shape)
 
     def moves(self, cx: Ctx, n: int, size: tuple[int, int]) -> tuple[Transform, Field | None]:
         """The product of the motions, the sum of the displacements."""

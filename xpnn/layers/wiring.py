@@ -101,7 +101,7 @@ class Wire(NamedTuple):
         names = listed(self.inputs)
         input_kind, sizes = (
             for_each(self.layer.input_kind, len(names)),
-            for_each(self.layer.vocab_size(), len(names)),
+            for_each(self.layer.vocab_size, len(names)),
         )
         return zip(names, input_kind, sizes, strict=False)
 
@@ -141,10 +141,10 @@ def kind_of(name: str, used: Iterable[tuple[str | None, int, str]]) -> str | Non
     """
     kinds = {kind: user for kind, _, user in used}
     if "int" in kinds and len(kinds) > 1:
-        told = (
+        uses = (
             f"{user!r} takes {'ids' if kind == 'int' else 'real numbers'}" for kind, user in kinds.items()
         )
-        raise UsageError(f"the input {name!r} cannot be both ids and real numbers: {', '.join(told)}")
+        raise UsageError(f"the input {name!r} cannot be both ids and real numbers: {', '.join(uses)}")
     if len(kinds) <= 1:
         return next(iter(kinds), None)
     return "mask" if "mask" in kinds else "float"

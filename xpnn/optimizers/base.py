@@ -16,6 +16,7 @@ from xpnn.errors import UsageError
 from xpnn.kernels import Array, Rule
 from xpnn.kernels.length import scaled
 from xpnn.parameters import ParamInfo
+from xpnn.renamed import old_members
 
 __all__ = ["Optimizer"]
 
@@ -25,6 +26,7 @@ LEAST = 5e-324
 """The smallest number above 0: a bound that leaves out 0 alone."""
 
 
+@old_members
 class Optimizer(Config, abstract=True):
     """A frozen description with `init` and `update`."""
 
@@ -69,7 +71,7 @@ class Optimizer(Config, abstract=True):
         raise NotImplementedError
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
-        """One step. theta and the slots are given away: a backend may write the new values into them."""
+        """One step: the new theta and state. The old ones are given away, and not to be used again."""
         raise NotImplementedError
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from xpnn.backends.base import Backend
 from xpnn.errors import DivergedError
@@ -11,8 +11,41 @@ from xpnn.kernels import Array
 from xpnn.optimizers.base import State
 from xpnn.optimizers.wolfe import Trial, Wolfe
 
-if TYPE_CHECKING:
-    from xpnn.optimizers.lbfgs import LBFGS
+
+class Rule(Protocol):
+    """What a descent asks of `LBFGS`: its formulas on the device, and its settings."""
+
+    @property
+    def tolerance_gradient(self) -> float:
+        """Where max |g| is at most this, the descent is at its end."""
+
+    @property
+    def tolerance_change(self) -> float:
+        """So it is where the value falls by less than this share of itself."""
+
+    @property
+    def c1(self) -> float:
+        """Of the Wolfe conditions: how much lower a step must lead."""
+
+    @property
+    def c2(self) -> float:
+        """Of the Wolfe conditions: how much flatter."""
+
+    @property
+    def max_evaluations(self) -> int:
+        """Points that one line search may try."""
+
+    def init(self, be: Backend, theta: Array) -> State:
+        """The state before the first step."""
+
+    def direction(self, be: Backend, g: Array, state: State) -> Any:
+        """Where to go."""
+
+    def remember(self, be: Backend, s: Array, y: Array, state: State) -> Any:
+        """The state after a step s that changed the gradient by y."""
+
+    def penalise(self, be: Backend, *given: Any) -> Any:
+        """Value and gradient with the penalty."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +77,7 @@ class Descent:
     """
 
     def __init__(
-        self, rule: "LBFGS", be: Backend, f: Callable[[Array], tuple[Any, ...]], theta: Array, state: State
+        self, rule: Rule, be: Backend, f: Callable[[Array], tuple[Any, ...]], theta: Array, state: State
     ) -> None:
         self.rule, self.be, self.f, self.state = rule, be, f, state
         self.iterations, self.evaluations, self.reason, self.step = 0, 0, "", 0.0

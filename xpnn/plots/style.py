@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from xpnn.durable import write_durably
 from xpnn.errors import BackendError, UsageError
 from xpnn.printing import one_line, printable
+from xpnn.system import user_path
 
 MARKERS = "os^Dv*PX"
 HATCHES = ("", "....", "////", "\\\\\\\\", "xxxx", "++++", "----", "||||")
@@ -51,7 +52,7 @@ def new_figure(path: str | Path, size: tuple[float, float], save: bool = True) -
         raise BackendError(
             "pictures need matplotlib, which is not installed", fix="pip install 'xpnn[plot]'"
         ) from error
-    figure, kind = Figure(figsize=size, layout="constrained"), Path(path).suffix[1:].lower()
+    figure, kind = Figure(figsize=size, layout="constrained"), user_path(path).suffix[1:].lower()
     if save and kind not in figure.canvas.get_supported_filetypes():
         raise UsageError(
             f"cannot draw {path}", why=f"{kind!r} is no kind of picture", fix="PATH.png or PATH.svg"
@@ -62,7 +63,7 @@ def new_figure(path: str | Path, size: tuple[float, float], save: bool = True) -
         with rc_context(TEXT):
             about = {"Date": None} if kind == "svg" else None
             figure.savefig(memory, format=kind, dpi=DPI, metadata=about)
-        write_durably(Path(path), memory.getvalue())
+        write_durably(user_path(path), memory.getvalue())
 
 
 def animate(figure: Any, path: str | Path, steps: int, draw: Any) -> None:
@@ -81,4 +82,4 @@ def animate(figure: Any, path: str | Path, steps: int, draw: Any) -> None:
     memory, milliseconds = io.BytesIO(), 1000 // FRAMES_PER_SECOND
     first, *rest = frames
     first.save(memory, "GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0)
-    write_durably(Path(path), memory.getvalue())
+    write_durably(user_path(path), memory.getvalue())

@@ -9,6 +9,7 @@ from xpnn.training.film import Film, load_film
 from xpnn.training.history import History, Row
 from xpnn.training.mixing import CutMix, Mixup
 from xpnn.training.plateau import ReduceOnPlateau
+from xpnn.training.run import Run
 from xpnn.training.statistics import Statistics
 from xpnn.training.stopping import StopOnSignal, TimeLimit
 from xpnn.training.tensorboard import TensorBoard
@@ -25,6 +26,7 @@ __all__ = [
     "Mixup",
     "ReduceOnPlateau",
     "Row",
+    "Run",
     "Statistics",
     "StopOnSignal",
     "TensorBoard",

@@ -24,6 +24,7 @@ from xpnn.losses import Loss
 from xpnn.network import Network
 from xpnn.parameters import Layout
 from xpnn.reading import unreadable
+from xpnn.system import user_path
 from xpnn.training.container import (
     MAX_HEADER,
     check_table,
@@ -85,7 +86,7 @@ def pack(model: Network) -> bytes:
 
 def load_model(kind: type[N], path: str | Path, backend: str | Backend = "numpy", *where: str | None) -> N:
     """The network in `path`, as a `kind`, on that backend; `where`: device, dtype and precision. See `xpnn.load`."""
-    path = Path(path)
+    path = user_path(path)
     try:
         return _load(kind, path, backend, *where)
     except (CheckpointError, FileError) as error:

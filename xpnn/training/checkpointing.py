@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from xpnn.errors import UsageError
+from xpnn.system import user_path
 from xpnn.training.history import Row
 from xpnn.training.run import Callback, Run
 
@@ -43,7 +44,7 @@ class Checkpoint(Callback):
             raise UsageError(f"Checkpoint(share={share!r}): wanted a number above 0, at most 1")
         if epochs is None and steps is None and minutes is None and share is None:
             epochs = 1
-        self.path, self.epochs, self.steps, self.minutes = Path(path), epochs, steps, minutes
+        self.path, self.epochs, self.steps, self.minutes = user_path(path), epochs, steps, minutes
         self.share, self.keep, self.state = share, keep, {"files": []}
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:

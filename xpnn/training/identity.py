@@ -10,7 +10,11 @@ from xpnn.config import short_repr, to_config
 from xpnn.errors import CheckpointError, UsageError
 from xpnn.parameters import leaves
 from xpnn.schedules import Schedule
+from xpnn.scratch import release
 from xpnn.training.stepper import Stepper
+
+PIECE = 1 << 26
+"""Bytes that are hashed at a time: data may be larger than memory."""
 
 
 def identity(
@@ -44,7 +48,10 @@ def fingerprint(trainer: Stepper, data: Any) -> str:
         with be.device_context():
             host = np.ascontiguousarray(be.to_numpy(a) if be.owns(a) else np.asarray(a))
         total.update(f"{path}{host.dtype}{host.shape}".encode())
-        total.update(host.reshape(-1).view(np.uint8).data)
+        flat = host.reshape(-1).view(np.uint8)
+        for start in range(0, flat.size, PIECE):
+            total.update(flat[start : start + PIECE].data)
+            release()
     return total.hexdigest()
 
 

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -14,12 +14,30 @@ from xpnn.kernels import Array
 from xpnn.losses import Loss
 from xpnn.network import Network
 from xpnn.optimizers import Optimizer
+from xpnn.system import user_path
 from xpnn.training.history import History, Row
 from xpnn.training.identity import identity
 from xpnn.training.stepper import Stepper
 
-LASTING = ("schedule", "augment", "objective", "step", "indexed_step", "end_epoch", "fit")
-"""What a callback that takes its run for the trainer may still ask it for."""
+
+def nothing() -> None:
+    """What there is to wait for before the first step."""
+
+
+def moved(message: str, get: Callable[[Any], Any]) -> property:
+    """An attribute by its old name: what `get` finds, and a warning that says where it is now."""
+
+    def read(self: Any) -> Any:
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return get(self)
+
+    return property(read, doc=f"{message[0].upper()}{message[1:]}.")
+
+
+def of_trainer(name: str) -> property:
+    """What a callback that takes its run for the trainer may still ask it for."""
+    message = f"a callback is given the run: write run.trainer.{name}"
+    return moved(message, lambda run: getattr(run.trainer, name))
 
 
 class Callback:
@@ -64,7 +82,8 @@ class Run:
 
     trainer: outlives the run; the model, its history, `rate` and `stopped` are the trainer's. epochs: the number of the
     last epoch. losses: of the batches so far in this epoch, as far as they were read. batch(): the samples, targets and
-    weights of the last step; () before the first, and with LBFGS.
+    weights of the last step; () before the first, and with LBFGS. sync(): waits for the device, and reads the losses
+    that are still on it.
     """
 
     trainer: Stepper
@@ -79,8 +98,7 @@ class Run:
     began: float = 0.0  # the time at which this epoch would have begun without interruption
     seconds: float = 0.0  # that this epoch took before a resume
     batch: Callable[[], tuple[Any, ...]] = tuple
-    sync: Callable[[], None] = lambda: None
-    """Waits for the device, and reads the losses that are still on it."""
+    sync: Callable[[], None] = nothing
 
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
@@ -94,11 +112,11 @@ class Run:
         Weights, the optimizer's arrays, counters, the place inside the epoch, the history, and what the callbacks
         keep. Replaces the file whole or not at all. Raises FileError; DivergedError for a NaN.
         """
-        self.write(self, Path(path))
+        self.write(self, user_path(path))
 
     def close(self) -> None:
         """Let go of what holds the data in a circle, so that it does not wait for the garbage collector."""
-        self.batch, self.sync = tuple, lambda: None
+        self.batch, self.sync = tuple, nothing
 
     @property
     def model(self) -> Network:
@@ -163,12 +181,8 @@ class Run:
     def stopped(self, why: str) -> None:
         self.trainer.stopped = why
 
-    if not TYPE_CHECKING:  # a type checker goes by what is there
-
-        def __getattr__(self, name: str) -> Any:
-            if name not in LASTING:
-                raise AttributeError(f"a Run has no attribute {name!r}")
-            warnings.warn(
-                f"a callback is given the run: write run.trainer.{name}", DeprecationWarning, stacklevel=2
-            )
-            return getattr(self.trainer, name)
+    schedule = of_trainer("schedule")
+    augment = of_trainer("augment")
+    objective = of_trainer("objective")
+    step = of_trainer("step")
+    indexed_step = of_trainer("indexed_step")

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from xpnn.durable import append_durably, write_durably
+from xpnn.system import user_path
 from xpnn.training.history import Row
 from xpnn.training.lines import line_of, read_lines
 from xpnn.training.run import Callback, Run
@@ -21,7 +22,7 @@ class Statistics(Callback):
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
-        self.path = None if path is None else Path(path)
+        self.path = None if path is None else user_path(path)
         self.rows: list[dict[str, Any]] = []
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:

@@ -46,7 +46,7 @@ class Objective:
         net = fusion.fuse(self.net) if fuse else self.net
         loss_of = functools.partial(fusion.loss_and_gradient, loss) if fuse else loss
         split = be.memoized(lambda theta, phi: layout.split(be, theta, phi))
-        home_of = functools.cache(layout.home) if keep else layout.home
+        make_buffer = functools.cache(layout.gradient_buffer) if keep else layout.gradient_buffer
 
         def gradient(
             theta: Array,
@@ -70,12 +70,12 @@ class Objective:
             value, dout = (
                 loss_of(be, out, y, weight) if total is None else loss.part(be, out, y, weight, total)
             )
-            home = home_of(be)
-            _, grads = fusion.backward(net, cx, p, cache, dout, home.tree)
+            buffer = make_buffer(be)
+            _, grads = fusion.backward(net, cx, p, cache, dout, buffer.tree)
             new_phi = (
                 layout.update_stats(be, phi, net.update_stats(cx, p, cache)) if layout.size["phi"] else phi
             )
-            return value, layout.join(be, grads, home), new_phi
+            return value, layout.join(be, grads, buffer), new_phi
 
         return gradient
 

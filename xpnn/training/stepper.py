@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from xpnn import validation
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
@@ -11,6 +13,7 @@ from xpnn.optimizers import LBFGS, Optimizer, get_optimizer
 from xpnn.schedules import Schedule, get_schedule
 from xpnn.training.accumulation import check_accumulation
 from xpnn.training.history import History
+from xpnn.training.ids import LOOK, first_bad, guarded, ids_of
 from xpnn.training.mixing import Mixing, check_mixing
 from xpnn.training.step import Objective, Position
 
@@ -55,7 +58,13 @@ class Stepper:
                 fix="leave the schedule out",
             )
         self.objective = Objective(model.net, self.loss, model.layout, be, model.seed, self.augment)
-        self._step = be.compile(self.objective.step(bound), donated=(0, 1, 2))
+        self.ids = ids_of(model, self.loss)
+        self._unread: list[tuple[int, Array, Any, Any]] = []
+        """Steps whose losses nobody has looked at: number, loss, x, y; of a backend where that takes time."""
+        step = self.objective.step(bound)
+        self._step = be.compile(
+            step if be.name == "numpy" else guarded(step, be, self.ids), donated=(0, 1, 2)
+        )
         self._indexed = be.compile(
             self.objective.indexed_step(bound), donated=(0, 1, 2, 3), resident=(4,), static=(5,)
         )
@@ -73,7 +82,8 @@ class Stepper:
 
         The loss is NaN where it or a gradient was not finite; then nothing was changed. Raises DeviceError for an
         array of another library or device, ShapeError for one that does not fit, UsageError with LBFGS. Several inputs
-        or outputs: tuples.
+        or outputs: tuples. Class ids and ids to embed that are out of range raise DataError on NumPy; elsewhere the
+        loss is NaN, nothing is changed, and `check_steps`, which every 32nd step calls, raises it.
         """
         model, be = self.model, self.model.backend
         if isinstance(self.optimizer, LBFGS):
@@ -99,13 +109,36 @@ class Stepper:
             raise ShapeError(
                 f"{first} has {n} samples, weight has shape {tuple(weight.shape)}, wanted ({n},)"
             )
+        x, y = tupled(x), tupled(y)
+        on_host = be.name == "numpy"
+        if on_host and (error := first_bad(be, self.ids, x, y)):
+            raise error
         with be.device_context(), be.oom_guard("a training step", n, SMALLER):
             self._set_rate()
             value, model.theta, model.phi, self.state = self._step(
-                model.theta, model.phi, self.state, tupled(x), tupled(y), weight
+                model.theta, model.phi, self.state, x, y, weight
             )
         self.steps += 1
+        if self.ids and not on_host:
+            self._unread.append((self.steps, value, x, y))
+            if len(self._unread) == LOOK:
+                self.check_steps()
         return value
+
+    def check_steps(self) -> None:
+        """Look at the losses of the last steps. Raises DataError where ids out of range made one of them NaN.
+
+        It waits for the device. The weights are those of before that step; a new Trainer goes on from them.
+        """
+        unread, self._unread = self._unread, []
+        be = self.model.backend
+        for number, value, x, y in unread:
+            if not np.isfinite(be.to_numpy(value)):
+                with be.device_context():
+                    error = first_bad(be, self.ids, x, y, f" in step {number}")
+                if error:
+                    raise error
+                return
 
     def indexed_step(self, data: tuple[Any, ...], position: Position, n: int) -> tuple[Array, Position]:
         """`step` on the next n samples of the checked data (x, y, weight). Returns the loss and the position behind

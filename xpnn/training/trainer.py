@@ -2,11 +2,10 @@
 
 import contextlib
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,21 +16,26 @@ from xpnn.layers.nested import refuse_one
 from xpnn.optimizers import LBFGS
 from xpnn.parameters import count, gather, tree_map
 from xpnn.random import host_rng
+from xpnn.renamed import old_members
+from xpnn.system import user_path
 from xpnn.training.accumulation import check_accumulation
 from xpnn.training.callbacks import as_callback
+from xpnn.training.class_weight import weigh
 from xpnn.training.full_batch import FullBatch
 from xpnn.training.history import History, Row
 from xpnn.training.minibatch import MiniBatches
-from xpnn.training.run import Callback, Run
+from xpnn.training.run import Callback, Run, moved
 from xpnn.training.state import load_state, save_state
 from xpnn.training.stepper import Stepper
 
-OF_THE_RUN: dict[str, Any] = {
-    "epochs": 0, "began": 0.0, "seconds": 0.0, "callbacks": [], "losses": [], "batch": tuple, "sync": lambda: None,
-}  # fmt: skip
-"""What a callback asked the trainer for before there was a Run, and what it is outside a fit."""
+
+def of_run(name: str, idle: Any) -> property:
+    """What a callback asked the trainer for before there was a Run; `idle` outside a fit."""
+    message = f"trainer.{name} belongs to one fit: run.{name}"
+    return moved(message, lambda trainer: getattr(trainer.run, name) if trainer.run else idle)
 
 
+@old_members
 class Trainer(Stepper):
     """Trains a model: `trainer.step(x, y)` for one batch, `trainer.fit(x, y)` for epochs.
 
@@ -56,13 +60,15 @@ class Trainer(Stepper):
         batch_size: int = 128,
         validation: float | int | tuple[Any, Any] | None = None,
         sample_weight: Any = None,
+        class_weight: Any = None,
         callbacks: Sequence[Callback | Callable[[Run, Row], Any]] = (),
         resume: str | Path | None = None,
     ) -> History:
         """Train for `epochs` passes over (x, y) in seeded, shuffled batches; the last batch may be short.
 
         validation: a share (0.1) or number (5000) of the samples, held out by a seeded, stratified draw, or a pair
-        (x, y). sample_weight: (N,), at least 0. Raises DataError and ShapeError for data that cannot be trained on,
+        (x, y). sample_weight: (N,), at least 0. class_weight: "balanced", {class id: weight} or one for each class, by
+        which samples are weighted besides. Raises DataError and ShapeError for data that cannot be trained on,
         DivergedError when the loss stops being finite. callbacks: a plain function is called as f(run, row) after
         each epoch.
 
@@ -81,7 +87,8 @@ class Trainer(Stepper):
         x, y = model.check_xy(x, y, self.loss)
         train, held = self._hold_out(y, validation)
         valid = self._given(validation) if held is None else self._slice(x, y, held)
-        data = (x, model.targets(y), model.check_sample_weight(sample_weight, count(y)))
+        weight = weigh(class_weight, self.loss, y, train, model.output_shape, sample_weight)
+        data = (x, model.targets(y), model.check_sample_weight(weight, count(y)))
         if len(train) % batch_size == 1 or batch_size == 1:
             refuse_one(model.net, model.input_shape)
         batches = len(Slices(len(train), batch_size))
@@ -93,7 +100,7 @@ class Trainer(Stepper):
         try:
             self.run = run
             if resume is not None:
-                load_state(run, Path(resume), epochs)
+                load_state(run, user_path(resume), epochs)
             self._loop(run, valid)
         finally:
             self.run = None
@@ -127,14 +134,6 @@ class Trainer(Stepper):
             raise UsageError("Trainer.save_state outside a fit", fix="fit(..., callbacks=[Checkpoint(path)])")
         self.run.save_state(path)
 
-    if not TYPE_CHECKING:  # a type checker goes by what is there
-
-        def __getattr__(self, name: str) -> Any:
-            if name not in OF_THE_RUN:
-                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            warnings.warn(f"trainer.{name} belongs to one fit: run.{name}", DeprecationWarning, stacklevel=2)
-            return OF_THE_RUN[name] if self.run is None else getattr(self.run, name)
-
     def _row(self, epoch: int, train_loss: float, seconds: float, valid: tuple[Any, Any] | None) -> Row:
         scores = self.model.score(*valid) if valid is not None else {}
         row = Row(epoch, train_loss, scores.get("loss"), scores.get("accuracy"), self.lr, seconds, best=False)
@@ -142,7 +141,10 @@ class Trainer(Stepper):
         return replace(row, best=champion is None or self.history.score(row) > self.history.score(champion))
 
     def _hold_out(self, y: Any, validation: Any) -> tuple[np.ndarray[Any, Any], Any]:
-        return hold_out(y, validation, self.model.seed)
+        classes = self.loss.kind in ("classes", "binary", "several")
+        return hold_out(
+            y if classes else tree_map(lambda _, a: a.astype(np.float64), y), validation, self.model.seed
+        )
 
     def _slice(self, x: Any, y: Any, held: np.ndarray[Any, Any]) -> tuple[Any, Any]:
         rows = self.model.backend.asarray(held)
@@ -154,6 +156,14 @@ class Trainer(Stepper):
             return None
         x, y = self.model.check_xy(validation[0], validation[1], self.loss, "validation ")
         return x, self.model.targets(y)
+
+    epochs = of_run("epochs", 0)
+    began = of_run("began", 0.0)
+    seconds = of_run("seconds", 0.0)
+    callbacks = of_run("callbacks", ())
+    losses = of_run("losses", ())
+    batch = of_run("batch", tuple)
+    sync = of_run("sync", lambda: None)
 
 
 def hold_out(y: Any, validation: Any, seed: int) -> tuple[np.ndarray[Any, Any], Any]:

@@ -68,20 +68,22 @@ class Captured:
         """The graph, or REFUSED and why. An error of ours is no obstacle but an answer, and is raised."""
         arrays = {path: a for path, a in leaves.items() if self.recorder.is_array(a)}
         donated = {path: a for path, a in arrays.items() if path[0] in self.donated}
-        own = {path: a for path, a in arrays.items() if path[0] not in self.donated | self.resident}
+        inputs = {path: a for path, a in arrays.items() if path[0] not in self.donated | self.resident}
         try:
-            return Graph(self.recorder, self.step, args, self._homes(donated, arrays), own), ""
+            return Graph(self.recorder, self.step, args, self._buffers(donated, arrays), inputs), ""
         except XpnnError:
             raise
         except Exception as error:
             return REFUSED, f"{type(error).__name__}: {first_line(error)}"
 
-    def _homes(self, donated: Arrays, arrays: Arrays) -> Arrays:
-        """Those of another graph with such arguments, else new ones: an array that nothing else overlaps is its own."""
+    def _buffers(self, donated: Arrays, arrays: Arrays) -> Arrays:
+        """Those of another graph with such arguments, else new ones.
+
+        An array that nothing else overlaps is its own buffer."""
         looks = _looks(donated)
         for known in self.known.values():
-            if isinstance(known, Graph) and _looks(known.homes) == looks:
-                return known.homes
+            if isinstance(known, Graph) and _looks(known.buffers) == looks:
+                return known.buffers
 
         def alone(path: Path, a: Any) -> bool:
             others = (other for place, other in arrays.items() if place != path)

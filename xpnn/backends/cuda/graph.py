@@ -2,13 +2,13 @@
 
 What a graph of CUDA operations reads and writes is fixed when it is recorded. So of the arguments of a step
 
-    donated ones     live in buffers ("homes") that every replay writes and gives back: handed in again they cost
-                     nothing
+    donated ones     live in buffers that every replay writes and gives back: handed in again they cost nothing
     resident ones    stay where they are; whatever lies there is read
     others           are copied into the graph's own buffers before each replay
 
-and what comes out is a home, an argument just as it came, or a copy: whoever keeps a loss for a thousand steps would
-find it overwritten in any ring of fewer places. Output i + 1 takes the place of donated argument i.
+and what comes out is a donated one's buffer, an argument just as it came, or a copy: whoever keeps a loss for a
+thousand steps would find it overwritten in any ring of fewer places. Output i + 1 takes the place of donated argument
+i.
 """
 
 import contextlib
@@ -76,7 +76,7 @@ class Recorder(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Home:
+class InBuffer:
     """An output that is a donated argument's new value."""
 
     a: Array
@@ -97,18 +97,18 @@ class Made:
 
 
 class Graph:
-    """A recorded step. `homes`: where its donated arguments live; own: arguments that it copies; both by path."""
+    """A recorded step. `buffers`: where its donated arguments live; inputs: arguments that it copies; both by path."""
 
     def __init__(
-        self, recorder: Recorder, step: Callable[..., Any], args: Any, homes: Arrays, own: Arrays
+        self, recorder: Recorder, step: Callable[..., Any], args: Any, buffers: Arrays, inputs: Arrays
     ) -> None:
-        self.recorder, self.homes, self.room = recorder, homes, recorder.room()
+        self.recorder, self.buffers, self.room = recorder, buffers, recorder.room()
         with self.room:
-            self.own = {path: clone(recorder, a) for path, a in own.items()}
-            fixed = homes | self.own
+            self.inputs = {path: clone(recorder, a) for path, a in inputs.items()}
+            fixed = buffers | self.inputs
 
             def trial(path: Path, leaf: Any) -> Any:
-                return clone(recorder, leaf) if path in homes else fixed.get(path, leaf)
+                return clone(recorder, leaf) if path in buffers else fixed.get(path, leaf)
 
             # Compiles kernels, chooses algorithms, fills the memory pool: too late while it is recorded.
             step(*rebuild(args, trial))
@@ -120,9 +120,11 @@ class Graph:
         recorder, made = self.recorder, list[tuple[Array, Array]]()
         recorder.follow()
         out = self._hand_out(self.out, leaves, made)
-        for path, buffer in self.own.items():
+        for path, buffer in self.inputs.items():
             recorder.copy(buffer, leaves[path])
-        self._move([(home, leaves[path]) for path, home in self.homes.items() if leaves[path] is not home])
+        self._move(
+            [(buffer, leaves[path]) for path, buffer in self.buffers.items() if leaves[path] is not buffer]
+        )
         self.launch()
         for copy, a in made:
             recorder.copy(copy, a)
@@ -131,7 +133,7 @@ class Graph:
     def _hand_out(self, out: Any, leaves: dict[Path, Any], made: list[tuple[Array, Array]]) -> Any:
         """The outputs; those to be copied from the graph's memory are noted in `made`."""
         kind = out.__class__
-        if kind is Home:
+        if kind is InBuffer:
             return out.a
         if kind is Made:
             made.append((self.recorder.like(out.a), out.a))
@@ -146,40 +148,40 @@ class Graph:
         with still():
             self.room.begin()
             try:
-                out = self._bring_home(step(*args), args)
+                out = self._write_back(step(*args), args)
             except BaseException:
                 with contextlib.suppress(Exception):  # the first error is the one to tell
                     self.room.end()
                 raise
             return out, self.room.end()
 
-    def _bring_home(self, out: Any, args: Any) -> Any:
-        """The end of what is recorded: new values go home. Gives the outputs as `replay` hands them out."""
+    def _write_back(self, out: Any, args: Any) -> Any:
+        """The end of what is recorded: new values go to their buffers. Gives the outputs as `replay` hands them out."""
         is_array, moves = self.recorder.is_array, []
-        came = {id(a): path for path, a in flatten(args).items() if is_array(a) and path not in self.homes}
+        came = {id(a): path for path, a in flatten(args).items() if is_array(a) and path not in self.buffers}
 
         def place(path: Path, leaf: Any) -> Any:
             if not is_array(leaf) or id(leaf) in came:
                 return Argument(came[id(leaf)]) if is_array(leaf) else leaf
-            home = self.homes.get((path[0] - 1, *path[1:])) if path and isinstance(path[0], int) else None
-            if home is None or (home.shape, home.dtype) != (leaf.shape, leaf.dtype):
-                return Made(clone(self.recorder, leaf) if self._is_at_home(leaf) else leaf)
-            if leaf is not home:
-                moves.append((home, leaf))
-            return Home(home)
+            buffer = self.buffers.get((path[0] - 1, *path[1:])) if path and isinstance(path[0], int) else None
+            if buffer is None or (buffer.shape, buffer.dtype) != (leaf.shape, leaf.dtype):
+                return Made(clone(self.recorder, leaf) if self._in_buffer(leaf) else leaf)
+            if leaf is not buffer:
+                moves.append((buffer, leaf))
+            return InBuffer(buffer)
 
         placed = rebuild(out, place)
         self._move(moves)
         return placed
 
     def _move(self, moves: list[tuple[Array, Array]]) -> None:
-        """Copies to homes. What lies in one is read before any is written."""
-        sources = [clone(self.recorder, a) if self._is_at_home(a) else a for _, a in moves]
-        for (home, _), a in zip(moves, sources, strict=True):
-            self.recorder.copy(home, a)
+        """Copies to buffers. What lies in one is read before any is written."""
+        sources = [clone(self.recorder, a) if self._in_buffer(a) else a for _, a in moves]
+        for (buffer, _), a in zip(moves, sources, strict=True):
+            self.recorder.copy(buffer, a)
 
-    def _is_at_home(self, a: Array) -> bool:
-        return any(self.recorder.overlap(a, home) for home in self.homes.values())
+    def _in_buffer(self, a: Array) -> bool:
+        return any(self.recorder.overlap(a, buffer) for buffer in self.buffers.values())
 
 
 def clone(recorder: Recorder, a: Array) -> Array:

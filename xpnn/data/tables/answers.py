@@ -1,18 +1,15 @@
 """What a model answers for the rows of a table."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from numpy.typing import NDArray
 
-from xpnn.data.tables.preparation import TablePreparation
+from xpnn.data.tables.preparation import Predictor, TablePreparation
 from xpnn.data.tables.reading import read_table
 from xpnn.errors import UsageError
 
-if TYPE_CHECKING:
-    from xpnn.model import Model
 
-
-def answers(model: "Model", table: Any) -> NDArray[Any]:
+def answers(model: Predictor, table: Any) -> NDArray[Any]:
     """See `Model.predict_table`."""
     preparation = model.preparation
     if not isinstance(preparation, TablePreparation):

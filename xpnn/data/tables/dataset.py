@@ -1,5 +1,6 @@
 """A table as a dataset: split by a hash of each row, prepared by what the training rows say."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,15 @@ from xpnn.data.tables.fitting import fit_preparation, relabelled, what_became
 from xpnn.data.tables.labels import choose_label, guess_task
 from xpnn.data.tables.preparation import TablePreparation, count_of, listed
 from xpnn.data.tables.reading import read_table
-from xpnn.data.tables.table import Table
-from xpnn.errors import DataError
+from xpnn.data.tables.stored import AnyTable, StoredTable
+from xpnn.errors import DataError, UsageError
+from xpnn.scratch import Scratch
 
 TEST = 0.2
-CHUNK = 4096
-"""Rows whose keys are made at a time."""
+FEW, MANY = 1 << 12, 1 << 16
+"""Rows that are looked at together: of a table in memory, and of one on the disk, where each look takes a while."""
+KEPT = 200_000
+"""Rows of a table on the disk that are held out at most, and kept in memory."""
 
 
 def table_dataset(
@@ -33,11 +37,13 @@ def table_dataset(
     """
     table = read_table(source, label)
     if known is not None and not relabel:
+        check_same_label(table, known, label, task)
         label, task, why, guess = check_label(table, known), known.task, "as in the model", "as in the model"
     else:
         label, why = choose_label(table, label)
         task, guess = (task, "--task") if task is not None else guess_task(table[label])
-    train, held = hash_split(row_keys(table, label), TEST)
+    share = min(TEST, KEPT / 1.1 / table.rows) if isinstance(table, StoredTable) else TEST
+    train, held = hash_split(row_keys(table, label), share)
     notes = list(table.notes)
     if task == "classification":
         train, held, moved = keep_classes(table[label].words(), train, held)
@@ -55,12 +61,13 @@ def table_dataset(
         preparation = relabelled(known, table[label], task, train) if relabel else known
         notes += preparation.remarks(table)
     y = preparation.targets(table[label])
+    x, x_test = split_samples(table, preparation, train, held)
+    much = "a fifth" if share == TEST else f"{100 * share:.2g} %"
     return Dataset(
         name,
-        preparation.samples(table.part(train)), y[train],
-        preparation.samples(table.part(held)), y[held],
+        x, y[train], x_test, y[held],
         preparation.classes,
-        f"{source}, a fifth held out by hash",
+        f"{source}, {much} held out by hash",
         preparation,
         (label_line(preparation, table, why, guess), *notes),
         held_out=True,
@@ -71,13 +78,25 @@ def whole_table(source: Any, preparation: TablePreparation) -> Dataset:
     """All rows of a table as test samples of a model, matched by name. Raises DataError for what it does not know."""
     table = read_table(source, preparation.label)
     labels = table[check_label(table, preparation)]
-    x, y = preparation.samples(table), preparation.targets(labels)
-    none = preparation.samples(table.part(slice(0)))
+    y = preparation.targets(labels)
+    none, x = split_samples(table, preparation, np.arange(0), np.arange(table.rows))
     notes = (*table.notes, *preparation.remarks(table), f"all {table.rows:,} rows of {source} are used")
     return Dataset("table", none, y[:0], x, y, preparation.classes, str(source), preparation, notes)
 
 
-def check_label(table: Table, preparation: TablePreparation) -> str:
+def check_same_label(
+    table: AnyTable, known: TablePreparation, label: str | int | None, task: str | None
+) -> None:
+    """Raises UsageError where another label or task is asked for than the model's."""
+    asked = known.label if label is None else choose_label(table, label)[0]
+    if asked != known.label or task not in (None, known.task):
+        raise UsageError(
+            f"the model's label is {known.label!r} ({known.task}), asked for is {asked!r} ({task or known.task})",
+            fix="--replace-head, for outputs of its own, or leave --label and --task out",
+        )
+
+
+def check_label(table: AnyTable, preparation: TablePreparation) -> str:
     """The name of the model's label. Raises DataError where the table has no such column."""
     if preparation.label not in table:
         raise DataError(
@@ -88,7 +107,7 @@ def check_label(table: Table, preparation: TablePreparation) -> str:
     return preparation.label
 
 
-def label_line(preparation: TablePreparation, table: Table, why: str, guess: str) -> str:
+def label_line(preparation: TablePreparation, table: AnyTable, why: str, guess: str) -> str:
     """What the label is, and what it was taken for."""
     what = f"label {preparation.label!r} ({why}): {preparation.task} ({guess})"
     if preparation.classes:
@@ -106,21 +125,42 @@ def moved_line(names: list[str]) -> list[str]:
     )
 
 
-def row_keys(table: Table, label: str) -> list[bytes]:
+def row_keys(table: AnyTable, label: str) -> Iterator[bytes]:
     """What names each row: the bytes of its numbers and its words, the label left out."""
     names = [name for name in table if name != label]
-    numbers = [name for name in names if table[name].kind in ("numbers", "booleans")]
-    words = [name for name in names if name not in numbers]
-    keys: list[bytes] = []
-    for start in range(0, table.rows, CHUNK):
-        part = table.part(slice(start, start + CHUNK))
+    size = MANY if isinstance(table, StoredTable) else FEW
+    for start in range(0, table.rows, size):
+        part = table.part(slice(start, start + size))
+        if not start:
+            numbers = [name for name in names if part[name].kind in ("numbers", "booleans")]
+            words = [name for name in names if name not in numbers]
+        some: Iterable[bytes] = (b"",) * part.rows
         if numbers:
             matrix = np.stack([part[name].numbers() for name in numbers], axis=1).astype("<f8")
-            some = [row.tobytes() for row in matrix]
-        else:
-            some = [b""] * part.rows
+            some = (row.tobytes() for row in matrix)
         if words:
             text = zip(*(part[name].words() for name in words), strict=True)
-            some = [a + "\0".join(row).encode() for a, row in zip(some, text, strict=True)]
-        keys += some
-    return keys
+            some = (a + "\0".join(row).encode() for a, row in zip(some, text, strict=True))
+        yield from some
+
+
+def split_samples(table: AnyTable, preparation: TablePreparation, *parts: Any) -> list[Any]:
+    """The samples of several parts of a table, each given by the numbers of its rows, rising.
+
+    Of a table on the disk they are on the disk too, but for a part of at most 200,000 rows.
+    """
+    if not isinstance(table, StoredTable):
+        return [preparation.samples(table.part(rows)) for rows in parts]
+    shapes = ((len(preparation.features),), *((),) * len(preparation.embedded))
+    dtypes = ("float32", *("int64",) * len(preparation.embedded))
+    files = [[Scratch(dtype, shape) for dtype, shape in zip(dtypes, shapes, strict=True)] for _ in parts]
+    for start in range(0, table.rows, MANY):
+        piece = preparation.samples(table.part(slice(start, start + MANY)))
+        arrays = piece if isinstance(piece, tuple) else (piece,)
+        for rows, several in zip(parts, files, strict=True):
+            low, high = np.searchsorted(rows, (start, start + MANY))
+            for array, file in zip(arrays, several, strict=True):
+                file.write(array[rows[low:high] - start])
+    found = [tuple(file.array() for file in several) for several in files]
+    found = [tuple(map(np.array, one)) if len(one[0]) <= KEPT else one for one in found]
+    return [one if preparation.embedded else one[0] for one in found]

@@ -20,7 +20,7 @@ from xpnn.data.tables.columns import (
 from xpnn.data.tables.labels import choose_label, class_names, guess_task
 from xpnn.data.tables.preparation import LeftOut, TablePreparation, check_labelled, joined
 from xpnn.data.tables.reading import is_index, read_table
-from xpnn.data.tables.table import Table
+from xpnn.data.tables.stored import AnyTable
 from xpnn.data.tables.values import Values
 from xpnn.errors import DataError
 
@@ -52,7 +52,7 @@ def prepare_table(
     return preparation.samples(table), preparation.targets(table[name]), preparation
 
 
-def fit_preparation(table: Table, label: str, task: str, rows: Any) -> TablePreparation:
+def fit_preparation(table: AnyTable, label: str, task: str, rows: Any) -> TablePreparation:
     """Columns, scaling and label of a table, measured on its `rows`. Raises DataError where no column is left."""
     labels = table[label]
     check_labelled(labels)
@@ -101,16 +101,30 @@ def fit_column(values: Values, train: Values) -> Column | LeftOut:
         return LeftOut(name, "it numbers the rows")
     if not len(there):
         return LeftOut(name, "nothing in it" if values.missing.all() else "nothing in the rows to train on")
-    different = len(np.unique(there.data.astype(str) if values.kind == "words" else there.data))
-    if different == 1 and not train.missing.any():
-        return LeftOut(name, f"constant: {str(there.words()[0])[:40]} in every row")
-    if NAMED_ID.fullmatch(name) and different == len(train) > 2 and is_whole(there):
+    if not train.missing.any() and constant(there):
+        return LeftOut(name, f"constant: {str(there[:1].words()[0])[:40]} in every row")
+    if (
+        NAMED_ID.fullmatch(name)
+        and len(train) > 2
+        and is_whole(there)
+        and count_different(there) == len(train)
+    ):
         return LeftOut(name, "it names the rows: different in each, and called an id")
     if values.kind == "dates":
         return fit_dates(there, bool(train.missing.any()))
     if values.kind == "numbers":
         return fit_numbers(there, bool(train.missing.any()))
-    return fit_words(values, train, different)
+    return fit_words(values, train)
+
+
+def constant(there: Values) -> bool:
+    """Whether all entries are one."""
+    return bool((there.data == there.data[0]).all())
+
+
+def count_different(there: Values) -> int:
+    """How many different entries there are."""
+    return len(set(there.data.tolist()))
 
 
 def is_whole(values: Values) -> bool:
@@ -135,11 +149,12 @@ def spread(x: NDArray[np.float64]) -> tuple[float, float]:
     return mean, std if x.min() < x.max() and std > noise else 1.0
 
 
-def fit_words(values: Values, train: Values, different: int) -> Column | LeftOut:
+def fit_words(values: Values, train: Values) -> Column | LeftOut:
     """One-hot up to 20 values, an Embedding of those that occur twice beyond; nothing where hardly any does."""
     check_slips(values)
     there = train[~train.missing]
     words = there.words().tolist()
+    different = len(set(words))
     dates = sum(bool(DAY_FIRST.fullmatch(word)) for word in words)
     if dates > NEARLY * len(words):
         return LeftOut(

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from xpnn.data.tables.table import Table
+from xpnn.data.tables.stored import AnyTable
 from xpnn.data.tables.values import Values
 from xpnn.errors import DataError, UsageError, did_you_mean
 
@@ -17,7 +17,7 @@ PER_CLASS = 50
 """Or more of them, counted from 0 or 1 without a gap, with so many samples each."""
 
 
-def choose_label(table: Table, label: str | int | None) -> tuple[str, str]:
+def choose_label(table: AnyTable, label: str | int | None) -> tuple[str, str]:
     """The name of the label's column, and why it is that one. Raises UsageError for one that is not there.
 
     A name comes before a number; numbers count from 0, from the end below 0.

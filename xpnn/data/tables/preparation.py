@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,22 @@ from xpnn.data.tables.columns import CategoryColumn, Column, NumberColumn
 from xpnn.data.tables.values import Values
 from xpnn.errors import DataError, UsageError
 
-if TYPE_CHECKING:
-    from xpnn.model import Model
-
 TASKS = ("classification", "regression")
 MOST_COLUMNS = 100_000
 LISTED = 8
 """Names in one message."""
+
+
+class Predictor(Protocol):
+    """What answers for rows: a `Model`."""
+
+    preparation: Any
+
+    def predict(self, x: Any) -> Any:
+        """See `Model.predict`."""
+
+    def predict_proba(self, x: Any) -> Any:
+        """See `Model.predict_proba`."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,7 @@ class TablePreparation(Preparation):
         return self.samples(from_memory(x)) if is_frame(x) else x
 
     def predict(
-        self, model: "Model", table: Mapping[str, Values]
+        self, model: Predictor, table: Mapping[str, Values]
     ) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """`answers` for each row of a table, and the probabilities (N, classes); None of a regression."""
         x = self.samples(table)

@@ -13,11 +13,11 @@ from xpnn.data.tables.frames import from_memory
 from xpnn.data.tables.labels import choose_label, class_names, guess_task
 from xpnn.data.tables.pixels import read_pixels
 from xpnn.data.tables.preparation import check_labelled
-from xpnn.data.tables.table import Table
+from xpnn.data.tables.stored import AnyTable
 from xpnn.errors import DataError
 
 
-def read_table(source: Any, label: str | int | None = None, as_words: tuple[str, ...] = ()) -> Table:
+def read_table(source: Any, label: str | int | None = None, as_words: tuple[str, ...] = ()) -> AnyTable:
     """The table in a file, in all files that a name with wildcards fits or a folder holds, or in memory.
 
     CSV, TSV, Parquet, JSON lines, each also packed with gzip or zstd; "-" is standard input. A DataFrame, a PyArrow
@@ -36,7 +36,7 @@ def read_table(source: Any, label: str | int | None = None, as_words: tuple[str,
 
 def read_paths(
     paths: list[Path], name: str, label: str | int | None = None, as_words: tuple[str, ...] = ()
-) -> Table:
+) -> AnyTable:
     """The files, one below the other; messages call them `name`."""
     files = [described(path) for path in paths]
     table = read_pixels(files[0], name) if len(files) == 1 else None
@@ -79,7 +79,7 @@ def read_csv(
     return x, np.array([number[word] for word in labels.words()], np.int64), classes
 
 
-def as_matrix(table: Table, features: list[Any]) -> NDArray[Any]:
+def as_matrix(table: AnyTable, features: list[Any]) -> NDArray[Any]:
     """Bytes where all are bytes, else float64."""
     if table.pixels:
         return np.stack([values.data for values in features], axis=1)

@@ -1,7 +1,7 @@
 """A table in memory: columns by name, and what was said while it was read."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,12 @@ def make_table(name: str, columns: dict[str, Values], as_words: tuple[str, ...] 
     return Table(name, {key: values if key in as_words else tidy(values) for key, values in columns.items()})
 
 
-def as_values(name: str, data: Any, missing: Any = None) -> Values:
+def numbered_columns(columns: dict[str, Values]) -> dict[str, Values]:
+    """Columns without names of their own, called "0", "1", ...."""
+    return {str(i): replace(values, name=str(i)) for i, values in enumerate(columns.values())}
+
+
+def as_values(name: str, data: Any, missing: Any = None, first: int = 1) -> Values:
     """A column from a NumPy array, masked or not, or a list. Raises DataError for what is no plain column."""
     if isinstance(data, list | tuple):
         data = from_list(name, list(data))
@@ -85,7 +90,7 @@ def as_values(name: str, data: Any, missing: Any = None) -> Values:
         raise DataError(
             f"column {name!r} holds {plain.dtype}", why="wanted numbers, words, booleans or dates"
         )
-    return Values(name, plain, hidden)
+    return Values(name, plain, hidden, first)
 
 
 def from_list(name: str, entries: list[Any]) -> NDArray[Any]:
@@ -102,6 +107,8 @@ def from_objects(name: str, data: NDArray[Any], missing: NDArray[np.bool_]) -> N
     """Objects as one kind; `missing` is marked in place where there is None or NaN."""
     import datetime
 
+    if {str}.issuperset(map(type, data[~missing])):
+        return np.where(missing, "", data)
     for i, entry in enumerate(data):
         if not missing[i]:  # pandas.NA has no truth, so its name is looked at first
             missing[i] = entry is None or str(entry) == "<NA>" or bool(np.any(entry != entry))

@@ -1,0 +1,203 @@
+"""Public names of 0.1.0 that have changed: each still works, and says what it is called now."""
+
+import inspect
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+import xpnn
+from xpnn import losses
+from xpnn.backends.numpy import NumpyBackend
+from xpnn.config import from_config, to_config
+from xpnn.recipes import Recipe
+from xpnn.renamed import ATTRIBUTES, MEMBERS, MODULES
+
+
+def renamed(old, now):
+    return pytest.warns(DeprecationWarning, match=rf"{old} is called {now} since xpnn 0\.2$")
+
+
+def test_settle_of_a_users_layer():
+    with renamed("Centred.settle", "update_stats"):
+
+        class Centred(xpnn.Layer):
+            def settle(self, cx, p, cache):
+                return {"mean": 3}
+
+    assert Centred().update_stats(None, {}, ()) == {"mean": 3}
+    with renamed("Layer.settle", "update_stats"):
+        assert xpnn.ReLU().settle(None, {}, ()) == {}
+
+
+def test_takes_gives_and_several_of_a_users_layer():
+    with pytest.warns(DeprecationWarning, match="since xpnn") as seen:
+
+        @dataclass(frozen=True)
+        class Pick(xpnn.Layer):
+            takes = "int"
+            gives = "probabilities"
+            several = True
+
+    assert sorted(str(w.message).split()[0] for w in seen) == ["Pick.gives", "Pick.several", "Pick.takes"]
+    assert {w.filename for w in seen} == {__file__}
+    layer = Pick()
+    assert (layer.input_kind, layer.output_kind, layer.multi_input) == ("int", "probabilities", True)
+    for old, now, value in (
+        ("takes", "input_kind", "float"),
+        ("gives", "output_kind", "probabilities"),
+        ("several", "multi_input", False),
+    ):
+        with renamed(f"Layer.{old}", now):
+            assert getattr(xpnn.Softmax(), old) == value
+
+
+def test_vocabulary_of_a_users_layer():
+    with renamed("Words.vocabulary", "vocab_size"):
+
+        class Words(xpnn.Layer):
+            def vocabulary(self):
+                return 7
+
+    assert Words().vocab_size == 7
+    with renamed("Layer.vocabulary", "vocab_size"):
+        assert xpnn.Embedding(5, 3).vocabulary() == 5
+
+
+def test_refuses_one_of_a_users_layer():
+    with renamed("Pairs.refuses_one", "min_batch_size"):
+
+        class Pairs(xpnn.Layer):
+            def refuses_one(self, shape):
+                return shape == (3,)
+
+    assert [Pairs().min_batch_size(shape) for shape in ((3,), (4,))] == [2, 1]
+    with renamed("Layer.refuses_one", "min_batch_size"):
+        assert xpnn.BatchNorm().refuses_one((5,))
+
+
+def test_inner_and_branches_of_a_users_container():
+    with renamed("Twice.inner", "children"):
+
+        class Twice(xpnn.Layer):
+            def inner(self, shape):
+                return [(xpnn.ReLU(), shape), (xpnn.Tanh(), shape)]
+
+    with renamed("Named.branches", "children"):
+
+        class Named(xpnn.Layer):
+            def branches(self, shape):
+                return [("a", xpnn.ReLU(), shape)]
+
+    assert [(c.name, c.layer, c.shape) for c in Twice().children((2,))] == [
+        ("0", xpnn.ReLU(), (2,)),
+        ("1", xpnn.Tanh(), (2,)),
+    ]
+    assert [c.name for c in Named().children((2,))] == ["a"]
+    chain = xpnn.Sequential((xpnn.Dense(3), xpnn.ReLU()))
+    with renamed("Layer.inner", "children"):
+        assert chain.inner((2,)) == [(xpnn.Dense(3), (2,)), (xpnn.ReLU(), (3,))]
+    with renamed("Layer.branches", "children"):
+        assert chain.branches((2,)) == [("0", xpnn.Dense(3), (2,)), ("1", xpnn.ReLU(), (3,))]
+
+
+def test_a_setting_goes_before_an_old_name_and_a_trait():
+    """A user's layer may call its settings so: neither gives it a default."""
+
+    @dataclass(frozen=True)
+    class Mine(xpnn.Layer):
+        vocab_size: int
+        several: int
+
+    assert (Mine(7, 4).vocab_size, Mine(7, 4).several, Mine(7, 4).multi_input) == (7, 4, False)
+    with pytest.raises(TypeError, match="several"):
+        Mine(7)
+
+
+def test_optimizers_layouts_models_and_trainers():
+    model = xpnn.Model([xpnn.Dense(2)], (3,), seed=0)
+    with renamed("Layout.places", "params"):
+        params = model.layout.places
+    assert params == model.layout.params
+    with renamed("Optimizer.on", "bind"):
+        assert xpnn.SGD(0.1).on(params).params == params
+    x, y = np.ones((4, 3)), np.zeros(4, int)
+    loss = losses.SoftmaxCrossEntropy()
+    with renamed("Network.pair", "check_xy"):
+        got = model.pair(x, y, loss)
+    assert np.array_equal(got[0], model.check_xy(x, y, loss)[0])
+    with renamed("Network.weights", "check_sample_weight"):
+        assert model.weights([1.0, 2, 3, 4], 4).shape == (4,)
+    trainer = xpnn.Trainer(model, loss, "sgd")
+    with renamed("Trainer.draw", "indexed_step"):
+        assert trainer.draw == trainer.indexed_step
+
+
+def test_backends():
+    be = xpnn.get_backend("numpy")
+    with renamed("Backend.scope", "device_context"), be.scope():
+        pass
+    with renamed("Backend.sized", "oom_guard"), be.sized("fit", 3, "{}"):
+        pass
+    with renamed("Backend.remembered", "memoized"):
+        assert be.remembered == be.memoized
+    with renamed("Mine.scope", "device_context"):
+
+        class Mine(NumpyBackend):
+            def scope(self):
+                return "a context"
+
+    assert Mine("cpu", "float32").device_context() == "a context"
+
+
+def test_recipes():
+    with renamed("Recipe.but", "replace"):
+        assert Recipe().but(epochs=3) == Recipe().replace(epochs=3)
+    with renamed("Recipe.told", "to_json"):
+        assert Recipe().told() == Recipe().to_json()
+
+
+def test_losses_by_their_old_names_in_code_and_in_files():
+    with renamed("xpnn.losses.Several", "MultiOutputLoss"):
+        assert losses.Several is losses.MultiOutputLoss
+    pair = losses.MultiOutputLoss(("mse", "mae"))
+    data = to_config(pair)
+    assert from_config(data | {"type": "Several"}) == pair  # and no warning: the file is not to blame
+    with pytest.raises(AttributeError, match="no attribute 'Severall'"):
+        losses.Severall  # noqa: B018
+
+
+@pytest.mark.parametrize("path", MODULES)
+def test_modules(path):
+    """In a fresh interpreter, since a module is imported once."""
+    old, new = f"xpnn.{path}", f"xpnn.{MODULES[path]}"
+    names = ", ".join(ATTRIBUTES.get(path, {"__name__": ""}))
+    refused = python("-W", "error", "-c", f"from {old} import {names}")
+    assert f"DeprecationWarning: {old} is called {new} since xpnn 0.2" in refused.stderr
+    code = f"from {old} import {names}; import {old} as old, {new} as new; print(*{{*vars(new)}} - {{*vars(old)}})"
+    done = python("-W", "ignore", "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert not {name for name in done.stdout.split() if not name.startswith("__")}
+
+
+def python(*args):
+    return subprocess.run([sys.executable, *args], capture_output=True, text=True, check=False)
+
+
+def test_every_new_name_exists():
+    """What the table promises, for the members whose classes need no instance."""
+    from xpnn.backends.base import Backend
+    from xpnn.network import Network
+    from xpnn.optimizers import Optimizer
+    from xpnn.parameters import Layout
+
+    classes = {c.__name__: c for c in (xpnn.Layer, Optimizer, Layout, Backend, Network, Recipe)}
+    missing = {
+        (n, new.now)
+        for n, cls in classes.items()
+        for new in MEMBERS[n].values()
+        if inspect.getattr_static(cls, new.now, None) is None
+    }
+    assert not missing

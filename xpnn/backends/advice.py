@@ -1,0 +1,161 @@
+"""What to do about data that is no array of numbers: an error that names a fix which works.
+
+Libraries are told apart by the names of their modules and by what their objects can do; none is imported.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from xpnn.errors import DataError, first_line
+
+REAL = "xpnn takes real numbers: bool, integer or floating point"
+
+
+def library_of(a: Any) -> str:
+    """The package that the object's class comes from."""
+    return type(a).__module__.partition(".")[0]
+
+
+def name_of(a: Any) -> str:
+    """`scipy.csr_matrix`, `list`."""
+    library = library_of(a)
+    return type(a).__name__ if library in ("builtins", "numpy") else f"{library}.{type(a).__name__}"
+
+
+def refuse_container(a: Any) -> None:
+    """Raise DataError for what holds data, but is no array of it."""
+    name, kind = name_of(a), type(a).__name__
+    if library_of(a) in ("scipy", "sparse") and hasattr(a, "nnz"):
+        rows, columns = a.shape[0], a.shape[-1]
+        raise DataError(
+            f"{name} of shape {tuple(a.shape)} is sparse",
+            why=f"xpnn computes with dense arrays; this one takes {rows * columns * 4 / 1e6:,.1f} MB as float32",
+            fix="x.toarray() if that fits into memory, else fewer columns, such as TruncatedSVD of scikit-learn gives",
+        )
+    if library_of(a) == "torch" and getattr(a, "layout", None) is not None and "sparse" in str(a.layout):
+        raise DataError(f"{name} of shape {tuple(a.shape)} is sparse", why="xpnn computes with dense arrays",
+                        fix="x.to_dense()")  # fmt: skip
+    if "DataLoader" in kind:
+        raise DataError(
+            f"a {name} is no array",
+            why="it hands out batches, and fit cuts its own",
+            fix="Trainer.step(be.asarray(x), be.asarray(y)) for each batch (x, y), or fit on the arrays behind it",
+        )
+    if "tensorflow" in type(a).__module__ and "Dataset" in kind:
+        raise DataError(f"a {name} is no array", why="it hands out batches, and fit cuts its own",
+                        fix="Trainer.step on each batch of .as_numpy_iterator()")  # fmt: skip
+    if library_of(a) == "torch" and "Dataset" in kind:
+        raise DataError(f"a {name} is no array", why="its samples come one by one, with their labels",
+                        fix="np.stack([np.asarray(x) for x, _ in dataset]); y likewise")  # fmt: skip
+    if hasattr(a, "__next__"):
+        raise DataError(
+            f"a {kind} is no array",
+            why="it can be gone through once, and training goes through its data every epoch",
+            fix="np.array(list(x)) keeps it, if it ends; for an endless one Trainer.step on each batch",
+        )
+    if isinstance(a, dict):
+        raise DataError(
+            f"a dict of {len(a)} entries is no array",
+            fix="np.stack(list(x.values()), axis=1) for columns of numbers; xpnn.data.prepare_table for any table",
+        )
+    if isinstance(a, set | frozenset):
+        raise DataError(f"a {kind} is no array", why="it has no order", fix="np.array(sorted(x))")
+    if a is None:
+        raise DataError("None is no array", why="was a result not returned?")
+
+
+def unreadable(a: Any, error: Exception) -> DataError:
+    """The error for what NumPy cannot make an array of."""
+    what, why = f"cannot read {name_of(a)} as an array of numbers", first_line(error)
+    if isinstance(a, list | tuple) and (lengths := ragged(a)):
+        return DataError(what, why=ragged_words(lengths), fix=PAD)
+    if "bfloat16" in why.lower() or "bfloat16" in str(getattr(a, "dtype", "")):
+        return DataError(
+            what, why="NumPy has no bfloat16", fix="x.float() in PyTorch, x.astype('float32') elsewhere"
+        )
+    return DataError(what, why=why)
+
+
+PAD = "bring all rows to one length: cut them, or pad them with 0 (ids: one id kept for padding)"
+
+
+def ragged(a: Any) -> list[int]:
+    """The different lengths of its rows, where there are several or some rows have none."""
+    lengths = sorted({len(row) if hasattr(row, "__len__") and not isinstance(row, str) else -1 for row in a})
+    return lengths if len(lengths) > 1 else []
+
+
+def ragged_words(lengths: list[int]) -> str:
+    """Those lengths in words."""
+    if lengths[0] < 0:
+        return "some of its entries are numbers, others are rows"
+    return f"its rows have {len(lengths)} different lengths, from {lengths[0]} to {lengths[-1]}"
+
+
+def no_numbers(host: np.ndarray[Any, Any]) -> DataError:
+    """The error for an array of something else than real numbers."""
+    what = f"data of dtype {host.dtype} cannot be trained on"
+    kind = host.dtype.kind
+    if kind == "c":
+        return DataError(
+            what, why=REAL, fix="x.real, np.abs(x), or both parts: np.stack([x.real, x.imag], axis=-1)"
+        )
+    if kind in "Mm":
+        unit = "np.timedelta64(1, 'D')"
+        return DataError(
+            what,
+            why=f"{REAL}; these are times",
+            fix=f"days as numbers: {'(x - x.min())' if kind == 'M' else 'x'} / {unit}",
+        )
+    if host.dtype.names:
+        return DataError(what, why=f"{REAL}; it has fields: {', '.join(host.dtype.names)[:80]}",
+                         fix="numpy.lib.recfunctions.structured_to_unstructured(x)")  # fmt: skip
+    if host.dtype.name in ("bfloat16",) or "float8" in host.dtype.name:
+        return DataError(what, why="NumPy has no arithmetic for it", fix="x.astype('float32')")
+    if kind in "OUST" and host.size:
+        return _objects(host, what)
+    return DataError(what, why=REAL)
+
+
+def _objects(host: np.ndarray[Any, Any], what: str) -> DataError:
+    """Words, rows of different lengths, numbers kept as objects."""
+    entries = host.reshape(-1)
+    inner = next(
+        (entry for entry in entries if hasattr(entry, "__len__") and not isinstance(entry, str | bytes)), None
+    )
+    if inner is not None:
+        lengths = ragged(list(entries))
+        same = "its entries are arrays of their own"
+        return DataError(
+            what, why=ragged_words(lengths) if lengths else same, fix=PAD if lengths else "np.stack(list(x))"
+        )
+    try:
+        if any(entry is None for entry in entries):  # float(None) fails, but an array of None becomes NaN
+            raise TypeError
+        entries.astype(float)
+    except (ValueError, TypeError):
+        at = next(i for i, entry in enumerate(entries) if not _is_number(entry))
+        place = list(map(int, np.unravel_index(at, host.shape)))
+        if entries[at] is None:
+            return DataError(what, why=f"entry {place} is None", fix="fill or drop such samples")
+        if isinstance(entries[at], str | bytes) or host.dtype.kind in "UST":
+            return DataError(
+                what,
+                why=f"entry {place} is the word {str(entries[at])[:40]!r}",
+                fix="labels: classes, y = np.unique(y, return_inverse=True); columns of words: xpnn.data.prepare_table",
+            )
+        return DataError(
+            what, why=f"entry {place} is a {type(entries[at]).__name__}", fix="numbers in its place"
+        )
+    return DataError(
+        what, why="its entries are numbers, kept as objects or words", fix="np.asarray(x, dtype=float)"
+    )
+
+
+def _is_number(entry: Any) -> bool:
+    try:
+        float(entry)
+    except (ValueError, TypeError):
+        return False
+    return True

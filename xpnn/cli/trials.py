@@ -1,0 +1,34 @@
+"""What all trials of `xpnn tune` have in common, and what the parameters of one mean."""
+
+from dataclasses import dataclass
+from typing import Any
+
+STUDY, BEST = "study.db", "best.toml"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all trials of a study have in common, and where it is kept."""
+
+    dataset: str
+    model: str
+    epochs: int
+    seed: int
+    data: str | None
+    label: str | None
+    backend: str
+    device: str
+    folder: str
+
+    @property
+    def fixed(self) -> dict[str, Any]:
+        """What must not change between the trials of one study: their accuracies are compared."""
+        names = ("dataset", "model", "epochs", "seed", "data", "label")
+        return {name: getattr(self, name) for name in names}
+
+
+def settings_of(params: dict[str, Any]) -> dict[str, Any]:
+    """A trial's parameters as settings of `xpnn train`: width and depth are the hidden layers."""
+    rest = {name: value for name, value in params.items() if name not in ("width", "depth")}
+    rest |= {"lr": float(f"{params['lr']:.3g}"), "dropout": round(params["dropout"], 2)}
+    return {"hidden": [params["width"]] * params["depth"], **rest}

@@ -1,0 +1,134 @@
+"""What a set of pictures has in common, measured, and a picture from elsewhere brought to the same form.
+
+A picture of the set itself comes out exactly as it was trained on.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpnn.data.image_file import BYTES, Levels, as_sample, open_upright, upright
+from xpnn.data.picture import BOX, SIDE, Picture, digits_of, picture_of
+from xpnn.data.preparation import ImagePreparation
+from xpnn.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+CLEARLY = 0.25
+"""A border this share of the range away from its dark end, or nearer, is dark; light likewise."""
+MOST = 0.9
+"""Of the pictures of a set with one polarity so many have a clear border, and none the other way."""
+OFF_CENTRE = 1.2
+"""Pixels by which MNIST's own centres of mass are off the middle, at most."""
+FAINT = 25
+
+Pixels = NDArray[np.uint8]
+
+
+def measure(
+    x: Pixels, classes: tuple[str, ...], background: int = 255, levels: Levels = BYTES
+) -> ImagePreparation:
+    """The preparation of pictures uint8 (N, H, W, C), which are as they were read."""
+    height, width, channels = x.shape[1:]
+    at = border_position(x)
+    dark, light = int((at <= CLEARLY).sum()), int((at >= 1 - CLEARLY).sum())
+    common = "as is"
+    if max(dark, light) >= MOST * len(x) and min(dark, light) == 0:
+        common = "light on dark" if dark else "dark on light"
+    as_mnist = x.shape[1:] == (SIDE, SIDE, 1) and common != "as is"
+    as_mnist = as_mnist and bool(like_mnist(x if common == "light on dark" else 255 - x).all())
+    return ImagePreparation(
+        height, width, channels, classes,
+        crop="ink" if as_mnist else "none", polarity=common, background=background, black=levels[0], white=levels[1],
+    )  # fmt: skip
+
+
+def border_position(x: Pixels) -> NDArray[np.float64]:
+    """Of pictures (N, H, W, C): where each border's median is between its darkest pixel, 0, and its lightest, 1."""
+    n = len(x)
+    border = np.concatenate(
+        [side.reshape(n, -1) for side in (x[:, 0], x[:, -1], x[:, :, 0], x[:, :, -1])], axis=1
+    )
+    low, high = (f(x.reshape(n, -1), axis=1).astype(np.float64) for f in (np.min, np.max))
+    at: NDArray[np.float64] = (np.median(border, axis=1) - low) / np.maximum(high - low, 1)
+    return at
+
+
+def polarity(pixels: Pixels) -> str:
+    """ "light on dark" or "dark on light", where the border of a picture (H, W, C) says so clearly, or ""."""
+    at = border_position(pixels[np.newaxis])[0]
+    return "light on dark" if at <= CLEARLY else "dark on light" if at >= 1 - CLEARLY else ""
+
+
+def like_mnist(x: Pixels) -> NDArray[np.bool_]:
+    """Which of (N, 28, 28, 1) have light ink of at most 20 x 20 pixels with its centre of mass in the middle."""
+    ink = np.where(x[..., 0] > FAINT, x[..., 0], 0)
+    fits: NDArray[np.bool_] = np.any(ink, axis=(1, 2))
+    for axis in (1, 2):
+        along = ink.sum(axis=axis, dtype=np.float64)
+        there = along > 0
+        spread = SIDE - there[:, ::-1].argmax(axis=1) - there.argmax(axis=1)
+        middle = along @ (np.arange(SIDE) + 0.5) / np.maximum(along.sum(axis=1), 1)
+        fits = fits & (spread <= BOX) & (np.abs(middle - SIDE / 2) <= OFF_CENTRE)
+    return fits
+
+
+def prepare(preparation: ImagePreparation, image: "Image", name: str) -> list[Picture]:
+    """A picture as the network was trained on pictures; of a photograph of digits each one.
+
+    Raises DataError where digits are wanted and it shows none. `name` is what messages call it.
+    """
+    return _prepared(preparation, image, name, digits_of)
+
+
+def prepare_one(preparation: ImagePreparation, image: "Image", name: str) -> Picture:
+    """The same, with all of the ink in it as one digit."""
+    return _prepared(preparation, image, name, lambda image, name: [picture_of(image, name)])[0]
+
+
+def _prepared(
+    preparation: ImagePreparation, image: "Image", name: str, read: Callable[["Image", str], list[Picture]]
+) -> list[Picture]:
+    size, levels = (preparation.height, preparation.width), (preparation.black, preparation.white)
+    pixels = as_sample(image, preparation.channels, preparation.background, levels, size)
+    found = polarity(pixels)
+    inverted = preparation.polarity != "as is" and found not in ("", preparation.polarity)
+    pixels = 255 - pixels if inverted else pixels
+    dark_ink = preparation.polarity == "dark on light"
+    if preparation.crop == "ink" and not (
+        (image.height, image.width) == size
+        and like_mnist((255 - pixels if dark_ink else pixels)[np.newaxis]).all()
+    ):
+        digits = read(image, name)
+        return [replace(one, pixels=255 - one.pixels) for one in digits] if dark_ink else digits
+    whole = (0, 0, image.width, image.height)
+    return [Picture(pixels, image.size, image.mode, inverted, whole, cropped=False)]
+
+
+def is_image(x: Any) -> bool:
+    """Whether it is a file's name or an image of Pillow's."""
+    return isinstance(x, str | os.PathLike) or (hasattr(x, "getexif") and hasattr(x, "mode"))
+
+
+def samples(preparation: ImagePreparation, images: list[Any]) -> Pixels:
+    """Samples (N, H, W, C) of files or images of Pillow's. Raises DataError for one that shows several digits."""
+    made = []
+    for i, image in enumerate(images):
+        named = isinstance(image, str | os.PathLike)
+        found = prepare(
+            preparation,
+            open_upright(image) if named else upright(image),
+            str(image) if named else f"image {i}",
+        )
+        if len(found) > 1:
+            raise DataError(
+                f"{image if named else f'image {i}'} shows {len(found)} digits, wanted one",
+                fix="xpnn predict answers each of them, and xpnn.data.read_digits gives their pixels",
+            )
+        made.append(found[0].pixels)
+    return np.stack(made)

@@ -1,0 +1,131 @@
+"""How a CSV file is written: what DuckDB finds out, and what it would drop or mistake without a word put right."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from xpnn.data.tables.database import literal
+from xpnn.data.tables.table import MISSING
+from xpnn.errors import DataError
+
+
+@dataclass(frozen=True)
+class Query:
+    """What reads a table. `whole`: the same with types that fit every row, not the first ones alone.
+
+    headed: whether the columns have names of their own. notes: what a user should hear.
+    """
+
+    sql: str
+    whole: str = ""
+    headed: bool = True
+    notes: tuple[str, ...] = ()
+
+
+def csv_query(
+    db: Any, paths: list[str], name: str, label: str | int | None, as_words: tuple[str, ...]
+) -> Query:
+    """The query for CSV files of one dialect, that of the first."""
+    path, notes = paths[0], []
+    options: dict[str, Any] = {"nullstr": sorted(MISSING)}
+    found = sniff(db, path, options)
+    delimiter = separator(first_line_of(db, path))
+    if found["skipped"] and comments(path, found["skipped"]):
+        notes.append(f"the first {found['skipped']} lines are left out: they begin with #")
+        options["skip"] = found["skipped"]
+    elif found["skipped"] or (delimiter and len(found["types"]) == 1):
+        return strict_query(
+            db, path, name, delimiter or found["delimiter"]
+        )  # or lines would be dropped unsaid
+    types = found["types"]
+    if found["delimiter"] == ";" and "VARCHAR" in types.values():
+        commas = sniff(db, path, options | {"decimal_separator": ","})
+        if list(commas["types"].values()).count("VARCHAR") < list(types.values()).count("VARCHAR"):
+            found, types, options["decimal_separator"] = commas, commas["types"], ","
+            notes.append("numbers are read with a decimal comma")
+    headed = found["headed"]
+    if not headed and (numbered(db, path, options, len(types)) or named_first(db, path, options, label)):
+        headed = True
+        found = sniff(db, path, options | {"header": True})
+        types = found["types"]
+        notes.append("the first line is taken for the names of the columns")
+    if found["dates"] and not found["dates"].startswith("%Y"):
+        notes.append(f"dates are read as {found['dates']}")
+    options["header"] = headed
+    spelled = {column: "VARCHAR" for column, kind in types.items() if kind == "BOOLEAN" or column in as_words}
+    given = ", ".join([*arguments(options), "union_by_name=true", types_of(spelled)])
+    whole = f"SELECT * FROM read_csv(?, sample_size=-1, {given})"
+    return Query(f"SELECT * FROM read_csv(?, {given})", whole, headed, tuple(notes))
+
+
+def strict_query(db: Any, path: str, name: str, delimiter: str) -> Query:
+    """All lines as words, the first of them the names; DuckDB's error names a line of another length."""
+    names = first_line_of(db, path).split(delimiter)
+    if len(set(names)) < len(names):
+        raise DataError(f"{name} has two columns of one name in its first line", fix="rename one of them")
+    columns = {literal(one.strip().strip('"')): literal("VARCHAR") for one in names}
+    inner = ", ".join(f"{key}: {kind}" for key, kind in columns.items())
+    how = f"auto_detect=false, delim={literal(delimiter)}, quote='\"', escape='\"', header=true, columns={{{inner}}}"
+    return Query(f"SELECT * FROM read_csv(?, {how})")
+
+
+def first_line_of(db: Any, path: str) -> str:
+    """The first line as it stands, of a packed file too."""
+    how = "auto_detect=false, delim='\x1f', quote='', header=false, columns={'line': 'VARCHAR'}"
+    row = db.execute(f"SELECT * FROM read_csv(?, {how}) LIMIT 1", [path]).fetchone()
+    return str(row[0] or "") if row else ""
+
+
+def separator(line: str) -> str:
+    """What a line of names seems to be separated by; nothing where that is one name."""
+    counts = {mark: line.count(mark) for mark in (",", ";", "\t", "|")}
+    best = max(counts, key=lambda mark: counts[mark])
+    return best if counts[best] else ""
+
+
+def sniff(db: Any, path: str, options: dict[str, Any]) -> dict[str, Any]:
+    """What DuckDB finds out about a CSV file."""
+    columns = "Delimiter, SkipRows, HasHeader, Columns, coalesce(DateFormat, TimestampFormat)"
+    query = f"SELECT {columns} FROM sniff_csv(?, {', '.join(arguments(options))})"
+    delimiter, skipped, headed, found, dates = db.execute(query, [path]).fetchone()
+    types = {column["name"]: column["type"] for column in found}
+    return {"delimiter": delimiter, "skipped": skipped, "headed": headed, "types": types, "dates": dates}
+
+
+def arguments(options: dict[str, Any]) -> list[str]:
+    """Options of ours as SQL: words quoted, lists of them, numbers, yes and no."""
+    return [f"{name}={literal(value)}" for name, value in options.items()]
+
+
+def types_of(types: dict[str, str]) -> str:
+    """`types={'a': 'VARCHAR'}`."""
+    inner = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in types.items())
+    return f"types={{{inner}}}" if types else "auto_detect=true"
+
+
+def first_row(db: Any, path: str, options: dict[str, Any]) -> list[str]:
+    """The entries of the first line."""
+    given = ", ".join(arguments(options | {"header": False, "all_varchar": True}))
+    row = db.execute(f"SELECT * FROM read_csv(?, {given}) LIMIT 1", [path]).fetchone()
+    return ["" if entry is None else str(entry).strip() for entry in row or ()]
+
+
+def numbered(db: Any, path: str, options: dict[str, Any], count: int) -> bool:
+    """Is the first line 0, 1, 2, ..., as a data frame without names writes it?"""
+    return count > 2 and first_row(db, path, options) == list(map(str, range(count)))
+
+
+def named_first(db: Any, path: str, options: dict[str, Any], label: str | int | None) -> bool:
+    """Does the first line hold the label's name?"""
+    return (
+        isinstance(label, str) and not label.lstrip("-").isdecimal() and label in first_row(db, path, options)
+    )
+
+
+def comments(path: str, count: int) -> bool:
+    """Do so many first lines begin with # or are empty?"""
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            lines = [next(file, "").strip() for _ in range(count)]
+    except (UnicodeDecodeError, OSError):
+        return False
+    return all(not line or line.startswith("#") for line in lines)

@@ -1,0 +1,101 @@
+"""Tables larger than memory: kept by DuckDB in a file of their own while they are used, read column by column."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from xpnn.data.tables.database import connect, db_error, identifier, literal
+from xpnn.data.tables.dialect import Query
+from xpnn.data.tables.table import MISSING, Table, as_values
+from xpnn.data.tables.values import Values
+from xpnn.errors import DataError
+
+AS_TEXT = ("VARCHAR", "UUID", "TIME")
+
+
+@dataclass(frozen=True, eq=False)
+class StoredTable(Mapping[str, Values]):
+    """{name: column} as `Table`, each read when it is asked for; `part` reads some of the rows.
+
+    expressions: for each name the SQL that gives its column. folder: what is gone with the table.
+    """
+
+    name: str
+    db: Any
+    folder: Any
+    expressions: dict[str, str]
+    rows: int
+    headed: bool = True
+    notes: tuple[str, ...] = ()
+    pixels: bool = False
+
+    def __getitem__(self, key: str) -> Values:
+        query = f"SELECT {self.expressions[key]} AS entry FROM entries"
+        return as_values(key, self.db.execute(query).fetchnumpy()["entry"])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.expressions)
+
+    def __len__(self) -> int:
+        return len(self.expressions)
+
+    def __del__(self) -> None:
+        self.db.close()
+        self.folder.cleanup()
+
+    def part(self, rows: slice) -> Table:
+        """The rows of a slice, in memory."""
+        start, stop, _ = rows.indices(self.rows)
+        what = ", ".join(f"{sql} AS c{i}" for i, sql in enumerate(self.expressions.values()))
+        query = f"SELECT {what} FROM entries WHERE rowid >= {start} AND rowid < {stop} ORDER BY rowid"
+        arrays = self.db.execute(query).fetchnumpy()
+        columns = {name: as_values(name, arrays[f"c{i}"], first=start + 1) for i, name in enumerate(self)}
+        return Table(self.name, columns, self.headed, self.notes)
+
+
+AnyTable: TypeAlias = Table | StoredTable
+
+
+def stored(paths: list[str], name: str, query_of: Callable[[Any], Query]) -> StoredTable:
+    """The result of a query, written to a file in the folder for temporary ones. Raises DuckDB's errors."""
+    import tempfile
+
+    folder = tempfile.TemporaryDirectory(prefix="xpnn-table-", ignore_cleanup_errors=True)
+    db = connect(paths, Path(folder.name) / "table.duckdb")
+    try:
+        query = query_of(db)
+        try:
+            db.execute(f"CREATE TABLE entries AS {query.sql}", [paths])
+        except db_error() as error:
+            if not query.whole or "onver" not in str(error):
+                raise
+            db.execute(f"CREATE TABLE entries AS {query.whole}", [paths])
+        (rows,) = db.execute("SELECT count(*) FROM entries").fetchone()
+        if not rows:
+            raise DataError(f"{name} holds no rows", why="wanted columns with a row for each sample")
+        found = tidied(db, query.headed)
+    except BaseException:
+        db.close()
+        folder.cleanup()
+        raise
+    note = f"{name} is large, and kept in {tempfile.gettempdir()} while it is used (TMPDIR chooses another place)"
+    return StoredTable(name, db, folder, found, rows, query.headed, (*query.notes, note))
+
+
+def tidied(db: Any, headed: bool) -> dict[str, str]:
+    """For each column the SQL of its tidied entries: see `tidy`, of which this is the same for tables on the disk."""
+    kinds = db.execute(
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'entries'"
+    ).fetchall()
+    expressions = {}
+    for i, (name, kind) in enumerate(kinds):
+        sql = identifier(name)
+        if kind in AS_TEXT:
+            sql = f"trim(CAST({sql} AS VARCHAR))"
+            sql = f"CASE WHEN {sql} IN ({', '.join(map(literal, sorted(MISSING)))}) THEN NULL ELSE {sql} END"
+            number = f"try_cast({sql} AS DOUBLE)"
+            there, numbers = db.execute(f"SELECT count({sql}), count({number}) FROM entries").fetchone()
+            sql = number if there and there == numbers else sql
+        expressions[name if headed else str(i)] = sql
+    return expressions

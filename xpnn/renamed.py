@@ -1,0 +1,153 @@
+"""Public names as they were up to 0.1.0: each still works, and a DeprecationWarning says what it is called now."""
+
+import sys
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+
+class Renamed(NamedTuple):
+    """What a member of a class is called now, and how its old meaning and its new one become each other."""
+
+    now: str
+    read: Callable[[Any], Any] = lambda new: new
+    override: Callable[[Any], Any] = lambda old: old
+
+
+MEMBERS: dict[str, dict[str, Renamed]] = {
+    "Layer": {
+        "settle": Renamed("update_stats"),
+        "takes": Renamed("input_kind"),
+        "gives": Renamed("output_kind"),
+        "several": Renamed("multi_input"),
+        "vocabulary": Renamed("vocab_size", lambda size: lambda: size, property),
+        "refuses_one": Renamed(
+            "min_batch_size",
+            lambda new: lambda shape: new(shape) > 1,
+            lambda old: lambda self, shape: 2 if old(self, shape) else 1,
+        ),
+        "branches": Renamed("children", override=lambda old: lambda self, shape: _children(old(self, shape))),
+        "inner": Renamed(
+            "children",
+            lambda new: lambda shape: [(child.layer, child.shape) for child in new(shape)],
+            lambda old: (
+                lambda self, shape: _children((str(i), *row) for i, row in enumerate(old(self, shape)))
+            ),
+        ),
+    },
+    "Optimizer": {"on": Renamed("bind")},
+    "Layout": {"places": Renamed("params")},
+    "Backend": {
+        "scope": Renamed("device_context"),
+        "sized": Renamed("oom_guard"),
+        "remembered": Renamed("memoized"),
+    },
+    "Trainer": {"draw": Renamed("indexed_step"), "look": Renamed("sync")},
+    "Network": {"pair": Renamed("check_xy"), "weights": Renamed("check_sample_weight")},
+    "Recipe": {"but": Renamed("replace"), "told": Renamed("to_json")},
+}
+MODULES = {
+    "edge": "validation",
+    "describe": "config",
+    "data.kin": "data.emnist",
+    "data.yours": "data.user_data",
+    "layers.affine": "layers.random_transform",
+    "losses.several": "losses.multi_output",
+}
+"""{module of xpnn: what it is called now}."""
+ATTRIBUTES = {
+    "losses": {"Several": "MultiOutputLoss"},
+    "losses.several": {"Several": "MultiOutputLoss"},
+    "describe": {
+        "Described": "Config",
+        "describe": "to_config",
+        "build": "from_config",
+        "brief": "short_repr",
+    },
+}
+"""{module of xpnn: {old name in it: the new one}}."""
+CLASSES = {"Several": "MultiOutputLoss"}
+"""{class in a model file: what it is called now}. Opening a file warns of nothing."""
+
+
+def old_members(cls: type[T]) -> type[T]:
+    """A class decorator: the members of MEMBERS answer to their old names, and overrides of those names still count."""
+    table = MEMBERS[cls.__name__]
+    for old, renamed in table.items():
+        setattr(cls, old, _OldMember(cls.__name__, old, renamed))
+    inherited = cls.__init_subclass__
+
+    def init_subclass(sub: type[Any], /, **settings: Any) -> None:
+        for old, renamed in table.items():
+            if old in vars(sub) and renamed.now not in vars(sub):
+                _warn(f"{sub.__name__}.{old}", renamed.now, stacklevel=2)
+                setattr(sub, renamed.now, renamed.override(vars(sub)[old]))
+        getattr(inherited, "__func__", lambda _, **given: inherited(**given))(sub, **settings)
+
+    cls.__init_subclass__ = classmethod(init_subclass)  # type: ignore[assignment]
+    return cls
+
+
+class _OldMember:
+    """A class attribute that reads another one. A setting of that name in a subclass goes before it."""
+
+    def __init__(self, owner: str, old: str, renamed: Renamed) -> None:
+        self.owner, self.old, self.renamed = owner, old, renamed
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:  # a dataclass asks its class for the default of a setting of this name
+            raise AttributeError(f"{self.owner}.{self.old}")
+        _warn(f"{self.owner}.{self.old}", self.renamed.now, stacklevel=3)
+        return self.renamed.read(getattr(instance, self.renamed.now))
+
+
+def old_attributes(path: str) -> Callable[[str], Any]:
+    """The `__getattr__` of a module of xpnn in which names have changed."""
+
+    def find(name: str) -> Any:
+        if name not in ATTRIBUTES[path]:
+            raise AttributeError(f"module 'xpnn.{path}' has no attribute {name!r}")
+        _warn(f"xpnn.{path}.{name}", ATTRIBUTES[path][name], stacklevel=3)
+        return vars(sys.modules[f"xpnn.{path}"])[ATTRIBUTES[path][name]]
+
+    return find
+
+
+class OldModules:
+    """An importer for the modules of MODULES, asked when no other knows the name."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Part of Python's import protocol."""
+        return ModuleSpec(name, self) if name.removeprefix("xpnn.") in MODULES else None  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """An ordinary one."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Fill it with what the module of the new name holds."""
+        path = module.__name__.removeprefix("xpnn.")
+        _warn(module.__name__, f"xpnn.{MODULES[path]}", stacklevel=6)
+        new = vars(import_module(f"xpnn.{MODULES[path]}"))
+        vars(module).update({name: value for name, value in new.items() if not name.startswith("__")})
+        vars(module).update({old: new[now] for old, now in ATTRIBUTES.get(path, {}).items()})
+
+
+def install() -> None:
+    """Let Python import the old modules."""
+    if not any(isinstance(finder, OldModules) for finder in sys.meta_path):
+        sys.meta_path.append(OldModules())
+
+
+def _children(rows: Any) -> list[Any]:
+    from xpnn.layers.base import Child
+
+    return [Child(*row) for row in rows]
+
+
+def _warn(old: str, now: str, stacklevel: int) -> None:
+    warnings.warn(f"{old} is called {now} since xpnn 0.2", DeprecationWarning, stacklevel=stacklevel + 1)

@@ -1,0 +1,81 @@
+"""Weights of classes as weights of samples: each sample counts as much as its class.
+
+"balanced"    N / (classes that occur x samples of the class), as in scikit-learn: each class weighs alike
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from xpnn.errors import DataError, UsageError
+from xpnn.losses import Loss
+
+Host = np.ndarray[Any, Any]
+
+
+def weigh(class_weight: Any, loss: Loss, y: Any, train: Host, outputs: tuple[int, ...], weight: Any) -> Any:
+    """The sample weights (N,), times those of the classes. `train`: the rows that "balanced" counts.
+
+    class_weight: "balanced", {class id: weight} or one weight for each class. Raises UsageError for a loss without
+    classes, DataError for weights that are negative, not finite, or missing.
+    """
+    if class_weight is None:
+        return weight
+    if loss.kind not in ("classes", "binary") or isinstance(y, tuple) or len(outputs) > 1:
+        raise UsageError(
+            f"class_weight with {type(loss).__name__}",
+            why="it has no classes, or more than one output",
+            fix="sample_weight",
+        )
+    classes = outputs[0] if loss.kind == "classes" else 2
+    ignored = getattr(loss, "ignore_index", None)
+    rows = shares(y, classes, loss.kind == "classes", ignored)
+    w = weights_of(class_weight, rows[train].sum(axis=0))
+    each = rows @ w + (1 - rows.sum(axis=1))  # an ignored sample: 1, which counts nothing
+    return each if weight is None else each * np.asarray(weight)
+
+
+def shares(y: Host, classes: int, ids: bool, ignored: int | None) -> Host:
+    """(N, classes): how much of each class a sample is; 0 for those that are ignored."""
+    if ids and y.ndim == 2:
+        return y.astype(np.float64)
+    if not ids:
+        p = y.reshape(len(y), -1)[:, 0].astype(np.float64)
+        return np.stack([1 - p, p], axis=1)
+    made: Host = (y[:, np.newaxis] == np.arange(classes)).astype(np.float64)
+    return made if ignored is None else made * (y != ignored)[:, np.newaxis]
+
+
+def weights_of(class_weight: Any, counts: Host) -> Host:
+    """One weight for each class."""
+    classes = len(counts)
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise UsageError(
+                f"class_weight={class_weight!r}", fix="'balanced', {class id: weight}, or a sequence"
+            )
+        there = counts > 0
+        return np.where(there, counts.sum() / (max(int(there.sum()), 1) * np.where(there, counts, 1)), 1.0)
+    if isinstance(class_weight, Mapping):
+        missing = [c for c in range(classes) if c not in class_weight and counts[c]]
+        unknown = [c for c in class_weight if c not in range(classes)]
+        if missing or unknown:
+            word = (
+                f"no weight for class {missing[0]}"
+                if missing
+                else f"a weight for {unknown[0]!r}, which is no class"
+            )
+            raise DataError(
+                f"class_weight has {word}",
+                why=f"the classes are 0 to {classes - 1}",
+                fix="one weight for each class id, 1 for those that are to count as they are",
+            )
+        class_weight = [class_weight.get(c, 1.0) for c in range(classes)]
+    w = np.asarray(class_weight, np.float64)
+    if w.shape != (classes,) or not np.isfinite(w).all() or (w < 0).any() or not w.any():
+        raise DataError(
+            f"class_weight of shape {w.shape} for {classes} classes",
+            why="wanted one for each: finite, at least 0 and not all 0",
+        )
+    return w
