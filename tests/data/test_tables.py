@@ -38,6 +38,11 @@ class TestReadCsv:
             ("a\tb\tkind\n1\t2.5\tcat\n-3\t40\tdog\n5\t6\tcat\n2\t1\tdog\n", {}),
             (",a,b,kind\n0,1,2.5,cat\n1,-3,40,dog\n2,5,6,cat\n3,2,1,dog\n", {}),
             ("# by hand\na,b,kind\n1,2.5,cat\n-3,40,dog\n5,6,cat\n2,1,dog\n", {}),
+            ("sep=;\r\na;b;kind\r\n1;2.5;cat\r\n-3;40;dog\r\n5;6;cat\r\n2;1;dog\r\n", {}),
+            ("\n\na|b|kind\n1|2.5|cat\n-3|40|dog\n\n5|6|cat\n2|1|dog\n\n", {}),
+            ('"a","b","kind"\n"1","2.5","cat"\n"-3","40","dog"\n"5","6","cat"\n"2","1","dog"\n', {}),
+            ("1, 2.5, cat\n-3, 40, dog\n5, 6, cat\n2, 1, dog\n", {}),
+            ("1,2.5,cat\n-3,40,dog\n5,6,cat\n2,1,dog\n", {}),
             ("0,1,2\n1,2.5,cat\n-3,40,dog\n5,6,cat\n2,1,dog\n", {}),
         ],
     )
@@ -293,6 +298,21 @@ class TestColumns:
             day=[f"{1 + i % 12}/{1 + i % 11}/2024" for i in range(60)], n=range(60)
         )
         assert "2024-05-31" in preparation.left_out[0].why
+
+    @pytest.mark.parametrize("form", ["{}%", "$ {}.00", "1,{}", "{},5"])
+    def test_numbers_in_other_dress_are_left_out_with_advice(self, form):
+        _, _, preparation = self.prepared(price=[form.format(100 + i) for i in range(60)], n=range(60))
+        assert "with digits and a point" in preparation.left_out[0].why
+
+    def test_true_is_true(self, tmp_path):
+        """However a file or a frame writes it."""
+        x, y, preparation = prepare_table(of(alone=[True, False] * 30, n=range(60), label=[False, True] * 30))
+        text = "n,label,alone\n" + "".join(
+            f"{i},{'FALSE' if i % 2 == 0 else 'true'},{i % 2 == 0}\n" for i in range(60)
+        )
+        table = read_table(write(tmp_path, text))
+        assert np.array_equal(preparation.samples(table), x)
+        assert np.array_equal(preparation.targets(table["label"]), y)
 
     def test_a_slip_among_numbers_is_named(self):
         with pytest.raises(DataError, match=r"column 'n', row 38: 'x7'"):
