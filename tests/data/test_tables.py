@@ -4,6 +4,7 @@ import contextlib
 import gc
 import gzip
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import pytest
 import xpnn
 from xpnn.data import load, prepare_table, read_csv, read_table
 from xpnn.data.tables.columns import CategoryColumn, DateColumn, NumberColumn
+from xpnn.data.tables.dataset import check_room
+from xpnn.data.tables.stored import StoredTable
 from xpnn.errors import BackendError, DataError, FileError, UsageError
 from xpnn.scratch import Scratch, release
 
@@ -495,6 +498,20 @@ class TestLarge:
         monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
         with pytest.raises(DataError, match="line 502"):
             read_table(write(tmp_path, text + "1,2\n"))
+
+    def test_a_small_file_may_be_a_large_table(self, tmp_path):
+        """A few kilobytes of gzip that would take a gigabyte as words in memory."""
+        path = tmp_path / "bomb.csv.gz"
+        line = b"x," * 63 + b"y\n"
+        path.write_bytes(gzip.compress(b",".join(b"c%d" % i for i in range(64)) + b"\n" + line * 140_000))
+        assert path.stat().st_size < 1 << 20
+        assert isinstance(read_table(path), StoredTable)
+
+    def test_a_full_disk_is_told_before_it_is_full(self, monkeypatch):
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=999))
+        check_room(999)
+        with pytest.raises(FileError, match="TMPDIR"):
+            check_room(1000)
 
     def test_nothing_is_left_behind(self, tmp_path, text, monkeypatch):
         monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
