@@ -34,7 +34,7 @@ PER_MUTANT = 12
 
 
 def variants(tree):
-    """(line, what, edit) for every fault; `edit(tree)` puts it into a copy of the tree. Words in messages are let be."""
+    """(line, what, edit) for every fault; `edit(tree)` puts it into a copy of the tree. Words of messages stay."""
     nodes = list(ast.walk(tree))
     quiet = {
         id(sub) for n in nodes if isinstance(n, ast.Raise | ast.JoinedStr | ast.Assert) for sub in ast.walk(n)
