@@ -26,7 +26,15 @@ ORDER = (
     {"backends"},
     {"kernels"},
     {"config", "settings", "names", "errors", "random", "window"}
-    | {"system", "durable", "printing", "reading", "xpnn"},  # xpnn: its version, and where public names are
+    | {
+        "system",
+        "durable",
+        "printing",
+        "reading",
+        "nesting",
+        "renamed",
+        "xpnn",
+    },  # xpnn: its version, and where public names are
 )
 """From the top down: a part may import its own and what stands below it."""
 
