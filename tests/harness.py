@@ -2,6 +2,8 @@
 
 import contextlib
 import functools
+import os
+import runpy
 import zlib
 
 import numpy as np
@@ -10,11 +12,17 @@ from tolerances import KINK, H
 
 from xpnn.backends import get_backend
 from xpnn.backends.numpy import NumpyBackend
+from xpnn.backends.registry import REGISTERED
 from xpnn.layers import Ctx
 from xpnn.layers.base import for_each, is_multiple
 from xpnn.parameters import Layout, leaves, tree_map
 
 MODES = ["numpy", "fast", "readonly", "strict", "torch", "jax", "cupy"]
+if FILE := os.environ.get(
+    "XPNN_TEST_BACKEND"
+):  # the rows run on the backends that this Python file registers
+    runpy.run_path(FILE)
+    MODES = [*REGISTERED]
 KEY, TICK = (7, 1, 2), 5
 """The context of every call: a root seed with a layer's path, and a step."""
 SMALL = 400

@@ -45,6 +45,7 @@ BUILTINS |= {"NotImplementedError", "any", "len", "str"}
 """Of Python's own functions, those that never ask an array for its value."""
 OWN = {
     "bound_rule",
+    "check_batch",
     "check_ids",
     "clipping",
     "counts",

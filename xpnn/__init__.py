@@ -17,6 +17,7 @@ HOMES = {
     "Mixup": "training",
     "load": "model",
     "get_backend": "backends",
+    "register_backend": "backends",
     "keep_memory": "backends.cpu.allocator",
     "compare_backends": "diagnostics",
     "find_lr": "diagnostics",

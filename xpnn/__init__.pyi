@@ -12,6 +12,7 @@ from xpnn import plots as plots
 from xpnn import schedules as schedules
 from xpnn import training as training
 from xpnn.backends import get_backend as get_backend
+from xpnn.backends import register_backend as register_backend
 from xpnn.backends.cpu.allocator import keep_memory as keep_memory
 from xpnn.diagnostics import compare_backends as compare_backends
 from xpnn.diagnostics import find_lr as find_lr

@@ -87,9 +87,9 @@ def placed(written):
     return arguments
 
 
-def normalized(eps, *shape):
-    """(x, gain, bias, eps) of a batch normalization."""
-    return lambda be: (*floats(3 * normal(*shape) + 5, *normal(2, shape[-1]))(be), eps)
+def normalized(eps, *shape, relu=False):
+    """(x, gain, bias, eps, relu) of a batch normalization."""
+    return lambda be: (*floats(3 * normal(*shape) + 5, *normal(2, shape[-1]))(be), eps, relu)
 
 
 PENALTIES = {"l1": 0.01, "l2": 0.02, "weight_decay": 0.03}
@@ -290,7 +290,9 @@ ROWS = {
     + [ruled(optimizer, size) for optimizer in RULES for size in SIZES[1:4]],
     "cond": [choice(True), choice(False)],
     "batch_norm": [
-        normalized(eps, *shape) for shape, eps in (((7, 3), 1e-5), ((2, 3, 4, 5), 0.5), ((9, 1), 1e-3))
+        normalized(eps, *shape, relu=relu)
+        for shape, eps in (((7, 3), 1e-5), ((2, 3, 4, 5), 0.5), ((9, 1), 1e-3))
+        for relu in (False, True)
     ],
     "batch_norm_grad": [
         floats(normal(*shape), normal(*shape), *normal(2, shape[-1]))

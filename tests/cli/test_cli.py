@@ -660,6 +660,25 @@ class FakeCupy:
         runtime = Runtime()
 
 
+@pytest.fixture
+def gpu(monkeypatch):
+    """The class of a backend called cupy, on a GPU whose work NumPy does."""
+    from xpnn.backends import get_backend
+
+    cache = get_backend.__globals__["_open"]
+
+    class Gpu(type(get_backend("numpy"))):
+        name, devices = "cupy", ("cuda",)
+
+        def open_device(self, device):
+            return super().open_device("cpu")
+
+    cache.cache_clear()
+    monkeypatch.setattr("xpnn.backends.cupy.CupyBackend", Gpu)
+    yield Gpu
+    cache.cache_clear()
+
+
 class TestAuto:
     """What auto chooses, and the words for it; the same machine with --backend cupy is an error."""
 
@@ -698,33 +717,25 @@ class TestAuto:
         cupy({"cupy-cuda13x": "14.2.0"}, (13, 0), None)  # None in sys.modules: an ImportError
         assert choose() == ("numpy", "CuPy cannot be imported")
 
-    def test_a_gpu_that_cannot_compile(self, cupy, monkeypatch):
+    def test_a_gpu_that_cannot_compile(self, cupy, gpu, monkeypatch):
         from xpnn.backends import auto, get_backend
 
-        be = type(get_backend("numpy"))("cpu", "float32")
-        monkeypatch.setattr(auto, "get_backend", lambda name: be)
         cupy({"cupy-cuda13x": "14.2.0"}, (13, 0))
         assert auto.choose() == ("cupy", "CuPy works here")
 
-        def fail(x):
+        def fail(self, x):
             raise RuntimeError("libnvrtc.so.13: cannot open shared object file")
 
-        monkeypatch.setattr(be, "relu", fail)
-        be.name = "cupy"
-        assert auto.choose() == ("numpy", "cupy on cpu cannot multiply two matrices")
+        monkeypatch.setattr(gpu, "relu", fail)
+        assert auto.choose() == ("numpy", "cupy on cuda cannot multiply two matrices")
         with pytest.raises(BackendError, match=r"cupy-cuda13x\[ctk\]"):
-            auto.check(be)
-        monkeypatch.setattr(be, "relu", lambda x: x + 1)
+            auto.check(get_backend("cupy"))
+        monkeypatch.setattr(gpu, "relu", lambda self, x: x + 1)
         with pytest.raises(BackendError, match="multiplies wrongly: wanted 8, got 9"):
-            auto.check(be)
+            auto.check(get_backend("cupy"))
 
-    def test_a_gpu_is_tried_out_before_it_is_trained_on(self, xp, monkeypatch):
-        from xpnn.backends import get_backend
-
-        be = type(get_backend("numpy"))("cpu", "float32")
-        be.name, be.device_name = "cupy", "cuda"
-        monkeypatch.setattr(be, "relu", lambda x: 1 / 0)
-        monkeypatch.setattr("xpnn.cli.options.get_backend", lambda *args: be)
+    def test_a_gpu_is_tried_out_before_it_is_trained_on(self, xp, gpu, monkeypatch):
+        monkeypatch.setattr(gpu, "relu", lambda self, x: 1 / 0)
         code, out, err = xp(*QUICK, "--backend", "cupy")
         assert (code, out) == (3, "")
         assert "cupy on cuda cannot multiply two matrices" in err
@@ -743,7 +754,7 @@ class TestBackends:
         from xpnn.backends import _open
 
         _open.cache_clear()
-        monkeypatch.setattr("xpnn.cli.backends.BACKENDS", ("numpy", "cupy", "strict"))
+        monkeypatch.setattr("xpnn.cli.backends.backend_names", lambda: ("numpy", "cupy", "strict"))
         monkeypatch.setattr("xpnn.cli.backends.driver_version", lambda: None)
         cupy({"cupy-cuda13x": "14.2.0"}, None)
         for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
@@ -779,7 +790,7 @@ class TestBackends:
     def test_every_backend_of_this_machine(self, monkeypatch, xp):
         from xpnn.backends import BACKENDS
 
-        monkeypatch.setattr("xpnn.cli.backends.BACKENDS", BACKENDS)
+        monkeypatch.setattr("xpnn.cli.backends.backend_names", lambda: [*BACKENDS])
         code, out, _ = xp("backends", "--json")
         assert code == 0
         rows = json.loads(out)["backends"]

@@ -70,7 +70,7 @@ def place(ready, tmp_path):
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
-    monkeypatch.setattr("xpnn.cli.backends.BACKENDS", ("numpy",))
+    monkeypatch.setattr("xpnn.cli.backends.backend_names", lambda: ("numpy",))
 
 
 def needs(name):

@@ -21,9 +21,11 @@ class Example:
     broken: tuple[str, str]
     draws: tuple[str, ...] = ()
     slow: bool = False
+    oracle: bool = False  # needs a library of that extra
 
     def param(self):
-        return pytest.param(self, id=self.name, marks=[pytest.mark.slow] if self.slow else [])
+        marks = [pytest.mark.slow] * self.slow + [pytest.mark.oracle] * self.oracle
+        return pytest.param(self, id=self.name, marks=marks)
 
 
 EXAMPLES = (
@@ -66,6 +68,12 @@ EXAMPLES = (
         "s4_perceptron",
         ("majority of three    0 0 0 1 0 1 1 1", "AND 0 0 0 1   OR 0 1 1 1", "wanted above 92.00%"),
         (">= 2", ">= 1"),
+    ),
+    Example(
+        "dask_backend",
+        ("dask   1.", "numpy  1.", "largest relative difference of a loss"),
+        ("difference < 1e-12", "difference < 0"),
+        oracle=True,
     ),
     Example(
         "two_backends",

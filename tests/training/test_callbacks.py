@@ -149,9 +149,7 @@ def test_what_the_run_was_asked_for_by_the_trainers_name():
     assert seen == [(True, True, 2, 0.5)]
     assert trainer.stopped == "seen"
     with pytest.warns(DeprecationWarning, match="belongs to one fit"):
-        assert (trainer.losses, trainer.batch(), trainer.epochs) == ([], (), 0)
-    with pytest.raises(AttributeError, match="no attribute 'losess'"):
-        trainer.losess  # noqa: B018
+        assert (trainer.losses, trainer.batch(), trainer.epochs) == ((), (), 0)
 
 
 # Early stopping

@@ -4,19 +4,25 @@ import contextlib
 import functools
 import importlib.util
 import os
+from collections.abc import Hashable
+from typing import Any
 
 from xpnn.backends.base import DTYPES, PRECISIONS, Backend
+from xpnn.backends.registry import BUILT_IN, backend_names, outside_backend, register_backend
 from xpnn.errors import UsageError, did_you_mean
 
-__all__ = ["BACKENDS", "DTYPES", "PRECISIONS", "Backend", "get_backend"]
+__all__ = [
+    "BACKENDS",
+    "DTYPES",
+    "PRECISIONS",
+    "Backend",
+    "backend_names",
+    "get_backend",
+    "register_backend",
+]
 
-BACKENDS = {
-    "numpy": "NumpyBackend",
-    "cupy": "CupyBackend",
-    "torch": "TorchBackend",
-    "jax": "JaxBackend",
-    "strict": "StrictBackend",
-}
+BACKENDS = BUILT_IN
+"""xpnn's own: {name: class}. `backend_names()` has those from outside, too."""
 
 
 def get_backend(
@@ -38,8 +44,10 @@ def get_backend(
     if isinstance(name, Backend):
         check_same(name, device=device, dtype=dtype, precision=precision)
         return name
-    if not isinstance(name, str) or name not in BACKENDS:
-        fix = "backend='cupy' (device 'cuda')" if name in ("cuda", "gpu") else did_you_mean(name, BACKENDS)
+    cls = None
+    if not isinstance(name, str) or (name not in BUILT_IN and (cls := outside_backend(name)) is None):
+        known = backend_names()
+        fix = "backend='cupy' (device 'cuda')" if name in ("cuda", "gpu") else did_you_mean(name, known)
         raise UsageError(f"unknown backend {name!r}", fix=fix)
     if not all(isinstance(word, str | None) for word in (device, dtype, precision)):
         raise UsageError(
@@ -47,7 +55,8 @@ def get_backend(
             fix="device='cpu', dtype='float32', precision='fp32'",
         )
     dtype, precision = "float32" if dtype is None else dtype, "fp32" if precision is None else precision
-    return _open(name, device, dtype, precision)
+    wanted: Any = cls or name
+    return _open(wanted, device, dtype, precision)
 
 
 def check_same(be: Backend, **asked: str | None) -> None:
@@ -57,17 +66,20 @@ def check_same(be: Backend, **asked: str | None) -> None:
         if value is not None and value != has[what]:
             raise UsageError(
                 f"{what}={value!r} beside {be!r}, whose {what} is {has[what]!r}",
-                fix=f"leave {what} out, or give a backend that has it: get_backend({be.name!r}, {what}={value!r})",
+                fix=f"leave {what} out, or give the backend by its name",
             )
 
 
 @functools.lru_cache(maxsize=64)
-def _open(name: str, device: str | None, dtype: str, precision: str) -> Backend:
-    cls: type[Backend] = getattr(importlib.import_module(f"xpnn.backends.{name}"), BACKENDS[name])
-    if name == "numpy" and loops_wanted():
+def _open(of: Hashable, device: str | None, dtype: str, precision: str) -> Backend:
+    cls: Any = (
+        getattr(importlib.import_module(f"xpnn.backends.{of}"), BUILT_IN[of]) if isinstance(of, str) else of
+    )
+    if of == "numpy" and loops_wanted():
         with contextlib.suppress(ImportError):  # a numba that does not fit this NumPy: without it, then
             cls = importlib.import_module("xpnn.backends.cpu.fast").FastNumpyBackend
-    return cls(device or cls.devices[0], dtype, precision)
+    be: Backend = cls(device or cls.devices[0], dtype, precision)
+    return be
 
 
 def loops_wanted() -> bool:

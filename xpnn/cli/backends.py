@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from xpnn.backends import BACKENDS, get_backend
+from xpnn.backends import backend_names, get_backend
 from xpnn.backends.auto import check, choose
 from xpnn.backends.cpu.blas import blas, warnings
 from xpnn.backends.cuda.driver import driver_version
@@ -24,7 +24,7 @@ def command(as_json: bool) -> None:
     Each is tried out on a small matrix product. The last lines say why auto chooses as it does, and what NumPy
     multiplies with.
     """
-    rows = [status(name) for name in BACKENDS]
+    rows = [status(name) for name in backend_names()]
     auto, why = choose()
     found, driver = blas(), driver_version()
     cuda = ".".join(map(str, driver)) if driver else None

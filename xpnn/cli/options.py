@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from xpnn.backends import BACKENDS, PRECISIONS, Backend, get_backend
+from xpnn.backends import BACKENDS, PRECISIONS, Backend, backend_names, get_backend
 from xpnn.backends.auto import check, choose
 from xpnn.backends.cpu.blas import blas, count_threads
 from xpnn.cli.command import LONG
@@ -40,6 +40,16 @@ class Name(Choice):
             fix = self.hints.get(value) or did_you_mean(str(value), self.choices)
             raise UsageError(f"unknown {self.what} {value!r}", fix=fix)
         return str(value)
+
+
+class BackendName(Name):
+    """A backend of xpnn, or one from outside, which is looked for only when it is asked for."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Raises UsageError."""
+        if value not in self.choices and value in backend_names():
+            return str(value)
+        return super().convert(value, param, ctx)
 
 
 class FilePath(Paths):
@@ -96,7 +106,7 @@ HINTS = dict.fromkeys(("cuda", "gpu"), "did you mean --backend cupy? auto takes 
 
 backend_option = click.option(
     "--backend",
-    type=Name("backend", ("auto", *BACKENDS), HINTS),
+    type=BackendName("backend", ("auto", *BACKENDS), HINTS),
     default="auto",
     envvar="XPNN_BACKEND",
     show_default=True,

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnn.backends import BACKENDS, Backend, get_backend
+from xpnn.backends import Backend, backend_names, get_backend
 from xpnn.diagnostics.explain import finite
 from xpnn.diagnostics.table import number, table
 from xpnn.diagnostics.trace import Host, Trace, Visit, trace
@@ -107,7 +107,7 @@ def compare_backends(
     """
     be, dtype = model.backend, dtype or model.backend.dtype_name
     measure = model.loss if loss is None else get_loss(loss)
-    names, missing = available([name for name in BACKENDS if name != be.name], dtype)
+    names, missing = available([name for name in backend_names() if name != be.name], dtype)
     if backends is not None:
         names, missing = [name for name in backends if name != be.name], {}
     if not names:

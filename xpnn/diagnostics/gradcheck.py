@@ -67,7 +67,7 @@ def gradcheck(
         for path, layer, given in flatten(chain, shape):
             key = (int(part) if part.isdecimal() else part for part in path.split("."))
             cx = Ctx(be, train=True, key=(seed, *key), tick=be.scalar(0, be.xp.int64))
-            rows += check_layer(cx, path, layer, given, drawn(layer, given, batch, rng), rng)
+            rows += check_layer(cx, path, layer, given, random_inputs(layer, given, batch, rng), rng)
         if loss is not None:
             rows += check_loss(be, get_loss(loss), chain.plan(shape)[1], batch, rng)
     return rows
@@ -124,7 +124,7 @@ def check_layer(
     return rows
 
 
-def drawn(layer: Layer, shape: Shape, batch: int, rng: Any) -> dict[str, Host]:
+def random_inputs(layer: Layer, shape: Shape, batch: int, rng: Any) -> dict[str, Host]:
     """{"x": numbers from N(0, 1), or ids, or a mask}, as the layer takes it; of several inputs {"x0": ..., ...}."""
     several = is_multiple(shape)
     shapes = shape if several else (shape,)

@@ -39,7 +39,7 @@ class LinearBatchNorm(Rule):
 
     def forward(self, cx: Ctx, p: tuple[Tree, ...], x: Array) -> tuple[Array, tuple[Any, ...]]:
         """While training keeps what the layers keep; in evaluation, for a backward pass that seldom comes, p and x."""
-        return self._train(cx, p, x) if cx.train else (self._evaluate(cx, p, x), (p, x))
+        return self._layers(cx, p, x) if cx.train else (self._evaluate(cx, p, x), (p, x))
 
     def _evaluate(self, cx: Ctx, p: tuple[Tree, ...], x: Array) -> Array:
         """With g taken into W where there are fewer weights than outputs, else into the outputs."""
@@ -57,18 +57,21 @@ class LinearBatchNorm(Rule):
             y = be.matmul(x, W) * g + shift
         return be.relu(y) if self.relu else y
 
-    def _train(self, cx: Ctx, p: tuple[Tree, ...], x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Layer after layer."""
+    def _layers(self, cx: Ctx, p: tuple[Tree, ...], x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Layer after layer, by statistics of the batch; in evaluation, for a backward pass, by the running ones."""
         z, linear = self.linear.forward(cx, p[:1], x)
+        if cx.train:
+            self.norm.check_batch(self.child(cx, 1), z)
+            y, *norm = cx.be.batch_norm(z, p[1]["gain"], p[1]["bias"], self.norm.eps, self.relu)
+            return y, (linear, tuple(norm), p[1], y)
         y, norm = self.norm.forward(self.child(cx, 1), p[1], z)
-        y = cx.be.relu(y) if self.relu else y
-        return y, (linear, norm, p[1], y)
+        return y, (linear, norm, p[1], cx.be.relu(y) if self.relu else y)
 
     def backward(
         self, cx: Ctx, cache: tuple[Any, ...], dy: Array, need_dx: bool, out: Tree, may_overwrite: bool
     ) -> tuple[Array | None, tuple[Tree, ...]]:
         """Layer after layer."""
-        linear, norm, p, y = cache if cx.train else self._train(cx, *cache)[1]
+        linear, norm, p, y = cache if cx.train else self._layers(cx, *cache)[1]
         if self.relu:
             dy = cx.be.relu_grad(dy, y, may_overwrite)
         dz, grads = self.norm.backward(self.child(cx, 1, True), p, norm, dy)

@@ -96,11 +96,13 @@ class Kernels(AffineKernels, CounterKernels, GateKernels, SamplingKernels):
         """
         return rule(*given, *vectors)
 
-    def batch_norm(self, x: Array, gain: Array, bias: Array, eps: float) -> tuple[Array, ...]:
+    def batch_norm(
+        self, x: Array, gain: Array, bias: Array, eps: float, relu: bool = False
+    ) -> tuple[Array, ...]:
         """y = gain n + bias, n = (x - mean) r, r = 1 / sqrt(var + eps), over all axes but the last.
 
-        -> y, n, r, mean, var: the first two like x, the rest (features,). var is the mean of (x - mean)^2: the mean of
-        x^2 less mean^2 would cancel to nothing, or below it.
+        relu: the larger of that y and 0. -> y, n, r, mean, var: the first two like x, the rest (features,). var is the
+        mean of (x - mean)^2: the mean of x^2 less mean^2 would cancel to nothing, or below it.
         """
         count = math.prod(x.shape[:-1])
         mean = self.column_sums(x) / count
@@ -108,7 +110,8 @@ class Kernels(AffineKernels, CounterKernels, GateKernels, SamplingKernels):
         var = self.column_sums(d * d) / count
         r = 1 / self.xp.sqrt(var + eps)
         n = d * r
-        return n * gain + bias, n, r, mean, var
+        y = n * gain + bias
+        return self.relu(y) if relu else y, n, r, mean, var
 
     def batch_norm_grad(self, dy: Array, n: Array, r: Array, gain: Array) -> tuple[Array, Array, Array]:
         """dx = r (dn - mean(dn) - n mean(dn n)) with dn = dy gain; dgain = sum dy n; dbias = sum dy. -> all three."""

@@ -59,6 +59,12 @@ class BatchNorm(Layer):
             r = inverse_root(cx, p["var"], self.eps)
             n = (x - p["mean"]) * r
             return n * p["gain"] + p["bias"], (n, r)
+        self.check_batch(cx, x)
+        y, *cache = cx.be.batch_norm(x, p["gain"], p["bias"], self.eps)
+        return y, tuple(cache)
+
+    def check_batch(self, cx: Ctx, x: Array) -> None:
+        """Raise ShapeError for a batch of one value per feature."""
         if count(x) < 2:
             path = ".".join(map(str, cx.key[1:]))
             raise ShapeError(
@@ -68,8 +74,6 @@ class BatchNorm(Layer):
                 path=path or "0",
                 layer="BatchNorm",
             )
-        y, *cache = cx.be.batch_norm(x, p["gain"], p["bias"], self.eps)
-        return y, tuple(cache)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """Through the batch's statistics while training; the running ones do not depend on x."""

@@ -141,10 +141,10 @@ def kind_of(name: str, used: Iterable[tuple[str | None, int, str]]) -> str | Non
     """
     kinds = {kind: user for kind, _, user in used}
     if "int" in kinds and len(kinds) > 1:
-        told = (
+        uses = (
             f"{user!r} takes {'ids' if kind == 'int' else 'real numbers'}" for kind, user in kinds.items()
         )
-        raise UsageError(f"the input {name!r} cannot be both ids and real numbers: {', '.join(told)}")
+        raise UsageError(f"the input {name!r} cannot be both ids and real numbers: {', '.join(uses)}")
     if len(kinds) <= 1:
         return next(iter(kinds), None)
     return "mask" if "mask" in kinds else "float"

@@ -44,14 +44,16 @@ class _Plane:
             self.across, self.up, ids, levels=edges, colors=colours, alpha=0.35, zorder=0, hatches=hatches
         )
         shaded.set(edgecolor="0.6", linewidth=0)
-        drawn = [shaded]
+        artists = [shaded]
         present = np.unique(ids)
-        for k in present if len(present) > 1 else ():  # every line is drawn from both sides, so all are alike
+        for k in (
+            present if len(present) > 1 else ()
+        ):  # every line is contoured from both sides, so all are alike
             line = axes.contour(
                 self.across, self.up, ids == k, levels=[0.5], colors="black", linewidths=0.7, zorder=1
             )
-            drawn.append(line)
-        return drawn
+            artists.append(line)
+        return artists
 
     def scatter(self, axes: Any, names: Sequence[str], colours: NDArray[Any]) -> None:
         """Each class with its marker."""
@@ -110,7 +112,7 @@ def animate_boundary(
             shots.append((epoch, plane.ids(model), float(np.mean(model.predict(plane.x) == plane.y))))
     finally:
         model.restore(kept)
-    drawn: list[Any] = []
+    artists: list[Any] = []
     with new_figure(path, (5.6, 4.6), save=False) as figure:
         axes, colours = figure.add_subplot(), shades(len(names))
         plane.scatter(axes, names, colours)
@@ -120,9 +122,9 @@ def animate_boundary(
 
         def draw(step: int) -> None:
             epoch, ids, share = shots[step]
-            while drawn:
-                drawn.pop().remove()
-            drawn.extend(plane.regions(axes, ids, colours))
+            while artists:
+                artists.pop().remove()
+            artists.extend(plane.regions(axes, ids, colours))
             axes.set_title(f"{plain(title)}\nepoch {epoch}: {100 * share:.1f} % of the points right")
 
         animate(figure, path, len(shots), draw)

@@ -1,6 +1,7 @@
 """Training: the pure step, the loop around it, what watches it, and model files."""
 
 from xpnn.training.averages import UseAverage
+from xpnn.training.batch_statistics import update_bn
 from xpnn.training.callbacks import Callback, KeepBest
 from xpnn.training.checkpointing import Checkpoint
 from xpnn.training.early_stopping import EarlyStopping
@@ -8,6 +9,7 @@ from xpnn.training.film import Film, load_film
 from xpnn.training.history import History, Row
 from xpnn.training.mixing import CutMix, Mixup
 from xpnn.training.plateau import ReduceOnPlateau
+from xpnn.training.run import Run
 from xpnn.training.statistics import Statistics
 from xpnn.training.stopping import StopOnSignal, TimeLimit
 from xpnn.training.tensorboard import TensorBoard
@@ -24,6 +26,7 @@ __all__ = [
     "Mixup",
     "ReduceOnPlateau",
     "Row",
+    "Run",
     "Statistics",
     "StopOnSignal",
     "TensorBoard",
@@ -31,4 +34,5 @@ __all__ = [
     "Trainer",
     "UseAverage",
     "load_film",
+    "update_bn",
 ]

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -19,8 +19,25 @@ from xpnn.training.history import History, Row
 from xpnn.training.identity import identity
 from xpnn.training.stepper import Stepper
 
-LASTING = ("schedule", "augment", "objective", "step", "indexed_step", "end_epoch", "fit")
-"""What a callback that takes its run for the trainer may still ask it for."""
+
+def nothing() -> None:
+    """What there is to wait for before the first step."""
+
+
+def moved(message: str, get: Callable[[Any], Any]) -> property:
+    """An attribute by its old name: what `get` finds, and a warning that says where it is now."""
+
+    def read(self: Any) -> Any:
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return get(self)
+
+    return property(read, doc=f"{message[0].upper()}{message[1:]}.")
+
+
+def of_trainer(name: str) -> property:
+    """What a callback that takes its run for the trainer may still ask it for."""
+    message = f"a callback is given the run: write run.trainer.{name}"
+    return moved(message, lambda run: getattr(run.trainer, name))
 
 
 class Callback:
@@ -65,7 +82,8 @@ class Run:
 
     trainer: outlives the run; the model, its history, `rate` and `stopped` are the trainer's. epochs: the number of the
     last epoch. losses: of the batches so far in this epoch, as far as they were read. batch(): the samples, targets and
-    weights of the last step; () before the first, and with LBFGS.
+    weights of the last step; () before the first, and with LBFGS. sync(): waits for the device, and reads the losses
+    that are still on it.
     """
 
     trainer: Stepper
@@ -80,8 +98,7 @@ class Run:
     began: float = 0.0  # the time at which this epoch would have begun without interruption
     seconds: float = 0.0  # that this epoch took before a resume
     batch: Callable[[], tuple[Any, ...]] = tuple
-    sync: Callable[[], None] = lambda: None
-    """Waits for the device, and reads the losses that are still on it."""
+    sync: Callable[[], None] = nothing
 
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
@@ -99,7 +116,7 @@ class Run:
 
     def close(self) -> None:
         """Let go of what holds the data in a circle, so that it does not wait for the garbage collector."""
-        self.batch, self.sync = tuple, lambda: None
+        self.batch, self.sync = tuple, nothing
 
     @property
     def model(self) -> Network:
@@ -133,8 +150,13 @@ class Run:
 
     @property
     def total(self) -> int:
-        """The number of steps that the schedule spreads over."""
+        """How many steps there will have been after this fit: its schedule spreads over those from `first` on."""
         return self.trainer.total
+
+    @property
+    def first(self) -> int:
+        """How many steps earlier fits made."""
+        return self.trainer.first
 
     @property
     def lr(self) -> float:
@@ -159,12 +181,8 @@ class Run:
     def stopped(self, why: str) -> None:
         self.trainer.stopped = why
 
-    if not TYPE_CHECKING:  # a type checker goes by what is there
-
-        def __getattr__(self, name: str) -> Any:
-            if name not in LASTING:
-                raise AttributeError(f"a Run has no attribute {name!r}")
-            warnings.warn(
-                f"a callback is given the run: write run.trainer.{name}", DeprecationWarning, stacklevel=2
-            )
-            return getattr(self.trainer, name)
+    schedule = of_trainer("schedule")
+    augment = of_trainer("augment")
+    objective = of_trainer("objective")
+    step = of_trainer("step")
+    indexed_step = of_trainer("indexed_step")

@@ -2,11 +2,10 @@
 
 import contextlib
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,14 +24,15 @@ from xpnn.training.class_weight import weigh
 from xpnn.training.full_batch import FullBatch
 from xpnn.training.history import History, Row
 from xpnn.training.minibatch import MiniBatches
-from xpnn.training.run import Callback, Run
+from xpnn.training.run import Callback, Run, moved
 from xpnn.training.state import load_state, save_state
 from xpnn.training.stepper import Stepper
 
-OF_THE_RUN: dict[str, Any] = {
-    "epochs": 0, "began": 0.0, "seconds": 0.0, "callbacks": [], "losses": [], "batch": tuple, "sync": lambda: None,
-}  # fmt: skip
-"""What a callback asked the trainer for before there was a Run, and what it is outside a fit."""
+
+def of_run(name: str, idle: Any) -> property:
+    """What a callback asked the trainer for before there was a Run; `idle` outside a fit."""
+    message = f"trainer.{name} belongs to one fit: run.{name}"
+    return moved(message, lambda trainer: getattr(trainer.run, name) if trainer.run else idle)
 
 
 @old_members
@@ -40,7 +40,8 @@ class Trainer(Stepper):
     """Trains a model: `trainer.step(x, y)` for one batch, `trainer.fit(x, y)` for epochs.
 
     loss and optimizer by name or object; loss: the model's own by default, and another one becomes the model's.
-    schedule multiplies `rate`, at first the optimizer's lr; augment: Mixup or CutMix.
+    schedule multiplies `rate`, at first the optimizer's lr, over the steps of one `fit`; augment: Mixup or CutMix.
+    A further `fit` continues the epochs, their shuffles and the optimizer's state, and begins the schedule anew.
     Raises UsageError for a network that ends in Softmax or Sigmoid where the loss wants logits, for a loss with
     reduction="none", which is no number, and for a schedule beside LBFGS. With reduction="sum" the gradient grows with
     the batch, so the last, short batch of an epoch takes a shorter step; the history has sums over all samples of an
@@ -92,7 +93,7 @@ class Trainer(Stepper):
             refuse_one(model.net, model.input_shape)
         batches = len(Slices(len(train), batch_size))
         check_accumulation(self.optimizer, self.loss, epochs * batches)
-        self.total, self.stopped = self.steps + epochs * batches, ""
+        self.first, self.total, self.stopped = self.steps, self.steps + epochs * batches, ""
         scored = valid if isinstance(validation, tuple | list) else validation
         last, watchers = len(self.history) + epochs, [as_callback(callback) for callback in callbacks]
         run = Run(self, data, train, scored, batch_size, last, watchers, save_state)
@@ -133,14 +134,6 @@ class Trainer(Stepper):
             raise UsageError("Trainer.save_state outside a fit", fix="fit(..., callbacks=[Checkpoint(path)])")
         self.run.save_state(path)
 
-    if not TYPE_CHECKING:  # a type checker goes by what is there
-
-        def __getattr__(self, name: str) -> Any:
-            if name not in OF_THE_RUN:
-                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            warnings.warn(f"trainer.{name} belongs to one fit: run.{name}", DeprecationWarning, stacklevel=2)
-            return OF_THE_RUN[name] if self.run is None else getattr(self.run, name)
-
     def _row(self, epoch: int, train_loss: float, seconds: float, valid: tuple[Any, Any] | None) -> Row:
         scores = self.model.score(*valid) if valid is not None else {}
         row = Row(epoch, train_loss, scores.get("loss"), scores.get("accuracy"), self.lr, seconds, best=False)
@@ -163,6 +156,14 @@ class Trainer(Stepper):
             return None
         x, y = self.model.check_xy(validation[0], validation[1], self.loss, "validation ")
         return x, self.model.targets(y)
+
+    epochs = of_run("epochs", 0)
+    began = of_run("began", 0.0)
+    seconds = of_run("seconds", 0.0)
+    callbacks = of_run("callbacks", ())
+    losses = of_run("losses", ())
+    batch = of_run("batch", tuple)
+    sync = of_run("sync", lambda: None)
 
 
 def hold_out(y: Any, validation: Any, seed: int) -> tuple[np.ndarray[Any, Any], Any]:

@@ -79,7 +79,9 @@ class FastNumpyBackend(NumpyBackend):
         total = loops.softmax_less_one_hot(np.exp(dz, out=dz), ids)
         return z.dtype.type((total - chosen) / len(z)), dz
 
-    def batch_norm(self, x: Array, gain: Array, bias: Array, eps: float) -> tuple[Array, ...]:
+    def batch_norm(
+        self, x: Array, gain: Array, bias: Array, eps: float, relu: bool = False
+    ) -> tuple[Array, ...]:
         """Three passes: the mean, the variance, the rest."""
         rows = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
         mean, var = self.column_sums(rows) / len(rows), np.empty_like(gain)
@@ -87,7 +89,7 @@ class FastNumpyBackend(NumpyBackend):
         var /= len(rows)
         r = 1 / np.sqrt(var + self.dtype(eps))
         n, y = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
-        loops.normalize(rows, mean, r, gain, bias, n.reshape(rows.shape), y.reshape(rows.shape))
+        loops.normalize(rows, mean, r, gain, bias, relu, n.reshape(rows.shape), y.reshape(rows.shape))
         return y, n, r, mean, var
 
     def batch_norm_grad(self, dy: Array, n: Array, r: Array, gain: Array) -> tuple[Array, Array, Array]:

@@ -242,14 +242,17 @@ def column_products(a: Array, b: Array, shift: Array, out: Array, rows: int) -> 
 
 
 @compiled
-def normalize(x: Array, mean: Array, r: Array, gain: Array, bias: Array, n: Array, y: Array) -> None:
-    """n = (x - mean) r and y = gain n + bias."""
+def normalize(
+    x: Array, mean: Array, r: Array, gain: Array, bias: Array, relu: bool, n: Array, y: Array
+) -> None:
+    """n = (x - mean) r and y = gain n + bias, or with relu the larger of that and 0."""
     for i in range(len(x)):
         row, unit, out = x[i], n[i], y[i]
         for j in range(len(mean)):
             v = (row[j] - mean[j]) * r[j]
             unit[j] = v
-            out[j] = v * gain[j] + bias[j]
+            w = v * gain[j] + bias[j]
+            out[j] = 0 if relu and w <= 0 else w
 
 
 @compiled

@@ -99,10 +99,12 @@ class RowKernels(Launching):
         out = self.empty((columns,), self.dtype) if out is None else out
         return self._down("column_sums", (self._whole(x),), x.size // columns, columns, out)
 
-    def batch_norm(self, x: Array, gain: Array, bias: Array, eps: float) -> tuple[Array, ...]:
+    def batch_norm(
+        self, x: Array, gain: Array, bias: Array, eps: float, relu: bool = False
+    ) -> tuple[Array, ...]:
         """Mean, variance, and the rest in one pass: x is read three times and never copied."""
         if not self._fits(x, gain, bias):
-            return super().batch_norm(x, gain, bias, eps)
+            return super().batch_norm(x, gain, bias, eps, relu)
         x, columns = self._whole(x), x.shape[-1]
         rows = x.size // columns
         y, n = (self.empty(x.shape, self.dtype) for _ in range(2))
@@ -111,7 +113,7 @@ class RowKernels(Launching):
         self._down("squares", (x, mean), rows, columns, var, rows)
         given = x, mean, var, self._whole(gain), self._whole(bias)
         self._over("normalize", x.size, *given, x.size, columns, float(eps), y, n, r)
-        return y, n, r, mean, var
+        return self.relu(y) if relu else y, n, r, mean, var
 
     def batch_norm_grad(self, dy: Array, n: Array, r: Array, gain: Array) -> tuple[Array, Array, Array]:
         """Both sums in one pass, dx in another."""
