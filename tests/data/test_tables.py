@@ -4,6 +4,7 @@ import contextlib
 import gc
 import gzip
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import pytest
 import xpnn
 from xpnn.data import load, prepare_table, read_csv, read_table
 from xpnn.data.tables.columns import CategoryColumn, DateColumn, NumberColumn
+from xpnn.data.tables.dataset import check_room
+from xpnn.data.tables.stored import StoredTable
 from xpnn.errors import BackendError, DataError, FileError, UsageError
 from xpnn.scratch import Scratch, release
 
@@ -38,6 +41,11 @@ class TestReadCsv:
             ("a\tb\tkind\n1\t2.5\tcat\n-3\t40\tdog\n5\t6\tcat\n2\t1\tdog\n", {}),
             (",a,b,kind\n0,1,2.5,cat\n1,-3,40,dog\n2,5,6,cat\n3,2,1,dog\n", {}),
             ("# by hand\na,b,kind\n1,2.5,cat\n-3,40,dog\n5,6,cat\n2,1,dog\n", {}),
+            ("sep=;\r\na;b;kind\r\n1;2.5;cat\r\n-3;40;dog\r\n5;6;cat\r\n2;1;dog\r\n", {}),
+            ("\n\na|b|kind\n1|2.5|cat\n-3|40|dog\n\n5|6|cat\n2|1|dog\n\n", {}),
+            ('"a","b","kind"\n"1","2.5","cat"\n"-3","40","dog"\n"5","6","cat"\n"2","1","dog"\n', {}),
+            ("1, 2.5, cat\n-3, 40, dog\n5, 6, cat\n2, 1, dog\n", {}),
+            ("1,2.5,cat\n-3,40,dog\n5,6,cat\n2,1,dog\n", {}),
             ("0,1,2\n1,2.5,cat\n-3,40,dog\n5,6,cat\n2,1,dog\n", {}),
         ],
     )
@@ -294,6 +302,21 @@ class TestColumns:
         )
         assert "2024-05-31" in preparation.left_out[0].why
 
+    @pytest.mark.parametrize("form", ["{}%", "$ {}.00", "1,{}", "{},5"])
+    def test_numbers_in_other_dress_are_left_out_with_advice(self, form):
+        _, _, preparation = self.prepared(price=[form.format(100 + i) for i in range(60)], n=range(60))
+        assert "with digits and a point" in preparation.left_out[0].why
+
+    def test_true_is_true(self, tmp_path):
+        """However a file or a frame writes it."""
+        x, y, preparation = prepare_table(of(alone=[True, False] * 30, n=range(60), label=[False, True] * 30))
+        text = "n,label,alone\n" + "".join(
+            f"{i},{'FALSE' if i % 2 == 0 else 'true'},{i % 2 == 0}\n" for i in range(60)
+        )
+        table = read_table(write(tmp_path, text))
+        assert np.array_equal(preparation.samples(table), x)
+        assert np.array_equal(preparation.targets(table["label"]), y)
+
     def test_a_slip_among_numbers_is_named(self):
         with pytest.raises(DataError, match=r"column 'n', row 38: 'x7'"):
             self.prepared(n=[str(i) if i != 37 else "x7" for i in range(60)])
@@ -475,6 +498,20 @@ class TestLarge:
         monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
         with pytest.raises(DataError, match="line 502"):
             read_table(write(tmp_path, text + "1,2\n"))
+
+    def test_a_small_file_may_be_a_large_table(self, tmp_path):
+        """A few kilobytes of gzip that would take a gigabyte as words in memory."""
+        path = tmp_path / "bomb.csv.gz"
+        line = b"x," * 63 + b"y\n"
+        path.write_bytes(gzip.compress(b",".join(b"c%d" % i for i in range(64)) + b"\n" + line * 140_000))
+        assert path.stat().st_size < 1 << 20
+        assert isinstance(read_table(path), StoredTable)
+
+    def test_a_full_disk_is_told_before_it_is_full(self, monkeypatch):
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=999))
+        check_room(999)
+        with pytest.raises(FileError, match="TMPDIR"):
+            check_room(1000)
 
     def test_nothing_is_left_behind(self, tmp_path, text, monkeypatch):
         monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)

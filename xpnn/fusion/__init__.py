@@ -42,15 +42,16 @@ def fuse(net: Any, rules: tuple[type[Rule], ...] = RULES) -> Any:
     """The network, computed by the rules that match: every Sequential in it, however deep, and in every container."""
     if isinstance(net, tuple):
         parts = tuple(fuse(part, rules) for part in net)
-        return net if all(new is old for new, old in zip(parts, net, strict=True)) else parts
-    if not isinstance(net, Layer):
+        same = all(new is old for new, old in zip(parts, net, strict=True))
+        return net if same else type(net)(*parts) if hasattr(net, "_fields") else parts
+    if not isinstance(net, Layer) or not dataclasses.is_dataclass(net):
         return net
-    old = {field.name: getattr(net, field.name) for field in dataclasses.fields(net) if field.init}  # type: ignore[arg-type]
+    old = {field.name: getattr(net, field.name) for field in dataclasses.fields(net) if field.init}
     new = {name: fuse(value, rules) for name, value in old.items()}
     if type(net) is Sequential:
         return FusedSequential(new["layers"], rules)
     changed = any(new[name] is not old[name] for name in old)
-    return dataclasses.replace(net, **new) if changed else net  # type: ignore[type-var]
+    return dataclasses.replace(net, **new) if changed else net
 
 
 def backward(net: Layer, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Any, out: Tree) -> tuple[Any, Tree]:

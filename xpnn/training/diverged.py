@@ -17,7 +17,7 @@ def explain_divergence(
     model, be = trainer.model, trainer.model.backend
     with be.device_context():
         x, y, weight = gather(be, data, rows)
-        gradient = trainer.objective.gradient()
+        gradient = trainer.objective.gradient(fuse=True)
         value, grad, _ = gradient(model.theta, model.phi, trainer.state["t"], x, y, weight)
         bad, loss = not_finite(trainer, grad), float(be.to_numpy(value))
         lost = not_finite(trainer, model.theta)

@@ -27,7 +27,7 @@ class Statistics(Callback):
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
         """Compiles the gradient; a run that goes on keeps its rows."""
-        self.gradient = run.model.backend.compile(run.trainer.objective.gradient())
+        self.gradient = run.model.backend.compile(run.trainer.objective.gradient(fuse=True))
         done = len(run.history)
         if done and not self.rows and self.path is not None and self.path.exists():
             self.rows = read_lines(self.path, {"epoch": int, "parameters": {}})[0]

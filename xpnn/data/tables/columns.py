@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from xpnn.config import Config
 from xpnn.data.preparation import check_names
-from xpnn.data.tables.values import Values
+from xpnn.data.tables.values import Values, spelled_as
 from xpnn.errors import UsageError
 
 MOST_VALUES = 10_000
@@ -106,7 +106,7 @@ class CategoryColumn(Column):
     def ids(self, values: Values) -> NDArray[np.int64]:
         """(N,): 1 for the first of `values`, 0 for any other and for missing ones."""
         number = {value: i for i, value in enumerate(self.values, 1)}
-        return np.array([number.get(word, 0) for word in values.words()], np.int64)
+        return np.array([number.get(word, 0) for word in spelled_as(values.words(), self.values)], np.int64)
 
     def encode(self, values: Values) -> Floats:
         """One column for each value, or one of ids."""
@@ -118,7 +118,7 @@ class CategoryColumn(Column):
 
     def unknown(self, values: Values) -> list[str]:
         """The different values that training has not met, in order."""
-        found = set(values.words()[~values.missing].tolist())
+        found = set(spelled_as(values.words(), self.values)[~values.missing].tolist())
         return sorted(found - set(self.values))
 
 

@@ -71,7 +71,7 @@ def in_words(error: Exception, name: str, files: dict[str, TableFile]) -> DataEr
     file = next((str(one.path) for path, one in files.items() if path in text), name)
     line = LINE.search(text)
     where = f"{file}, line {int(line[1]):,}" if line else file
-    lines = [one.strip() for one in text.splitlines() if one.strip()]
+    lines = [one.strip() for one in text.splitlines()[1:] if one.strip()]
     detail = next(
         (one for one in lines if one.startswith(("Expected", "Error when", "Invalid", "Could not"))), ""
     )

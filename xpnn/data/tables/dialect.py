@@ -7,6 +7,9 @@ from xpnn.data.tables.database import literal
 from xpnn.data.tables.table import MISSING
 from xpnn.errors import DataError
 
+TEXT = ("VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP", "TIME", "TIMESTAMP WITH TIME ZONE")
+"""Types of columns that hold no numbers."""
+
 
 @dataclass(frozen=True)
 class Query:
@@ -27,15 +30,25 @@ def csv_query(
     """The query for CSV files of one dialect, that of the first."""
     path, notes = paths[0], []
     options: dict[str, Any] = {"nullstr": sorted(MISSING)}
+    first = first_line_of(db, path).strip()
+    if len(first) == 5 and first.startswith("sep="):  # as Excel reads and writes it
+        options |= {"skip": 1, "delim": first[4]}
     found = sniff(db, path, options)
-    delimiter = separator(first_line_of(db, path))
-    if found["skipped"] and comments(path, found["skipped"]):
-        notes.append(f"the first {found['skipped']} lines are left out: they begin with #")
+    delimiter = separator(first)
+    if "skip" in options:
+        notes.append(f"the first line says that columns are separated by {first[4]!r}")
+    elif found["skipped"] and comments(path, found["skipped"]):
+        notes.append(
+            f"{found['skipped']} lines before the names of the columns are left out: comments, or empty"
+        )
         options["skip"] = found["skipped"]
     elif found["skipped"] or (delimiter and len(found["types"]) == 1):
         return strict_query(
             db, path, name, delimiter or found["delimiter"]
         )  # or lines would be dropped unsaid
+    if found["headed"] and first_is_data(first_row(db, path, options), list(found["types"].values())):
+        options["header"] = False
+        found = sniff(db, path, options)
     types = found["types"]
     if found["delimiter"] == ";" and "VARCHAR" in types.values():
         commas = sniff(db, path, options | {"decimal_separator": ","})
@@ -48,6 +61,8 @@ def csv_query(
         found = sniff(db, path, options | {"header": True})
         types = found["types"]
         notes.append("the first line is taken for the names of the columns")
+    if headed and len(set(names := [one.lower() for one in first_row(db, path, options)])) < len(names):
+        notes.append(f"columns of one name are told apart by a number: {', '.join(types)}")
     if found["dates"] and not found["dates"].startswith("%Y"):
         notes.append(f"dates are read as {found['dates']}")
     options["header"] = headed
@@ -112,6 +127,26 @@ def first_row(db: Any, path: str, options: dict[str, Any]) -> list[str]:
 def numbered(db: Any, path: str, options: dict[str, Any], count: int) -> bool:
     """Is the first line 0, 1, 2, ..., as a data frame without names writes it?"""
     return count > 2 and first_row(db, path, options) == list(map(str, range(count)))
+
+
+def first_is_data(first: list[str], types: list[str]) -> bool:
+    """Whether a first line that DuckDB takes for names holds numbers where the columns do, as 2.5 above 1, 2, 3.
+
+    A data frame without names of its own writes 0, 1, 2, ..., which are names.
+    """
+    numbers = [entry for entry, kind in zip(first, types, strict=False) if kind not in TEXT]
+    if not numbers or len(first) != len(types) or not all(map(is_number, numbers)):
+        return False
+    return numbers not in ([str(i) for i in range(k, k + len(numbers))] for k in (0, 1)) or len(numbers) < 2
+
+
+def is_number(entry: str) -> bool:
+    """Whether float takes it."""
+    try:
+        float(entry)
+    except ValueError:
+        return False
+    return True
 
 
 def named_first(db: Any, path: str, options: dict[str, Any], label: str | int | None) -> bool:

@@ -28,7 +28,8 @@ ONE_HOT = 20
 """Different words up to this are one-hot, more get an Embedding."""
 NEARLY = 0.95
 """From this share of numbers on, the words in a column are slips, not values."""
-NAMED_ID = re.compile(r"(.*[_ ])?(id|index|uuid|guid)|[A-Za-z0-9]*[a-z](Id|ID)", re.ASCII)
+NAMED_ID = re.compile(r"(?i:(.*[_ ])?(id|index|uuid|guid))|[A-Za-z0-9]*[a-z](Id|ID)", re.ASCII)
+DRESSED = re.compile(r"[$€£¥]? ?[-+]?\d[\d.,' ]*( ?[%$€£¥])?")
 DAY_FIRST = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}( .*)?")
 
 
@@ -160,6 +161,10 @@ def fit_words(values: Values, train: Values) -> Column | LeftOut:
         return LeftOut(
             values.name,
             f"dates such as {words[0]!r}, whose day and month cannot be told apart; write them as 2024-05-31",
+        )
+    if sum(bool(DRESSED.fullmatch(word)) for word in words) > NEARLY * len(words):
+        return LeftOut(
+            values.name, f"numbers such as {words[0]!r}; write them with digits and a point, as 1234.5"
         )
     indicator = bool(train.missing.any())
     if different <= ONE_HOT:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from xpnn.config import Config
 from xpnn.data.preparation import MOST_CLASSES, Preparation, check_choice, check_names, check_shapes
 from xpnn.data.tables.columns import CategoryColumn, Column, NumberColumn
-from xpnn.data.tables.values import Values
+from xpnn.data.tables.values import Values, spelled_as
 from xpnn.errors import DataError, UsageError
 
 TASKS = ("classification", "regression")
@@ -143,7 +143,7 @@ class TablePreparation(Preparation):
         if self.task == "regression":
             return (labels.numbers() - self.label_mean) / self.label_std
         number = {name: i for i, name in enumerate(self.classes)}
-        words = labels.words()
+        words = spelled_as(labels.words(), self.classes)
         unknown = sorted(set(words.tolist()) - number.keys())
         if unknown:
             count = int(np.isin(words, unknown).sum())

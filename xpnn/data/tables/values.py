@@ -107,3 +107,11 @@ def plain(value: Any) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
         return str(int(value))
     return str(value)
+
+
+def spelled_as(words: NDArray[np.object_], known: tuple[str, ...]) -> NDArray[np.object_]:
+    """The words, those for true and false in the spelling of `known`: True of a data frame is true of a file."""
+    if {name.lower() for name in known} != {"true", "false"}:
+        return words
+    spelling = {name.lower(): name for name in known}
+    return np.array([spelling.get(word.lower(), word) for word in words], object)
