@@ -18,6 +18,7 @@ from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_input, is_multiple
 from xpnn.layers.graph import as_net
 from xpnn.losses import Loss, MultiOutputLoss, get_loss
+from xpnn.nesting import allow_nesting
 from xpnn.parameters import Layout, count, leaves, on_device, rows_of
 from xpnn.renamed import old_members
 from xpnn.scoring import check_fit, default_loss, scores
@@ -51,6 +52,7 @@ class Network:
         preparation: "Preparation | None" = None,
     ) -> None:
         self.net = as_net(net)
+        allow_nesting(self.net)
         self.input_shape = validation.check_input_shape(input_shape)
         self.seed = secrets.randbits(32) if seed is None else validation.check_seed(seed)
         specs, self.output_shape = self.net.plan(self.input_shape)

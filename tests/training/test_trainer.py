@@ -9,7 +9,7 @@ from available import INSTALLED
 import xpnn
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.losses import SoftmaxCrossEntropy
-from xpnn.schedules import Exponential
+from xpnn.schedules import Exponential, InverseTime, OneCycle, Warmup
 from xpnn.training import Callback, History, KeepBest, Row, Trainer
 
 X = np.sin(np.arange(60 * 4.0)).reshape(60, 4)
@@ -317,6 +317,46 @@ class TestSteps:
         trainer.fit(X, IDS, epochs=4, batch_size=20, callbacks=[Rates()])
         steps = np.array([2, 5, 8, 11])
         np.testing.assert_allclose(rates, 0.2 * (1 + np.cos(np.pi * steps / 12)) / 2, rtol=1e-12)
+
+    @pytest.mark.parametrize("schedule", ["cosine", InverseTime(0.5), Warmup(4), OneCycle()])
+    def test_a_further_fit_begins_the_schedule_anew(self, schedule):
+        """Whatever the fits before it were; epochs and the optimizer's state go on."""
+        rates = []
+
+        class Rates(Callback):
+            def step(self, run):
+                rates.append(run.lr)
+
+        trainer = Trainer(model(), optimizer=xpnn.Adam(0.2), schedule=schedule)
+        trainer.fit(X, IDS, epochs=2, batch_size=20, callbacks=[Rates()])
+        first, rates[:] = list(rates), []
+        trainer.step(*(trainer.model.backend.asarray(a) for a in (X.astype(np.float32), IDS)))
+        trainer.fit(X, IDS, epochs=2, batch_size=20, callbacks=[Rates()])
+        assert rates == first
+        assert len(set(first)) > 2
+        rates.clear()
+        trainer.fit(X, IDS, epochs=4, batch_size=20, callbacks=[Rates()])
+        assert rates == [0.2 * trainer.schedule(step, 12) for step in range(12)]
+        assert trainer.history["epoch"] == list(range(1, 9))
+        assert int(trainer.state["t"]) == 25
+
+    def test_a_further_fit_that_is_resumed_goes_on_in_its_schedule(self, tmp_path):
+        def run(resume=None, path=None):
+            trainer = Trainer(model(), optimizer=xpnn.Adam(0.1), schedule="cosine")
+            if resume is None:
+                trainer.fit(X, IDS, epochs=1, batch_size=20)
+
+            class Save(Callback):
+                def epoch(self, run, row):
+                    if path is not None and row.epoch == 2:
+                        run.save_state(path)
+
+            epochs = 3 if resume is None else 4
+            trainer.fit(X, IDS, epochs=epochs, batch_size=20, callbacks=[Save()], resume=resume)
+            return trainer.model.theta.tobytes(), trainer.history["lr"]
+
+        path = tmp_path / "state.safetensors"
+        assert run(path=path) == run(resume=path)
 
     def test_verbose_prints_to_stderr_only(self, capsys):
         model().fit(X, IDS, epochs=2, validation=0.2)

@@ -64,8 +64,9 @@ class EMA(Averaged):
 class SWA(Averaged):
     """The mean of theta after step start + every, start + 2 every, ...; until then theta itself.
 
-    Best with a rate that stays high (Cyclic, or constant from `start` on). Running statistics, as of BatchNorm, are not
-    averaged. Source: Izmailov et al., "Averaging weights leads to wider optima and better generalization", UAI 2018.
+    Best with a rate that stays high (Cyclic, or constant from `start` on). Running statistics, as of BatchNorm, are
+    not averaged: the callback UseAverage measures them for the average. Source: Izmailov et al., "Averaging weights
+    leads to wider optima and better generalization", UAI 2018.
     """
 
     start: int = 0

@@ -1,6 +1,7 @@
 """Training: the pure step, the loop around it, what watches it, and model files."""
 
 from xpnn.training.averages import UseAverage
+from xpnn.training.batch_statistics import update_bn
 from xpnn.training.callbacks import Callback, KeepBest
 from xpnn.training.checkpointing import Checkpoint
 from xpnn.training.early_stopping import EarlyStopping
@@ -33,4 +34,5 @@ __all__ = [
     "Trainer",
     "UseAverage",
     "load_film",
+    "update_bn",
 ]

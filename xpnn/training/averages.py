@@ -1,13 +1,16 @@
 """The averaged weights of an optimizer that keeps them."""
 
+from xpnn.data.batches import Slices
 from xpnn.errors import UsageError
+from xpnn.training.batch_statistics import measure
 from xpnn.training.run import Callback, Run
 
 
 class UseAverage(Callback):
     """Puts the average of EMA or SWA in place of the model's weights at the end of the run.
 
-    Until then the model trains, and is validated, with its own. A run that goes on goes on from the average.
+    Until then the model trains, and is validated, with its own. The running statistics of BatchNorm are measured anew
+    for the average, on the samples that were trained on, as `update_bn` does. A run that goes on goes on from there.
     """
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
@@ -23,3 +26,5 @@ class UseAverage(Callback):
         be = run.model.backend
         with be.device_context():
             run.model.theta = run.state["average"] + be.scalar(0)
+            parts = Slices(len(run.train), run.batch_size)
+            measure(run.model, run.data[0], (be.asarray(run.train[part]) for part in parts))

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from xpnn.errors import CheckpointError
+from xpnn.nesting import allow_text
 from xpnn.reading import unreadable
 from xpnn.system import open_regular
 
@@ -76,6 +77,7 @@ def read_json(text: bytes | str, what: str) -> Any:
     try:
         if isinstance(text, bytes):
             text = text.decode()  # or else json would guess at UTF-16 and UTF-32
+        allow_text(text)
         return json.loads(
             text, object_pairs_hook=pairs, parse_constant=constant, parse_int=whole, parse_float=real
         )

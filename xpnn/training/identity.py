@@ -68,16 +68,20 @@ def check_same(
             fix="the settings and data of that run; to begin another, leave resume out",
         )
     batches = about["same"]["batches"]
-    if not (0 <= losses <= batches and 0 <= rows <= about["epochs"] and about["steps"] >= 0):
+    if not (
+        0 <= losses <= batches and 0 <= rows <= about["epochs"] and about["steps"] >= about["first"] >= 0
+    ):
         raise CheckpointError(f"{path}: the counters of the run do not fit each other")
     if epochs < rows + bool(losses):
         raise UsageError(
             f"{path} is in epoch {rows + bool(losses)} already, epochs={epochs}",
             why="epochs counts from the beginning of the run",
         )
-    total = about["total"] + (epochs - about["epochs"]) * batches
-    if total != about["total"] and any(
-        f(t, max(about["total"], t + 1)) != f(t, max(total, t + 1)) for t in range(about["steps"])
+    then_total = about["total"] - about["first"]
+    total = then_total + (epochs - about["epochs"]) * batches
+    if total != then_total and any(
+        f(t, max(then_total, t + 1)) != f(t, max(total, t + 1))
+        for t in range(about["steps"] - about["first"])
     ):
         raise UsageError(
             f"{path} was to have {about['epochs']} epochs, epochs={epochs} now",

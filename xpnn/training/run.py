@@ -150,8 +150,13 @@ class Run:
 
     @property
     def total(self) -> int:
-        """The number of steps that the schedule spreads over."""
+        """How many steps there will have been after this fit: its schedule spreads over those from `first` on."""
         return self.trainer.total
+
+    @property
+    def first(self) -> int:
+        """How many steps earlier fits made."""
+        return self.trainer.first
 
     @property
     def lr(self) -> float:

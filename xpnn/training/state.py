@@ -1,7 +1,7 @@
 """The state of a run in one file, from which it goes on as if it had never stopped.
 
     theta, phi, the optimizer's arrays            the numbers that training changes
-    steps, total, epochs, rate, lr                the counters that schedules, masks and shuffles depend on
+    steps, first, total, epochs, rate, lr         the counters that schedules, masks and shuffles depend on
     losses of the epoch so far, rows              the place inside the epoch, and the history
     callbacks                                     their `state`, and the weights that they keep
 
@@ -22,6 +22,7 @@ import numpy as np
 
 from xpnn.durable import write_durably
 from xpnn.errors import CheckpointError, UsageError
+from xpnn.layers.budget import limited
 from xpnn.layers.graph import Graph
 from xpnn.layers.sequential import Sequential
 from xpnn.reading import unreadable
@@ -39,7 +40,7 @@ from xpnn.training.identity import check_same
 from xpnn.training.run import Callback, Run
 
 FORMAT, KEY = 1, "xpnn-training"
-COUNTERS = {"steps": int, "total": int, "epochs": int, "rate": float, "lr": float}
+COUNTERS = {"steps": int, "first": int, "total": int, "epochs": int, "rate": float, "lr": float}
 WANTED = COUNTERS | {
     "seconds": float,
     "format": int,
@@ -134,7 +135,8 @@ def load_state(run: Run, path: Path, epochs: int) -> None:
             dtype = be.to_numpy(old).dtype
             trainer.state[name] = be.asarray(np.array(tensors[f"state.{name}"], dtype))
     trainer.total = about["total"] + (epochs - about["epochs"]) * about["same"]["batches"]
-    trainer.steps, trainer.rate, trainer.lr = about["steps"], about["rate"], about["lr"]
+    trainer.steps, trainer.first = about["steps"], about["first"]
+    trainer.rate, trainer.lr = about["rate"], about["lr"]
     trainer.history.rows = [row_of(numbers) for numbers in rows.tolist()]
     run.epochs, run.seconds, run.losses = epochs, about["seconds"], losses.tolist()
     for callback, state, vectors in found:
@@ -148,7 +150,8 @@ def read_network(path: Path) -> tuple[Sequential | Graph, Any, dict[str, Host]]:
     """
     about, tensors = read_state(path)
     try:
-        net, shape, layout = read_net(about["same"])
+        with limited(MAX_HEADER, sum(host.nbytes for host in tensors.values())):
+            net, shape, layout = read_net(about["same"])
     except RecursionError as error:
         raise CheckpointError(f"{path}: the network is nested too deeply") from error
     vectors = {name: tensors.get(name, np.zeros(0)) for name in layout.size}

@@ -68,7 +68,7 @@ class Stepper:
         self._indexed = be.compile(
             self.objective.indexed_step(bound), donated=(0, 1, 2, 3), resident=(4,), static=(5,)
         )
-        self.steps, self.total = 0, 0
+        self.steps, self.first, self.total = 0, 0, 0
         self.rate = self.lr = self.optimizer.lr
         self.history = History()
         self.stopped = ""
@@ -160,7 +160,8 @@ class Stepper:
                 self.state["last"] = self.model.backend.scalar(True, self.model.backend.xp.bool)
 
     def _set_rate(self) -> None:
-        lr = self.rate * self.schedule(self.steps, max(self.total, self.steps + 1))
+        done = self.steps - self.first
+        lr = self.rate * self.schedule(done, max(self.total - self.first, done + 1))
         if lr != self.lr:
             self.state["lr"] = self.model.backend.scalar(lr)
             self.lr = lr

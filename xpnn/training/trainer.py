@@ -40,7 +40,8 @@ class Trainer(Stepper):
     """Trains a model: `trainer.step(x, y)` for one batch, `trainer.fit(x, y)` for epochs.
 
     loss and optimizer by name or object; loss: the model's own by default, and another one becomes the model's.
-    schedule multiplies `rate`, at first the optimizer's lr; augment: Mixup or CutMix.
+    schedule multiplies `rate`, at first the optimizer's lr, over the steps of one `fit`; augment: Mixup or CutMix.
+    A further `fit` continues the epochs, their shuffles and the optimizer's state, and begins the schedule anew.
     Raises UsageError for a network that ends in Softmax or Sigmoid where the loss wants logits, for a loss with
     reduction="none", which is no number, and for a schedule beside LBFGS. With reduction="sum" the gradient grows with
     the batch, so the last, short batch of an epoch takes a shorter step; the history has sums over all samples of an
@@ -92,7 +93,7 @@ class Trainer(Stepper):
             refuse_one(model.net, model.input_shape)
         batches = len(Slices(len(train), batch_size))
         check_accumulation(self.optimizer, self.loss, epochs * batches)
-        self.total, self.stopped = self.steps + epochs * batches, ""
+        self.first, self.total, self.stopped = self.steps, self.steps + epochs * batches, ""
         scored = valid if isinstance(validation, tuple | list) else validation
         last, watchers = len(self.history) + epochs, [as_callback(callback) for callback in callbacks]
         run = Run(self, data, train, scored, batch_size, last, watchers, save_state)
