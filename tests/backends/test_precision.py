@@ -7,7 +7,6 @@ from command_line import workplace  # noqa: F401
 import xpnn
 from xpnn.backends import PRECISIONS, get_backend
 from xpnn.backends.cupy import CupyBackend
-from xpnn.backends.numpy import NumpyBackend
 from xpnn.errors import UsageError
 
 LAYERS = [xpnn.Dense(2)]
