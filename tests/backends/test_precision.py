@@ -7,7 +7,6 @@ from command_line import workplace  # noqa: F401
 import xpnn
 from xpnn.backends import PRECISIONS, get_backend
 from xpnn.backends.cupy import CupyBackend
-from xpnn.backends.numpy import NumpyBackend
 from xpnn.errors import UsageError
 
 LAYERS = [xpnn.Dense(2)]
@@ -26,14 +25,14 @@ def every_precision(monkeypatch):
 
 @pytest.fixture
 def used(monkeypatch, every_precision):
-    """The precisions of the backends that models and trainers worked on."""
-    found, context = set(), NumpyBackend.device_context
+    """The precisions of the models that were trained."""
+    found, begin = set(), xpnn.Trainer.__init__
 
-    def noted(self):
-        found.add(self.precision)
-        return context(self)
+    def noted(self, model, *args, **kwargs):
+        found.add(model.backend.precision)
+        begin(self, model, *args, **kwargs)
 
-    monkeypatch.setattr(NumpyBackend, "device_context", noted)
+    monkeypatch.setattr(xpnn.Trainer, "__init__", noted)
     return found
 
 

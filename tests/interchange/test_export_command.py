@@ -81,6 +81,8 @@ def test_as_python_and_as_c(xp, trained):
     text = (trained / "best.h").read_text()
     assert 'best_classes[3] = {"cat", "dog", "mouse"};' in text
     assert "static void best_predict(const unsigned char *x, float *out0)" in text
+    assert xp("export", "--to", "html")[0] == 0
+    assert "<title>best</title>" in (trained / "best.html").read_text()
 
 
 ERRORS = [

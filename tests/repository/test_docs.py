@@ -28,6 +28,7 @@ def blocks(name):
 
 def test_the_guide_runs(tmp_path):
     pytest.importorskip("matplotlib")
+    pytest.importorskip("onnx")
     out = run("\n".join(blocks("docs/guide.md")), tmp_path)
     assert "Dense" in out
     assert (tmp_path / "pictures" / "lr.png").exists()

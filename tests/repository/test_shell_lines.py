@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ DOCUMENTS = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs"
 CONSOLE = re.compile(r"^```console\n(.*?)^```", re.M | re.S)
 SCRIPTS = "bash ci/"
 """How a line begins that sets up its own environment: see the tests of the scripts."""
-PLACES = {"RUN": "runs/mnist-cnn-1", "FILE.png": "seven.png"}
+PLACES = {"RUN": "runs/mnist-cnn-1", "FILE.png": "seven.png", "FILE.onnx": "net.onnx"}
 GIVEN = {"table": "table flowers.csv", "images": "images --data PHOTOS"}
 """Datasets of one's own, and where they are here."""
 
@@ -118,6 +119,8 @@ def ready(tmp_path_factory):
     write_tables(folder, x.reshape(len(x), -1), y)
     for line in ("xpnn train --epochs 3", "xpnn train --model cnn --epochs 3"):
         assert bash(folder, line).returncode == 0
+    if find_spec("onnx"):
+        assert bash(folder, "xpnn export runs/mnist-cnn-1 --to onnx --out net.onnx").returncode == 0
     return folder
 
 
@@ -170,7 +173,8 @@ def check(folder, line):
 
 def needs(line):
     """Extras that a line cannot do without."""
-    for word, library in {"tune": "optuna", "plot": "matplotlib"}.items():
+    extras = {"tune": "optuna", "plot": "matplotlib", "export": "onnx", "import": "onnx"}
+    for word, library in extras.items():
         if line.startswith(f"xpnn {word}"):
             pytest.importorskip(library)
 

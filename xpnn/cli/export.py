@@ -38,14 +38,27 @@ def to_c(model: "Model", path: Path, settings: dict[str, Any], classes: list[str
     return save_c(model, path, classes=classes, **settings)
 
 
-TARGETS: dict[str, Callable[..., "Program"]] = {"onnx": to_onnx, "py": to_python, "c": to_c}
+def to_html(model: "Model", path: Path, settings: dict[str, Any], classes: list[str]) -> "Program":
+    """A page."""
+    from xpnn.interchange import save_html
+
+    return save_html(model, path, classes=classes, **settings)
+
+
+TARGETS: dict[str, Callable[..., "Program"]] = {
+    "onnx": to_onnx,
+    "py": to_python,
+    "c": to_c,
+    "html": to_html,
+}
 """What writes each kind of file."""
 ENDINGS = {"c": ".h"}
 """Of the files, where it is not the kind's name."""
 
 
 @click.command(
-    cls=Command, examples=["xpnn export runs/mnist-mlp-1 --to onnx", "xpnn export --to c --out digits.h"]
+    cls=Command,
+    examples=["xpnn export runs/mnist-mlp-1 --to onnx", "xpnn export --to html --out digits.html"],
 )
 @click.argument("run", type=click.Path(path_type=Path), required=False)
 @click.option("--to", "target", type=Name("kind of file", TARGETS), required=True, help="What to write.")

@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xpnn.cli.log import METRICS, Log
+from xpnn.cli.output import percent
 from xpnn.cli.resume import obey
 from xpnn.cli.runs import FILM, Run
 from xpnn.data import Dataset
+from xpnn.errors import TargetMissedError, UsageError
 from xpnn.recipes import Recipe
 from xpnn.scratch import release
 from xpnn.training.callbacks import Callback, KeepBest
@@ -69,3 +71,21 @@ def count_samples(data: Dataset, recipe: Recipe) -> dict[str, int]:
         return {"train": len(data.y), "valid": len(data.validation[1]), "test": len(data.y_test)}
     held = recipe.validation if isinstance(recipe.validation, int) else round(recipe.validation * len(data.y))
     return {"train": len(data.y) - held, "valid": held, "test": len(data.y_test)}
+
+
+def check_wanted(data: Dataset, wanted: float | None) -> None:
+    """Raise UsageError for an accuracy wanted of a regression."""
+    if wanted is not None and not data.classes:
+        raise UsageError(
+            f"--require-accuracy {wanted} with a regression", why="it has no accuracy", fix="leave it out"
+        )
+
+
+def check_target(result: dict[str, Any], wanted: float | None) -> None:
+    """Raise TargetMissedError below the accuracy that was required."""
+    accuracy = result.get("test_accuracy")
+    if wanted is not None and accuracy is not None and accuracy < wanted:
+        raise TargetMissedError(
+            f"test accuracy {percent(accuracy, 2)} is below the required {percent(wanted, 2)}",
+            fix="more --epochs, a wider --hidden, or another --seed; the model is saved all the same",
+        )

@@ -1,5 +1,6 @@
 """`xpnn predict`: what a trained model sees in a picture, and what it takes it for."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,10 @@ def named_first(run: Path | None, files: tuple[Path, ...]) -> tuple[Path | None,
     if run is not None or not (first.suffix == ".safetensors" or (first / WEIGHTS).exists()):
         return run, files
     if len(files) == 1:
-        raise UsageError(f"{first} is a model, and no file for it is named", fix=f"xpnn predict {first} FILE")
+        raise UsageError(
+            f"{first} is a model, and no file for it is named",
+            fix=f"xpnn predict {shlex.quote(str(first))} FILE",
+        )
     return first, files[1:]
 
 

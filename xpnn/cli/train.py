@@ -14,7 +14,7 @@ from xpnn.backends import DTYPES
 from xpnn.backends.cpu.allocator import keep_memory
 from xpnn.cli import Stopped, interrupted
 from xpnn.cli.config import Configured
-from xpnn.cli.fitting import count_samples, train
+from xpnn.cli.fitting import check_target, check_wanted, count_samples, train
 from xpnn.cli.machine import git_state, machine
 from xpnn.cli.network import make_loss, make_model, with_room
 from xpnn.cli.options import (
@@ -48,9 +48,8 @@ from xpnn.cli.resume import (
 from xpnn.cli.runs import Run, new_run, old_run
 from xpnn.cli.state import state
 from xpnn.cli.transfer import find_source, frozen, preparation_of, provenance, reuse, transfer_options
-from xpnn.data import DATASETS, Dataset, load
+from xpnn.data import DATASETS, Dataset, ImagePreparation, load
 from xpnn.data.datasets import TABLES
-from xpnn.errors import TargetMissedError, UsageError
 from xpnn.models import ACTIVATIONS, MODELS
 from xpnn.optimizers import OPTIMIZERS
 from xpnn.recipes import Recipe, recipe_for
@@ -295,24 +294,12 @@ def finish(result: dict[str, Any], data: Dataset, run: Run) -> None:
         echo(f"test {regression_line(result, 'test_')} · {n:,} samples · {ending}")
     echo(f"saved  {run.weights} ({size(run.weights.stat().st_size)})")
     other = "" if run.folder.parent == Path("runs") else f" {shlex.quote(str(run.folder))}"
-    kind = "TABLE" if data.name in TABLES else "FILE.png" if data.input_shape == (28, 28, 1) else ""
+    kind = (
+        "TABLE"
+        if data.name in TABLES
+        else "FILE.png"
+        if isinstance(data.preparation, ImagePreparation)
+        else ""
+    )
     prediction = f"xpnn predict {kind}{other and f' --run{other}'} · " if kind else ""
     echo(f"next   {prediction}xpnn evaluate{other}")
-
-
-def check_wanted(data: Dataset, wanted: float | None) -> None:
-    """Raise UsageError for an accuracy wanted of a regression."""
-    if wanted is not None and not data.classes:
-        raise UsageError(
-            f"--require-accuracy {wanted} with a regression", why="it has no accuracy", fix="leave it out"
-        )
-
-
-def check_target(result: dict[str, Any], wanted: float | None) -> None:
-    """Raise TargetMissedError below the accuracy that was required."""
-    accuracy = result.get("test_accuracy")
-    if wanted is not None and accuracy is not None and accuracy < wanted:
-        raise TargetMissedError(
-            f"test accuracy {percent(accuracy, 2)} is below the required {percent(wanted, 2)}",
-            fix="more --epochs, a wider --hidden, or another --seed; the model is saved all the same",
-        )

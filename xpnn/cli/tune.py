@@ -42,7 +42,7 @@ from xpnn.recipes import recipe_for
     "--seed", type=click.IntRange(0), default=42, show_default=True, help="Root of every random draw."
 )
 @click.option("--data", type=FilePath(), metavar="PATH", help="The dataset's file, or folder of files.")
-@click.option("--label", metavar="NAME", help="Of csv: the column of the labels.")
+@click.option("--label", metavar="NAME", help="Of a table: the column of the labels.")
 @click.option("--out", type=FilePath(), metavar="DIR", help="[default: runs/tune-DATASET-MODEL]")
 @backend_option
 @device_option

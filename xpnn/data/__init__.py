@@ -10,6 +10,7 @@ from xpnn.data.folds import hash_split, k_folds, row_keys
 from xpnn.data.idx import read_idx
 from xpnn.data.images import read_images
 from xpnn.data.mnist import MNIST_CLASSES, mnist
+from xpnn.data.picture import Picture, read_digits, read_picture
 from xpnn.data.points import blobs, moons, rings
 from xpnn.data.preparation import ImagePreparation, Preparation
 from xpnn.data.spiral import spiral
@@ -27,6 +28,7 @@ __all__ = [
     "Batches",
     "Dataset",
     "ImagePreparation",
+    "Picture",
     "Preparation",
     "Source",
     "TablePreparation",
@@ -42,10 +44,12 @@ __all__ = [
     "moons",
     "prepare_table",
     "read_csv",
+    "read_digits",
     "read_idx",
     "read_images",
     "read_npy",
     "read_npz",
+    "read_picture",
     "read_table",
     "rings",
     "row_keys",

@@ -8,6 +8,7 @@ S. Afshar, J. Tapson, A. van Schaik, "EMNIST: extending MNIST to handwritten let
 """
 
 import os
+import shlex
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase, digits
 
@@ -75,7 +76,8 @@ def find_division(folder: Path) -> str:
         )
     if len(known) > 1:
         raise UsageError(
-            f"{folder} holds several divisions: {', '.join(known)}", fix=f"--data {folder / known[0]}"
+            f"{folder} holds several divisions: {', '.join(known)}",
+            fix=f"--data {shlex.quote(str(folder / known[0]))}",
         )
     return known[0]
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xpnn.interchange.c_export import save_c
+    from xpnn.interchange.html_export import save_html
     from xpnn.interchange.keras import load_keras, to_keras
     from xpnn.interchange.onnx_export import save_onnx
     from xpnn.interchange.onnx_import import load_onnx
@@ -18,6 +19,7 @@ HOMES = {
     "load_onnx": "onnx_import",
     "load_torch": "torch",
     "save_c": "c_export",
+    "save_html": "html_export",
     "save_onnx": "onnx_export",
     "save_python": "python_export",
     "to_keras": "keras",
@@ -31,6 +33,7 @@ __all__ = [
     "load_onnx",
     "load_torch",
     "save_c",
+    "save_html",
     "save_onnx",
     "save_python",
     "to_keras",

@@ -12,7 +12,7 @@ from xpnn.data.tables.labels import choose_label, guess_task
 from xpnn.data.tables.preparation import TablePreparation, count_of, listed
 from xpnn.data.tables.reading import read_table
 from xpnn.data.tables.stored import AnyTable, StoredTable
-from xpnn.errors import DataError, UsageError
+from xpnn.errors import DataError, FileError, UsageError
 from xpnn.scratch import Scratch
 
 TEST = 0.2
@@ -144,6 +144,20 @@ def row_keys(table: AnyTable, label: str) -> Iterator[bytes]:
         yield from some
 
 
+def check_room(size: int) -> None:
+    """Raises FileError where the folder for temporary files has no room for so many bytes."""
+    import shutil
+    import tempfile
+
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise FileError(
+            f"the samples of this table take {size / 1e9:.1f} GB, {folder} has {free / 1e9:.1f} GB free",
+            fix="TMPDIR=FOLDER, on a larger disk",
+        )
+
+
 def split_samples(table: AnyTable, preparation: TablePreparation, *parts: Any) -> list[Any]:
     """The samples of several parts of a table, each given by the numbers of its rows, rising.
 
@@ -151,6 +165,7 @@ def split_samples(table: AnyTable, preparation: TablePreparation, *parts: Any) -
     """
     if not isinstance(table, StoredTable):
         return [preparation.samples(table.part(rows)) for rows in parts]
+    check_room(table.rows * (4 * len(preparation.features) + 8 * len(preparation.embedded)))
     shapes = ((len(preparation.features),), *((),) * len(preparation.embedded))
     dtypes = ("float32", *("int64",) * len(preparation.embedded))
     files = [[Scratch(dtype, shape) for dtype, shape in zip(dtypes, shapes, strict=True)] for _ in parts]

@@ -12,8 +12,11 @@ from xpnn.data.tables.table import Table, as_values, make_table, numbered_column
 from xpnn.errors import DataError
 
 LARGE = 1 << 29
-"""Bytes from which a table is kept on the disk: of text as it is, of what is packed as it might be unpacked."""
-PACKING = {"csv": 1, "json": 1, "parquet": 4}
+"""Bytes in memory from which a table is kept on the disk."""
+SMALL = 1 << 25
+"""Bytes of text up to which nobody needs to count."""
+NUMBER, WORD = 8, 64
+"""Bytes in memory of an entry."""
 
 
 def read_files(
@@ -29,17 +32,23 @@ def read_files(
         raise DataError(f"{name} holds files of several formats: {', '.join(sorted(formats))}")
     with plainly_named(files) as paths:
         try:
-            if sum(map(weight, files)) >= LARGE:
-                return stored(paths, name, lambda db: query_of(db, formats, paths, name, label, as_words))
             with contextlib.closing(connect(paths)) as db:
-                return fetched(db, query_of(db, formats, paths, name, label, as_words), paths, name, as_words)
+                query = query_of(db, formats, paths, name, label, as_words)
+                if weight(db, query, paths, files) < LARGE:
+                    return fetched(db, query, paths, name, as_words)
+            return stored(paths, name, query)
         except db_error() as error:
             raise in_words(error, name, dict(zip(paths, files, strict=True))) from error
 
 
-def weight(file: TableFile) -> int:
-    """About how many bytes a file takes in memory."""
-    return os.stat(file.path).st_size * PACKING[file.format] * (8 if file.packed else 1)
+def weight(db: Any, query: Query, paths: list[str], files: list[TableFile]) -> int:
+    """About how many bytes the table takes in memory. A small file may stand for a large table where it is packed."""
+    size = sum(os.stat(file.path).st_size for file in files)
+    if size < SMALL and all(file.format != "parquet" and not file.packed for file in files):
+        return size
+    kinds = [kind for _, kind, *_ in db.execute(f"DESCRIBE {query.sql}", [paths]).fetchall()]
+    (rows,) = db.execute(f"SELECT count(*) FROM ({query.sql})", [paths]).fetchone()
+    return int(rows) * sum(WORD if kind == "VARCHAR" else NUMBER for kind in kinds)
 
 
 def query_of(

@@ -1,6 +1,6 @@
 """Tables larger than memory: kept by DuckDB in a file of their own while they are used, read column by column."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -57,14 +57,13 @@ class StoredTable(Mapping[str, Values]):
 AnyTable: TypeAlias = Table | StoredTable
 
 
-def stored(paths: list[str], name: str, query_of: Callable[[Any], Query]) -> StoredTable:
+def stored(paths: list[str], name: str, query: Query) -> StoredTable:
     """The result of a query, written to a file in the folder for temporary ones. Raises DuckDB's errors."""
     import tempfile
 
     folder = tempfile.TemporaryDirectory(prefix="xpnn-table-", ignore_cleanup_errors=True)
     db = connect(paths, Path(folder.name) / "table.duckdb")
     try:
-        query = query_of(db)
         try:
             db.execute(f"CREATE TABLE entries AS {query.sql}", [paths])
         except db_error() as error:

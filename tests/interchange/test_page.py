@@ -1,0 +1,131 @@
+"""Exported pages: their JavaScript in node gives what the model gives, and nothing is fetched from anywhere."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from cases import LAYERS
+from onnx_runs import TOLERANCE, difference, fed, model_of
+
+import xpnn
+from xpnn.errors import UsageError
+from xpnn.interchange import javascript, save_html
+from xpnn.interchange.trace import program_of
+
+NODE = shutil.which("node")
+SINGLE = [case for case in LAYERS if not isinstance(case.shape[:1] and case.shape[0], tuple)]
+SINGLE = [case for case in SINGLE if not getattr(case.layer, "multi_output", False)]
+
+
+def node(text, folder):
+    """What a script prints, as JSON."""
+    if NODE is None:
+        pytest.skip("there is no node")
+    (folder / "run.js").write_text(text)
+    done = subprocess.run([NODE, folder / "run.js"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[:2000]
+    return json.loads(done.stdout)
+
+
+def predicted(text, x, folder):
+    """predict of each sample."""
+    (folder / "x.json").write_text(json.dumps([a.ravel().tolist() for a in x]))
+    load = f"\nconst all = JSON.parse(require('fs').readFileSync({json.dumps(str(folder / 'x.json'))}));\n"
+    found = node(text + load + "console.log(JSON.stringify(all.map((s) => Array.from(predict(s)))));", folder)
+    return np.array(found, np.float32)
+
+
+def model_part(page):
+    """The script that holds the model and knows nothing of a page."""
+    return re.search(r'<script id="model">\n(.*?)</script>', page, re.S)[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SINGLE, ids=str)
+def test_javascript_gives_what_the_model_gives(case, tmp_path):
+    model, x = model_of(case)
+    program = program_of(model, probabilities=False)
+    if len(program.outputs) > 1:
+        return
+    (a,) = fed(program, x, case.batch).values()
+    wanted = model.forward(a)
+    got = predicted(javascript.script(program), a, tmp_path)
+    assert difference(got.reshape(wanted.shape), wanted) <= TOLERANCE
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """A model with dense, convolution, pooling and batch norm, its page, and images."""
+    x, y, x_test, y_test = xpnn.data.mnist()
+    layers = [
+        xpnn.Rescale(1 / 255), xpnn.Conv2D(6, 5, 2), xpnn.BatchNorm(), xpnn.ReLU(), xpnn.MaxPool2D(2),
+        xpnn.Flatten(), xpnn.Dense(32), xpnn.BatchNorm(), xpnn.ReLU(), xpnn.Dense(10),
+    ]  # fmt: skip
+    model = xpnn.Model(layers, (28, 28, 1), seed=0)
+    model.fit(x[:3000], y[:3000], optimizer=xpnn.Adam(3e-3), epochs=2, verbose=0)
+    path = tmp_path_factory.mktemp("page") / "digits.html"
+    save_html(model, path, classes=[f"<{i}>" for i in range(10)])
+    return model, path.read_text(), x_test[:1000], y_test[:1000]
+
+
+def test_a_thousand_images(digits, tmp_path):
+    model, page, images, _ = digits
+    got, wanted = predicted(model_part(page), images, tmp_path), model.predict_proba(images)
+    assert np.max(np.abs(got - wanted)) <= 1e-5
+    assert (got.argmax(axis=1) == model.predict(images)).all()
+
+
+def test_a_planted_fault_is_noticed(digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(javascript, "WORDS", (*javascript.WORDS, (r" > best\b", " < best")))
+    model, _, images, _ = digits
+    got = predicted(javascript.script(program_of(model)), images[:50], tmp_path)
+    assert not np.allclose(got, model.predict_proba(images[:50]), atol=1e-5)
+
+
+def test_a_drawing_is_brought_to_the_form_of_the_images(digits, tmp_path):
+    """An image ten times as large, moved to a corner, comes back close to what it was."""
+    model, page, images, labels = digits
+    large = [
+        np.kron(image[:, :, 0], np.ones((10, 10)))[20:, 20:].round().astype(int) for image in images[:60]
+    ]
+    text = model_part(page) + f"\nconst all = {json.dumps([a.ravel().tolist() for a in large])};\n"
+    found = node(
+        text + "console.log(JSON.stringify(all.map((a) => Array.from(cropped(a, 260, 260)))));", tmp_path
+    )
+    pictures = np.array(found).reshape(-1, 28, 28, 1).astype(np.uint8)
+    assert np.abs(pictures.astype(float) - images[:60]).mean() < 20
+    assert (model.predict(pictures) == labels[:60]).mean() > (
+        model.predict(images[:60]) == labels[:60]
+    ).mean() - 0.1
+
+
+def test_the_page_needs_nothing_else(digits):
+    _, page, *_ = digits
+    assert not re.search(r"https?:|src=|href=|import\s*\(|fetch\(", page)
+    assert "{{" not in page
+    assert "<9>" not in page  # names of classes cannot end the script
+    assert "\\u003c9>" in page
+
+
+def test_all_scripts_of_the_page_parse(digits, tmp_path):
+    _, page, *_ = digits
+    for script in re.findall(r"<script[^>]*>\n(.*?)</script>", page, re.S):
+        assert node(f"new Function({json.dumps(script)}); console.log('true');", tmp_path) is True
+
+
+REFUSED = {
+    "several inputs": (xpnn.Graph(("a", "b"), {"c": (xpnn.Add(), ("a", "b"))}, "c"), ((2,), (2,)), {}),
+    "ids": ([xpnn.Embedding(3, 2)], (2,), {}),
+    "channels first": ([xpnn.Dense(2)], (2,), {"channels": "first"}),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_a_page_cannot_show(name, tmp_path):
+    net, shape, settings = REFUSED[name]
+    with pytest.raises(UsageError):
+        save_html(xpnn.Model(net, shape, seed=0), tmp_path / "m.html", **settings)
+    assert not list(tmp_path.iterdir())
