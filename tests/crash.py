@@ -7,6 +7,7 @@ not take the trouble, the control: it must lose, or the crashes were none.
 import argparse
 import contextlib
 import errno
+import importlib.util
 import io
 import itertools
 import json
@@ -19,6 +20,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import structures
 from crafted_files import NASTY, changed, forge, model, mutated, paths, read
 from recording_disk import Disk
 
@@ -374,6 +376,10 @@ def main():
     parser.add_argument("--trainings", type=int, default=200, help="killed, of xpnn train")
     parser.add_argument("--saves", type=int, default=12, help="recorded and cut off everywhere")
     parser.add_argument("--mutations", type=int, default=100_000)
+    parser.add_argument("--files", type=int, default=5000, help="grown by a grammar")
+    parser.add_argument(
+        "--minutes", type=float, default=10, help="of guided fuzzing, where atheris is installed"
+    )
     parser.add_argument("--every", type=int, default=1, help="of a training: each n-th call and state")
     options = parser.parse_args()
     ours = {
@@ -382,8 +388,11 @@ def main():
         "power cut": lambda: cut_power(durable, options.saves),
         "power cut, xpnn train": lambda: cut_power_of_training(options.every),
         "hostile files": lambda: mutate(options.mutations),
+        "hostile structures, drawn": lambda: structures.drawn(options.files, 1).summary(),
         "failing calls, xpnn train": lambda: fail_trainings(options.every),
     }
+    if importlib.util.find_spec("atheris") and options.minutes:
+        ours["hostile structures, guided"] = lambda: structures.guided(round(60 * options.minutes))
     controls = {  # of what is never flushed, each save multiplies the states: two are enough
         "kill -9, opens the file itself": lambda: kill_writers(naive, options.kills),
         "power cut, opens the file itself": lambda: cut_power(naive, 2),

@@ -20,9 +20,11 @@ def build(net: Net) -> xpnn.Model:
     }
     model = xpnn.Model([words[kind](size) for kind, size in net.layers], net.shape, seed=0)
     trained = [i for i, (kind, _) in enumerate(net.layers) if kind in ("dense", "conv", "lstm")]
+    named = {}
     for i, arrays in zip(trained, weights(net), strict=True):
         names = "WUb" if len(arrays) == 3 else "Wb"
-        model.load_parameters({f"{i}.{name}": a for name, a in zip(names, arrays, strict=True)})
+        named |= {f"{i}.{name}": a for name, a in zip(names, arrays, strict=True)}
+    model.load_parameters(named)
     return model
 
 

@@ -41,7 +41,12 @@ def fake_cupy(count=None, error=None):
 
 # driver, packages, module, fragments of the message
 FAULTS = {
-    "nothing": (None, {}, None, ["CuPy, which is not installed", "no NVIDIA driver either", "xpnn[cuda13]"]),
+    "nothing": (
+        None,
+        {},
+        None,
+        ["CuPy, which is not installed", "no NVIDIA driver was found either", "xpnn[cuda13]"],
+    ),
     "driver 13 alone": ((13, 0), {}, None, ["it supports CUDA 13.0", "pip install 'xpnn[cuda13]'"]),
     "driver 12 alone": ((12, 4), {}, None, ["it supports CUDA 12.4", "pip install 'xpnn[cuda12]'"]),
     "no driver": (None, NEW, None, ["CuPy 14.0.1 is installed", "no NVIDIA driver", "libcuda.so.1"]),
@@ -268,7 +273,9 @@ def test_a_gpu_that_is_not_there(monkeypatch, device):
     backend = object.__new__(cupy_module.CupyBackend)
     backend.cupy = sys.modules["cupy"]
     assert backend.open_device("cuda:1") == 1
-    with pytest.raises(BackendError, match=rf"no GPU '{device}'\n  why: the driver shows 2 device"):
+    with pytest.raises(
+        BackendError, match=rf"no GPU '{device}' on this machine\n  why: the driver shows 2 device"
+    ):
         backend.open_device(device)
 
 

@@ -119,17 +119,3 @@ def test_an_unknown_name_lists_those_from_outside(package):
     package(MODULE)
     with pytest.raises(UsageError, match="mirror"):
         xpnn.get_backend("miror")
-
-
-@pytest.mark.oracle
-def test_the_rows_run_on_a_backend_from_a_file():
-    """examples/dask_backend.py: some of the rows here; `XPNN_TEST_BACKEND=FILE pytest tests/layers` runs all."""
-    pytest.importorskip("dask.array")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/layers/test_layers.py",
-         "-k", "(plan_dtype or gradient_is) and (LeakyReLU or LayerNorm or GLU or Maxout)"],
-        cwd=ROOT, env=os.environ | {"XPNN_TEST_BACKEND": "examples/dask_backend.py"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    assert " passed" in done.stdout

@@ -26,14 +26,14 @@ def every_precision(monkeypatch):
 
 @pytest.fixture
 def used(monkeypatch, every_precision):
-    """The precisions of the backends that models and trainers worked on."""
-    found, context = set(), NumpyBackend.device_context
+    """The precisions of the models that were trained."""
+    found, begin = set(), xpnn.Trainer.__init__
 
-    def noted(self):
-        found.add(self.precision)
-        return context(self)
+    def noted(self, model, *args, **kwargs):
+        found.add(model.backend.precision)
+        begin(self, model, *args, **kwargs)
 
-    monkeypatch.setattr(NumpyBackend, "device_context", noted)
+    monkeypatch.setattr(xpnn.Trainer, "__init__", noted)
     return found
 
 

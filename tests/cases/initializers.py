@@ -1,6 +1,7 @@
 """The initial weights: each with its defaults and with other settings."""
 
 from xpnn import initializers
+from xpnn.layers.recurrent import ForgetBias
 
 ROWS = [
     initializers.zeros,
@@ -26,6 +27,7 @@ ROWS = [
     initializers.Dirac(2),
     initializers.Sinusoidal(),
     initializers.Sinusoidal(10.0),
+    ForgetBias(),
     initializers.Sparse(0.6),
     initializers.Sparse(0.2, 2.0),
 ]

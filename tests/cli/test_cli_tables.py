@@ -120,6 +120,11 @@ class TestEvaluate:
         assert code == 0, err
         assert "confusion.png" in out
 
+    def test_the_plane_has_the_names_of_the_columns(self, xp, trained, tmp_path):
+        code, _, err = xp("plot", trained / "run", "--what", "boundary", "--format", "svg", "--out", tmp_path)
+        assert code == 0, err
+        assert "u, scaled" in (tmp_path / "boundary.svg").read_text()
+
 
 class TestTransfer:
     def test_other_classes_are_refused_by_name(self, xp, trained, tmp_path):

@@ -23,6 +23,7 @@ from xpnn.initializers import (
     TruncatedNormal,
     VarianceScaling,
 )
+from xpnn.layers.recurrent import ForgetBias
 from xpnn.metrics import MAE, MSE, R2, ROCAUC, Accuracy, CalibrationError, LogLoss, TopK
 from xpnn.optimizers.base import Elementwise
 from xpnn.parameters import ParamInfo
@@ -88,7 +89,7 @@ def test_a_schedule_is_a_factor_and_a_pure_function(schedule, total):
 
 
 SHAPES = [(4, 4), (7, 4), (3, 4), (2, 5, 4), (300, 4)]
-FIXED = Constant | Identity | Dirac | Sinusoidal
+FIXED = Constant | Identity | Dirac | Sinusoidal | ForgetBias
 """Those that draw nothing."""
 
 

@@ -277,7 +277,7 @@ def test_what_is_predicted():
     x, signs = np.array([[1.0], [-2.0], [3.0], [-1.0]]), np.array([1, -1, 1, -1])
     model = xpnn.Model([xpnn.Dense(1)], (1,), seed=0)
     model.fit(x, signs, loss="hinge", optimizer=xpnn.SGD(0.5), epochs=20, verbose=0)
-    assert model.predict(x).tolist() == signs[:, None].tolist()
+    assert model.predict(x).tolist() == signs.tolist()
     assert model.evaluate(x, signs) == {"loss": 0.0, "accuracy": 1.0}
     model.fit(x, np.array([4, 0, 5, 1]), loss="poisson", epochs=1, verbose=0)
     assert (model.predict(x) > 0).all()

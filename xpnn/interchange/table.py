@@ -1,7 +1,7 @@
 """One row for each layer class: the operations of ONNX that do what it does outside of training.
 
 A row is a function (program, layer, its parameters, its input) -> the name of its result, or a Value where the result
-lies channels first. A class of the package without a row fails the tests; one of a user's own is refused by name.
+lies channels first. A layer without a row is refused by name.
 """
 
 from xpnn import layers as L

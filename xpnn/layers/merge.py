@@ -96,8 +96,10 @@ class Parallel(Layer):
     @functools.cached_property
     def output_kind(self) -> Any:
         """An average of probabilities is one."""
-        same = {layer.output_kind for layer in self.layers}
-        return self.layers[0].output_kind if self.merge == "average" and len(same) == 1 else ""
+        if self.merge != "average":
+            return ""
+        kinds = {layer.output_kind for layer in self.layers}  # asked once each: see Sequential.input_kind
+        return kinds.pop() if len(kinds) == 1 else ""
 
     @functools.cached_property
     def vocab_size(self) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 from xpnn.config import short_repr
 from xpnn.errors import ShapeError, UsageError
 from xpnn.layers.base import Layer, Shape, Tree, is_multiple
+from xpnn.layers.budget import CURRENT
 
 
 def checked_layers(name: str, layers: Any, chains: bool = False) -> tuple[Layer, ...]:
@@ -30,7 +31,10 @@ def plan_child(
     try:
         if is_multiple(shape) and not layer.multi_input:
             raise ShapeError(f"takes one input, got {len(shape)}", why=f"their shapes are {shape}")
-        return layer.plan(shape)
+        specs, out = layer.plan(shape)
+        if (budget := CURRENT.get()) is not None:  # the network is from a file
+            budget.spend(out)
+        return specs, out
     except ShapeError as error:
         path = f"{i}.{error.path}" if error.path else str(i)
         culprit = error.layer or short_repr(layer)

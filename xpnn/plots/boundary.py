@@ -55,14 +55,16 @@ class _Plane:
             artists.append(line)
         return artists
 
-    def scatter(self, axes: Any, names: Sequence[str], colours: NDArray[Any]) -> None:
-        """Each class with its marker."""
+    def scatter(self, axes: Any, model: Model, names: Sequence[str], colours: NDArray[Any]) -> None:
+        """Each class with its marker; the axes are called as the columns of the model's table, if it is of one."""
         for k, name in enumerate(names):
             axes.scatter(
                 *self.x[self.y == k].T, s=16, marker=MARKERS[k % len(MARKERS)], color=colours[k],
                 edgecolors="black", linewidths=0.4, label=name, zorder=2,
             )  # fmt: skip
-        axes.set(xlabel="x[0]", ylabel="x[1]")
+        features = getattr(model.preparation, "features", ())
+        across, up = plain_names([f"{name}, scaled" for name in features]) or ("x[0]", "x[1]")
+        axes.set(xlabel=across, ylabel=up)
         axes.locator_params(nbins=6)  # more numbers would run into each other in the film
 
 
@@ -80,7 +82,7 @@ def decision_boundary(
     with new_figure(path, (6.4, 5.2)) as figure:
         axes, colours = figure.add_subplot(title=plain(title)), shades(len(names))
         plane.regions(axes, ids, colours)
-        plane.scatter(axes, names, colours)
+        plane.scatter(axes, model, names, colours)
         axes.scatter(*plane.x[wrong].T, s=50, facecolors="none", edgecolors="black", label="wrong", zorder=3)
         figure.legend(loc="outside right upper", frameon=False)
     return figure
@@ -115,7 +117,7 @@ def animate_boundary(
     artists: list[Any] = []
     with new_figure(path, (5.6, 4.6), save=False) as figure:
         axes, colours = figure.add_subplot(), shades(len(names))
-        plane.scatter(axes, names, colours)
+        plane.scatter(axes, model, names, colours)
         axes.set(xlim=plane.across[[0, -1]], ylim=plane.up[[0, -1]])
         axes.set_title(f"{plain(title)}\nepoch")
         figure.legend(loc="outside right upper", frameon=False)

@@ -18,6 +18,7 @@ from xpnn.config import from_config, to_config
 from xpnn.data.preparation import Preparation
 from xpnn.durable import previous, write_durably
 from xpnn.errors import CheckpointError, FileError, UsageError, XpnnError, first_line
+from xpnn.layers.budget import limited
 from xpnn.layers.graph import Graph
 from xpnn.layers.sequential import Sequential
 from xpnn.losses import Loss
@@ -134,7 +135,8 @@ def _open(
             "this safetensors file was not written by xpnn", why='its metadata has no entry "xpnn"'
         )
     about = read_about(meta["xpnn"])
-    net, shape, layout = read_net(about)
+    with limited(len(meta["xpnn"]), size):
+        net, shape, layout = read_net(about)
     check_table({name: spec.shape for name, spec in layout.named.items()}, header, size - start)
     tensors = read_tensors(file.read(size - start), header)
     text, checksum = unseal(meta["xpnn"])
@@ -172,7 +174,7 @@ def read_net(about: dict[str, Any]) -> tuple[Sequential | Graph, Any, Layout]:
     shape = from_config(shape)
     try:
         specs, _ = net.plan(shape)
-    except RecursionError:
+    except (CheckpointError, RecursionError):
         raise
     except Exception as error:  # whatever the plan of any registered layer may raise
         raise CheckpointError("the saved layers do not fit each other", why=first_line(error)) from error

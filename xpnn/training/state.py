@@ -22,6 +22,7 @@ import numpy as np
 
 from xpnn.durable import write_durably
 from xpnn.errors import CheckpointError, UsageError
+from xpnn.layers.budget import limited
 from xpnn.layers.graph import Graph
 from xpnn.layers.sequential import Sequential
 from xpnn.reading import unreadable
@@ -149,7 +150,8 @@ def read_network(path: Path) -> tuple[Sequential | Graph, Any, dict[str, Host]]:
     """
     about, tensors = read_state(path)
     try:
-        net, shape, layout = read_net(about["same"])
+        with limited(MAX_HEADER, sum(host.nbytes for host in tensors.values())):
+            net, shape, layout = read_net(about["same"])
     except RecursionError as error:
         raise CheckpointError(f"{path}: the network is nested too deeply") from error
     vectors = {name: tensors.get(name, np.zeros(0)) for name in layout.size}

@@ -27,9 +27,9 @@ from xpnn.errors import DataError
 ONE_HOT = 20
 """Different words up to this are one-hot, more get an Embedding."""
 NEARLY = 0.95
-"""From this share of numbers on, the words in a column are slips, not values."""
+"""From this share of numbers on, words in a column are typing errors, not values."""
 NAMED_ID = re.compile(r"(?i:(.*[_ ])?(id|index|uuid|guid))|[A-Za-z0-9]*[a-z](Id|ID)", re.ASCII)
-DRESSED = re.compile(r"[$€£¥]? ?[-+]?\d[\d.,' ]*( ?[%$€£¥])?")
+FORMATTED = re.compile(r"[$€£¥]? ?[-+]?\d[\d.,' ]*( ?[%$€£¥])?")
 DAY_FIRST = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}( .*)?")
 
 
@@ -152,7 +152,7 @@ def spread(x: NDArray[np.float64]) -> tuple[float, float]:
 
 def fit_words(values: Values, train: Values) -> Column | LeftOut:
     """One-hot up to 20 values, an Embedding of those that occur twice beyond; nothing where hardly any does."""
-    check_slips(values)
+    check_typos(values)
     there = train[~train.missing]
     words = there.words().tolist()
     different = len(set(words))
@@ -162,7 +162,7 @@ def fit_words(values: Values, train: Values) -> Column | LeftOut:
             values.name,
             f"dates such as {words[0]!r}, whose day and month cannot be told apart; write them as 2024-05-31",
         )
-    if sum(bool(DRESSED.fullmatch(word)) for word in words) > NEARLY * len(words):
+    if sum(bool(FORMATTED.fullmatch(word)) for word in words) > NEARLY * len(words):
         return LeftOut(
             values.name, f"numbers such as {words[0]!r}; write them with digits and a point, as 1234.5"
         )
@@ -179,7 +179,7 @@ def fit_words(values: Values, train: Values) -> Column | LeftOut:
     return CategoryColumn(values.name, tuple(sorted(known)), width)
 
 
-def check_slips(values: Values) -> None:
+def check_typos(values: Values) -> None:
     """Raises DataError, naming the row, where nearly all words of a column are numbers and one is not."""
     if values.kind != "words":
         return
