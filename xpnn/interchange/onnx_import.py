@@ -15,6 +15,7 @@ from xpnn.interchange import (
     onnx_constants,
     onnx_images,
     onnx_norms,
+    onnx_patterns,
     onnx_pointwise,
     onnx_resize,
     onnx_sequences,
@@ -66,8 +67,12 @@ def built(proto: Any, folder: Path, settings: dict[str, Any]) -> "Model":
     for tensor in graph.initializer:
         b.constants[str(tensor.name)] = as_numbers(array_of(tensor, folder))
     b.uses = dict(Counter(name for node in graph.node for name in node.input))
+    for node in graph.node:
+        for name in set(node.input):
+            b.users.setdefault(name, []).append(str(node.op_type))
     for entry in graph.output:
         b.uses[entry.name] = b.uses.get(entry.name, 0) + 1
+        b.users.setdefault(entry.name, []).append("output")
     for entry in graph.input:
         if entry.name not in b.constants:
             add_input(b, entry)
@@ -130,9 +135,11 @@ def convert(b: Builder, i: int, node: Any) -> int:
         if made is not None:
             b.constants[outputs[0]] = made
             return int(made.size)
+        b.label = str(node.name) or outputs[0]
+        if onnx_patterns.applied(b, kind, inputs, outputs, a):
+            return 0
         if kind not in RULES:
             raise Refusal("no layer here does that")
-        b.label = str(node.name) or outputs[0]
         RULES[kind](b, inputs, outputs, a | {"kind": kind})
     except Refusal as refusal:
         raise CheckpointError(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from xpnn import layers as L
+from xpnn.interchange.onnx_patterns import into_norm
 from xpnn.interchange.onnx_pointwise import Inputs, Rule, along, one_axis, scale_and_shift
 from xpnn.interchange.onnx_values import (
     Builder,
@@ -158,6 +159,8 @@ def with_constant(b: Builder, kind: str, out: str, x: Value, c: Host, first: boo
     axis = one_axis(x, c)
     if bias_of_dense(b, out, x, axis, shift, kind):
         return
+    if into_norm(b, out, x, axis, scale, shift):
+        return
     scale, shift = along(b, x, axis, scale), along(b, x, axis, shift)
     scale_and_shift(b, out, x, scale, shift, x.flat)
 
@@ -170,7 +173,7 @@ def bias_of_dense(b: Builder, out: str, x: Value, axis: int, shift: Host, kind: 
     if name != x.name or not isinstance(layer, L.Dense) or not b.used_once(x):
         return False
     b.parameters[f"{name}.b"] = b.parameters[f"{name}.b"] + shift.reshape(-1)
-    b.same(out, x)
+    b.taken_in(out, x)
     return True
 
 
