@@ -10,6 +10,7 @@ from xpnn.data.tables.dialect import Query
 from xpnn.data.tables.table import MISSING, Table, as_values
 from xpnn.data.tables.values import Values
 from xpnn.errors import DataError
+from xpnn.scratch import temporary_folder, temporary_place
 
 AS_TEXT = ("VARCHAR", "UUID", "TIME")
 
@@ -59,9 +60,7 @@ AnyTable: TypeAlias = Table | StoredTable
 
 def stored(paths: list[str], name: str, query: Query) -> StoredTable:
     """The result of a query, written to a file in the folder for temporary ones. Raises DuckDB's errors."""
-    import tempfile
-
-    folder = tempfile.TemporaryDirectory(prefix="xpnn-table-", ignore_cleanup_errors=True)
+    folder = temporary_folder()
     db = connect(paths, Path(folder.name) / "table.duckdb")
     try:
         try:
@@ -78,7 +77,9 @@ def stored(paths: list[str], name: str, query: Query) -> StoredTable:
         db.close()
         folder.cleanup()
         raise
-    note = f"{name} is large, and kept in {tempfile.gettempdir()} while it is used (TMPDIR chooses another place)"
+    note = (
+        f"{name} is large, and kept in {temporary_place()[0]} while it is used (TMPDIR chooses another place)"
+    )
     return StoredTable(name, db, folder, found, rows, query.headed, (*query.notes, note))
 
 
