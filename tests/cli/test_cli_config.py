@@ -63,7 +63,7 @@ def test_every_setting_has_a_variable(shown, monkeypatch):
         "optimizer": "sgd", "lr": "0.75", "schedule": "step", "weight_decay": "0.375", "backend": "strict",
         "device": "cpu", "dtype": "float64", "precision": "tf32", "seed": "5", "label": "name", "out": "there",
         "freeze": "0.* 1.b", "require_accuracy": "0.5", "early_stopping": "4", "checkpoint_every": "2",
-        "time_limit": "1.5", "task": "regression", "class_weight": "balanced",
+        "time_limit": "1.5", "task": "regression", "class_weight": "balanced", "resize": "48x64",
     }  # fmt: skip
     without = {"data", "from", "replace_head"}  # the first is XPNN_DATA's, of the others see the transfer
     assert set(values) | without == {key_of(param) for param in settings(train)}
@@ -76,6 +76,7 @@ def test_every_setting_has_a_variable(shown, monkeypatch):
     assert found["hidden"][0] == [3, 2]
     assert found["freeze"][0] == ["0.*", "1.b"]
     assert found["augment"][0] is True
+    assert found["resize"][0] == [48, 64]
 
 
 def test_the_same_by_a_file(shown):

@@ -288,6 +288,15 @@ GRAPHS = {
     "global maximum": one("GlobalMaxPool", "x", (3, 4, 5)),
     "GroupNorm of PyTorch": torch_group_norm(),
     "GLU": gated(),
+    "pooling over sequences as over images": graph(
+        [
+            ("Unsqueeze", "x a", "i", {}),
+            ("AveragePool", "i", "p", {"kernel_shape": [2, 1], "strides": [2, 1]}),
+            ("Squeeze", "p a", "y", {}),
+        ],
+        (4, 6),
+        {"a": ints(3)},
+    ),
     "a scale under another name": scaled_under_another_name(),
     "RMSNorm by Mul": root_mean_square(("Mul", "x x", "q", {})),
     "RMSNorm by Pow": root_mean_square(("Pow", "x two", "q", {})),

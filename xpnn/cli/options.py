@@ -160,6 +160,9 @@ def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+resize_option = click.option(
+    "--resize", type=Size(), metavar="N|HxW", help="Of images: the size in pixels to bring all pictures to."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Results as JSON on stdout.")
 
 

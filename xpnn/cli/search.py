@@ -76,7 +76,7 @@ def objective(task: Task, samples: Dataset, trial: optuna.Trial, deadline: float
             samples.y,
             epochs=task.epochs,
             batch_size=recipe.batch_size,
-            validation=recipe.validation,
+            validation=samples.validation or recipe.validation,
             callbacks=[Watch(trial, deadline)],
         )
     except DivergedError as error:
@@ -103,7 +103,7 @@ def work(task: Task, worker: int, trials: int, deadline: float, how: str) -> Non
     """Make `trials` trials, each reported as `how` says: say, json or quiet. Other processes may do the same."""
     study = open_study(task)
     study.sampler = optuna.samplers.TPESampler(seed=seed_of(task, worker, len(study.trials)))
-    samples = without_test(load(task.dataset, task.data, task.seed, task.label))
+    samples = without_test(load(task.dataset, task.data, task.seed, task.label, resize=task.resize))
 
     def report(study: optuna.Study, trial: Any) -> None:
         tell_trial(trial, is_best(study, trial), how)

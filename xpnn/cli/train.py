@@ -20,7 +20,6 @@ from xpnn.cli.network import make_loss, make_model, with_room
 from xpnn.cli.options import (
     FilePath,
     Name,
-    Size,
     Widths,
     backend_line,
     backend_option,
@@ -29,6 +28,7 @@ from xpnn.cli.options import (
     open_backend,
     path_argument,
     precision_option,
+    resize_option,
     table_options,
 )
 from xpnn.cli.output import detail, echo, emit, percent, reading_bar, size, status, write
@@ -94,9 +94,7 @@ if TYPE_CHECKING:
 )
 @click.option("--data", type=FilePath(), metavar="PATH", help="The dataset's file, or folder of files.")
 @table_options
-@click.option(
-    "--resize", type=Size(), metavar="N|HxW", help="Of images: the size in pixels to bring all pictures to."
-)
+@resize_option
 @click.option(
     "--out",
     type=FilePath(),

@@ -19,12 +19,14 @@ class Task:
     backend: str
     device: str
     folder: str
+    resize: tuple[int, int] | None = None
 
     @property
     def fixed(self) -> dict[str, Any]:
         """What must not change between the trials of one study: their accuracies are compared."""
         names = ("dataset", "model", "epochs", "seed", "data", "label")
-        return {name: getattr(self, name) for name in names}
+        fixed = {name: getattr(self, name) for name in names}
+        return fixed if self.resize is None else {**fixed, "resize": list(self.resize)}
 
 
 def settings_of(params: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,15 @@ import click
 
 from xpnn.cli import Stopped, interrupted
 from xpnn.cli.command import Command
-from xpnn.cli.options import FilePath, Name, backend_option, device_option, json_option, open_backend
+from xpnn.cli.options import (
+    FilePath,
+    Name,
+    backend_option,
+    device_option,
+    json_option,
+    open_backend,
+    resize_option,
+)
 from xpnn.cli.output import echo, emit, percent, status
 from xpnn.cli.runs import ROOT
 from xpnn.cli.state import state
@@ -43,6 +51,7 @@ from xpnn.recipes import recipe_for
 )
 @click.option("--data", type=FilePath(), metavar="PATH", help="The dataset's file, or folder of files.")
 @click.option("--label", metavar="NAME", help="Of a table: the column of the labels.")
+@resize_option
 @click.option("--out", type=FilePath(), metavar="DIR", help="[default: runs/tune-DATASET-MODEL]")
 @backend_option
 @device_option
@@ -57,6 +66,7 @@ def command(
     seed: int,
     data: Path | None,
     label: str | None,
+    resize: tuple[int, int] | None,
     out: Path | None,
     backend: str,
     device: str | None,
@@ -76,7 +86,7 @@ def command(
     folder = out or ROOT / f"tune-{dataset}-{model}"
     path = None if data is None else str(data.resolve())
     count = epochs or recipe_for(dataset, model).epochs
-    task = Task(dataset, model, count, seed, path, label, be.name, be.device_name, str(folder))
+    task = Task(dataset, model, count, seed, path, label, be.name, be.device_name, str(folder), resize)
     try:
         make_folder(folder)
     except (OSError, ValueError) as error:

@@ -10,6 +10,7 @@ from xpnn.durable import write_durably
 from xpnn.interchange.c_writer import Writer, copied, number
 from xpnn.interchange.program import Host, Program
 from xpnn.interchange.trace import program_of
+from xpnn.system import user_path
 
 if TYPE_CHECKING:
     from xpnn.model import Model
@@ -46,7 +47,7 @@ def save_c(
     The weights are in it as float32. The settings are those of `save_onnx`; names of the classes become the array
     NAME_classes. Raises UsageError for what cannot be written, and FileError.
     """
-    path = Path(path)
+    path = user_path(path)
     program = program_of(model, channels=channels, probabilities=probabilities, preprocessing=preprocessing)
     known = model.preparation.class_names if model.preparation is not None else ()
     write_durably(path, header(program, re.sub(r"\W", "_", path.stem), list(classes or known)).encode())

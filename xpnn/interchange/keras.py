@@ -13,6 +13,7 @@ from xpnn.interchange.leaves import Leaf, leaves_of
 from xpnn.interchange.matching import bias_into_norm, homeless_bias, match, parameters_of_leaf, take_over
 from xpnn.interchange.natural import natural
 from xpnn.interchange.report import Report
+from xpnn.system import user_path
 
 if TYPE_CHECKING:
     from xpnn.model import Model
@@ -35,7 +36,7 @@ def load_keras(
     Raises ShapeError, naming the layer and both shapes, UsageError for layers without a partner, CheckpointError for a
     damaged file, BackendError without Keras or h5py where they are needed.
     """
-    groups = read_file(Path(source)) if isinstance(source, str | Path) else list(live(source))
+    groups = read_file(user_path(source)) if isinstance(source, str | Path) else list(live(source))
     leaves = leaves_of(model, channels_first=False)
     shapes = {path: spec.shape for path, spec in model.layout.named.items()}
     ordered = not (isinstance(source, str | Path) and Path(source).suffix == ".h5")

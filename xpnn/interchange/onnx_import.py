@@ -4,6 +4,7 @@ Source: the ONNX standard, https://onnx.ai/onnx/operators/.
 """
 
 import math
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,7 +126,8 @@ def type_of(number: int) -> str:
 def convert(b: Builder, i: int, node: Any) -> int:
     """One node: a constant, or a layer. Gives the size of the constant. Raises CheckpointError."""
     kind = str(node.op_type)
-    where = f"node {i} {(str(node.name) or str(next(iter(node.output), '')))[:60]!r} {kind[:40]}"
+    word = re.sub(r"\W", "?", kind)[:40]  # it will be printed
+    where = f"node {i} {(str(node.name) or str(next(iter(node.output), '')))[:60]!r} {word}"
     try:
         if node.domain not in ("", "ai.onnx"):
             raise Refusal(f"an operation of {node.domain[:40]!r}, not of ONNX's standard")

@@ -16,9 +16,13 @@ from xpnn.interchange.onnx_values import (
     Value,
     axis_of,
     chained,
+    channels_last,
     last,
     natural,
 )
+
+WINDOWED = {"Conv", "ConvTranspose", "MaxPool", "AveragePool"}
+"""Operations that want channels last here."""
 
 
 def flatten(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
@@ -70,6 +74,8 @@ def unsqueeze(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, A
     given = b.optional(inputs, 1, "the axes")
     axes = a.get("axes", ()) if given is None else [int(n) for n in np.ravel(given)]
     axes = sorted(axis_of(n, x.rank + len(axes)) for n in axes)
+    if x.layout.order is None and x.rank == 3 and WINDOWED & set(b.users.get(outputs[0], ())):
+        x.layout.fix(channels_last(3))
     sizes, at = list(x.shape), (x.layout.order or (0,))[0]
     for n in axes:
         sizes.insert(n, 1)

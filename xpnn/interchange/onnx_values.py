@@ -233,15 +233,26 @@ class Builder:
             order = natural(x.rank)
             x.layout.fix(order)
         joined = groups(x.shape, shape, old, new)
-        left: list[int] = [new, *(i for i, n in enumerate(shape) if n == 1 and i != new)]
+        left: list[int] = []
         ours = [i for i in order[1:] if x.shape[i] > 1]
         while ours:
             before, after = next(pair for pair in joined if ours[0] in pair[0])
             if ours[: len(before)] != before:
                 raise Refusal(f"{x.shape} becomes {shape}, which joins axes that are not side by side here")
             ours, left = ours[len(before) :], left + after
-        inner = tuple(shape[i] for i in left[1:])
-        return self.put(out, Reshape(inner), x, shape, Layout(tuple(left)))
+        made = with_ones(shape, new, left, order == channels_last(x.rank) and x.rank > 2)
+        inner = tuple(shape[i] for i in made[1:])
+        return self.put(out, Reshape(inner), x, shape, Layout(made))
+
+
+def with_ones(shape: Sequence[int], batch: int, others: list[int], prefer_last: bool) -> Order:
+    """An order of all axes with those others in theirs. Axes of 1 may stand anywhere: as is usual, where that fits."""
+    rank = len(shape)
+    usual = [channels_last(rank), natural(rank)] if prefer_last else [natural(rank), channels_last(rank)]
+    for order in usual:
+        if order[0] == batch and [i for i in order[1:] if shape[i] > 1] == others:
+            return order
+    return (batch, *(i for i, n in enumerate(shape) if n == 1 and i != batch), *others)
 
 
 def new_batch(old: Sequence[int], new: Sequence[int], at: int) -> int:

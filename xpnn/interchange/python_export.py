@@ -14,6 +14,7 @@ from xpnn.interchange.interpret import NEEDS, find, function_of, settings_of
 from xpnn.interchange.program import Host, Node, Program
 from xpnn.interchange.sequence_rows import Body
 from xpnn.interchange.trace import program_of
+from xpnn.system import user_path
 
 if TYPE_CHECKING:
     from xpnn.model import Model
@@ -75,7 +76,7 @@ def save_python(
     Its weights are in the file as base64, or with beside=True in NAME.weights beside it, as float32. The other settings
     are those of `save_onnx`. Raises UsageError for a layer that cannot be written, and FileError.
     """
-    path = Path(path)
+    path = user_path(path)
     program = program_of(model, channels=channels, probabilities=probabilities, preprocessing=preprocessing)
     known = model.preparation.class_names if model.preparation is not None else ()
     text, flat = source(program, path.stem, tuple(classes or known), beside)

@@ -15,6 +15,7 @@ from xpnn.interchange.matching import bias_into_norm, homeless_bias, match, para
 from xpnn.interchange.natural import natural
 from xpnn.interchange.report import Report, check_fit
 from xpnn.interchange.torch_tensors import groups, ours, theirs
+from xpnn.system import user_path
 
 if TYPE_CHECKING:
     from xpnn.model import Model
@@ -132,7 +133,7 @@ def to_host(value: Any) -> Host:
 def read_state(source: Any) -> dict[str, Host]:
     """{name: array} of whatever was given. Raises UsageError for what holds no weights."""
     if isinstance(source, str | Path):
-        return read_file(Path(source))
+        return read_file(user_path(source))
     if hasattr(source, "state_dict"):
         source = source.state_dict()
     if not isinstance(source, Mapping) or not all(isinstance(key, str) for key in source):

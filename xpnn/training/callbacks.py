@@ -1,10 +1,10 @@
 """Callbacks that are functions, and the one that keeps the best weights."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from xpnn.errors import UsageError
+from xpnn.system import user_path
 from xpnn.training.checkpoint import save_model
 from xpnn.training.history import Row
 from xpnn.training.run import Callback, Run
@@ -53,7 +53,7 @@ class KeepBest(Callback):
         if row.best:
             self.vectors = run.model.snapshot()
             if self.path is not None:
-                save_model(run.model, Path(self.path), keep=True)
+                save_model(run.model, user_path(self.path), keep=True)
 
     def end(self, run: Run) -> None:
         """The best weights."""

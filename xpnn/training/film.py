@@ -5,6 +5,7 @@ from typing import Any
 
 from xpnn.errors import UsageError
 from xpnn.network import Network
+from xpnn.system import user_path
 from xpnn.training.checkpoint import load_model, save_model
 from xpnn.training.history import Row
 from xpnn.training.run import Callback, Run
@@ -21,7 +22,7 @@ class Film(Callback):
     def __init__(self, folder: str | Path | None = None, frames: int = 60) -> None:
         if isinstance(frames, bool) or not isinstance(frames, int) or frames < 1:
             raise UsageError(f"Film(frames={frames!r}): wanted a whole number of at least 1")
-        self.folder, self.most, self.every = None if folder is None else Path(folder), frames, 1
+        self.folder, self.most, self.every = None if folder is None else user_path(folder), frames, 1
         self.frames: list[tuple[int, dict[str, Any]]] = []
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
@@ -47,5 +48,5 @@ def load_film(folder: str | Path) -> list[tuple[int, dict[str, Any]]]:
 
     Raises CheckpointError for a damaged file.
     """
-    files = sorted(Path(folder).glob("epoch-*.safetensors"))
+    files = sorted(user_path(folder).glob("epoch-*.safetensors"))
     return [(int(file.stem.partition("-")[2]), load_model(Network, file).snapshot()) for file in files]

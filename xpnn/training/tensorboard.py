@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from xpnn.errors import BackendError
+from xpnn.system import user_path
 from xpnn.training.history import Row
 from xpnn.training.run import Callback, Run
 from xpnn.training.statistics import Statistics
@@ -17,7 +18,7 @@ class TensorBoard(Callback):
     """
 
     def __init__(self, folder: str | Path, statistics: Statistics | None = None) -> None:
-        self.folder, self.statistics = Path(folder), statistics
+        self.folder, self.statistics = user_path(folder), statistics
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
         """Opens a file of its own."""
