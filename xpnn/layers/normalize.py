@@ -26,7 +26,12 @@ def inverse_root(cx: Ctx, variance: Array, eps: float) -> Array:
     """
     xp = cx.be.xp
     finite = xp.where(variance < math.inf, variance, xp.full_like(variance, math.nan))
-    return 1 / xp.sqrt(finite + max(eps, float(xp.finfo(variance.dtype).smallest_normal)))
+    return 1 / xp.sqrt(finite + at_least(eps, xp.finfo(variance.dtype).smallest_normal))
+
+
+def at_least(eps: float, smallest_normal: float) -> float:
+    """eps, or the smallest normal number of the dtype where eps is below it: the root of 0 + eps must not be 0."""
+    return max(eps, float(smallest_normal))
 
 
 def normalized_grad(cx: Ctx, dn: Array, n: Array, r: Array, axis: Axes) -> Array:
