@@ -27,7 +27,7 @@ BUDGETS = {
     (xpnn.Softmax(), (5,)): (5, 4),
     (xpnn.Dropout(0.5), (5,)): (54, 3),
     (xpnn.BatchNorm(), (5,)): (12, 13),
-    (xpnn.LayerNorm(), (5,)): (13, 11),  # three of them keep an infinite variance from becoming 0
+    (xpnn.LayerNorm(), (5,)): (10, 11),
     (CONV, (6, 6, 2)): (8, 73),
     (xpnn.MaxPool2D(2), (6, 6, 2)): (22, 50),
     (xpnn.Embedding(7, 4), (5,)): (1, 4),
@@ -124,14 +124,14 @@ def test_no_step_of_a_deep_net_asks_the_host(optimizer):
 
 
 WORKLOADS = {
-    # one step drawn from data on the device, with the update: operations (two of them are the limits of cross-entropy
-    # at infinite logits)
-    "mlp, SGD": (MLP, xpnn.SGD(0.1), 61),
-    "mlp, Adam": (MLP, xpnn.Adam(), 82),
+    # one step drawn from data on the device, with the update: operations. One of them takes the id's logit by a mask,
+    # where a product with the one-hot row would make NaN of a logit of -inf.
+    "mlp, SGD": (MLP, xpnn.SGD(0.1), 60),
+    "mlp, Adam": (MLP, xpnn.Adam(), 81),
     "cnn, Adam": (
         [xpnn.Rescale(1 / 255), CONV, xpnn.ReLU(), xpnn.MaxPool2D(2), xpnn.Flatten(), xpnn.Dense(10)],
         xpnn.Adam(),
-        166,
+        165,
     ),
 }
 

@@ -124,8 +124,8 @@ def test_the_test_samples_are_not_looked_at(xp, monkeypatch):
 
     load = search.load
 
-    def hidden(*args):
-        data = load(*args)
+    def hidden(*args, **named):
+        data = load(*args, **named)
         return xpnn.data.Dataset(
             data.name, data.x, data.y, Untouchable(), Untouchable(), data.classes, data.note
         )

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from xpnn.data.tables.database import connect, db_error, identifier, literal
 from xpnn.data.tables.dialect import Query
 from xpnn.data.tables.table import MISSING, Table, as_values
@@ -12,6 +14,8 @@ from xpnn.data.tables.values import Values
 from xpnn.errors import DataError
 from xpnn.scratch import temporary_folder, temporary_place
 
+MANY = 1 << 20
+"""Rows of words that are read at a time."""
 AS_TEXT = ("VARCHAR", "UUID", "TIME")
 
 
@@ -32,8 +36,21 @@ class StoredTable(Mapping[str, Values]):
     pixels: bool = False
 
     def __getitem__(self, key: str) -> Values:
-        query = f"SELECT {self.expressions[key]} AS entry FROM entries"
-        return as_values(key, self.db.execute(query).fetchnumpy()["entry"])
+        sql = self.expressions[key]
+        query = f"SELECT {sql} AS entry FROM entries"
+        if not self.rows or self.db.execute(f"SELECT typeof({sql}) FROM entries LIMIT 1").fetchone() != (
+            "VARCHAR",
+        ):
+            return as_values(key, self.db.execute(query).fetchnumpy()["entry"])
+        data, missing = np.empty(self.rows, object), np.empty(self.rows, bool)
+        shared: dict[str, str] = {"": ""}  # one object for all rows of one word
+        for start in range(0, self.rows, MANY):
+            piece = f"{query} WHERE rowid >= {start} AND rowid < {start + MANY} ORDER BY rowid"
+            values = as_values(key, self.db.execute(piece).fetchnumpy()["entry"])
+            stop = start + len(values)
+            data[start:stop] = [shared.setdefault(word, word) for word in values.data]
+            missing[start:stop] = values.missing
+        return Values(key, data, missing)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.expressions)
