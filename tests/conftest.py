@@ -29,7 +29,7 @@ SKIPS = {
     r"backend torch: .* not installed": 4000,
     r"backend jax: .* not installed": 4000,
     r"could not import 'xpnn.backends.cpu.fast'": 4000,
-    rf"could not import '({LIBRARIES})[\w.]*'": 60,
+    rf"could not import '({LIBRARIES})(\.[\w.]+)?'": 60,
     r"jax is not installed": 2,
     r"(?i)fashion-mnist": 20,
     r"an NVIDIA driver is here": 3,

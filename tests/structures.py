@@ -168,8 +168,8 @@ def file_of(about):
 
     tensors = {}
     try:
-        with limited(10**4, 10**4):
-            layout = Layout(from_config(about["net"]).plan(tuple(about["input_shape"]))[0])
+        plan = from_config(about["net"]).plan
+        layout = Layout(limited(10**4, 10**4, plan, tuple(about["input_shape"]))[0])
         if sum(layout.size.values()) <= FEW:
             tensors = {name: np.zeros(spec.shape, "<f4") for name, spec in layout.named.items()}
     except Exception:  # the loader is to say what is wrong with it

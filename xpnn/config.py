@@ -136,7 +136,7 @@ def from_config(data: Any, where: str = "net") -> Any:
     try:
         made = cls(**{key: from_config(value, f"{where}.{key}") for key, value in settings.items()})
         check_settings(made)  # also where a class of the user's does not do so itself
-    except (CheckpointError, RecursionError):
+    except (CheckpointError, RecursionError, MemoryError):
         raise
     except Exception as error:  # whatever the constructor of any registered class may raise
         raise CheckpointError(f"{where}: {name} refuses its settings", why=first_line(error)) from error

@@ -79,7 +79,7 @@ def old_members(cls: type[T]) -> type[T]:
     """A class decorator: the members of MEMBERS answer to their old names, and overrides of those names still count."""
     table = MEMBERS[cls.__name__]
     for old, renamed in table.items():
-        setattr(cls, old, _OldMember(cls.__name__, old, renamed))
+        setattr(cls, old, _OldMember(old, renamed))
     inherited = cls.__init_subclass__
 
     def init_subclass(sub: type[Any], /, **settings: Any) -> None:
@@ -96,13 +96,13 @@ def old_members(cls: type[T]) -> type[T]:
 class _OldMember:
     """A class attribute that reads another one. A setting of that name in a subclass goes before it."""
 
-    def __init__(self, owner: str, old: str, renamed: Renamed) -> None:
-        self.owner, self.old, self.renamed = owner, old, renamed
+    def __init__(self, old: str, renamed: Renamed) -> None:
+        self.old, self.renamed = old, renamed
 
     def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None:  # a dataclass asks its class for the default of a setting of this name
-            raise AttributeError(f"{self.owner}.{self.old}")
-        _warn(f"{self.owner}.{self.old}", self.renamed.now, stacklevel=3)
+            raise AttributeError(f"{owner.__name__}.{self.old}")
+        _warn(f"{type(instance).__name__}.{self.old}", self.renamed.now, stacklevel=3)
         return self.renamed.read(getattr(instance, self.renamed.now))
 
 
@@ -144,9 +144,8 @@ def install() -> None:
 
 
 def _children(rows: Any) -> list[Any]:
-    from xpnn.layers.base import Child
-
-    return [Child(*row) for row in rows]
+    child = vars(sys.modules["xpnn.layers.base"])["Child"]  # loaded: it is one of its layers that asks
+    return [child(*row) for row in rows]
 
 
 def _warn(old: str, now: str, stacklevel: int) -> None:

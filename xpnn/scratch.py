@@ -1,29 +1,66 @@
-"""Arrays on the disk that are larger than memory: written once, piece by piece, then read as any array is.
+"""Files and folders for the time being, and arrays on the disk: written once, piece by piece, then read as any is.
 
-The file has no name of its own and is gone with the array, or with the process. Pages that were read count as memory of
-the process until `release` gives them back to the system, which reads them again when they are wanted.
+The file of an array has no name of its own and is gone with the array, or with the process. Pages that were read count
+as memory of the process until `release` gives them back to the system, which reads them again when they are wanted.
 """
 
 import mmap
 import weakref
-from typing import IO, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
+
 _MAPS: "weakref.WeakSet[mmap.mmap]" = weakref.WeakSet()
 """What arrays that are still in use were mapped from."""
+
+
+def temporary_folder() -> "TemporaryDirectory[str]":
+    """An empty folder of our own, gone with the object, or with `cleanup`."""
+    from tempfile import TemporaryDirectory  # it imports lzma
+
+    return TemporaryDirectory(prefix="xpnn-", ignore_cleanup_errors=True)
+
+
+def temporary_place() -> tuple[str, int]:
+    """Where such folders and files are, and how many bytes are free there."""
+    from shutil import disk_usage
+    from tempfile import gettempdir
+
+    return gettempdir(), disk_usage(gettempdir()).free
+
+
+def link(source: Path, target: Path) -> None:
+    """The same file under another name: a link, or a copy where there are none."""
+    from shutil import copyfile
+
+    try:
+        target.symlink_to(source.resolve())
+    except (OSError, NotImplementedError):
+        copyfile(source, target)
+
+
+def keep(stream: IO[bytes], target: Path) -> None:
+    """All that a stream gives, as a file."""
+    from shutil import copyfileobj
+
+    with target.open("wb") as file:
+        copyfileobj(stream, file)
 
 
 class Scratch:
     """Rows of one dtype and shape, appended with `write`; `array` ends that, and gives them all."""
 
     def __init__(self, dtype: str, shape: tuple[int, ...] = ()) -> None:
-        import tempfile
+        from tempfile import TemporaryFile
 
         self.dtype, self.shape = np.dtype(dtype), shape
         self.rows = 0
-        self.file: IO[bytes] = tempfile.TemporaryFile(prefix="xpnn-")  # noqa: SIM115
+        self.file: IO[bytes] = TemporaryFile(prefix="xpnn-")  # noqa: SIM115
 
     def write(self, rows: NDArray[Any]) -> None:
         """Append rows (n, *shape). Raises OSError where the disk is full."""
@@ -40,6 +77,11 @@ class Scratch:
         _MAPS.add(pages)
         found: NDArray[Any] = np.frombuffer(pages, self.dtype).reshape(self.rows, *self.shape)
         return found
+
+
+def in_use() -> bool:
+    """Whether any array on the disk is."""
+    return len(_MAPS) > 0
 
 
 def release() -> None:

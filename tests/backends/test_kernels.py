@@ -165,6 +165,10 @@ ROWS = {
             tuple(be.xp.full(shape, NAN, dtype=be.dtype) for shape in ((3, 4), (4,))),
         ),
     ],
+    "transposed_products": [
+        floats(normal(7, 3), normal(7, 2), normal(7, 4)),
+        floats(normal(2, 3, 3), normal(2, 3, 2), normal(6, 4)),
+    ],
     "affine_relu": [
         floats(normal(5, 3), normal(3, 4), normal(4)),
         floats(normal(2, 1, 3), normal(3, 1), normal(1)),

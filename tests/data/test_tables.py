@@ -472,6 +472,7 @@ class TestLarge:
         path = write(tmp_path, text)
         small = read_table(path)
         monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        monkeypatch.setattr("xpnn.data.tables.stored.MANY", 64)
         large = read_table(path)
         assert type(large) is not type(small)
         assert large.rows == small.rows == 500

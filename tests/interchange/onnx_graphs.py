@@ -148,6 +148,54 @@ def embedded():
     return graph(nodes, (5,), {"E": random(7, 4), "P": random(5, 4)}, dtype=TensorProto.INT64)
 
 
+def torch_group_norm():
+    nodes = [
+        ("Reshape", "x to", "g", {}),
+        ("InstanceNormalization", "g one zero", "n", {"epsilon": 1e-4}),
+        ("Shape", "x", "s", {}),
+        ("Reshape", "n s", "b", {}),
+        ("Mul", "b gain", "m", {}),
+        ("Add", "m bias", "y", {}),
+    ]
+    constants = {"to": ints(0, 2, -1), "one": np.ones(2, np.float32), "zero": np.zeros(2, np.float32)}
+    return graph(nodes, (6, 4, 3), constants | {"gain": random(6, 1, 1), "bias": random(6, 1, 1)})
+
+
+def gated():
+    nodes = [("Split", "x", "a b", {"axis": 2}), ("Sigmoid", "b", "s", {}), ("Mul", "a s", "y", {})]
+    return graph(nodes, (5, 6), {})
+
+
+def root_mean_square(square):
+    nodes = [
+        square,
+        ("ReduceMean", "q", "m", {"axes": [-1]}),
+        ("Add", "m eps", "e", {}),
+        ("Sqrt", "e", "r", {}),
+        ("Div", "x r", "n", {}),
+        ("Mul", "n gain", "y", {}),
+    ]
+    constants = {"eps": np.array(1e-3, np.float32), "two": np.array(2, np.float32), "gain": random(6)}
+    return graph(nodes, (5, 6), constants)
+
+
+def mean_of_squares():
+    """Over positions: no RMSNorm."""
+    return graph([("Mul", "x x", "q", {}), ("ReduceMean", "q", "y", {"axes": [2, 3]})], (3, 4, 5), {})
+
+
+def scaled_under_another_name():
+    """What a Transpose calls otherwise is the same array: its scale must not reach the other user."""
+    nodes = [
+        ("LayerNormalization", "x g b", "n", {}),
+        ("Transpose", "n", "t", {"perm": [0, 2, 1]}),
+        ("Mul", "t s", "m", {}),
+        ("Transpose", "m", "u", {"perm": [0, 2, 1]}),
+        ("Add", "u n", "y", {}),
+    ]
+    return graph(nodes, (5, 4), {"g": random(4), "b": random(4), "s": random(4, 1)})
+
+
 K = random
 GRAPHS = {
     "LeNet, batch size computed": lenet(),
@@ -238,6 +286,31 @@ GRAPHS = {
     "divided by one for each": one("Div", "x c", (5,), {"c": positive(5)}),
     "the larger of the two": graph([("Tanh", "x", "a", {}), ("Max", "a x", "y", {})], (5,), {}),
     "global maximum": one("GlobalMaxPool", "x", (3, 4, 5)),
+    "GroupNorm of PyTorch": torch_group_norm(),
+    "GLU": gated(),
+    "pooling over sequences as over images": graph(
+        [
+            ("Unsqueeze", "x a", "i", {}),
+            ("AveragePool", "i", "p", {"kernel_shape": [2, 1], "strides": [2, 1]}),
+            ("Squeeze", "p a", "y", {}),
+        ],
+        (4, 6),
+        {"a": ints(3)},
+    ),
+    "a scale under another name": scaled_under_another_name(),
+    "RMSNorm by Mul": root_mean_square(("Mul", "x x", "q", {})),
+    "RMSNorm by Pow": root_mean_square(("Pow", "x two", "q", {})),
+    "a mean of squares": mean_of_squares(),
+    "Softsign by hand": graph(
+        [("Abs", "x", "a", {}), ("Add", "one a", "b", {}), ("Div", "x b", "y", {})],
+        (5,),
+        {"one": np.array(1, np.float32)},
+    ),
+    "BatchNorm with a scale of its own": graph(
+        [("BatchNormalization", "x g b m v", "n", {}), ("Mul", "n s", "p", {}), ("Add", "p t", "y", {})],
+        (3, 4, 5),
+        {"g": positive(3), "b": K(3), "m": K(3), "v": positive(3), "s": K(3, 1, 1), "t": K(3, 1, 1)},
+    ),
     "squeezed and back": graph(
         [("GlobalAveragePool", "x", "p", {}), ("Squeeze", "p a", "s", {}), ("Unsqueeze", "s a", "y", {})],
         (3, 4, 5),

@@ -220,6 +220,14 @@ def test_files_that_are_none(name, tmp_path):
         load_keras(model, tmp_path / name)
 
 
+def test_a_file_with_code_in_it_is_refused(tmp_path):
+    """A Lambda layer holds Python's bytecode; Keras's safe mode does not run it."""
+    there = keras.Sequential([K.Input((4,)), K.Lambda(lambda x: x * 2), K.Dense(3)])
+    there.save(tmp_path / "m.keras")
+    with pytest.raises(CheckpointError, match=r"m\.keras"):
+        load_keras(xpnn.Model([Dense(3)], (4,), seed=0), tmp_path / "m.keras")
+
+
 def test_a_planted_fault_is_noticed(monkeypatch):
     monkeypatch.setattr(keras_tensors, "swapped", lambda a, n: a)
     with pytest.raises(AssertionError):

@@ -142,6 +142,14 @@ def test_refused_with_little_work(name, tmp_path):
     assert time.process_time() - began < 20
 
 
+def test_nothing_in_it_reaches_the_terminal_as_it_is(tmp_path):
+    proto = one("\x1b[2JRelu", "x", (4,))
+    proto.graph.node[0].name = "\x1b]0;title\x07"
+    with pytest.raises(CheckpointError) as caught:
+        loaded(proto, tmp_path)
+    assert "\x1b" not in str(caught.value)
+
+
 def test_weights_in_a_file_beside_it(tmp_path):
     W = random(4, 3)
     (tmp_path / "m.data").write_bytes(b"12345678" + W.tobytes())

@@ -17,10 +17,10 @@ from xpnn.errors import CheckpointError  # noqa: E402
 from xpnn.interchange import load_onnx, onnx_images, onnx_sequences, onnx_values, save_onnx  # noqa: E402
 from xpnn.interchange.onnx_export import serialized  # noqa: E402
 from xpnn.interchange.trace import program_of  # noqa: E402
-from xpnn.layers import Conv2D, Dense, Flatten, MaxPool2D, ReLU, Reshape  # noqa: E402
+from xpnn.layers import Conv2D, Dense, Flatten, GroupNorm, MaxPool2D, ReLU, Reshape  # noqa: E402
 
 pytestmark = pytest.mark.oracle
-NOT_BACK = {"GLU", "GroupNorm", "Maxout", "MultiHeadAttention", "RMSNorm"}
+NOT_BACK = {"Maxout", "MultiHeadAttention"}
 """Layers whose operations no single layer here is known to be: refused, not guessed."""
 
 
@@ -69,6 +69,7 @@ def test_what_was_written_here_comes_back(case, tmp_path):
         again = loaded(serialized(program), tmp_path)
     except CheckpointError:
         nothing = model.input_shape == model.output_shape and isinstance(case.layer, Flatten)
+        nothing |= isinstance(case.layer, GroupNorm) and len(case.shape) == 1
         scans = any(node.kind == "Scan" for node in program.nodes)
         assert type(case.layer).__name__ in NOT_BACK or scans or nothing
         return
@@ -89,6 +90,15 @@ def test_a_chain_becomes_a_list_of_layers(tmp_path):
 def test_reshapes_that_cancel_are_left_out(tmp_path):
     model = loaded(GRAPHS["LSTM, both ways"], tmp_path)
     assert sum(isinstance(layer, Reshape) for layer in model.net.layers) <= 2
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("GroupNorm of PyTorch", "GroupNorm"), ("GLU", "GLU"), ("RMSNorm by Pow", "RMSNorm"),
+     ("BatchNorm with a scale of its own", "BatchNorm"), ("Softsign by hand", "Softsign")],
+)  # fmt: skip
+def test_operations_in_a_row_become_one_layer(name, kind, tmp_path):
+    assert [type(layer).__name__ for layer in loaded(GRAPHS[name], tmp_path).net.layers] == [kind]
 
 
 def test_it_trains_on(tmp_path):
@@ -117,6 +127,10 @@ def test_an_output_in_another_order_is_said(tmp_path):
 
 RNN = {"W": random(1, 3, 4), "R": random(1, 3, 3), "B": random(1, 6), "h": random(1, 2, 3)}
 REFUSED = {
+    "half of a Split": (
+        graph([("Split", "x", "a b", {"axis": 1}), ("Relu", "a", "y", {})], (4,), {}),
+        "Relu: its input 'a', a part of a Split, is no layer here by itself",
+    ),
     "an unknown operation": (one("Det", "x", (3, 3)), r"node 0 'y' Det: no layer here does that"),
     "a foreign domain": (None, r"node 0 'y' Relu: an operation of 'com\.example'"),
     "an axis of the samples": (one("Softmax", "x", (3,), axis=0), "Softmax: axis 0 is that of the samples"),

@@ -57,7 +57,7 @@ def test_same_multiplies_by_the_stride(kernel, stride):
 def test_initial_weights_keep_the_size_of_values():
     """He's rule counts the inputs of an output, which lie on the kernel's last axis."""
     layer = ConvTranspose2D(256, 3, padding=1)
-    W = layer.init(np.random.default_rng(0), layer.plan((6, 6, 16))[0]["W"].shape)
+    W = layer.plan((6, 6, 16))[0]["W"].initialize(np.random.default_rng(0))
     x = np.maximum(np.random.default_rng(1).standard_normal((8, 6, 6, 16)), 0)
     y = run_layer(layer, x, p={"W": W, "b": np.zeros(256)})
     assert np.mean(y[:, 1:-1, 1:-1] ** 2) == pytest.approx(1, rel=0.1)

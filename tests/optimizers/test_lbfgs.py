@@ -406,6 +406,9 @@ def test_each_of_several_outputs_has_the_divisor_of_the_whole(weights):
     whole, parts = run(1000), run(17)
     assert error(parts.model.theta, whole.model.theta) <= 1e-9
     assert error(parts.history["train_loss"], whole.history["train_loss"]) <= 1e-10
+    if weights is None:
+        y = IDS, few, np.eye(3)[IDS] + X[:, :1]
+        assert error(parts.history["train_loss"][-1], parts.model.evaluate(X, y)["loss"]) <= 1e-10
 
 
 @pytest.mark.parametrize("ignored", [None, 1])

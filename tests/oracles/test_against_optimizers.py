@@ -34,7 +34,7 @@ from xpnn.training.step import Objective
 
 torch = pytest.importorskip("torch")
 corpus = pytest.importorskip("torch.testing._internal.common_optimizers")
-layerwise = pytest.importorskip("torch_layerwise")
+layerwise = pytest.importorskip("torch_optimizers")
 pytestmark = [pytest.mark.oracle, pytest.mark.against("PyTorch")]
 
 TOLERANCE = 1e-12

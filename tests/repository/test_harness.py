@@ -85,3 +85,9 @@ def test_a_missing_library_may_be_skipped_a_broken_one_may_not(tmp_path, poison,
 def test_each_way_to_run_has_its_own_backend():
     assert open_backend("readonly", "float32") is not open_backend("numpy", "float32")
     assert open_backend("numpy", "float32") is open_backend("numpy", "float32")
+
+
+def test_no_two_files_of_tests_have_one_name():
+    """pytest imports them by that name, and stops at the second one."""
+    names = [path.name for path in HERE.rglob("test_*.py")]
+    assert len(names) == len(set(names)), sorted(name for name in set(names) if names.count(name) > 1)

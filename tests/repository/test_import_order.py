@@ -25,7 +25,7 @@ ORDER = (
     {"parameters"},
     {"backends"},
     {"kernels"},
-    {"config", "settings", "names", "errors", "random", "window"}
+    {"config", "settings", "names", "renamed", "errors", "random", "window", "nesting", "scratch"}
     | {"system", "durable", "printing", "reading", "xpnn"},  # xpnn: its version, and where public names are
 )
 """From the top down: a part may import its own and what stands below it."""

@@ -23,12 +23,13 @@ def renamed(old, now):
 def test_settle_of_a_users_layer():
     with renamed("Centred.settle", "update_stats"):
 
+        @dataclass(frozen=True)
         class Centred(xpnn.Layer):
             def settle(self, cx, p, cache):
                 return {"mean": 3}
 
     assert Centred().update_stats(None, {}, ()) == {"mean": 3}
-    with renamed("Layer.settle", "update_stats"):
+    with renamed("ReLU.settle", "update_stats"):
         assert xpnn.ReLU().settle(None, {}, ()) == {}
 
 
@@ -50,43 +51,47 @@ def test_takes_gives_and_several_of_a_users_layer():
         ("gives", "output_kind", "probabilities"),
         ("several", "multi_input", False),
     ):
-        with renamed(f"Layer.{old}", now):
+        with renamed(f"Softmax.{old}", now):
             assert getattr(xpnn.Softmax(), old) == value
 
 
 def test_vocabulary_of_a_users_layer():
     with renamed("Words.vocabulary", "vocab_size"):
 
+        @dataclass(frozen=True)
         class Words(xpnn.Layer):
             def vocabulary(self):
                 return 7
 
     assert Words().vocab_size == 7
-    with renamed("Layer.vocabulary", "vocab_size"):
+    with renamed("Embedding.vocabulary", "vocab_size"):
         assert xpnn.Embedding(5, 3).vocabulary() == 5
 
 
 def test_refuses_one_of_a_users_layer():
     with renamed("Pairs.refuses_one", "min_batch_size"):
 
+        @dataclass(frozen=True)
         class Pairs(xpnn.Layer):
             def refuses_one(self, shape):
                 return shape == (3,)
 
     assert [Pairs().min_batch_size(shape) for shape in ((3,), (4,))] == [2, 1]
-    with renamed("Layer.refuses_one", "min_batch_size"):
+    with renamed("BatchNorm.refuses_one", "min_batch_size"):
         assert xpnn.BatchNorm().refuses_one((5,))
 
 
 def test_inner_and_branches_of_a_users_container():
     with renamed("Twice.inner", "children"):
 
+        @dataclass(frozen=True)
         class Twice(xpnn.Layer):
             def inner(self, shape):
                 return [(xpnn.ReLU(), shape), (xpnn.Tanh(), shape)]
 
     with renamed("Named.branches", "children"):
 
+        @dataclass(frozen=True)
         class Named(xpnn.Layer):
             def branches(self, shape):
                 return [("a", xpnn.ReLU(), shape)]
@@ -97,9 +102,9 @@ def test_inner_and_branches_of_a_users_container():
     ]
     assert [c.name for c in Named().children((2,))] == ["a"]
     chain = xpnn.Sequential((xpnn.Dense(3), xpnn.ReLU()))
-    with renamed("Layer.inner", "children"):
+    with renamed("Sequential.inner", "children"):
         assert chain.inner((2,)) == [(xpnn.Dense(3), (2,)), (xpnn.ReLU(), (3,))]
-    with renamed("Layer.branches", "children"):
+    with renamed("Sequential.branches", "children"):
         assert chain.branches((2,)) == [("0", xpnn.Dense(3), (2,)), ("1", xpnn.ReLU(), (3,))]
 
 
@@ -121,14 +126,14 @@ def test_optimizers_layouts_models_and_trainers():
     with renamed("Layout.places", "params"):
         params = model.layout.places
     assert params == model.layout.params
-    with renamed("Optimizer.on", "bind"):
+    with renamed("SGD.on", "bind"):
         assert xpnn.SGD(0.1).on(params).params == params
     x, y = np.ones((4, 3)), np.zeros(4, int)
     loss = losses.SoftmaxCrossEntropy()
-    with renamed("Network.pair", "check_xy"):
+    with renamed("Model.pair", "check_xy"):
         got = model.pair(x, y, loss)
     assert np.array_equal(got[0], model.check_xy(x, y, loss)[0])
-    with renamed("Network.weights", "check_sample_weight"):
+    with renamed("Model.weights", "check_sample_weight"):
         assert model.weights([1.0, 2, 3, 4], 4).shape == (4,)
     trainer = xpnn.Trainer(model, loss, "sgd")
     with renamed("Trainer.draw", "indexed_step"):
@@ -137,11 +142,11 @@ def test_optimizers_layouts_models_and_trainers():
 
 def test_backends():
     be = xpnn.get_backend("numpy")
-    with renamed("Backend.scope", "device_context"), be.scope():
+    with renamed(r"\w*NumpyBackend.scope", "device_context"), be.scope():
         pass
-    with renamed("Backend.sized", "oom_guard"), be.sized("fit", 3, "{}"):
+    with renamed(r"\w*NumpyBackend.sized", "oom_guard"), be.sized("fit", 3, "{}"):
         pass
-    with renamed("Backend.remembered", "memoized"):
+    with renamed(r"\w*NumpyBackend.remembered", "memoized"):
         assert be.remembered == be.memoized
     with renamed("Mine.scope", "device_context"):
 

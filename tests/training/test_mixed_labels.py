@@ -72,9 +72,16 @@ def mixed(mixing, backend="numpy", loss=None, ids=IDS, weight=None):
         if loss is None:
             cx = Ctx(be, train=True, key=(model.seed,), tick=tick).child(MIXING)
             return model, *(be.to_numpy(a) for a in mixing(cx, be.asarray(X)))
-        f = Objective(model.net, loss, model.layout, be, model.seed, mixing).gradient()
+        objective = Objective(model.net, loss, model.layout, be, model.seed, mixing)
+        f = objective.gradient()
         given = be.asarray(X), be.asarray(ids), None if weight is None else be.asarray(weight)
-        return [be.to_numpy(a) for a in f(model.theta, model.phi, tick, *given)[:2]]
+        found = [be.to_numpy(a) for a in f(model.theta, model.phi, tick, *given)[:2]]
+        divisor = objective.divisor()(tick, *given)
+        divisor = be.xp.where(divisor > 0, divisor, be.xp.ones_like(divisor))
+        share = [be.to_numpy(a) for a in f(model.theta, model.phi, tick, *given, 2 * divisor)[:2]]
+        for part, whole in zip(share, found, strict=True):  # half of a mean over twice as much
+            np.testing.assert_allclose(2 * part, whole, rtol=1e-12, atol=1e-15)
+        return found
 
 
 @pytest.mark.against("formula")

@@ -376,7 +376,7 @@ class TestSteps:
 
 @pytest.mark.parametrize("loss", ["softmax_cross_entropy", "focal"])
 def test_ids_of_a_step_are_one_whole_number_for_each_sample(be, loss):
-    """Values out of range: tests/training/test_ids.py."""
+    """Values out of range: tests/training/test_ids_out_of_range.py."""
     model = xpnn.Model([xpnn.Dense(3)], (2,), backend=be.name, dtype="float64", seed=0)
     trainer, x = xpnn.Trainer(model, loss, xpnn.SGD(0.1)), be.asarray(np.ones((4, 2)))
     with pytest.raises(DataError, match="a class id is a whole number"):

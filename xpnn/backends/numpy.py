@@ -9,7 +9,9 @@ import numpy as np
 from xpnn.backends.cpu import normal
 from xpnn.backends.cpu.blocks import BLOCK, blocks, is_column_major
 from xpnn.backends.cpu.groups import NumpyGroups
+from xpnn.backends.cpu.products import NumpyProducts
 from xpnn.backends.cpu.resample import NumpyResample
+from xpnn.backends.cpu.windows import NumpyWindows
 from xpnn.backends.in_place import InPlace
 from xpnn.kernels import Array, Rule
 from xpnn.kernels.counter import WORD, WORD16, counters
@@ -23,8 +25,8 @@ MIX = [(np.uint32(16), np.uint32(0x21F0AAAD)), (np.uint32(15), np.uint32(0x735A2
 """Shift and factor of the two rounds of `xpnn.kernels.mix`."""
 
 
-class NumpyBackend(InPlace, NumpyGroups, NumpyResample):
-    """NumPy on the CPU."""
+class NumpyBackend(InPlace, NumpyGroups, NumpyWindows, NumpyProducts, NumpyResample):
+    """NumPy on the CPU: its tables of kernels, one before the other, and those below."""
 
     name = "numpy"
 

@@ -212,6 +212,8 @@ def in_our_words(error: Exception) -> XpnnError:
         return usage(error)
     if isinstance(error, OSError):
         return FileError(f"{error.filename or 'input or output'}: {error.strerror or error}")
+    if isinstance(error, ValueError) and "embedded null" in str(error):
+        return FileError("a path with a null character", why="no file can be called so")
     if isinstance(error, MemoryError):
         return BackendError(
             "out of memory", why=first_line(error), fix="less data, a smaller batch or network"

@@ -13,10 +13,9 @@ from xpnn.cli.output import console, echo, emit, percent, status
 from xpnn.cli.runs import Saved
 from xpnn.cli.state import state
 from xpnn.data.image_file import open_upright
-from xpnn.data.image_preparation import prepare
+from xpnn.data.image_preparation import ImagePreparation, prepare
 from xpnn.data.images import is_picture
 from xpnn.data.picture import Picture
-from xpnn.data.preparation import ImagePreparation
 from xpnn.errors import FileError, UsageError, XpnnError
 from xpnn.printing import one_line
 

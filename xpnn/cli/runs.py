@@ -179,7 +179,7 @@ class Saved:
     @property
     def classes(self) -> list[str]:
         """The names of the classes, as far as they are known."""
-        return list(self.about.get("classes", ()))
+        return list(self.about.get("classes") or ())
 
     def load(self, backend: str, device: str | None = None) -> "Model":
         """The model. Raises CheckpointError or FileError."""

@@ -8,11 +8,12 @@ from xpnn.data.emnist import emnist, kmnist
 from xpnn.data.fashion import FASHION_CLASSES, fashion
 from xpnn.data.folds import hash_split, k_folds, row_keys
 from xpnn.data.idx import read_idx
+from xpnn.data.image_preparation import ImagePreparation
 from xpnn.data.images import read_images
 from xpnn.data.mnist import MNIST_CLASSES, mnist
 from xpnn.data.picture import Picture, read_digits, read_picture
 from xpnn.data.points import blobs, moons, rings
-from xpnn.data.preparation import ImagePreparation, Preparation
+from xpnn.data.preparation import Preparation
 from xpnn.data.spiral import spiral
 from xpnn.data.split import stratified_split
 from xpnn.data.strokes import strokes

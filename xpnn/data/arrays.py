@@ -113,7 +113,7 @@ def _header(file: IO[bytes], name: str) -> Header:
             raise ValueError(f"its header is {length:,} bytes long, at most {HEADER:,} are read")
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = read(io.BytesIO(size + file.read(length)))
-    except OSError:
+    except (OSError, MemoryError):
         raise
     except Exception as error:  # whatever a hostile header makes of NumPy's reader
         raise DataError(f"{name} is no .npy array", why=first_line(error), fix=FIX) from error

@@ -12,11 +12,11 @@ from xpnn.data.emnist import KMNIST_CLASSES, emnist, kmnist
 from xpnn.data.fashion import FASHION_CLASSES, find_fashion
 from xpnn.data.folder import Arrays, read_folder
 from xpnn.data.image_folder import image_dataset
-from xpnn.data.image_preparation import measure
+from xpnn.data.image_preparation import ImagePreparation, measure
 from xpnn.data.images import Watch
 from xpnn.data.mnist import MNIST_CLASSES, mnist
 from xpnn.data.points import blobs, moons, rings
-from xpnn.data.preparation import ImagePreparation, Preparation
+from xpnn.data.preparation import Preparation
 from xpnn.data.spiral import spiral
 from xpnn.data.split import stratified_split
 from xpnn.data.strokes import strokes

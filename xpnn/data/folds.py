@@ -21,7 +21,7 @@ def hash_split(keys: Iterable[str | bytes], held_out: float, salt: str = "") -> 
     if not 0 <= held_out <= 1:
         raise UsageError(f"held_out={held_out}: wanted a share from 0 to 1")
     below = round(held_out * 2**64)
-    mask = np.array([_hash(key, salt) < below for key in keys], dtype=bool)
+    mask = np.fromiter((_hash(key, salt) < below for key in keys), bool)
     return np.flatnonzero(~mask), np.flatnonzero(mask)
 
 
@@ -35,12 +35,12 @@ def keep_classes(y: NDArray[Any], train: Indices, held: Indices) -> tuple[Indice
 
     y: the class of each sample, a number or a word.
     """
-    there = set(y[train].tolist())
+    there = set(y[train])
     moved: list[int] = []
-    for row in held.tolist():
+    for row in held:
         if y[row] not in there:
             there.add(y[row])
-            moved.append(row)
+            moved.append(int(row))
     if not moved:
         return train, held, []
     return np.sort(np.append(train, moved)), np.setdiff1d(held, moved), sorted({str(y[row]) for row in moved})

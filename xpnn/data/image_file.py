@@ -88,7 +88,7 @@ def _opened(path: Path, use: Callable[["Image"], T]) -> T:
                 return use(image)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DataError(f"{path} is too large", why=str(error), fix="make it smaller first") from error
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except Exception as error:  # each format's decoder has its own way to fail on damaged bytes
         raise DataError(

@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpnn.data.dataset import Dataset, Location
-from xpnn.data.image_preparation import measure
+from xpnn.data.image_preparation import ImagePreparation, measure
 from xpnn.data.images import ImageSet, Wanted, Watch, read_image_set
-from xpnn.data.preparation import ImagePreparation
 from xpnn.data.user_data import held_out, required
 from xpnn.errors import DataError, UsageError
 

@@ -5,7 +5,7 @@ A picture of the set itself comes out exactly as it was trained on.
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from xpnn.data.image_file import BYTES, Levels, as_sample, open_upright, upright
 from xpnn.data.picture import BOX, SIDE, Picture, digits_of, picture_of
-from xpnn.data.preparation import ImagePreparation
-from xpnn.errors import DataError
+from xpnn.data.preparation import MOST_CLASSES, Preparation, check_choice, check_names, check_shapes
+from xpnn.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -28,6 +28,71 @@ OFF_CENTRE = 1.2
 FAINT = 25
 
 Pixels = NDArray[np.uint8]
+
+CROPS = ("none", "ink")
+POLARITIES = ("as is", "light on dark", "dark on light")
+
+
+@dataclass(frozen=True)
+class ImagePreparation(Preparation):
+    """Pictures as samples uint8 (height, width, channels), channels 1 (grey) or 3 (colour).
+
+    classes: their names, in the order of the outputs. crop: "none" shows the whole picture, resized to that size;
+    "ink" what MNIST's images show: cropped to the ink, its longer side 20 pixels, centred by mass in 28 x 28.
+    polarity: "light on dark" and "dark on light" turn a picture that is clearly the other way, "as is" turns none.
+    background: the grey level that shows through transparent pixels. black, white: the levels of pictures of 16 and 32
+    bits that become 0 and 255.
+    """
+
+    height: int
+    width: int
+    channels: int
+    classes: tuple[str, ...]
+    crop: str = "none"
+    polarity: str = "as is"
+    background: int = 255
+    black: float = 0.0
+    white: float = 255.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_names(self, "classes", self.classes, MOST_CLASSES)
+        check_choice(self, "crop", CROPS)
+        check_choice(self, "polarity", POLARITIES)
+        for name, low, high in (("height", 1, 1 << 15), ("width", 1, 1 << 15), ("background", 0, 255)):
+            if not low <= getattr(self, name) <= high:
+                raise UsageError(
+                    f"{type(self).__name__}({name}={getattr(self, name)}): wanted {low} to {high}"
+                )
+        if self.channels not in (1, 3):
+            raise UsageError(f"{type(self).__name__}(channels={self.channels}): wanted 1 or 3")
+        if self.crop == "ink" and (self.height, self.width, self.channels) != (28, 28, 1):
+            raise UsageError(
+                f"{type(self).__name__}(crop='ink'): wanted 28 x 28 grey pixels, as MNIST's are",
+                why=f"it is {self.height} x {self.width} with {self.channels} channels",
+            )
+        if not self.black < self.white:
+            raise UsageError(
+                f"{type(self).__name__}(black={self.black}, white={self.white}): wanted black < white"
+            )
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """`classes`."""
+        return self.classes
+
+    def inputs(self, x: Any) -> Any:
+        """A file's name, an image of Pillow's, or a list of them, as samples; arrays as they are."""
+        if is_image(x):
+            return samples(self, [x])
+        listed = isinstance(x, list | tuple) and len(x) > 0 and all(map(is_image, x))
+        return samples(self, list(x)) if listed else x
+
+    def check_model(self, input_shape: Any, output_shape: Any) -> None:
+        """Raises UsageError for a network of other pictures or another number of classes."""
+        check_shapes(
+            self, (self.height, self.width, self.channels), len(self.classes), input_shape, output_shape
+        )
 
 
 def measure(

@@ -29,8 +29,7 @@ from xpnn.data.image_file import (
     open_image,
     open_upright,
 )
-from xpnn.data.image_preparation import prepare_one
-from xpnn.data.preparation import ImagePreparation
+from xpnn.data.image_preparation import ImagePreparation, prepare_one
 from xpnn.errors import DataError
 from xpnn.system import user_path
 

@@ -33,7 +33,7 @@ def finished(b: Builder, names: list[str], settings: dict[str, Any]) -> "Model":
     shapes = tuple(tuple(x.shape[i] for i in (x.layout.order or ())[1:]) for x in inputs)
     for x in inputs:
         if (x.layout.order or (0,))[0] not in (0, 1):
-            raise CheckpointError(f"the samples of input {x.known[0][:60]!r} lie on axis {x.layout.order}")
+            raise CheckpointError(f"the samples of input {x.name!r} lie on axis {x.layout.order}")
     net, renamed = network([x.name for x in inputs], nodes, [x.name for x in outputs])
     dtype = "float64" if any(a.dtype == np.float64 for a in b.constants.values() if a.ndim > 1) else "float32"
     try:

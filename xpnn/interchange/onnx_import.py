@@ -4,6 +4,7 @@ Source: the ONNX standard, https://onnx.ai/onnx/operators/.
 """
 
 import math
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from xpnn.interchange import (
     onnx_constants,
     onnx_images,
     onnx_norms,
+    onnx_patterns,
     onnx_pointwise,
     onnx_resize,
     onnx_sequences,
@@ -66,8 +68,12 @@ def built(proto: Any, folder: Path, settings: dict[str, Any]) -> "Model":
     for tensor in graph.initializer:
         b.constants[str(tensor.name)] = as_numbers(array_of(tensor, folder))
     b.uses = dict(Counter(name for node in graph.node for name in node.input))
+    for node in graph.node:
+        for name in set(node.input):
+            b.users.setdefault(name, []).append(str(node.op_type))
     for entry in graph.output:
         b.uses[entry.name] = b.uses.get(entry.name, 0) + 1
+        b.users.setdefault(entry.name, []).append("output")
     for entry in graph.input:
         if entry.name not in b.constants:
             add_input(b, entry)
@@ -120,7 +126,8 @@ def type_of(number: int) -> str:
 def convert(b: Builder, i: int, node: Any) -> int:
     """One node: a constant, or a layer. Gives the size of the constant. Raises CheckpointError."""
     kind = str(node.op_type)
-    where = f"node {i} {(str(node.name) or str(next(iter(node.output), '')))[:60]!r} {kind[:40]}"
+    word = re.sub(r"\W", "?", kind)[:40]  # it will be printed
+    where = f"node {i} {(str(node.name) or str(next(iter(node.output), '')))[:60]!r} {word}"
     try:
         if node.domain not in ("", "ai.onnx"):
             raise Refusal(f"an operation of {node.domain[:40]!r}, not of ONNX's standard")
@@ -130,9 +137,11 @@ def convert(b: Builder, i: int, node: Any) -> int:
         if made is not None:
             b.constants[outputs[0]] = made
             return int(made.size)
+        b.label = str(node.name) or outputs[0]
+        if onnx_patterns.applied(b, kind, inputs, outputs, a):
+            return 0
         if kind not in RULES:
             raise Refusal("no layer here does that")
-        b.label = str(node.name) or outputs[0]
         RULES[kind](b, inputs, outputs, a | {"kind": kind})
     except Refusal as refusal:
         raise CheckpointError(

@@ -209,7 +209,7 @@ def dropout(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any
     mode = b.optional(inputs, 2, "the mode")
     if mode is not None and bool(np.ravel(mode)[0]) and share:
         raise Refusal("masks drawn in evaluation too")
-    if len(outputs) > 1 and outputs[1]:
+    if len(outputs) > 1 and outputs[1] and b.uses.get(outputs[1]):
         b.notes.append("a mask of dropout is not given")
     b.elementwise(outputs[0], L.Dropout(share), b.value(inputs[0]))
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from xpnn import layers as L
+from xpnn.interchange.onnx_patterns import into_norm
 from xpnn.interchange.onnx_pointwise import Inputs, Rule, along, one_axis, scale_and_shift
 from xpnn.interchange.onnx_values import (
     Builder,
@@ -15,9 +16,13 @@ from xpnn.interchange.onnx_values import (
     Value,
     axis_of,
     chained,
+    channels_last,
     last,
     natural,
 )
+
+WINDOWED = {"Conv", "ConvTranspose", "MaxPool", "AveragePool"}
+"""Operations that want channels last here."""
 
 
 def flatten(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
@@ -69,6 +74,8 @@ def unsqueeze(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, A
     given = b.optional(inputs, 1, "the axes")
     axes = a.get("axes", ()) if given is None else [int(n) for n in np.ravel(given)]
     axes = sorted(axis_of(n, x.rank + len(axes)) for n in axes)
+    if x.layout.order is None and x.rank == 3 and WINDOWED & set(b.users.get(outputs[0], ())):
+        x.layout.fix(channels_last(3))
     sizes, at = list(x.shape), (x.layout.order or (0,))[0]
     for n in axes:
         sizes.insert(n, 1)
@@ -158,6 +165,8 @@ def with_constant(b: Builder, kind: str, out: str, x: Value, c: Host, first: boo
     axis = one_axis(x, c)
     if bias_of_dense(b, out, x, axis, shift, kind):
         return
+    if into_norm(b, out, x, axis, scale, shift):
+        return
     scale, shift = along(b, x, axis, scale), along(b, x, axis, shift)
     scale_and_shift(b, out, x, scale, shift, x.flat)
 
@@ -170,7 +179,7 @@ def bias_of_dense(b: Builder, out: str, x: Value, axis: int, shift: Host, kind: 
     if name != x.name or not isinstance(layer, L.Dense) or not b.used_once(x):
         return False
     b.parameters[f"{name}.b"] = b.parameters[f"{name}.b"] + shift.reshape(-1)
-    b.same(out, x)
+    b.taken_in(out, x)
     return True
 
 

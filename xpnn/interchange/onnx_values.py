@@ -67,12 +67,11 @@ class Layout:
 class Value:
     """An array that depends on the samples: its name in our graph, its shape in ONNX's, its layout.
 
-    flat: of images flattened here, where each of our numbers is in ONNX's row. known: its names in ONNX's graph.
+    flat: of images flattened here, where each of our numbers is in ONNX's row.
     """
 
     def __init__(self, name: str, shape: Sequence[int], layout: Layout, flat: Host | None = None) -> None:
         self.name, self.shape, self.layout, self.flat = name, tuple(int(n) for n in shape), layout, flat
-        self.known: list[str] = []
 
     @property
     def rank(self) -> int:
@@ -104,7 +103,10 @@ def channels_last(rank: int) -> Order:
 
 
 class Builder:
-    """The network so far: nodes with their layers and parameters, and the values and constants by ONNX's names."""
+    """The network so far: nodes with their layers and parameters, and the values and constants by ONNX's names.
+
+    marks: results that are no value of a layer alone, but a step on the way to one: see `onnx_patterns`.
+    """
 
     def __init__(self, opset: int, folder: Any = None) -> None:
         self.opset, self.folder = opset, folder
@@ -115,7 +117,10 @@ class Builder:
         self.inputs: list[Value] = []
         self.notes: list[str] = []
         self.opposites: dict[str, Value] = {}
+        self.marks: dict[str, tuple[Any, ...]] = {}
+        self.names_of: dict[str, list[str]] = {}
         self.uses: dict[str, int] = {}
+        self.users: dict[str, list[str]] = {}
         self.label = ""
         self._names: set[str] = set()
 
@@ -145,6 +150,8 @@ class Builder:
             return self.values[name]
         if name in self.constants:
             raise Refusal("a constant stands where a layer here takes the samples")
+        if name in self.marks:
+            raise Refusal(f"its input {name[:60]!r}, {self.marks[name][0]}, is no layer here by itself")
         raise Refusal(f"its input {name[:60]!r} is made by no node before it")
 
     def wants(self, x: Value, order: Sequence[int]) -> Value:
@@ -178,12 +185,17 @@ class Builder:
     def same(self, out: str, x: Value) -> Value:
         """Another name for the same value."""
         self.values[out] = x
-        x.known.append(out)
+        self.names_of.setdefault(x.name, []).append(out)
         return x
 
     def used_once(self, x: Value) -> bool:
-        """Whether one node takes the value, by whatever name, and it is no output."""
-        return sum(self.uses.get(name, 0) for name in x.known) == 1
+        """Whether one node takes what this node of ours gives, by whatever name, and it is no output."""
+        return sum(self.uses.get(name, 0) for name in self.names_of[x.name]) == 1
+
+    def taken_in(self, out: str, x: Value) -> None:
+        """The one node that takes x has become part of the layer that makes it: from now on it is called `out`."""
+        self.names_of[x.name] = []
+        self.same(out, x)
 
     def flatten(self, out: str, x: Value) -> Value:
         """(N, ...) to (N, n). The channels vary fastest here: a Dense behind it has its rows reordered."""
@@ -221,15 +233,26 @@ class Builder:
             order = natural(x.rank)
             x.layout.fix(order)
         joined = groups(x.shape, shape, old, new)
-        left: list[int] = [new, *(i for i, n in enumerate(shape) if n == 1 and i != new)]
+        left: list[int] = []
         ours = [i for i in order[1:] if x.shape[i] > 1]
         while ours:
             before, after = next(pair for pair in joined if ours[0] in pair[0])
             if ours[: len(before)] != before:
                 raise Refusal(f"{x.shape} becomes {shape}, which joins axes that are not side by side here")
             ours, left = ours[len(before) :], left + after
-        inner = tuple(shape[i] for i in left[1:])
-        return self.put(out, Reshape(inner), x, shape, Layout(tuple(left)))
+        made = with_ones(shape, new, left, order == channels_last(x.rank) and x.rank > 2)
+        inner = tuple(shape[i] for i in made[1:])
+        return self.put(out, Reshape(inner), x, shape, Layout(made))
+
+
+def with_ones(shape: Sequence[int], batch: int, others: list[int], prefer_last: bool) -> Order:
+    """An order of all axes with those others in theirs. Axes of 1 may stand anywhere: as is usual, where that fits."""
+    rank = len(shape)
+    usual = [channels_last(rank), natural(rank)] if prefer_last else [natural(rank), channels_last(rank)]
+    for order in usual:
+        if order[0] == batch and [i for i in order[1:] if shape[i] > 1] == others:
+            return order
+    return (batch, *(i for i, n in enumerate(shape) if n == 1 and i != batch), *others)
 
 
 def new_batch(old: Sequence[int], new: Sequence[int], at: int) -> int:

@@ -57,16 +57,16 @@ class Kernels(AffineKernels, CounterKernels, GateKernels, SamplingKernels):
         """Mean of -log softmax(z)[id] over (N, C) logits and N ids, and its gradient (softmax(z) - onehot) / N."""
         xp, (n, classes) = self.xp, z.shape
         z = z - xp.max(z, axis=1, keepdims=True)
-        hot, e = self.one_hot(ids, classes), xp.exp(z)
-        total = xp.sum(e, axis=1, keepdims=True)
-        own = xp.sum(self.mask(z, hot > 0), axis=1)  # z * hot would be NaN where a logit is -inf
+        own, e = ids[:, None] == self.arange(classes)[None, :], xp.exp(z)
+        total, hot = xp.sum(e, axis=1, keepdims=True), xp.astype(own, self.dtype)
+        own = xp.sum(self.mask(z, own), axis=1)  # z * hot would be NaN where a logit is -inf
         return xp.mean(xp.log(total[:, 0]) - own), (e / total - hot) / n
 
     def softmax_cross_entropy_and_correct(self, z: Array, ids: Array) -> tuple[Array, Array]:
         """The loss of `softmax_cross_entropy`, and in how many rows (0-d int64) the first largest logit is the id's."""
         xp, hits = self.xp, self.xp.astype(self.xp.argmax(z, axis=1) == ids, self.xp.int64)
         z = z - xp.max(z, axis=1, keepdims=True)
-        own = xp.sum(self.mask(z, self.one_hot(ids, z.shape[1]) > 0), axis=1)
+        own = xp.sum(self.mask(z, ids[:, None] == self.arange(z.shape[1])[None, :]), axis=1)
         return xp.mean(xp.log(xp.sum(xp.exp(z), axis=1)) - own), xp.sum(hits)
 
     def all_finite(self, *arrays: Array) -> Array:

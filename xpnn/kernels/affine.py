@@ -39,6 +39,12 @@ class AffineKernels(BaseKernels):
             dx = self.relu_grad(dx, self.xp.reshape(relu_mask, dx.shape), may_overwrite=True)
         return dx, self.matmul(x.T, dy, out[0]), self.column_sums(dy, out[1])
 
+    def transposed_products(self, a: Array, b: Array, d: Array) -> tuple[Array, Array]:
+        """a^T d and b^T d, of the rows of a (..., n), b (..., m) and d (N, k): in one product, [a, b]^T d."""
+        n, m = a.shape[-1], b.shape[-1]
+        both = self.matmul(self.xp.reshape(self.xp.concat([a, b], axis=-1), (-1, n + m)).T, d)
+        return both[:n, :], both[n:, :]
+
     def affine_dx(self, dy: Array, W: Array, x: Array) -> Array:
         """dx = dy W^T on the last axis, to be laid out in memory as x may be."""
         return self.matmul(dy, W.T)

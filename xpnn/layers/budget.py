@@ -4,16 +4,15 @@ A few bytes can describe a network in which a shared part contains a shared part
 work. Others pad or repeat a sample to any size. Networks made in Python are never held to this.
 """
 
-import contextlib
 import math
-from collections.abc import Iterator
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from xpnn.errors import CheckpointError
 
-FREE_VALUES, VALUES_PER_BYTE = 1 << 26, 256
+FREE_VALUES, VALUES_PER_BYTE = 1 << 25, 256
 """Numbers that all layers together may give for one sample: so many always, and so many for each byte of the file."""
 FREE_LAYERS, BYTES_PER_LAYER = 1000, 8
 """Layers that may be run, whatever the file's size, and one more for so many bytes: none is described by fewer."""
@@ -47,14 +46,17 @@ class Budget:
             )
 
 
+T = TypeVar("T")
 CURRENT: ContextVar[Budget | None] = ContextVar("budget", default=None)
 
 
-@contextlib.contextmanager
-def limited(text: int, size: int) -> Iterator[None]:
-    """Hold what is planned inside to a description of `text` bytes in a file of `size` bytes."""
-    token = CURRENT.set(Budget(FREE_LAYERS + text // BYTES_PER_LAYER, FREE_VALUES + VALUES_PER_BYTE * size))
-    try:
-        yield
-    finally:
-        CURRENT.reset(token)
+def limited(text: int, size: int, f: Callable[..., T], *args: Any) -> T:
+    """f(*args), with all that it plans held to a description of `text` bytes in a file of `size` bytes.
+
+    In a context of its own: whatever happens inside, nothing that is planned later is held to it.
+    """
+    context = copy_context()
+    context.run(
+        CURRENT.set, Budget(FREE_LAYERS + text // BYTES_PER_LAYER, FREE_VALUES + VALUES_PER_BYTE * size)
+    )
+    return context.run(f, *args)

@@ -1,7 +1,5 @@
 """What all normalizations share: rows brought to mean 0 and variance 1, and the way back."""
 
-import math
-
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx
 
@@ -22,11 +20,10 @@ def moments(cx: Ctx, x: Array, axis: Axes) -> tuple[Array, Array, Array]:
 def inverse_root(cx: Ctx, variance: Array, eps: float) -> Array:
     """1 / sqrt(variance + eps): eps inside the root, so that a constant input gives 0, and a finite gradient.
 
-    NaN where the variance is infinite, for squares overflow before their root: 0 would hide it.
+    As sqrt(s) / s, which is NaN where s is infinite, for squares overflow before their root: 0 would hide it.
     """
-    xp = cx.be.xp
-    finite = xp.where(variance < math.inf, variance, xp.full_like(variance, math.nan))
-    return 1 / xp.sqrt(finite + max(eps, float(xp.finfo(variance.dtype).smallest_normal)))
+    square = variance + eps
+    return cx.be.xp.sqrt(square) / square
 
 
 def normalized_grad(cx: Ctx, dn: Array, n: Array, r: Array, axis: Axes) -> Array:

@@ -148,17 +148,18 @@ def plus(a: Array, b: Array | None) -> Array:
     return a if b is None else a + b
 
 
-def gradients(cx: Ctx, x: Array, W: Array, before: list[Array], da: list[Array], du: list[Array]) -> Any:
+def gradients(
+    cx: Ctx, x: Array, W: Array, before: list[Array], da: list[Array], du: list[Array] | None = None
+) -> Any:
     """dx = da W^T; dW = x^T da, dU = h_{t-1}^T du, db = sum of da, over all samples and times.
 
-    da: per step, with respect to x_t W + b; du: to h_{t-1} U. Where they are the same, [x, h]^T da is both at once.
+    da: per step, with respect to x_t W + b; du: to h_{t-1} U, None where they are the same.
     """
-    be, xp, n_in = cx.be, cx.be.xp, x.shape[-1]
-    inputs, states, seen = xp.stack(da), xp.stack(before), by_time(cx, x)
-    rows = flat_rows(be, inputs)
-    if du is da:
-        both = be.matmul(flat_rows(be, xp.concat([seen, states], axis=-1)).T, rows)
-        dW, dU = both[:n_in, :], both[n_in:, :]
+    be, xp = cx.be, cx.be.xp
+    inputs = xp.stack(da)
+    seen, states, rows = by_time(cx, x), xp.stack(before), flat_rows(be, inputs)
+    if du is None:
+        dW, dU = be.transposed_products(seen, states, rows)
     else:
         dW = be.matmul(flat_rows(be, seen).T, rows)
         dU = be.matmul(flat_rows(be, states).T, flat_rows(be, xp.stack(du)))
@@ -205,7 +206,7 @@ class SimpleRNN(Recurrent):
             dh = plus(cx.be.matmul(da, p["U"].T), past)
             das.append(da)
         das = das[::-1]
-        dx, grads = gradients(cx, x, p["W"], states[:-1], das, das)
+        dx, grads = gradients(cx, x, p["W"], states[:-1], das)
         return with_mask(self, dx), grads
 
 
@@ -256,7 +257,7 @@ class LSTM(Recurrent):
             dc, dh = plus(dc, past_c), plus(cx.be.matmul(da, p["U"].T), past)
             das.append(da)
         das = das[::-1]
-        dx, grads = gradients(cx, x, p["W"], [step[0] for step in steps], das, das)
+        dx, grads = gradients(cx, x, p["W"], [step[0] for step in steps], das)
         return with_mask(self, dx), grads
 
 

@@ -57,7 +57,7 @@ class R2(Metric):
         prediction, target = (
             xp.reshape(a, (scores.shape[0], math.prod(scores.shape[1:]))) for a in doubles(be, scores, ids)
         )
-        mean, miss = xp.sum(target, axis=0) / max(scores.shape[0], 1), target - prediction
+        mean, miss = xp.sum(target, axis=0) / (scores.shape[0] or 1), target - prediction
         spread = xp.sum((target - mean) * (target - mean), axis=0)
         return xp.stack([xp.sum(xp.ones_like(target), axis=0), mean, spread, xp.sum(miss * miss, axis=0)])
 

@@ -108,17 +108,17 @@ class Formula(Optimizer, abstract=True):
                 f"{type(self).__name__}(clip_norm={self.clip_norm}): wanted a norm above 0, or None"
             )
 
-    def check_dtype(self, be: Backend) -> None:
-        """Raise UsageError for an eps that is 0, or no normal number, in the model's dtype.
+    def check_eps(self, info: Any) -> None:
+        """Raise UsageError for an eps that is 0, or no normal number, in a dtype of which info is the finfo.
 
         A weight whose gradient has always been 0 would divide 0 by it.
         """
-        least = float(be.xp.finfo(be.dtype).smallest_normal)
+        least = float(info.smallest_normal)
         for name in ("eps", "eps1"):
             value = getattr(self, name, None)
             if value is not None and value < least:
                 raise UsageError(
-                    f"{type(self).__name__}({name}={value}): too small for {be.dtype_name}",
+                    f"{type(self).__name__}({name}={value}): too small for float{info.bits}",
                     why="a weight whose gradient has always been 0 would divide 0 by 0",
                     fix=f"{least:.3g} or more",
                 )
@@ -163,7 +163,7 @@ class Elementwise(Formula, abstract=True):
 
         Raises UsageError for an eps too small for the dtype.
         """
-        self.check_dtype(be)
+        self.check_eps(be.xp.finfo(be.dtype))
         state: State = {"t": be.scalar(0, be.xp.int64), "lr": be.scalar(self.lr)}
         for name, start in self.slots.items():
             state[name] = be.xp.zeros_like(theta) + start

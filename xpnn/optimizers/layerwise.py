@@ -21,7 +21,7 @@ class Layerwise(Formula, abstract=True):
 
     def init(self, be: Backend, theta: Array) -> State:
         """Step count t = 0, lr, and the arrays carried. Raises UsageError before `bind`, and for an eps too small."""
-        self.check_dtype(be)
+        self.check_eps(be.xp.finfo(be.dtype))
         state: State = {"t": be.scalar(0, be.xp.int64), "lr": be.scalar(self.lr)}
         for param in self.bound_params():
             for name, shape in self.shapes(param).items():

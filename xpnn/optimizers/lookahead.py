@@ -35,8 +35,8 @@ class Lookahead(Wrapper):
         """As in the class's formula."""
         xp, slow = be.xp, state["slow"]
         theta, new = self.optimizer.update(be, theta, grad, state)
-        updates, moved = self.moved(be, state, new)
-        back = (updates % self.k == 0) & moved
+        updates, _ = self.moved(be, state, new)
+        back = updates % self.k == 0  # and where theta rests, it is slow already
         # slow - (slow - theta), as a weight that rests then keeps its bits, the sign of 0 among them.
         slow = xp.where(back, slow - self.alpha * (slow - theta), slow)
         return xp.where(back, slow, theta), {**new, "slow": slow}

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
@@ -50,10 +50,10 @@ class Muon(Layerwise):
                 fix="Muon(clip_norm=...) clips for all parameters",
             )
 
-    def check_dtype(self, be: Backend) -> None:
+    def check_eps(self, info: Any) -> None:
         """That of the others, too."""
-        super().check_dtype(be)
-        self.others.check_dtype(be)
+        super().check_eps(info)
+        self.others.check_eps(info)
 
     def shapes(self, param: ParamInfo) -> dict[str, tuple[int, ...]]:
         """The momentum B of a matrix; else what `others` carries."""

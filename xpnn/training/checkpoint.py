@@ -135,8 +135,7 @@ def _open(
             "this safetensors file was not written by xpnn", why='its metadata has no entry "xpnn"'
         )
     about = read_about(meta["xpnn"])
-    with limited(len(meta["xpnn"]), size):
-        net, shape, layout = read_net(about)
+    net, shape, layout = limited(len(meta["xpnn"]), size, read_net, about)
     check_table({name: spec.shape for name, spec in layout.named.items()}, header, size - start)
     tensors = read_tensors(file.read(size - start), header)
     text, checksum = unseal(meta["xpnn"])
@@ -174,7 +173,7 @@ def read_net(about: dict[str, Any]) -> tuple[Sequential | Graph, Any, Layout]:
     shape = from_config(shape)
     try:
         specs, _ = net.plan(shape)
-    except (CheckpointError, RecursionError):
+    except (CheckpointError, RecursionError, MemoryError):
         raise
     except Exception as error:  # whatever the plan of any registered layer may raise
         raise CheckpointError("the saved layers do not fit each other", why=first_line(error)) from error

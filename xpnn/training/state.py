@@ -150,8 +150,8 @@ def read_network(path: Path) -> tuple[Sequential | Graph, Any, dict[str, Host]]:
     """
     about, tensors = read_state(path)
     try:
-        with limited(MAX_HEADER, sum(host.nbytes for host in tensors.values())):
-            net, shape, layout = read_net(about["same"])
+        size = sum(host.nbytes for host in tensors.values())
+        net, shape, layout = limited(MAX_HEADER, size, read_net, about["same"])
     except RecursionError as error:
         raise CheckpointError(f"{path}: the network is nested too deeply") from error
     vectors = {name: tensors.get(name, np.zeros(0)) for name in layout.size}

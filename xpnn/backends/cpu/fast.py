@@ -52,7 +52,7 @@ class FastNumpyBackend(NumpyBackend):
         else:
             loops.add_bias_relu(rows, b)
 
-    def _finish_turned(self, y: Array, b: Array) -> None:
+    def _finish_column_major(self, y: Array, b: Array) -> None:
         """Both in one pass."""
         loops.add_bias_relu_down(y, b)
 

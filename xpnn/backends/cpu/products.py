@@ -32,7 +32,7 @@ class NumpyProducts(Backend):
         """Both in place."""
         if few(x, W.shape[1]):
             y = np.matmul(W.T, x.T)
-            self._finish_turned(y, b)
+            self._finish_column_major(y, b)
             return y.T
         y = self.matmul(x, W)
         self._finish(y.reshape(-1, y.shape[-1]), b, True)
@@ -50,7 +50,7 @@ class NumpyProducts(Backend):
             if relu:
                 np.maximum(part, 0, out=part)
 
-    def _finish_turned(self, y: Array, b: Array) -> None:
+    def _finish_column_major(self, y: Array, b: Array) -> None:
         """Bias and ReLU of an array (units, rows), in place."""
         y += b[:, None]
         np.maximum(y, 0, out=y)

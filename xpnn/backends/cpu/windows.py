@@ -2,11 +2,11 @@
 
 import functools
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from xpnn.backends.cpu.products import NumpyProducts
+from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.window import Window, counts, span, taps
 
@@ -19,9 +19,10 @@ NARROW = 16
 """Of rows of a window shorter than this, one tap is copied at a time, for all windows; else one row of a window."""
 
 
-class NumpyWindows(NumpyProducts):
+class NumpyWindows(Backend):
     """The overrides of what slides over images."""
 
+    _finish: Any  # from the table of products
     flips: ClassVar[bool] = True
     """Whether a gradient by the image is cheaper as one more convolution than by col2im."""
 

@@ -106,7 +106,8 @@ class CategoryColumn(Column):
     def ids(self, values: Values) -> NDArray[np.int64]:
         """(N,): 1 for the first of `values`, 0 for any other and for missing ones."""
         number = {value: i for i, value in enumerate(self.values, 1)}
-        return np.array([number.get(word, 0) for word in spelled_as(values.words(), self.values)], np.int64)
+        words = spelled_as(values.words(), self.values)
+        return np.fromiter((number.get(word, 0) for word in words), np.int64, len(words))
 
     def encode(self, values: Values) -> Floats:
         """One column for each value, or one of ids."""

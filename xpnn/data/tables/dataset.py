@@ -13,7 +13,7 @@ from xpnn.data.tables.preparation import TablePreparation, count_of, listed
 from xpnn.data.tables.reading import read_table
 from xpnn.data.tables.stored import AnyTable, StoredTable
 from xpnn.errors import DataError, FileError, UsageError
-from xpnn.scratch import Scratch
+from xpnn.scratch import Scratch, temporary_place
 
 TEST = 0.2
 FEW, MANY = 1 << 12, 1 << 16
@@ -146,11 +146,7 @@ def row_keys(table: AnyTable, label: str) -> Iterator[bytes]:
 
 def check_room(size: int) -> None:
     """Raises FileError where the folder for temporary files has no room for so many bytes."""
-    import shutil
-    import tempfile
-
-    folder = tempfile.gettempdir()
-    free = shutil.disk_usage(folder).free
+    folder, free = temporary_place()
     if size > free:
         raise FileError(
             f"the samples of this table take {size / 1e9:.1f} GB, {folder} has {free / 1e9:.1f} GB free",

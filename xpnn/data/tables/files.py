@@ -10,6 +10,8 @@ from pathlib import Path
 
 from xpnn.data.idx import cannot_read
 from xpnn.errors import DataError, FileError
+from xpnn.scratch import keep, link, temporary_folder
+from xpnn.system import open_regular
 
 FORMATS = {
     ".csv": "csv",
@@ -76,15 +78,9 @@ def described(path: Path) -> TableFile:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     packed = suffixes.pop() if suffixes and suffixes[-1] in PACKED else ""
     try:
-        if not path.is_file():
-            raise FileError(
-                f"{path} is no regular file", why="wanted a file with a table", fix="check the path"
-            )
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(64)
-    except (OSError, ValueError) as error:
-        if isinstance(error, FileError):
-            raise
+    except (OSError, ValueError) as error:  # ValueError: a null character
         raise cannot_read(str(path), error) from error
     if not head:
         raise DataError(f"{path} holds nothing", why="wanted a table", fix="check how it was written")
@@ -108,32 +104,21 @@ def plainly_named(files: list[TableFile]) -> Iterator[list[str]]:
 
     DuckDB reads a name such as a[1].csv as a pattern, and would read a1.csv.
     """
-    import shutil  # both import lzma
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix="xpnn-table-") as folder:
+    with temporary_folder() as folder:
         paths = []
         for i, file in enumerate(files):
-            link = Path(folder) / f"{i}.{file.format}{file.packed}"
-            try:
-                link.symlink_to(file.path.resolve())
-            except (OSError, NotImplementedError):
-                shutil.copyfile(file.path, link)
-            paths.append(str(link))
+            paths.append(str(Path(folder) / f"{i}.{file.format}{file.packed}"))
+            link(file.path, Path(paths[-1]))
         yield paths
 
 
 @contextlib.contextmanager
 def standard_input() -> Iterator[Path]:
     """Standard input as a file, which is gone afterwards. Raises FileError where there is none."""
-    import shutil
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix="xpnn-stdin-") as folder:
+    with temporary_folder() as folder:
         path = Path(folder) / "stdin"
         try:
-            with path.open("wb") as file:
-                shutil.copyfileobj(sys.stdin.buffer, file)
+            keep(sys.stdin.buffer, path)
         except (OSError, AttributeError, ValueError) as error:
             raise cannot_read("standard input", error) from error
         yield path

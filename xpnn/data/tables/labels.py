@@ -76,7 +76,7 @@ def guess_task(labels: Values) -> tuple[str, str]:
 
 def class_names(labels: Values) -> tuple[str, ...]:
     """The different labels, numbers by size, words in order. Raises DataError for fewer than 2 or more than 1,000."""
-    words = set(labels.words().tolist())
+    words = set(labels.words())
     if not 2 <= len(words) <= MOST_CLASSES:
         raise DataError(
             f"column {labels.name!r} holds {len(words):,} different label{'s' * (len(words) != 1)} "

@@ -144,7 +144,7 @@ class TablePreparation(Preparation):
             return (labels.numbers() - self.label_mean) / self.label_std
         number = {name: i for i, name in enumerate(self.classes)}
         words = spelled_as(labels.words(), self.classes)
-        unknown = sorted(set(words.tolist()) - number.keys())
+        unknown = sorted(set(words) - number.keys())
         if unknown:
             count = int(np.isin(words, unknown).sum())
             raise DataError(
@@ -153,7 +153,7 @@ class TablePreparation(Preparation):
                 why=f"the model knows {listed(self.classes)}",
                 fix="leave those rows out, or train a model that knows these classes (from this one: --replace-head)",
             )
-        return np.array([number[word] for word in words], np.int64)
+        return np.fromiter((number[word] for word in words), np.int64, len(words))
 
     def answers(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """Of class ids the names (N,), of a regression's outputs the numbers in the label's own units."""

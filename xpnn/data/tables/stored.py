@@ -5,12 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from xpnn.data.tables.database import connect, db_error, identifier, literal
 from xpnn.data.tables.dialect import Query
 from xpnn.data.tables.table import MISSING, Table, as_values
 from xpnn.data.tables.values import Values
 from xpnn.errors import DataError
+from xpnn.scratch import temporary_folder, temporary_place
 
+MANY = 1 << 20
+"""Rows of words that are read at a time."""
 AS_TEXT = ("VARCHAR", "UUID", "TIME")
 
 
@@ -31,8 +36,21 @@ class StoredTable(Mapping[str, Values]):
     pixels: bool = False
 
     def __getitem__(self, key: str) -> Values:
-        query = f"SELECT {self.expressions[key]} AS entry FROM entries"
-        return as_values(key, self.db.execute(query).fetchnumpy()["entry"])
+        sql = self.expressions[key]
+        query = f"SELECT {sql} AS entry FROM entries"
+        if not self.rows or self.db.execute(f"SELECT typeof({sql}) FROM entries LIMIT 1").fetchone() != (
+            "VARCHAR",
+        ):
+            return as_values(key, self.db.execute(query).fetchnumpy()["entry"])
+        data, missing = np.empty(self.rows, object), np.empty(self.rows, bool)
+        shared: dict[str, str] = {"": ""}  # one object for all rows of one word
+        for start in range(0, self.rows, MANY):
+            piece = f"{query} WHERE rowid >= {start} AND rowid < {start + MANY} ORDER BY rowid"
+            values = as_values(key, self.db.execute(piece).fetchnumpy()["entry"])
+            stop = start + len(values)
+            data[start:stop] = [shared.setdefault(word, word) for word in values.data]
+            missing[start:stop] = values.missing
+        return Values(key, data, missing)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.expressions)
@@ -59,9 +77,7 @@ AnyTable: TypeAlias = Table | StoredTable
 
 def stored(paths: list[str], name: str, query: Query) -> StoredTable:
     """The result of a query, written to a file in the folder for temporary ones. Raises DuckDB's errors."""
-    import tempfile
-
-    folder = tempfile.TemporaryDirectory(prefix="xpnn-table-", ignore_cleanup_errors=True)
+    folder = temporary_folder()
     db = connect(paths, Path(folder.name) / "table.duckdb")
     try:
         try:
@@ -78,7 +94,9 @@ def stored(paths: list[str], name: str, query: Query) -> StoredTable:
         db.close()
         folder.cleanup()
         raise
-    note = f"{name} is large, and kept in {tempfile.gettempdir()} while it is used (TMPDIR chooses another place)"
+    note = (
+        f"{name} is large, and kept in {temporary_place()[0]} while it is used (TMPDIR chooses another place)"
+    )
     return StoredTable(name, db, folder, found, rows, query.headed, (*query.notes, note))
 
 

@@ -4,11 +4,13 @@ The sources lie beside this file, one idea to a file, and are compiled by NVRTC 
 backend inherits `FusedKernels` and says how one is launched.
 """
 
+from xpnn.backends.cuda.fused.pointwise import PointwiseKernels
+from xpnn.backends.cuda.fused.rows import RowKernels
 from xpnn.backends.cuda.fused.update import UpdateKernels
 from xpnn.backends.cuda.fused.windows import FusedWindows
 
 __all__ = ["FusedKernels"]
 
 
-class FusedKernels(UpdateKernels, FusedWindows):
-    """All of them."""
+class FusedKernels(UpdateKernels, FusedWindows, PointwiseKernels, RowKernels):
+    """The tables of these kernels, one before the other."""

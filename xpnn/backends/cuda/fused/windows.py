@@ -4,9 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from xpnn.backends.cuda.fused.launch import LIMIT
-from xpnn.backends.cuda.fused.pointwise import PointwiseKernels
-from xpnn.backends.cuda.fused.rows import RowKernels
+from xpnn.backends.cuda.fused.launch import LIMIT, Launching
 from xpnn.kernels import Array
 from xpnn.window import Window, counts
 
@@ -16,8 +14,11 @@ SIDE = 7
 """Filters of up to that height and width a thread keeps in registers."""
 
 
-class FusedWindows(PointwiseKernels, RowKernels):
+class FusedWindows(Launching):
     """Columns, convolution as a product with them or, for images of one channel, without; pooling."""
+
+    _add_bias: Any  # from the pointwise table
+    _down: Any  # from the table of rows
 
     def im2col(self, x: Array, window: Window, fill: float = 0.0) -> Array:
         """One copy; padding is not stored first."""

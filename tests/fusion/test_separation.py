@@ -1,0 +1,70 @@
+"""Layers, losses and optimizers are formulas: nothing in them is about speed."""
+
+import ast
+import pathlib
+
+import pytest
+
+import xpnn
+from xpnn.layers import Ctx
+
+PACKAGE = pathlib.Path(xpnn.__file__).parent
+FILES = [f for folder in ("layers", "losses", "optimizers") for f in sorted((PACKAGE / folder).glob("*.py"))]
+SPEED = {
+    "affine_relu",
+    "affine_relu_with_mask",
+    "buffer",
+    "concat_flat",
+    "fuse",
+    "loop",
+    "may_overwrite",
+    "memoized",
+    "operand",
+    "out",
+    "relu_mask",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_and_correct",
+    "take_rescaled",
+}
+"""Kernels that compute several layers together, and arguments that say where results may be written."""
+DOORS = {"xpnn.backends.base", "xpnn.backends.convert"}
+"""What a layer may import of the backends: what a Backend is, and arrays of others on their way in."""
+
+
+def traces_of_speed(tree):
+    """(line, what) for calls of such kernels, for such arguments, and for imports of what is behind them."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Attribute) and node.func.attr in SPEED - {"out", "loop"}:
+                yield node.lineno, node.func.attr
+            yield from ((node.lineno, k.arg) for k in node.keywords if k.arg in SPEED)
+        if isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if module.startswith("xpnn.fusion") or (
+                module.startswith("xpnn.backends") and module not in DOORS
+            ):
+                yield node.lineno, module
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f"{f.parent.name}/{f.name}")
+def test_no_formula_names_what_makes_it_fast(file):
+    assert not list(traces_of_speed(ast.parse(file.read_text())))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "y = cx.be.affine_relu(x, W, b)",
+        "x = cx.be.operand(x)",
+        "db = cx.be.column_sums(dy, out=place)",
+        "dx = cx.be.relu_grad(dy, y, may_overwrite=True)",
+        "from xpnn.fusion import fuse",
+        "from xpnn.backends.cpu.fast import FastNumpyBackend",
+    ],
+)
+def test_what_would_be_found(line):
+    assert list(traces_of_speed(ast.parse(line)))
+
+
+def test_a_layer_knows_five_things_of_the_call_it_is_in():
+    assert Ctx._fields == ("be", "train", "key", "tick", "need_dx")
