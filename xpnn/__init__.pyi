@@ -77,7 +77,6 @@ from xpnn.layers.random_transform import RandomShear as RandomShear
 from xpnn.layers.random_transform import RandomShift as RandomShift
 from xpnn.layers.random_transform import RandomZoom as RandomZoom
 from xpnn.layers.recompute import Recompute as Recompute
-from xpnn.layers.recurrent import ForgetBias as ForgetBias
 from xpnn.layers.recurrent import GRU as GRU
 from xpnn.layers.recurrent import LSTM as LSTM
 from xpnn.layers.recurrent import SimpleRNN as SimpleRNN
