@@ -3,9 +3,14 @@
 import gc
 import os
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
+
+# Libraries keep caches in the home folder, and some cannot be imported without it. Set before they are.
+if not os.access(os.path.expanduser("~"), os.W_OK):
+    os.environ["HOME"] = tempfile.mkdtemp(prefix="xpnn-tests-")
 
 # Thousands of small functions are compiled once and run once: XLA need not optimise them. Set before JAX is imported.
 os.environ.setdefault(

@@ -23,7 +23,10 @@ def modules_in(package: str) -> Iterator[ModuleType]:
 
 
 def classes_in(package: str) -> dict[str, type[Config]]:
-    """{name: class} of the layers, losses, optimizers ... that its modules define, without their abstract bases."""
+    """{name: class} of the layers, losses, optimizers ... that its modules define, without their abstract bases.
+
+    An initializer that stands beside the one layer which uses it is no name of the package of layers.
+    """
     return {
         name: value
         for home in modules_in(package)
@@ -32,7 +35,13 @@ def classes_in(package: str) -> dict[str, type[Config]]:
         and issubclass(value, Config)
         and value.__module__ == home.__name__
         and not value.abstract
+        and kind_of(value).__module__.startswith(f"xpnn.{package}.")
     }
+
+
+def kind_of(cls: type[Config]) -> type:
+    """Layer, Loss, Optimizer ...: the class right below Config that it derives from, or itself."""
+    return cls.__mro__[cls.__mro__.index(Config) - 1]
 
 
 def public_names(package: str) -> dict[str, Any]:

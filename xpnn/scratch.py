@@ -79,6 +79,11 @@ class Scratch:
         return found
 
 
+def in_use() -> bool:
+    """Whether any array on the disk is."""
+    return len(_MAPS) > 0
+
+
 def release() -> None:
     """Give the pages of all scratch files back: what is read again comes from the disk, or the system's cache."""
     if hasattr(mmap, "MADV_DONTNEED"):

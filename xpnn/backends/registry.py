@@ -7,10 +7,13 @@ In the pyproject.toml of another package:
 """
 
 import functools
-from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 from xpnn.backends.base import Backend
 from xpnn.errors import BackendError, UsageError, first_line
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "xpnn.backends"
 BUILT_IN = {
@@ -65,6 +68,8 @@ def outside_backend(name: str) -> type[Backend] | None:
 
 
 @functools.cache
-def installed() -> dict[str, EntryPoint]:
+def installed() -> "dict[str, EntryPoint]":
     """The entry points of that group, by name; those of xpnn's own names do not count."""
+    from importlib.metadata import entry_points  # brings zipfile and lzma: only where it is asked for
+
     return {point.name: point for point in entry_points(group=GROUP) if point.name not in BUILT_IN}

@@ -10,13 +10,14 @@ from xpnn.cli.runs import FILM, Run
 from xpnn.data import Dataset
 from xpnn.errors import TargetMissedError, UsageError
 from xpnn.recipes import Recipe
-from xpnn.scratch import release
+from xpnn.scratch import in_use, release
 from xpnn.training.callbacks import Callback, KeepBest
 from xpnn.training.film import Film
 
 if TYPE_CHECKING:
     from xpnn.losses import Loss
     from xpnn.model import Model
+    from xpnn.training.run import Run as FitRun
     from xpnn.training.trainer import Trainer
 
 
@@ -38,7 +39,7 @@ def train(
     from xpnn.training.trainer import Trainer
 
     signals = StopOnSignal()
-    watchers = [signals, Release(), KeepBest(run.weights), Log(run.folder / METRICS)]
+    watchers = [signals, *([Release()] if in_use() else []), KeepBest(run.weights), Log(run.folder / METRICS)]
     if data.input_shape == (2,):
         watchers.append(Film(run.folder / FILM))  # small, and what `xpnn plot` makes a moving picture of
     trainer = Trainer(net, loss, optimizer, schedule=recipe.schedule)
@@ -60,8 +61,8 @@ def train(
 class Release(Callback):
     """Data on the disk counts as memory of this process once it was read: it is given back as training goes on."""
 
-    def progress(self, epoch: int, samples: int, loss: float) -> None:
-        """Every few batches."""
+    def step(self, run: "FitRun") -> None:
+        """After each batch: a row that is read brings the pages around it along."""
         release()
 
 
