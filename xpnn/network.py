@@ -179,7 +179,7 @@ class Network:
         vectors = self.snapshot()
         for path, a in named.items():
             if path not in self.layout.named:
-                raise UsageError(f"there is no parameter {path!r}", fix=did_you_mean(path, self.layout.named))
+                raise UsageError(f"no parameter {path!r}", fix=did_you_mean(path, self.layout.named))
             host, shape = to_host(a), self.layout.named[path].shape
             if host.shape != shape:
                 turned = "its transpose has that shape: PyTorch keeps (units, n_in)"

@@ -62,7 +62,7 @@ class Slot(NamedTuple):
 
 
 def views(be: Backend, plan: Tree, vectors: dict[str, Array | None]) -> Tree:
-    """The plan with each slot's part of its vector; None where there is no vector."""
+    """The plan with each slot's part of its vector; None where that vector is missing."""
     if isinstance(plan, Slot):
         vector = vectors[plan.vector]
         if vector is None:
@@ -177,7 +177,7 @@ class Layout:
         return self.load(be, vectors)
 
     def load(self, be: Backend, vectors: dict[str, np.ndarray[Any, Any]]) -> tuple[Array, Array]:
-        """Host vectors, moved to the backend as arrays that nobody else holds."""
+        """Host vectors, moved to the backend as arrays without other references."""
         theta, phi = (be.asarray(np.array(vectors[name], be.dtype_name)) for name in ("theta", "phi"))
         return theta, phi
 

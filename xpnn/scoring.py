@@ -47,7 +47,7 @@ def check_fit(net: Sequential | Graph, output_shape: Shape, loss: Loss) -> None:
 
 
 def default_loss(output_shape: Shape) -> Loss:
-    """What a model is taken for where nobody says otherwise: a classifier, by each of its outputs."""
+    """What a model is taken for by default: a classifier, by each of its outputs."""
     if is_multiple(output_shape):
         return MultiOutputLoss((SoftmaxCrossEntropy(),) * len(output_shape))
     return SoftmaxCrossEntropy()

@@ -29,7 +29,7 @@ limit of processor time, the warning that Slurm sends before a job's time is ove
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:
-    """The path, `~` and `~name` at its beginning put in full; as it is where nobody of that name has a home."""
+    """The path, `~` and `~name` at its beginning expanded; unchanged where that user is unknown."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -39,8 +39,8 @@ def user_path(path: str | os.PathLike[str]) -> Path:
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     """A regular file, opened for reading. Raises OSError for a folder, pipe, socket or device.
 
-    It is looked at after opening, so that nobody can exchange it in between, and opened without waiting: a pipe
-    that nobody writes to would keep us for ever. A link is followed.
+    It is looked at after opening, so that it cannot be exchanged in between, and opened without waiting: a pipe
+    without a writer would block for ever. A link is followed.
     """
     flags = (
         os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
@@ -97,7 +97,7 @@ def lock_folder(folder: Path) -> int | None:
 
 
 def unlock_folder(handle: int | None) -> None:
-    """Release what `lock_folder` gave, once no copy of it in a forked process is left."""
+    """Release what `lock_folder` gave, once no forked process holds a copy."""
     if handle is not None:
         with contextlib.suppress(OSError):
             os.close(handle)

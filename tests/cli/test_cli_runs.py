@@ -115,7 +115,7 @@ def test_nothing_to_resume(xp, trained):
     for folder in ("nowhere", "."):
         code, out, err = xp("train", "--resume", folder)
         assert (code, out) == (7, "")
-        assert f"there is no run to go on with in {folder}" in err
+        assert f"no run to resume in {folder}" in err
     trained(*QUICK)
     state = FOLDER / "last.safetensors"
     state.write_bytes(state.read_bytes()[:-9])

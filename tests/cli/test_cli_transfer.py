@@ -160,7 +160,7 @@ ERRORS = [
     (["--from", "RUN", "--hidden", "8"], 2, "--hidden beside --from", "leave it out"),
     (["--from", "RUN", "--model", "mlp"], 2, "--model beside --from", "leave it out"),
     (["--from", "RUN"], 4, "takes samples of shape (28, 28, 1), spiral has (2,)", "data of that shape"),
-    (["--from", "nowhere"], 7, "there is no trained model at nowhere", ""),
+    (["--from", "nowhere"], 7, "no trained model at nowhere", ""),
     (["--freeze", "9.*"], 2, "the pattern '9.*' fits no parameter", "one of: 0.W"),
     (["--freeze", "*"], 2, "freezes every parameter", ""),
 ]

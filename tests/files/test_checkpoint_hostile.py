@@ -325,23 +325,20 @@ def test_descriptions_that_are_none(tmp_path, parts, text):
     refuse(tmp_path / "m", forge(text, parts[1]))
 
 
-@pytest.mark.parametrize("depth", [100, 200, 300, 500, 900, 5000])
+@pytest.mark.parametrize("depth", [100, 500, 1000, 2500, 5000])
 def test_nested_networks(tmp_path, parts, depth):
-    """A hundred levels open; a bomb is refused."""
+    """A thousand levels open; a bomb is refused."""
     about, tensors = parts
     inner = json.dumps(about["net"])
     net = '{"type": "Sequential", "layers": [' * depth + inner + "]}" * depth
     text = json.dumps({**about, "net": "NET"}).replace('"NET"', net)
     prefix = "0." * depth
     data = forge(text, {prefix + name: tensor for name, tensor in tensors.items()})
-    if depth == 100:
+    if depth <= 1000:
         (tmp_path / "m").write_bytes(data)
         np.testing.assert_array_equal(xpnn.load(tmp_path / "m").theta, model().theta)
-    elif depth >= 900:
-        refuse(tmp_path / "m", data)
     else:
-        (tmp_path / "m").write_bytes(data)
-        opened(tmp_path / "m")
+        refuse(tmp_path / "m", data)
 
 
 def test_a_network_of_60_000_layers_that_do_not_fit(tmp_path, parts):

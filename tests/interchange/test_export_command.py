@@ -90,7 +90,7 @@ ERRORS = [
     (["--to", "c", "--weights-beside"], 2, "--weights-beside beside --to c"),
     (["--to", "onxx"], 2, "unknown kind of file 'onxx'"),
     (["--to", "onnx", "--opset", "3"], 2, "opset=3: wanted a version"),
-    (["nowhere", "--to", "onnx"], 7, "there is no trained model at nowhere"),
+    (["nowhere", "--to", "onnx"], 7, "no trained model at nowhere"),
 ]
 
 

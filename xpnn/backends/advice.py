@@ -1,6 +1,6 @@
 """What to do about data that is no array of numbers: an error that names a fix which works.
 
-Libraries are told apart by the names of their modules and by what their objects can do; none is imported.
+Libraries are distinguished by the names of their modules and by what their objects can do; none is imported.
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ def name_of(a: Any) -> str:
 
 
 def refuse_container(a: Any) -> None:
-    """Raise DataError for what holds data, but is no array of it."""
+    """Raise DataError for what holds data, but is no array."""
     name, kind = name_of(a), type(a).__name__
     if library_of(a) in ("scipy", "sparse") and hasattr(a, "nnz"):
         rows, columns = a.shape[0], a.shape[-1]

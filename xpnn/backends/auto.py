@@ -34,7 +34,7 @@ def check(be: Backend) -> None:
             product = be.to_numpy(be.relu(ones @ ones))
     except XpnnError:
         raise
-    except Exception as error:  # whatever the library throws when a part of it is missing
+    except Exception as error:  # whatever the library throws when one of its parts is missing
         raise BackendError(
             f"{be.name} on {be.device_name} cannot multiply two matrices",
             why=f"{type(error).__name__}: {error}".splitlines()[0],

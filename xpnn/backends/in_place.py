@@ -29,7 +29,7 @@ class InPlace(Backend):
 
 
 def by_identity(f: Callable[[Array, Array], Any]) -> Callable[[Array, Array], Any]:
-    """f, asked anew only where an argument is another array than the last time."""
+    """f, called again only where an argument is another array than the last time."""
     last: tuple[Any, ...] = ()
 
     def found(a: Array, b: Array) -> Any:

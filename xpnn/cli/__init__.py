@@ -73,7 +73,7 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """click would print an empty line for Ctrl-C, and end with 1 when nobody reads the output any more.
+        """click would print an empty line for Ctrl-C, and end with 1 when the reader of the output has gone.
 
         What is still in the buffer is written here, where an error has an answer, and not at the interpreter's end.
         """
@@ -198,7 +198,7 @@ def report(error: XpnnError) -> int:
         f"  why: {error.why}" if error.why else "",
         f"  fix: {error.fix}" if error.fix else "",
     )
-    with contextlib.suppress(OSError):  # nobody can read it; the exit code stands
+    with contextlib.suppress(OSError):  # stderr is closed; the exit code stands
         click.secho("xpnn: error:", fg="red", bold=True, nl=False, err=True, color=colour)
         click.echo(" " + "\n".join(one_line(part, MOST) for part in parts if part), err=True)
     return error.exit_code

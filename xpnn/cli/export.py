@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def to_onnx(model: "Model", path: Path, settings: dict[str, Any], classes: list[str]) -> "Program":
-    """ONNX."""
+    """Write an ONNX file."""
     from xpnn.interchange import save_onnx
 
     return save_onnx(model, path, classes=classes, **settings)

@@ -48,8 +48,8 @@ def command(file: Path, out: Path | None, as_json: bool) -> None:
     ]
     parameters = model.layout.size["theta"]
     if as_json:
-        told = {"file": str(path), "bytes": path.stat().st_size, "source": str(file)}
-        emit(told | {"parameters": parameters, "inputs": shapes[0], "outputs": shapes[1]})
+        event = {"file": str(path), "bytes": path.stat().st_size, "source": str(file)}
+        emit(event | {"parameters": parameters, "inputs": shapes[0], "outputs": shapes[1]})
         return
     echo(f"saved  {path} ({size(path.stat().st_size)}) from {file} · {parameters:,} parameters")
     for word, several in zip(("in", "out"), shapes, strict=True):

@@ -2,7 +2,7 @@
 
 The system releases a lock when its process ends, however it ends; what the file says then names a dead process. Two
 locks are taken: that of a file, which every system has, and where there is one that of the folder itself, which
-stands when somebody removes the file. A process of another host may not be seen by this system, so a file that names
+stands even when the file is removed. A process of another host may not be seen by this system, so a file that names
 one is believed.
 """
 
@@ -54,7 +54,7 @@ class Lock:
             raise
 
     def release(self) -> None:
-        """Give the folder back. Its files go first, so that nobody finds them without a holder.
+        """Give the folder back. Its files go first, so that they are never found without a holder.
 
         A forked process closes its copy alone: the lock is its parent's.
         """

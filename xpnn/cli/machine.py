@@ -30,7 +30,7 @@ def git_state(folder: Path | None = None) -> dict[str, str] | None:
     """The commit of the folder (default: the working folder), read from git's files; None where there is none.
 
     git itself is not asked: `git status` runs programs that the configuration of the folder names (`core.fsmonitor`,
-    filters), and the folder may be somebody else's. So nothing is said about files that differ from the commit.
+    filters), and the folder may belong to another user. So nothing is said about files that differ from the commit.
 
     Source: gitrepository-layout(5).
     """

@@ -89,7 +89,7 @@ def embedding(data: Dataset, layers: list["Layer"]) -> "Layer":
 
 
 def preprocessing(data: Dataset, recipe: Recipe, seed: int) -> list["Layer"]:
-    """For numbers of one's own: a layer measured on what will be trained on, without the part held out of it.
+    """For your own numbers: a layer measured on what will be trained on, without the held-out part.
 
     Features are standardised one by one, images brought to [0, 1]; bytes are the model's business.
     """

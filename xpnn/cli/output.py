@@ -26,7 +26,7 @@ def status(line: str) -> None:
     """Talk; not with --quiet."""
     if not state().quiet:
         line = printable(line)
-        with contextlib.suppress(OSError):  # nobody listens; the work goes on
+        with contextlib.suppress(OSError):  # stderr is closed; the work goes on
             click.echo(folded(line) if sys.stderr.isatty() else line, err=True)
 
 

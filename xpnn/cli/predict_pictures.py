@@ -97,7 +97,7 @@ def every_picture(files: tuple[Path, ...]) -> Iterator[Path]:
         else:
             found = [name]
         if not found:
-            raise FileError(f"there is no picture in {name}", fix="PNG, JPEG, GIF, BMP, TIFF or WebP files")
+            raise FileError(f"no picture in {name}", fix="PNG, JPEG, GIF, BMP, TIFF or WebP files")
         yield from found
 
 
@@ -119,7 +119,7 @@ def answered(
 
 
 def save_seen(file: Path, found: list[tuple[Picture, Any]]) -> None:
-    """FILE.seen.png beside the file: the photograph with a box around each digit, and what the network saw of it."""
+    """FILE.seen.png beside the file: the photograph with a box around each digit, and what the network saw."""
     from xpnn.cli.seen import seen
     from xpnn.durable import write_durably
 

@@ -76,7 +76,7 @@ class Run:
         left = [name for name in names if name not in (LOCK, HOLDER) and not TEMPORARY.fullmatch(name)]
         try:
             owned = OWN & set(read_about(self.folder).get("files", ()))
-        except (CheckpointError, FileError):  # somebody else's run.json
+        except (CheckpointError, FileError):  # another program's run.json
             owned = set()
         return [name for name in left if name not in owned or is_link(self.folder / name)]
 
@@ -200,9 +200,9 @@ def find_run(path: Path | None, fits: Callable[[dict[str, Any]], bool] = lambda 
             known = (
                 f"name {older}, the one before it" if older.exists() else "xpnn train, or name a run folder"
             )
-            raise FileError(f"there is no trained model at {path}", fix=known)
+            raise FileError(f"no trained model at {path}", fix=known)
         return Saved(weights, read_about(weights.parent))
     for weights in sorted(ROOT.glob(f"*/{WEIGHTS}"), key=lambda p: p.stat().st_mtime, reverse=True):
         if fits(about := read_about(weights.parent)):
             return Saved(weights, about)
-    raise FileError(f"there is no fitting run in {ROOT.resolve()}", fix="xpnn train, or name a run folder")
+    raise FileError(f"no fitting run in {ROOT.resolve()}", fix="xpnn train, or name a run folder")

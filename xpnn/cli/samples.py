@@ -46,7 +46,7 @@ def test_samples(saved: Saved, model: "Model", data: Path | None, what: str) -> 
             notes=(*samples.notes, f"all samples of {data} are used"),
         )
     elif data is not None and same and samples.held_out:
-        line = f"{data} was trained on: the {len(samples.y_test):,} samples held out of it are used"
+        line = f"{data} was trained on: the {len(samples.y_test):,} held-out samples are used"
         samples = replace(samples, notes=(*samples.notes, line))
     names = class_names(saved, model)
     return match_classes(samples, names) if names and samples.classes else samples

@@ -190,7 +190,7 @@ def child(task: Task, worker: int, trials: int, deadline: float, how: str) -> No
 
 
 def end_with_parent() -> None:
-    """End this process as soon as its parent has ended, however that came about: nobody else would stop it."""
+    """End this process as soon as its parent has ended, however that came about: nothing else would stop it."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

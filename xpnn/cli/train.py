@@ -75,7 +75,7 @@ if TYPE_CHECKING:
 @click.option(
     "--augment/--no-augment",
     default=False,
-    help="Move and distort the images anew each epoch; trains longer.",
+    help="Move and distort the images differently in each epoch; trains longer.",
 )
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the training set.")
 @click.option("--batch-size", type=click.IntRange(1), help="Samples in one step.")
@@ -132,7 +132,7 @@ def command(
 ) -> None:
     """Train a model and save its best epoch.
 
-    DATASET is mnist unless told otherwise; PATH is the same as --data PATH. A part of the training samples is held
+    DATASET is mnist by default; PATH is the same as --data PATH. A part of the training samples is held
     out to choose the best epoch by; the test samples are used once, at the end. What is not given comes from the
     dataset's recipe for that model.
     """
@@ -233,8 +233,8 @@ def start(
     """Say what is about to happen; what reports the epochs."""
     counts = count_samples(data, recipe)
     if as_json:
-        told = {key: value for key, value in about.items() if key not in ("started", "classes", "result")}
-        emit({"event": "start", **told, "notes": data.notes, "why": why, **counts})
+        event = {key: value for key, value in about.items() if key not in ("started", "classes", "result")}
+        emit({"event": "start", **event, "notes": data.notes, "why": why, **counts})
         return Events()
     names = [name for name in net.layout.named if name.endswith("W") and not name.startswith("embedding")]
     sizes = "-".join([*(str(net.layout.named[name].shape[-2]) for name in names), str(data.outputs)])
@@ -251,7 +251,7 @@ def start(
 
 
 class Events(Callback):
-    """Every row as a JSON line on stdout. Where nobody can read them any more, the run ends as by Ctrl-C."""
+    """Every row as a JSON line on stdout. Where the reader has gone, the run ends as by Ctrl-C."""
 
     error: OSError | None = None
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # it imports lzma
     import zipfile
 
 LARGEST, FREE, RATIO = 4 << 30, 256 << 20, 200
-"""Bytes of the arrays of an archive, unpacked; so many whatever its size; and so many for each byte of it."""
+"""Bytes of the arrays of an archive, unpacked; so many whatever its size; and so many for each byte of the file."""
 HEADER = 10_000
 """Bytes of the header of one array: NumPy's own limit, which it checks after reading."""
 FIX = "save it again with numpy.save or numpy.savez, as an array of numbers"

@@ -50,7 +50,7 @@ def load(
 
     `seed` draws what is generated; of a table `label` names the column of the labels, and `task` says whether they are
     classes or numbers; `known` is the preparation of a model that goes on with it, all but its label where `relabel`.
-    Of a folder of pictures `resize` is the (H, W) that all are brought to; watch(done, all) is told how many are read.
+    Of a folder of pictures `resize` is the (H, W) that all are brought to; watch(done, all) counts the files.
     Raises `UsageError` for an unknown name, and `DataError` or `FileError` as the function that
     reads it does.
     """

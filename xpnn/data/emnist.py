@@ -1,7 +1,7 @@
 """KMNIST, and EMNIST in its six divisions, as IDX files.
 
 EMNIST's images lie on their side (rows and columns exchanged), its letters are numbered from 1, and its file names
-begin with `emnist-DIVISION-`: all of it is put right here.
+begin with `emnist-DIVISION-`: all of that is corrected here.
 
 Sources: T. Clanuwat et al., "Deep learning for classical Japanese literature", arXiv:1812.01718, 2018; G. Cohen,
 S. Afshar, J. Tapson, A. van Schaik, "EMNIST: extending MNIST to handwritten letters", IJCNN 2017.

@@ -48,7 +48,7 @@ Watch = Callable[[int, int], None]
 class Wanted:
     """How pictures are to be: None leaves it to the pictures themselves. size: (H, W).
 
-    preparation: that of a model, which says all of it; classes: how many there must be at least.
+    preparation: that of a model, which fixes all settings; classes: how many there must be at least.
     """
 
     size: tuple[int, int] | None = None

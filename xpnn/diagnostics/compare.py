@@ -103,7 +103,7 @@ def compare_backends(
 
     backends: names; None takes all that are installed. dtype: None is the model's; "float64" tells a bug from rounding.
     tolerance: relative; None is sqrt(eps) of the dtype, 3.5e-4 or 1.5e-8. The model is left as it is. Raises
-    BackendError for a backend that was asked for and does not work, or if there is no other.
+    BackendError for a backend that was asked for and does not work, or if it is the only one.
     """
     be, dtype = model.backend, dtype or model.backend.dtype_name
     measure = model.loss if loss is None else get_loss(loss)
@@ -112,7 +112,7 @@ def compare_backends(
         names, missing = [name for name in backends if name != be.name], {}
     if not names:
         fix = "pip install 'xpnn[strict]'   (or torch, or jax)"
-        raise BackendError(f"there is no backend to compare {be.name!r} with", fix=fix)
+        raise BackendError(f"no backend to compare {be.name!r} with", fix=fix)
 
     def step(place: Backend) -> Trace:
         return trace(model.copy(place), x, y, measure)

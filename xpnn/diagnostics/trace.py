@@ -35,7 +35,7 @@ class Visit:
     """The visits whose outputs are the inputs of this one."""
     dy: tuple[Host, ...] = ()
     dx: tuple[Host, ...] = ()
-    """Empty where nobody wants it: before the first layer with parameters to train, and for ids."""
+    """Empty where it is not needed: before the first layer with parameters to train, and for ids."""
     gradients: dict[str, Host] = field(default_factory=dict)
     turn: int | None = None
     """The place among the backward passes, in the order of their ends; None where the way back ended before it."""

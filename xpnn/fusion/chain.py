@@ -13,7 +13,7 @@ from xpnn.layers.sequential import Sequential
 from xpnn.layers.shape import Flatten, Reshape
 
 RETURNS_NEW = (BatchNorm, MaxPool2D, AvgPool2D)
-"""Layers whose dx is an array that nobody else holds."""
+"""Layers whose dx is a new array without other references."""
 MOVES = (Flatten, Reshape)
 """Layers whose dx is dy, in another shape."""
 

@@ -9,7 +9,7 @@ from xpnn.layers.base import Ctx, Layer, Tree
 
 
 class ReLUInPlace(Rule):
-    """Going back, dx is written over dy where nobody else holds it."""
+    """Going back, dx is written over dy where nothing else refers to dy."""
 
     @staticmethod
     def match(layers: tuple[Layer, ...]) -> int:

@@ -34,7 +34,7 @@ class Rule:
     def backward(
         self, cx: Ctx, cache: tuple[Any, ...], dy: Array, need_dx: bool, out: Tree, may_overwrite: bool
     ) -> tuple[Array | None, tuple[Tree, ...]]:
-        """-> (dx, the gradients of each layer). dx is an array that nobody else holds.
+        """-> (dx, the gradients of each layer). dx is a new array without other references.
 
         out: where the gradients may be written, shaped like p; or None. may_overwrite: dy may be written over.
         """

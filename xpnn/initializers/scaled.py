@@ -63,7 +63,7 @@ class VarianceScaling(Initializer):
                 raise UsageError(f"unknown {value!r} in VarianceScaling", fix=did_you_mean(str(value), known))
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
-        """Raises UsageError when the fan is 0: there is no variance to give."""
+        """Raises UsageError when the fan is 0, for which the variance is undefined."""
         return self.draw(rng, shape, None)
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...], given: tuple[int, int] | None) -> Host:

@@ -51,7 +51,7 @@ class Dirac(Initializer):
 
 @dataclass(frozen=True)
 class Sparse(Initializer):
-    """N(0, std^2), and in every column of a (n_in, n_out) matrix ceil(sparsity n_in) entries 0, chosen for each anew.
+    """N(0, std^2), and in every column of a (n_in, n_out) matrix ceil(sparsity n_in) entries 0, independently.
 
     So every unit begins with few inputs. Source: Martens, "Deep learning via Hessian-free optimization", ICML 2010.
     """

@@ -40,7 +40,7 @@ def kernel_first(W: Any) -> Any:
 
 
 def convolution(g: Program, layer: Any, p: Any, x: Value) -> Value:
-    """Conv."""
+    """A convolution as ONNX's Conv."""
     images = len(x.shape) == 3
     kernel, stride, dilation = (both(one, images) for one in (layer.kernel, layer.stride, layer.dilation))
     window = place(wide(x.shape), kernel, stride, padding_of(layer, images), dilation)
@@ -53,7 +53,7 @@ def convolution(g: Program, layer: Any, p: Any, x: Value) -> Value:
 
 
 def transposed_convolution(g: Program, layer: Any, p: Any, x: Value) -> Value:
-    """ConvTranspose, told how many rows and columns it is to give."""
+    """ConvTranspose, with its output's rows and columns given."""
     out = layer.plan(x.shape)[1]
     window = place(out, pair(layer.kernel), pair(layer.stride), layer.padding, pair(layer.dilation))
     settings = zip(
@@ -72,7 +72,7 @@ def pool(kind: str) -> Any:
     """A row for MaxPool or AveragePool."""
 
     def row(g: Program, layer: Any, p: Any, x: Value) -> Value:
-        """Pads do not count, which is what ONNX does unless told otherwise."""
+        """Pads do not count, which is ONNX's default."""
         images = len(x.shape) == 3
         stride = layer.pool if layer.stride is None else layer.stride
         sizes = both(layer.pool, images), both(stride, images)

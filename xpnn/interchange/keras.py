@@ -132,7 +132,7 @@ def snake(word: str) -> str:
 def read_file(path: Path) -> list[Group]:
     """The layers in a file of Keras's. Raises FileError and CheckpointError."""
     if not path.is_file():
-        raise FileError(f"cannot read {path}", why="there is no such file")
+        raise FileError(f"cannot read {path}", why="no such file")
     if path.suffix == ".keras":
         return list(live(open_keras(path)))
     try:

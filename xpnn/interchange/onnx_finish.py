@@ -27,7 +27,7 @@ def finished(b: Builder, names: list[str], settings: dict[str, Any]) -> "Model":
     used = {one for _, _, given in nodes for one in listed(given)} | {x.name for x in outputs}
     inputs = [x for x in b.inputs if x.name in used]
     if not nodes or not inputs:
-        raise CheckpointError("the file's outputs are its inputs: there is no network between")
+        raise CheckpointError("the file's outputs are its inputs: no network is between")
     for x in inputs:
         settled(x)
     shapes = tuple(tuple(x.shape[i] for i in (x.layout.order or ())[1:]) for x in inputs)

@@ -1,4 +1,4 @@
-"""A network in an ONNX file as a model here: its constants computed, its layouts settled, its layers trained on.
+"""A network in an ONNX file as a model here: its constants computed, its layouts resolved, its layers trained on.
 
 Source: the ONNX standard, https://onnx.ai/onnx/operators/.
 """

@@ -37,31 +37,31 @@ class Layout:
 
     @property
     def order(self) -> Order | None:
-        """The axes, where they are settled."""
+        """The axes, once they are resolved."""
         return self.root()._order
 
     def fix(self, order: Sequence[int]) -> None:
-        """Settle it. Raises Refusal where another order is settled already."""
+        """Resolve it. Raises Refusal where another order is resolved already."""
         root = self.root()
         if root._order is None:
             root._order = tuple(order)
         elif root._order != tuple(order):
             raise Refusal(
                 f"its input would have to change its layout from {root._order} to {tuple(order)}, "
-                "and there is no layer for that"
+                "and no layer does that"
             )
 
     def join(self, other: "Layout") -> None:
-        """Make both one. Raises Refusal where they are settled differently."""
-        mine, yours = self.root(), other.root()
-        if mine is yours:
+        """Make both one. Raises Refusal where they are resolved differently."""
+        first, second = self.root(), other.root()
+        if first is second:
             return
-        if yours._order is None:
-            yours._parent = mine
-        elif mine._order is None:
-            mine._parent = yours
-        elif mine._order != yours._order:
-            raise Refusal(f"two layouts meet, {mine._order} and {yours._order}")
+        if second._order is None:
+            second._parent = first
+        elif first._order is None:
+            first._parent = second
+        elif first._order != second._order:
+            raise Refusal(f"two layouts meet, {first._order} and {second._order}")
 
 
 class Value:

@@ -19,7 +19,7 @@ ACTIVATIONS: dict[str, type["Layer"]] = {"relu": ReLU, "tanh": Tanh, "logistic":
 def from_mlp(mlp: Any, **settings: Any) -> "Model":
     """A model with the layers and weights of a fitted MLPClassifier or MLPRegressor.
 
-    Its dtype is that of the weights unless told otherwise; settings: of `xpnn.Model`, such as backend="torch". Class i
+    Its dtype is that of the weights by default; settings: of `xpnn.Model`, such as backend="torch". Class i
     of the model is mlp.classes_[i]; two classes are one output. Raises UsageError for anything else.
     """
     from xpnn.model import Model

@@ -147,7 +147,7 @@ def read_state(source: Any) -> dict[str, Host]:
 def read_file(path: Path) -> dict[str, Host]:
     """The weights in a file. Raises FileError and CheckpointError."""
     if not path.is_file():
-        raise FileError(f"cannot read {path}", why="there is no such file")
+        raise FileError(f"cannot read {path}", why="no such file")
     try:
         if path.suffix == ".safetensors":
             return read_safetensors(path)

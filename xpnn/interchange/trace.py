@@ -107,7 +107,7 @@ def entry(g: Program, name: str, shape: Shape, kind: str | None, channels: str, 
 
 
 def squash(loss: Any, output_kind: str, wanted: bool | None) -> tuple[str, dict[str, Any]] | None:
-    """The operation that makes probabilities; None where there is nothing to do, or nobody wants it.
+    """The operation that makes probabilities; None where nothing is to do, or it is not wanted.
 
     Raises UsageError where they are wanted of a loss that has none.
     """

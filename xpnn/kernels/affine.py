@@ -9,7 +9,7 @@ class AffineKernels(BaseKernels):
     """What the fully connected layer takes, and every layer that multiplies by weights."""
 
     def operand(self, a: Array) -> Array:
-        """`a` as products take it: `a` itself, or what an override makes of it, once for all products of a step.
+        """`a` as products take it: `a` itself, or an override's converted form, once for all products of a step.
 
         Only for products: it may be sliced, reshaped and transposed, and given to `matmul`, `affine`, `affine_relu`
         and, as x or W, `affine_grads`, which all take arrays as well.
@@ -29,7 +29,7 @@ class AffineKernels(BaseKernels):
         need_dx: bool = True,
         relu_mask: Any = None,
     ) -> tuple[Array | None, Array, Array]:
-        """dx = dy W^T (None where nobody needs it), dW = x^T dy, db = the column sums of dy.
+        """dx = dy W^T (None where it is not needed), dW = x^T dy, db = the column sums of dy.
 
         For rows x (N, n_in) and dy (N, units). out: for dW and for db, as in `matmul`. relu_mask: that of
         `affine_relu_with_mask` where x is its y; dx then is with respect to what that ReLU was given.

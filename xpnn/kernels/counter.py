@@ -46,7 +46,7 @@ class CounterKernels(BaseKernels):
         """Uniform numbers in [0, 1) with 24 random bits: the same bits on every backend.
 
         Element i of stream `key` at step `tick` is mix(A i + B), where A (odd) and B are words hashed from
-        (key, tick): a counter-based generator, so there is no state to keep, and a replayed or compiled step
+        (key, tick): a counter-based generator, so no state is kept, and a replayed or compiled step
         draws fresh numbers from its own `tick`, a 0-d int64 array. At most 2^31 elements.
         """
         step, start = counters(key, tick)

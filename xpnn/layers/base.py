@@ -47,7 +47,7 @@ class Ctx(NamedTuple):
     train: bool = False
     key: Key = ()  # root seed, then the layer's path, indices and names: each draws its own stream
     tick: Array | None = None  # 0-d step counter on the device, so that a replayed step draws fresh masks
-    need_dx: bool = True  # False: nobody wants the gradient of the input, backward returns None for it
+    need_dx: bool = True  # False: the gradient of the input is not needed, backward returns None for it
 
     def child(self, index: int | str, need_dx: bool | None = None) -> "Ctx":
         """The context of the layer at `index`, or of that name, inside this one."""
@@ -85,7 +85,7 @@ class Layer(Config, abstract=True):
     """
 
     role: ClassVar[str] = ""
-    """What it is, where others ask: "activation", "normalization", "noise" (drawn anew at every step), "augmentation",
+    """What it is, where others ask: "activation", "normalization", "noise" (random at every step), "augmentation",
     "shape" (the same numbers in another shape) or "container" (made of other layers)."""
 
     @classmethod
@@ -145,7 +145,7 @@ class Layer(Config, abstract=True):
         """What it takes; of several inputs a tuple, or one word for all.
 
         "float": the model's dtype; "any": every real dtype (the layer converts); "int": ids as int64, and there is no
-        dx; "mask": 0 and 1 in the model's dtype, and there is no dx; None: passes on whatever comes.
+        dx; "mask": 0 and 1 in the model's dtype, without a dx; None: passes on whatever comes.
         """
         return "float"
 

@@ -39,7 +39,7 @@ class BatchNorm(Layer):
         """gain and bias in theta, mean and var in phi."""
         if not shape or 0 in shape:
             raise ShapeError(
-                "wants at least one feature on the last axis, and a value of it", why=f"got {shape}"
+                "wants at least one feature on the last axis, with at least one value", why=f"got {shape}"
             )
         features = shape[-1:]
         return {

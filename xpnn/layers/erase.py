@@ -12,7 +12,7 @@ from xpnn.layers.resize import check_images
 
 @dataclass(frozen=True)
 class RandomErase(Layer):
-    """While training y = 0 in one rectangle of an image, with probability `rate`; dx = dy outside of it, else 0.
+    """While training y = 0 in one rectangle of an image, with probability `rate`; there dx = 0, elsewhere dx = dy.
 
     Its height and width are drawn apart, whole numbers uniform between sides[0] and sides[1] times the image's; its
     place is uniform among those that lie inside.

@@ -103,7 +103,7 @@ class Graph(Layer):
         return pick(values, self.outputs), tuple(caches)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Any) -> tuple[Any, Tree]:
-        """Against the order of the nodes; past those that nobody wants a gradient of."""
+        """Against the order of the nodes; skipping those whose gradient is not needed."""
         wires, wanted = self._wiring.wires, self._wanted(cx.need_dx)
         dvs: dict[str, Any] = {}
         send(dvs, self.outputs, dy)

@@ -70,7 +70,7 @@ def check_names(inputs: Names, nodes: tuple[Node, ...], outputs: Names) -> None:
             if one not in known and one in names:
                 raise UsageError(
                     f"node {name!r} takes {one!r}, which does not come before it",
-                    why="nodes run in the order they are listed, so that there is no cycle",
+                    why="nodes run in the order they are listed, so that no cycle can arise",
                     fix=f"list {name!r} after {one!r}" if one != name else "give it another input",
                 )
             if one not in known:

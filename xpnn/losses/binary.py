@@ -50,7 +50,7 @@ class BinaryCrossEntropy(BinaryLoss):
     That is -y log p - (1 - y) log(1 - p) for p = sigmoid(z). At z = inf and -inf it is 0 where y agrees, else infinite.
 
     z: logits (N, ...); y: the same shape, from 0 to 1. Gradient: (sigmoid(z) - y) / (number of elements).
-    Never computed from p: at z = 100 there is no 1 - p left to take the logarithm of.
+    Never computed from p: at z = 100, 1 - p rounds to 0 and has no logarithm.
     """
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:

@@ -97,7 +97,7 @@ class ClassLoss(Loss, abstract=True):
         )
 
     def random_target(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
-        """Ids."""
+        """The most likely class of each sample, as ids."""
         return rng.integers(0, shape[-1], shape[0])
 
 

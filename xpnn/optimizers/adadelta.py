@@ -1,4 +1,4 @@
-"""Adadelta."""
+"""The optimizer Adadelta."""
 
 from dataclasses import dataclass
 from typing import ClassVar

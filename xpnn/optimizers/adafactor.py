@@ -1,4 +1,4 @@
-"""Adafactor."""
+"""The optimizer Adafactor."""
 
 import math
 from dataclasses import dataclass

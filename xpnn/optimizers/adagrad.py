@@ -1,4 +1,4 @@
-"""AdaGrad."""
+"""The optimizer AdaGrad."""
 
 from dataclasses import dataclass
 from typing import ClassVar

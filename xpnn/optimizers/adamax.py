@@ -1,4 +1,4 @@
-"""Adamax."""
+"""The optimizer Adamax."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""AMSGrad."""
+"""The optimizer AMSGrad."""
 
 from dataclasses import dataclass
 

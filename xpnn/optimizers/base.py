@@ -242,7 +242,7 @@ class Elementwise(Formula, abstract=True):
 
 
 def spread(be: Backend, theta: Array, params: tuple[ParamInfo, ...], values: tuple[float, ...]) -> Array:
-    """Each place's value at all of its weights; 1 everywhere where there are no places."""
+    """Each parameter's value at all of its weights; 1 everywhere before `bind`."""
     if not params:
         return be.xp.ones_like(theta)
     sizes = [param.stop - param.start for param in params]

@@ -1,4 +1,4 @@
-"""LAMB."""
+"""The optimizer LAMB."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""LARS."""
+"""The optimizer LARS."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -15,7 +15,7 @@ from xpnn.optimizers.descent import Descent, Report
 class LBFGS(Optimizer):
     """theta <- theta + a d, d = -H g, with a step length a that satisfies the strong Wolfe conditions for c1 and c2.
 
-    H stands for the inverse Hessian: what the last `history` pairs of steps s and changes of the gradient y say of it,
+    H stands for the inverse Hessian: an estimate from the last `history` pairs of steps s and gradient changes y,
     by the two-loop recursion, from H = s.y / y.y I. It needs the loss and its gradient at several points of the same
     function, so it takes the whole data: `Trainer.fit` makes one iteration per epoch, `Trainer.step` raises UsageError.
 
@@ -24,7 +24,7 @@ class LBFGS(Optimizer):
     stop: "gradient" (max |g| <= tolerance_gradient), "change" (the value fell by less than tolerance_change times the
     larger of itself and 1), "line search", and "iterations" (max_iterations, of `minimize`).
     max_evaluations: of one line search. l2: adds l2 / 2 |theta|^2 to the loss, biases left out.
-    There is no l1: its kink at 0 breaks the line search.
+    l1 is not offered: its kink at 0 breaks the line search.
     Sources: Liu and Nocedal, Math. Programming 45 (1989); Nocedal and Wright (2006), algorithms 7.4 and 7.5.
     """
 

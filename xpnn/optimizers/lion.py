@@ -1,4 +1,4 @@
-"""Lion."""
+"""The optimizer Lion."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""Lookahead."""
+"""The optimizer Lookahead."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Muon."""
+"""The optimizer Muon."""
 
 import math
 from dataclasses import dataclass, field

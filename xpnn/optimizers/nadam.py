@@ -1,4 +1,4 @@
-"""NAdam."""
+"""The optimizer NAdam."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""RAdam."""
+"""The optimizer RAdam."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""RMSProp."""
+"""The optimizer RMSProp."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -220,7 +220,7 @@ def read_about(text: str) -> dict[str, Any]:
 
 
 def read_preparation(about: dict[str, Any]) -> Preparation | None:
-    """How raw data becomes samples of the model; None where the file, such as an older one, says nothing of it."""
+    """How raw data becomes samples of the model; None where the file has no entry for it, as older ones have not."""
     if "preparation" not in about:
         return None
     found = from_config(about["preparation"], "preparation")

@@ -11,7 +11,7 @@ from xpnn.training.history import Row
 from xpnn.training.run import Callback, Run
 
 RAREST = 1.0
-"""Seconds between two states that are written by the share of their time: nobody misses less work than that."""
+"""Seconds between two states that are written by the share of their time."""
 
 
 class Checkpoint(Callback):
@@ -79,7 +79,7 @@ class Checkpoint(Callback):
             self.state = {"files": names[-self.keep :]}
             run.save_state(path)
             for name in names[: -self.keep]:
-                with contextlib.suppress(OSError):  # whoever took it away has done this for us
+                with contextlib.suppress(OSError):  # already removed
                     path.with_name(name).unlink()
         else:
             run.save_state(path)

@@ -44,7 +44,7 @@ class EarlyStopping(Callback):
         self._stop(run)
 
     def epoch(self, run: Run, row: Row) -> None:
-        """Counts."""
+        """Counts the epochs without an improvement."""
         value, rising = monitored(self, self.monitor, row)
         worst = -math.inf if rising else math.inf
         best = worst if self.state["best"] is None else self.state["best"]

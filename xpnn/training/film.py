@@ -44,7 +44,7 @@ class Film(Callback):
 
 
 def load_film(folder: str | Path) -> list[tuple[int, dict[str, Any]]]:
-    """The frames that a `Film` saved, in order; none where there is no such folder.
+    """The frames that a `Film` saved, in order; none where the folder does not exist.
 
     Raises CheckpointError for a damaged file.
     """

@@ -34,7 +34,7 @@ class FullBatch:
         """One iteration: the mean loss at the point it found, without the penalty."""
         trainer, model = self.run.trainer, self.run.model
         with model.backend.device_context():
-            if model.theta is not self.descent.point.theta:  # somebody put other weights in its place
+            if model.theta is not self.descent.point.theta:  # the weights were replaced from outside
                 self.descent = self._begin()
             self.descent.advance()
         point = self.descent.point

@@ -1,4 +1,4 @@
-"""Ids in a loop of the user's own, where nobody looked through the data before: class ids, and ids that are embedded.
+"""Ids in your own training loop, where the data was not checked beforehand: class ids, and ids that are embedded.
 
 On NumPy a step refuses ids that are out of range before it computes. Elsewhere the host would have to wait for the
 device to see them: there the step changes nothing, its loss is NaN, and `check_steps` names the id.

@@ -60,7 +60,7 @@ class Stepper:
         self.objective = Objective(model.net, self.loss, model.layout, be, model.seed, self.augment)
         self.ids = ids_of(model, self.loss)
         self._unread: list[tuple[int, Array, Any, Any]] = []
-        """Steps whose losses nobody has looked at: number, loss, x, y; of a backend where that takes time."""
+        """Steps whose losses are still unread: number, loss, x, y; of a backend where that takes time."""
         step = self.objective.step(bound)
         self._step = be.compile(
             step if be.name == "numpy" else guarded(step, be, self.ids), donated=(0, 1, 2)
@@ -74,7 +74,7 @@ class Stepper:
         self.stopped = ""
         """Why the last fit ended before its last epoch, if it did. A callback that sets it ends the run.
 
-        An epoch that was cut short is begun anew by the next fit, unless that one resumes from a state.
+        An epoch that was cut short starts again with the next fit, unless that one resumes from a state.
         """
 
     def step(self, x: Any, y: Any, weight: Array | None = None) -> Array:

@@ -45,7 +45,7 @@ class StopOnSignal(Callback):
     So do SIGHUP (the terminal was closed), SIGXCPU (processor time is up), SIGUSR1 (Slurm's warning before the time is
     up) and on Windows Ctrl-Break; a signal that is ignored, as SIGHUP under nohup, stays ignored.
     `signum` is the signal that came, None without one. At once means what the signal meant before the fit, for Ctrl-C
-    a KeyboardInterrupt. Outside the main thread, where Python lets nobody listen, it does nothing. Beside a
+    a KeyboardInterrupt. Outside the main thread, where Python allows no signal handlers, it does nothing. Beside a
     `Checkpoint`, the run can be gone on with.
     """
 

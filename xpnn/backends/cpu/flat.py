@@ -24,7 +24,7 @@ def penalised(
 ) -> tuple[Any, Any]:
     """A weight after decoupled decay, its gradient after clipping and with those of the penalties.
 
-    decay is None where there is no penalty: numba then compiles a loop without them.
+    decay is None without a penalty: numba then compiles a loop without them.
     """
     if decay is None:
         return w, g * clip

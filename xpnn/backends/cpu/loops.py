@@ -13,7 +13,7 @@ Array = np.ndarray[Any, Any]
 
 
 def compiled(f: Any, **options: Any) -> Any:
-    """Compiled at its first call; kept on the disk, unless there is no folder that can be written."""
+    """Compiled at its first call; kept on the disk where a folder can be written."""
     try:
         return numba.njit(nogil=True, cache=True, error_model="numpy", **options)(f)
     except (RuntimeError, OSError):

@@ -17,7 +17,7 @@ class NumpyProducts(Backend):
     """
 
     def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        """BLAS writes where it is told. Many rows times one matrix are one product: np.matmul would make many."""
+        """BLAS writes into the given buffer. Many rows times one matrix are one product: np.matmul would make many."""
         if a.ndim > 2 and b.ndim == 2:
             return np.matmul(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[1])
         return np.matmul(a, b, out=out)

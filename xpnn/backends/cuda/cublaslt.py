@@ -103,7 +103,7 @@ class CublasLt:
         )
 
     def create(self, kind: str, *args: Any) -> c_void_p:
-        """A new handle, which stays; or a descriptor, layout or preference, which is destroyed when nobody holds it."""
+        """A new handle, which stays; or a descriptor, layout or preference, destroyed with its last reference."""
         made = Opaque()
         self.call(f"{kind}Create", ctypes.byref(made), *args)
         if kind:

@@ -185,7 +185,7 @@ class Graph:
 
 
 def clone(recorder: Recorder, a: Array) -> Array:
-    """A copy that nobody else holds."""
+    """A copy without other references."""
     copy = recorder.like(a)
     recorder.copy(copy, a)
     return copy

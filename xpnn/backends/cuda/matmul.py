@@ -38,7 +38,7 @@ def find_cublaslt() -> str | None:
 
 @contextlib.contextmanager
 def unrounded(cupy: Any) -> Iterator[None]:
-    """CuPy multiplies float32 as it is, also where CUPY_TF32 or the program around us told it to round to TF32."""
+    """CuPy multiplies float32 as it is, also where CUPY_TF32 or the surrounding program asks for TF32."""
     core = cupy._core
     with _setting:
         before = core.get_compute_type(np.float32)
@@ -124,7 +124,7 @@ class CudaProducts(InPlace):
         return dx, self.matmul(x.T, d, out[0]), self.column_sums(dy, out[1])
 
     def _back(self, d: Array, W: Array, relu_mask: Any) -> Array:
-        """dy W^T, and where there is a mask, 0 outside of it."""
+        """dy W^T, and where a mask is given, 0 outside."""
         if isinstance(relu_mask, ReluMask):
             dx = self._multiply(d, W.T, epilogue=DRELU, relu_mask=relu_mask)
             if dx is not None:

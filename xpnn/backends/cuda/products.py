@@ -1,4 +1,4 @@
-"""Matrix products on a GPU by cuBLASLt: what is asked of it, in which numbers, and where the result goes."""
+"""Matrix products on a GPU by cuBLASLt: which product, in which precision, and where the result goes."""
 
 import threading
 from collections.abc import Callable
@@ -202,7 +202,7 @@ class Products:
         self, plan: Plan, arrays: tuple[Array, ...], vector: Array | None, relu_mask: "ReluMask | None"
     ) -> None:
         size = plan.algorithm.workspace if plan.algorithm is not None else 0
-        # From the pool of the moment: while a step is recorded that is the graph's own, and nobody else gets it.
+        # From the pool of the moment: while a step is recorded that pool belongs to the graph alone.
         workspace = self.cupy.cuda.alloc(size) if size else None
         first, second, result = (a.data.ptr for a in arrays)
         plan.run(

@@ -21,7 +21,7 @@ def retire(device: Any, pool: Any) -> None:
 
 
 def reclaim() -> None:
-    """Whatever nobody uses in the retired pools goes back; an array that outlives its graph keeps its pool."""
+    """Unused memory in the retired pools goes back; an array that outlives its graph keeps its pool."""
     for entry in tuple(retired):
         device, pool = entry
         with device:
@@ -96,7 +96,7 @@ class CudaRoom:
     """A stream and a memory pool for one graph, which are kept as long as it is.
 
     The stream does not wait for the default one (a waiting one would make work there invalid during capture). The pool
-    is nobody else's: memory that is freed in the recorded step is written to by every replay all the same.
+    is used by nothing else: memory that is freed in the recorded step is written to by every replay all the same.
     """
 
     def __init__(self, cupy: Any) -> None:

@@ -21,7 +21,7 @@ class Lane(Protocol):
 
 
 def overlapped(batches: Iterable[Any], lanes: Sequence[Lane]) -> Iterator[Array]:
-    """Every batch in turn. It may be used until the next is asked for; then its lane is filled anew."""
+    """Every batch in turn. It may be used until the next is asked for; then its lane is refilled."""
     free, underway = deque(lanes), deque[Lane]()
     for batch in batches:
         lane = free.popleft()
@@ -53,7 +53,7 @@ class CudaLane:
         if self.host is None:
             self.host = self.empty_pinned(batch.shape, batch.dtype)
             self.device = self.cupy.empty(batch.shape, batch.dtype)
-            self.release()  # that memory may have been somebody's, on the current stream
+            self.release()  # that memory may have been in use on the current stream
         self.n = len(batch)
         self.arrived.synchronize()
         self.host[: self.n] = batch

@@ -50,7 +50,7 @@ class Page:
 
 
 def read_page(grey: Grey) -> Page | None:
-    """The figures on a page of grey levels (H, W), 0 to 255; None where there is no ink. Boxes are in its pixels."""
+    """The figures on a page of grey levels (H, W), 0 to 255; None without ink. Boxes are in its pixels."""
     found = None
     for side in SIDES:
         scale = max(1.0, max(grey.shape) / side)
@@ -89,7 +89,7 @@ def _search(grey: Grey) -> Page | None:
         return None
     low = min(max(FAINT, NOISE * ink.noise), ink.threshold)
     mask: Mask = ink.strength > low
-    alone = min(grey.shape) < SMALL  # a clean picture of one digit: its faintest pixels are of it
+    alone = min(grey.shape) < SMALL  # a clean picture of one digit: its faintest pixels belong to the digit
     if not alone:
         mask &= _near(ink.strength > ink.threshold, REACH * max(grey.shape))
     labels = regions(mask)

@@ -13,7 +13,7 @@ LEAST = 0.3
 
 
 def without_frame(grey: Grey) -> Box:
-    """The page inside a frame of the opposite brightness, such as a scanner's lid leaves; else all of it."""
+    """The page inside a frame of the opposite brightness, such as a scanner's lid leaves; else the whole picture."""
     whole = Box(0, 0, grey.shape[1], grey.shape[0])
     if min(grey.shape) < SMALL:  # a picture of a digit alone
         return whole

@@ -42,7 +42,7 @@ def even_paper(page: Grey, level: float, dark: bool) -> Grey:
 
 
 def uneven_paper(page: Grey, dark: bool, bent: bool) -> Grey:
-    """Ink over paper whose level differs from place to place. bent: after what a quadratic surface says of it."""
+    """Ink over paper whose level differs from place to place. bent: after a fitted quadratic surface."""
     from PIL import Image, ImageFilter
 
     height, width = page.shape

@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Column(Config):
-    """A column called `name`; subclasses say what the network sees of it."""
+    """A column called `name`; subclasses say what the network sees."""
 
     name: str
 
@@ -159,7 +159,7 @@ class DateColumn(Column):
 
 
 def date_part(dates: NDArray[Any], part: str) -> Floats:
-    """One of PARTS as numbers; weekday 0 is Monday; whatever it is where there is no date."""
+    """One of PARTS as numbers; weekday 0 is Monday; any number where the date is missing."""
     days = dates.astype("datetime64[D]")
     if part == "year":
         found = dates.astype("datetime64[Y]").astype(np.int64) + 1970

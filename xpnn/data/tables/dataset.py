@@ -30,7 +30,7 @@ def table_dataset(
     known: TablePreparation | None = None,
     relabel: bool = False,
 ) -> Dataset:
-    """The table for training, a fifth of it held out by a hash of each row; its notes say what was chosen and why.
+    """The table for training, a fifth held out by a hash of each row; its notes say what was chosen and why.
 
     known: the preparation of a model that goes on with it; with relabel only its columns are kept. Raises as
     `read_table` does, UsageError for a label that is not there, DataError for what cannot be learnt from.

@@ -66,7 +66,7 @@ def expand(pattern: str | os.PathLike[str], what: str = "table") -> list[Path]:
         raise cannot_read(str(path), error) from error
     if not found:
         raise FileError(
-            f"there is no {what} at {path}",
+            f"no {what} at {path}",
             why=f"wanted a file in one of {', '.join(FORMATS)}, also packed as {' or '.join(PACKED)}",
             fix="check the path",
         )

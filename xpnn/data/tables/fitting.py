@@ -36,7 +36,7 @@ DAY_FIRST = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}( .*)?")
 def prepare_table(
     source: Any, label: str | int | None = None, task: str | None = None
 ) -> tuple[Any, NDArray[Any], TablePreparation]:
-    """`x, y, preparation`: samples and targets of a table for a network, and what a model has to remember of it.
+    """`x, y, preparation`: samples and targets of a table for a network, and what a model remembers about the table.
 
     source: whatever `read_table` takes. x: float32 (N, features), scaled; with embedded columns a tuple of that and
     ids (N,) for each. y: class ids, or scaled numbers. label, task: chosen as `xpnn train table` does by default.

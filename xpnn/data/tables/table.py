@@ -13,7 +13,7 @@ from xpnn.errors import DataError
 MISSING = frozenset(
     ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "-nan", "NULL", "null", "None")
 )
-"""Words that say that there is no value."""
+"""Words that stand for a missing value."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,7 +52,7 @@ class PointwiseKernels(Launching):
         return self._add_bias(self.matmul(x, W), b, rectified=True)
 
     def _add_bias(self, y: Array, b: Array, rectified: bool = False) -> Array:
-        """y + b, or the larger of that and 0, written into y, which is nobody else's."""
+        """y + b, or the larger of that and 0, written into y, which has no other references."""
         if not self._fits(y, b) or not y.flags.c_contiguous:
             return self.relu(y + b) if rectified else y + b
         self._over("add_bias", y.size, y, self._whole(b), y.size, b.size, int(rectified))

@@ -52,7 +52,7 @@ class RowKernels(Launching):
         return self._cross_entropy(z, ids, dz, None), dz
 
     def softmax_cross_entropy_and_correct(self, z: Array, ids: Array) -> tuple[Array, Array]:
-        """Likewise loss and hits."""
+        """The loss and the number correct, in one pass."""
         if not self._classifies(z, ids):
             return super().softmax_cross_entropy_and_correct(z, ids)
         hits = self.empty((), self.xp.int64)

@@ -46,7 +46,7 @@ class UpdateKernels(Launching):
         )
 
     def cond(self, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:
-        """`then` runs, and the device alone knows whether its updates write; what it returns anew is chosen after.
+        """`then` runs, and the device alone knows whether its updates write; new arrays are chosen after.
 
         A condition within a condition holds where both do. It is this thread's own, and ends with the call.
         """
