@@ -13,7 +13,9 @@ from xpnn.errors import UsageError
 
 DEEPEST, FRAMES = 2000, 20
 """Levels that are allowed, and frames for each: 6 were enough for a thousand chains or skip connections."""
-MARKS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]')
+MARKS = re.compile(
+    r'"(?:[^"\\]++|\\.)*+"|[\[{]|[\]}]'
+)  # possessive: no memory for a way back through a long string
 
 
 def allow_nesting(net: Any) -> None:

@@ -275,7 +275,7 @@ SETTINGS = {
     "a setting of 100,000 letters": ((*NET, 0), {"type": "Flatten", "x" * 100_000: 1}, "has no setting"),
     "a setting missing": ((*NET, 2), {"type": "Dense"}, "net.layers[2]: Dense refuses its settings"),
     "units is a word": ((*NET, 2, "units"), "x", "Dense(units='x'): wanted a whole number"),
-    "units is 10^12": ((*NET, 2, "units"), 10**12, "the architecture wants [4, 1000000000000]"),
+    "units is 10^12": ((*NET, 2, "units"), 10**12, "the layers of the saved network give over"),
     "units is 10^4000": ((*NET, 2, "units"), 10**4000, "number of 4,001 digits"),
     "units below 0": ((*NET, 2, "units"), -3, "at least 1"),
     "units is true": ((*NET, 4, "layers", 0, "units"), True, "wanted a whole number"),

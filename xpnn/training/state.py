@@ -234,6 +234,7 @@ def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Host]]:
 def check_about(given: Any) -> dict[str, Any]:
     """The description, with the type of every entry checked."""
     about: dict[str, Any] = given if isinstance(given, dict) else {}
+    about.setdefault("first", 0)  # not in states of 0.1.0, whose schedules begin with the run
     for key, kind in WANTED.items():
         if type(about.get(key)) is not kind:
             raise CheckpointError(f"the description of the run has no {kind.__name__} called {key!r}")
