@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -212,10 +213,11 @@ def test_two_backends_live_in_one_process(name, digits, reference):
 # Compilation
 
 
+@dataclass(frozen=True)
 class Counter(Layer):
     """The identity; counts how often Python runs it, and whether it saw tracers."""
 
-    def __init__(self):
+    def __post_init__(self):
         object.__setattr__(self, "seen", [])
 
     def forward(self, cx, p, x):

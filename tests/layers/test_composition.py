@@ -1,5 +1,7 @@
 """Containers: paths, what they take and give, what they refuse, and what Recompute saves."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from cases import Case
@@ -108,15 +110,13 @@ def test_recompute_changes_no_bit_of_training():
     assert_same(trained[2], trained[0])
 
 
-def test_statistics_inside_containers_are_settled():
+def test_statistics_inside_containers_are_updated():
     """A layer that counts its training steps in phi, in every container, is counted once per step."""
     be = open_backend("numpy", "float64")
     from xpnn.layers import Layer, Spec
 
+    @dataclass(frozen=True)
     class Counting(Layer):
-        def __init__(self):
-            pass
-
         def plan(self, shape):
             return {"n": Spec((1,), xpnn.initializers.zeros, trainable=False)}, shape
 
