@@ -1,7 +1,7 @@
 """The initial weights: each with its defaults and with other settings."""
 
 from xpnn import initializers
-from xpnn.layers.recurrent import ForgetBias
+from xpnn.initializers.forget_bias import ForgetBias
 
 ROWS = [
     initializers.zeros,

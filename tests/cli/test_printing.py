@@ -64,7 +64,8 @@ def table(folder, names):
 def test_labels_in_tables_and_pictures(xp, kind, tmp_path):
     """What `train`, `evaluate`, `predict` and `plot` say of a class with such a name."""
     pytest.importorskip("matplotlib")
-    table(tmp_path, [NASTY[kind], "b"])
+    name = NASTY[kind].replace("\r", "")  # which no reader of tables takes inside a cell
+    table(tmp_path, [name, "b"])
     data = ["--data", tmp_path / "a.csv"]
     code, out, err = xp(
         "train", "csv", *data, "--epochs", 1, "--hidden", 4, "--backend", "numpy", "--out", "run"
@@ -72,14 +73,14 @@ def test_labels_in_tables_and_pictures(xp, kind, tmp_path):
     assert (code, commands(out + err)) == (0, set()), err
     code, out, err = xp("evaluate", "run", "-v")
     assert (code, commands(out + err)) == (0, set()), err
-    assert one_line(NASTY[kind])[:4] in out
+    assert one_line(name)[:4] in out
     assert not any(line.startswith("xpnn: error") for line in (out + err).splitlines())
     code, out, err = xp("plot", "run", "--what", "confusion,boundary", "--format", "svg")
     assert (code, commands(out + err)) == (0, set()), err
     shown = Path("run/plots/confusion.svg").read_text()
     assert not commands(shown)
     if "formula" in kind:
-        assert NASTY[kind] in shown
+        assert name in shown
 
 
 @pytest.mark.parametrize("kind", NASTY)
@@ -110,9 +111,9 @@ def test_names_in_run_json_and_in_the_lock(xp, tmp_path):
     Path("run/run.json").write_text(
         json.dumps(about | {"classes": list(NASTY.values())[:3], "model": NASTY["title"]})
     )
-    for command in (["evaluate", "run"], ["plot", "run", "--what", "curves"]):
-        code, out, err = xp(*command)
-        assert (code, commands(out + err)) == (0, set()), err
+    for command, wanted in ((["evaluate", "run"], 4), (["plot", "run", "--what", "curves"], 0)):
+        code, out, err = xp(*command)  # the data's classes are others than the file says
+        assert (code, commands(out + err)) == (wanted, set()), err
     Lock(tmp_path).release()
     held = Lock(tmp_path)
     (tmp_path / HOLDER).write_text(json.dumps({"pid": 1, "host": NASTY["escape"], "since": NASTY["title"]}))

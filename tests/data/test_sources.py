@@ -384,14 +384,14 @@ def archive(path, members, compress=True):
     return path
 
 
-def npy(header, data=b"", version=1):
+def npy_of(header, data=b"", version=1):
     text = header.encode().ljust(117) + b"\n"
     return b"\x93NUMPY" + bytes([version, 0]) + len(text).to_bytes(2 * version, "little") + text + data
 
 
 def test_arrays_that_nobody_needs_are_not_unpacked(tmp_path, monkeypatch):
-    good = {"x": npy("{'descr': '|u1', 'fortran_order': False, 'shape': (20, 2), }", bytes(range(40)))}
-    good["y"] = npy("{'descr': '|u1', 'fortran_order': False, 'shape': (20,), }", bytes([0, 1] * 10))
+    good = {"x": npy_of("{'descr': '|u1', 'fortran_order': False, 'shape': (20, 2), }", bytes(range(40)))}
+    good["y"] = npy_of("{'descr': '|u1', 'fortran_order': False, 'shape': (20,), }", bytes([0, 1] * 10))
     path = archive(tmp_path / "a.npz", {"junk": b"no array at all", **good})
     assert len(xpnn.data.load("npz", path).classes) == 2
     with pytest.raises(DataError, match="junk"):
@@ -403,12 +403,12 @@ def test_an_archive_unpacks_to_a_multiple_of_its_size(tmp_path, monkeypatch):
 
     monkeypatch.setattr(arrays, "FREE", 1000)
     header = "{'descr': '|u1', 'fortran_order': False, 'shape': (1000000,), }"
-    path = archive(tmp_path / "a.npz", {"x": npy(header, bytes(10**6))})
+    path = archive(tmp_path / "a.npz", {"x": npy_of(header, bytes(10**6))})
     assert path.stat().st_size < 4000
     with pytest.raises(DataError, match="1,000,000 bytes long, unpacked"):
         read_npz(path)
     assert (
-        len(read_npz(archive(tmp_path / "b.npz", {"x": npy(header, bytes(10**6))}, compress=False))["x"])
+        len(read_npz(archive(tmp_path / "b.npz", {"x": npy_of(header, bytes(10**6))}, compress=False))["x"])
         == 10**6
     )
 
@@ -427,7 +427,7 @@ def test_a_header_that_is_longer_than_any(tmp_path, version):
 
 def test_format_2_of_npy_is_read(tmp_path):
     header = "{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }"
-    (tmp_path / "a.npy").write_bytes(npy(header, np.arange(3, dtype="<f4").tobytes(), version=2))
+    (tmp_path / "a.npy").write_bytes(npy_of(header, np.arange(3, dtype="<f4").tobytes(), version=2))
     assert read_npy(tmp_path / "a.npy").tolist() == [0, 1, 2]
 
 

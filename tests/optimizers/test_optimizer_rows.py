@@ -23,7 +23,7 @@ from xpnn.initializers import (
     TruncatedNormal,
     VarianceScaling,
 )
-from xpnn.layers.recurrent import ForgetBias
+from xpnn.initializers.forget_bias import ForgetBias
 from xpnn.metrics import MAE, MSE, R2, ROCAUC, Accuracy, CalibrationError, LogLoss, TopK
 from xpnn.optimizers.base import Elementwise
 from xpnn.parameters import ParamInfo

@@ -4,6 +4,7 @@ from xpnn.initializers.base import Initializer as Initializer
 from xpnn.initializers.base import fans as fans
 from xpnn.initializers.by_name import INITIALIZERS as INITIALIZERS
 from xpnn.initializers.by_name import get_initializer as get_initializer
+from xpnn.initializers.forget_bias import ForgetBias as ForgetBias
 from xpnn.initializers.scaled import Constant as Constant
 from xpnn.initializers.scaled import Normal as Normal
 from xpnn.initializers.scaled import Orthogonal as Orthogonal

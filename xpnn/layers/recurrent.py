@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from xpnn.errors import ShapeError, UsageError
 from xpnn.initializers import Initializer, Orthogonal, glorot_uniform, zeros
+from xpnn.initializers.forget_bias import ForgetBias
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree, is_multiple
 from xpnn.layers.dense import flat_rows
@@ -54,21 +53,6 @@ def check_sequence(shape: Shape) -> None:
     """Raise ShapeError for samples other than (time, features)."""
     if len(shape) != 2 or 0 in shape or is_multiple(shape):
         raise ShapeError("wants a sequence (time, features), each at least 1", why=f"got {shape}")
-
-
-@dataclass(frozen=True)
-class ForgetBias(Initializer):
-    """Of four gates the second, which forgets, begins with 1, so that a new network remembers; the others with 0.
-
-    Source: Gers, Schmidhuber, Cummins, "Learning to forget: continual prediction with LSTM", ICANN 1999.
-    """
-
-    def __call__(
-        self, rng: np.random.Generator, shape: tuple[int, ...]
-    ) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """1 in the second quarter of the last axis, (4 units,)."""
-        gate = 4 * np.arange(shape[-1]) // shape[-1]
-        return np.array(np.broadcast_to(gate == 1, shape), np.float64)
 
 
 def plan_gates(layer: Any, gates: int, shape: Shape, bias: Initializer = zeros) -> tuple[Tree, Shape]:
