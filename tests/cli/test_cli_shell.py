@@ -157,7 +157,8 @@ def test_a_long_name_is_folded_between_words(place):
     Path("seven.png").rename(name)
     seen, code = on_a_terminal("predict", name)
     lines = [ESCAPES.sub("", line) for line in seen.splitlines()]
-    assert (code, lines[0].startswith(name), max(map(len, lines)) <= 80) == (0, True, True)
+    named = any(line.startswith(name) for line in lines)
+    assert (code, named, max(map(len, lines)) <= 80) == (0, True, True)
     assert lines[1].startswith("       ")
     folder = f"{'deep-' * 20}run"
     seen, code = on_a_terminal("train", "spiral", "--time-limit", "1e-9", "--out", folder)
