@@ -1,4 +1,4 @@
-"""Write the stubs that tell editors and type checkers the public names which xpnn finds while it runs.
+"""Write what is derived from the public classes: the stubs that tell editors their names, and docs/defaults.md.
 
 `python ci/names.py` writes them; `python ci/names.py --check` fails, naming the file, where one is out of date.
 """
@@ -7,7 +7,9 @@ import pathlib
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import public_defaults  # noqa: E402
 
 import xpnn  # noqa: E402
 from xpnn.names import modules_in, public_names  # noqa: E402
@@ -41,9 +43,10 @@ def stub(names: dict[str, str], more: str = "") -> str:
     return HEAD + "".join(lines) + "\n__all__: list[str]\n" + more
 
 
-def stubs() -> dict[pathlib.Path, str]:
+def files() -> dict[pathlib.Path, str]:
     """{file: what belongs in it}."""
     texts = {f"xpnn/{package}/__init__.pyi": stub(homes(package)) for package in PACKAGES}
+    texts["docs/defaults.md"] = public_defaults.page()
     return {
         ROOT / path: text
         for path, text in (texts | {"xpnn/__init__.pyi": stub(top(), "__version__: str\n")}).items()
@@ -51,7 +54,7 @@ def stubs() -> dict[pathlib.Path, str]:
 
 
 if __name__ == "__main__":
-    for path, text in stubs().items():
+    for path, text in files().items():
         if path.exists() and path.read_text() == text:
             continue
         if "--check" in sys.argv:
