@@ -46,6 +46,13 @@ recipes.RECIPES.update(small)
 for changes in (*recipes.OVERRIDES.values(), *recipes.TOGETHER.values(), *recipes.AUGMENTED.values()):
     changes.update(epochs=1)
 """
+OUTSIDE = """
+from xpnn.backends.numpy import NumpyBackend
+
+class DaskBackend(NumpyBackend):
+    name = "dask"
+"""
+"""What a package brings that is installed: the backend that the documents name, on NumPy's arrays."""
 PIP = """
 import re, sys, tomllib
 extras = tomllib.load(open(sys.argv[1], "rb"))["project"]["optional-dependencies"]
@@ -103,6 +110,11 @@ def ready(tmp_path_factory):
     program(folder / "bin/xpnn", f'#!/bin/sh\nexec {sys.executable} -m xpnn "$@"\n')
     (folder / "small").mkdir()
     (folder / "small/sitecustomize.py").write_text(SMALL)
+    (folder / "small/dask_stand_in.py").write_text(OUTSIDE)
+    (folder / "small/dask_stand_in-1.0.dist-info").mkdir()
+    (folder / "small/dask_stand_in-1.0.dist-info/entry_points.txt").write_text(
+        "[xpnn.backends]\ndask = dask_stand_in:DaskBackend\n"
+    )
     (folder / "small/pip.py").write_text(PIP)
     program(
         folder / "bin/pip",
@@ -114,6 +126,10 @@ def ready(tmp_path_factory):
         (folder / f"PHOTOS/{label}").mkdir(parents=True)
         for i, image in enumerate(x[y == label][:40]):
             Image.fromarray(image[:, :, 0]).save(folder / f"PHOTOS/{label}/{i}.png")
+    (folder / "scans").mkdir()
+    for picture in list((folder / "PHOTOS/1").iterdir())[:3]:
+        Image.open(picture).save(folder / "scans" / f"{picture.stem}.jpg")
+    shutil.copytree(folder / "PHOTOS", folder / "OTHERS")
     lines = ["width,height,label", *(f"{i % 7},{i % 5},{i % 3}" for i in range(90))]
     (folder / "flowers.csv").write_text("\n".join(lines) + "\n")
     write_tables(folder, x.reshape(len(x), -1), y)
