@@ -163,6 +163,6 @@ IN_THE_CHAIN_RULE = {
         net, cx, p, (cache[2], cache[3], cache[0], cache[1]), dy
     ),
     "parameters in the wrong order": lambda net, cx, p, cache, dy, right: right(
-        net, cx, p, ((cache[0][0], cache[2][1]), cache[1], (cache[2][0], cache[0][1]), cache[3]), dy
+        net, cx, (p[2], p[1], p[0], p[3]), cache, dy
     ),
 }

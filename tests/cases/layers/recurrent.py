@@ -80,10 +80,12 @@ def through_time(gates):
         "only the last step's dy": called_with(
             lambda layer, p, c, dy: (p, c, dy * (np.arange(3) == 2)[:, None])
         ),
-        "nothing flows back in time": called_with(lambda layer, p, c, dy: (p, (*c[:-1], 0 * c[-1]), dy)),
-        "U not transposed": called_with(lambda layer, p, c, dy: (p, (*c[:-1], transposed_gates(c[-1])), dy)),
+        "nothing flows back in time": called_with(lambda layer, p, c, dy: ({**p, "U": 0 * p["U"]}, c, dy)),
+        "U not transposed": called_with(
+            lambda layer, p, c, dy: ({**p, "U": transposed_gates(p["U"])}, c, dy)
+        ),
         "gates of U in another order": called_with(
-            lambda layer, p, c, dy: (p, (*c[:-1], np.roll(c[-1], 1, 1)), dy)
+            lambda layer, p, c, dy: ({**p, "U": np.roll(p["U"], 1, 1)}, c, dy)
         ),
         "inputs of another sample": called_with(lambda layer, p, c, dy: (p, (np.flip(c[0], 0), *c[1:]), dy)),
     }
