@@ -10,6 +10,7 @@ about anything but an error of xpnn or a model that works is a fault. `--docs` w
 import argparse
 import json
 import math
+import os
 import random
 import subprocess
 import sys
@@ -246,7 +247,12 @@ def guided(seconds, seed=1):
         report = Path(folder) / "report.json"
         flags = [f"-max_total_time={seconds}", f"-seed={seed}", "-max_len=400"]
         command = [sys.executable, "-W", "ignore", "-c", GUIDED, *flags, report]
-        subprocess.run(command, cwd=folder, capture_output=True, check=True)
+        here = Path(__file__).parent
+        path = os.pathsep.join([str(here), str(here.parent), os.environ.get("PYTHONPATH", "")])
+        env = os.environ | {"PYTHONPATH": path}
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"the fuzzer ended with {done.returncode}: {done.stderr[-2000:]}")
         return json.loads(report.read_text())
 
 

@@ -1,6 +1,7 @@
 """The emulation of CUDA on the CPU finds what it is there to find."""
 
 import functools
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,9 @@ def test_an_address_that_is_not_aligned_ends_the_process():
     launch("pairs", np.arange(2.0), np.zeros(2), block=(1,))
     code = "import test_emulation as t; t.launch('pairs', t.np.arange(3.0)[1:], t.np.zeros(2), block=(1,))"
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1], check=False)
+    here = Path(__file__).parent
+    path = os.pathsep.join([str(here), str(here.parent), str(here.parents[1])])
+    env = os.environ | {"PYTHONPATH": path}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "misaligned address" in done.stderr
