@@ -7,6 +7,7 @@ Source: H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST: a novel image dataset fo
 learning algorithms", arXiv:1708.07747, 2017. Licence of the data: MIT, (c) 2017 Zalando SE.
 """
 
+import errno
 import io
 import os
 import threading
@@ -16,7 +17,7 @@ from typing import Any
 from xpnn.data.folder import NAMES, Arrays, find_files, read_folder
 from xpnn.data.idx import parse_idx, read_idx
 from xpnn.durable import write_durably
-from xpnn.errors import DataError, FileError, XpnnError, first_line
+from xpnn.errors import DataError, FileError, XpnnError
 from xpnn.system import user_path
 
 FASHION_CLASSES = (
@@ -139,7 +140,7 @@ class Bounded(io.BytesIO):
     def write(self, data: Any) -> int:
         """As of every file."""
         if self.tell() + len(data) > LARGEST:
-            raise OSError(f"it is longer than {LARGEST:,} bytes")
+            raise OSError(errno.EFBIG, f"it is longer than {LARGEST:,} bytes")
         return super().write(data)
 
 
@@ -150,21 +151,21 @@ def download(url: str) -> bytes:
     """
     import pooch
 
-    memory, failed = Bounded(), []
+    memory, failed = Bounded(), list[str]()
 
     def work() -> None:
         try:
             pooch.HTTPDownloader()(url, memory, None)
-        except Exception as error:  # whatever the network or its libraries say
-            failed.append(error)
+        except Exception as error:  # whatever the network or its libraries say; kept, it would hold the connection
+            failed.append(getattr(error, "strerror", None) or type(error).__name__)
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(DEADLINE)
     if thread.is_alive():
-        raise OSError(f"it did not come within {DEADLINE:g} seconds")
+        raise OSError(errno.ETIMEDOUT, f"it did not come within {DEADLINE:g} seconds")
     if failed:
-        raise failed[0] if isinstance(failed[0], OSError) else OSError(first_line(failed[0]))
+        raise OSError(errno.EIO, failed[0])
     return memory.getvalue()
 
 
