@@ -156,7 +156,9 @@ def download(url: str) -> bytes:
     def work() -> None:
         try:
             pooch.HTTPDownloader()(url, memory, None)
-        except Exception as error:  # whatever the network or its libraries say; kept, it would hold the connection
+        except (
+            Exception
+        ) as error:  # whatever the network or its libraries say; kept, it would hold the connection
             failed.append(getattr(error, "strerror", None) or type(error).__name__)
 
     thread = threading.Thread(target=work, daemon=True)
