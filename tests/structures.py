@@ -245,7 +245,8 @@ def guided(seconds, seed=1):
     """The summary of files that a fuzzer proposes: it keeps those that reach new lines of xpnn, and changes them."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
-        flags = [f"-max_total_time={seconds}", f"-seed={seed}", "-max_len=400"]
+        # what a file takes is measured one by one; the process keeps what the allocator does not give back
+        flags = [f"-max_total_time={seconds}", f"-seed={seed}", "-max_len=400", "-rss_limit_mb=8192"]
         command = [sys.executable, "-W", "ignore", "-c", GUIDED, *flags, report]
         here = Path(__file__).parent
         path = os.pathsep.join([str(here), str(here.parent), os.environ.get("PYTHONPATH", "")])

@@ -2,6 +2,7 @@
 
 from xpnn.errors import UsageError, did_you_mean
 from xpnn.initializers.base import Initializer
+from xpnn.initializers.forget_bias import ForgetBias
 from xpnn.initializers.scaled import (
     Normal,
     Orthogonal,
@@ -36,6 +37,7 @@ INITIALIZERS: dict[str, Initializer] = {
     "identity": Identity(),
     "dirac": Dirac(),
     "sinusoidal": Sinusoidal(),
+    "forget_bias": ForgetBias(),
 }
 
 
