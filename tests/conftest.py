@@ -30,10 +30,10 @@ gc.set_threshold(100_000, 50, 100)
 LIBRARIES = "numba|torch|jax|keras|sklearn|scipy|onnx"
 LIBRARIES += "|onnxruntime|cupy|pooch|optuna|tensorboardX|matplotlib|pandas|joblib"
 SKIPS = {
-    r"backend cupy: ": 4000,
-    r"backend torch: .* not installed": 4000,
-    r"backend jax: .* not installed": 4000,
-    r"could not import 'xpnn.backends.cpu.fast'": 4000,
+    r"backend cupy: ": 4600,
+    r"backend torch: .* not installed": 4600,
+    r"backend jax: .* not installed": 4600,
+    r"could not import 'xpnn.backends.cpu.fast'": 4600,
     rf"could not import '({LIBRARIES})(\.[\w.]+)?'": 60,
     r"jax is not installed": 2,
     r"(?i)fashion-mnist": 20,
