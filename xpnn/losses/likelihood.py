@@ -29,7 +29,7 @@ class NegativeLogLikelihood(ClassLoss):
         return -be.xp.sum(y * be.mask(prediction, y > 0), axis=1), -y, None
 
     def probabilities(self, be: Backend, prediction: Array) -> Array | None:
-        """e^l."""
+        """Return e^l."""
         return be.xp.exp(prediction)
 
 
@@ -77,7 +77,7 @@ class Poisson(Loss):
         return check_least_0(target, outputs, "Poisson", "targets are counts")
 
     def labels(self, be: Backend, prediction: Array) -> Array:
-        """The rate e^z."""
+        """Return the rate e^z."""
         return be.xp.exp(prediction)
 
 
