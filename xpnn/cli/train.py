@@ -18,11 +18,13 @@ from xpnn.cli.fitting import check_target, check_wanted, count_samples, train
 from xpnn.cli.machine import git_state, machine
 from xpnn.cli.network import make_loss, make_model, with_room
 from xpnn.cli.options import (
+    DatasetName,
     FilePath,
     Name,
     Widths,
     backend_line,
     backend_option,
+    dataset_of,
     device_option,
     json_option,
     open_backend,
@@ -32,6 +34,7 @@ from xpnn.cli.options import (
     table_options,
 )
 from xpnn.cli.output import detail, echo, emit, percent, reading_bar, size, status, write
+from xpnn.cli.program import program
 from xpnn.cli.regression import in_units, regression_line
 from xpnn.cli.resume import (
     Endings,
@@ -64,7 +67,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Configured, examples=["xpnn train spiral --epochs 5 --hidden 64,64"])
-@click.argument("dataset", type=Name("dataset", DATASETS), default="mnist")
+@click.argument("dataset", type=DatasetName("dataset", DATASETS), default="mnist")
 @path_argument
 @click.option("--model", type=Name("model", MODELS), default="mlp", help="Architecture.  [default: mlp]")
 @click.option("--hidden", type=Widths(), metavar="N,N", help="Widths of the hidden layers, or none.")
@@ -139,6 +142,7 @@ def command(
     began = time.perf_counter()
     keep_memory()
     endings = Endings.taken_from(given)
+    dataset = dataset_of(dataset, data)
     check_beside(resume, out, source, replace_head)
     saved, model = find_source(source, replace_head, model, given)
     recipe = recipe_for(dataset, model, augment).replace(**given)
@@ -299,5 +303,5 @@ def finish(result: dict[str, Any], data: Dataset, run: Run) -> None:
         if isinstance(data.preparation, ImagePreparation)
         else ""
     )
-    prediction = f"xpnn predict {kind}{other and f' --run{other}'} · " if kind else ""
-    echo(f"next   {prediction}xpnn evaluate{other}")
+    prediction = f"{program()} predict {kind}{other and f' --run{other}'} · " if kind else ""
+    echo(f"next   {prediction}{program()} evaluate{other}")
