@@ -200,7 +200,7 @@ def same_device(resume: Path | None, device: str | None) -> str | None:
     return read_about(resume).get("device")
 
 
-def told_of(resume: Path | None, endings: Endings) -> dict[str, Any]:
+def resume_entries(resume: Path | None, endings: Endings) -> dict[str, Any]:
     """Return the entries of run.json. A resumed run keeps the time at which it began."""
     started = {} if resume is None else {"started": read_about(resume).get("started")}
     return {"endings": asdict(endings), **started}

@@ -44,9 +44,9 @@ from xpnn.cli.resume import (
     ending_options,
     head_was_replaced,
     left_behind,
+    resume_entries,
     resume_line,
     same_device,
-    told_of,
 )
 from xpnn.cli.runs import Run, new_run, old_run
 from xpnn.cli.state import state
@@ -165,7 +165,7 @@ def command(
         net = make_model(model, samples, recipe, be, seed)
     optimizer.bind(net.layout.params)  # before there is a folder: raises where a pattern fits nothing
     run = new_run(dataset, model, out) if resume is None else old_run(resume)
-    about = describe(samples, data, label, model, net, recipe, seed) | told_of(resume, endings)
+    about = describe(samples, data, label, model, net, recipe, seed) | resume_entries(resume, endings)
     about |= {"task": task, "class_weight": class_weight, "resize": resize and f"{resize[0]}x{resize[1]}"}
     if origin or freeze:
         about |= provenance(origin, freeze, net) | {"replaced_head": head}
