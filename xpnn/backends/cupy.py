@@ -1,6 +1,7 @@
 """CuPy arrays on a CUDA GPU."""
 
 import contextlib
+import functools
 import importlib
 import math
 import os
@@ -10,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends.base import PRECISIONS
+from xpnn.backends.cuda import matmul as cublas
 from xpnn.backends.cuda.capture import Captured
 from xpnn.backends.cuda.checks import cannot_import, cannot_run, check_installation
-from xpnn.backends.cuda.kernels import CudaKernels
-from xpnn.backends.cuda.matmul import CudaProducts
+from xpnn.backends.cuda.fused import FusedKernels
+from xpnn.backends.cuda.fused.source import KERNELS, text
 from xpnn.backends.cuda.memory import told_when_full, unused
 from xpnn.backends.cuda.namespace import Recordable
+from xpnn.backends.cuda.products import Products
 from xpnn.backends.cuda.recorder import CudaRecorder
 from xpnn.backends.cuda.uploads import CudaLane, overlapped
 from xpnn.errors import BackendError
@@ -24,7 +27,7 @@ from xpnn.kernels import Array
 FEWER = "{} samples, or xpnn.data.Batches with Trainer.step: only a batch is on the GPU then"
 
 
-class CupyBackend(CudaProducts, CudaKernels):
+class CupyBackend(FusedKernels):
     """CuPy through array-api-compat, on `cuda` (the first GPU) or `cuda:N`."""
 
     name = "cupy"
@@ -131,6 +134,40 @@ class CupyBackend(CudaProducts, CudaKernels):
     ) -> Callable[..., Any]:
         """Recorded as a CUDA graph for each signature, and replayed."""
         return Captured(step, self.recorder, donated, resident)
+
+    @functools.cached_property
+    def processors(self) -> int:
+        """Multiprocessors of this GPU."""
+        return int(self.device.attributes["MultiProcessorCount"])
+
+    def launch(self, name: str, grid: tuple[int, ...], args: tuple[Any, ...], **defines: int) -> None:
+        """On the current stream. The first launch from a file compiles it, or finds it in CuPy's cache on the disk."""
+        key = name, *defines.items()
+        if key not in self._functions:
+            self._functions |= self._load(KERNELS[name].file, tuple(defines.items()))
+        self._functions[key](grid, KERNELS[name].block, args)
+
+    @functools.cached_property
+    def _functions(self) -> dict[tuple[Any, ...], Any]:
+        return {}
+
+    def _load(self, file: str, defines: tuple[tuple[str, int], ...]) -> dict[tuple[Any, ...], Any]:
+        """All kernels of a file."""
+        module = self.cupy.RawModule(code=text(file, self.dtype_name, defines), options=("-std=c++17",))
+        names = [name for name, kernel in KERNELS.items() if kernel.file == file]
+        return {(name, *defines): module.get_function(name) for name in names}
+
+    @functools.cached_property
+    def products(self) -> Products | None:
+        """cuBLASLt's, opened by the first product."""
+        return cublas.open_products(self.cupy, self.precision)
+
+    operand = cublas.operand
+    matmul = cublas.matmul
+    affine = cublas.affine
+    affine_relu = cublas.affine_relu
+    affine_relu_with_mask = cublas.affine_relu_with_mask
+    affine_grads = cublas.affine_grads
 
     def normal_cdf(self, x: Array) -> Array:
         """By cupyx's erfc."""

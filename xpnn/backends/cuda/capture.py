@@ -11,14 +11,14 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeAlias
 
 from xpnn.backends.cuda.graph import Arrays, Graph, Recorder, clone
-from xpnn.backends.cuda.trees import Path, flatten
 from xpnn.errors import XpnnError, first_line
+from xpnn.trees import Path, flatten
 
 GRAPHS = 8
 """Signatures of one step that are remembered. The one unused longest is forgotten first, and its memory freed."""
 NEW, SEEN, REFUSED = "new", "seen", "refused"
 
-Form: TypeAlias = tuple[Hashable, ...]
+Form: TypeAlias = frozenset[Hashable]
 
 
 class Captured:
@@ -57,7 +57,7 @@ class Captured:
 
     def _form(self, leaves: dict[Path, Any]) -> Form:
         is_array, resident = self.recorder.is_array, self.resident
-        return tuple(
+        return frozenset(
             (path, a.shape, a.dtype, self.recorder.place(a) if path[0] in resident else None)
             if is_array(a)
             else (path, type(a), a or None)  # an empty branch is a leaf too

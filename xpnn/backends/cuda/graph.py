@@ -18,8 +18,8 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from xpnn.backends.cuda.trees import Path, flatten, rebuild
 from xpnn.kernels import Array
+from xpnn.trees import Path, flatten, rebuild
 
 Arrays: TypeAlias = dict[Path, Array]
 

@@ -1,0 +1,40 @@
+"""NumPy on flat vectors: updates block by block, checks, and conditions whose answer is at hand."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from xpnn.backends.base import Backend
+from xpnn.backends.cpu.blocks import BLOCK
+from xpnn.kernels import Array, Rule
+
+
+def elementwise(
+    be: Backend, rule: Rule, given: tuple[Array, ...], vectors: tuple[Array, ...], loop: Any = None
+) -> tuple[Array, ...]:
+    """Block by block, so that the rule's temporaries stay in cache; results go into the given vectors."""
+    for start in range(0, vectors[0].shape[0], BLOCK):
+        block = slice(start, start + BLOCK)
+        news = rule(*(v[block] for v in given), *(v[block] for v in vectors))
+        for old, new in zip(vectors, news, strict=True):
+            old[block] = new
+    return vectors
+
+
+def all_finite(be: Backend, *arrays: Array) -> Array:
+    """A sum of squares is one fast pass; only when it is not finite is every element looked at."""
+    for x in arrays:
+        if x.ndim == 0 and math.isfinite(x):
+            continue
+        flat = x.reshape(-1)
+        if not ((flat.dtype.kind == "f" and math.isfinite(np.dot(flat, flat))) or np.isfinite(flat).all()):
+            return np.False_
+    return np.True_
+
+
+def cond(be: Backend, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:
+    """The answer is on the host already: ask it."""
+    new: dict[str, Array] = then(tree) if ok else tree
+    return new
