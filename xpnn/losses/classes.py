@@ -1,4 +1,4 @@
-"""What the losses over classes share: ids or rows as targets, ids that do not count, hits."""
+"""What the losses over classes share: targets as ids or rows, ignored ids, correct predictions."""
 
 from dataclasses import dataclass
 
@@ -75,23 +75,23 @@ class ClassLoss(Loss, abstract=True):
 
     @property
     def even(self) -> bool:
-        """An ignored sample does not count."""
+        """Samples count differently, since ignored ones do not count."""
         return self.ignore_index is None
 
     def labels(self, be: Backend, prediction: Array) -> Array:
-        """The class of the largest output."""
+        """Return the class of the largest output."""
         return be.xp.argmax(prediction, axis=-1)
 
     def probabilities(self, be: Backend, prediction: Array) -> Array | None:
-        """softmax(z)."""
+        """Return softmax(z)."""
         return be.softmax(prediction)
 
     def target_ids(self, be: Backend, target: Array) -> Array | None:
-        """Ids as int64; rows by their largest entry."""
+        """Return ids as int64; rows by their largest entry."""
         return whole(be, target) if target.ndim == 1 else be.xp.argmax(target, axis=1)
 
     def valid_mask(self, be: Backend, target: Array) -> Array | None:
-        """All but the ignored ids."""
+        """Return False for ignored ids, else True."""
         return (
             None if self.ignore_index is None or target.ndim != 1 else whole(be, target) != self.ignore_index
         )

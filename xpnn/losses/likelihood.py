@@ -31,7 +31,7 @@ class NegativeLogLikelihood(WeightedClassLoss):
         return -be.xp.sum(q * be.mask(prediction, q > 0), axis=1), -q, counts
 
     def probabilities(self, be: Backend, prediction: Array) -> Array | None:
-        """e^l."""
+        """Return e^l."""
         return be.xp.exp(prediction)
 
 
@@ -79,7 +79,7 @@ class Poisson(Loss):
         return check_least_0(target, outputs, "Poisson", "targets are counts")
 
     def labels(self, be: Backend, prediction: Array) -> Array:
-        """The rate e^z."""
+        """Return the rate e^z."""
         return be.xp.exp(prediction)
 
 
