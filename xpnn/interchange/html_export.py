@@ -16,10 +16,12 @@ from xpnn.interchange.javascript import script
 from xpnn.interchange.program import Program
 from xpnn.interchange.trace import program_of, squash
 from xpnn.layers import Flatten, Rescale, Reshape, Standardize
-from xpnn.web import part
 
 if TYPE_CHECKING:
     from xpnn.model import Model
+
+PAGE = Path(__file__).with_name("page")
+"""The parts that a page is put together from."""
 
 
 def save_html(
@@ -67,17 +69,17 @@ def save_html(
         "crop": getattr(preparation, "crop", "none"),
         "probabilities": shows_probabilities(model, probabilities),
     }
-    text = part("page.html")
+    text = (PAGE / "page.html").read_text(encoding="utf-8")
     for key, value in (
         ("TITLE", html.escape(path.stem)),
         ("VERSION", __version__),
-        ("STYLE", part("style.css")),
+        ("STYLE", (PAGE / "style.css").read_text(encoding="utf-8")),
         ("ABOUT", json.dumps(about).replace("<", "\\u003c")),
         ("MODEL", script(program, layers_of(model))),
-        ("PICTURE", part("picture.js")),
-        ("DRAWING", part("drawing.js")),
-        ("INSIDE", part("inside.js")),
-        ("PAGE", part("page.js")),
+        ("PICTURE", (PAGE / "picture.js").read_text(encoding="utf-8")),
+        ("DRAWING", (PAGE / "drawing.js").read_text(encoding="utf-8")),
+        ("INSIDE", (PAGE / "inside.js").read_text(encoding="utf-8")),
+        ("PAGE", (PAGE / "page.js").read_text(encoding="utf-8")),
     ):
         text = text.replace(f"{{{{{key}}}}}", value)
     write_durably(path, text.encode())
