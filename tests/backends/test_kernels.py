@@ -8,11 +8,12 @@ from harness import fingerprints, rng_of
 from tolerances import SIGMAS, assert_close, assert_same
 
 import xpnn
-from xpnn.backends import BACKENDS, Backend
+from xpnn.backends import BACKENDS, Backend, backend_class
 from xpnn.backends.cpu.blocks import BLOCK
 from xpnn.backends.cpu.products import WIDE
 from xpnn.backends.cpu.rows import ROWS as SUMMED
 from xpnn.backends.cuda.fused.launch import CudaBackend
+from xpnn.backends.numpy import NumpyBackend
 from xpnn.fusion import fuse_optimizer
 from xpnn.kernels import Kernels
 from xpnn.kernels.counter import mix, stream
@@ -449,6 +450,16 @@ def test_every_kernel_has_a_row():
         own = {k for k, value in vars(backend).items() if callable(value) and not k.startswith("_")}
         assert own <= set(ROWS) | set(vars(Backend)) | set(vars(CudaBackend)), name
         assert own & kernels() <= set(ROWS), name
+
+
+def test_a_table_says_which_function_computes_a_kernel():
+    """Of a kernel that numba overrides, of one that NumPy does, of one that is the reference's."""
+    table = backend_class("strict").kernel_table()
+    assert set(table) == kernels()
+    assert {function.rpartition(".")[0].rpartition(".")[0] for function in table.values()} == {"xpnn.kernels"}
+    assert NumpyBackend.kernel_table()["mask"] == "xpnn.backends.cpu.pointwise.mask"
+    assert backend_class("cupy").kernel_table()["matmul"] == "xpnn.backends.cuda.matmul.matmul"
+    assert backend_class("cupy").kernel_table()["relu"] == "xpnn.backends.cuda.fused.pointwise.relu"
 
 
 def arrays(be, tree):

@@ -142,6 +142,12 @@ class Backend(Kernels):
         """An empty vector of the model's dtype for results to be written into, where the library can write."""
         return None
 
+    @classmethod
+    def kernel_table(cls) -> dict[str, str]:
+        """{name of a kernel: the function that computes it on this backend, with its module}."""
+        found = {name: getattr(cls, name) for name in vars(Kernels) if not name.startswith("_")}
+        return {name: f"{f.__module__}.{f.__name__}" for name, f in found.items()}
+
     def __repr__(self) -> str:
         precision = "" if self.precision == "fp32" else f", {self.precision}"
         return f"<{self.name} backend on {self.device_name}, {self.dtype_name}{precision}>"
