@@ -1,4 +1,4 @@
-"""CuPy arrays on a CUDA GPU."""
+"""CuPy arrays on a CUDA GPU: what CuPy is, and the kernels that multiply by cuBLASLt."""
 
 import contextlib
 import functools
@@ -16,7 +16,7 @@ from xpnn.backends.cuda.capture import Captured
 from xpnn.backends.cuda.checks import cannot_import, cannot_run, check_installation
 from xpnn.backends.cuda.fused import FusedKernels
 from xpnn.backends.cuda.fused.source import KERNELS, text
-from xpnn.backends.cuda.memory import told_when_full, unused
+from xpnn.backends.cuda.memory import out_of_memory_guard, unused
 from xpnn.backends.cuda.namespace import Recordable
 from xpnn.backends.cuda.products import Products
 from xpnn.backends.cuda.recorder import CudaRecorder
@@ -61,17 +61,17 @@ class CupyBackend(FusedKernels):
         return self.cupy.cuda.Device(int(index or 0))
 
     def _try_out(self) -> None:
-        """One kernel, compiled and run: a CuPy that is there may lack what that takes."""
+        """Compile and run one kernel: an installed CuPy may lack the compiler or headers for that."""
         try:
             with self.device_context():
                 total = int(self.cupy.arange(3).sum())
-        except Exception as error:  # whatever CuPy and CUDA have to say
+        except Exception as error:  # CuPy and CUDA raise errors of many classes
             raise cannot_run(error, self.device_name) from error
         if total != 3:
             raise BackendError(f"{self.device_name} adds wrongly: wanted 0 + 1 + 2 = 3, got {total}")
 
     def version(self) -> str:
-        """Of CuPy."""
+        """The version of CuPy."""
         return str(self.cupy.__version__)
 
     def hardware(self) -> str:
@@ -80,26 +80,26 @@ class CupyBackend(FusedKernels):
         return f"{self.device_name}: {about['name'].decode()}, {about['totalGlobalMem'] / 2**30:.0f} GiB"
 
     def owns(self, a: Any) -> bool:
-        """A cupy.ndarray on the same GPU."""
+        """Is it a cupy.ndarray on the same GPU?"""
         return isinstance(a, self.cupy.ndarray) and a.device == self.device
 
     def from_host(self, a: np.ndarray[Any, Any]) -> Array:
-        """One copy to the GPU."""
+        """Copied to the GPU once."""
         with self.oom_guard("data", max(1, *a.shape[:1]), FEWER):
             return self.xp.asarray(a)
 
     def to_numpy(self, a: Array) -> np.ndarray[Any, Any]:
-        """One copy to the host; waits for the GPU."""
+        """Copied to the host once; waits for the GPU."""
         with self.device_context():
             host: np.ndarray[Any, Any] = self.cupy.asnumpy(a)
         return host
 
     def scalar(self, value: float | int | bool, dtype: Any = None) -> Array:
-        """Written by a kernel: the number travels with its launch, and nothing is copied from the host."""
+        """Written by a kernel, which takes the number as an argument: nothing is copied from the host."""
         return self.xp.full((), value, dtype=dtype or self.dtype)
 
     def device_context(self) -> Any:
-        """CuPy's device is a context, and its creation functions ignore `device=`: enter it once, outside."""
+        """CuPy's device as a context: its creation functions ignore `device=`, so it is entered outside of steps."""
         if os.getpid() != self.process:
             raise BackendError(
                 "CUDA was in use before this process was forked",
@@ -109,16 +109,16 @@ class CupyBackend(FusedKernels):
         return self.cupy.cuda.Device(self.device.id)
 
     def oom_guard(self, what: str, samples: int, fix: str) -> contextlib.AbstractContextManager[None]:
-        """See cuda/memory.py."""
-        return told_when_full(self.cupy, what, samples, fix)
+        """CuPy's OutOfMemoryError becomes a BackendError with a number of samples that would fit."""
+        return out_of_memory_guard(self.cupy, what, samples, fix)
 
     def fits(self, size: int) -> bool:
-        """In half of what is free."""
+        """Does it fit in half of the free memory?"""
         with self.device_context():
             return 2 * size <= unused(self.cupy)
 
     def uploads(self, batches: Iterable[np.ndarray[Any, Any]]) -> Iterator[Array]:
-        """Through pinned memory, on a stream of their own."""
+        """Through pinned memory, on a stream for transfers alone."""
         pinned = importlib.import_module("cupyx").empty_pinned
         with self.device_context():
             stream = self.cupy.cuda.Stream(non_blocking=True)
@@ -132,7 +132,7 @@ class CupyBackend(FusedKernels):
         resident: tuple[int, ...] = (),
         static: tuple[int, ...] = (),
     ) -> Callable[..., Any]:
-        """Recorded as a CUDA graph for each signature, and replayed."""
+        """Recorded as a CUDA graph for each signature of the arguments, and replayed."""
         return Captured(step, self.recorder, donated, resident)
 
     @functools.cached_property
@@ -152,7 +152,7 @@ class CupyBackend(FusedKernels):
         return {}
 
     def _load(self, file: str, defines: tuple[tuple[str, int], ...]) -> dict[tuple[Any, ...], Any]:
-        """All kernels of a file."""
+        """Compile a file; {(name, macros): each of its kernels}."""
         module = self.cupy.RawModule(code=text(file, self.dtype_name, defines), options=("-std=c++17",))
         names = [name for name, kernel in KERNELS.items() if kernel.file == file]
         return {(name, *defines): module.get_function(name) for name in names}
@@ -170,5 +170,5 @@ class CupyBackend(FusedKernels):
     affine_grads = cublas.affine_grads
 
     def normal_cdf(self, x: Array) -> Array:
-        """By cupyx's erfc."""
+        """P(x) = erfc(-x / sqrt 2) / 2, by cupyx's erfc."""
         return importlib.import_module("cupyx.scipy.special").erfc(-math.sqrt(0.5) * x) * 0.5

@@ -22,11 +22,11 @@ class NumpyBackend(Backend):
         return xp
 
     def owns(self, a: Any) -> bool:
-        """A plain ndarray of native byte order, or a NumPy scalar."""
+        """Is it a plain ndarray of numbers, in native byte order?"""
         return type(a) is np.ndarray and a.dtype.isnative and a.dtype.kind in "biuf"
 
     def from_host(self, a: np.ndarray[Any, Any]) -> Array:
-        """The same memory."""
+        """`a` itself, in the same memory."""
         return a
 
     def device_context(self) -> Any:

@@ -17,7 +17,7 @@ MIX = [(np.uint32(16), np.uint32(0x21F0AAAD)), (np.uint32(15), np.uint32(0x735A2
 
 
 def uniform(be: Backend, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
-    """The reference, from words of 32 bits."""
+    """The reference's numbers, from words of 32 bits."""
     out = np.empty(math.prod(shape), be.dtype)
     for start, words in random_words(key, int(tick), out.size):
         np.multiply(words >> np.uint32(8), 2.0**-24, out=out[start : start + words.size], dtype=be.dtype)
@@ -25,7 +25,7 @@ def uniform(be: Backend, key: Key, tick: Array, shape: tuple[int, ...]) -> Array
 
 
 def keep_mask(be: Backend, key: Key, tick: Array, shape: tuple[int, ...], rate: float) -> Array:
-    """The reference, comparing whole words: their low 8 bits decide nothing."""
+    """The reference's mask, from whole words: their low 8 bits do not change the comparison."""
     out, threshold = np.empty(math.prod(shape), np.bool_), math.ceil(rate * 2**24) << 8
     for start, words in random_words(key, int(tick), out.size):
         np.greater_equal(words, threshold, out=out[start : start + words.size])
@@ -33,7 +33,7 @@ def keep_mask(be: Backend, key: Key, tick: Array, shape: tuple[int, ...], rate: 
 
 
 def normal(be: Backend, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
-    """The reference, from words of 32 bits."""
+    """The reference's numbers, from words of 32 bits."""
     total = np.full(math.prod(shape), -6 * WORD16, np.int32)
     for part in range(6):
         for start, words in random_words((*key, part), int(tick), total.size):

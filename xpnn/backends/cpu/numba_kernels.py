@@ -23,14 +23,14 @@ from xpnn.window import Window, counts
 
 
 def mask(be: Backend, x: Array, keep: Array) -> Array:
-    """One pass; no branch to guess."""
+    """One pass, without branches."""
     out = np.empty(x.shape, x.dtype)
     loops.mask(x.reshape(-1), keep.reshape(-1), out.reshape(-1))
     return out
 
 
 def relu_grad(be: Backend, dy: Array, y: Array, may_overwrite: bool = False) -> Array:
-    """Without the array of booleans."""
+    """One pass, without an array of booleans."""
     if is_column_major(dy, y):
         return be.relu_grad(dy.T, y.T, may_overwrite).T
     if may_overwrite and dy.flags.carray:
@@ -42,7 +42,7 @@ def relu_grad(be: Backend, dy: Array, y: Array, may_overwrite: bool = False) -> 
 
 
 def add_bias(be: Backend, y: Array, b: Array | None, relu: bool = False) -> Array:
-    """Both in one pass, whichever way y lies."""
+    """Bias and ReLU in one pass, for row-major and column-major y."""
     row_major = y.flags.carray
     if b is None or not relu or not (row_major or is_column_major(y)):
         return products.add_bias(be, y, b, relu)
@@ -61,7 +61,7 @@ def take_rescaled(be: Backend, x: Array, rows: Array, scale: float, offset: floa
 
 
 def keep_mask(be: Backend, key: Key, tick: Array, shape: tuple[int, ...], rate: float) -> Array:
-    """Words made and compared in registers."""
+    """One pass: random words are computed and compared in registers."""
     step, start = counters(key, int(tick))
     out = np.empty(math.prod(shape), np.bool_)
     loops.keep(np.uint32(step), np.uint32(start), math.ceil(rate * 2**24) << 8, out)
@@ -69,7 +69,7 @@ def keep_mask(be: Backend, key: Key, tick: Array, shape: tuple[int, ...], rate: 
 
 
 def softmax_cross_entropy(be: Backend, z: Array, ids: Array) -> tuple[Array, Array]:
-    """Row by row, but for the exponentials: NumPy's fill the vector registers."""
+    """Row by row, except for the exponentials: NumPy computes those with vector instructions."""
     dz = np.empty(z.shape, z.dtype)
     chosen = loops.less_largest(z, ids, dz)
     total = loops.softmax_less_one_hot(np.exp(dz, out=dz), ids)
@@ -91,7 +91,7 @@ def batch_norm(
 
 
 def batch_norm_grad(be: Backend, dy: Array, n: Array, r: Array, gain: Array) -> tuple[Array, Array, Array]:
-    """Three passes: both sums, and dx, for which those of dy gain are those of dy times gain."""
+    """Three passes: both sums, then dx. The sums of dy gain are those of dy, times gain."""
     rows, units = (np.ascontiguousarray(a).reshape(-1, a.shape[-1]) for a in (dy, n))
     dbias, dgain, dx = be.column_sums(rows), np.empty_like(gain), np.empty(dy.shape, dy.dtype)
     loops.column_products(rows, units, np.zeros_like(gain), dgain, ROWS)
@@ -101,7 +101,7 @@ def batch_norm_grad(be: Backend, dy: Array, n: Array, r: Array, gain: Array) -> 
 
 
 def lstm_step(be: Backend, a: Array, u: Array, c: Array) -> tuple[Array, Array, Array, Array]:
-    """All gates of a sample while they are at hand."""
+    """All gates of a sample while they are in the cache."""
     if c.dtype != np.float32:
         return pointwise.lstm_step(be, a, u, c)
     h, new, gates, squashed = np.empty_like(c), np.empty_like(c), np.empty_like(u), np.empty_like(c)
@@ -112,7 +112,7 @@ def lstm_step(be: Backend, a: Array, u: Array, c: Array) -> tuple[Array, Array, 
 def lstm_step_grad(
     be: Backend, dh: Array, dc: Array, c: Array, gates: Array, squashed: Array
 ) -> tuple[Array, Array]:
-    """All gates of a unit while they are at hand."""
+    """All gates of a unit while they are in registers."""
     dz, old = np.empty_like(gates), np.empty_like(c)
     loops.lstm_step_grad(dh, dc, c, gates, squashed, dz, old)
     return dz, old
@@ -136,7 +136,7 @@ def col2im(be: Backend, cols: Array, shape: tuple[int, ...], window: Window) -> 
 
 
 def max_pool(be: Backend, x: Array, window: Window) -> tuple[Array, Array]:
-    """All taps of a window while it is at hand."""
+    """All taps of a window while it is in the cache."""
     y = np.empty((len(x), *counts(x.shape, window), x.shape[3]), x.dtype)
     tap = np.zeros(y.shape, tap_dtype(be, window))
     loops.max_pool(x, y, tap, window.kernel, *placing(window))
@@ -144,7 +144,7 @@ def max_pool(be: Backend, x: Array, window: Window) -> tuple[Array, Array]:
 
 
 def max_pool_grad(be: Backend, dy: Array, tap: Array, shape: tuple[int, ...], window: Window) -> Array:
-    """With or without sums, as the windows overlap or not."""
+    """Sums only where windows overlap; else each value is written once."""
     dx = np.zeros(shape, dy.dtype)
     if window.kernel == window.stride and not any(map(any, window.pads)):
         loops.max_pool_grad_apart(dy, tap, dx, window.kernel)
@@ -154,7 +154,7 @@ def max_pool_grad(be: Backend, dy: Array, tap: Array, shape: tuple[int, ...], wi
 
 
 def inside(rows: Array, n: int) -> bool:
-    """Do they name rows of an array of n? A compiled loop does not look."""
+    """Are all of them rows of an array of n? A compiled loop does not check."""
     return bool(len(rows) and rows.min() >= 0 and rows.max() < n)
 
 

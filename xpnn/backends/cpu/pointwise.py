@@ -13,7 +13,7 @@ def relu(be: Backend, x: Array) -> Array:
 
 
 def relu_grad(be: Backend, dy: Array, y: Array, may_overwrite: bool = False) -> Array:
-    """A block at a time."""
+    """A block at a time, so that the booleans stay in the cache."""
     if is_column_major(dy, y):
         return be.relu_grad(dy.T, y.T, may_overwrite).T
     if not (dy.flags.carray and y.flags.carray):
@@ -25,7 +25,7 @@ def relu_grad(be: Backend, dy: Array, y: Array, may_overwrite: bool = False) -> 
 
 
 def mask(be: Backend, x: Array, keep: Array) -> Array:
-    """x's bits and-ed with all ones or all zeros: `where` guesses each branch, and of a random mask half wrong."""
+    """x's bits and-ed with all ones or all zeros: a `where` over a random mask mispredicts half of its branches."""
     out = np.empty_like(x, order="C")
     if not (x.flags.carray and keep.flags.carray):
         select(x, keep, out)
@@ -45,7 +45,7 @@ def sigmoid(be: Backend, x: Array) -> Array:
 
 
 def lstm_step(be: Backend, a: Array, u: Array, c: Array) -> tuple[Array, Array, Array, Array]:
-    """In place, gate by gate."""
+    """Gate by gate, in place."""
     n, gates = c.shape[1], a + u
     candidate = np.tanh(gates[:, 2 * n : 3 * n])
     gates = be.sigmoid(gates)

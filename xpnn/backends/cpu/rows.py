@@ -10,12 +10,12 @@ ROWS = 4096
 
 
 def rows_at(be: Backend, order: Array, cursor: Array, n: int) -> Array:
-    """The cursor is on the host already."""
+    """A slice: the cursor is on the host."""
     return order[int(cursor) : int(cursor) + n]
 
 
 def take_rescaled(be: Backend, x: Array, rows: Array, scale: float, offset: float) -> Array:
-    """In one pass over the rows that were taken."""
+    """Scaled in one pass over the rows taken."""
     y = np.multiply(x[rows], be.dtype(scale), dtype=be.dtype)
     if offset:
         y += be.dtype(offset)

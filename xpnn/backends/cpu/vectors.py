@@ -1,4 +1,4 @@
-"""NumPy on flat vectors: updates block by block, checks, and conditions whose answer is at hand."""
+"""NumPy on flat vectors: updates block by block, the check for finiteness, and conditions."""
 
 import math
 from collections.abc import Callable
@@ -35,6 +35,6 @@ def all_finite(be: Backend, *arrays: Array) -> Array:
 
 
 def cond(be: Backend, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:
-    """The answer is on the host already: ask it."""
+    """`ok` is on the host, so only one branch runs."""
     new: dict[str, Array] = then(tree) if ok else tree
     return new

@@ -25,21 +25,21 @@ from xpnn.errors import BackendError
 from xpnn.kernels import Array, Kernels
 
 _setting = threading.Lock()
-"""CuPy's way to multiply float32 is the whole process's: one of our products at a time changes it."""
+"""How CuPy multiplies float32 is a setting of the process: held while one of our products changes it."""
 
 
 def find_cublaslt() -> str | None:
-    """The path of the library, found as CuPy finds its own; None where there is none."""
+    """The path of the library, found in the way CuPy finds its own; None if it is not installed."""
     try:
         found = importlib.import_module("cuda.pathfinder").load_nvidia_dynamic_lib("cublasLt")
-    except (ImportError, RuntimeError):  # an older CuPy, which has no pathfinder; no such library
+    except (ImportError, RuntimeError):  # an older CuPy has no pathfinder; or the library is missing
         return None
     return str(found.abs_path)
 
 
 @contextlib.contextmanager
 def unrounded(cupy: Any) -> Iterator[None]:
-    """CuPy multiplies float32 as it is, also where CUPY_TF32 or the surrounding program asks for TF32."""
+    """CuPy multiplies float32 without rounding its operands, even if CUPY_TF32 or the program asks for TF32."""
     core = cupy._core
     with _setting:
         before = core.get_compute_type(np.float32)
@@ -51,7 +51,7 @@ def unrounded(cupy: Any) -> Iterator[None]:
 
 
 def open_products(cupy: Any, precision: str) -> Products | None:
-    """What multiplies by cuBLASLt; None without the library. Called inside the backend's device context."""
+    """Products by cuBLASLt on the current device; None if the library is not installed."""
     path = find_cublaslt()
     if path is not None:
         return Products(cupy, CublasLt(path), precision)
@@ -69,12 +69,12 @@ def _multiply(be: Any, *args: Any, **settings: Any) -> Array | None:
 
 
 def operand(be: Any, a: Array) -> Array:
-    """Rounded to bf16, where that is the precision: see `Products.operand`."""
+    """Rounded to bf16 where that is the precision; see `Products.operand`."""
     return a if be.products is None else be.products.operand(a)
 
 
 def matmul(be: Any, a: Array, b: Array, out: Array | None = None) -> Array:
-    """Views are read as they lie; the result goes where it is wanted."""
+    """Views are multiplied without a copy; the result goes straight to `out`."""
     y = _multiply(be, a, b, out)
     if y is not None:
         return y
@@ -85,19 +85,19 @@ def matmul(be: Any, a: Array, b: Array, out: Array | None = None) -> Array:
 
 
 def affine(be: Any, x: Array, W: Array, b: Array) -> Array:
-    """The bias added on the way out."""
+    """The bias is added in the epilogue of the product."""
     y = _multiply(be, x, W, epilogue=BIAS, vector=b)
     return Kernels.affine(be, x, W, b) if y is None else y
 
 
 def affine_relu(be: Any, x: Array, W: Array, b: Array) -> Array:
-    """Bias and ReLU on the way out."""
+    """Bias and ReLU are the epilogue of the product."""
     y = _multiply(be, x, W, epilogue=RELU_BIAS, vector=b)
     return Kernels.affine_relu(be, x, W, b) if y is None else y
 
 
 def affine_relu_with_mask(be: Any, x: Array, W: Array, b: Array) -> tuple[Array, Any]:
-    """A bit for each number, set on the way out."""
+    """The mask has a bit for each number, set in the epilogue of the product."""
     if be.products is not None:
         relu_mask = be.products.relu_mask(math.prod(x.shape[:-1]), W.shape[1])
         y = be.products(x, W, epilogue=RELU_AUX_BIAS, vector=b, relu_mask=relu_mask)
@@ -115,7 +115,7 @@ def affine_grads(
     need_dx: bool = True,
     relu_mask: Any = None,
 ) -> tuple[Array | None, Array, Array]:
-    """db while dW is summed up; of operands rounded to bf16 it would be rounded too."""
+    """db comes from the epilogue of dW, except in bf16: it would be summed from rounded numbers there."""
     d = be.operand(dy)
     dx = _back(be, d, W, relu_mask) if need_dx else None
     if d is dy:
@@ -127,7 +127,7 @@ def affine_grads(
 
 
 def _back(be: Any, d: Array, W: Array, relu_mask: Any) -> Array:
-    """dy W^T, and where a mask is given, 0 outside."""
+    """dx = dy W^T, and 0 where a given mask is not set."""
     if isinstance(relu_mask, ReluMask):
         dx = _multiply(be, d, W.T, epilogue=DRELU, relu_mask=relu_mask)
         if dx is not None:

@@ -1,4 +1,4 @@
-"""How a kernel is launched: what it may be given, how many blocks it gets, where its results go."""
+"""How a kernel is launched: the arrays it may take, the number of its blocks, the memory of its results."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class CudaBackend(Backend):
 
     @property
     def processors(self) -> int:
-        """The device's multiprocessors."""
+        """The number of the device's multiprocessors."""
         raise NotImplementedError
 
     def launch(self, name: str, grid: tuple[int, ...], args: tuple[Any, ...], **defines: int) -> None:
@@ -28,11 +28,11 @@ class CudaBackend(Backend):
         raise NotImplementedError
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
-        """An array that a kernel is about to fill."""
+        """An empty array for a kernel to fill."""
         return self.xp.empty(shape, dtype=dtype, device=self.device)
 
     def scalar(self, value: float | int | bool, dtype: Any = None) -> Array:
-        """Filled by a kernel: a copy from the host would wait, and no recorded step may make one."""
+        """Filled by a kernel: a copy from the host would wait, and cannot be recorded."""
         return self.xp.full((), value, dtype=dtype or self.dtype, device=self.device)
 
     def launchable(self, *arrays: Array) -> bool:

@@ -1,4 +1,4 @@
-"""What treats every element alone: one pass over memory each."""
+"""Kernels that compute every element alone, in one pass: activations, masks, biases, gates, random draws."""
 
 import math
 from collections.abc import Callable
@@ -11,22 +11,22 @@ from xpnn.random import Key
 
 
 def relu(be: CudaBackend, x: Array) -> Array:
-    """NaN stays NaN."""
+    """One pass; NaN stays NaN."""
     return _each(be, "relu", x) if be.launchable(x) else Kernels.relu(be, x)
 
 
 def sigmoid(be: CudaBackend, x: Array) -> Array:
-    """With one exponential."""
+    """One pass, with one exponential for each element."""
     return _each(be, "sigmoid", x) if be.launchable(x) else Kernels.sigmoid(be, x)
 
 
 def softplus(be: CudaBackend, x: Array) -> Array:
-    """One pass."""
+    """One pass over memory."""
     return _each(be, "softplus", x) if be.launchable(x) else Kernels.softplus(be, x)
 
 
 def relu_grad(be: CudaBackend, dy: Array, y: Array, may_overwrite: bool = False) -> Array:
-    """Into dy where it may."""
+    """One pass, written over dy where that is allowed."""
     if not be.launchable(dy, y) or dy.shape != y.shape:
         return Kernels.relu_grad(be, dy, y, may_overwrite)
     dy = contiguous(dy)
@@ -34,7 +34,7 @@ def relu_grad(be: CudaBackend, dy: Array, y: Array, may_overwrite: bool = False)
 
 
 def mask(be: CudaBackend, x: Array, keep: Array) -> Array:
-    """Without an array of zeros."""
+    """One pass, without an array of zeros."""
     if not be.launchable(x) or keep.dtype != be.xp.bool or keep.shape != x.shape:
         return Kernels.mask(be, x, keep)
     return _each(be, "mask", x, contiguous(keep))
@@ -55,7 +55,7 @@ def add_bias(be: CudaBackend, y: Array, b: Array | None, relu: bool = False) -> 
 
 
 def lstm_step(be: CudaBackend, a: Array, u: Array, c: Array) -> tuple[Array, Array, Array, Array]:
-    """All gates of a unit by one thread."""
+    """One thread computes all gates of a unit."""
     if not be.launchable(a, u, c) or not a.shape == u.shape == (len(c), 4 * c.shape[1]):
         return Kernels.lstm_step(be, a, u, c)
     h, new, squashed = (be.empty(c.shape, be.dtype) for _ in range(3))
@@ -67,7 +67,7 @@ def lstm_step(be: CudaBackend, a: Array, u: Array, c: Array) -> tuple[Array, Arr
 def lstm_step_grad(
     be: CudaBackend, dh: Array, dc: Array, c: Array, gates: Array, squashed: Array
 ) -> tuple[Array, Array]:
-    """All gates of a unit by one thread."""
+    """One thread computes all gates of a unit."""
     arrays = dh, dc, c, gates, squashed
     if not be.launchable(*arrays) or not dh.shape == dc.shape == c.shape == squashed.shape:
         return Kernels.lstm_step_grad(be, *arrays)
@@ -77,12 +77,12 @@ def lstm_step_grad(
 
 
 def uniform(be: CudaBackend, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
-    """Bit for bit the reference's."""
+    """The bits of the reference, whose hash each thread computes for its own element."""
     return _draw(be, "uniform", Kernels.uniform, key, tick, shape)
 
 
 def normal(be: CudaBackend, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
-    """Bit for bit the reference's."""
+    """The bits of the reference, whose hash each thread computes for its own element."""
     return _draw(be, "normal", Kernels.normal, key, tick, shape)
 
 
@@ -98,7 +98,7 @@ def _draw(
 
 
 def keep_mask(be: CudaBackend, key: Key, tick: Array, shape: tuple[int, ...], rate: float) -> Array:
-    """Bytes, four to a thread."""
+    """Each thread writes four bytes."""
     n = math.prod(shape)
     if not 0 < n < LIMIT:
         return Kernels.keep_mask(be, key, tick, shape, rate)

@@ -1,4 +1,7 @@
-"""What looks along rows or down columns: batches, softmax, sums, finiteness."""
+"""Kernels over rows or columns: batches, softmax and its loss, sums, batch normalization, finiteness.
+
+Sums are taken in a fixed order, without atomics: where one launch is not enough, a second adds the parts.
+"""
 
 from typing import Any
 
@@ -7,13 +10,13 @@ from xpnn.backends.cuda.fused.source import KERNELS
 from xpnn.kernels import Array, Kernels
 
 FEW = 4096
-"""Threads that one block runs through in turn, rather than that a second launch joins what several blocks found."""
+"""Up to so many elements one block works through alone; for more, several blocks do, and a second launch joins them."""
 ROWS, PARTS = 512, 256
-"""Rows that a block sums where there are twice as many, and the most parts that are summed in the second launch."""
+"""Rows that each block sums if there are more than twice as many, and the most parts that the second launch sums."""
 
 
 def rows_at(be: CudaBackend, order: Array, cursor: Array, n: int) -> Array:
-    """One launch for three."""
+    """One launch in place of three."""
     if order.dtype != be.xp.int64 or not 0 < n < LIMIT:
         return Kernels.rows_at(be, order, cursor, n)
     rows = be.empty((n,), be.xp.int64)
@@ -22,7 +25,7 @@ def rows_at(be: CudaBackend, order: Array, cursor: Array, n: int) -> Array:
 
 
 def take_rescaled(be: CudaBackend, x: Array, rows: Array, scale: float, offset: float) -> Array:
-    """Bytes become numbers as they are gathered."""
+    """Bytes are converted as they are gathered."""
     kinds = {be.dtype: "take_reals", be.xp.uint8: "take_bytes"}
     kind = next((name for dtype, name in kinds.items() if x.dtype == dtype), None)
     width = x.size // max(1, len(x))
@@ -35,7 +38,7 @@ def take_rescaled(be: CudaBackend, x: Array, rows: Array, scale: float, offset: 
 
 
 def softmax(be: CudaBackend, z: Array) -> Array:
-    """A few threads to a row."""
+    """A group of threads computes each row."""
     if not be.launchable(z):
         return Kernels.softmax(be, z)
     p, classes = be.empty(z.shape, be.dtype), z.shape[-1]
@@ -45,7 +48,7 @@ def softmax(be: CudaBackend, z: Array) -> Array:
 
 
 def softmax_cross_entropy(be: CudaBackend, z: Array, ids: Array) -> tuple[Array, Array]:
-    """Loss and gradient while the row is in the cache."""
+    """Loss and gradient of a row in one pass, while it is in the cache."""
     if not _classifies(be, z, ids):
         return Kernels.softmax_cross_entropy(be, z, ids)
     dz = be.empty(z.shape, be.dtype)
@@ -82,7 +85,7 @@ def _cross_entropy(be: CudaBackend, z: Array, ids: Array, dz: Array | None, hits
 
 
 def all_finite(be: CudaBackend, *arrays: Array) -> Array:
-    """Up to four arrays in one pass."""
+    """Up to four arrays in one launch."""
     if not 0 < len(arrays) <= 4 or not be.launchable(*arrays):
         return Kernels.all_finite(be, *arrays)
     size = sum(a.size for a in arrays)
@@ -97,7 +100,7 @@ def all_finite(be: CudaBackend, *arrays: Array) -> Array:
 
 
 def column_sums(be: CudaBackend, x: Array, out: Array | None = None) -> Array:
-    """32 columns to a block."""
+    """Each block sums 32 columns."""
     if not be.launchable(x):
         return Kernels.column_sums(be, x, out)
     columns = x.shape[-1]
@@ -108,7 +111,7 @@ def column_sums(be: CudaBackend, x: Array, out: Array | None = None) -> Array:
 def batch_norm(
     be: CudaBackend, x: Array, gain: Array, bias: Array, eps: float, relu: bool = False
 ) -> tuple[Array, ...]:
-    """Mean, variance, and the rest in one pass: x is read three times and never copied."""
+    """Three launches: the mean, the variance, y and n. x is read three times and never copied."""
     if not be.launchable(x, gain, bias):
         return Kernels.batch_norm(be, x, gain, bias, eps, relu)
     x, columns = contiguous(x), x.shape[-1]
@@ -125,7 +128,7 @@ def batch_norm(
 def batch_norm_grad(
     be: CudaBackend, dy: Array, n: Array, r: Array, gain: Array
 ) -> tuple[Array, Array, Array]:
-    """Both sums in one pass, dx in another."""
+    """One launch for both sums, one for dx."""
     if not be.launchable(dy, n, r, gain):
         return Kernels.batch_norm_grad(be, dy, n, r, gain)
     dy, n, columns = contiguous(dy), contiguous(n), dy.shape[-1]
@@ -139,7 +142,7 @@ def batch_norm_grad(
 def down(
     be: CudaBackend, name: str, given: tuple[Any, ...], rows: int, columns: int, out: Array, divisor: int = 1
 ) -> Array:
-    """What kernel `name` sums over the rows, divided by `divisor`."""
+    """Sums over the rows by kernel `name`, divided by `divisor`, in `out`."""
     across, parts = -(-columns // 32), 1 if rows <= 2 * ROWS else min(PARTS, -(-rows // ROWS))
     share = -(-rows // parts)
     if parts == 1:
@@ -152,5 +155,5 @@ def down(
 
 
 def group(classes: int) -> int:
-    """Threads to a row: a power of two, up to a warp."""
+    """The number of threads for a row: a power of two, at most a warp."""
     return min(32, 1 << (classes - 1).bit_length())

@@ -1,4 +1,7 @@
-"""The flat updates, in place, and the condition they are under."""
+"""Updates of flat vectors, in place, and the condition under which they write.
+
+theta and the slots are read and written once. Step count, learning rate and clipping are read on the device.
+"""
 
 import contextvars
 from collections.abc import Callable
@@ -8,10 +11,10 @@ from xpnn.backends.cuda.fused.launch import CudaBackend, contiguous
 from xpnn.kernels import Array, Kernels, Rule
 
 RULES = {"descent": 1, "momentum": 2, "adam": 3}
-"""The rules that are kernels, and how many vectors each changes."""
+"""{rule that has a kernel: how many vectors it changes}."""
 
 condition: contextvars.ContextVar[Array | None] = contextvars.ContextVar("condition", default=None)
-"""What must be true, on the device, for an update to write: set by `cond` while it runs its branch."""
+"""A 0-d array on the device that must be true for an update to write; set by `cond` while it runs its branch."""
 
 
 def elementwise(
@@ -21,7 +24,7 @@ def elementwise(
     vectors: tuple[Array, ...],
     loop: tuple[str, tuple[float, ...], tuple[Array, ...]] | None = None,
 ) -> tuple[Array, ...]:
-    """One launch for a rule that is a kernel; it writes into the vectors, unless `cond` forbids it."""
+    """One launch for a rule that has a kernel; it writes into the vectors unless the condition of `cond` is false."""
     if loop is None or not _takes(be, loop, given, vectors):
         return Kernels.elementwise(be, rule, given, vectors, loop)
     name, numbers, arrays = loop
@@ -35,7 +38,7 @@ def elementwise(
 
 
 def _takes(be: CudaBackend, loop: Any, given: tuple[Array, ...], vectors: tuple[Array, ...]) -> bool:
-    """Is it one of the kernels, with arrays of the dtype that can be written in place?"""
+    """Is there a kernel for the rule, and can it write into these vectors?"""
     name, _, (_, lr, clip) = loop
     return (
         RULES.get(name) == len(vectors)
@@ -45,9 +48,9 @@ def _takes(be: CudaBackend, loop: Any, given: tuple[Array, ...], vectors: tuple[
 
 
 def cond(be: CudaBackend, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:
-    """`then` runs, and the device alone knows whether its updates write; new arrays are chosen after.
+    """`then` runs with its updates under the condition, which the device checks; other results are selected afterwards.
 
-    A condition within a condition holds where both do. It is this thread's own, and ends with the call.
+    A nested condition is true where both are. Each thread has its own, which ends with the call.
     """
     outer = condition.get()
     token = condition.set(ok if outer is None else ok & outer)

@@ -1,4 +1,4 @@
-"""What slides windows over images."""
+"""Kernels that slide windows over images: columns, convolution, pooling."""
 
 import math
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from xpnn.kernels import Array, Kernels
 from xpnn.window import Window, counts
 
 COLUMNS = 1 << 23
-"""Numbers of the column matrix at a time: it is read back from the second-level cache."""
+"""Numbers of the column matrix at a time, so that the product reads them from the second-level cache."""
 SIDE = 7
-"""Filters of up to that height and width a thread keeps in registers."""
+"""A thread keeps filters of up to that height and width in registers."""
 
 
 def im2col(be: CudaBackend, x: Array, window: Window, fill: float = 0.0) -> Array:
-    """One copy; padding is not stored first."""
+    """One copy, without a padded image."""
     shape = (len(x), *counts(x.shape, window), math.prod(window.kernel), x.shape[3])
     if not be.launchable(x) or not 0 < math.prod(shape) < LIMIT:
         return Kernels.im2col(be, x, window, fill)
@@ -26,7 +26,7 @@ def im2col(be: CudaBackend, x: Array, window: Window, fill: float = 0.0) -> Arra
 
 
 def col2im(be: CudaBackend, cols: Array, shape: tuple[int, ...], window: Window) -> Array:
-    """Each place gathers what was taken from it."""
+    """Each pixel gathers the columns that were copied from it."""
     if not be.launchable(cols) or not 0 < math.prod(shape) < LIMIT:
         return Kernels.col2im(be, cols, shape, window)
     return _gathered(be, "col2im", shape, window, cols)
@@ -41,7 +41,7 @@ def _gathered(be: CudaBackend, name: str, shape: tuple[int, ...], window: Window
 def _lines(
     be: CudaBackend, name: str, lines: int, arrays: Any, shape: Any, window: Window, *more: float
 ) -> None:
-    """Launch with a block to a line of images, on windows over images of `shape`."""
+    """Launch with one block for each line of the images, for windows over images of `shape`."""
     (top, _), (left, _) = window.pads
     places = *window.kernel, *window.stride, top, left, *window.dilation
     numbers = lines, *shape[1:], *counts(shape, window), *places
@@ -51,7 +51,7 @@ def _lines(
 def conv2d(
     be: CudaBackend, x: Array, W: Array, b: Array | None, window: Window, groups: int = 1, relu: bool = False
 ) -> Array:
-    """A product with the columns of a few samples at a time; of one channel directly."""
+    """Products with the columns of a few samples at a time; images of one channel directly."""
     shape = (len(x), *counts(x.shape, window), W.shape[3])
     if groups > 1 or not be.launchable(x, W) or not 0 < math.prod(shape) < LIMIT:
         return Kernels.conv2d(be, x, W, b, window, groups, relu)
@@ -73,7 +73,7 @@ def conv2d(
 def conv2d_dx(
     be: CudaBackend, dy: Array, W: Array, shape: tuple[int, ...], window: Window, groups: int = 1
 ) -> Array:
-    """A few samples at a time."""
+    """Products and sums for a few samples at a time."""
     if groups > 1 or not be.launchable(dy, W) or not 0 < math.prod(shape) < LIMIT:
         return Kernels.conv2d_dx(be, dy, W, shape, window, groups)
     dx, kernels = be.empty(shape, be.dtype), be.operand(be.xp.reshape(W, (-1, W.shape[3]))).T
@@ -86,7 +86,7 @@ def conv2d_dx(
 
 
 def conv2d_dw(be: CudaBackend, x: Array, dy: Array, window: Window, groups: int = 1) -> Array:
-    """A few samples at a time, summed; of one channel directly."""
+    """Products for a few samples at a time, summed; images of one channel directly."""
     if groups > 1 or not be.launchable(x, dy):
         return Kernels.conv2d_dw(be, x, dy, window, groups)
     filters = dy.shape[3]
@@ -122,7 +122,7 @@ def _one_channel(
 
 
 def max_pool(be: CudaBackend, x: Array, window: Window) -> tuple[Array, Array]:
-    """Value and tap in one pass."""
+    """The value and its tap in one pass."""
     shape = (len(x), *counts(x.shape, window), x.shape[3])
     if not be.launchable(x) or math.prod(window.kernel) > 256:
         return Kernels.max_pool(be, x, window)
@@ -132,14 +132,14 @@ def max_pool(be: CudaBackend, x: Array, window: Window) -> tuple[Array, Array]:
 
 
 def max_pool_grad(be: CudaBackend, dy: Array, tap: Array, shape: tuple[int, ...], window: Window) -> Array:
-    """Each place gathers from the windows that chose it."""
+    """Each pixel gathers from the windows whose maximum it was."""
     if not be.launchable(dy) or tap.dtype != be.xp.uint8 or not 0 < math.prod(shape) < LIMIT:
         return Kernels.max_pool_grad(be, dy, tap, shape, window)
     return _gathered(be, "max_pool_grad", shape, window, dy, tap)
 
 
 def sum_pool(be: CudaBackend, x: Array, window: Window) -> Array:
-    """Without the columns."""
+    """One pass, without columns."""
     if not be.launchable(x):
         return Kernels.sum_pool(be, x, window)
     y = be.empty((len(x), *counts(x.shape, window), x.shape[3]), be.dtype)
@@ -148,25 +148,25 @@ def sum_pool(be: CudaBackend, x: Array, window: Window) -> Array:
 
 
 def sum_pool_grad(be: CudaBackend, dy: Array, shape: tuple[int, ...], window: Window) -> Array:
-    """Each place gathers from the windows that it is in."""
+    """Each pixel gathers from the windows that cover it."""
     if not be.launchable(dy) or not 0 < math.prod(shape) < LIMIT:
         return Kernels.sum_pool_grad(be, dy, shape, window)
     return _gathered(be, "sum_pool_grad", shape, window, dy)
 
 
 def direct(x: Array, window: Window) -> bool:
-    """Images of one channel under whole windows, neighbours of one another, that are small enough."""
+    """Can conv1 compute it: one channel, stride and dilation 1, and a filter that fits in registers?"""
     plain = window.stride == window.dilation == (1, 1)
     return x.shape[3] == 1 and plain and max(window.kernel) <= SIDE
 
 
 def strips(shape: tuple[int, ...]) -> int:
-    """Blocks that all strips of eight windows make, eight strips to a block."""
+    """The number of blocks: eight strips of eight windows in each."""
     n, rows, columns, _ = shape
     return -(-n * rows * -(-columns // 8) // 8)
 
 
 def batches(n: int, each: int) -> Iterator[slice]:
-    """Slices of n samples whose columns, `each` numbers a sample, make up COLUMNS."""
+    """Slices of n samples whose columns, `each` numbers for one sample, are about COLUMNS numbers."""
     few = max(1, COLUMNS // each)
     return (slice(start, start + few) for start in range(0, n, few))
