@@ -66,6 +66,22 @@ class TestDecisionBoundary:
         plots.decision_boundary(model, x, np.zeros_like(y), tmp_path / "b.png")
         assert grey(tmp_path / "a.png").std() > 1
 
+    def test_the_grid_covers_the_points_and_a_margin(self, tmp_path, halves, monkeypatch):
+        """x[0] along the first axis, x[1] along the second, 8 % of their range on either side."""
+        asked, predict = [], xpnn.Model.predict
+        monkeypatch.setattr(xpnn.Model, "predict", lambda model, x: asked.append(x) or predict(model, x))
+        x = np.array([[-1.0, 100.0], [1.0, 300.0], [0.5, 200.0]])
+        figure = plots.decision_boundary(halves[0], x, np.array([0, 1, 1]), tmp_path / "a.png")
+        grid = asked[0].reshape(300, 300, 2)
+        np.testing.assert_allclose(grid[0, [0, -1], 0], [-1.16, 1.16])
+        np.testing.assert_allclose(grid[[0, -1], 0, 1], [84, 316])
+        assert (grid[:, :, 0] == grid[0, :, 0]).all()
+        (axes,) = figure.axes
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("x[0]", "x[1]")
+        regions = axes.collections[0].get_paths()
+        np.testing.assert_allclose(regions[0].vertices.min(axis=0), [-1.16, 84])
+        np.testing.assert_allclose(regions[1].vertices.max(axis=0), [1.16, 316])
+
     def test_three_classes_have_three_lightnesses(self):
         red, green, blue = shades(3)[:, :3].T
         lightness = 0.3 * red + 0.59 * green + 0.11 * blue
