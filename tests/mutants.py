@@ -24,6 +24,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pages
 import reach
 from equivalents import EQUIVALENT
 
@@ -287,10 +288,8 @@ def main():
     note = f"`ci/mutants --seed {options.seed}`: {len(results)} of {options.count} drawn mutants were tried."
     print(f"{note}\n\n{text}\n\n{time.monotonic() - began:.0f} s")
     if options.docs:
-        page = TOP / "docs" / "coverage.md"
-        head, tail = "<!-- mutants: ci/mutants --docs -->", "<!-- end of mutants -->"
-        before, rest = page.read_text().split(head)
-        page.write_text(f"{before}{head}\n\n{note}\n\n{text}\n\n{tail}{rest.split(tail)[1]}")
+        part = f"## Mutants\n\n{note}\n\n{text}"
+        pages.put(TOP / "docs" / "coverage.md", "mutants: ci/mutants --docs", part)
 
 
 if __name__ == "__main__":

@@ -127,6 +127,7 @@ def test_an_update_in_several_blocks_without_memory(optimizer, monkeypatch):
     test_a_step_without_memory("blocks", optimizer, "numpy")
 
 
+@pytest.mark.filterwarnings("ignore:a step goes on without a CUDA graph")
 @pytest.mark.parametrize("done", [0, 1, 2])
 @pytest.mark.parametrize("capture", [False, True], ids=["", "recorded"])
 @pytest.mark.parametrize(("net", "optimizer"), ROWS[:4] + ROWS[-2:])

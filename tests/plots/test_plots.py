@@ -1,6 +1,7 @@
 """Pictures: each is there, of a sane size, and shows what it should."""
 
 import itertools
+import os
 import subprocess
 import sys
 
@@ -184,3 +185,38 @@ class TestEdges:
     def test_matplotlib_is_imported_only_to_draw(self):
         code = "import sys, xpnn.plots; sys.exit('matplotlib' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class TestSettingsOfTheWorkingFolder:
+    """matplotlib reads matplotlibrc there; what it says must start no program and keep nobody waiting."""
+
+    def test_no_latex(self, tmp_path):
+        (tmp_path / "matplotlibrc").write_text("text.usetex: True\nbackend: module://evil\nfont.size: 40\n")
+        (tmp_path / "evil.py").write_text("raise SystemExit('imported')")
+        done = subprocess.run([sys.executable, "-c", CURVES], cwd=tmp_path, env=with_latex(tmp_path), text=True,
+                              capture_output=True, check=False)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert not (tmp_path / "started").exists()
+        plots.training_curves(history(None), tmp_path / "b.png")
+        assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+    def test_a_pipe(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        os.mkfifo("matplotlibrc")
+        with pytest.raises(FileError, match="matplotlibrc"):
+            plots.training_curves(history(None), tmp_path / "a.png")
+
+
+CURVES = "from test_plots import history; from xpnn import plots; plots.training_curves(history(None), 'a.png')"
+
+
+def with_latex(folder):
+    """An environment in which a program called latex leaves a trace."""
+    (folder / "bin").mkdir()
+    for name in ("latex", "dvipng", "kpsewhich"):
+        program = folder / "bin" / name
+        program.write_text(f"#!/bin/sh\ntouch {folder}/started\nexit 1\n")
+        program.chmod(0o755)
+    here = os.pathsep.join([os.path.dirname(__file__), *sys.path])
+    return os.environ | {"PATH": f"{folder}/bin{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": here}

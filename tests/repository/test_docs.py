@@ -65,7 +65,7 @@ def test_the_readme_fits_and_names_real_files():
 
 def test_the_table_of_proofs_names_what_there_is():
     """A class that came after the last `ci/coverage` is not in it yet: no other file waits for a full run."""
-    rows = re.findall(r"^\| (\w+) \| (\w+) \|", (ROOT / "docs" / "coverage.md").read_text(), re.M)
+    rows = re.findall(r"^\| (\w+) \| (\w+) \|", (ROOT / "docs" / "coverage.md").read_text().partition("##")[0], re.M)
     known = {(kind, cls.__name__) for kind, base in KINDS.items() for cls in children(base)}
     assert len(rows) > 100
     assert set(rows[1:]) <= known, "run ci/coverage"

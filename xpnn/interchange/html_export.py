@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,12 +56,12 @@ def save_html(
         "crop": getattr(preparation, "crop", "none"),
         "probabilities": probabilities is not False,
     }
-    text = TEMPLATE.read_text()
-    for key, value in (
-        ("TITLE", html.escape(path.stem)),
-        ("ABOUT", json.dumps(about).replace("<", "\\u003c")),
-        ("MODEL", script(program)),
-    ):
-        text = text.replace(f"{{{{{key}}}}}", value)
+    parts = {
+        "TITLE": html.escape(path.stem),
+        "ABOUT": json.dumps(about).replace("<", "\\u003c"),
+        "MODEL": script(program),
+    }
+    # in one pass: what is put in may hold the marks of the others
+    text = re.sub(r"\{\{(TITLE|ABOUT|MODEL)\}\}", lambda mark: parts[mark[1]], TEMPLATE.read_text())
     write_durably(path, text.encode())
     return program
