@@ -19,12 +19,16 @@ TOP = Path(__file__).parents[1]
 DATA = TOP / ".coverage"
 FEW = 80.0
 """Percent of its branches below which a file is listed."""
+COMPILED = "compiled by numba, which coverage cannot look into; `tests/backends` compares what it computes"
 REASONS = {
-    "xpnn/backends/cuda/": "needs an NVIDIA GPU, or runs in the emulation of its kernels; `ci/gpu` runs it on one",
+    "xpnn/backends/cuda/": "needs an NVIDIA GPU; `tests/gpu` runs part of it on stand-ins, `ci/gpu` all on a GPU",
     "xpnn/backends/cupy.py": "needs an NVIDIA GPU; `ci/gpu` runs it on one",
-    "xpnn/backends/cpu/": "loops that numba compiles, which coverage cannot look into; `tests/backends` compares them",
+    "xpnn/backends/cpu/loops.py": COMPILED,
+    "xpnn/backends/cpu/flat.py": COMPILED,
+    "xpnn/backends/cpu/gate_loops.py": COMPILED,
     "xpnn/__main__.py": "runs in processes of its own alone",
     "xpnn/cli/completion.py": "runs inside the shell, in processes of its own",
+    "xpnn/cli/trials.py": "runs in the processes of `xpnn tune --jobs`",
     "xpnn/system.py": "what other systems lack or have; `cli/test_on_windows.py` takes names away",
 }
 """Why a file's lines may be left out."""
@@ -55,20 +59,27 @@ def page(files):
     """Markdown: a row for every package, then the files that are left out in good part, with the reason."""
     packages = defaultdict(lambda: [0, 0, 0, 0])
     for name, found in files.items():
-        numbers = [found["summary"][key] for key in ("num_statements", "covered_lines", "num_branches", "covered_branches")]
+        numbers = [
+            found["summary"][key]
+            for key in ("num_statements", "covered_lines", "num_branches", "covered_branches")
+        ]
         for one in (name.split("/")[1] if name.count("/") > 1 else "(top)", "all"):
             packages[one] = [a + b for a, b in zip(packages[one], numbers, strict=True)]
     text = ["| package | lines | run | branches | taken |", "|---|---|---|---|---|"]
     for one in [*sorted(packages.keys() - {"all"}), "all"]:
         lines, run, ways, taken = packages[one]
-        text.append(f"| {one} | {lines:,} | {percent(run, lines):.1f} % | {ways:,} | {percent(taken, ways):.1f} % |")
+        text.append(
+            f"| {one} | {lines:,} | {percent(run, lines):.1f} % | {ways:,} | {percent(taken, ways):.1f} % |"
+        )
     text += ["", f"Files with less than {FEW:.0f} % of their branches taken:", ""]
     text += ["| file | branches | taken | lines not run | why |", "|---|---|---|---|---|"]
     for name, found in files.items():
         ways, taken = found["summary"]["num_branches"], found["summary"]["covered_branches"]
         if percent(taken, ways) < FEW:
             why = next((why for start, why in REASONS.items() if name.startswith(start)), "tests are missing")
-            text.append(f"| {name} | {ways} | {percent(taken, ways):.0f} % | {spans(found['missing_lines'])} | {why} |")
+            text.append(
+                f"| {name} | {ways} | {percent(taken, ways):.0f} % | {spans(found['missing_lines'])} | {why} |"
+            )
     return "\n".join(text)
 
 
@@ -90,7 +101,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         whole.json_report(outfile=f"{folder}/report.json")
         files = json.loads(Path(folder, "report.json").read_text())["files"]
-    pages.put(TOP / "docs" / "coverage.md", "branches: ci/coverage", f"## Lines and branches\n\n{page(files)}")
+    pages.put(
+        TOP / "docs" / "coverage.md", "branches: ci/coverage", f"## Lines and branches\n\n{page(files)}"
+    )
     print(page(files))
 
 

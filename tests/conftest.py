@@ -127,7 +127,9 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_addoption(parser):
-    parser.addoption("--shuffle", metavar="SEED", help="run the tests in another order, which the seed decides")
+    parser.addoption(
+        "--shuffle", metavar="SEED", help="run the tests in another order, which the seed decides"
+    )
     parser.addoption("--table", metavar="FILE", help="write what proves each public class to FILE")
 
 

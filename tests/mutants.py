@@ -17,6 +17,7 @@ import random
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -185,8 +186,7 @@ def run(folder, tests, limit):
     process = subprocess.Popen(
         [*PYTEST, "-x", f"@{listed}"], cwd=folder, env=env, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        # of the processor, not by the clock: a busy machine kills no mutant
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (limit, limit)),
+        preexec_fn=lambda: prepare(limit),
     )  # fmt: skip
     try:
         out, _ = process.communicate(timeout=30 * limit)
@@ -197,19 +197,38 @@ def run(folder, tests, limit):
     return process.returncode, out
 
 
+def prepare(limit):
+    """In the child: seconds of the processor, so that a busy machine kills no mutant; and Ctrl-C means what it does in
+    a terminal, which a shell's background jobs ignore."""
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+SOUND = set()
+"""Tests that failed with a mutant and pass without: only such tests count."""
+
+
 def killer(mutant, reached, folder):
     """What noticed: a test, or how it ended; "" where nothing did."""
     name, line, _, _, text = mutant
     target = folder / name
     good = target.read_text()
-    target.write_text(text)
     try:
-        tests = tests_of(reached, name, line)
-        for share, seconds in shares(tests, name):
-            code, out = run(folder, share, int(60 + 10 * seconds))
-            if code not in (0, 5):
-                failed = re.search(r"^(?:FAILED|ERROR) (\S+)", out, re.M)
-                return failed[1] if failed else f"ended with {code}"
+        for share, seconds in shares(tests_of(reached, name, line), name):
+            limit = int(60 + 10 * seconds)
+            while share:
+                target.write_text(text)
+                code, out = run(folder, share, limit)
+                if code in (0, 5):
+                    break
+                found = re.search(r"^(?:FAILED|ERROR) (\S+::.*?)(?: - .*)?$", out, re.M)
+                if found is None or found[1] not in share:
+                    return f"ended with {code}"
+                target.write_text(good)
+                if found[1] in SOUND or run(folder, [found[1]], limit)[0] == 0:
+                    SOUND.add(found[1])
+                    return found[1]
+                share.remove(found[1])
     finally:
         target.write_text(good)
     return ""

@@ -279,11 +279,24 @@ def main():
 
 def write_down(found):
     """Put the figures into docs/security.md."""
-    head = ["", "files", "opened", "faults", "worst s", "worst MB", "s per KB of file", "bytes per byte of file"]
+    head = [
+        "",
+        "files",
+        "opened",
+        "faults",
+        "worst s",
+        "worst MB",
+        "s per KB of file",
+        "bytes per byte of file",
+    ]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for name, one in found.items():
         cells = [name, f"{one['files']:,}", f"{one['opened']:,}", one["faults"], f"{one['seconds']:.2f}"]
-        cells += [f"{one['bytes'] / 1e6:.0f}", f"{one['seconds per KB']:.3f}", f"{one['bytes per byte']:,.0f}"]
+        cells += [
+            f"{one['bytes'] / 1e6:.0f}",
+            f"{one['seconds per KB']:.3f}",
+            f"{one['bytes per byte']:,.0f}",
+        ]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     path = Path(__file__).parents[1] / "docs" / "security.md"
     pages.put(path, "figures: tests/structures.py --docs", "\n".join(lines))

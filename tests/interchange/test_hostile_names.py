@@ -39,7 +39,7 @@ class TestNames:
         spec.loader.exec_module(module)
         x = np.ones((2, 4), np.float32)
         np.testing.assert_allclose(module.predict(x).sum(axis=1), 1, rtol=1e-5)
-        assert module.CLASSES == [name] * 3
+        assert set(module.CLASSES) == {name}
         assert not (tmp_path / "evil").exists()
 
     def test_in_c(self, tmp_path, name):

@@ -208,7 +208,9 @@ class TestSettingsOfTheWorkingFolder:
             plots.training_curves(history(None), tmp_path / "a.png")
 
 
-CURVES = "from test_plots import history; from xpnn import plots; plots.training_curves(history(None), 'a.png')"
+CURVES = (
+    "from test_plots import history; from xpnn import plots; plots.training_curves(history(None), 'a.png')"
+)
 
 
 def with_latex(folder):

@@ -27,7 +27,9 @@ def test_a_copy_in_a_folder_with_spaces_without_a_home(tmp_path):
     leave = shutil.ignore_patterns(".git", ".venv*", ".mutants", "__pycache__", ".*_cache", "runs")
     shutil.copytree(TOP, copy, ignore=leave)
     (tmp_path / "temporary files").mkdir()
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("XPNN_", "XDG_", "PYTEST_"))}
+    env = {
+        name: value for name, value in os.environ.items() if not name.startswith(("XPNN_", "XDG_", "PYTEST_"))
+    }
     env |= {"HOME": "/proc/nowhere", "PYTHONPATH": str(copy), "TMPDIR": str(tmp_path / "temporary files")}
     command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "--shuffle", "3"]
     command += ["-m", "not slow and not oracle", *(f"tests/{name}" for name in SAMPLE)]
@@ -49,7 +51,18 @@ def test_this_machine_may_be_asked():
 
 
 def test_shuffled_tests_are_the_same_in_another_order():
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "--collect-only", "tests/training", "-m", "not slow"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "0",
+        "--collect-only",
+        "tests/training",
+        "-m",
+        "not slow",
+    ]
     orders = []
     for more in ([], ["--shuffle", "1"], ["--shuffle", "1"], ["--shuffle", "2"]):
         done = subprocess.run([*command, *more], cwd=TOP, capture_output=True, text=True, check=True)

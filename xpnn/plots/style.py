@@ -73,7 +73,7 @@ def new_figure(path: str | Path, size: tuple[float, float], save: bool = True) -
 
 
 def check_settings_file() -> None:
-    """Raise FileError for a pipe or a device called matplotlibrc in the working folder: matplotlib would wait for it."""
+    """Raise FileError for a pipe called matplotlibrc in the working folder: matplotlib would wait for it."""
     path = Path("matplotlibrc")
     if path.exists() and not path.is_file():
         raise FileError(
