@@ -60,6 +60,7 @@ class NumpyBackend(Backend):
     column_sums = rows.column_sums
 
     elementwise = vectors.elementwise
+    copied = vectors.copied
     all_finite = vectors.all_finite
     cond = vectors.cond
 
