@@ -139,7 +139,9 @@ class Network:
         """
         if not is_open(planned(self.input_shape)):
             return self.output_shape
-        return self._out_of(tree_map(lambda _, a: tuple(a.shape[1:]), x) if isinstance(x, tuple) else tuple(x.shape[1:]))
+        return self._out_of(
+            tree_map(lambda _, a: tuple(a.shape[1:]), x) if isinstance(x, tuple) else tuple(x.shape[1:])
+        )
 
     def targets(self, y: Any) -> Any:
         """Checked targets on the device: ids as int64, everything else in the model's dtype."""

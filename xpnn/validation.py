@@ -199,7 +199,9 @@ def shape_hint(got: tuple[int, ...], wanted: tuple[int | None, ...], name: str) 
         single = len(got) == len(wanted) and all(
             n in (size, None) for size, n in zip(got, wanted, strict=True)
         )
-        return f"a single sample? {name}[None]" if single else "None stands for any size, the others are fixed"
+        return (
+            f"a single sample? {name}[None]" if single else "None stands for any size, the others are fixed"
+        )
     if got == wanted:
         return f"a single sample? {name}[None]"
     if got[1:] == (*wanted[2:], *wanted[:2]) and len(wanted) == 3:

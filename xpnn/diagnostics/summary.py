@@ -25,9 +25,8 @@ def summary(model: Network) -> str:
     rows += _rows(model.net, shape, "", width)
     head = ("path", "layer", "output", "parameters", "bytes", "FLOPs")
     fixed = f" + {size['phi']:,} fixed" if size["phi"] else ""
-    total = (
-        f"{size['theta']:,} parameters{fixed}, {sum(size.values()) * width:,} bytes, "
-        + ("FLOPs by length" if is_open(shape) else f"{flops(model.net, shape):,} FLOPs per sample")
+    total = f"{size['theta']:,} parameters{fixed}, {sum(size.values()) * width:,} bytes, " + (
+        "FLOPs by length" if is_open(shape) else f"{flops(model.net, shape):,} FLOPs per sample"
     )
     where = f"{be.dtype_name} on {be.name}/{be.device_name}, seed {model.seed}"
     others = sum(max(len(row[k]) for row in (head, *rows)) + 2 for k in range(len(head)) if k != 1)

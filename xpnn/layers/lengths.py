@@ -70,7 +70,6 @@ def check_parameters(specs: Any) -> None:
         if is_open(tuple(spec.shape)):
             raise ShapeError(
                 f"needs a fixed length: its parameter {name} would have the shape {tuple(spec.shape)}",
-                why="input_shape leaves a size open (None)",
-                fix="give that size, or take the length away before this layer: GlobalAveragePool, the last state "
-                "of a recurrent layer",
+                why="input_shape leaves a size open (None): write it out, or take the length away before this layer, "
+                "as GlobalAveragePool and the last state of a recurrent layer do",
             )
