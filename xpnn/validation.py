@@ -194,7 +194,7 @@ def check_shape(name: str, x: Any, shape: tuple[int | None, ...]) -> None:
 
 
 def shape_hint(got: tuple[int, ...], wanted: tuple[int | None, ...], name: str) -> str:
-    """What probably happened."""
+    """Return advice on what probably happened."""
     if None in wanted:
         single = len(got) == len(wanted) and all(
             n in (size, None) for size, n in zip(got, wanted, strict=True)
@@ -212,7 +212,7 @@ def shape_hint(got: tuple[int, ...], wanted: tuple[int | None, ...], name: str) 
 
 
 def check_seed(seed: int) -> int:
-    """A whole number of at least 0."""
+    """Return a whole number of at least 0. Raises UsageError for anything else."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise UsageError(f"seed={seed!r}: wanted a whole number of at least 0")
     return int(seed)
