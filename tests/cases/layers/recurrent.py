@@ -40,6 +40,11 @@ ROWS += [
         ((3, 2), *[(2,)] * 4, (3,)),
         blank=True,
     ),  # two states in and out for each direction
+    Case(
+        xpnn.Bidirectional(xpnn.LSTM(2, initial_state=True, return_state=True)),
+        ((3, 2), *[(2,)] * 4),
+        batch=2,
+    ),  # without a mask
     Case(xpnn.Bidirectional(xpnn.LSTM(2)), (1, 2), batch=1),  # one step, the same both ways
     Case(xpnn.Bidirectional(xpnn.GRU(1, sequences=True)), (3, 2), batch=2),  # every state
     Case(
