@@ -24,7 +24,8 @@ class ZeroRow(Initializer):
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
         """The same draws as without it, times 0 in that row."""
-        return self.init(rng, shape) * (np.arange(shape[0]) != self.row)[:, None]
+        W: Host = self.init(rng, shape) * (np.arange(shape[0]) != self.row)[:, None]
+        return W
 
 
 @dataclass(frozen=True)
