@@ -17,7 +17,11 @@ class Rows(Initializer):
     rows: tuple[str, ...]
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
-        """As they are written."""
+        """As they are written. Raises UsageError for another shape."""
+        if tuple(shape) != (len(self.rows), len(self.rows[0])):
+            raise UsageError(
+                f"Rows of {len(self.rows)} times and {len(self.rows[0])} steps", why=f"got {shape}"
+            )
         return np.array([[digit == "1" for digit in row] for row in self.rows], np.float64)
 
 

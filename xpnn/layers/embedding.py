@@ -24,7 +24,9 @@ class ZeroRow(Initializer):
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
         """The same draws as without it, times 0 in that row."""
-        W: Host = self.init(rng, shape) * (np.arange(shape[0]) != self.row)[:, None]
+        W: Host = self.init(rng, shape) * (np.arange(shape[0]) != self.row).reshape(
+            -1, *[1] * (len(shape) - 1)
+        )
         return W
 
 
