@@ -223,7 +223,9 @@ class MultiHeadAttention(Layer):
         dx, dW, db = cx.be.affine_grads(flat_rows(cx.be, x), W, rows, need_dx=cx.need_dx)
         grads = {f"W{name}": g for name, g in zip(names, slices(dW, widths), strict=True)}
         if self.bias:
-            grads |= {f"b{name}": g for name, g in zip(names, slices(db, widths), strict=True) if name != "k"}
+            grads = grads | {
+                f"b{name}": g for name, g in zip(names, slices(db, widths), strict=True) if name != "k"
+            }
         return (dx if dx is None else cx.be.xp.reshape(dx, x.shape)), grads
 
     def _visible(self, cx: Ctx, p: Tree, z: Array, mask: Array | None) -> Array | None:
