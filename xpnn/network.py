@@ -20,9 +20,10 @@ from xpnn.layers.graph import as_net
 from xpnn.layers.lengths import is_open, planned, shown
 from xpnn.losses import Loss, MultiOutputLoss, get_loss
 from xpnn.nesting import allow_nesting
-from xpnn.parameters import Layout, count, leaves, on_device, rows_of, tree_map
+from xpnn.parameters import Layout, count, on_device, rows_of
 from xpnn.renamed import old_members
 from xpnn.scoring import check_fit, default_loss, scores
+from xpnn.trees import leaves, tree_map
 
 if TYPE_CHECKING:
     from xpnn.data.preparation import Preparation

@@ -9,7 +9,7 @@ from xpnn.layers.base import Layer, Shape
 from xpnn.layers.lengths import is_open, planned
 from xpnn.layers.sequential import Sequential
 from xpnn.network import Network
-from xpnn.parameters import leaves
+from xpnn.trees import leaves
 
 
 def summary(model: Network) -> str:

@@ -11,7 +11,7 @@ from xpnn.layers.gru import GRU
 from xpnn.layers.lstm import LSTM
 from xpnn.layers.maxout import Maxout
 from xpnn.layers.simple_rnn import SimpleRNN
-from xpnn.parameters import tree_map
+from xpnn.trees import tree_map
 
 LAYERS = (SimpleRNN, LSTM, GRU, Bidirectional, MultiHeadAttention, Maxout)
 ONLY_MULTIPLY = (MultiHeadAttention, Maxout)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from xpnn.errors import ShapeError
-from xpnn.parameters import leaves
+from xpnn.trees import leaves
 
 ASSUMED = 1009
 """What a `Length` counts as while shapes are planned: long enough for every window, and a product by accident of no

@@ -127,8 +127,8 @@ class Recurrent(Layer, abstract=True):
         """Back through time: from the last step to the first, as `step_grad` says of each."""
         x, steps, real = cache
         dy, d = self._sent(cx, dy, x.shape[0])
-        walk, das, dus = list(self._walk(x.shape[1])), [], []
-        for i, t in reversed(list(enumerate(walk))):
+        walk, das, dus = tuple(self._walk(x.shape[1])), [], []
+        for i, t in reversed(tuple(enumerate(walk))):
             if dy is not None and (self.sequences or i == len(walk) - 1):
                 d = (plus(d[0], dy[:, t, :] if self.sequences else dy), *d[1:])
             into, past = zip(*(divided(cx, real, t, one) for one in d), strict=True)
@@ -150,7 +150,7 @@ class Recurrent(Layer, abstract=True):
         be, xp, seen = cx.be, cx.be.xp, by_time(cx, x)
         inputs, states = xp.stack(da), xp.stack(before)
         rows = flat_rows(be, inputs)
-        if all(one is other for one, other in zip(da, du, strict=True)):
+        if du[0] is da[0]:
             dW, dU = be.transposed_products(seen, states, rows)
         else:
             dW = be.matmul(flat_rows(be, seen).T, rows)
