@@ -1,5 +1,6 @@
 """From a model to the program that does what it does: preparation first, class probabilities last."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,6 +79,11 @@ def leave_out_unused(g: Program) -> None:
                 needed |= {*body.outputs, *(name for inner in body.nodes for name in inner.inputs)}
     g.nodes = kept[::-1]
     g.constants = {name: a for name, a in g.constants.items() if name in needed}
+
+
+def names_of(model: "Model", classes: Sequence[str]) -> Sequence[str]:
+    """The names of the classes: those that are given, or those that the model remembers."""
+    return classes or (model.preparation.class_names if model.preparation is not None else ())
 
 
 def named(own: Any, letter: str, n: int) -> tuple[str, ...]:
