@@ -21,6 +21,8 @@ ROW: dict[str, Any] = {
 class Log(Callback):
     """Every row as a JSON line in metrics.jsonl."""
 
+    everywhere = False
+
     def __init__(self, path: Path) -> None:
         self.path = path
 

@@ -85,6 +85,8 @@ class Endings:
 class Note(Callback):
     """Writes run.json once it is certain that the run begins: a resumed one may be refused, and stays what it was."""
 
+    everywhere = False
+
     def __init__(self, run: Run, about: dict[str, Any]) -> None:
         self.run, self.about = run, about
 

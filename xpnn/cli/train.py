@@ -253,6 +253,8 @@ def start(
 class Events(Callback):
     """Every row as a JSON line on stdout. Where the reader has gone, the run ends as by Ctrl-C."""
 
+    everywhere = False
+
     error: OSError | None = None
 
     def epoch(self, run: "TrainingRun", row: Row) -> None:

@@ -127,6 +127,10 @@ class Kernels(AffineKernels, CounterKernels, GateKernels, SamplingKernels):
         """
         return self.xp.concat([self.xp.reshape(part, (-1,)) for part in parts])
 
+    def all_reduce(self, a: Array) -> Array:
+        """The sum of `a` over all processes that share a run; a itself of one alone. The caller gives `a` away."""
+        return a
+
     def cond(self, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:
         """then(tree) if `ok` (0-d bool) else tree, without asking the device: both are computed, one is kept."""
         new = then(tree)

@@ -52,7 +52,7 @@ class KeepBest(Callback):
         """A copy, because training goes on in the same memory."""
         if row.best:
             self.vectors = run.model.snapshot()
-            if self.path is not None:
+            if self.path is not None and run.rank == 0:
                 save_model(run.model, user_path(self.path), keep=True)
 
     def end(self, run: Run) -> None:

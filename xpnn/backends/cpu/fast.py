@@ -14,7 +14,7 @@ from xpnn.backends.cpu import flat, gate_loops, loops
 from xpnn.backends.cpu.blocks import is_column_major
 from xpnn.backends.numpy import ROWS, NumpyBackend
 from xpnn.kernels import Array, Rule
-from xpnn.kernels.counter import counters
+from xpnn.kernels.counter import WORD, counters
 from xpnn.random import Key
 from xpnn.window import Window, counts
 
@@ -65,9 +65,10 @@ class FastNumpyBackend(NumpyBackend):
         loops.take_rescaled(x.reshape(len(x), -1), rows, self.dtype(scale), self.dtype(offset), flat)
         return out
 
-    def keep_mask(self, key: Key, tick: Array, shape: tuple[int, ...], rate: float) -> Array:
+    def keep_mask(self, key: Key, tick: Array, shape: tuple[int, ...], rate: float, first: int = 0) -> Array:
         """Words made and compared in registers."""
         step, start = counters(key, int(tick))
+        start = (start + first * step) & WORD
         out = np.empty(math.prod(shape), np.bool_)
         loops.keep(np.uint32(step), np.uint32(start), math.ceil(rate * 2**24) << 8, out)
         return out.reshape(shape)

@@ -78,29 +78,35 @@ class PointwiseKernels(Launching):
         self._over("lstm_step_grad", c.size, *map(self._whole, arrays), c.size, c.shape[1], dz, old)
         return dz, old
 
-    def uniform(self, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
+    def uniform(self, key: Key, tick: Array, shape: tuple[int, ...], first: int = 0) -> Array:
         """Bit for bit the reference's."""
-        return self._draw("uniform", super().uniform, key, tick, shape)
+        return self._draw("uniform", super().uniform, key, tick, shape, first)
 
-    def normal(self, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
+    def normal(self, key: Key, tick: Array, shape: tuple[int, ...], first: int = 0) -> Array:
         """Bit for bit the reference's."""
-        return self._draw("normal", super().normal, key, tick, shape)
+        return self._draw("normal", super().normal, key, tick, shape, first)
 
     def _draw(
-        self, name: str, reference: Callable[..., Array], key: Key, tick: Array, shape: tuple[int, ...]
+        self,
+        name: str,
+        reference: Callable[..., Array],
+        key: Key,
+        tick: Array,
+        shape: tuple[int, ...],
+        first: int,
     ) -> Array:
         n = math.prod(shape)
         if not 0 < n < LIMIT:
-            return reference(key, tick, shape)
+            return reference(key, tick, shape, first)
         out = self.empty(shape, self.dtype)
-        self._over(name, n, stream(key), tick, n, out)
+        self._over(name, n, stream(key), tick, first, n, out)
         return out
 
-    def keep_mask(self, key: Key, tick: Array, shape: tuple[int, ...], rate: float) -> Array:
+    def keep_mask(self, key: Key, tick: Array, shape: tuple[int, ...], rate: float, first: int = 0) -> Array:
         """Bytes, four to a thread."""
         n = math.prod(shape)
         if not 0 < n < LIMIT:
-            return super().keep_mask(key, tick, shape, rate)
+            return super().keep_mask(key, tick, shape, rate, first)
         out = self.empty(shape, self.xp.bool)
-        self._over("keep_mask", -(-n // 4), stream(key), tick, math.ceil(rate * 2**24), n, out)
+        self._over("keep_mask", -(-n // 4), stream(key), tick, math.ceil(rate * 2**24), first, n, out)
         return out
