@@ -1,13 +1,15 @@
 """Which processes this one trains with: found out from what a launcher says in the environment."""
 
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from xpnn.distributed.communicator import Communicator
 from xpnn.distributed.compression import COMPRESSIONS
 from xpnn.errors import UsageError, did_you_mean
 
-ENGINES = ("auto", "mpi", "torch", "none")
+ENGINES = ("auto", "mpi", "nccl", "torch", "none")
 BATCH_NORMS = ("global", "local")
 MPI_SIZES = {
     "PMI_SIZE": "mpiexec",
@@ -35,7 +37,8 @@ def connect(
 ) -> Communicator:
     """The processes that were started together with this one, to be given to `Trainer` or `fit` as `communicator=`.
 
-    engine: "mpi" (mpi4py), "torch" (torch.distributed, under torchrun), "none", or "auto": what the environment shows
+    engine: "mpi" (mpi4py), "nccl" (MPI, and NCCL for the sums of
+    CuPy's arrays; written, not yet run), "torch" (torch.distributed, under torchrun), "none", or "auto": what the environment shows
     that this process was started by. batch_norm, compression: see `Communicator`. Raises BackendError for an engine
     that is not installed; UsageError where a launcher says that there are more processes and the engine finds one, for
     then each would train by itself.
@@ -49,7 +52,19 @@ def connect(
     found = opened(started_by(environment) if engine == "auto" else engine)
     refuse_singleton(found, environment)
     found.batch_norm, found.compression = batch_norm, compression
+    if found.size > 1:
+        sys.excepthook = ending_all(found, sys.excepthook)
     return found
+
+
+def ending_all(group: Communicator, before: Callable[..., Any]) -> Callable[..., Any]:
+    """What Python does with an error that nobody caught; then all processes end: the others would wait for this one."""
+
+    def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        before(kind, error, trace)
+        group.abort(130 if kind is KeyboardInterrupt else getattr(error, "exit_code", 1))
+
+    return hook
 
 
 def started_by(environment: Mapping[str, str]) -> str:
@@ -65,6 +80,10 @@ def opened(engine: str) -> Communicator:
         from xpnn.distributed.mpi import MPICommunicator
 
         return MPICommunicator()
+    if engine == "nccl":
+        from xpnn.distributed.nccl import NCCLCommunicator
+
+        return NCCLCommunicator()
     if engine == "torch":
         from xpnn.distributed.torch_group import TorchCommunicator
 
@@ -74,7 +93,7 @@ def opened(engine: str) -> Communicator:
 
 def refuse_singleton(found: Communicator, environment: Mapping[str, str]) -> None:
     """Raise UsageError where the engine sees one process and the environment says that there are more."""
-    if found.size > 1 or found.engine != "mpi":
+    if found.size > 1 or found.engine not in ("mpi", "nccl"):
         return
     for name, launcher in MPI_SIZES.items():
         n = number(environment, name)

@@ -55,13 +55,14 @@ class SharedObjective(Objective):
             if share not in parts:
                 parts[share] = self.part(share).gradient(fuse=fuse, buffer=buffer)
             value, grad, new_phi = parts[share](theta, phi, tick, x, y, weight, total)
+            home = memory
             if share.total < group.size:  # computed by every rank, and counted once
                 if group.rank:
-                    value, grad = value * 0, grad * 0
+                    value, grad, home = value * 0, grad * 0, None
             elif new_phi is not phi and group.batch_norm == "local":
                 new_phi = be.all_reduce(new_phi * (share.rows / share.total))
             if add:
-                value, grad = add_gradient(be, memory, grad, value)
+                value, grad = add_gradient(be, home, grad, value)
             return value, grad, new_phi
 
         return gradient
@@ -77,9 +78,11 @@ class SharedObjective(Objective):
         """step(theta, phi, state, x, y, weight, share) -> loss, theta, phi, state.
 
         With Accumulate the gradients of its steps are added up by each rank for itself, and over the ranks once for
-        each update; of the other steps the loss alone is sent.
+        each update; of the other steps the loss alone is sent. Not so with JAX, whose compiled conditions hold no calls
+        to the host: there they are sent at every step.
         """
-        be, once = joined(self.be, self.group), accumulates(optimizer)
+        once = accumulates(optimizer) and self.be.name != "jax"
+        be = joined(self.be, self.group) if once else self.be
         gradient, divisor = self.gradient(keep=True, fuse=fuse, add=not once), self.divisor()
         update = updater(fusion.fuse_optimizer(optimizer) if fuse else optimizer, be)
 
@@ -87,11 +90,12 @@ class SharedObjective(Objective):
             theta: Array, phi: Array, state: State, x: Any, y: Any, weight: Array | None, share: Share
         ) -> tuple[Array, Array, Array, State]:
             value, grad, new_phi = gradient(theta, phi, state["t"], x, y, weight, None, share)
+            if "divisor" in state:
+                total = divisor(state["t"], x, y, weight, share)
+                state = {**state, "divisor": total if total.ndim == 0 else total[0]}
             if once:
                 good = be.all_finite(grad)
                 value = be.all_reduce(be.xp.where(good, value, be.xp.full_like(value, float("nan"))))
-                total = divisor(state["t"], x, y, weight, share)
-                state = {**state, "divisor": total if total.ndim == 0 else total[0]}
                 grad = be.xp.where(good, grad, be.xp.zeros_like(grad))
             return update(theta, phi, state, value, grad, new_phi)
 

@@ -80,17 +80,24 @@ def made(be: Backend, kind: type[Joined], group: Communicator, share: Share | No
 
 
 def by_callback(be: Joined, a: Array) -> Array:
-    """Compiled steps of JAX stop here, in the order in which they were written, until all ranks have come."""
+    """Compiled steps of JAX stop here, in the order in which they were written, until all ranks have come.
+
+    JAX calls back from a thread where 64 bits are off, and would round: they are handed over as pairs of 32.
+    """
     import jax
     from jax.experimental import io_callback
 
-    def add(part: Any) -> Any:
-        host = np.array(part, order="C")
-        be.group.add(host)
-        return host
+    kind, wide = np.dtype(a.dtype), a.dtype.itemsize == 8
+    words = jax.lax.bitcast_convert_type(a, np.uint32) if wide else a
 
-    summed: Array = io_callback(add, jax.ShapeDtypeStruct(a.shape, a.dtype), a, ordered=True)
-    return summed
+    def add(part: Any) -> Any:
+        host = np.array(part, order="C").reshape(-1).view(kind)
+        be.group.add(host)
+        return host.view(np.uint32).reshape(words.shape) if wide else host.reshape(words.shape)
+
+    summed = io_callback(add, jax.ShapeDtypeStruct(words.shape, words.dtype), words, ordered=True)
+    result: Array = jax.lax.bitcast_convert_type(summed, a.dtype) if wide else summed
+    return result
 
 
 def add_gradient(be: Backend, memory: Array | None, grad: Array, value: Array) -> tuple[Array, Array]:
