@@ -37,11 +37,10 @@ def connect(
 ) -> Communicator:
     """The processes that were started together with this one, to be given to `Trainer` or `fit` as `communicator=`.
 
-    engine: "mpi" (mpi4py), "nccl" (MPI, and NCCL for the sums of
-    CuPy's arrays; written, not yet run), "torch" (torch.distributed, under torchrun), "none", or "auto": what the environment shows
-    that this process was started by. batch_norm, compression: see `Communicator`. Raises BackendError for an engine
-    that is not installed; UsageError where a launcher says that there are more processes and the engine finds one, for
-    then each would train by itself.
+    engine: "mpi" (mpi4py), "nccl" (MPI, and NCCL for the sums of CuPy's arrays; written, not yet run), "torch"
+    (torch.distributed, under torchrun), "none", or "auto": what the environment shows that this process was started by.
+    batch_norm, compression: see `Communicator`. Raises BackendError for an engine that is not installed; UsageError
+    where a launcher says that there are more processes and the engine finds one, for then each would train by itself.
     """
     if engine not in ENGINES:
         raise UsageError(f"unknown engine {engine!r}", fix=did_you_mean(engine, ENGINES))

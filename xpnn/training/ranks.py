@@ -23,7 +23,8 @@ def check_run(run: Run) -> None:
     names = [f"{name} of the run" for name in same]
     group.check_same(names, digests, "one seed, the same settings and the same data on every rank")
     if group.rank and "sum" in run.state:  # a state that was resumed from: what was accumulated is rank 0's
-        run.trainer.state["sum"] = run.state["sum"] * 0
+        with run.model.backend.device_context():
+            run.trainer.state["sum"] = run.state["sum"] * 0
     check_weights(run.trainer)
 
 
