@@ -32,6 +32,7 @@ from xpnn.cli.options import (
     table_options,
 )
 from xpnn.cli.output import detail, echo, emit, percent, reading_bar, size, status, write
+from xpnn.cli.ranks import distributed_options, join, shared_run
 from xpnn.cli.regression import in_units, regression_line
 from xpnn.cli.resume import (
     Endings,
@@ -106,6 +107,7 @@ if TYPE_CHECKING:
     "--require-accuracy", type=click.FloatRange(0, 1), metavar="A", help="Exit with 8 below it; 0 to 1."
 )
 @ending_options
+@distributed_options
 @json_option
 def command(
     dataset: str,
@@ -138,6 +140,7 @@ def command(
     """
     began = time.perf_counter()
     keep_memory()
+    group = join(given.pop("distributed"), given.pop("batch_norm"), given.pop("gradient_compression"))
     endings = Endings.taken_from(given)
     check_beside(resume, out, source, replace_head)
     saved, model = find_source(source, replace_head, model, given)
@@ -149,7 +152,11 @@ def command(
     origin = begun_with(resume) if saved is None else str(saved.weights)
     known = preparation_of(origin)
     head = replace_head if resume is None else head_was_replaced(resume)
+    if group.rank and data is None:  # a dataset by name may have to be fetched: rank 0 does it
+        group.any(False)
     samples = load(dataset, data, seed, label, task, known, relabel=head, resize=resize, watch=reading_bar)
+    if group.rank == 0 and data is None:
+        group.any(False)
     recipe = with_room(recipe, len(samples.y))
     loss = make_loss(samples, recipe, class_weight)
     check_wanted(samples, require_accuracy)
@@ -160,7 +167,7 @@ def command(
     else:
         net = make_model(model, samples, recipe, be, seed)
     optimizer.bind(net.layout.params)  # before there is a folder: raises where a pattern fits nothing
-    run = new_run(dataset, model, out) if resume is None else old_run(resume)
+    run = shared_run(group, lambda: new_run(dataset, model, out) if resume is None else old_run(resume))
     about = describe(samples, data, label, model, net, recipe, seed) | told_of(resume, endings)
     about |= {"task": task, "class_weight": class_weight, "resize": resize and f"{resize[0]}x{resize[1]}"}
     if origin or freeze:
@@ -171,7 +178,7 @@ def command(
         events = start(about, why, samples, recipe, net, as_json)
         watchers = [*endings.watchers(run, about), events]  # whatever comes of the events, the state is saved
         state_file = None if resume is None else run.state
-        trainer = train(net, samples, recipe, loss, optimizer, run, watchers, state_file)
+        trainer = train(net, samples, recipe, loss, optimizer, run, watchers, state_file, group)
         if isinstance(events, Events) and events.error is not None:
             raise events.error
         result = score(net, trainer, samples, run, began)
