@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -31,11 +32,14 @@ def environment(**more):
 
 def start(ranks, *args, cwd=None, **more):
     """mpiexec -n RANKS python ARGS, in a process group of its own."""
-    return subprocess.Popen(
+    mark = uuid.uuid4().hex
+    process = subprocess.Popen(
         [mpiexec(), "-n", str(ranks), sys.executable, *map(str, args)],
-        env=environment(**more), cwd=cwd or ROOT, text=True, start_new_session=True,
+        env=environment(XPNN_TEST_MARK=mark, **more), cwd=cwd or ROOT, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
+    process.mark = mark
+    return process
 
 
 def finish(process, deadline, places=None):

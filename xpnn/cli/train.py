@@ -175,6 +175,8 @@ def command(
     try:
         if resume is None:
             run.write(about)
+        if group.size > 1 and not as_json:
+            status(f"ranks  {group.size} processes ({group.engine}), each with its rows of every batch")
         events = start(about, why, samples, recipe, net, as_json)
         watchers = [*endings.watchers(run, about), events]  # whatever comes of the events, the state is saved
         state_file = None if resume is None else run.state
