@@ -1,4 +1,4 @@
-"""How several processes end: together, whatever ends one of them, with one message, one exit code and one saved state."""
+"""How several processes end: together, with one message, one exit code and one saved state, whatever ends one of them."""
 
 import json
 import os
@@ -74,7 +74,7 @@ def test_a_signal_to_one_stops_all_at_one_step_and_saves(tmp_path, signum, targe
     assert not (folder / ".xpnn.holder").exists()
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     more = str(rows[-1]["epoch"] + 3)
-    code, out, err = run(2, "-m", "xpnn", "train", "--resume", folder, "--epochs", more, "--schedule", "constant",
+    code, _, err = run(2, "-m", "xpnn", "train", "--resume", folder, "--epochs", more, "--schedule", "constant",
                          cwd=tmp_path, deadline=DEADLINE)  # fmt: skip
     assert code == 2, "one-cycle spreads over the whole run"  # the error is the run's, not that of the ranks
     assert err.count("xpnn: error:") == 1
@@ -143,7 +143,9 @@ def test_rank_0_alone_prints_and_writes(tmp_path):
 
 
 def test_the_time_limit_of_one_is_that_of_all(tmp_path):
-    code, out, err = run(2, "-m", "xpnn", "train", *LONG, "--time-limit", "0.01", cwd=tmp_path, deadline=DEADLINE)
+    code, out, err = run(
+        2, "-m", "xpnn", "train", *LONG, "--time-limit", "0.01", cwd=tmp_path, deadline=DEADLINE
+    )
     assert code == 0, err
     assert out.count("stopped by the time limit") == 1
 

@@ -1,4 +1,4 @@
-"""Files from which an interrupted run goes on, written while it lasts."""
+"""A callback that writes the state from which an interrupted run can be resumed."""
 
 import contextlib
 import re
@@ -64,13 +64,13 @@ class Checkpoint(Callback):
             self._save(run)
 
     def epoch(self, run: Run, row: Row) -> None:
-        """Saves every so many epochs, or where enough time has gone by."""
+        """Save every so many epochs, or when saving is cheap next to the time that has passed."""
         due = self.epochs is not None and row.epoch % self.epochs == 0
         if due or (self.share is not None and time.monotonic() >= self.next):
             self._save(run)
 
     def finish(self, run: Run) -> None:
-        """Saves the last weights, before the best are put in their place."""
+        """Save the last weights, before the best are put in their place."""
         if self.at != (run.steps, len(run.history)):
             self._save(run)
 

@@ -42,7 +42,7 @@ class FullBatch:
             self.descent = self._begin()
 
     def __call__(self, epoch: int) -> float:
-        """One iteration: the mean loss at the point it found, without the penalty."""
+        """Make one iteration; return the mean loss at the new point, without the penalty."""
         trainer, model = self.run.trainer, self.run.model
         with model.backend.device_context():
             if model.theta is not self.descent.point.theta:  # the weights were replaced from outside

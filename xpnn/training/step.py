@@ -12,6 +12,7 @@ from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_float, as_input
 from xpnn.losses.base import Loss, as_target
 from xpnn.optimizers.base import Optimizer, State
+from xpnn.optimizers.wrapper import Wrapper
 from xpnn.parameters import GradientBuffer, Layout, count, gather
 from xpnn.training.mixing import MIXING, Mixing, blend, mix_targets
 
@@ -21,7 +22,7 @@ Position: TypeAlias = tuple[Array, Array]
 
 @dataclass(frozen=True)
 class Objective:
-    """What training makes small: the loss of a network on a batch, as a function of its parameters.
+    """What training minimizes: the loss of a network on a batch, as a function of its parameters.
 
     net with the `layout` of its parameters, loss, backend; seed: the root of the draws inside a step, such as dropout's
     masks; mixing: Mixup or CutMix, or None. Its methods give pure functions of arrays, which `be.compile` may compile.
@@ -171,9 +172,11 @@ def updater(optimizer: Optimizer, be: Backend) -> Callable[..., tuple[Array, Arr
             new_theta, slots = optimizer.update(be, tree["theta"], grad, slots)
             return {"theta": new_theta, "phi": new_phi, **slots}
 
-        tree = be.cond(ok, then, {"theta": theta, "phi": phi, **state})
-        theta, phi = tree.pop("theta"), tree.pop("phi")
+        # all but the update is computed before it: a backend may write the new weights over the old ones
         value = be.xp.where(ok, value, be.xp.full_like(value, float("nan")))
+        tree = {"theta": theta, "phi": phi, **state}
+        tree = be.cond(ok, then, be.copied(tree) if isinstance(optimizer, Wrapper) else tree)
+        theta, phi = tree.pop("theta"), tree.pop("phi")
         return value, theta, phi, {**tree, "ok": ok}
 
     return update
