@@ -1,4 +1,4 @@
-"""How several processes end: together, with one message, one exit code and one saved state, whatever ends one of them."""
+"""How several processes end, whatever ends one of them: together, with one message, one exit code, one saved state."""
 
 import json
 import os
