@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xpnn.errors import XpnnError
+from xpnn.errors import UsageError, XpnnError
 
 if TYPE_CHECKING:
     from xpnn.distributed import Communicator
@@ -40,6 +40,8 @@ def place() -> tuple[int, int]:
 def end_all(error: XpnnError, report: Callable[[XpnnError], int]) -> int:
     """Report the error and end all processes with its code. What every rank has met, rank 0 alone reports."""
     rank, size = place()
+    if size > 1 and rank and group is None and isinstance(error, UsageError):
+        return error.exit_code  # the same command line everywhere
     if size > 1 and rank:
         time.sleep(PATIENCE)
         click.echo(f"xpnn: rank {rank} of {size}:", err=True)

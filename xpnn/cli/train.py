@@ -181,6 +181,8 @@ def command(
         watchers = [*endings.watchers(run, about), events]  # whatever comes of the events, the state is saved
         state_file = None if resume is None else run.state
         trainer = train(net, samples, recipe, loss, optimizer, run, watchers, state_file, group)
+        if group.rank:  # the rest is rank 0's
+            return
         if isinstance(events, Events) and events.error is not None:
             raise events.error
         result = score(net, trainer, samples, run, began)
