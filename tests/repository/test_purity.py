@@ -48,8 +48,8 @@ IMPORTS = {
     "distributed/plane.py": ["imports jax", "imports jax.experimental"],
     "distributed/torch_group.py": ["imports torch", "imports torch.distributed"],
 }
-"""interchange/ reads and writes PyTorch's own files, and makes its modules; it is imported there when that is asked for.
-distributed/ sums a library's arrays over processes by that library's own means."""
+"""interchange/ reads and writes PyTorch's own files, and makes its modules; it is imported when that is asked
+for. distributed/ sums a library's arrays over processes by that library's own means."""
 
 
 def parse(file):

@@ -6,7 +6,8 @@ from xpnn.backends.base import Backend
 from xpnn.backends.share import Share
 from xpnn.kernels import Array
 from xpnn.losses import Loss, MultiOutputLoss
-from xpnn.parameters import count, tree_map
+from xpnn.parameters import count
+from xpnn.trees import tree_map
 
 
 def part_of_batch(

@@ -10,10 +10,11 @@ from xpnn.backends.share import Share
 from xpnn.data.batches import Slices, epoch_order
 from xpnn.distributed.shares import own_rows
 from xpnn.kernels import Array
-from xpnn.parameters import gather, leaves
+from xpnn.parameters import gather
 from xpnn.training import ranks
 from xpnn.training.diverged import explain_divergence, explain_overflow, not_finite
 from xpnn.training.run import Callback, Run
+from xpnn.trees import leaves
 
 LOOK = 32
 """Steps between two looks at the losses: each look waits for the device."""
