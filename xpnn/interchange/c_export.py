@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from xpnn.durable import write_durably
 from xpnn.interchange.c_writer import Writer, copied, number
 from xpnn.interchange.program import Host, Program
-from xpnn.interchange.trace import program_of
+from xpnn.interchange.trace import names_of, program_of
 from xpnn.system import user_path
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ def save_c(
     """
     path = user_path(path)
     program = program_of(model, channels=channels, probabilities=probabilities, preprocessing=preprocessing)
-    known = model.preparation.class_names if model.preparation is not None else ()
-    write_durably(path, header(program, re.sub(r"\W", "_", path.stem), list(classes or known)).encode())
+    write_durably(
+        path, header(program, re.sub(r"\W", "_", path.stem), list(names_of(model, classes))).encode()
+    )
     return program
 
 

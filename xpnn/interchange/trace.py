@@ -1,5 +1,6 @@
 """From a model to the program that does what it does: preparation first, class probabilities last."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,6 +63,11 @@ def program_of(
     for value, label, loss, given in zip(ys, labels, losses, output_kind, strict=True):
         leave(g, value, label, channels, squash(loss, given, probabilities))
     return g
+
+
+def names_of(model: "Model", classes: Sequence[str]) -> Sequence[str]:
+    """The names of the classes: those that are given, or those that the model remembers."""
+    return classes or (model.preparation.class_names if model.preparation is not None else ())
 
 
 def named(own: Any, letter: str, n: int) -> tuple[str, ...]:
