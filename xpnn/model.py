@@ -11,9 +11,10 @@ from xpnn.kernels import Array
 from xpnn.layers.base import for_each
 from xpnn.losses import Loss, MultiOutputLoss, get_loss
 from xpnn.network import Host, Network
-from xpnn.parameters import tree_map
 from xpnn.scoring import check_meaning
 from xpnn.system import user_path
+from xpnn.trees import tree_map
+from xpnn.validation import check_suffix
 
 if TYPE_CHECKING:
     from xpnn.diagnostics.explain import Explanation
@@ -149,9 +150,11 @@ class Model(Network):
 
         Replaces the file whole or not at all. keep: the file that was there stays beside it, a.1.safetensors for
         a.safetensors; `xpnn.load` names it where the newer one is damaged.
+        Raises FileError, and UsageError for the suffix of another format, such as .onnx or .pt.
         """
         from xpnn.training.checkpoint import save_model
 
+        check_suffix(path)
         save_model(self, user_path(path), keep=keep)
 
     def _host(self, tree: Any) -> Any:

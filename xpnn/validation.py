@@ -1,6 +1,7 @@
 """Where data enters: whatever a user gives becomes checked arrays of the backend, once."""
 
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -199,6 +200,32 @@ def shape_hint(got: tuple[int, ...], wanted: tuple[int, ...], name: str) -> str:
     if int(np.prod(got[1:])) == int(np.prod(wanted)):
         return f"{name}.reshape(-1, {', '.join(map(str, wanted))})"
     return f"give (N, {', '.join(map(str, wanted))}), or build the model with input_shape={got[1:]}"
+
+
+FOREIGN = {
+    ".onnx": "xpnn.interchange.save_onnx(model, path)",
+    ".pt": "torch.save(xpnn.interchange.to_torch(model), path)",
+    ".pth": "torch.save(xpnn.interchange.to_torch(model), path)",
+    ".keras": "xpnn.interchange.to_keras(model, keras_model), then keras_model.save(path)",
+    ".h5": "xpnn.interchange.to_keras(model, keras_model), then keras_model.save(path)",
+    ".py": "xpnn.interchange.save_python(model, path)",
+    ".h": "xpnn.interchange.save_c(model, path)",
+    ".html": "xpnn.interchange.save_html(model, path)",
+    ".pkl": "the suffix .safetensors; xpnn.load reads it on every backend",
+    ".pickle": "the suffix .safetensors; xpnn.load reads it on every backend",
+    ".joblib": "the suffix .safetensors; xpnn.load reads it on every backend",
+    ".npz": "the suffix .safetensors, or np.savez(path, **parameters) for the arrays alone",
+}
+"""Suffixes of other formats, and what to do instead of `Model.save`."""
+
+
+def check_suffix(path: Any) -> None:
+    """Raise UsageError for a model file with the suffix of another format."""
+    suffix = PurePath(path).suffix.lower()
+    if suffix in FOREIGN:
+        raise UsageError(
+            f"save({str(path)!r}): a model file is safetensors, not {suffix}", fix=FOREIGN[suffix]
+        )
 
 
 def check_seed(seed: int) -> int:

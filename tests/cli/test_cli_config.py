@@ -53,8 +53,8 @@ def test_they_reach_the_training(xp, monkeypatch):
     monkeypatch.setenv("XPNN_CONFIG", write("hidden = [5, 3]\nepochs = 2\naugment = false\n"))
     monkeypatch.setenv("XPNN_LR", "0.125")
     code, out, _ = xp("train", "spiral", "--epochs", "1", "--json")
-    told = json.loads(out.splitlines()[0])["settings"]
-    assert (code, told["hidden"], told["lr"], told["epochs"]) == (0, [5, 3], 0.125, 1)
+    printed = json.loads(out.splitlines()[0])["settings"]
+    assert (code, printed["hidden"], printed["lr"], printed["epochs"]) == (0, [5, 3], 0.125, 1)
 
 
 def test_every_setting_has_a_variable(shown, monkeypatch):
@@ -198,8 +198,8 @@ class TestInit:
             assert not isinstance(param, click.Option) or param.help
 
     def test_json(self, xp, shown):
-        told = json.loads(xp("init", "spiral", "--json")[1])["settings"]
-        assert told == {name: value for name, (value, _) in shown("spiral").items()}
+        printed = json.loads(xp("init", "spiral", "--json")[1])["settings"]
+        assert printed == {name: value for name, (value, _) in shown("spiral").items()}
 
 
 def test_toml_is_read_back():
@@ -208,6 +208,6 @@ def test_toml_is_read_back():
 
 
 def test_lines_are_counted_in_strings_too(workplace):  # noqa: F811
-    """Where a string looks like a setting, the first line that does is told; the value is right all the same."""
+    """Where a string looks like a setting, the first line that does is reported; the value is right all the same."""
     table, lines = read_toml(Path(write('a = 1\n"b" = 2\n  c.d = 3\n[e]\n')))
     assert (table, lines) == ({"a": 1, "b": 2, "c": {"d": 3}, "e": {}}, {"a": 1, "b": 2, "c": 3, "e": 4})

@@ -424,8 +424,8 @@ def test_the_resume_line_ends_as_if_no_signal_had_come(tmp_path, uninterrupted, 
         process.send_signal(sent)
         _, err = process.communicate()
     assert process.returncode == code
-    told = r"xpnn: (?:interrupted|terminated|stopped by SIG\w+): saved in \S+\n  to go on: xpnn (.+)\n"
-    line = re.fullmatch(told, err).group(1)
+    pattern = r"xpnn: (?:interrupted|terminated|stopped by SIG\w+): saved in \S+\n  to go on: xpnn (.+)\n"
+    line = re.fullmatch(pattern, err).group(1)
     about, tensors = read_state(tmp_path / "runs/spiral-mlp-1/last.safetensors")
     assert about["steps"] == 225 * len(tensors["rows"]) + len(tensors["losses"]) < 6 * 225
     assert json.loads((tmp_path / "runs/spiral-mlp-1/run.json").read_text())["result"] is None

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from xpnn.backends import Backend
 from xpnn.cli import by_signal
 from xpnn.cli.options import FilePath
+from xpnn.cli.program import program
 from xpnn.cli.runs import STATE, Run
 from xpnn.cli.schema import ABOUT, read_about
 from xpnn.errors import CheckpointError, FileError, UsageError
@@ -199,7 +200,7 @@ def same_device(resume: Path | None, device: str | None) -> str | None:
     return read_about(resume).get("device")
 
 
-def told_of(resume: Path | None, endings: Endings) -> dict[str, Any]:
+def resume_entries(resume: Path | None, endings: Endings) -> dict[str, Any]:
     """Return the entries of run.json. A resumed run keeps the time at which it began."""
     started = {} if resume is None else {"started": read_about(resume).get("started")}
     return {"endings": asdict(endings), **started}
@@ -207,7 +208,7 @@ def told_of(resume: Path | None, endings: Endings) -> dict[str, Any]:
 
 def resume_line(run: Run) -> str:
     """Return the command that resumes the run."""
-    return f"xpnn train --resume {shlex.quote(str(run.folder))}"
+    return f"{program()} train --resume {shlex.quote(str(run.folder))}"
 
 
 def left_behind(run: Run) -> str:

@@ -18,11 +18,13 @@ from xpnn.cli.fitting import check_target, check_wanted, count_samples, train
 from xpnn.cli.machine import git_state, machine
 from xpnn.cli.network import make_loss, make_model, with_room
 from xpnn.cli.options import (
+    DatasetName,
     FilePath,
     Name,
     Widths,
     backend_line,
     backend_option,
+    dataset_of,
     device_option,
     json_option,
     open_backend,
@@ -32,6 +34,7 @@ from xpnn.cli.options import (
     table_options,
 )
 from xpnn.cli.output import detail, echo, emit, percent, reading_bar, size, status, write
+from xpnn.cli.program import program
 from xpnn.cli.regression import in_units, regression_line
 from xpnn.cli.resume import (
     Endings,
@@ -41,9 +44,9 @@ from xpnn.cli.resume import (
     ending_options,
     head_was_replaced,
     left_behind,
+    resume_entries,
     resume_line,
     same_device,
-    told_of,
 )
 from xpnn.cli.runs import Run, new_run, old_run
 from xpnn.cli.state import state
@@ -64,7 +67,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Configured, examples=["xpnn train spiral --epochs 5 --hidden 64,64"])
-@click.argument("dataset", type=Name("dataset", DATASETS), default="mnist")
+@click.argument("dataset", type=DatasetName("dataset", DATASETS), default="mnist")
 @path_argument
 @click.option("--model", type=Name("model", MODELS), default="mlp", help="Architecture.  [default: mlp]")
 @click.option("--hidden", type=Widths(), metavar="N,N", help="Widths of the hidden layers, or none.")
@@ -139,6 +142,7 @@ def command(
     began = time.perf_counter()
     keep_memory()
     endings = Endings.taken_from(given)
+    dataset = dataset_of(dataset, data)
     check_beside(resume, out, source, replace_head)
     saved, model = find_source(source, replace_head, model, given)
     recipe = recipe_for(dataset, model, augment).replace(**given)
@@ -161,7 +165,7 @@ def command(
         net = make_model(model, samples, recipe, be, seed)
     optimizer.bind(net.layout.params)  # before there is a folder: raises where a pattern fits nothing
     run = new_run(dataset, model, out) if resume is None else old_run(resume)
-    about = describe(samples, data, label, model, net, recipe, seed) | told_of(resume, endings)
+    about = describe(samples, data, label, model, net, recipe, seed) | resume_entries(resume, endings)
     about |= {"task": task, "class_weight": class_weight, "resize": resize and f"{resize[0]}x{resize[1]}"}
     if origin or freeze:
         about |= provenance(origin, freeze, net) | {"replaced_head": head}
@@ -299,5 +303,5 @@ def finish(result: dict[str, Any], data: Dataset, run: Run) -> None:
         if isinstance(data.preparation, ImagePreparation)
         else ""
     )
-    prediction = f"xpnn predict {kind}{other and f' --run{other}'} · " if kind else ""
-    echo(f"next   {prediction}xpnn evaluate{other}")
+    prediction = f"{program()} predict {kind}{other and f' --run{other}'} · " if kind else ""
+    echo(f"next   {prediction}{program()} evaluate{other}")

@@ -48,7 +48,7 @@ from xpnn.layers import (
     ZeroPad2D,
 )
 from xpnn.layers.base import Shape, is_multiple
-from xpnn.parameters import leaves
+from xpnn.trees import leaves
 from xpnn.window import pair
 
 

@@ -9,7 +9,7 @@ from xpnn.layers.base import Ctx, Layer, Tree
 from xpnn.layers.bidirectional import Bidirectional
 from xpnn.layers.maxout import Maxout
 from xpnn.layers.recurrent import GRU, LSTM, SimpleRNN
-from xpnn.parameters import tree_map
+from xpnn.trees import tree_map
 
 LAYERS = (SimpleRNN, LSTM, GRU, Bidirectional, MultiHeadAttention, Maxout)
 ONLY_MULTIPLY = (MultiHeadAttention, Maxout)

@@ -14,7 +14,7 @@ from xpnn.interchange.program import Program, Value
 from xpnn.interchange.table import emit
 from xpnn.interchange.torch_windows import WINDOWED, Unknown
 from xpnn.layers.base import Layer, is_multiple
-from xpnn.parameters import tree_map
+from xpnn.trees import tree_map
 
 if TYPE_CHECKING:
     from xpnn.model import Model

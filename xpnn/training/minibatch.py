@@ -8,9 +8,10 @@ import numpy as np
 
 from xpnn.data.batches import Slices, epoch_order
 from xpnn.kernels import Array
-from xpnn.parameters import gather, leaves
+from xpnn.parameters import gather
 from xpnn.training.diverged import explain_divergence, explain_overflow, not_finite
 from xpnn.training.run import Callback, Run
+from xpnn.trees import leaves
 
 LOOK = 32
 """Steps between two looks at the losses: each look waits for the device."""

@@ -14,7 +14,7 @@ from xpnn.data.split import stratified_split
 from xpnn.errors import UsageError
 from xpnn.layers.nested import refuse_one
 from xpnn.optimizers import LBFGS
-from xpnn.parameters import count, gather, tree_map
+from xpnn.parameters import count, gather
 from xpnn.random import host_rng
 from xpnn.renamed import old_members
 from xpnn.system import user_path
@@ -27,6 +27,7 @@ from xpnn.training.minibatch import MiniBatches
 from xpnn.training.run import Callback, Run, moved
 from xpnn.training.state import load_state, save_state
 from xpnn.training.stepper import Stepper
+from xpnn.trees import tree_map
 
 
 def of_run(name: str, idle: Any) -> property:
