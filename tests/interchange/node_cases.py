@@ -118,8 +118,8 @@ def with_layouts(path, batched=True):
     """The model, and which of the file's axes each axis of its inputs and outputs is."""
     kept = []
 
-    def finished(b, names, settings):
-        model = real(b, names, settings)
+    def finished(b, names, *rest):
+        model = real(b, names, *rest)
         kept.append([[x.layout.order for x in values] for values in (b.inputs, outputs_of(b, names))])
         return model
 
