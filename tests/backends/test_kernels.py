@@ -344,10 +344,10 @@ def convolved(groups):
         return a(*w.kernel, s[3] // groups, 2 * groups)
 
     return {
-        "conv2d": windows(lambda a, w, s, n: (a(*s), weights(a, w, s), a(2 * groups), w, groups))
+        "conv": windows(lambda a, w, s, n: (a(*s), weights(a, w, s), a(2 * groups), w, groups))
         + windows(lambda a, w, s, n: (a(*s), weights(a, w, s), a(2 * groups), w, groups, True)),
-        "conv2d_dx": windows(lambda a, w, s, n: (a(s[0], *n, 2 * groups), weights(a, w, s), s, w, groups)),
-        "conv2d_dw": windows(lambda a, w, s, n: (a(*s), a(s[0], *n, 2 * groups), w, groups)),
+        "conv_dx": windows(lambda a, w, s, n: (a(s[0], *n, 2 * groups), weights(a, w, s), s, w, groups)),
+        "conv_dw": windows(lambda a, w, s, n: (a(*s), a(s[0], *n, 2 * groups), w, groups)),
     }
 
 
@@ -363,14 +363,14 @@ def convolved_in_groups(depthwise):
         return windows(row)
 
     return {
-        "conv2d": changed(lambda a, w, s, W, out, g: (a(*s), W, a(out[3]), w, g)),
-        "conv2d_dx": changed(lambda a, w, s, W, out, g: (a(*out), W, s, w, g)),
-        "conv2d_dw": changed(lambda a, w, s, W, out, g: (a(*s), a(*out), w, g)),
+        "conv": changed(lambda a, w, s, W, out, g: (a(*s), W, a(out[3]), w, g)),
+        "conv_dx": changed(lambda a, w, s, W, out, g: (a(*out), W, s, w, g)),
+        "conv_dw": changed(lambda a, w, s, W, out, g: (a(*s), a(*out), w, g)),
     }
 
 
 ROWS |= {
-    "pad2d": windows(lambda a, w, s, n: (a(*s), w.pads, -INF)),
+    "pad": windows(lambda a, w, s, n: (a(*s), w.pads, -INF)),
     "im2col": windows(lambda a, w, s, n: (a(*s), w, 0.5)),
     "col2im": windows(lambda a, w, s, n: (a(s[0], *n, w.kernel[0] * w.kernel[1], s[3]), s, w)),
     **convolved(1),
@@ -398,7 +398,7 @@ BITWISE = {
     "all_finite",
     "take_rows",
     "cond",
-    "pad2d",
+    "pad",
     "im2col",
     "max_pool",
 }
@@ -485,10 +485,10 @@ def test_windows_and_what_puts_them_back_are_adjoint(be, window, shape, groups):
         assert left == pytest.approx(
             inner(x, call("sum_pool_grad", sums, shape, window)), rel=1e-12, abs=1e-12
         )
-        left = inner(call("conv2d", x, W, None, window, groups), dy)
-        right = inner(x, call("conv2d_dx", dy, W, shape, window, groups))
+        left = inner(call("conv", x, W, None, window, groups), dy)
+        right = inner(x, call("conv_dx", dy, W, shape, window, groups))
         assert left == pytest.approx(right, rel=1e-12, abs=1e-12)
-        right = inner(W, call("conv2d_dw", x, dy, window, groups))
+        right = inner(W, call("conv_dw", x, dy, window, groups))
         assert left == pytest.approx(right, rel=1e-12, abs=1e-12)
 
 

@@ -15,7 +15,7 @@ class SamplingKernels(WindowKernels):
         """
         xp, (n, height, width, channels) = self.xp, x.shape
         row = width + 3
-        pixels = xp.reshape(self.pad2d(x, ((1, 2), (1, 2))), (-1, channels))
+        pixels = xp.reshape(self.pad(x, ((1, 2), (1, 2))), (-1, channels))
         (V, a), (U, b) = self._whole_and_rest(v, height), self._whole_and_rest(u, width)
         image = xp.reshape(self.arange(n) * ((height + 3) * row), (n, 1, 1))
         first = xp.reshape(image + V * row + U, (-1,))

@@ -54,20 +54,20 @@ PLANTED = {
         {
             "cache of another input": another_cache,
             "kernel not flipped back": gradients_from(
-                x=lambda layer, be, p, c, dy, dx: be.conv2d_dx(
+                x=lambda layer, be, p, c, dy, dx: be.conv_dx(
                     dy, p["W"][::-1, ::-1], c[0].shape, window(layer, c[0])
                 )
             ),
             "rows and columns exchanged": gradients_from(
-                W=lambda layer, be, p, c, dy, dW: be.conv2d_dw(
+                W=lambda layer, be, p, c, dy, dW: be.conv_dw(
                     np.flip(c[0], 1), np.flip(dy, 1), window(layer, c[0])
                 )
             ),
             "dW without the last sample": gradients_from(
-                W=lambda layer, be, p, c, dy, dW: be.conv2d_dw(c[0][:-1], dy[:-1], window(layer, c[0]))
+                W=lambda layer, be, p, c, dy, dW: be.conv_dw(c[0][:-1], dy[:-1], window(layer, c[0]))
             ),
             "padding on the other side": gradients_from(
-                x=lambda layer, be, p, c, dy, dx: be.conv2d_dx(
+                x=lambda layer, be, p, c, dy, dx: be.conv_dx(
                     dy, p["W"], c[0].shape, window(layer, c[0], pads=other_side)
                 )
             ),
@@ -95,19 +95,19 @@ PLANTED = {
         ),
         {
             "kernel flipped": gradients_from(
-                x=lambda layer, be, p, c, dy, dx: be.conv2d(dy, p["W"][::-1, ::-1], None, window(layer, dy))
+                x=lambda layer, be, p, c, dy, dx: be.conv(dy, p["W"][::-1, ::-1], None, window(layer, dy))
             ),
             "cropped on the other side": gradients_from(
-                x=lambda layer, be, p, c, dy, dx: be.conv2d(
+                x=lambda layer, be, p, c, dy, dx: be.conv(
                     dy, p["W"], None, window(layer, dy, pads=other_side)
                 )
             ),
             "dW cropped on the other side": gradients_from(
-                W=lambda layer, be, p, c, dy, dW: be.conv2d_dw(dy, c[0], window(layer, dy, pads=other_side))
+                W=lambda layer, be, p, c, dy, dW: be.conv_dw(dy, c[0], window(layer, dy, pads=other_side))
             ),
             "dW flipped": gradients_from(W=lambda layer, be, p, c, dy, dW: dW[::-1, ::-1]),
             "dW without the last sample": gradients_from(
-                W=lambda layer, be, p, c, dy, dW: be.conv2d_dw(dy[:-1], c[0][:-1], window(layer, dy))
+                W=lambda layer, be, p, c, dy, dW: be.conv_dw(dy[:-1], c[0][:-1], window(layer, dy))
             ),
             "dx with the bias": gradients_from(x=lambda layer, be, p, c, dy, dx: dx + p["b"][:2]),
             "db is a mean": gradients_from(b=lambda layer, be, p, c, dy, db: dy.mean(axis=(0, 1, 2))),

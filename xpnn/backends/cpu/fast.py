@@ -128,25 +128,46 @@ class FastNumpyBackend(NumpyBackend):
 
     def col2im(self, cols: Array, shape: tuple[int, ...], window: Window) -> Array:
         """Sample by sample, so that the sums stay in cache."""
-        out = np.zeros(shape, cols.dtype)
-        loops.add_windows(cols, out, window.kernel, *placing(window))
+        out, wide = np.zeros(shape, cols.dtype), raised(window, 3)
+        loops.add_windows(with_axes(cols, 6), with_axes(out, 5), wide.kernel, *placing(wide))
         return out
 
     def max_pool(self, x: Array, window: Window) -> tuple[Array, Array]:
-        """All taps of a window while it is at hand."""
-        y = np.empty((len(x), *counts(x.shape, window), x.shape[3]), x.dtype)
+        """All taps of a window while it is at hand. Of volumes as NumPy does it: loops over them cost images half."""
+        if x.ndim > 4:
+            return super().max_pool(x, window)
+        y, wide = np.empty((len(x), *counts(x.shape, window), x.shape[-1]), x.dtype), raised(window, 2)
         tap = np.zeros(y.shape, self._tap_dtype(window))
-        loops.max_pool(x, y, tap, window.kernel, *placing(window))
+        loops.max_pool(*(with_axes(a, 4) for a in (x, y, tap)), wide.kernel, *placing(wide))
         return y, tap
 
     def max_pool_grad(self, dy: Array, tap: Array, shape: tuple[int, ...], window: Window) -> Array:
         """With or without sums, as the windows overlap or not."""
-        dx = np.zeros(shape, dy.dtype)
-        if window.kernel == window.stride and not any(map(any, window.pads)):
-            loops.max_pool_grad_apart(dy, tap, dx, window.kernel)
-            return dx
-        loops.max_pool_grad(dy, tap, dx, window.kernel[1], *placing(window))
+        if dy.ndim > 4:
+            return super().max_pool_grad(dy, tap, shape, window)
+        dx, wide = np.zeros(shape, dy.dtype), raised(window, 2)
+        given = (with_axes(a, 4) for a in (dy, tap, dx))
+        if window.kernel == window.stride and not window.is_padded:
+            loops.max_pool_grad_apart(*given, wide.kernel)
+        else:
+            loops.max_pool_grad(*given, wide.kernel[1], *placing(wide))
         return dx
+
+
+def raised(window: Window, axes: int) -> Window:
+    """The same windows with axes of 1 in front, so that there are so many."""
+    more = axes - len(window.kernel)
+    if not more:
+        return window
+    ones, pads = (1,) * more, ((0, 0),) * more
+    return Window(
+        (*ones, *window.kernel), (*ones, *window.stride), (*pads, *window.pads), (*ones, *window.dilation)
+    )
+
+
+def with_axes(a: Array, axes: int) -> Array:
+    """The same array with axes of 1 behind the samples, so that there are so many."""
+    return a if a.ndim == axes else a.reshape(len(a), *(1,) * (axes - a.ndim), *a.shape[1:])
 
 
 def inside(rows: Array, n: int) -> bool:
@@ -155,6 +176,5 @@ def inside(rows: Array, n: int) -> bool:
 
 
 def placing(window: Window) -> Any:
-    """Stride, the padding before the first value, dilation: (down, across) each."""
-    (top, _), (left, _) = window.pads
-    return window.stride, (top, left), window.dilation
+    """Stride, the padding before the first value, dilation: axis by axis."""
+    return window.stride, tuple(before for before, _ in window.pads), window.dilation
