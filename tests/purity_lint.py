@@ -102,11 +102,9 @@ def annotation(argument):
 
 
 def step_functions(tree):
-    """Functions that take a Backend or a Ctx, and the kernels: what runs inside a step."""
+    """Functions that take a Backend or a Ctx, as kernels and layers do: what runs inside a step."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef) and node.name.endswith("Kernels"):
-            yield from (f for f in node.body if isinstance(f, ast.FunctionDef))
-        elif isinstance(node, ast.FunctionDef) and any(
+        if isinstance(node, ast.FunctionDef) and any(
             annotation(a) in ("Backend", "Ctx") for a in [*node.args.args, *node.args.kwonlyargs]
         ):
             yield node

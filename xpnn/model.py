@@ -11,9 +11,9 @@ from xpnn.kernels import Array
 from xpnn.layers.base import for_each
 from xpnn.losses import Loss, MultiOutputLoss, get_loss
 from xpnn.network import Host, Network
-from xpnn.parameters import tree_map
 from xpnn.scoring import check_meaning
 from xpnn.system import user_path
+from xpnn.trees import tree_map
 
 if TYPE_CHECKING:
     from xpnn.diagnostics.explain import Explanation

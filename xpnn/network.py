@@ -19,9 +19,10 @@ from xpnn.layers.base import Ctx, Layer, as_input, is_multiple
 from xpnn.layers.graph import as_net
 from xpnn.losses import Loss, MultiOutputLoss, get_loss
 from xpnn.nesting import allow_nesting
-from xpnn.parameters import Layout, count, leaves, on_device, rows_of
+from xpnn.parameters import Layout, count, on_device, rows_of
 from xpnn.renamed import old_members
 from xpnn.scoring import check_fit, default_loss, scores
+from xpnn.trees import leaves
 
 if TYPE_CHECKING:
     from xpnn.data.preparation import Preparation

@@ -91,7 +91,7 @@ def pads_of(padding: int | Pair | tuple[Pair, ...], axes: int) -> tuple[Pair, ..
     """(before, after) of each axis: one number stands for all ends, and one pair is that of a sequence."""
     if isinstance(padding, int):
         return ((padding, padding),) * axes
-    return (padding,) if isinstance(padding[0], int) else padding  # type: ignore[return-value]
+    return (padding,) if isinstance(padding[0], int) else padding
 
 
 def at_least(least: int, owner: Any, **settings: Any) -> None:

@@ -8,11 +8,12 @@ from harness import fingerprints, rng_of
 from tolerances import SIGMAS, assert_close, assert_same
 
 import xpnn
-from xpnn.backends import BACKENDS, Backend
+from xpnn.backends import BACKENDS, Backend, backend_class
 from xpnn.backends.cpu.blocks import BLOCK
 from xpnn.backends.cpu.products import WIDE
-from xpnn.backends.cuda.fused.launch import Launching
-from xpnn.backends.numpy import ROWS
+from xpnn.backends.cpu.rows import ROWS as SUMMED
+from xpnn.backends.cuda.fused.launch import CudaBackend
+from xpnn.backends.numpy import NumpyBackend
 from xpnn.fusion import fuse_optimizer
 from xpnn.kernels import Kernels
 from xpnn.kernels.counter import mix, stream
@@ -45,6 +46,14 @@ def counted(tick):
 
 def floats(*arrays):
     return lambda be: tuple(be.asarray(a, be.dtype) for a in arrays)
+
+
+def given_bias(shape, relu=False):
+    return lambda be: (
+        be.asarray(normal(*shape), be.dtype) * 1,
+        be.asarray(normal(shape[-1]), be.dtype),
+        relu,
+    )
 
 
 def added(count, n, width):
@@ -176,6 +185,15 @@ ROWS = {
         floats(normal(BLOCK // 8 + 3, 2), normal(2, 9), normal(9)),  # more than one block
         floats(normal(3, 8), normal(8, WIDE), normal(WIDE)),  # few rows, but wide ones
     ],
+    "add_bias": [
+        given_bias((5, 3)),
+        given_bias((2, 3, 4), True),
+        given_bias((BLOCK // 8 + 3, 9), True),  # more than one block
+        lambda be: (be.asarray(KINKS, be.dtype) * 1, be.asarray(normal(4), be.dtype), True),
+        lambda be: ((be.asarray(normal(4, 6), be.dtype) * 1).T, be.asarray(normal(4), be.dtype), True),
+        lambda be: (be.asarray(KINKS, be.dtype) * 1, None, True),
+        lambda be: (be.asarray(KINKS, be.dtype) * 1, None),
+    ],
     "affine_dx": [
         floats(normal(5, 4), normal(3, 4), normal(5, 3)),
         floats(normal(2, 1, 4), normal(1, 4), normal(2, 1, 1)),
@@ -286,7 +304,7 @@ ROWS = {
         floats(normal(5, 3)),
         floats(normal(2, 3, 2, 4)),
         floats(normal(1, 1)),
-        floats(normal(2 * ROWS + 7, 2) / 64),  # the reference itself loses digits of a long sum
+        floats(normal(2 * SUMMED + 7, 2) / 64),  # the reference itself loses digits of a long sum
         floats(np.array([[1.0, NAN, INF], [2.0, 1.0, -1.0]])),
         lambda be: (be.asarray(normal(5, 3), be.dtype), be.xp.full((3,), NAN, dtype=be.dtype)),
     ],
@@ -403,6 +421,7 @@ BITWISE = {
     "max_pool",
 }
 GIVEN_AWAY = {
+    "add_bias": {0},
     "elementwise": {2},
     "matmul": {2},
     "affine_grads": {3},
@@ -429,8 +448,18 @@ def test_every_kernel_has_a_row():
     for name, cls in (BACKENDS | fast).items():
         backend = getattr(importlib.import_module(f"xpnn.backends.{name}"), cls)
         own = {k for k, value in vars(backend).items() if callable(value) and not k.startswith("_")}
-        assert own <= set(ROWS) | set(vars(Backend)) | set(vars(Launching)), name
+        assert own <= set(ROWS) | set(vars(Backend)) | set(vars(CudaBackend)), name
         assert own & kernels() <= set(ROWS), name
+
+
+def test_a_table_says_which_function_computes_a_kernel():
+    """Of a kernel that numba overrides, of one that NumPy does, of one that is the reference's."""
+    table = backend_class("strict").kernel_table()
+    assert set(table) == kernels()
+    assert {function.rpartition(".")[0].rpartition(".")[0] for function in table.values()} == {"xpnn.kernels"}
+    assert NumpyBackend.kernel_table()["mask"] == "xpnn.backends.cpu.pointwise.mask"
+    assert backend_class("cupy").kernel_table()["matmul"] == "xpnn.backends.cuda.matmul.matmul"
+    assert backend_class("cupy").kernel_table()["relu"] == "xpnn.backends.cuda.fused.pointwise.relu"
 
 
 def arrays(be, tree):

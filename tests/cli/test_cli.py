@@ -797,6 +797,16 @@ class TestBackends:
         assert [row["backend"] for row in rows] == list(BACKENDS)
         assert all(row["version"] for row in rows if row["status"] == "ready")
 
+    def test_the_kernels_of_a_backend(self, xp):
+        from xpnn.backends import backend_class
+
+        table = backend_class("numpy").kernel_table()
+        code, out, _ = xp("backends", "--kernels", "numpy", "--json")
+        assert (code, json.loads(out)) == (0, {"backend": "numpy", "kernels": table})
+        code, out, _ = xp("backends", "--kernels", "numpy")
+        assert (code, dict(line.split() for line in out.splitlines())) == (0, table)
+        assert xp("backends", "--kernels", "nunpy")[0] == 2
+
     def test_blas_against_threadpoolctl(self):
         threadpoolctl = pytest.importorskip("threadpoolctl")
         from xpnn.backends.cpu.blas import blas

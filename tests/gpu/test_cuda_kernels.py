@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from emulated_cuda import emulated, needs_compiler
-from test_kernels import ROWS, RULES, agree, floats, normal, normalized, rng_of, ruled
+from test_kernels import ROWS, RULES, agree, floats, given_bias, normal, normalized, rng_of, ruled
 
 from xpnn.backends.cuda.fused import FusedKernels
 from xpnn.backends.cuda.fused.source import KERNELS
@@ -122,8 +122,7 @@ OWN = {
     "mask": [
         lambda be, n=n: (be.asarray(normal(n), be.dtype), be.asarray(normal(n + 1)[1:] > 0)) for n in SIZES
     ],
-    "affine": [floats(normal(3, n), normal(n, m), normal(m)) for n, m in ((3, 4), (5, 7), (2, 8), (40, 300))],
-    "affine_relu": [floats(normal(3, n), normal(n, m), normal(m)) for n, m in ((5, 7), (2, 8), (40, 300))],
+    "add_bias": [given_bias((3, m), relu) for m in (4, 7, 8, 300) for relu in (False, True)],
     "lstm_step": [floats(normal(300, 36), normal(300, 36), normal(300, 9))],
     "lstm_step_grad": [floats(*normal(3, 300, 9), normal(300, 36), normal(300, 9))],
     "uniform": KEYED,
@@ -196,8 +195,8 @@ LAUNCHES = {
     ("softplus", 0): ["softplus"],
     ("relu_grad", 0): ["relu_grad"],
     ("mask", 0): ["mask"],
-    ("affine", 0): ["add_bias"],
-    ("affine_relu", 0): ["add_bias"],
+    ("add_bias", 0): ["add_bias"],
+    ("add_bias", 1): ["add_bias"],
     ("uniform", 0): ["uniform"],
     ("normal", 0): ["normal"],
     ("keep_mask", 0): ["keep_mask"],

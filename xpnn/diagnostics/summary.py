@@ -8,7 +8,7 @@ from xpnn.diagnostics.table import table
 from xpnn.layers.base import Layer, Shape
 from xpnn.layers.sequential import Sequential
 from xpnn.network import Network
-from xpnn.parameters import leaves
+from xpnn.trees import leaves
 
 
 def summary(model: Network) -> str:

@@ -98,8 +98,8 @@ def zero_pad(g: Program, layer: Any, p: Any, x: Value) -> Value:
     full = [[0, 0] for _ in range(4)]
     for axis, ends in zip(x.position_axes, pads, strict=True):
         full[axis] = list(ends)
-    ends = g.ints([pad[end] for end in (0, 1) for pad in full])
-    return x._replace(name=g.op("Pad", x.name, ends))
+    sizes = g.ints([pad[end] for end in (0, 1) for pad in full])
+    return x._replace(name=g.op("Pad", x.name, sizes))
 
 
 def batch_norm(g: Program, layer: Any, p: Any, x: Value) -> Value:

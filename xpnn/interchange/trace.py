@@ -10,7 +10,7 @@ from xpnn.interchange.table import emit
 from xpnn.layers import Dropout, Flatten, Rescale, Reshape, Sequential, Standardize
 from xpnn.layers.base import for_each, is_multiple
 from xpnn.losses import BinaryCrossEntropy, Focal, NegativeLogLikelihood, SoftmaxCrossEntropy
-from xpnn.parameters import tree_map
+from xpnn.trees import tree_map
 
 if TYPE_CHECKING:
     from xpnn.model import Model

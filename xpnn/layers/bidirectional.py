@@ -9,7 +9,7 @@ from xpnn.kernels import Array
 from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree, numbered
 from xpnn.layers.nested import plan_child
 from xpnn.layers.recurrent import GRU, LSTM, SimpleRNN
-from xpnn.parameters import tree_map
+from xpnn.trees import tree_map
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 import functools
 import math
 from collections.abc import Iterator
-from typing import Any, ClassVar
 
 import numpy as np
 
 from xpnn.backends.base import Backend
-from xpnn.kernels import Array
+from xpnn.backends.cpu import groups as by_group
+from xpnn.backends.cpu.blocks import NARROW
+from xpnn.kernels import Array, Kernels
+from xpnn.kernels.windows import tap_dtype
 from xpnn.window import Pair, Window, counts, interior, padded_shape, span, taps
 
 COLUMNS = 1 << 20
@@ -16,142 +18,152 @@ COLUMNS = 1 << 20
 
 Measured: 128 images of 26x26x32, 3x3, 64 filters in 10.2 ms, 12.3 with an eighth of it; the bare products take 6.6.
 """
-NARROW = 16
-"""Of rows of a window (its taps on the last axis) shorter than this, one tap is copied at a time; else a row."""
 
 
-class NumpyWindows(Backend):
-    """The overrides of what slides over sequences, images and volumes."""
+def pad(be: Backend, x: Array, pads: tuple[Pair, ...], fill: float = 0.0) -> Array:
+    """One array, written once."""
+    if not any(map(any, pads)):
+        return x
+    sizes = [n + before + after for n, (before, after) in zip(x.shape[1:], pads, strict=False)]
+    out = np.full((len(x), *sizes, *x.shape[1 + len(pads) :]), fill, x.dtype)
+    middle = (slice(before, before + n) for n, (before, _) in zip(x.shape[1:], pads, strict=False))
+    out[:, *middle] = x
+    return out
 
-    _finish: Any  # from the table of products
-    flips: ClassVar[bool] = True
-    """Whether a gradient by x is cheaper as one more convolution than by col2im."""
 
-    def pad(self, x: Array, pads: tuple[Pair, ...], fill: float = 0.0) -> Array:
-        """One array, written once."""
-        if not any(map(any, pads)):
-            return x
-        sizes = [n + before + after for n, (before, after) in zip(x.shape[1:], pads, strict=False)]
-        out = np.full((len(x), *sizes, *x.shape[1 + len(pads) :]), fill, x.dtype)
-        middle = (slice(before, before + n) for n, (before, _) in zip(x.shape[1:], pads, strict=False))
-        out[:, *middle] = x
-        return out
+def im2col(be: Backend, x: Array, window: Window, fill: float = 0.0) -> Array:
+    """Copied from a strided view of the padded positions."""
+    places = len(x), *counts(x.shape, window)
+    cols = np.empty((*places, *window.kernel, x.shape[-1]), x.dtype)
+    copy_windows(be, x, window, cols, fill)
+    return cols.reshape(*places, -1, x.shape[-1])
 
-    def im2col(self, x: Array, window: Window, fill: float = 0.0) -> Array:
-        """Copied from a strided view of the padded positions."""
-        places = len(x), *counts(x.shape, window)
-        cols = np.empty((*places, *window.kernel, x.shape[-1]), x.dtype)
-        self._copy_windows(x, window, cols, fill)
-        return cols.reshape(*places, -1, x.shape[-1])
 
-    def _copy_windows(self, x: Array, window: Window, cols: Array, fill: float = 0.0) -> None:
-        padded, axes = np.ascontiguousarray(self.pad(x, window.pads, fill)), len(window.kernel)
-        if cols.shape[-2] * cols.shape[-1] < NARROW:
-            flat = cols.reshape(*cols.shape[: axes + 1], -1, cols.shape[-1])
-            for t, at in enumerate(taps(x.shape, window)):
-                flat[..., t, :] = padded[:, *at]
-            return
-        first, *along, last = padded.strides
-        windows = (a * s for a, s in zip(along, window.stride, strict=True))
-        inside = (a * d for a, d in zip(along, window.dilation, strict=True))
-        strides = (first, *windows, *inside, last)
-        np.copyto(cols, np.lib.stride_tricks.as_strided(padded, cols.shape, strides, writeable=False))
+def copy_windows(be: Backend, x: Array, window: Window, cols: Array, fill: float = 0.0) -> None:
+    """Write the windows of x to `cols`: a row of a window at a time; narrow ones, one tap of all windows at a time."""
+    padded, axes = np.ascontiguousarray(be.pad(x, window.pads, fill)), len(window.kernel)
+    if cols.shape[-2] * cols.shape[-1] < NARROW:
+        flat = cols.reshape(*cols.shape[: axes + 1], -1, cols.shape[-1])
+        for t, at in enumerate(taps(x.shape, window)):
+            flat[..., t, :] = padded[:, *at]
+        return
+    first, *along, last = padded.strides
+    windows = (a * s for a, s in zip(along, window.stride, strict=True))
+    inside = (a * d for a, d in zip(along, window.dilation, strict=True))
+    strides = (first, *windows, *inside, last)
+    np.copyto(cols, np.lib.stride_tricks.as_strided(padded, cols.shape, strides, writeable=False))
 
-    def col2im(self, cols: Array, shape: tuple[int, ...], window: Window) -> Array:
-        """Added in place."""
-        total = np.zeros(padded_shape(shape, window), cols.dtype)
-        for t, at in enumerate(taps(shape, window)):
-            total[:, *at] += cols[..., t, :]
-        return total[:, *interior(shape, window)]
 
-    def _columns(self, x: Array, window: Window) -> Iterator[tuple[slice, Array]]:
-        """(samples, their im2col as a matrix), a few samples at a time, in the same buffer."""
-        places = counts(x.shape, window)
-        per = math.prod(window.kernel) * x.shape[-1]
-        shape = (*places, *window.kernel, x.shape[-1])
-        few = max(1, COLUMNS // (math.prod(places) * per))
-        buffer = np.empty((min(few, len(x)), *shape), x.dtype)
-        for start in range(0, len(x), few):
-            part = x[start : start + few]
-            cols = buffer[: len(part)]
-            self._copy_windows(part, window, cols)
-            yield slice(start, start + len(part)), cols.reshape(-1, per)
+def col2im(be: Backend, cols: Array, shape: tuple[int, ...], window: Window) -> Array:
+    """Added in place."""
+    total = np.zeros(padded_shape(shape, window), cols.dtype)
+    for t, at in enumerate(taps(shape, window)):
+        total[:, *at] += cols[..., t, :]
+    return total[:, *interior(shape, window)]
 
-    def conv(
-        self, x: Array, W: Array, b: Array | None, window: Window, groups: int = 1, relu: bool = False
-    ) -> Array:
-        """A few samples at a time; the bias is added while they are in cache. Groups: see groups.py."""
-        if groups > 1:
-            return super().conv(x, W, b, window, groups, relu)
-        y = np.empty((len(x), *counts(x.shape, window), W.shape[-1]), x.dtype)
-        kernels = W.reshape(-1, W.shape[-1])
-        for few, cols in self._columns(x, window):
-            out = y[few].reshape(-1, W.shape[-1])
-            np.matmul(cols, kernels, out=out)
-            self._finish(out, b, relu)
-        return y
 
-    def conv_dx(self, dy: Array, W: Array, shape: tuple[int, ...], window: Window, groups: int = 1) -> Array:
-        """As the convolution of dy with the flipped kernel, where it is one and has channels enough; else as col2im."""
-        if groups > 1:
-            return super().conv_dx(dy, W, shape, window, groups)
-        if self.flips and max(window.stride) == 1 and shape[-1] >= NARROW:
-            spans = [span(k, d) for k, d in zip(window.kernel, window.dilation, strict=True)]
-            pads = tuple((n - 1 - a, n - 1 - b) for n, (a, b) in zip(spans, window.pads, strict=True))
-            if min(map(min, pads)) >= 0:
-                flipped = np.flip(W, tuple(range(len(spans))))
-                back = Window(window.kernel, window.stride, pads, window.dilation)
-                return self.conv(dy, np.ascontiguousarray(np.swapaxes(flipped, -1, -2)), None, back)
-        dx = np.empty(shape, dy.dtype)
-        kernels = W.reshape(-1, W.shape[-1]).T
-        places = math.prod(dy.shape[1:-1])
-        few = min(len(dy), max(1, COLUMNS // (places * len(kernels.T))))
-        buffer = np.empty((few * places, len(kernels.T)), dy.dtype)
-        for start in range(0, len(dy), few):
-            part = dy[start : start + few]
-            cols = np.matmul(part.reshape(-1, W.shape[-1]), kernels, out=buffer[: len(part) * places])
-            cols = cols.reshape(*part.shape[:-1], -1, shape[-1])
-            dx[start : start + few] = self.col2im(cols, (len(part), *shape[1:]), window)
-        return dx
+def columns(be: Backend, x: Array, window: Window) -> Iterator[tuple[slice, Array]]:
+    """(samples, their im2col as a matrix), a few samples at a time, in the same buffer."""
+    places, per = counts(x.shape, window), math.prod(window.kernel) * x.shape[-1]
+    shape = (*places, *window.kernel, x.shape[-1])
+    few = max(1, COLUMNS // (math.prod(places) * per))
+    buffer = np.empty((min(few, len(x)), *shape), x.dtype)
+    for start in range(0, len(x), few):
+        part = x[start : start + few]
+        cols = buffer[: len(part)]
+        copy_windows(be, part, window, cols)
+        yield slice(start, start + len(part)), cols.reshape(-1, per)
 
-    def conv_dw(self, x: Array, dy: Array, window: Window, groups: int = 1) -> Array:
-        """A few samples at a time, summed."""
-        if groups > 1:
-            return super().conv_dw(x, dy, window, groups)
-        total = np.zeros((math.prod(window.kernel) * x.shape[-1], dy.shape[-1]), x.dtype)
-        for few, cols in self._columns(x, window):
-            total += cols.T @ dy[few].reshape(-1, dy.shape[-1])
-        return total.reshape(*window.kernel, x.shape[-1], dy.shape[-1])
 
-    def max_pool(self, x: Array, window: Window) -> tuple[Array, Array]:
-        """Tap by tap; where the padding may be the largest, the reference."""
-        if window.is_padded:
-            return super().max_pool(x, window)
-        parts = [x[:, *at] for at in taps(x.shape, window)]
-        y = functools.reduce(np.maximum, parts[1:], parts[0].copy())
-        tap = np.zeros(y.shape, self._tap_dtype(window))
-        is_nan = np.isnan(y) if np.isnan(np.dot(y.reshape(-1), y.reshape(-1))) else None
-        for t in range(len(parts) - 1, -1, -1):  # the first is written last
-            found = parts[t] == y
-            if is_nan is not None:
-                found |= is_nan & np.isnan(parts[t])
-            tap *= ~found  # bytes: a tenth of what a masked copy takes
-            tap += np.multiply(found, t, dtype=tap.dtype)
-        return y, tap
+def conv(
+    be: Backend, x: Array, W: Array, b: Array | None, window: Window, groups: int = 1, relu: bool = False
+) -> Array:
+    """A few samples at a time; the bias is added while they are in the cache."""
+    if groups > 1:
+        return by_group.conv(be, x, W, b, window, groups, relu)
+    y = np.empty((len(x), *counts(x.shape, window), W.shape[-1]), x.dtype)
+    kernels = W.reshape(-1, W.shape[-1])
+    for few, cols in columns(be, x, window):
+        out = y[few].reshape(-1, W.shape[-1])
+        np.matmul(cols, kernels, out=out)
+        be.add_bias(out, b, relu)
+    return y
 
-    def max_pool_grad(self, dy: Array, tap: Array, shape: tuple[int, ...], window: Window) -> Array:
-        """Tap by tap; where no windows overlap, each value is written once."""
-        if window.kernel != window.stride or window.is_padded:
-            return super().max_pool_grad(dy, tap, shape, window)
-        dx = np.zeros(shape, dy.dtype)
-        for t, at in enumerate(taps(shape, window)):
-            dx[:, *at] = self.mask(dy, tap == t)
-        return dx
 
-    def sum_pool(self, x: Array, window: Window) -> Array:
-        """Tap by tap, into the same sum."""
-        padded = self.pad(x, window.pads)
-        total = np.zeros((len(x), *counts(x.shape, window), x.shape[-1]), x.dtype)
-        for at in taps(x.shape, window):
-            total += padded[:, *at]
-        return total
+def conv_dx(
+    be: Backend, dy: Array, W: Array, shape: tuple[int, ...], window: Window, groups: int = 1
+) -> Array:
+    """As a convolution of dy with the flipped kernel where that is the same and has channels enough; else by col2im."""
+    if groups == 1 and max(window.stride) == 1 and shape[-1] >= NARROW:
+        spans = [span(k, d) for k, d in zip(window.kernel, window.dilation, strict=True)]
+        pads = tuple((n - 1 - a, n - 1 - b) for n, (a, b) in zip(spans, window.pads, strict=True))
+        if min(map(min, pads)) >= 0:
+            flipped = np.flip(W, tuple(range(len(spans))))
+            back = Window(window.kernel, window.stride, pads, window.dilation)
+            return be.conv(dy, np.ascontiguousarray(np.swapaxes(flipped, -1, -2)), None, back)
+    return conv_dx_by_col2im(be, dy, W, shape, window, groups)
+
+
+def conv_dx_by_col2im(
+    be: Backend, dy: Array, W: Array, shape: tuple[int, ...], window: Window, groups: int = 1
+) -> Array:
+    """The reference, a few samples at a time."""
+    if groups > 1:
+        return by_group.conv_dx(be, dy, W, shape, window, groups)
+    dx = np.empty(shape, dy.dtype)
+    kernels = W.reshape(-1, W.shape[-1]).T
+    places = math.prod(dy.shape[1:-1])
+    few = min(len(dy), max(1, COLUMNS // (places * len(kernels.T))))
+    buffer = np.empty((few * places, len(kernels.T)), dy.dtype)
+    for start in range(0, len(dy), few):
+        part = dy[start : start + few]
+        cols = np.matmul(part.reshape(-1, W.shape[-1]), kernels, out=buffer[: len(part) * places])
+        cols = cols.reshape(*part.shape[:-1], -1, shape[-1])
+        dx[start : start + few] = be.col2im(cols, (len(part), *shape[1:]), window)
+    return dx
+
+
+def conv_dw(be: Backend, x: Array, dy: Array, window: Window, groups: int = 1) -> Array:
+    """A few samples at a time, summed."""
+    if groups > 1:
+        return by_group.conv_dw(be, x, dy, window, groups)
+    total = np.zeros((math.prod(window.kernel) * x.shape[-1], dy.shape[-1]), x.dtype)
+    for few, cols in columns(be, x, window):
+        total += cols.T @ dy[few].reshape(-1, dy.shape[-1])
+    return total.reshape(*window.kernel, x.shape[-1], dy.shape[-1])
+
+
+def max_pool(be: Backend, x: Array, window: Window) -> tuple[Array, Array]:
+    """Tap by tap; where the padding may be the largest, the reference."""
+    if window.is_padded:
+        return Kernels.max_pool(be, x, window)
+    parts = [x[:, *at] for at in taps(x.shape, window)]
+    y = functools.reduce(np.maximum, parts[1:], parts[0].copy())
+    tap = np.zeros(y.shape, tap_dtype(be, window))
+    is_nan = np.isnan(y) if np.isnan(np.dot(y.reshape(-1), y.reshape(-1))) else None
+    for t in range(len(parts) - 1, -1, -1):  # the first is written last
+        found = parts[t] == y
+        if is_nan is not None:
+            found |= is_nan & np.isnan(parts[t])
+        tap *= ~found  # bytes: a tenth of what a masked copy takes
+        tap += np.multiply(found, t, dtype=tap.dtype)
+    return y, tap
+
+
+def max_pool_grad(be: Backend, dy: Array, tap: Array, shape: tuple[int, ...], window: Window) -> Array:
+    """Tap by tap; where no windows overlap, each value is written once."""
+    if window.kernel != window.stride or window.is_padded:
+        return Kernels.max_pool_grad(be, dy, tap, shape, window)
+    dx = np.zeros(shape, dy.dtype)
+    for t, at in enumerate(taps(shape, window)):
+        dx[:, *at] = be.mask(dy, tap == t)
+    return dx
+
+
+def sum_pool(be: Backend, x: Array, window: Window) -> Array:
+    """Tap by tap, into the same sum."""
+    padded = be.pad(x, window.pads)
+    total = np.zeros((len(x), *counts(x.shape, window), x.shape[-1]), x.dtype)
+    for at in taps(x.shape, window):
+        total += padded[:, *at]
+    return total
