@@ -20,6 +20,32 @@ ROWS = [
     Case(xpnn.MaxPool1D(3, 2, 1), (4, 3), batch=1),  # overlapping and padded
     Case(xpnn.AvgPool1D(), (5, 2)),  # a step left over
     Case(xpnn.AvgPool1D(3, 2, (1, 2)), (4, 3), batch=1),  # padded unequally
+    Case(xpnn.MaxPool2D(2, 1, dilation=(2, 1)), (4, 3, 2)),  # taps that lie apart
+    Case(
+        xpnn.MaxPool2D(2, 2, ((1, 0), (0, 0)), ceil_mode=True), (4, 5, 1), batch=2
+    ),  # a window that ends outside
+    Case(xpnn.MaxPool2D(2, 1, "same_lower"), (2, 3, 2), batch=1),  # the pad before
+    Case(xpnn.AvgPool2D(2, 1, dilation=(1, 2)), (3, 4, 2)),  # taps that lie apart
+    Case(xpnn.AvgPool2D(3, 2, 1, ceil_mode=True), (4, 6, 1), batch=2),  # a window that ends outside
+    Case(xpnn.AvgPool2D(3, 2, 1, ceil_mode=True, count_include_pad=True), (4, 6, 1), batch=2),  # pads count
+    Case(xpnn.AvgPool2D(2, 1, "same_lower", count_include_pad=True), (2, 3, 2), batch=1),  # the pad before
+    Case(xpnn.MaxPool1D(2, 2, dilation=2, ceil_mode=True), (6, 2)),  # both
+    Case(xpnn.MaxPool1D(2, 1, "same_lower"), (3, 2), batch=1),  # the pad before
+    Case(xpnn.AvgPool1D(2, 2, 1, 2, True, True), (6, 2)),  # all
+    Case(xpnn.MaxPool3D(), (2, 4, 3, 2)),  # the plain one
+    Case(
+        xpnn.MaxPool3D((1, 2, 3), 1, ((0, 0), (1, 0), (0, 2))), (2, 3, 3, 1), batch=2
+    ),  # every axis differently
+    Case(
+        xpnn.MaxPool3D(2, (2, 1, 2), dilation=(1, 2, 1), ceil_mode=True), (3, 3, 3, 1), batch=2
+    ),  # all options
+    Case(xpnn.AvgPool3D(), (2, 4, 3, 2)),  # the plain one
+    Case(xpnn.AvgPool3D((1, 2, 3), 1, "same_lower"), (2, 3, 3, 1), batch=2),  # every axis differently
+    Case(
+        xpnn.AvgPool3D(2, 2, 1, (1, 2, 1), ceil_mode=True, count_include_pad=True), (2, 3, 4, 1), batch=2
+    ),  # all options
+    Case(xpnn.GlobalAveragePool(), (2, 3, 2, 4), batch=2),  # a volume
+    Case(xpnn.GlobalMaxPool(), (2, 3, 2, 2), batch=2),  # a volume
     Case(xpnn.GlobalAveragePool(), (3, 2, 4)),  # an image
     Case(xpnn.GlobalAveragePool(), (1, 1, 1), batch=1),  # one number
     Case(xpnn.GlobalAveragePool(), (5, 2)),  # a sequence
@@ -74,6 +100,14 @@ PLANTED = {
     xpnn.AvgPool1D: Planted(
         Case(xpnn.AvgPool1D(3, 2, 1), (5, 2), batch=4),
         {"a sum": called_with(lambda layer, p, c, dy: (p, c, 3 * dy))},
+    ),
+    xpnn.MaxPool3D: Planted(
+        Case(xpnn.MaxPool3D(2, 1), (3, 2, 3, 2), batch=4),
+        {"the next tap": called_with(lambda layer, p, c, dy: (p, ((c[0] + 1) % 8, c[1]), dy))},
+    ),
+    xpnn.AvgPool3D: Planted(
+        Case(xpnn.AvgPool3D(2, 1, 1), (2, 2, 3, 2), batch=4),
+        {"a sum": called_with(lambda layer, p, c, dy: (p, c, 8 * dy))},
     ),
     xpnn.GlobalAveragePool: Planted(
         Case(xpnn.GlobalAveragePool(), (2, 3, 2), batch=4),
