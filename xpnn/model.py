@@ -18,6 +18,7 @@ from xpnn.validation import check_suffix
 
 if TYPE_CHECKING:
     from xpnn.diagnostics.explain import Explanation
+    from xpnn.distributed import Communicator
     from xpnn.optimizers import Optimizer
     from xpnn.schedules import Schedule
     from xpnn.training import Callback, History
@@ -53,11 +54,13 @@ class Model(Network):
         class_weight: Any = None,
         callbacks: "Sequence[Callback | Callable[..., Any]]" = (),
         resume: str | Path | None = None,
+        communicator: "Communicator | None" = None,
         verbose: int = 1,
     ) -> "History":
         """Train from the present weights with a fresh optimizer; see `Trainer.fit`. augment: Mixup or CutMix.
 
         loss: the model's own by default; another one becomes the model's. verbose=1 prints a row per epoch.
+        communicator: of several processes that train together, see `xpnn.distributed.connect`.
         """
         from xpnn.training import Trainer
 
@@ -66,7 +69,9 @@ class Model(Network):
             from xpnn.training.progress import Progress
 
             watchers.append(Progress())
-        trainer = Trainer(self, loss, optimizer, schedule=schedule, augment=augment)
+        trainer = Trainer(
+            self, loss, optimizer, schedule=schedule, augment=augment, communicator=communicator
+        )
         return trainer.fit(
             x, y, epochs=epochs, batch_size=batch_size, validation=validation,
             sample_weight=sample_weight, class_weight=class_weight, callbacks=watchers, resume=resume,

@@ -21,6 +21,7 @@ from xpnn.training.callbacks import Callback
 from xpnn.training.stopping import StopOnSignal
 
 if TYPE_CHECKING:
+    from xpnn.distributed import Communicator
     from xpnn.model import Model
     from xpnn.training.run import Run as TrainingRun
 
@@ -85,6 +86,8 @@ class Endings:
 
 class Note(Callback):
     """A callback that writes run.json when the run begins: a run that cannot be resumed stays unchanged."""
+
+    everywhere = False
 
     def __init__(self, run: Run, about: dict[str, Any]) -> None:
         self.run, self.about = run, about
@@ -220,7 +223,8 @@ def left_behind(run: Run) -> str:
     return f"the best epoch so far is saved in {run.weights}"
 
 
-def obey(listener: StopOnSignal) -> None:
-    """Raise Stopped if a signal ended the training."""
-    if listener.signum is not None:
-        raise by_signal(listener.signum)
+def obey(listener: StopOnSignal, group: "Communicator") -> None:
+    """Raises Stopped if a signal ended the training: on every rank, where one was sent it."""
+    heard = [int(number) for number in group.each(listener.signum or 0) if number]
+    if heard:
+        raise by_signal(heard[0])

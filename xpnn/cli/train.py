@@ -35,6 +35,7 @@ from xpnn.cli.options import (
 )
 from xpnn.cli.output import detail, echo, emit, percent, reading_bar, size, status, write
 from xpnn.cli.program import program
+from xpnn.cli.ranks import distributed_options, join, shared_run
 from xpnn.cli.regression import in_units, regression_line
 from xpnn.cli.resume import (
     Endings,
@@ -109,6 +110,7 @@ if TYPE_CHECKING:
     "--require-accuracy", type=click.FloatRange(0, 1), metavar="A", help="Exit with 8 below it; 0 to 1."
 )
 @ending_options
+@distributed_options
 @json_option
 def command(
     dataset: str,
@@ -141,6 +143,7 @@ def command(
     """
     began = time.perf_counter()
     keep_memory()
+    group = join(given.pop("distributed"), given.pop("batch_norm"), given.pop("gradient_compression"))
     endings = Endings.taken_from(given)
     dataset = dataset_of(dataset, data)
     check_beside(resume, out, source, replace_head)
@@ -153,7 +156,11 @@ def command(
     origin = begun_with(resume) if saved is None else str(saved.weights)
     known = preparation_of(origin)
     head = replace_head if resume is None else head_was_replaced(resume)
+    if group.rank and data is None:  # a dataset by name may have to be fetched: rank 0 does it
+        group.any(False)
     samples = load(dataset, data, seed, label, task, known, relabel=head, resize=resize, watch=reading_bar)
+    if group.rank == 0 and data is None:
+        group.any(False)
     recipe = with_room(recipe, len(samples.y))
     loss = make_loss(samples, recipe, class_weight)
     check_wanted(samples, require_accuracy)
@@ -164,7 +171,7 @@ def command(
     else:
         net = make_model(model, samples, recipe, be, seed)
     optimizer.bind(net.layout.params)  # before there is a folder: raises where a pattern fits nothing
-    run = new_run(dataset, model, out) if resume is None else old_run(resume)
+    run = shared_run(group, lambda: new_run(dataset, model, out) if resume is None else old_run(resume))
     about = describe(samples, data, label, model, net, recipe, seed) | resume_entries(resume, endings)
     about |= {"task": task, "class_weight": class_weight, "resize": resize and f"{resize[0]}x{resize[1]}"}
     if origin or freeze:
@@ -172,10 +179,14 @@ def command(
     try:
         if resume is None:
             run.write(about)
+        if group.size > 1 and not as_json:
+            status(f"ranks  {group.size} processes ({group.engine}), each with its rows of every batch")
         events = start(about, why, samples, recipe, net, as_json)
         watchers = [*endings.watchers(run, about), events]  # whatever comes of the events, the state is saved
         state_file = None if resume is None else run.state
-        trainer = train(net, samples, recipe, loss, optimizer, run, watchers, state_file)
+        trainer = train(net, samples, recipe, loss, optimizer, run, watchers, state_file, group)
+        if group.rank:  # the rest is rank 0's
+            return
         if isinstance(events, Events) and events.error is not None:
             raise events.error
         result = score(net, trainer, samples, run, began)
@@ -256,6 +267,8 @@ def start(
 
 class Events(Callback):
     """A callback that prints every row as a JSON line. If the reader has gone, the run ends as by Ctrl-C."""
+
+    everywhere = False
 
     error: OSError | None = None
 
