@@ -91,7 +91,9 @@ def as_network(case, named, batched, outputs):
     node = case.model.graph.node[0]
     kind, names = node.op_type, list(named)
     fed = names if kind in FED else names[1:2] if kind == "Gather" else names[: 1 + (kind in LOSSES)]
-    fed = fed + [name for name in names if name == "past_state"]
+    if kind == "Attention":
+        fed = names[:3]
+    fed = fed + [name for name in names if name in ("past_state", "past_key", "past_value")]
     proto = ModelProto()
     proto.CopyFrom(case.model)
     del proto.graph.input[:]
