@@ -126,6 +126,7 @@ class Stepper:
             be.require(name, a)
         for name, a, shape in samples:
             validation.check_shape(name, a, shape)
+        model.output_shape_for(tupled(x))
         first, n = samples[0][0], samples[0][1].shape[0]
         if n == 0:
             raise DataError(f"{first} has no samples")

@@ -12,6 +12,7 @@ import numpy as np
 from xpnn.data.batches import Slices
 from xpnn.data.split import stratified_split
 from xpnn.errors import UsageError
+from xpnn.layers.lengths import planned
 from xpnn.layers.nested import refuse_one
 from xpnn.optimizers import LBFGS
 from xpnn.parameters import count, gather
@@ -94,7 +95,7 @@ class Trainer(Stepper):
         weight = weigh(class_weight, self.loss, y, train, model.output_shape, sample_weight)
         data = (x, model.targets(y), model.check_sample_weight(weight, count(y)))
         if len(train) % batch_size == 1 or batch_size == 1:
-            refuse_one(model.net, model.input_shape)
+            refuse_one(model.net, planned(model.input_shape))
         batches = len(Slices(len(train), batch_size))
         check_accumulation(self.optimizer, self.loss, epochs * batches)
         self.first, self.total, self.stopped = self.steps, self.steps + epochs * batches, ""
