@@ -42,7 +42,7 @@ class LinearBatchNorm(Rule):
 
     def _evaluate(self, cx: Ctx, p: tuple[Tree, ...], x: Array) -> Array:
         """With g taken into W where there are fewer weights than outputs, else into the outputs."""
-        be, layer, (W, b) = cx.be, self.layers[0], (p[0]["W"], p[0].get("b", 0.0))
+        be, layer, (W, b) = cx.be, self.layers[0], (p[0]["W"], p[0]["b"] if "b" in p[0] else 0.0)
         g = p[1]["gain"] * inverse_root(cx, p[1]["var"], self.norm.eps)
         shift = g * (b - p[1]["mean"]) + p[1]["bias"]
         if type(layer) in CONVOLUTIONS:

@@ -25,7 +25,7 @@ class ConvReLU(Rule):
         """Keeps x, W and y."""
         conv, relu_follows = self.layers[0], len(p) == 2
         window = conv.window(x.shape[1:])
-        y = cx.be.conv(x, p[0]["W"], p[0].get("b"), window, conv.groups, relu_follows)
+        y = cx.be.conv(x, p[0]["W"], p[0]["b"] if conv.bias else None, window, conv.groups, relu_follows)
         return y, (x, p[0]["W"], y)
 
     def backward(
