@@ -42,9 +42,13 @@ class LinearBatchNorm(Rule):
 
     def _evaluate(self, cx: Ctx, p: tuple[Tree, ...], x: Array) -> Array:
         """With g taken into W where there are fewer weights than outputs, else into the outputs."""
-        be, layer, (W, b) = cx.be, self.layers[0], (p[0]["W"], p[0]["b"] if "b" in p[0] else 0.0)
+        be, layer, W = cx.be, self.layers[0], p[0]["W"]
         g = p[1]["gain"] * inverse_root(cx, p[1]["var"], self.norm.eps)
-        shift = g * (b - p[1]["mean"]) + p[1]["bias"]
+        shift = (
+            p[1]["bias"] - g * p[1]["mean"]
+            if "b" not in p[0]
+            else g * (p[0]["b"] - p[1]["mean"]) + p[1]["bias"]
+        )
         if type(layer) in CONVOLUTIONS:
             window = layer.window(x.shape[1:])
             if math.prod(W.shape[:-1]) <= x.shape[0] * math.prod(counts(x.shape, window)):

@@ -102,7 +102,7 @@ class AvgPooling(Pooling, abstract=True):
         window, sizes = self.window(shape[1:]), shape[1:-1]
         if self.count_include_pad:
             pads = self.within(shape[1:]).pads
-            sizes = tuple(n + sum(ends) for n, ends in zip(sizes, pads, strict=True))
+            sizes = tuple(n + before + after for n, (before, after) in zip(sizes, pads, strict=True))
             outside = zip(window.pads, pads, strict=True)
             window = replace(window, pads=tuple((0, after - own) for (_, after), (_, own) in outside))
         if not window.is_padded:
