@@ -75,12 +75,12 @@ class TransposedConvolution(Layer, abstract=True):
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps x."""
         shape = (x.shape[0], *self._size(x.shape[1:]), self.filters)
-        y = cx.be.conv_dx(x, p["W"], shape, self.window(shape), self.groups)
+        y = cx.be.conv_dx(x, p["W"], shape, self.window(shape[1:]), self.groups)
         return (y + p["b"] if self.bias else y), (x,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """The convolution that this is the adjoint of. dx is skipped for the first layer."""
-        (x,), window = cache, self.window(dy.shape)
+        (x,), window = cache, self.window(dy.shape[1:])
         db = {"b": cx.be.column_sums(dy)} if self.bias else {}
         dx = cx.be.conv(dy, p["W"], None, window, self.groups) if cx.need_dx else None
         return dx, {"W": cx.be.conv_dw(dy, x, window, self.groups), **db}
@@ -98,9 +98,9 @@ class TransposedConvolution(Layer, abstract=True):
         return tuple((n - 1) * s + span(k, d) - sum(ends) + m for n, s, k, d, ends, m in settings)
 
     def window(self, shape: Shape) -> Window:
-        """That of the convolution of y (N, positions..., filters)."""
+        """That of the convolution of a sample of y (positions..., filters)."""
         kernel, stride, dilation = (per_axis(n, self.axes) for n in (self.kernel, self.stride, self.dilation))
-        return place(tuple(shape[1:]), kernel, stride, self.padding, dilation)
+        return place(tuple(shape), kernel, stride, self.padding, dilation)
 
 
 @dataclass(frozen=True)
