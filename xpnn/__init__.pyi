@@ -54,6 +54,8 @@ from xpnn.layers.hard import HardSigmoid as HardSigmoid
 from xpnn.layers.hard import HardSwish as HardSwish
 from xpnn.layers.hard import HardTanh as HardTanh
 from xpnn.layers.hard import Softsign as Softsign
+from xpnn.layers.interpolate import AdaptiveAvgPool as AdaptiveAvgPool
+from xpnn.layers.interpolate import Resize as Resize
 from xpnn.layers.layernorm import LayerNorm as LayerNorm
 from xpnn.layers.layernorm import RMSNorm as RMSNorm
 from xpnn.layers.logarithmic import LogSigmoid as LogSigmoid
@@ -70,6 +72,7 @@ from xpnn.layers.merge_inputs import Multiply as Multiply
 from xpnn.layers.noise import AlphaDropout as AlphaDropout
 from xpnn.layers.noise import GaussianNoise as GaussianNoise
 from xpnn.layers.noise import SpatialDropout as SpatialDropout
+from xpnn.layers.pad import Pad as Pad
 from xpnn.layers.padding import PaddingMask as PaddingMask
 from xpnn.layers.pool import AvgPool1D as AvgPool1D
 from xpnn.layers.pool import AvgPool2D as AvgPool2D
@@ -88,10 +91,12 @@ from xpnn.layers.resize import GlobalAveragePool as GlobalAveragePool
 from xpnn.layers.resize import GlobalMaxPool as GlobalMaxPool
 from xpnn.layers.resize import UpSampling2D as UpSampling2D
 from xpnn.layers.resize import ZeroPad2D as ZeroPad2D
+from xpnn.layers.response import LocalResponseNorm as LocalResponseNorm
 from xpnn.layers.rotary import RotaryPositions as RotaryPositions
 from xpnn.layers.scale import Rescale as Rescale
 from xpnn.layers.scale import Standardize as Standardize
 from xpnn.layers.select_output import SelectOutput as SelectOutput
+from xpnn.layers.separable import SeparableConv2D as SeparableConv2D
 from xpnn.layers.sequential import Sequential as Sequential
 from xpnn.layers.shape import Flatten as Flatten
 from xpnn.layers.shape import Reshape as Reshape

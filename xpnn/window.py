@@ -183,3 +183,8 @@ def check_no_window_is_padding(shape: Sizes, window: Window) -> None:
                     "has windows of nothing but padding",
                     why=f"the pool is {window.kernel}, the padding {window.pads}",
                 )
+
+
+def longest_cell(n: int, m: int) -> int:
+    """Of m cells floor(i n / m), ..., ceil((i + 1) n / m) - 1 among n places, how many places the longest has."""
+    return max(-(-(i + 1) * n // m) - i * n // m for i in range(m))

@@ -71,6 +71,45 @@ def average_pool(x, p, layer):
     )
 
 
+def separable(x, p, layer):
+    h = F.conv2d(
+        first(x),
+        p["depth"]["W"].movedim((-1, -2), (0, 1)),
+        None,
+        layer.stride,
+        layer.padding,
+        layer.dilation,
+        x.shape[-1],
+    )
+    return last(F.conv2d(h, p["point"]["W"].movedim((-1, -2), (0, 1)), p["point"].get("b")))
+
+
+def pad(x, p, layer):
+    """Of the positions, as PyTorch's modes are; of any axes by a number."""
+    if layer.mode == "constant":
+        return F.pad(x, [n for pair in reversed(layer.pads) for n in pair], value=layer.value)
+    ends = [n for pair in reversed(layer.pads[:-1]) for n in pair]
+    return last(F.pad(first(x), ends, {"edge": "replicate", "wrap": "circular"}.get(layer.mode, layer.mode)))
+
+
+def resize(x, p, layer):
+    size = layer.sizes(tuple(x.shape[1:-1]))
+    if layer.mode == "nearest":
+        how = "nearest" if layer.coordinates == "asymmetric" else "nearest-exact"
+        return last(F.interpolate(first(x), size, mode=how))
+    how = ("linear", "bilinear", "trilinear")[len(size) - 1]
+    return last(F.interpolate(first(x), size, mode=how, align_corners=layer.coordinates == "align_corners"))
+
+
+def adaptive(x, p, layer):
+    function = (F.adaptive_avg_pool1d, F.adaptive_avg_pool2d, F.adaptive_avg_pool3d)[x.ndim - 3]
+    return last(function(first(x), layer.size))
+
+
+def response(x, p, layer):
+    return last(F.local_response_norm(first(x), layer.size, layer.alpha, layer.beta, layer.k))
+
+
 # (layer, shape of one sample, the same in PyTorch)
 LAYERS = [
     (L.Conv3D(4, 3), (5, 4, 6, 2), convolution),
@@ -100,6 +139,28 @@ LAYERS = [
     (L.AvgPool2D(3, 2, 1, 1, True, True), (6, 8, 2), average_pool),
     (L.AvgPool2D(2, 3, 1, 1, True, False), (7, 9, 2), average_pool),
     (L.AvgPool1D(3, 2, 1, 1, True, True), (8, 2), average_pool),
+    (L.SeparableConv2D(4, 3, padding=1, multiplier=2), (5, 6, 3), separable),
+    (L.SeparableConv2D(4, (2, 3), (2, 1), 0, (1, 2), bias=False), (5, 6, 3), separable),
+    (L.Pad(((1, 2), (0, 3), (2, 0)), value=0.5), (3, 4, 2), pad),
+    (L.Pad(((1, 2), (0, 3), (0, 0)), "reflect"), (3, 4, 2), pad),
+    (L.Pad(((1, 2), (0, 3), (2, 2), (0, 0)), "edge"), (3, 4, 2, 2), pad),
+    (L.Pad(((1, 2), (0, 0)), "wrap"), (3, 2), pad),
+    *(
+        (L.Resize(size, coordinates=how), shape, resize)
+        for how in ("half_pixel", "align_corners")
+        for size, shape in ((7, (4, 2)), (3, (8, 2)), ((9, 2), (4, 5, 2)), ((4, 1, 5), (2, 3, 5, 2)))
+    ),
+    *(
+        (L.Resize(size, mode="nearest", coordinates=how, rounding=rounding), shape, resize)
+        for how, rounding in (("asymmetric", "floor"), ("half_pixel", "prefer_ceil"))
+        for size, shape in ((7, (4, 2)), ((9, 2), (4, 5, 2)), ((4, 1, 5), (2, 3, 5, 2)))
+    ),
+    (L.Resize(scale=(2.0, 1.5)), (4, 6, 2), resize),
+    (L.AdaptiveAvgPool(2), (7, 2), adaptive),
+    (L.AdaptiveAvgPool((3, 5)), (7, 4, 2), adaptive),
+    (L.AdaptiveAvgPool((1, 2, 4)), (2, 3, 6, 2), adaptive),
+    (L.LocalResponseNorm(), (4, 5, 8), response),
+    (L.LocalResponseNorm(3, 0.7, 0.6, 2.0), (4, 7), response),
 ]
 
 

@@ -1,5 +1,6 @@
 """Loops of C for convolutions, pooling, padding, enlarging and recurrent layers."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -73,21 +74,39 @@ def transposed_convolution(
 
 
 def pool(out: str, x: str, shapes: tuple[Shape, Shape], a: dict[str, Any], *, largest: bool) -> list[str]:
-    """MaxPool, or AveragePool with its pads left out."""
+    """MaxPool, or AveragePool with its pads left out or counted as zeros."""
     (c, h, w), (_, oh, ow) = image(shapes[0]), image(shapes[1])
-    kh, kw, sh, sw, ph, pw, _, _ = geometry(a)
-    step = "if (e > best) best = e;" if largest else "best += e; n++;"
+    kh, kw, sh, sw, ph, pw, dh, dw = geometry(a)
+    counted = bool(a.get("count_include_pad"))
+    bottom, right = two(a["pads"][len(a["kernel_shape"]) :], 0)
+    count = [f"    if (y < {h + bottom} && z < {w + right}) n++;"] if counted else []
+    step = "if (e > best) best = e;" if largest else "best += e;" if counted else "best += e; n++;"
     end = "best" if largest else "best / n"
     return [
         f"for (int c = 0; c < {c}; c++) for (int i = 0; i < {oh}; i++) for (int j = 0; j < {ow}; j++) {{",
         f"  float best = {'-INFINITY' if largest else '0'}; {'' if largest else 'int n = 0;'}",
         f"  for (int u = 0; u < {kh}; u++) for (int v = 0; v < {kw}; v++) {{",
-        f"    const int y = i * {sh} + u - {ph}, z = j * {sw} + v - {pw};",
+        f"    const int y = i * {sh} + u * {dh} - {ph}, z = j * {sw} + v * {dw} - {pw};",
+        *count,
         f"    if (y < 0 || y >= {h} || z < 0 || z >= {w}) continue;",
         f"    const float e = {x}[(c * {h} + y) * {w} + z];",
         f"    {step}",
         "  }",
         f"  {out}[(c * {oh} + i) * {ow} + j] = {end};",
+        "}",
+    ]
+
+
+def response(out: str, x: str, shape: Shape, a: dict[str, Any]) -> list[str]:
+    """LRN: each value over a power of the sum of its neighbours' squares, from channel to channel."""
+    c, n, size = shape[1], math.prod(shape[2:]), a["size"]
+    scale, before, after = a["alpha"] / size, (size - 1) // 2, size // 2
+    return [
+        f"for (int c = 0; c < {c}; c++) for (int i = 0; i < {n}; i++) {{",
+        "  float s = 0;",
+        f"  for (int d = c - {before}; d <= c + {after}; d++)",
+        f"    if (d >= 0 && d < {c}) s += {x}[d * {n} + i] * {x}[d * {n} + i];",
+        f"  {out}[c * {n} + i] = {x}[c * {n} + i] * expf(-{a['beta']!r}f * logf({a['bias']!r}f + {scale!r}f * s));",
         "}",
     ]
 

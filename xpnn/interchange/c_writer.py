@@ -157,6 +157,8 @@ class Writer:
     ) -> list[str] | None:
         """Convolutions and the like."""
         kind, a, (first, shape) = node.kind, node.attributes, shapes
+        if kind in ("Conv", "ConvTranspose", "MaxPool", "AveragePool") and len(first) > 4:
+            return None
         if kind == "Conv":
             return windows.convolution(out[0], words, shapes, a)
         if kind == "ConvTranspose":
@@ -179,14 +181,19 @@ class Writer:
                 f"for (int i = 0; i < {count}; i++) for (int j = 0; j < {n}; j++) "
                 f"{out[0]}[i * {n} + j] = {words[0]}[(int){words[1]}[i] * {n} + j];"
             ]
+        if kind == "LRN":
+            return windows.response(out[0], words[0], first, a)
         if kind == "Pad":
+            if "mode" in a:
+                return None
             ends = self.program.constants[node.inputs[1]]
             rank = len(first)
             to = " + ".join(
                 f"(i{i} + {int(ends[i])}) * {step}" for i, step in enumerate(loops.strides(shape))
             )
             move = f"{out[0]}[{to}] = {words[0]}[{loops.place(first, rank)}];"
-            clear = f"for (int i = 0; i < {math.prod(shape)}; i++) {out[0]}[i] = 0;"
+            value = number(float(self.program.constants[node.inputs[2]])) if len(node.inputs) > 2 else "0"
+            clear = f"for (int i = 0; i < {math.prod(shape)}; i++) {out[0]}[i] = {value};"
             return [clear, *loops.nested(first, [move])]
         if kind == "Resize":
             scales = [int(v) for v in self.program.constants[node.inputs[2]]]

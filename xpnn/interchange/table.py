@@ -9,6 +9,7 @@ from xpnn.interchange import attention_rows as attention
 from xpnn.interchange import container_rows as containers
 from xpnn.interchange import image_rows as images
 from xpnn.interchange import pointwise_rows as points
+from xpnn.interchange import resample_rows as resample
 from xpnn.interchange import sequence_rows as sequences
 from xpnn.interchange.emit import TABLE, emit
 
@@ -61,6 +62,11 @@ TABLE |= {
     L.GlobalMaxPool: images.global_pool("ReduceMax"),
     L.UpSampling2D: images.up_sampling,
     L.ZeroPad2D: images.zero_pad,
+    L.Pad: resample.pad,
+    L.Resize: resample.resize,
+    L.AdaptiveAvgPool: resample.adaptive,
+    L.LocalResponseNorm: resample.response,
+    L.SeparableConv2D: resample.separable,
     L.BatchNorm: images.batch_norm,
     L.LayerNorm: images.layer_norm,
     L.RMSNorm: images.rms_norm,

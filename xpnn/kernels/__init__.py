@@ -9,6 +9,7 @@ from typing import Any
 
 from xpnn.kernels import (
     activations,
+    axes,
     base,
     counter,
     flat,
@@ -92,6 +93,9 @@ class Kernels:
     max_pool_grad = windows.max_pool_grad
     sum_pool = windows.sum_pool
     sum_pool_grad = windows.sum_pool_grad
+
+    take_axis = axes.take_axis
+    take_axis_grad = axes.take_axis_grad
 
     bilinear = sampling.bilinear
     bilinear_grad = sampling.bilinear_grad

@@ -37,6 +37,15 @@ ROWS = [
         batch=2,
     ),  # depthwise
     Case(xpnn.Conv3D(2, 2, padding="same_lower", bias=False), (2, 3, 2, 1), batch=2),  # without a bias
+    Case(xpnn.SeparableConv2D(3, 2), (3, 4, 2)),  # the plain one
+    Case(
+        xpnn.SeparableConv2D(2, (3, 2), (2, 1), "same", (1, 2), 2, glorot_uniform, Normal(0.5)),
+        (4, 5, 3),
+        batch=2,
+    ),  # two kernels for each channel, strided and dilated
+    Case(
+        xpnn.SeparableConv2D(4, 3, padding=((1, 0), (0, 2)), bias=False), (3, 2, 2), batch=1
+    ),  # without a bias
     Case(xpnn.ConvTranspose1D(3, 3), (4, 2)),  # the plain one
     Case(xpnn.ConvTranspose1D(4, 3, 2, "same", groups=2), (3, 4), batch=1),  # cropped and grouped
     Case(xpnn.ConvTranspose1D(2, 3, 3, (2, 1), 2, output_padding=1, bias=False), (3, 2)),  # on both sides
@@ -133,6 +142,20 @@ PLANTED = {
             ),
             "depth not summed": gradients_from(
                 b=lambda layer, be, p, c, dy, db: dy[:, 0].sum(axis=(0, 1, 2))
+            ),
+        },
+    ),
+    xpnn.SeparableConv2D: Planted(
+        Case(xpnn.SeparableConv2D(3, 2, padding=1, multiplier=2, bias_init=Normal(0.5)), (3, 4, 2), batch=4),
+        {
+            "channels exchanged": gradients_from(
+                depth=lambda layer, be, p, c, dy, d: {"W": d["W"][..., ::-1]}
+            ),
+            "kernels of a channel exchanged": gradients_from(
+                point=lambda layer, be, p, c, dy, d: d | {"W": d["W"][:, :, ::-1]}
+            ),
+            "db is a mean": gradients_from(
+                point=lambda layer, be, p, c, dy, d: d | {"b": dy.mean(axis=(0, 1, 2))}
             ),
         },
     ),
