@@ -14,6 +14,7 @@ from typing import Any
 from xpnn.layers import (
     GRU,
     LSTM,
+    AdaptiveAvgPool,
     Add,
     AlphaDropout,
     Average,
@@ -30,11 +31,13 @@ from xpnn.layers import (
     Maxout,
     MultiHeadAttention,
     Multiply,
+    Pad,
     Parallel,
     PositionalEncoding,
     Recompute,
     Reshape,
     Residual,
+    SeparableConv2D,
     SimpleRNN,
     SpatialDropout,
     UpSampling2D,
@@ -88,6 +91,13 @@ def _(layer: TransposedConvolution, shape: Shape) -> int:
     return 2 * weights(layer, shape) * math.prod(shape[:-1])
 
 
+@flops.register(SeparableConv2D)
+def _(layer: SeparableConv2D, shape: Shape) -> int:
+    """The FLOPs of its two convolutions."""
+    depth = layer.depth(shape[-1])
+    return flops(depth, shape) + flops(layer.point(), depth.plan(shape)[1])
+
+
 @flops.register(MultiHeadAttention)
 def _(layer: MultiHeadAttention, shape: Any) -> int:
     """q and o at every time of x, k and v at every step of the memory, and two products of times and steps."""
@@ -124,6 +134,7 @@ def _(layer: Pooling, shape: Shape) -> int:
     return math.prod(per_axis(layer.pool, layer.axes)) * outputs(layer, shape)
 
 
+@flops.register(AdaptiveAvgPool)
 @flops.register(GlobalAveragePool)
 @flops.register(GlobalMaxPool)
 def _(layer: Layer, shape: Shape) -> int:
@@ -133,6 +144,7 @@ def _(layer: Layer, shape: Shape) -> int:
 @flops.register(Concatenate)
 @flops.register(Flatten)
 @flops.register(Reshape)
+@flops.register(Pad)
 @flops.register(ZeroPad2D)
 @flops.register(UpSampling2D)
 @flops.register(Embedding)

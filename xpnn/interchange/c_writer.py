@@ -157,8 +157,6 @@ class Writer:
     ) -> list[str] | None:
         """Convolutions and the like."""
         kind, a, (first, shape) = node.kind, node.attributes, shapes
-        if kind in ("Conv", "ConvTranspose", "MaxPool", "AveragePool") and len(first) > 4:
-            return None
         if kind == "Conv":
             return windows.convolution(out[0], words, shapes, a)
         if kind == "ConvTranspose":
@@ -184,10 +182,14 @@ class Writer:
         if kind == "LRN":
             return windows.response(out[0], words[0], first, a)
         if kind == "Pad":
-            if "mode" in a:
-                return None
             ends = self.program.constants[node.inputs[1]]
             rank = len(first)
+            if "mode" in a:
+                sizes = zip(range(rank), first, ends, strict=False)
+                places = [windows.shown(i, n, int(before), a["mode"]) for i, n, before in sizes]
+                at = " + ".join(f"a{i} * {step}" for i, step in enumerate(loops.strides(first)))
+                to = loops.place(shape, rank)
+                return loops.nested(shape, [*places, f"{out[0]}[{to}] = {words[0]}[{at}];"])
             to = " + ".join(
                 f"(i{i} + {int(ends[i])}) * {step}" for i, step in enumerate(loops.strides(shape))
             )

@@ -34,7 +34,7 @@ def pad(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -
         raise Refusal(f"pads of mode {mode!r}" if mode not in MODES else "negative pads, which crop")
     if 0 in busy:
         raise Refusal("pads of the axis of the samples")
-    order = x.layout.order or (channels_last(x.rank) if x.rank > 2 else natural(x.rank))
+    order = x.layout.order or (natural(x.rank) if 1 in busy else channels_last(x.rank))
     b.wants(x, order)
     layer = L.Pad(tuple(full[axis] for axis in order[1:]), mode, v if mode == "constant" else 0.0)
     shape = [n + sum(ends) for n, ends in zip(x.shape, full, strict=True)]

@@ -19,8 +19,8 @@ class Pad(Layer):
     mode "constant": `value`. "edge": the nearest value inside, y[i] = x[min(max(i - before, 0), n - 1)]. "reflect": the
     values inside backwards, the edge once, so 3 2 | 1 2 3 | 2 1. "wrap": from the other end on, so 2 3 | 1 2 3 | 1 2.
     Shapes: x (N, n1, n2, ...), y (N, before + n1 + after, ...). Backward: dx is the sum of dy over the places that show
-    a value; a constant has no gradient. Raises ShapeError for another number of axes, and where one value alone would
-    be reflected.
+    a value; a constant has no gradient. Raises ShapeError for another number of axes, and where more would be
+    reflected than lies behind the edge.
     """
 
     pads: tuple[Pair, ...]
@@ -42,10 +42,8 @@ class Pad(Layer):
         """No parameters."""
         if len(shape) != len(self.pads) or 0 in shape:
             raise ShapeError(f"has pads for samples of {len(self.pads)} axes", why=f"got {shape}")
-        if self.mode == "reflect" and any(
-            n == 1 and any(ends) for n, ends in zip(shape, self.pads, strict=True)
-        ):
-            raise ShapeError("reflects an axis of one value", why=f"got {shape}")
+        if self.mode == "reflect" and any(max(ends) >= n for n, ends in zip(shape, self.pads, strict=True)):
+            raise ShapeError(f"reflects {self.pads}, more than lies behind the edge", why=f"got {shape}")
         return {}, tuple(before + n + after for n, (before, after) in zip(shape, self.pads, strict=True))
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
