@@ -51,6 +51,11 @@ class Window:
         """Whether any axis is."""
         return any(map(any, self.pads))
 
+    @property
+    def is_tiling(self) -> bool:
+        """Whether the windows lie side by side, so that no value is in two of them, none of them padded."""
+        return self.kernel == self.stride and max(self.dilation) == 1 and not self.is_padded
+
 
 def span(k: int, dilation: int = 1) -> int:
     """From the first tap to the last."""

@@ -155,7 +155,7 @@ def max_pool_grad(be: Backend, dy: Array, tap: Array, shape: tuple[int, ...], wi
         return numpy_windows.max_pool_grad(be, dy, tap, shape, window)
     dx, wide = np.zeros(shape, dy.dtype), raised(window, 2)
     given = (with_axes(a, 4) for a in (dy, tap, dx))
-    if window.kernel == window.stride and not window.is_padded:
+    if window.is_tiling:
         loops.max_pool_grad_apart(*given, wide.kernel)
     else:
         loops.max_pool_grad(*given, wide.kernel[1], *placing(wide))

@@ -152,7 +152,7 @@ def max_pool(be: Backend, x: Array, window: Window) -> tuple[Array, Array]:
 
 def max_pool_grad(be: Backend, dy: Array, tap: Array, shape: tuple[int, ...], window: Window) -> Array:
     """Tap by tap; where no windows overlap, each value is written once."""
-    if window.kernel != window.stride or window.is_padded:
+    if not window.is_tiling:
         return Kernels.max_pool_grad(be, dy, tap, shape, window)
     dx = np.zeros(shape, dy.dtype)
     for t, at in enumerate(taps(shape, window)):
