@@ -24,6 +24,9 @@ ROWS = [
     Case(
         xpnn.MaxPool2D(2, 2, ((1, 0), (0, 0)), ceil_mode=True), (4, 5, 1), batch=2
     ),  # a window that ends outside
+    Case(
+        xpnn.MaxPool2D(2, dilation=2), (5, 5, 2)
+    ),  # windows that overlap although each begins a pool further
     Case(xpnn.MaxPool2D(2, 1, "same_lower"), (2, 3, 2), batch=1),  # the pad before
     Case(xpnn.AvgPool2D(2, 1, dilation=(1, 2)), (3, 4, 2)),  # taps that lie apart
     Case(xpnn.AvgPool2D(3, 2, 1, ceil_mode=True), (4, 6, 1), batch=2),  # a window that ends outside

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends.base import Backend
+from xpnn.backends.cpu import depthwise_loops as loops_of_channels
 from xpnn.backends.cpu import flat, gate_loops, loops, pointwise, products
 from xpnn.backends.cpu import rows as numpy_rows
 from xpnn.backends.cpu import vectors as numpy_vectors
 from xpnn.backends.cpu import windows as numpy_windows
 from xpnn.backends.cpu.blocks import is_column_major
+from xpnn.backends.cpu.groups import depthwise
 from xpnn.backends.cpu.rows import ROWS
 from xpnn.kernels import Array, Rule
 from xpnn.kernels.counter import WORD, counters
@@ -137,6 +139,43 @@ def col2im(be: Backend, cols: Array, shape: tuple[int, ...], window: Window) -> 
     out, wide = np.zeros(shape, cols.dtype), raised(window, 3)
     loops.add_windows(with_axes(cols, 6), with_axes(out, 5), wide.kernel, *placing(wide))
     return out
+
+
+def conv(
+    be: Backend, x: Array, W: Array, b: Array | None, window: Window, groups: int = 1, relu: bool = False
+) -> Array:
+    """A depthwise one pixel by pixel, all taps while it is in the cache; else as NumPy."""
+    if groups == 1 or x.ndim > 4 or not depthwise(W, groups):
+        return numpy_windows.conv(be, x, W, b, window, groups, relu)
+    y, wide = np.empty((len(x), *counts(x.shape, window), groups), x.dtype), raised(window, 2)
+    y[...] = 0 if b is None else b
+    loops_of_channels.forward(
+        with_axes(x, 4), W.reshape(-1, groups), with_axes(y, 4), wide.kernel, *placing(wide)
+    )
+    return np.maximum(y, 0, out=y) if relu else y
+
+
+def conv_dx(
+    be: Backend, dy: Array, W: Array, shape: tuple[int, ...], window: Window, groups: int = 1
+) -> Array:
+    """A depthwise one pixel by pixel; else by col2im."""
+    if groups == 1 or dy.ndim > 4 or not depthwise(W, groups):
+        return numpy_windows.conv_dx_by_col2im(be, dy, W, shape, window, groups)
+    dx, wide = np.zeros(shape, dy.dtype), raised(window, 2)
+    loops_of_channels.by_x(
+        with_axes(dy, 4), W.reshape(-1, groups), with_axes(dx, 4), wide.kernel, *placing(wide)
+    )
+    return dx
+
+
+def conv_dw(be: Backend, x: Array, dy: Array, window: Window, groups: int = 1) -> Array:
+    """A depthwise one pixel by pixel; else as NumPy."""
+    if groups == 1 or x.ndim > 4 or not x.shape[-1] == groups == dy.shape[-1]:
+        return numpy_windows.conv_dw(be, x, dy, window, groups)
+    dW, wide = np.zeros((math.prod(window.kernel), groups), x.dtype), raised(window, 2)
+    given = with_axes(x, 4), with_axes(dy, 4), np.empty_like(dW), dW
+    loops_of_channels.by_weights(*given, wide.kernel, *placing(wide))
+    return dW.reshape(*window.kernel, 1, groups)
 
 
 def max_pool(be: Backend, x: Array, window: Window) -> tuple[Array, Array]:
