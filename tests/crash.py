@@ -19,6 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import inputs
 import numpy as np
 import structures
 from crafted_files import NASTY, changed, forge, model, mutated, paths, read
@@ -389,6 +390,10 @@ def main():
         "power cut, xpnn train": lambda: cut_power_of_training(options.every),
         "hostile files": lambda: mutate(options.mutations),
         "hostile structures, drawn": lambda: structures.drawn(options.files, 1).summary(),
+        **{
+            f"hostile inputs, {kind}": lambda kind=kind: inputs.grown(kind, options.files // 10, 1).summary()
+            for kind in inputs.READERS
+        },
         "failing calls, xpnn train": lambda: fail_trainings(options.every),
     }
     if importlib.util.find_spec("atheris") and options.minutes:

@@ -1,9 +1,11 @@
 """Settings of `xpnn train`: which of flag, variable, file and default holds, and what is said of a wrong one."""
 
+import io
 import json
 import re
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -119,6 +121,9 @@ WRONG = [
     ('model = "mpl"', "line 1: model = 'mpl': unknown model 'mpl'", "did you mean 'mlp'?"),
     ("lr = ", "is no TOML file", ""),
     ("lr = 1\nlr = 2", "is no TOML file", ""),
+    ("a." * 60_000 + "b = 1", "is no TOML file", ""),
+    ("epochs = 0x" + "F" * 20_000, "line 1: epochs is a number of thousands of digits", ""),
+    ("seed = 1\nhidden = [0b1" + "1" * 99_999 + "]", "line 2: hidden is a number of thousands of digits", ""),
 ]  # fmt: skip
 
 
@@ -139,6 +144,16 @@ def test_files_that_cannot_be_read(xp):
     assert xp("train", "--config", "bytes.toml")[0] == 2
     Path("deep.toml").write_text("lr = " + 20_000 * "[")
     assert xp("train", "--config", "deep.toml")[0] == 2
+
+
+def test_standard_input_is_read_whole_or_not_at_all(xp, monkeypatch):
+    """What came after the largest size of a file would be left out, unsaid."""
+    text = b"epochs = 1\n" + b"#\n" * (1 << 17)
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(text)))
+    code, _, err = xp("train", "spiral", "--config", "-")
+    assert code == 7
+    assert "standard input" in err
+    assert "more than 262,144 bytes" in err
 
 
 @pytest.mark.parametrize(

@@ -563,3 +563,14 @@ def test_a_second_signal_stops_at_once(tmp_path):
     assert process.returncode in (130, 143)
     assert re.fullmatch("xpnn: (interrupted|terminated): no epoch was finished, nothing was saved\n", err)
     assert not list((tmp_path / "runs").iterdir())
+
+
+def test_a_state_says_its_format(tmp_path):
+    """Files of today must be told from those of later versions: a change of the number is a change of the format."""
+    from safetensors import safe_open
+
+    model = xpnn.Model([xpnn.Dense(3)], (4,), seed=0)
+    Trainer(model, SoftmaxCrossEntropy()).fit(X, IDS, epochs=1, callbacks=[Checkpoint(tmp_path / "state")])
+    with safe_open(tmp_path / "state", "numpy") as file:
+        about = json.loads(file.metadata()["xpnn-training"])
+    assert about["format"] == 1
