@@ -14,6 +14,7 @@ from xpnn.layers.recurrent import check_sequence
 
 KINDS = ("sinusoidal", "learned")
 near_zero = Normal(0.02)
+BASE = Sinusoidal().base
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,6 @@ def waves(cx: Ctx, time: int, features: int) -> Array:
     be, xp = cx.be, cx.be.xp
     place = be.arange(features)
     pair = xp.astype(place // 2, be.dtype)
-    speed = xp.exp(pair * (-2 * math.log(Sinusoidal().base) / features))
+    speed = xp.exp(pair * (-2 * math.log(BASE) / features))
     angle = xp.astype(be.arange(time), be.dtype)[:, None] * speed
     return xp.where(place % 2 == 0, xp.sin(angle), xp.cos(angle))
