@@ -46,12 +46,8 @@ def upsample(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, An
     scales, x = b.optional(inputs, 1, "the scales"), b.value(inputs[0])
     given = [float(v) for v in (a["scales"] if scales is None else scales)]
     mode = a.get("mode", "nearest")
-    enlarge(b, outputs[0], x, sizes_of(x, given), given, (mode, "asymmetric", "floor"))
-
-
-def sizes_of(x: Value, scales: Sequence[float]) -> list[int]:
-    """Those that ONNX makes of the scales."""
-    return [int(np.floor(n * s + 1e-9)) for n, s in zip(x.shape[1:], scales[1:], strict=True)]
+    sizes = [int(np.floor(n * s + 1e-9)) for n, s in zip(x.shape[1:], given[1:], strict=True)]
+    enlarge(b, outputs[0], x, sizes, given, (mode, "asymmetric", "floor"))
 
 
 def resize(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
@@ -60,31 +56,26 @@ def resize(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]
     third = 1 if len(inputs) == 2 and b.opset < 11 else 2
     scales, sizes = b.optional(inputs, third, "the scales"), b.optional(inputs, 3, "the sizes")
     axes = [axis_of(i, x.rank) for i in a.get("axes", range(x.rank))]
+    policy = a.get("keep_aspect_ratio_policy", "stretch")
+    full, wanted = [1.0] * x.rank, list(x.shape)
     if sizes is not None and sizes.size:
-        ratios = [float(n) / x.shape[i] for n, i in zip(np.ravel(sizes), axes, strict=True)]
-        policy = a.get("keep_aspect_ratio_policy", "stretch")
+        given = [int(n) for n in np.ravel(sizes)]
+        ratios = [n / x.shape[i] for n, i in zip(given, axes, strict=True)]
         if policy != "stretch":
             ratios = [(min if policy == "not_larger" else max)(ratios)] * len(ratios)
+            given = [int(np.floor(x.shape[i] * v + 0.5)) for v, i in zip(ratios, axes, strict=True)]
     elif scales is not None and scales.size:
         ratios = [float(v) for v in np.ravel(scales)]
+        given = [int(np.floor(x.shape[i] * v + 1e-9)) for v, i in zip(ratios, axes, strict=True)]
     else:
         raise Refusal("neither scales nor sizes")
-    full, wanted = [1.0] * x.rank, list(x.shape[1:])
-    for i, v in zip(axes, ratios, strict=True):
-        full[i] = v
-    stretched = sizes is not None and sizes.size and a.get("keep_aspect_ratio_policy", "stretch") == "stretch"
-    wanted = sizes_of(x, full)
-    if stretched:
-        for i, n in zip(axes, np.ravel(sizes), strict=True):
-            if i:
-                wanted[i - 1] = int(n)
-    elif a.get("keep_aspect_ratio_policy", "stretch") != "stretch":
-        wanted = [int(np.floor(n * s + 0.5)) for n, s in zip(x.shape[1:], full[1:], strict=True)]
+    for i, v, n in zip(axes, ratios, given, strict=True):
+        full[i], wanted[i] = v, n
     where = a.get("coordinate_transformation_mode", "asymmetric" if b.opset < 11 else "half_pixel")
     rounding = a.get("nearest_mode", "floor" if b.opset < 11 else "round_prefer_floor")
     if a.get("antialias", 0) or a.get("exclude_outside", 0):
         raise Refusal("resizing with antialias or exclude_outside")
-    enlarge(b, outputs[0], x, wanted, full, (a.get("mode", "nearest"), where, rounding))
+    enlarge(b, outputs[0], x, wanted[1:], full, (a.get("mode", "nearest"), where, rounding))
 
 
 COORDINATES = {

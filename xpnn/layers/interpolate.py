@@ -97,7 +97,7 @@ class Resize(Layer):
                 dy = share + cx.be.take_axis_grad(t * dy, far, n, axis)
         return dy, {}
 
-    def _between(self, be: Backend, n: int, m: int, ndim: int) -> tuple[Array, Array | None, Array | None]:
+    def _between(self, be: Backend, n: int, m: int, ndim: int) -> tuple[Array, Any, Any]:
         """(k, k + 1, t) for each of m places between n, t shaped for the first of `ndim` axes; (k, None, None)."""
         xp, (above, below) = be.xp, self.places(be.arange(m), n, m)
         if self.mode == "nearest":
