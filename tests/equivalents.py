@@ -10,7 +10,8 @@ EQUIVALENT = {
     ): "the bracket is 0 but for ignored samples, and their loss and gradient are 0 whatever their weight",
     (
         "xpnn/training/class_weight.py",
-        "classes = outputs[0] if loss.kind == 'classes' else 2 => classes = outputs[0] if loss.kind == 'classes' else 3",
+        "classes = outputs[0] if loss.kind == 'classes' else 2"
+        " => classes = outputs[0] if loss.kind == 'classes' else 3",
     ): "the number is read for class ids alone",
     (
         "xpnn/training/class_weight.py",
