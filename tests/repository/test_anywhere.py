@@ -13,7 +13,7 @@ from alone import NetworkError
 
 TOP = Path(__file__).parents[2]
 SAMPLE = [
-    "cli/test_cli_config.py", "data/test_sources.py", "files/test_ownership.py", "training/test_lines.py",
+    "cli/test_cli_plot.py", "data/test_sources.py", "files/test_ownership.py", "training/test_lines.py",
     "losses/test_reductions.py", "plots/test_plots.py", "repository/test_docs.py",
 ]  # fmt: skip
 """A file of many a folder, those first that make files, folders and processes."""
