@@ -138,7 +138,13 @@ def test_a_picture_of_a_digit_with_such_a_name(xp):
         assert (code, commands(out + err)) == (0, set()), err
 
 
-@pytest.mark.parametrize("kind", ["escape", "title", "turned round", "half", "lines"])
+def test_half_a_character_is_no_name_of_a_node():
+    """It could not be written to a file."""
+    with pytest.raises(xpnn.errors.UsageError, match="cannot be called"):
+        xpnn.Graph("x", [("a\udcff", xpnn.Dense(2), "x")], "a\udcff")
+
+
+@pytest.mark.parametrize("kind", ["escape", "title", "turned round", "lines"])
 def test_names_in_what_python_prints(kind):
     """Summaries, explanations, reports and errors: of a model whose nodes somebody else named."""
     from xpnn.interchange.report import Report
