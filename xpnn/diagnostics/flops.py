@@ -37,7 +37,11 @@ from xpnn.layers import (
     Recompute,
     Reshape,
     Residual,
+<<<<<<< HEAD
     SeparableConv2D,
+=======
+    SelectOutput,
+>>>>>>> main
     SimpleRNN,
     SpatialDropout,
     UpSampling2D,
@@ -144,7 +148,11 @@ def _(layer: Layer, shape: Shape) -> int:
 @flops.register(Concatenate)
 @flops.register(Flatten)
 @flops.register(Reshape)
+<<<<<<< HEAD
 @flops.register(Pad)
+=======
+@flops.register(SelectOutput)
+>>>>>>> main
 @flops.register(ZeroPad2D)
 @flops.register(UpSampling2D)
 @flops.register(Embedding)
