@@ -37,11 +37,8 @@ from xpnn.layers import (
     Recompute,
     Reshape,
     Residual,
-<<<<<<< HEAD
-    SeparableConv2D,
-=======
     SelectOutput,
->>>>>>> main
+    SeparableConv2D,
     SimpleRNN,
     SpatialDropout,
     UpSampling2D,
@@ -148,11 +145,8 @@ def _(layer: Layer, shape: Shape) -> int:
 @flops.register(Concatenate)
 @flops.register(Flatten)
 @flops.register(Reshape)
-<<<<<<< HEAD
 @flops.register(Pad)
-=======
 @flops.register(SelectOutput)
->>>>>>> main
 @flops.register(ZeroPad2D)
 @flops.register(UpSampling2D)
 @flops.register(Embedding)

@@ -42,7 +42,7 @@ class Resize(Layer):
                 fix="Resize(size=(64, 64))",
             )
         at_least(1, self, **({} if self.size is None else {"size": self.size}))
-        scales = self.scale if isinstance(self.scale, tuple) else (self.scale or 1.0,)
+        scales = self.scale if isinstance(self.scale, tuple) else (1.0 if self.scale is None else self.scale,)
         if any(s <= 0 for s in scales):
             raise UsageError(f"Resize(scale={self.scale}): wanted numbers above 0")
         for name, known in (("mode", MODES), ("coordinates", COORDINATES), ("rounding", ROUNDING)):
