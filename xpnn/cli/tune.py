@@ -93,7 +93,8 @@ def command(
 
     Learning rate, its schedule, width and depth of the hidden layers, dropout, optimizer, weight decay, label smoothing
     and batch size, judged by the accuracy on samples held out of the training set. Trials worse than the median of
-    those before them end early. The same command again goes on where it was stopped. Needs optuna: pip install 'xpnn[tune]'
+    those before them end early. The same command again goes on where it was stopped. Needs optuna: pip install
+    'xpnn[tune]'
     """
     require_optuna()
     from xpnn.cli.search import search
