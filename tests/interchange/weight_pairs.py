@@ -127,6 +127,7 @@ def keras_pairs():
         "Conv2D": (K.Conv2D(6, 3, groups=2), L.Conv2D(6, 3, groups=2), image),
         "ConvTranspose2D": (K.Conv2DTranspose(6, 3, 2), L.ConvTranspose2D(6, 3, 2), image),
         "Conv3D": (K.Conv3D(6, 2), L.Conv3D(6, 2), VOLUME),
+        "Conv3D without bias": (K.Conv3D(3, 2, use_bias=False), L.Conv3D(3, 2, bias=False), VOLUME),
         "ConvTranspose1D": (K.Conv1DTranspose(6, 3, 2), L.ConvTranspose1D(6, 3, 2), sequence),
         "ConvTranspose3D": (K.Conv3DTranspose(6, 2, 2), L.ConvTranspose3D(6, 2, 2), VOLUME),
         "SeparableConv2D": (

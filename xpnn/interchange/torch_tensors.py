@@ -94,15 +94,11 @@ def ours(leaf: Leaf, t: Tensors) -> Tensors:
 
 
 def bias_for(leaf: Leaf, b: Host | None, W: Host) -> Tensors:
-    """The bias of a convolution: theirs, or zeros where only ours has one. Raises UsageError where only theirs has."""
-    if not getattr(leaf.layer, "bias", True):
-        if b is not None and np.any(b):
-            raise UsageError(
-                f"{leaf.name} has bias=False, the weights for it have a bias",
-                fix="bias=True in the network here",
-            )
-        return {}
-    return {"b": np.zeros(getattr(leaf.layer, "filters", W.shape[-1]), W.dtype) if b is None else b}
+    """The bias of a convolution: theirs, or zeros where only ours has one."""
+    if b is not None:
+        return {"b": b}
+    here = getattr(leaf.layer, "bias", True)
+    return {"b": np.zeros(getattr(leaf.layer, "filters", W.shape[-1]), W.dtype)} if here else {}
 
 
 def moved(leaf: Leaf, a: Host) -> Host:
