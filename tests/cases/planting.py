@@ -55,10 +55,11 @@ EVERY_LOSS = {
 
 @dataclass(frozen=True)
 class Planted:
-    """A row of one class, and the faults of its own that must be seen on it."""
+    """A row of one class, and the faults of its own that must be seen on it. without: inputs whose gradient is 0."""
 
     case: Case
     own: dict[str, Any] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
 
     def faults(self) -> dict[str, Any]:
         """{name: fault}: its own, and those of EVERYWHERE in every array that its backward pass gives."""
@@ -75,7 +76,11 @@ class Planted:
         shapes = (
             {f"x{i}": s for i, s in enumerate(case.shape)} if is_multiple(case.shape) else {"x": case.shape}
         )
-        inputs = {} if case.ids else {name: 1 + len(shape) for name, shape in shapes.items()}
+        inputs = {
+            name: 1 + len(shape)
+            for (name, shape), kind in zip(shapes.items(), case.kinds, strict=True)
+            if kind not in ("int", "mask") and name not in self.without
+        }
         specs = dict(leaves(case.layer.plan(case.shape)[0]))
         return inputs | {path: len(spec.shape) for path, spec in specs.items() if spec.trainable}
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from xpnn import layers as L
 from xpnn.layers.base import Layer, is_multiple
+from xpnn.layers.merge_inputs import Merge
 
 Host = np.ndarray[Any, Any]
 Shape = tuple[Any, ...]
@@ -118,7 +119,7 @@ def walk_leaf(found: list[Leaf], layer: Layer, path: str, x: Any, cf: bool) -> A
     """A layer with nothing inside that counts."""
     if isinstance(x, tuple):
         out = layer.plan(tuple(one.shape for one in x))[1]
-        if isinstance(layer, L.Concatenate | L.Add | L.Multiply | L.Average):
+        if isinstance(layer, Merge):
             return merge(layer.merge, list(x), out)
         x = x[0]
     else:
@@ -126,6 +127,8 @@ def walk_leaf(found: list[Leaf], layer: Layer, path: str, x: Any, cf: bool) -> A
     kind = next((kind for kind, classes in KINDS.items() if isinstance(layer, classes)), None)
     if isinstance(layer, L.PositionalEncoding) and layer.kind != "learned":
         kind = None
+    if isinstance(layer, L.LayerNorm) and not layer.bias:
+        kind = "vector"
     if isinstance(layer, L.Flatten):
         return Flow(out, order=flat_order(x)) if len(x.shape) > 1 else x
     if isinstance(layer, L.Reshape):

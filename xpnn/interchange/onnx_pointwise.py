@@ -174,14 +174,17 @@ def gemm(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) 
         b.wants(x, (1, 0))
         x = Value(x.name, x.shape[::-1], Layout(natural(2)))
     c = b.optional(inputs, 2, "the bias")
-    bias = np.zeros(W.shape[1]) if c is None else a.get("beta", 1.0) * c
+    if c is None:
+        dense(b, outputs[0], x, W, None)
+        return
+    bias = a.get("beta", 1.0) * c
     if bias.size not in (1, W.shape[1]) or (bias.size > 1 and bias.shape[-1] != W.shape[1]):
         raise Refusal(f"a bias of shape {bias.shape} for {W.shape[1]} outputs")
     dense(b, outputs[0], x, W, np.broadcast_to(bias.reshape(-1), (W.shape[1],)))
 
 
-def dense(b: Builder, out: str, x: Value, W: Host, bias: Host) -> Value:
-    """A Dense layer on the last axis."""
+def dense(b: Builder, out: str, x: Value, W: Host, bias: Host | None) -> Value:
+    """A Dense layer on the last axis, without a bias where there is none."""
     if W.shape[0] != x.shape[-1]:
         raise Refusal(f"a matrix of shape {W.shape} for samples of shape {x.shape[1:]}")
     if x.flat is not None:
@@ -189,7 +192,15 @@ def dense(b: Builder, out: str, x: Value, W: Host, bias: Host) -> Value:
     else:
         b.wants(x, natural(x.rank))
     shape = (*x.shape[:-1], W.shape[1])
-    return b.put(out, L.Dense(int(W.shape[1])), x, shape, Layout(natural(x.rank)), {"W": W, "b": bias})
+    layer, parameters = L.Dense(int(W.shape[1]), bias=bias is not None), {"W": W}
+    return b.put(
+        out,
+        layer,
+        x,
+        shape,
+        Layout(natural(x.rank)),
+        parameters if bias is None else parameters | {"b": bias},
+    )
 
 
 def matmul(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
@@ -199,7 +210,7 @@ def matmul(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]
     x, W = b.value(inputs[0]), b.constant(inputs[1], "the matrix")
     if W.ndim != 2 or x.rank < 2:
         raise Refusal(f"a product of samples of shape {x.shape[1:]} with an array of shape {W.shape}")
-    dense(b, outputs[0], x, W, np.zeros(W.shape[1]))
+    dense(b, outputs[0], x, W, None)
 
 
 def dropout(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:

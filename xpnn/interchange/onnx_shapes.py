@@ -1,6 +1,7 @@
 """ONNX's operations that move, join or look up values as layers."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -172,13 +173,14 @@ def with_constant(b: Builder, kind: str, out: str, x: Value, c: Host, first: boo
 
 
 def bias_of_dense(b: Builder, out: str, x: Value, axis: int, shift: Host, kind: str) -> bool:
-    """Put the constant into the bias of the Dense that has just made x: MatMul and Add are one layer here."""
+    """Give the Dense that has just made x the constant as its bias: MatMul and Add are one layer here."""
     if kind != "Add" or axis != x.rank - 1 or not b.nodes:
         return False
-    name, layer, _ = b.nodes[-1]
+    name, layer, given = b.nodes[-1]
     if name != x.name or not isinstance(layer, L.Dense) or not b.used_once(x):
         return False
-    b.parameters[f"{name}.b"] = b.parameters[f"{name}.b"] + shift.reshape(-1)
+    b.parameters[f"{name}.b"] = b.parameters.get(f"{name}.b", 0.0) + shift.reshape(-1)
+    b.nodes[-1] = name, replace(layer, bias=True), given
     b.taken_in(out, x)
     return True
 

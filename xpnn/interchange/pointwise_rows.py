@@ -39,12 +39,15 @@ def same(g: Program, layer: Any, p: Any, x: Value) -> Value:
 
 def dense(g: Program, layer: Any, p: Any, x: Value) -> str:
     """x W + b."""
-    return affine(g, g.last(x), p["W"], p["b"])
+    return affine(g, g.last(x), p["W"], p.get("b"))
 
 
 def affine(g: Program, x: Value, W: Any, b: Any, name: str = "") -> str:
-    """x W + b on the last axis, with parameters called W, b and `name`."""
-    Wname, bname = g.parameter(f"W{name}", W), g.parameter(f"b{name}", b)
+    """x W + b on the last axis, with parameters called W, b and `name`; b None: x W."""
+    Wname = g.parameter(f"W{name}", W)
+    if b is None:
+        return str(g.op("MatMul", x.name, Wname))
+    bname = g.parameter(f"b{name}", b)
     if x.rank == 2:
         return str(g.op("Gemm", x.name, Wname, bname))
     return str(g.op("Add", g.op("MatMul", x.name, Wname), bname))
@@ -52,7 +55,7 @@ def affine(g: Program, x: Value, W: Any, b: Any, name: str = "") -> str:
 
 def maxout(g: Program, layer: Any, p: Any, x: Value) -> str:
     """The largest of each unit's pieces."""
-    z = affine(g, g.last(x), p["W"], p["b"])
+    z = affine(g, g.last(x), p["W"], p.get("b"))
     z = g.reshape(z, [-1, *x.shape[:-1], layer.units, layer.pieces])
     return str(g.op("ReduceMax", z, g.ints([-1]), keepdims=0))
 
