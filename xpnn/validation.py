@@ -191,7 +191,7 @@ def check_shape(name: str, x: Any, shape: tuple[int, ...]) -> None:
 
 
 def shape_hint(got: tuple[int, ...], wanted: tuple[int, ...], name: str) -> str:
-    """What probably happened."""
+    """Return advice on what probably happened."""
     if got == wanted:
         return f"a single sample? {name}[None]"
     if got[1:] == (*wanted[2:], *wanted[:2]) and len(wanted) == 3:
@@ -202,7 +202,7 @@ def shape_hint(got: tuple[int, ...], wanted: tuple[int, ...], name: str) -> str:
 
 
 def check_seed(seed: int) -> int:
-    """A whole number of at least 0."""
+    """Return a whole number of at least 0. Raises UsageError for anything else."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise UsageError(f"seed={seed!r}: wanted a whole number of at least 0")
     return int(seed)

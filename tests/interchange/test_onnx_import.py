@@ -61,10 +61,6 @@ def test_what_was_written_here_comes_back(case, tmp_path):
     """With the same answers, or refused by name where no layer here is known to do that."""
     model, x = model_of(case)
     program = program_of(model, probabilities=False)
-    if not any(node.kind not in ("Identity", "Cast") for node in program.nodes):
-        with pytest.raises(CheckpointError, match="no network is between"):
-            loaded(serialized(program), tmp_path)
-        return
     try:
         again = loaded(serialized(program), tmp_path)
     except CheckpointError:

@@ -50,7 +50,7 @@ def command(as_json: bool) -> None:
 
 
 def status(name: str) -> dict[str, Any]:
-    """One backend, opened on its own device and tried out."""
+    """Open one backend on its default device, and try it out."""
     try:
         be = get_backend(name)
         check(be)
@@ -73,7 +73,7 @@ def status(name: str) -> dict[str, Any]:
 
 
 def show(rows: list[dict[str, Any]]) -> None:
-    """The table."""
+    """Print the table."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

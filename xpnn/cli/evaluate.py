@@ -1,4 +1,4 @@
-"""`xpnn evaluate`: how good a trained model is on the test set, and what it takes for what."""
+"""`xpnn evaluate`: the accuracy of a trained model on the test set, and its confusion matrix."""
 
 import math
 import time
@@ -87,7 +87,7 @@ def command(run: Path | None, data: Path | None, backend: str, as_json: bool) ->
 
 
 def worst_pairs(pairs: list[dict[str, Any]]) -> str:
-    """`worst pairs  4→9 ×11  7→2 ×9`, as many as fit into 80 columns."""
+    """Return `worst pairs  4→9 ×11  7→2 ×9`, as many as fit into 80 columns."""
     line = "worst pairs"
     for pair in pairs:
         longer = f"{line}  {one_line(pair['true'])}→{one_line(pair['taken_for'])} ×{pair['count']}"
@@ -96,7 +96,7 @@ def worst_pairs(pairs: list[dict[str, Any]]) -> str:
 
 
 def summarise(matrix: Counts, data: Dataset) -> dict[str, Any]:
-    """Accuracy with the standard error of a share, sqrt(p (1 - p) / n), and the most frequent confusions."""
+    """Return accuracy with its standard error, sqrt(p (1 - p) / n), and the most frequent confusions."""
     n = int(matrix.sum())
     accuracy = float(np.trace(matrix) / n)
     wrong = matrix - np.diag(np.diag(matrix))
@@ -119,7 +119,7 @@ def summarise(matrix: Counts, data: Dataset) -> dict[str, Any]:
 
 
 def table(matrix: Counts, classes: tuple[str, ...]) -> "Table":
-    """The confusion matrix: truth down, decision across, in at most 80 columns."""
+    """Return the confusion matrix: true classes down, predicted across, in at most 80 columns."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -136,7 +136,7 @@ def table(matrix: Counts, classes: tuple[str, ...]) -> "Table":
 
 
 def cell(count: int, right: bool) -> "Text":
-    """A dot for nothing, so that what happened stands out."""
+    """Return a count, or a dot for 0."""
     from rich.text import Text
 
     if count == 0:

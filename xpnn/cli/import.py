@@ -1,4 +1,4 @@
-"""`xpnn import`: a network that others trained, as a model file of xpnn's."""
+"""`xpnn import`: a network in an ONNX file as a model file."""
 
 import warnings
 from pathlib import Path
@@ -24,8 +24,8 @@ from xpnn.layers.base import is_multiple
 def command(file: Path, out: Path | None, as_json: bool) -> None:
     """Turn a network in an ONNX file into a model file.
 
-    FILE ends in .onnx. Its images become channels last, and it trains on: xpnn train --from, or xpnn.load in Python.
-    What no layer here does is refused, with the node and the reason.
+    FILE ends in .onnx. Its images become channels last. Train it further by xpnn train --from, or xpnn.load in Python.
+    Operations that no layer of xpnn computes are refused, with the node and the reason.
     """
     if file.suffix.lower() != ".onnx":
         raise UsageError(

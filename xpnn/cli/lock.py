@@ -23,9 +23,9 @@ LOCK, HOLDER = ".xpnn.lock", ".xpnn.holder"
 
 
 class Lock:
-    """Held from its making to `release`. Raises FileError where another process holds it, OSError for a bad disk.
+    """A lock, held until `release`. Raises FileError if another process holds it, OSError for a bad disk.
 
-    `stale` names the dead process whose lock was taken over; empty where there was none.
+    `stale` names the dead process whose lock was taken over; "" if there was none.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -80,7 +80,7 @@ class Lock:
             raise self._refusal(known, here=True) from error
 
     def _lock_file(self, known: dict[str, Any]) -> Any:
-        """The lock of the file; None where this file system has none, and what the holder's file says decides."""
+        """Return the lock of the file; None if the file system has no locks, where the holder's file decides."""
         from filelock import FileLock, Timeout
 
         host, pid = known.get("host"), known.get("pid")
@@ -114,7 +114,7 @@ class Lock:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What the file says; nothing where it is missing or says nothing sensible."""
+    """Return what the file says; {} if it is missing or malformed."""
     try:
         with open_regular(path) as file:
             holder = json.loads(file.read(1000))
@@ -124,7 +124,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _described(holder: dict[str, Any]) -> str:
-    """`process 7 of host a, since 2026-11-20T10:00:00+0000,`."""
+    """Return `process 7 of host a, since 2026-11-20T10:00:00+0000,`."""
     if not {"pid", "host", "since"} <= holder.keys():
         return "a process that has not said which"
     return "process {pid} of host {host}, since {since},".format_map(

@@ -1,4 +1,4 @@
-"""`xpnn predict` of tables and arrays: one answer for each row, as CSV or as JSON lines."""
+"""`xpnn predict` for tables and arrays: an answer for each row, as CSV or as JSON lines."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ ARRAYS = (".npy", ".npz")
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a model says of the rows of one file; `shares` (N, C) are its probabilities, None of a regression."""
+    """A model's answers for the rows of one file; `shares` (N, C): probabilities, None for a regression."""
 
     file: str
     label: str
@@ -89,7 +89,7 @@ def predict_rows(
 
 
 def every_file(files: tuple[Path, ...]) -> Iterator[tuple[Path, XpnnError | None]]:
-    """Every file that the names stand for, or why there is none."""
+    """Return every file that the names stand for, or the error why there is none."""
     for name in files:
         if str(name) == STDIN or name.suffix in ARRAYS:
             yield name, None
@@ -104,7 +104,7 @@ def every_file(files: tuple[Path, ...]) -> Iterator[tuple[Path, XpnnError | None
 
 
 def answer(saved: Saved, model: "Model", file: Path, columns: tuple[str, ...]) -> Answers:
-    """What the model says of one file. Raises DataError for rows that it cannot take."""
+    """Return the answers for one file. Raises DataError for rows that the model cannot take."""
     preparation = model.preparation
     if isinstance(preparation, TablePreparation):
         named = read_table(str(file), as_words=columns)
@@ -126,7 +126,7 @@ def answer(saved: Saved, model: "Model", file: Path, columns: tuple[str, ...]) -
 
 
 def matrix_of(table: AnyTable, model: "Model", columns: tuple[str, ...]) -> NDArray[Any]:
-    """The columns of numbers, in order, for a model that remembers no names."""
+    """Return the columns of numbers, in order, for a model that has no column names."""
     kept = [values for name, values in table.items() if name not in columns and not is_index(values)]
     if len(model.input_shape) != 1 or len(kept) != model.input_shape[0]:
         raise DataError(
@@ -138,7 +138,7 @@ def matrix_of(table: AnyTable, model: "Model", columns: tuple[str, ...]) -> NDAr
 
 
 def array_of(file: Path) -> NDArray[Any]:
-    """The samples in NumPy's own files: x, x_test, or the only array there is."""
+    """Return the samples in a .npy or .npz file: x, x_test, or the only array."""
     if file.suffix == ".npy":
         return read_npy(file)
     arrays = read_npz(file)
@@ -151,7 +151,7 @@ def array_of(file: Path) -> NDArray[Any]:
 
 
 def events(found: Answers) -> Iterator[dict[str, Any]]:
-    """A JSON object for each row."""
+    """Yield a JSON object for each row."""
     for i in range(len(found)):
         event: dict[str, Any] = {"file": found.file, "row": i + 1, found.label: plain(found.answers[i])}
         if found.shares is not None:
@@ -161,14 +161,14 @@ def events(found: Answers) -> Iterator[dict[str, Any]]:
 
 
 def plain(value: Any) -> Any:
-    """A value of NumPy's as JSON takes it."""
+    """Return a NumPy value as a plain one for JSON."""
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 def laid_out(
     found: Answers, columns: tuple[str, ...], several: bool
 ) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
-    """Names and rows of the CSV: the answer and the probability of each class, or the columns that are asked for."""
+    """Return names and rows of the CSV: the answer and the probability of each class, or the columns asked for."""
     if columns:
         made = [asked_for(found, name, i, columns) for i, name in enumerate(columns)]
         return list(columns), zip(*made, strict=True)
@@ -182,7 +182,7 @@ def laid_out(
 
 
 def asked_for(found: Answers, name: str, place: int, columns: tuple[str, ...]) -> Any:
-    """One column by name: the answer, a column of the table, a class's probability, or the number of each row."""
+    """Return a column by name: the answer, a column of the table, a class's probability, or the row number."""
     if name.lower() == found.label.lower() or name == found.label:
         return found.answers.tolist()
     if found.table is not None and name in found.table:

@@ -202,7 +202,7 @@ def describe(
     recipe: Recipe,
     seed: int,
 ) -> dict[str, Any]:
-    """run.json before the result is known."""
+    """Return the entries of run.json before the result is known."""
     be = net.backend
     return {
         "xpnn": __version__,
@@ -230,7 +230,7 @@ def describe(
 def start(
     about: dict[str, Any], why: str, data: Dataset, recipe: Recipe, net: "Model", as_json: bool
 ) -> Callback:
-    """Say what is about to happen; what reports the epochs."""
+    """Print what is about to happen; return the callbacks that report the epochs."""
     counts = count_samples(data, recipe)
     if as_json:
         event = {key: value for key, value in about.items() if key not in ("started", "classes", "result")}
@@ -251,12 +251,12 @@ def start(
 
 
 class Events(Callback):
-    """Every row as a JSON line on stdout. Where the reader has gone, the run ends as by Ctrl-C."""
+    """A callback that prints every row as a JSON line. If the reader has gone, the run ends as by Ctrl-C."""
 
     error: OSError | None = None
 
     def epoch(self, run: "TrainingRun", row: Row) -> None:
-        """One event."""
+        """Print the row."""
         try:
             if self.error is None:
                 emit({"event": "epoch", **asdict(row)})
@@ -265,7 +265,7 @@ class Events(Callback):
 
 
 def score(net: "Model", trainer: "Trainer", data: Dataset, run: Run, began: float) -> dict[str, Any]:
-    """The one use of the test set."""
+    """Evaluate on the test set, its only use."""
     best = trainer.history.best
     scores = net.evaluate(data.x_test, data.y_test)
     found = {"accuracy": scores["accuracy"]} if data.classes else in_units(net, data)
@@ -283,7 +283,7 @@ def score(net: "Model", trainer: "Trainer", data: Dataset, run: Run, began: floa
 
 
 def finish(result: dict[str, Any], data: Dataset, run: Run) -> None:
-    """The last three lines, for people."""
+    """Print the last three lines."""
     n, ending = len(data.y_test), f"best epoch {result['best_epoch']} · {result['seconds']:.1f} s"
     if data.classes:
         accuracy = result["test_accuracy"]

@@ -114,7 +114,7 @@ def command(
 
 
 def require_optuna() -> None:
-    """Raises BackendError where optuna is missing."""
+    """Raise BackendError if optuna is missing."""
     try:
         import optuna  # noqa: F401
     except ImportError as error:
@@ -124,7 +124,7 @@ def require_optuna() -> None:
 
 
 def finished(study: Any) -> list[Any]:
-    """The trials that ran to their end, or to the point where they were given up."""
+    """Return the trials that were completed or pruned."""
     from optuna.trial import TrialState
 
     found: list[Any] = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
@@ -132,7 +132,7 @@ def finished(study: Any) -> list[Any]:
 
 
 def finish(study: Any, task: Task, as_json: bool) -> None:
-    """best.toml, and what was found. Raises UsageError when no trial came to its end."""
+    """Write best.toml and print the result. Raises UsageError if no trial was completed."""
     from optuna.trial import TrialState
 
     from xpnn.cli.config import toml_line

@@ -22,7 +22,7 @@ class RoundedOnce(Rule):
 
     @staticmethod
     def match(layers: tuple[Layer, ...]) -> int:
-        """One of those layers."""
+        """One of the layers in ONLY_MULTIPLY."""
         return int(bool(layers) and type(layers[0]) in LAYERS)
 
     def forward(self, cx: Ctx, p: tuple[Tree, ...], x: Array) -> tuple[Array, tuple[Any, ...]]:
@@ -36,7 +36,7 @@ class RoundedOnce(Rule):
     def backward(
         self, cx: Ctx, cache: tuple[Any, ...], dy: Array, need_dx: bool, out: Tree, may_overwrite: bool
     ) -> tuple[Array | None, tuple[Tree, ...]]:
-        """The layer's."""
+        """The layer's own backward pass."""
         rounded, kept = cache
         dx, grads = self.layers[0].backward(self.child(cx, 0, need_dx), rounded, kept, dy)
         return dx, (grads,)

@@ -13,6 +13,7 @@ import numpy as np
 
 from xpnn.errors import CheckpointError, XpnnError, first_line
 from xpnn.interchange import (
+    onnx_composed,
     onnx_constants,
     onnx_images,
     onnx_norms,
@@ -21,6 +22,8 @@ from xpnn.interchange import (
     onnx_resize,
     onnx_sequences,
     onnx_shapes,
+    onnx_training,
+    onnx_unbatched,
 )
 from xpnn.interchange.onnx_export import onnx_package
 from xpnn.interchange.onnx_file import array_of, opset_of, read_model
@@ -33,7 +36,16 @@ if TYPE_CHECKING:
 
 RULES = {
     kind: rule
-    for module in (onnx_pointwise, onnx_images, onnx_norms, onnx_resize, onnx_shapes, onnx_sequences)
+    for module in (
+        onnx_pointwise,
+        onnx_composed,
+        onnx_images,
+        onnx_norms,
+        onnx_resize,
+        onnx_shapes,
+        onnx_sequences,
+        onnx_training,
+    )
     for kind, rule in module.RULES.items()
 }
 """What becomes a layer."""
@@ -42,28 +54,30 @@ SAMPLES = 10007
 INPUT_TYPES = {"float32", "float64", "float16", "bfloat16", "uint8", "int32", "int64"}
 
 
-def load_onnx(path: str | Path, **settings: Any) -> "Model":
+def load_onnx(path: str | Path, *, batched: bool = True, **settings: Any) -> "Model":
     """The network in an ONNX file as a model that predicts what the file says, and trains on.
 
     Images that a convolution or the like sees become channels last: the model takes and gives (N, H, W, C) where the
-    file has (N, C, H, W). Constants are computed, Transposes vanish in the layouts. settings: of `xpnn.Model`, such as
-    backend="torch"; dtype is float64 where the file's weights are, else float32. A warning says what is not as one
-    might expect. The file is trusted with nothing: its sizes are bounded, nothing in it is run, and weights outside of
-    it are read from files beside it only.
+    file has (N, C, H, W). Constants are computed, Transposes vanish in the layouts. A loss at the end of the graph
+    becomes the model's, and the network ends in the scores before it. batched=False: the first axis of the file's
+    arrays is not that of the samples; each of its inputs is one sample, and the model takes any number of them.
+    settings: of `xpnn.Model`, such as backend="torch"; dtype is float64 where the file's weights are, else float32. A
+    warning says what is not as one might expect. The file is trusted with nothing: its sizes are bounded, nothing in
+    it is run, and weights outside of it are read from files beside it only.
     Raises CheckpointError, naming the node, its operation and the reason, for what layers here cannot do, and for
     damaged or hostile files; FileError; BackendError without the package `onnx`.
     """
     path = user_path(path)
     try:
-        return built(read_model(path), path.parent, settings)
+        return built(read_model(path), path.parent, settings, batched=batched)
     except CheckpointError as error:
         what = error.what if error.what.startswith(str(path)) else f"{path}: {error.what}"
         raise CheckpointError(what[:500], why=error.why[:500], fix=error.fix) from error
 
 
-def built(proto: Any, folder: Path, settings: dict[str, Any]) -> "Model":
+def built(proto: Any, folder: Path, settings: dict[str, Any], *, batched: bool = True) -> "Model":
     """The model of a checked ModelProto."""
-    b = Builder(opset_of(proto), folder)
+    b = Builder(opset_of(proto), folder, batched=batched)
     graph = proto.graph
     for tensor in graph.initializer:
         b.constants[str(tensor.name)] = as_numbers(array_of(tensor, folder))
@@ -94,6 +108,8 @@ def add_input(b: Builder, entry: Any) -> None:
     """A value with the samples on its first axis. Raises CheckpointError for other inputs."""
     kind, name = entry.type.tensor_type, str(entry.name)[:60]
     dims = [int(d.dim_value) for d in kind.shape.dim]
+    if not b.batched:
+        dims = [SAMPLES, *dims]
     if not entry.type.HasField("tensor_type") or not kind.HasField("shape") or not dims:
         raise CheckpointError(f"input {name!r} is no array with a shape")
     dtype = type_of(kind.elem_type)
@@ -138,6 +154,8 @@ def convert(b: Builder, i: int, node: Any) -> int:
             b.constants[outputs[0]] = made
             return int(made.size)
         b.label = str(node.name) or outputs[0]
+        if not b.batched:
+            kind, inputs, a = onnx_unbatched.with_samples(b, kind, inputs, a)
         if onnx_patterns.applied(b, kind, inputs, outputs, a):
             return 0
         if kind not in RULES:
@@ -185,7 +203,7 @@ def constant(b: Builder, kind: str, inputs: list[str], a: dict[str, Any]) -> Any
             raise Refusal("a constant that is no array of numbers")
         return np.asarray(a[word], {"f": np.float32, "i": np.int64}.get(word[6:7]))
     if kind in ("Shape", "Size") and inputs[0] in b.values:
-        shape = np.array(b.values[inputs[0]].shape, np.int64)
+        shape = np.array(b.values[inputs[0]].shape[0 if b.batched else 1 :], np.int64)
         return shape[slice(a.get("start"), a.get("end"))] if kind == "Shape" else np.prod(shape)
     if not inputs or not all(name in b.constants or not name for name in inputs):
         return None

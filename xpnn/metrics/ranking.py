@@ -50,7 +50,7 @@ class ROCAUC(ClassMetric):
             )
 
     def merge(self, be: Backend, a: Array, b: Array) -> Array:
-        """Side by side."""
+        """Concatenate the scores of both batches."""
         return be.xp.concat([a, b], axis=1)
 
     def result(self, counts: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What all pictures share: sizes, marks that survive a grey printer, and the file."""
+"""What all pictures share: sizes, markers that differ in grey, and how the file is written."""
 
 import contextlib
 import io
@@ -25,17 +25,17 @@ TEXT = {"svg.fonttype": "none", "svg.hashsalt": "xpnn"}
 
 
 def plain(text: object) -> str:
-    """A name or title as matplotlib shows it letter by letter: no commands, and no formulas between dollar signs."""
+    """Return a text escaped for matplotlib: no control characters, and no formulas between dollar signs."""
     return printable(text).replace("$", r"\$")
 
 
 def plain_names(names: Sequence[str]) -> list[str]:
-    """The names of classes, each on one line."""
+    """Return the names of classes, each escaped and on one line."""
     return [plain(one_line(name)) for name in names]
 
 
 def shades(classes: int) -> NDArray[Any]:
-    """One colour per class, from dark to light."""
+    """Return one colour per class, from dark to light."""
     from matplotlib import colormaps
 
     colours: NDArray[Any] = colormaps["viridis"](np.linspace(0, 0.95, classes))
@@ -44,7 +44,7 @@ def shades(classes: int) -> NDArray[Any]:
 
 @contextlib.contextmanager
 def new_figure(path: str | Path, size: tuple[float, float], save: bool = True) -> Iterator[Any]:
-    """An empty figure, saved at the end unless `save` is off. It never touches pyplot, whose figures are global."""
+    """Yield an empty figure, saved at the end unless `save` is False. pyplot is avoided: its figures are global."""
     try:
         from matplotlib import rc_context
         from matplotlib.figure import Figure
@@ -67,7 +67,7 @@ def new_figure(path: str | Path, size: tuple[float, float], save: bool = True) -
 
 
 def animate(figure: Any, path: str | Path, steps: int, draw: Any) -> None:
-    """A GIF: `draw(step)` changes the figure for each step, and the last picture rests for a second."""
+    """Write a GIF: `draw(step)` changes the figure for each step, and the last picture stays for a second."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 

@@ -51,7 +51,7 @@ def save_model(model: Network, path: Path, *, keep: bool = False) -> None:
 
 
 def pack(model: Network) -> bytes:
-    """What the file of `model` holds. Raises UsageError for one that could not be read back."""
+    """Return the tensors and metadata for the file. Raises UsageError for a model that could not be read back."""
     from safetensors.numpy import save as serialise
 
     from xpnn import __version__
@@ -181,7 +181,7 @@ def read_net(about: dict[str, Any]) -> tuple[Sequential | Graph, Any, Layout]:
 
 
 def join(layout: Layout, tensors: dict[str, Host], dtype: str) -> dict[str, Host]:
-    """theta and phi in `dtype`. Raises CheckpointError for NaN, infinity, and numbers too large for it."""
+    """Return theta and phi in `dtype`. Raises CheckpointError for NaN, infinity, and numbers too large for it."""
     vectors = {name: np.zeros(size, dtype) for name, size in layout.size.items()}
     for name, (vector, start, stop) in layout.slots.items():
         with np.errstate(over="ignore"):
@@ -192,7 +192,7 @@ def join(layout: Layout, tensors: dict[str, Host], dtype: str) -> dict[str, Host
 
 
 def read_about(text: str) -> dict[str, Any]:
-    """The description of the model, with every entry's type checked."""
+    """Return the description of the model, with the type of every entry checked."""
     about = read_json(text, "model description")
     wanted = {
         "format": int,
@@ -220,7 +220,7 @@ def read_about(text: str) -> dict[str, Any]:
 
 
 def read_preparation(about: dict[str, Any]) -> Preparation | None:
-    """How raw data becomes samples of the model; None where the file has no entry for it, as older ones have not."""
+    """Return how raw data becomes samples of the model; None for files written before this was saved."""
     if "preparation" not in about:
         return None
     found = from_config(about["preparation"], "preparation")
@@ -230,7 +230,7 @@ def read_preparation(about: dict[str, Any]) -> Preparation | None:
 
 
 def seal(text: str, checksum: str) -> str:
-    """The description with its checksum as a last entry. Two entries of metadata would come in either order."""
+    """Return the description with its checksum as the last entry, since the order of metadata entries is not fixed."""
     return f'{text[:-1]}, "sha256": "{checksum}"}}'
 
 

@@ -1,4 +1,4 @@
-"""Files from which an interrupted run goes on, written while it lasts."""
+"""A callback that writes the state from which an interrupted run can be resumed."""
 
 import contextlib
 import re
@@ -48,24 +48,24 @@ class Checkpoint(Callback):
         self.share, self.keep, self.state = share, keep, {"files": []}
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
-        """The clock."""
+        """Start the clock."""
         self.saved, self.at = time.monotonic(), (-1, -1)
         self.next = self.saved
 
     def step(self, run: Run) -> None:
-        """Saves where the steps or minutes are over."""
+        """Save when the wanted number of steps or minutes has passed."""
         due = self.steps is not None and run.steps % self.steps == 0
         if due or (self.minutes is not None and time.monotonic() - self.saved >= 60 * self.minutes):
             self._save(run)
 
     def epoch(self, run: Run, row: Row) -> None:
-        """Saves every so many epochs, or where enough time has gone by."""
+        """Save every so many epochs, or when saving is cheap next to the time that has passed."""
         due = self.epochs is not None and row.epoch % self.epochs == 0
         if due or (self.share is not None and time.monotonic() >= self.next):
             self._save(run)
 
     def finish(self, run: Run) -> None:
-        """Saves the last weights, before the best are put in their place."""
+        """Save the last weights, before the best are put in their place."""
         if self.at != (run.steps, len(run.history)):
             self._save(run)
 

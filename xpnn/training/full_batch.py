@@ -31,7 +31,7 @@ class FullBatch:
             self.descent = self._begin()
 
     def __call__(self, epoch: int) -> float:
-        """One iteration: the mean loss at the point it found, without the penalty."""
+        """Make one iteration; return the mean loss at the new point, without the penalty."""
         trainer, model = self.run.trainer, self.run.model
         with model.backend.device_context():
             if model.theta is not self.descent.point.theta:  # the weights were replaced from outside
@@ -51,18 +51,18 @@ class FullBatch:
         return Descent(self.rule, model.backend, self._whole, model.theta, self.run.state)
 
     def _given(self) -> Iterator[tuple[Array, Any, Any, Array | None]]:
-        """The tick, samples, targets and weights of each part."""
+        """Yield the tick, samples, targets and weights of each part."""
         be = self.run.model.backend
         for tick, rows in enumerate(self.parts):
             yield be.scalar(tick, be.xp.int64), *gather(be, self.run.data, rows)
 
     def _total(self) -> Array:
-        """The divisor of the mean over all samples: no part has it to itself."""
+        """Return the divisor of the mean over all samples, which no single part knows."""
         total = sum(self._divisor(*given) for given in self._given())
         return self.run.model.backend.xp.where(total > 0, total, total + 1)
 
     def _whole(self, theta: Array) -> tuple[Array, Array, Array]:
-        """Loss, gradient, running statistics: sums over the parts."""
+        """Return loss, gradient and running statistics, summed over the parts."""
         be, xp, phi = self.run.model.backend, self.run.model.backend.xp, self.run.model.phi
         value, grad = be.scalar(0.0, xp.float64), xp.zeros_like(theta)
         for given in self._given():

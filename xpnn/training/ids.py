@@ -1,4 +1,4 @@
-"""Ids in your own training loop, where the data was not checked beforehand: class ids, and ids that are embedded.
+"""Ids out of range in `Trainer.step`, whose data was not checked beforehand: class ids, and ids to embed.
 
 On NumPy a step refuses ids that are out of range before it computes. Elsewhere the host would have to wait for the
 device to see them: there the step changes nothing, its loss is NaN, and `check_steps` names the id.
@@ -22,7 +22,7 @@ LOOK = 32
 
 
 class Ids(NamedTuple):
-    """Where ids are: number `part` of x or y, with `size` of them from 0 on, and one that may be anything."""
+    """Which array holds ids: number `part` of x or y, valid from 0 to size - 1, and `ignore_index` besides."""
 
     name: str
     part: int
@@ -30,14 +30,14 @@ class Ids(NamedTuple):
     ignored: int | None = None
 
     def of(self, x: Any, y: Any) -> Array | None:
-        """The ids among a batch's arrays; None where there are none, as for rows of probabilities."""
+        """Return the ids among a batch's arrays; None if they are not ids, such as rows of probabilities."""
         given = x if self.name == "x" else y
         a = given[self.part] if isinstance(given, tuple | list) else given
         return None if self.name == "y" and a.ndim != 1 else a
 
 
 def ids_of(model: Network, loss: Loss) -> tuple[Ids, ...]:
-    """All ids that a step reads."""
+    """Return a description of all the ids that a step reads."""
     n = len(model.input_shape) if is_multiple(model.input_shape) else 1
     kinds, sizes = for_each(model.net.input_kind, n), for_each(model.net.vocab_size, n)
     found = [Ids("x", i, sizes[i]) for i in range(n) if kinds[i] == "int" and sizes[i]]
@@ -50,7 +50,7 @@ def ids_of(model: Network, loss: Loss) -> tuple[Ids, ...]:
 
 
 def guarded(step: Callable[..., Any], be: Backend, ids: tuple[Ids, ...]) -> Callable[..., Any]:
-    """The step, which sees 0 in place of ids out of range, and then turns state["ok"] False: nothing changes."""
+    """Wrap the step: ids out of range are replaced by 0 and state["ok"] becomes False, so that nothing changes."""
     if not ids:
         return step
 
@@ -70,19 +70,19 @@ def guarded(step: Callable[..., Any], be: Backend, ids: tuple[Ids, ...]) -> Call
 
 
 def in_range(be: Backend, a: Array, ids: Ids) -> Array:
-    """Bool, shaped like a: which of them are ids."""
+    """Return Bool, shaped like a: True where an id is valid."""
     whole = be.xp.astype(a, be.xp.int64)
     known = (whole >= 0) & (whole < ids.size)
     return known if ids.ignored is None else known | (whole == ids.ignored)
 
 
 def put(given: Any, part: int, a: Array) -> Any:
-    """The batch's arrays with another one in that place."""
+    """Return the batch's arrays with the ids replaced."""
     return (*given[:part], a, *given[part + 1 :]) if isinstance(given, tuple) else a
 
 
 def first_bad(be: Backend, ids: tuple[Ids, ...], x: Any, y: Any, when: str = "") -> DataError | None:
-    """The error that names the first id out of range, if there is one. `when` ends its first line."""
+    """Return the error for the first id out of range, or None. `when` ends its first line."""
     for one in ids:
         a = one.of(x, y)
         if a is None:

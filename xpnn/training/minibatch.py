@@ -1,4 +1,4 @@
-"""Training in shuffled batches, a step for each: the ordinary epoch."""
+"""Mini-batch training: one step for each batch of the shuffled data."""
 
 import functools
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ LOOK = 32
 
 
 class MiniBatches:
-    """One pass over the data in shuffled batches, from the first of which the run has no loss yet."""
+    """One pass over the data in shuffled batches, starting at the first one that the run has not done."""
 
     def __init__(self, run: Run) -> None:
         self.run, self.trainer, self.data = run, run.trainer, run.data
@@ -26,7 +26,7 @@ class MiniBatches:
         run.sync = self.sync
 
     def __call__(self, epoch: int) -> float | None:
-        """The loss of the epoch; None where a callback stopped the run inside it."""
+        """Train for an epoch; return its loss, or None if a callback stopped the run inside it."""
         run, be, samples = self.run, self.trainer.model.backend, len(self.run.train)
         self.order, self.number = run.train[epoch_order(run.model.seed, epoch, samples)], epoch
         each_step = [callback for callback in run.callbacks if type(callback).step is not Callback.step]
@@ -49,7 +49,7 @@ class MiniBatches:
         return run.loss.over_batches(run.losses, sizes)
 
     def _indexed(self, done: int) -> Iterator[Array]:
-        """The losses, from batch number `done` on, of data on the device: the order goes there once."""
+        """Yield the losses from batch number `done` on, for data on the device: only the order is sent, once."""
         trainer, be = self.trainer, self.trainer.model.backend
         with be.device_context():
             start = sum(cut.stop - cut.start for cut in self.cuts[:done])
@@ -61,7 +61,7 @@ class MiniBatches:
             yield value
 
     def _streamed(self, done: int) -> Iterator[Array]:
-        """The same batches of data that stays on the host: the next rows are sent while the last ones are used."""
+        """Yield the same losses for data on the host: the next rows are sent while the last ones are used."""
         trainer, be = self.trainer, self.trainer.model.backend
         x, *rest = self.data
         rows = [self.order[cut] for cut in self.cuts[done:]]
@@ -80,12 +80,15 @@ class MiniBatches:
             yield trainer.step(batch, *given)
 
     def batch(self, cut: slice) -> tuple[Any, ...]:
-        """(x, y, weight) of those samples of the epoch."""
+        """Return (x, y, weight) of those samples of the epoch."""
         be = self.trainer.model.backend
         return tuple(gather(be, self.data, be.asarray(self.order[cut])))
 
     def sync(self) -> None:
-        """Read the losses that are waiting. Raises DivergedError where one is not finite, or the weights are not."""
+        """Wait for the device and read the pending losses.
+
+        Raises DivergedError where one is not finite, or the weights are not.
+        """
         trainer, be, losses = self.trainer, self.trainer.model.backend, self.run.losses
         if not self.waiting:
             return

@@ -26,7 +26,7 @@ TRIES = 24
 
 @dataclass(frozen=True)
 class Mixing(Config):
-    """What is given to `Trainer` as `augment=`: y' = s y + (1 - s) y_next, and how x is mixed.
+    """Base class of what `Trainer` takes as `augment=`: y' = s y + (1 - s) y_next, and how x is mixed.
 
     s, the share of a sample's own: drawn for each from Beta(alpha, alpha), 0 < alpha <= 1; uniform for alpha = 1.
     """
@@ -46,7 +46,7 @@ class Mixing(Config):
         return self.mix(cx, as_float(cx, x), shares(cx, self.alpha, x.shape[0]))
 
     def mix(self, cx: Ctx, x: Array, own: Array) -> tuple[Array, Array]:
-        """The mixtures with these shares, and the shares that came about."""
+        """Return the mixed samples, and the shares that resulted (CutMix rounds to whole pixels)."""
         raise NotImplementedError
 
 
@@ -58,7 +58,7 @@ class Mixup(Mixing):
     """
 
     def mix(self, cx: Ctx, x: Array, own: Array) -> tuple[Array, Array]:
-        """Every value in the same proportion."""
+        """Mix every value in the same proportion."""
         return blend(cx, x, own), own
 
 
@@ -76,7 +76,7 @@ class CutMix(Mixing):
             raise ShapeError("CutMix wants images (height, width, channels)", why=f"got samples {shape}")
 
     def mix(self, cx: Ctx, x: Array, own: Array) -> tuple[Array, Array]:
-        """The rectangle of each image, as two stretches."""
+        """Replace a rectangle in each image."""
         xp, (n, height, width, _) = cx.be.xp, x.shape
         centres, cut = cx.be.uniform((*cx.key, 1), cx.tick, (n, 2)), xp.sqrt(1 - own)
         rows = stretch(cx, centres[:, 0], cut, height)
@@ -106,7 +106,7 @@ def mix_targets(
 
 
 def shares(cx: Ctx, alpha: float, n: int) -> Array:
-    """n draws from Beta(alpha, alpha), alpha <= 1: a / (a + b), the first with a + b <= 1, a = u^(1/alpha), b alike.
+    """Return n draws from Beta(alpha, alpha), alpha <= 1: a / (a + b), the first with a + b <= 1, a = u^(1/alpha).
 
     In logarithms, so that small numbers keep their digits. Source: M. D. Johnk, Metrika 8 (1964).
     """
@@ -120,7 +120,7 @@ def shares(cx: Ctx, alpha: float, n: int) -> Array:
 
 
 def check_mixing(mixing: Mixing | None, model: "Network", loss: Loss) -> Mixing | None:
-    """Raises UsageError for what is no Mixing, ids or targets that are no classes, ShapeError for its samples."""
+    """Raise UsageError unless it is a Mixing and the targets are classes; ShapeError for samples it cannot mix."""
     if mixing is None:
         return None
     if not isinstance(mixing, Mixing):
@@ -140,12 +140,12 @@ def check_mixing(mixing: Mixing | None, model: "Network", loss: Loss) -> Mixing 
 
 
 def blend(cx: Ctx, a: Array, own: Array) -> Array:
-    """own a + (1 - own) a_next along the first axis; after the last comes the first."""
+    """Return own a + (1 - own) a_next along the first axis; the last is mixed with the first."""
     own = cx.be.xp.reshape(own, (-1, *(1,) * (a.ndim - 1)))
     return own * a + (1 - own) * cx.be.xp.roll(a, -1, axis=0)
 
 
 def stretch(cx: Ctx, centre: Array, share: Array, side: int) -> Array:
-    """Bool (N, side): pixels within `share` of the side around a centre from 0 to 1."""
+    """Return Bool (N, side): the pixels within `share` of the side around a centre from 0 to 1."""
     at = (cx.be.xp.astype(cx.be.arange(side), cx.be.dtype) + 0.5) / side
     return cx.be.xp.abs(at[None, :] - centre[:, None]) < (share / 2)[:, None]

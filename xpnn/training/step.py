@@ -20,7 +20,7 @@ Position: TypeAlias = tuple[Array, Array]
 
 @dataclass(frozen=True)
 class Objective:
-    """What training makes small: the loss of a network on a batch, as a function of its parameters.
+    """What training minimizes: the loss of a network on a batch, as a function of its parameters.
 
     net with the `layout` of its parameters, loss, backend; seed: the root of the draws inside a step, such as dropout's
     masks; mixing: Mixup or CutMix, or None. Its methods give pure functions of arrays, which `be.compile` may compile.

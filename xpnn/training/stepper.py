@@ -1,4 +1,4 @@
-"""Training step by step: a model, what its loss is made smaller by, and the state that outlives a fit."""
+"""Training step by step: a model, an optimizer, and the optimizer's state, which outlives a fit."""
 
 from typing import Any
 
@@ -154,7 +154,7 @@ class Stepper:
         return value, position
 
     def end_epoch(self) -> None:
-        """The next step is the last of its epoch: `Accumulate` makes an update with it."""
+        """Announce that the next step is the last of its epoch: `Accumulate` makes an update with it."""
         if "last" in self.state:
             with self.model.backend.device_context():
                 self.state["last"] = self.model.backend.scalar(True, self.model.backend.xp.bool)
@@ -168,5 +168,5 @@ class Stepper:
 
 
 def tupled(a: Any) -> Any:
-    """Several arrays as a tuple: a list would be another structure to a compiler."""
+    """Return several arrays as a tuple, since a compiler takes a list for another structure."""
     return tuple(a) if isinstance(a, list) else a

@@ -30,7 +30,7 @@ from xpnn.training.stepper import Stepper
 
 
 def of_run(name: str, idle: Any) -> property:
-    """What a callback asked the trainer for before there was a Run; `idle` outside a fit."""
+    """An attribute that moved from the trainer to its Run; `idle` outside a fit."""
     message = f"trainer.{name} belongs to one fit: run.{name}"
     return moved(message, lambda trainer: getattr(trainer.run, name) if trainer.run else idle)
 
@@ -108,7 +108,7 @@ class Trainer(Stepper):
         return self.history
 
     def _loop(self, run: Run, valid: tuple[Any, Any] | None) -> None:
-        """The epochs. valid: samples and targets on which each is scored."""
+        """Run the epochs. valid: samples and targets on which each epoch is scored."""
         one_epoch = FullBatch(run, self._bound) if isinstance(self._bound, LBFGS) else MiniBatches(run)
         with contextlib.ExitStack() as stack:
             for callback in run.callbacks:
@@ -167,7 +167,7 @@ class Trainer(Stepper):
 
 
 def hold_out(y: Any, validation: Any, seed: int) -> tuple[np.ndarray[Any, Any], Any]:
-    """What `fit` trains on, and what it holds out for `validation` with that seed (None where nothing is)."""
+    """Return the training samples and the validation samples (None without validation) for that seed."""
     if validation is None or isinstance(validation, tuple | list) or validation == 0:
         return np.arange(count(y)), None
     validation = int(validation) if isinstance(validation, np.integer) else validation
@@ -176,14 +176,14 @@ def hold_out(y: Any, validation: Any, seed: int) -> tuple[np.ndarray[Any, Any], 
 
 
 def check_count(name: str, value: Any) -> int:
-    """A whole number of at least 1."""
+    """Return a whole number of at least 1. Raises UsageError for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise UsageError(f"{name}={value!r}: wanted a whole number of at least 1")
     return int(value)
 
 
 def check_validation(validation: Any) -> None:
-    """None, a number, or a pair."""
+    """Return None, a number, or a pair (x, y). Raises UsageError for anything else."""
     if isinstance(validation, tuple | list):
         if len(validation) != 2:
             raise UsageError(f"validation holds {len(validation)} arrays", fix="validation=(x, y)")
