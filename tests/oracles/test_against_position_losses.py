@@ -45,7 +45,7 @@ def classes_second(a):
 def same(loss, z, target, wanted, weight=None, tolerance=TOLERANCE):
     """Value and gradient; wanted: a function of the tensor of logits (N, C, ...)."""
     tz = torch.from_numpy(z).requires_grad_()
-    value = wanted(tz.movedim(-1, 1))
+    value = wanted(tz.movedim(-1, 1).contiguous())  # nll_loss wants it so
     value.sum().backward()
     got, slope = run_loss(loss, z, target, weight)
     assert error(got, value.detach()) <= tolerance

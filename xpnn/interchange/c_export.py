@@ -80,7 +80,9 @@ def header(program: Program, name: str, classes: Sequence[str]) -> str:
         parts.append(f"static const char *const {name}_classes[{len(classes)}] = {{{names}}};\n")
     parts += [constant(word, a) for word, a in writer.weights.values()]
     buffers = [f"static float {word}[{size}];" for word, size in writer.buffers.items()]
-    inside = "\n".join(f"  {line}" for line in [*buffers, *body, *copies])
+    lines = [*body, *copies]
+    unused = [f"(void){word};" for word, _, _ in inputs if not any(word in line for line in lines)]
+    inside = "\n".join(f"  {line}" for line in [*buffers, *unused, *lines])
     return "\n".join([*parts, f"static void {name}_predict({arguments}) {{\n{inside}\n}}\n#endif\n"])
 
 

@@ -64,7 +64,7 @@ def swish(a: dict[str, Any]) -> L.Layer:
 
 
 def clip(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
-    """Held between two numbers: ReLU or HardTanh of a scaled input."""
+    """Held between two numbers."""
     bounds: list[float | None] = []
     for i, word in ((1, "min"), (2, "max")):
         given = b.optional(inputs, i, "a bound")
@@ -74,23 +74,11 @@ def clip(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) 
     x = b.value(inputs[0])
     if low is None and high is None:
         b.same(outputs[0], x)
-    elif high is None:
-        b.elementwise(outputs[0], shifted(L.ReLU(), 1.0, -(low or 0.0)), x)
-    elif low is None:
-        b.elementwise(outputs[0], shifted(L.ReLU(), -1.0, high), x)
-    elif not low < high:
-        b.elementwise(outputs[0], L.Rescale(0.0, high), x)
+    elif low is not None and high is not None and low > high:  # then high it is
+        b.elementwise(outputs[0], L.Clip(high, high), x)
     else:
-        middle, half = (low + high) / 2, (high - low) / 2
-        layers = L.Rescale(1 / half, -middle / half), L.HardTanh(), L.Rescale(half, middle)
-        b.elementwise(outputs[0], L.HardTanh() if (low, high) == (-1, 1) else chained(*layers), x)
-
-
-def shifted(layer: L.Layer, sign: float, offset: float) -> L.Layer:
-    """sign (layer(sign x + offset) - offset)."""
-    if (sign, offset) == (1.0, 0.0):
-        return layer
-    return chained(L.Rescale(sign, offset), layer, L.Rescale(sign, -sign * offset))
+        usual: dict[Any, L.Layer] = {(0.0, None): L.ReLU(), (-1.0, 1.0): L.HardTanh()}
+        b.elementwise(outputs[0], usual.get((low, high), L.Clip(low, high)), x)
 
 
 def softmax(layer: Callable[[], L.Layer]) -> Rule:

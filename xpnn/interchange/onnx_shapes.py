@@ -1,5 +1,6 @@
 """ONNX's operations that move, join or look up values as layers."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,9 @@ import numpy as np
 from xpnn import layers as L
 from xpnn.interchange.onnx_patterns import into_norm
 from xpnn.interchange.onnx_pointwise import Inputs, Rule, along, one_axis, scale_and_shift
+from xpnn.interchange.onnx_tensors import along_several
 from xpnn.interchange.onnx_values import (
+    WINDOWED,
     Builder,
     Host,
     Layout,
@@ -21,9 +24,6 @@ from xpnn.interchange.onnx_values import (
     last,
     natural,
 )
-
-WINDOWED = {"Conv", "ConvTranspose", "MaxPool", "AveragePool"}
-"""Operations that want channels last here."""
 
 
 def flatten(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
@@ -98,10 +98,13 @@ def transpose(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, A
     b.same(outputs[0], Value(x.name, [x.shape[i] for i in perm], Layout(order)))
 
 
-def joined(b: Builder, inputs: Inputs, what: str) -> list[Value]:
-    """Values of one shape, in one layout."""
+def joined(b: Builder, inputs: Inputs, what: str, *, broadcasts: bool = False) -> list[Value]:
+    """Values of one shape, in one layout. broadcasts: some may have axes of 1 where others have more."""
     found = [b.value(name) for name in inputs]
-    if len({x.shape for x in found}) > 1:
+    sizes = [set(one) - {1} for one in itertools.zip_longest(*(x.shape for x in found), fillvalue=0)]
+    at = (found[0].layout.order or (0,))[0]
+    fits = all(len(one) <= 1 for one in sizes) and len({x.shape[at] for x in found}) == 1
+    if len({x.shape for x in found}) > 1 and not (broadcasts and fits):
         raise Refusal(f"{what} of the shapes {[x.shape[1:] for x in found][:4]}, which broadcasts")
     for x in found[1:]:
         if (x.flat is None) != (found[0].flat is None) or (
@@ -124,15 +127,14 @@ def arithmetic(kind: str) -> Rule:
             return
         if a.get("broadcast") or kind == "Div":
             raise Refusal("values that broadcast" if kind != "Div" else "one value divided by another")
-        found = joined(b, inputs, kind)
+        found = joined(b, inputs, kind, broadcasts=True)
         x = found[0]
         if len(found) == 1:
             b.same(outputs[0], x)
             return
-        if kind == "Sub":
-            found[1] = b.elementwise("", L.Rescale(-1.0), found[1])
-        layer = {"Mul": L.Multiply(), "Mean": L.Average()}.get(kind, L.Add())
-        b.put(outputs[0], layer, found, x.shape, x.layout, flat=x.flat)
+        layer = {"Mul": L.Multiply(), "Mean": L.Average(), "Sub": L.Subtract()}.get(kind, L.Add())
+        shape = [max(sizes) for sizes in zip(*(one.shape for one in found), strict=True)]
+        b.put(outputs[0], layer, found, shape, x.layout, flat=x.flat)
 
     return rule
 
@@ -162,6 +164,10 @@ def with_constant(b: Builder, kind: str, out: str, x: Value, c: Host, first: boo
     if c.ndim == x.rank - 1 and c.shape == x.shape[1:] and x.rank == 3 and kind == "Add" and x.flat is None:
         b.wants(x, natural(3))
         b.put(out, L.PositionalEncoding("learned"), x, x.shape, x.layout, {"P": c})
+        return
+    busy = [n for n in c.shape if n > 1]
+    if len(busy) > 1 and x.flat is None:
+        along_several(b, out, x, scale, shift)
         return
     axis = one_axis(x, c)
     if bias_of_dense(b, out, x, axis, shift, kind):

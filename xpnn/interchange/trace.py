@@ -61,6 +61,7 @@ def program_of(
     )
     for value, label, loss, given in zip(ys, labels, losses, output_kind, strict=True):
         leave(g, value, label, channels, squash(loss, given, probabilities))
+    g.prune()
     return g
 
 
