@@ -2,6 +2,7 @@
 
 import gc
 import os
+import random
 import re
 import tempfile
 from pathlib import Path
@@ -17,12 +18,16 @@ os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 )
 
+import alone
+import pages
 import proof_table as proofs
 from harness import MODES, inside, open_backend
 
 from xpnn.cli import run
 from xpnn.errors import BackendError
 from xpnn.kernels import Kernels
+
+alone.stay()
 
 # JAX keeps what it compiled: millions of objects, which the collector need not walk through every few tests.
 gc.set_threshold(100_000, 50, 100)
@@ -110,13 +115,21 @@ def is_idle(item):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leaves out what would show nothing."""
+    """Leaves out what would show nothing. --shuffle: the files in another order, and in each its tests."""
     idle = {item for item in items if is_idle(item)}
     items[:] = [item for item in items if item not in idle]
     config.hook.pytest_deselected(items=list(idle))
+    if seed := config.getoption("--shuffle"):
+        order = random.Random(seed)
+        place = {path: order.random() for path in dict.fromkeys(item.path for item in items)}
+        order.shuffle(items)
+        items.sort(key=lambda item: place[item.path])
 
 
 def pytest_addoption(parser):
+    parser.addoption(
+        "--shuffle", metavar="SEED", help="run the tests in another order, which the seed decides"
+    )
     parser.addoption("--table", metavar="FILE", help="write what proves each public class to FILE")
 
 
@@ -149,7 +162,7 @@ def pytest_terminal_summary(terminalreporter):
     if samples:
         terminalreporter.write_line(f"comparisons with an independent oracle: {samples}")
     if path := terminalreporter.config.getoption("--table"):
-        Path(path).write_text(proofs.table(found))
+        pages.put(Path(path), "proofs: ci/coverage", proofs.table(found))
     for pattern, count in skipped(terminalreporter).items():
         allowed = SKIPS.get(pattern, 0)
         over = "" if count <= allowed else "  <- more than allowed: the session fails"

@@ -17,7 +17,8 @@ from xpnn.layers import Ctx
 from xpnn.layers.base import for_each, is_multiple
 from xpnn.parameters import Layout, leaves, tree_map
 
-MODES = ["numpy", "fast", "readonly", "strict", "torch", "jax", "cupy"]
+MODES = os.environ.get("XPNN_TEST_MODES", "numpy fast readonly strict torch jax cupy").split()
+"""The ways to run a row; fewer where the variable names them, for a quick look."""
 if FILE := os.environ.get(
     "XPNN_TEST_BACKEND"
 ):  # the rows run on the backends that this Python file registers

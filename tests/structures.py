@@ -21,6 +21,7 @@ from pathlib import Path
 
 import crafted_files
 import numpy as np
+import pages
 
 import xpnn
 from xpnn.config import from_config, to_config
@@ -276,13 +277,8 @@ def main():
         raise SystemExit("a file brought about something else than an error of xpnn")
 
 
-BEGIN, END = "<!-- figures: tests/structures.py --docs -->", "<!-- end of figures -->"
-
-
 def write_down(found):
-    """Put the figures between their marks in docs/security.md."""
-    path = Path(__file__).parents[1] / "docs" / "security.md"
-    before, _, rest = path.read_text().partition(BEGIN)
+    """Put the figures into docs/security.md."""
     head = [
         "",
         "files",
@@ -293,7 +289,7 @@ def write_down(found):
         "s per KB of file",
         "bytes per byte of file",
     ]
-    lines = ["", "", "| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for name, one in found.items():
         cells = [name, f"{one['files']:,}", f"{one['opened']:,}", one["faults"], f"{one['seconds']:.2f}"]
         cells += [
@@ -302,7 +298,8 @@ def write_down(found):
             f"{one['bytes per byte']:,.0f}",
         ]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
-    path.write_text(before + BEGIN + "\n".join(lines) + "\n\n" + END + rest.partition(END)[2])
+    path = Path(__file__).parents[1] / "docs" / "security.md"
+    pages.put(path, "figures: tests/structures.py --docs", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -41,8 +41,11 @@ EXEMPT = {
 
 BY_NAME = {"__init__.py", "names.py", "renamed.py", "cli/__init__.py", "interchange/__init__.py"}
 """Import modules of the package whose names stand in a table in the same file, or are those of a folder's files."""
-IMPORTS = {"interchange/torch.py": ["imports torch"]}
-"""Reads and writes PyTorch's own files; it is imported there when that is asked for."""
+IMPORTS = {
+    "interchange/torch.py": ["imports torch"],
+    "interchange/torch_parts.py": ["imports torch", "imports torch"],
+}
+"""Reads and writes PyTorch's own files, and makes its modules; it is imported there when that is asked for."""
 
 
 def parse(file):

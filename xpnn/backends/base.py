@@ -113,6 +113,14 @@ class Backend(Kernels):
         """f itself; or, where steps write in place, f whose last result serves while its arguments are the same."""
         return f
 
+    def copied(self, tree: dict[str, Array]) -> dict[str, Array]:
+        """The tree itself; copies where `elementwise` writes into what it is given.
+
+        An optimizer around another goes on computing after the update inside: where memory runs out then, the weights
+        and the state must still be there.
+        """
+        return tree
+
     def compile(
         self,
         step: Callable[..., Any],

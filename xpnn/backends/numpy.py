@@ -21,6 +21,8 @@ WORDS = 1 << 14
 """Random words per block."""
 ROWS = 4096
 """Rows that are summed at a time."""
+RESERVE = 8 * BLOCK
+"""Numbers of float64 that an update of several blocks holds back: more than the temporaries of any rule for one."""
 MIX = [(np.uint32(16), np.uint32(0x21F0AAAD)), (np.uint32(15), np.uint32(0x735A2D97))]
 """Shift and factor of the two rounds of `xpnn.kernels.mix`."""
 
@@ -157,13 +159,29 @@ class NumpyBackend(InPlace, NumpyGroups, NumpyWindows, NumpyProducts, NumpyResam
     def elementwise(
         self, rule: Rule, given: tuple[Array, ...], vectors: tuple[Array, ...], loop: Any = None
     ) -> tuple[Array, ...]:
-        """Block by block, so that the rule's temporaries stay in cache; results go into the given vectors."""
-        for start in range(0, vectors[0].shape[0], BLOCK):
+        """Block by block, so that the rule's temporaries stay in cache; results go into the given vectors.
+
+        Memory for the temporaries is held back: once the first block is written, the others must not fail.
+        """
+        size = vectors[0].shape[0]
+        reserve: Any = np.empty(RESERVE if size > BLOCK else 0)
+        for start in range(0, size, BLOCK):
             block = slice(start, start + BLOCK)
-            news = rule(*(v[block] for v in given), *(v[block] for v in vectors))
+            blocks = *(v[block] for v in given), *(v[block] for v in vectors)
+            try:
+                news = rule(*blocks)
+            except MemoryError:
+                if start == 0 or reserve is None:
+                    raise
+                reserve = None
+                news = rule(*blocks)
             for old, new in zip(vectors, news, strict=True):
                 old[block] = new
         return vectors
+
+    def copied(self, tree: dict[str, Array]) -> dict[str, Array]:
+        """Of the vectors; the 0-d arrays are never written to."""
+        return {name: a.copy() if a.ndim else a for name, a in tree.items()}
 
     def column_sums(self, x: Array, out: Array | None = None) -> Array:
         """A product with ones, a block of rows at a time.

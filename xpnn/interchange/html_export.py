@@ -4,6 +4,7 @@ import base64
 import html
 import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,19 +70,20 @@ def save_html(
         "crop": getattr(preparation, "crop", "none"),
         "probabilities": shows_probabilities(model, probabilities),
     }
+    parts = {
+        "TITLE": html.escape(path.stem),
+        "VERSION": __version__,
+        "STYLE": (PAGE / "style.css").read_text(encoding="utf-8"),
+        "ABOUT": json.dumps(about).replace("<", "\\u003c"),
+        "MODEL": script(program, layers_of(model)),
+        "PICTURE": (PAGE / "picture.js").read_text(encoding="utf-8"),
+        "DRAWING": (PAGE / "drawing.js").read_text(encoding="utf-8"),
+        "INSIDE": (PAGE / "inside.js").read_text(encoding="utf-8"),
+        "PAGE": (PAGE / "page.js").read_text(encoding="utf-8"),
+    }
     text = (PAGE / "page.html").read_text(encoding="utf-8")
-    for key, value in (
-        ("TITLE", html.escape(path.stem)),
-        ("VERSION", __version__),
-        ("STYLE", (PAGE / "style.css").read_text(encoding="utf-8")),
-        ("ABOUT", json.dumps(about).replace("<", "\\u003c")),
-        ("MODEL", script(program, layers_of(model))),
-        ("PICTURE", (PAGE / "picture.js").read_text(encoding="utf-8")),
-        ("DRAWING", (PAGE / "drawing.js").read_text(encoding="utf-8")),
-        ("INSIDE", (PAGE / "inside.js").read_text(encoding="utf-8")),
-        ("PAGE", (PAGE / "page.js").read_text(encoding="utf-8")),
-    ):
-        text = text.replace(f"{{{{{key}}}}}", value)
+    # in one pass: what is put in may hold the marks of other parts
+    text = re.sub(rf"\{{\{{({'|'.join(parts)})\}}\}}", lambda mark: parts[mark[1]], text)
     write_durably(path, text.encode())
     return program
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnn.errors import CheckpointError, first_line
+from xpnn.errors import CheckpointError, UsageError, first_line
 from xpnn.interchange.onnx_pointwise import STATISTICS
 from xpnn.interchange.onnx_training import LOSS
 from xpnn.interchange.onnx_values import Builder, Layout, Value, has_windows, natural
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 Nodes = list[tuple[str, Layer, Any]]
 
 
-def finished(b: Builder, names: list[str], settings: dict[str, Any]) -> "Model":
-    """The model. Raises CheckpointError where an output depends on no sample."""
+def finished(b: Builder, names: list[str], settings: dict[str, Any], scale: Layer | None = None) -> "Model":
+    """The model, with the layer that scales its samples in front. Raises CheckpointError where an output depends on no
+    sample, UsageError for a scale beside several inputs.
+    """
     from xpnn.model import Model
 
     outputs = outputs_of(b, names)
@@ -33,6 +35,22 @@ def finished(b: Builder, names: list[str], settings: dict[str, Any]) -> "Model":
     for x in inputs:
         if (x.layout.order or (0,))[0] not in (0, 1):
             raise CheckpointError(f"the samples of input {x.name!r} lie on axis {x.layout.order}")
+    if scale is not None:
+        if len(inputs) > 1:
+            raise UsageError("mean and std, of a network of several inputs")
+        order = inputs[0].layout.order or ()
+        if len(order) == 4 and order[-1] != 1 and isinstance(getattr(scale, "mean", 0.0), tuple):
+            raise UsageError(
+                "mean and std of each channel, of a network that takes its channels first",
+                why="no layer of it wants them last",
+                fix="one number for all channels",
+            )
+        first = b.name("pixels")
+        nodes = scaled(inputs[0].name, first, nodes, scale)
+        specs = scale.plan(shapes[0])[0]
+        b.parameters |= {
+            f"{first}.{key}": spec.init(np.random.default_rng(0), spec.shape) for key, spec in specs.items()
+        }
     net, renamed = network([x.name for x in inputs], nodes, [x.name for x in outputs])
     dtype = "float64" if any(a.dtype == np.float64 for a in b.constants.values() if a.ndim > 1) else "float32"
     try:
@@ -112,6 +130,16 @@ def needed(b: Builder, outputs: list[Value]) -> Nodes:
         result.append((name, layer, given))
     taken = {one for _, _, given in result for one in listed(given)} | {x.name for x in outputs}
     return [node for node in result if node[0] in taken]
+
+
+def scaled(entry: str, name: str, nodes: Nodes, scale: Layer) -> Nodes:
+    """The nodes behind one that scales the samples."""
+
+    def taken(given: Any) -> Any:
+        """What a node takes now."""
+        return tuple(map(taken, given)) if isinstance(given, tuple) else name if given == entry else given
+
+    return [(name, scale, entry), *((node, layer, taken(given)) for node, layer, given in nodes)]
 
 
 def network(inputs: list[str], nodes: Nodes, outputs: list[str]) -> tuple[Any, Any]:

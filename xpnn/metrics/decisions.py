@@ -18,6 +18,7 @@ class TopK(ClassMetric):
     k: int = 5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.k < 1:
             raise UsageError(f"TopK(k={self.k}): wanted at least 1")
 
@@ -84,6 +85,7 @@ class Precision(ConfusionMatrix):
     average: str | None = "macro"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.average not in ("macro", "micro", "weighted", None):
             raise UsageError(f"average={self.average!r}", fix='wanted "macro", "micro", "weighted" or None')
 

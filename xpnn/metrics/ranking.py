@@ -29,6 +29,7 @@ class ROCAUC(ClassMetric):
     logits: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.average not in ("macro", None):
             raise UsageError(f"average={self.average!r}", fix='wanted "macro" or None')
 

@@ -11,6 +11,7 @@ from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_float, as_input
 from xpnn.losses.base import Loss, as_target
 from xpnn.optimizers.base import Optimizer, State
+from xpnn.optimizers.wrapper import Wrapper
 from xpnn.parameters import Layout, count, gather
 from xpnn.training.mixing import MIXING, Mixing, blend, mix_targets
 
@@ -130,9 +131,11 @@ class Objective:
                 new_theta, slots = optimizer.update(be, tree["theta"], grad, slots)
                 return {"theta": new_theta, "phi": new_phi, **slots}
 
-            tree = be.cond(ok, update, {"theta": theta, "phi": phi, **state})
-            theta, phi = tree.pop("theta"), tree.pop("phi")
+            # all but the update is computed before it: a backend may write the new weights over the old ones
             value = be.xp.where(ok, value, be.xp.full_like(value, float("nan")))
+            tree = {"theta": theta, "phi": phi, **state}
+            tree = be.cond(ok, update, be.copied(tree) if isinstance(optimizer, Wrapper) else tree)
+            theta, phi = tree.pop("theta"), tree.pop("phi")
             return value, theta, phi, {**tree, "ok": ok}
 
         return step
@@ -153,6 +156,7 @@ class Objective:
             (cursor, order), (x, y, weight) = position, data
             rows = be.rows_at(order, cursor, n)
             x = fusion.gather_rescaled(be, x, rows, rescale)
-            return *step(theta, phi, state, x, *gather(be, (y, weight), rows)), (cursor + n, order)
+            behind = cursor + n, order
+            return *step(theta, phi, state, x, *gather(be, (y, weight), rows)), behind
 
         return indexed
