@@ -121,9 +121,13 @@ def walk_leaf(found: list[Leaf], layer: Layer, path: str, x: Any, cf: bool) -> A
         out = layer.plan(tuple(one.shape for one in x))[1]
         if isinstance(layer, Merge):
             return merge(layer.merge, list(x), out)
+        if isinstance(layer, L.Select):
+            return x[layer.index]
         x = x[0]
     else:
         out = layer.plan(x.shape)[1]
+    if is_multiple(out):
+        return tuple(Flow(one, cf and len(one) == 3) for one in out)
     kind = next((kind for kind, classes in KINDS.items() if isinstance(layer, classes)), None)
     if isinstance(layer, L.PositionalEncoding) and layer.kind != "learned":
         kind = None
