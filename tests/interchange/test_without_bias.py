@@ -7,13 +7,13 @@ import pytest
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 torch = pytest.importorskip("torch")
-from torch import nn
+from torch import nn  # noqa: E402
 
-import xpnn
-from xpnn.errors import UsageError
-from xpnn.interchange import load_keras, load_torch, to_keras, to_mlp, to_torch
-from xpnn.interchange.interpret import run
-from xpnn.interchange.trace import program_of
+import xpnn  # noqa: E402
+from xpnn.errors import UsageError  # noqa: E402
+from xpnn.interchange import load_keras, load_torch, to_keras, to_mlp, to_torch  # noqa: E402
+from xpnn.interchange.interpret import run  # noqa: E402
+from xpnn.interchange.trace import program_of  # noqa: E402
 
 pytestmark = pytest.mark.oracle
 
@@ -68,8 +68,8 @@ def test_keras_both_ways():
             K.Dense(5, use_bias=False),
             K.LayerNormalization(epsilon=1e-5, center=False),
             K.ReLU(),
+            K.Dense(3, use_bias=False),
         ]
-        + [K.Dense(3, use_bias=False)]
     )
     there.set_weights([w + np.random.default_rng(0).uniform(0.1, 0.5, w.shape) for w in there.get_weights()])
     model = xpnn.Model(LAYERS, (4,), seed=1)
