@@ -35,7 +35,6 @@ from xpnn.layers.constants import Offset as Offset
 from xpnn.layers.constants import Scale as Scale
 from xpnn.layers.conv import Conv2D as Conv2D
 from xpnn.layers.conv_transpose import ConvTranspose2D as ConvTranspose2D
-from xpnn.layers.cut import Select as Select
 from xpnn.layers.cut import Slice as Slice
 from xpnn.layers.cut import Split as Split
 from xpnn.layers.dense import Dense as Dense
@@ -52,6 +51,7 @@ from xpnn.layers.gated import SiLU as SiLU
 from xpnn.layers.graph import Graph as Graph
 from xpnn.layers.groupnorm import GroupNorm as GroupNorm
 from xpnn.layers.groupnorm import InstanceNorm as InstanceNorm
+from xpnn.layers.gru import GRU as GRU
 from xpnn.layers.hard import HardSigmoid as HardSigmoid
 from xpnn.layers.hard import HardSwish as HardSwish
 from xpnn.layers.hard import HardTanh as HardTanh
@@ -61,6 +61,7 @@ from xpnn.layers.layernorm import RMSNorm as RMSNorm
 from xpnn.layers.logarithmic import LogSigmoid as LogSigmoid
 from xpnn.layers.logarithmic import LogSoftmax as LogSoftmax
 from xpnn.layers.lp_normalize import LpNormalize as LpNormalize
+from xpnn.layers.lstm import LSTM as LSTM
 from xpnn.layers.maxout import GLU as GLU
 from xpnn.layers.maxout import Maxout as Maxout
 from xpnn.layers.merge import Parallel as Parallel
@@ -87,9 +88,6 @@ from xpnn.layers.random_transform import RandomShear as RandomShear
 from xpnn.layers.random_transform import RandomShift as RandomShift
 from xpnn.layers.random_transform import RandomZoom as RandomZoom
 from xpnn.layers.recompute import Recompute as Recompute
-from xpnn.layers.recurrent import GRU as GRU
-from xpnn.layers.recurrent import LSTM as LSTM
-from xpnn.layers.recurrent import SimpleRNN as SimpleRNN
 from xpnn.layers.reduce import MaskedMean as MaskedMean
 from xpnn.layers.reduce import ReduceMax as ReduceMax
 from xpnn.layers.reduce import ReduceMean as ReduceMean
@@ -98,11 +96,14 @@ from xpnn.layers.resize import GlobalAveragePool as GlobalAveragePool
 from xpnn.layers.resize import GlobalMaxPool as GlobalMaxPool
 from xpnn.layers.resize import UpSampling2D as UpSampling2D
 from xpnn.layers.resize import ZeroPad2D as ZeroPad2D
+from xpnn.layers.rotary import RotaryPositions as RotaryPositions
 from xpnn.layers.scale import Rescale as Rescale
 from xpnn.layers.scale import Standardize as Standardize
+from xpnn.layers.select_output import SelectOutput as SelectOutput
 from xpnn.layers.sequential import Sequential as Sequential
 from xpnn.layers.shape import Flatten as Flatten
 from xpnn.layers.shape import Reshape as Reshape
+from xpnn.layers.simple_rnn import SimpleRNN as SimpleRNN
 from xpnn.layers.warp import Warp as Warp
 from xpnn.layers.wiring import Shared as Shared
 from xpnn.model import Model as Model

@@ -55,11 +55,14 @@ EVERY_LOSS = {
 
 @dataclass(frozen=True)
 class Planted:
-    """A row of one class, and the faults of its own that must be seen on it. without: inputs whose gradient is 0."""
+    """A row of one class, and the faults of its own that must be seen on it.
+
+    elsewhere: {name: another row that a fault is seen on}, where it is one of a setting.
+    """
 
     case: Case
     own: dict[str, Any] = field(default_factory=dict)
-    without: tuple[str, ...] = ()
+    elsewhere: dict[str, Case] = field(default_factory=dict)
 
     def faults(self) -> dict[str, Any]:
         """{name: fault}: its own, and those of EVERYWHERE in every array that its backward pass gives."""
@@ -79,7 +82,7 @@ class Planted:
         inputs = {
             name: 1 + len(shape)
             for (name, shape), kind in zip(shapes.items(), case.kinds, strict=True)
-            if kind not in ("int", "mask") and name not in self.without
+            if kind not in ("int", "mask")
         }
         specs = dict(leaves(case.layer.plan(case.shape)[0]))
         return inputs | {path: len(spec.shape) for path, spec in specs.items() if spec.trainable}

@@ -17,7 +17,7 @@ from xpnn.cli.runs import FILM, Saved, find_run
 from xpnn.cli.samples import check_known, test_samples
 from xpnn.data import Dataset
 from xpnn.errors import UsageError, did_you_mean
-from xpnn.parameters import tree_map
+from xpnn.trees import tree_map
 
 if TYPE_CHECKING:
     from xpnn.diagnostics import Trace

@@ -26,11 +26,11 @@ from xpnn.cli.study import open_study, storage_errors
 from xpnn.cli.trials import STUDY, Task, settings_of
 from xpnn.data import Dataset, load
 from xpnn.errors import DivergedError, UsageError, XpnnError
-from xpnn.parameters import tree_map
 from xpnn.random import host_rng
 from xpnn.recipes import recipe_for
 from xpnn.training.history import Row
 from xpnn.training.run import Callback, Run
+from xpnn.trees import tree_map
 
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 OPTIMIZERS = ("adamw", "adam", "rmsprop", "sgd")

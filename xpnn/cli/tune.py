@@ -9,15 +9,18 @@ import click
 from xpnn.cli import Stopped, interrupted
 from xpnn.cli.command import Command
 from xpnn.cli.options import (
+    DatasetName,
     FilePath,
     Name,
     backend_option,
+    dataset_of,
     device_option,
     json_option,
     open_backend,
     resize_option,
 )
 from xpnn.cli.output import echo, emit, percent, status
+from xpnn.cli.program import program
 from xpnn.cli.runs import ROOT
 from xpnn.cli.state import state
 from xpnn.cli.trials import BEST, STUDY, Task, settings_of
@@ -30,7 +33,7 @@ from xpnn.recipes import recipe_for
 
 
 @click.command(cls=Command, examples=["xpnn tune spiral --trials 3 --epochs 2"])
-@click.argument("dataset", type=Name("dataset", DATASETS), default="mnist")
+@click.argument("dataset", type=DatasetName("dataset", DATASETS), default="mnist")
 @click.option("--model", type=Name("model", MODELS), default="mlp", help="Architecture.  [default: mlp]")
 @click.option(
     "--trials",
@@ -83,6 +86,7 @@ def command(
     from xpnn.cli.study import checked_params, open_study, storage_errors
 
     be, _ = open_backend(backend, device, "float32")
+    dataset = dataset_of(dataset, data)
     folder = out or ROOT / f"tune-{dataset}-{model}"
     path = None if data is None else str(data.resolve())
     count = epochs or recipe_for(dataset, model).epochs
@@ -159,4 +163,4 @@ def finish(study: Any, task: Task, as_json: bool) -> None:
         return
     echo(f"best   trial {best.number}, validation accuracy {percent(best.value, 2)}")
     echo(f"       {ended} trials, {ended - len(complete)} ended early · {path}")
-    echo(f"next   xpnn train --config {shlex.quote(str(path))}")
+    echo(f"next   {program()} train --config {shlex.quote(str(path))}")

@@ -20,8 +20,9 @@ from xpnn.layers.graph import Graph, as_net
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.wiring import NO_DX
 from xpnn.losses import Loss, MultiOutputLoss, get_loss
-from xpnn.parameters import Layout, leaves, tree_map
+from xpnn.parameters import Layout
 from xpnn.random import host_rng
+from xpnn.trees import leaves, tree_map
 from xpnn.validation import check_input_shape
 
 H = 1e-5

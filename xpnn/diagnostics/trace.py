@@ -17,8 +17,8 @@ from xpnn.backends.base import Backend
 from xpnn.layers.base import Ctx, Layer, Tree
 from xpnn.losses import Loss
 from xpnn.network import Network
-from xpnn.parameters import leaves
 from xpnn.training.step import Objective
+from xpnn.trees import leaves
 
 Host = np.ndarray[Any, Any]
 

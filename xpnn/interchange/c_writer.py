@@ -200,8 +200,7 @@ class Writer:
             at = " + ".join(f"div_(i{i}, {s}) * {step}" for i, s, step in steps)
             return loops.nested(shape, [f"{out[0]}[{loops.place(shape, len(shape))}] = {words[0]}[{at}];"])
         if kind in ("LSTM", "GRU", "RNN"):
-            units = int(a["hidden_size"])
-            return windows.recurrent(kind, out, words, first, self.shape(node.inputs[1])[0], units)
+            return windows.recurrent(kind, out, words, first, self.shape(node.inputs[1])[0], a)
         return None
 
     def formula(self, node: Node) -> str:

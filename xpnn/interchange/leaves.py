@@ -121,7 +121,7 @@ def walk_leaf(found: list[Leaf], layer: Layer, path: str, x: Any, cf: bool) -> A
         out = layer.plan(tuple(one.shape for one in x))[1]
         if isinstance(layer, Merge):
             return merge(layer.merge, list(x), out)
-        if isinstance(layer, L.Select):
+        if isinstance(layer, L.SelectOutput):
             return x[layer.index]
         x = x[0]
     else:

@@ -14,7 +14,7 @@ from xpnn.errors import BackendError, UsageError
 from xpnn.interchange.onnx_metadata import metadata
 from xpnn.interchange.program import Node, Program
 from xpnn.interchange.sequence_rows import Body
-from xpnn.interchange.trace import program_of
+from xpnn.interchange.trace import names_of, program_of
 from xpnn.system import user_path
 
 if TYPE_CHECKING:
@@ -61,8 +61,7 @@ def save_onnx(
         model, opset=check_opset(opset), channels=channels,
         probabilities=probabilities, preprocessing=preprocessing,
     )  # fmt: skip
-    known = model.preparation.class_names if model.preparation is not None else ()
-    about = metadata(model, classes or known, preprocessing=preprocessing)
+    about = metadata(model, names_of(model, classes), preprocessing=preprocessing)
     write_durably(user_path(path), serialized(program, about))
     return program
 

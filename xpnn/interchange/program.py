@@ -117,16 +117,6 @@ class Program:
         """Sizes, axes and the like."""
         return self.constant(list(values), np.int64)
 
-    def prune(self) -> None:
-        """Leave out the nodes and constants that no output depends on, such as a part that nothing takes."""
-        wanted, kept = {name for name, _ in self.outputs}, []
-        for node in reversed(self.nodes):
-            if wanted & set(node.outputs):
-                kept.append(node)
-                wanted |= set(node.inputs) | names_inside(node)
-        self.nodes = kept[::-1]
-        self.constants = {name: a for name, a in self.constants.items() if name in wanted}
-
     def last(self, x: Value) -> Value:
         """x with its channels on the last axis."""
         if not x.first:
@@ -143,12 +133,6 @@ class Program:
     def reshape(self, x: str, sizes: Sequence[int]) -> str:
         """The same elements; 0 keeps a size, -1 is what is left."""
         return str(self.op("Reshape", x, self.ints(sizes)))
-
-
-def names_inside(node: Node) -> set[str]:
-    """What the nodes in a loop take."""
-    body = node.attributes.get("body")
-    return set() if body is None else {name for one in body.nodes for name in one.inputs}
 
 
 def elements(shape: Shape) -> int:

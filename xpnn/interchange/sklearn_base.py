@@ -9,7 +9,7 @@ from xpnn.errors import BackendError, UsageError
 from xpnn.layers import Dense, Layer, Standardize
 from xpnn.models.mlp import dense
 from xpnn.optimizers import get_optimizer
-from xpnn.parameters import tree_map
+from xpnn.trees import tree_map
 
 try:
     from sklearn.base import BaseEstimator

@@ -5,6 +5,7 @@ lies channels first. A layer without a row is refused by name.
 """
 
 from xpnn import layers as L
+from xpnn.interchange import attention_rows as attention
 from xpnn.interchange import container_rows as containers
 from xpnn.interchange import image_rows as images
 from xpnn.interchange import pointwise_rows as points
@@ -25,7 +26,6 @@ TABLE |= {
     L.Permute: tensors.permute,
     L.Slice: tensors.slice_,
     L.Split: tensors.split,
-    L.Select: tensors.select,
     L.ReduceSum: tensors.reduction("ReduceSum"),
     L.ReduceMean: tensors.reduction("ReduceMean"),
     L.ReduceMax: tensors.reduction("ReduceMax"),
@@ -78,7 +78,9 @@ TABLE |= {
     L.LSTM: sequences.recurrent,
     L.GRU: sequences.recurrent,
     L.Bidirectional: sequences.recurrent,
-    L.MultiHeadAttention: sequences.attention,
+    L.SelectOutput: containers.select_output,
+    L.MultiHeadAttention: attention.attention,
+    L.RotaryPositions: attention.rotary_positions,
     L.Concatenate: containers.concatenate,
     L.Add: containers.merge("Sum"),
     L.Subtract: containers.merge("Sub"),

@@ -40,11 +40,6 @@ def split(g: Program, layer: Any, p: Any, x: Value) -> tuple[Value, ...]:
     return tuple(found)
 
 
-def select(g: Program, layer: Any, p: Any, x: Any) -> Value:
-    """One of several values."""
-    return x[layer.index]  # type: ignore[no-any-return]
-
-
 def reduction(kind: str) -> Any:
     """A row for a reduction."""
 

@@ -7,7 +7,8 @@ from typing import Any
 from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.layers.axes import along, axis_of, check_axes, zeros_beside
-from xpnn.layers.base import Ctx, Layer, Shape, Tree, is_multiple
+from xpnn.layers.base import Ctx, Layer, Shape, Tree
+from xpnn.layers.lengths import Length
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ class Slice(Layer):
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """Raises ShapeError where nothing would be left."""
         axis = axis_of(self.axis, shape)
-        n = len(self._taken(shape[axis - 1]))
+        whole = shape[axis - 1]
+        n = len(self._taken(whole))
+        n = Length(n) if isinstance(whole, Length) else n
         if n == 0:
             raise ShapeError(
                 f"takes nothing of the {shape[axis - 1]} on axis {axis}", why=f"a sample is {shape}"
@@ -73,7 +76,7 @@ class Split(Layer):
     """(y_0, y_1, ...) = x cut into parts on one axis: several outputs, one after the other the whole of x.
 
     parts: how many equal ones, or the size of each. axis: as for Slice. What takes several inputs may follow in a
-    chain; in a Graph, `Select(i)` takes one part. Backward: dx = (dy_0, dy_1, ...) side by side.
+    chain; in a Graph, `SelectOutput(i)` takes one part. Backward: dx = (dy_0, dy_1, ...) side by side.
     Raises UsageError for fewer than one part or a size below 1.
     """
 
@@ -121,27 +124,3 @@ class Split(Layer):
         if sum(self.parts) != n:
             raise ShapeError(f"cuts an axis into {self.parts}, {sum(self.parts)} together", why=f"it has {n}")
         return self.parts
-
-
-@dataclass(frozen=True)
-class Select(Layer):
-    """y = x_index, one of several inputs, such as the parts of a Split; dx_index = dy, 0 for the others."""
-
-    role = "shape"
-    multi_input = True
-    output_kind = None
-    index: int
-
-    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """Raises ShapeError where there is no such input."""
-        if not is_multiple(shape) or not 0 <= self.index < len(shape):
-            raise ShapeError(f"wants input {self.index} of several, counted from 0", why=f"got {shape}")
-        return {}, tuple(shape[self.index])
-
-    def forward(self, cx: Ctx, p: Tree, x: tuple[Array, ...]) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps the shapes."""
-        return x[self.index], tuple(a.shape for a in x)
-
-    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
-        """dy in its place."""
-        return tuple(dy if i == self.index else cx.be.zeros(shape) for i, shape in enumerate(cache)), {}

@@ -4,6 +4,7 @@ A loss never broadcasts. Targets are checked once, on the host, when data enters
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
@@ -119,7 +120,10 @@ class Loss(Config, abstract=True):
         if self.reduction == "sum":
             return value, slopes
         weight = be.zeros(target.shape[:1]) + 1 if weight is None else weight
-        share = be.xp.sum(self.counts(be, target, weight)) / total
+        counted = total_weight(
+            be, self.counts(be, target, weight)
+        )  # where nothing counts, the mean is the sum
+        share = counted / total
         return share * value, share * slopes
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
@@ -206,6 +210,11 @@ def same_shape(name: str, prediction: Array, target: Array) -> None:
         )
 
 
+def same_sizes(got: Sequence[int], wanted: Sequence[int | None]) -> bool:
+    """Whether an array has the sizes that are wanted; None: any size."""
+    return len(got) == len(wanted) and all(n in (size, None) for size, n in zip(got, wanted, strict=True))
+
+
 def as_target(be: Backend, loss: Any, y: Any) -> Any:
     """Class ids, which are whole numbers, as they are, all other targets in the model's dtype."""
     if isinstance(y, tuple):
@@ -224,9 +233,9 @@ def check_real(target: Host, outputs: tuple[int, ...], name: str) -> Host:
 
     (N,) is taken as (N, 1) where the network has one output, and (N, H, W) as (N, H, W, 1) where it has one a pixel.
     """
-    if outputs[-1:] == (1,) and target.shape[1:] == outputs[:-1] and target.ndim:
+    if outputs[-1:] == (1,) and target.ndim and same_sizes(target.shape[1:], outputs[:-1]):
         target = target[..., None]
-    if target.ndim == 0 or target.shape[1:] != outputs:
+    if target.ndim == 0 or not same_sizes(target.shape[1:], outputs):
         raise ShapeError(
             f"{name}: targets of shape {target.shape} for outputs of shape (N, {', '.join(map(str, outputs))})",
             why="a loss never broadcasts",

@@ -7,7 +7,7 @@ import numpy as np
 from xpnn.backends.base import Backend
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
-from xpnn.losses.base import Host, Loss, is_ids, same_shape, spread
+from xpnn.losses.base import Host, Loss, is_ids, same_shape, same_sizes, spread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,25 +62,24 @@ class ClassLoss(Loss, abstract=True):
         The error names the first bad index and value.
         """
         name = type(self).__name__
-        if not outputs or outputs[-1] < 2:
+        if not outputs or outputs[-1] is None or outputs[-1] < 2:
             raise ShapeError(
                 f"{name} wants outputs (N, classes), the network gives (N, {', '.join(map(str, outputs))})",
                 fix="end the network in Dense(classes), or use binary_cross_entropy for one output",
             )
         *positions, classes = outputs
-        if target.shape[1:] == (
-            *positions,
-            1,
-        ):  # ids in a column, as a table has them, or masks of one channel
+        if same_sizes(
+            target.shape[1:], (*positions, 1)
+        ):  # a column, as tables have it, or a mask of one channel
             target = target[..., 0]
-        if target.ndim == len(outputs) + 1 and [*target.shape[1:-1]] == positions:
+        if target.ndim == len(outputs) + 1 and same_sizes(target.shape[1:-1], positions):
             return check_rows(target, classes)
-        if target.ndim == 0 or [*target.shape[1:]] != positions:
+        if target.ndim == 0 or not same_sizes(target.shape[1:], positions):
             ids = ", ".join(map(str, ("N", *positions)))
             raise ShapeError(
                 f"labels of shape {target.shape} for outputs ({ids}, {classes})",
                 why=f"wanted ids ({ids}{'' if positions else ','}) or rows ({ids}, {classes})",
-                fix="for one label a sample end the network in Flatten() and Dense(classes)"
+                fix="one label a sample: end the network in Flatten() and Dense(classes)"
                 if positions
                 else "",
             )

@@ -8,10 +8,10 @@ import numpy as np
 
 from xpnn.config import short_repr, to_config
 from xpnn.errors import CheckpointError, UsageError
-from xpnn.parameters import leaves
 from xpnn.schedules import Schedule
 from xpnn.scratch import release
 from xpnn.training.stepper import Stepper
+from xpnn.trees import leaves
 
 PIECE = 1 << 26
 """Bytes that are hashed at a time: data may be larger than memory."""

@@ -1,4 +1,4 @@
-"""Permute, Slice, Split and Select: axes in another order, and parts of one."""
+"""Permute, Slice and Split: axes in another order, and parts of one."""
 
 import numpy as np
 
@@ -10,8 +10,8 @@ PARTS = xpnn.Graph(
     inputs="x",
     nodes={
         "parts": (xpnn.Split((1, 3, 2)), "x"),
-        "first": (xpnn.Select(0), "parts"),
-        "last": (xpnn.Select(2), "parts"),
+        "first": (xpnn.SelectOutput(0), "parts"),
+        "last": (xpnn.SelectOutput(2), "parts"),
         "product": (xpnn.Multiply(), ("first", "last")),
     },
     outputs="product",
@@ -29,7 +29,6 @@ ROWS = [
     Case(xpnn.Split((1, 3), axis=1), (4, 2)),  # of other sizes, on another axis
     Case(xpnn.Sequential((xpnn.Split(2), xpnn.Multiply())), (2, 6)),  # what takes several inputs behind it
     Case(PARTS, (4, 6)),
-    Case(xpnn.Select(1), ((3,), (2, 2), (4,))),  # inputs of any shapes
 ]
 PLANTED = {
     xpnn.Permute: Planted(
@@ -51,13 +50,5 @@ PLANTED = {
     xpnn.Split: Planted(
         Case(xpnn.Split((1, 3)), (4,), batch=4),
         {"parts exchanged": dx_after(lambda layer, p, c, dx, dy: np.roll(dx, 1, axis=1))},
-    ),
-    xpnn.Select: Planted(
-        Case(xpnn.Select(1), ((4,), (4,)), batch=4),
-        {
-            "the first for all": dx_after(lambda layer, p, c, dx, dy: dx[::-1]),
-            "dy for all": dx_after(lambda layer, p, c, dx, dy: (dy, dy)),
-        },
-        without=("x0",),
     ),
 }
