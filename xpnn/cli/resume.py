@@ -98,8 +98,13 @@ class Note(Callback):
 
 
 def ending_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --early-stopping, --checkpoint-every, --time-limit and --resume."""
+    """Add --early-stopping, --checkpoint-every, --time-limit, --resume and --force-lock."""
     for option in (
+        click.option(
+            "--force-lock",
+            is_flag=True,
+            help="Take the folder over from a process of another host that is known to have ended.",
+        ),
         click.option(
             "--resume",
             type=FilePath(),

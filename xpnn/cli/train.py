@@ -144,7 +144,7 @@ def command(
     began = time.perf_counter()
     keep_memory()
     group = join(given.pop("distributed"), given.pop("batch_norm"), given.pop("gradient_compression"))
-    endings = Endings.taken_from(given)
+    endings, force = Endings.taken_from(given), given.pop("force_lock")
     dataset = dataset_of(dataset, data)
     check_beside(resume, out, source, replace_head)
     saved, model = find_source(source, replace_head, model, given)
@@ -171,7 +171,7 @@ def command(
     else:
         net = make_model(model, samples, recipe, be, seed)
     optimizer.bind(net.layout.params)  # before there is a folder: raises where a pattern fits nothing
-    run = shared_run(group, lambda: new_run(dataset, model, out) if resume is None else old_run(resume))
+    run = shared_run(group, lambda: old_run(resume, force) if resume else new_run(dataset, model, out, force))
     about = describe(samples, data, label, model, net, recipe, seed) | resume_entries(resume, endings)
     about |= {"task": task, "class_weight": class_weight, "resize": resize and f"{resize[0]}x{resize[1]}"}
     if origin or freeze:
