@@ -34,9 +34,9 @@ def axes_of(axes: tuple[int, ...] | None, shape: Shape) -> tuple[int, ...]:
     return found
 
 
-def along(axis: int, part: slice) -> tuple[slice, ...]:
-    """The index that takes `part` of that axis of an array, and all of those before it."""
-    return (*(slice(None),) * axis, part)
+def along(axis: int, start: int, stop: int, step: int = 1) -> tuple[slice, ...]:
+    """The index that takes start:stop:step of that axis of an array, and all of those before it."""
+    return (*(slice(None),) * axis, slice(start, stop, step))
 
 
 def zeros_beside(cx: Ctx, a: Array, axis: int, before: int, behind: int) -> Array:

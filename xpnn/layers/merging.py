@@ -1,5 +1,6 @@
 """How several arrays become one, and how the gradient of the one becomes theirs: what all merges share."""
 
+import itertools
 import math
 from typing import Any
 
@@ -57,7 +58,7 @@ def parts(cx: Ctx, merge: str, kept: tuple[Any, ...], dy: Array) -> list[Array]:
     """
     n = len(kept)
     if merge == "concatenate":
-        stops = [sum(kept[: i + 1]) for i in range(n)]
+        stops = itertools.accumulate(kept)
         return [dy[..., stop - width : stop] for stop, width in zip(stops, kept, strict=True)]
     if merge == "multiply":
         each = (product((dy, *kept[:i], *kept[i + 1 :])) for i in range(n))
