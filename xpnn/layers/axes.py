@@ -1,5 +1,7 @@
 """Axes of a sample, as layers with such a setting count them: 1 is the first, -1 the last; 0 is that of the samples."""
 
+import itertools
+from collections.abc import Iterable
 from typing import Any
 
 from xpnn.errors import ShapeError, UsageError
@@ -32,6 +34,12 @@ def axes_of(axes: tuple[int, ...] | None, shape: Shape) -> tuple[int, ...]:
     if len(set(found)) < len(found):
         raise ShapeError(f"names an axis twice: {axes}", why=f"a sample is {shape}")
     return found
+
+
+def stretches(sizes: Iterable[int]) -> list[tuple[int, int]]:
+    """Where each of several parts that lie side by side begins and ends."""
+    ends = [0, *itertools.accumulate(sizes)]
+    return [*itertools.pairwise(ends)]
 
 
 def along(axis: int, start: int, stop: int, step: int = 1) -> tuple[slice, ...]:

@@ -1,12 +1,11 @@
 """Parts of an axis: one of them, or several side by side."""
 
-import itertools
 from dataclasses import dataclass
 from typing import Any
 
 from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
-from xpnn.layers.axes import along, axis_of, check_axes, zeros_beside
+from xpnn.layers.axes import along, axis_of, check_axes, stretches, zeros_beside
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
 from xpnn.layers.lengths import Length
 
@@ -104,8 +103,8 @@ class Split(Layer):
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
         """Keeps the shape."""
         axis = axis_of(self.axis, x.shape[1:])
-        ends = [0, *itertools.accumulate(self._sizes(x.shape[axis]))]
-        return tuple(x[(*along(axis, i, j), ...)] for i, j in itertools.pairwise(ends)), (x.shape,)
+        parts = stretches(self._sizes(x.shape[axis]))
+        return tuple(x[(*along(axis, i, j), ...)] for i, j in parts), (x.shape,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Any) -> tuple[Array | None, Tree]:
         """Zeros for a part that nothing has taken."""
