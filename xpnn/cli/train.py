@@ -20,6 +20,7 @@ from xpnn.cli.network import make_loss, make_model, with_room
 from xpnn.cli.options import (
     FilePath,
     Name,
+    ThreadCount,
     Widths,
     backend_line,
     backend_option,
@@ -47,6 +48,7 @@ from xpnn.cli.resume import (
 )
 from xpnn.cli.runs import Run, new_run, old_run
 from xpnn.cli.state import state
+from xpnn.cli.threads import thread_setting, threads_of
 from xpnn.cli.transfer import find_source, frozen, preparation_of, provenance, reuse, transfer_options
 from xpnn.data import DATASETS, Dataset, ImagePreparation, load
 from xpnn.data.datasets import TABLES
@@ -92,6 +94,12 @@ if TYPE_CHECKING:
 @click.option(
     "--seed", type=click.IntRange(0), default=42, show_default=True, help="Root of every random draw."
 )
+@click.option(
+    "--threads",
+    type=ThreadCount(),
+    metavar="N|adapt",
+    help="Of NumPy's matrix products; adapt: fewer while other processes need the cores.  [default: one per core]",
+)
 @click.option("--data", type=FilePath(), metavar="PATH", help="The dataset's file, or folder of files.")
 @table_options
 @resize_option
@@ -116,6 +124,7 @@ def command(
     dtype: str,
     precision: str,
     seed: int,
+    threads: int | str | None,
     data: Path | None,
     label: str | None,
     task: str | None,
@@ -162,6 +171,7 @@ def command(
     optimizer.bind(net.layout.params)  # before there is a folder: raises where a pattern fits nothing
     run = new_run(dataset, model, out) if resume is None else old_run(resume)
     about = describe(samples, data, label, model, net, recipe, seed) | told_of(resume, endings)
+    about |= {"threads": threads_of(threads, be)}
     about |= {"task": task, "class_weight": class_weight, "resize": resize and f"{resize[0]}x{resize[1]}"}
     if origin or freeze:
         about |= provenance(origin, freeze, net) | {"replaced_head": head}
@@ -169,7 +179,8 @@ def command(
         if resume is None:
             run.write(about)
         events = start(about, why, samples, recipe, net, as_json)
-        watchers = [*endings.watchers(run, about), events]  # whatever comes of the events, the state is saved
+        setting = thread_setting(about["threads"])
+        watchers = [*setting, *endings.watchers(run, about), events]  # events last: the state is saved anyway
         state_file = None if resume is None else run.state
         trainer = train(net, samples, recipe, loss, optimizer, run, watchers, state_file)
         if isinstance(events, Events) and events.error is not None:
