@@ -33,7 +33,7 @@ alone.stay()
 gc.set_threshold(100_000, 50, 100)
 
 LIBRARIES = "numba|torch|jax|keras|sklearn|scipy|onnx"
-LIBRARIES += "|onnxruntime|cupy|pooch|optuna|tensorboardX|matplotlib|pandas|joblib"
+LIBRARIES += "|mpi4py|onnxruntime|cupy|pooch|optuna|tensorboardX|matplotlib|pandas|joblib"
 SKIPS = {
     r"backend cupy: ": 4600,
     r"backend torch: .* not installed": 4600,
@@ -48,6 +48,7 @@ SKIPS = {
     r"there is no g\+\+": 1500,
     r"there is no C compiler": 240,
     r"there is no node": 10,
+    r"there is no mpiexec": 60,
     r"nvidia-cuda-nvrtc is not installed": 80,
     r"there is no (bash|zsh|fish)": 3,
 }

@@ -120,9 +120,9 @@ class Layout:
         """The parameter tree: views where the library has views, slices fused away under jit."""
         return views(be, self.plan, {"theta": theta, "phi": phi})
 
-    def gradient_buffer(self, be: Backend) -> GradientBuffer:
-        """Where the backend can write gradients, if it can."""
-        vector = be.buffer(self.size["theta"])
+    def gradient_buffer(self, be: Backend, vector: Array | None = None) -> GradientBuffer:
+        """Where the backend can write gradients, if it can. vector: memory for them, where there is some."""
+        vector = be.buffer(self.size["theta"]) if vector is None else vector
         if vector is None:
             return GradientBuffer()
         tree = views(be, self.plan, {"theta": vector, "phi": None})

@@ -44,6 +44,11 @@ def counted(tick):
     return lambda be: ((7, 2), be.scalar(tick, be.xp.int64), (3, 41))
 
 
+def later(first):
+    """A part of a larger draw."""
+    return lambda be: (*counted(12345)(be), first)
+
+
 def floats(*arrays):
     return lambda be: tuple(be.asarray(a, be.dtype) for a in arrays)
 
@@ -254,8 +259,8 @@ ROWS = {
     ],
     "one_hot": [lambda be: (be.asarray(np.array([2, 0, 4])), 5)],
     "arange": [lambda be: (0,), lambda be: (9,)],
-    "uniform": [counted(0), counted(12345), counted(2**33 + 5)],
-    "normal": [counted(0), counted(12345), counted(2**33 + 5)],
+    "uniform": [counted(0), counted(12345), counted(2**33 + 5), later(7), later(2**31)],
+    "normal": [counted(0), counted(12345), counted(2**33 + 5), later(7), later(2**31)],
     "keep_mask": [
         lambda be, rate=rate: (*counted(9)(be), rate) for rate in (0.0, 0.2, 0.5, 2.0**-24, 1 - 2.0**-24, 1.0)
     ],
@@ -286,6 +291,7 @@ ROWS = {
         lambda be, at=at, n=n: (be.asarray(np.arange(20) * 7 % 20), be.scalar(at, be.xp.int64), n)
         for at, n in ((0, 20), (5, 8), (19, 1), (3, 0))
     ],
+    "all_reduce": [floats(normal(3, 4))],
     "concat_flat": [placed(False), placed(True)],
     "take_rows": [lambda be: (be.asarray(normal(5, 2), be.dtype), be.asarray(np.array([4, 0, 0])))],
     "add_rows": [
@@ -584,6 +590,17 @@ def test_uniform_is_the_same_on_every_backend_and_dtype(any_be, shape):
     assert u.shape == shape
     assert ((u >= 0) & (u < 1)).all()
     assert (u.reshape(-1) * 2.0**24 == draws((3, 1), 9, int(np.prod(shape)))).all()
+
+
+@pytest.mark.parametrize("kind", ["uniform", "normal", "keep_mask"])
+def test_draws_from_a_number_on_are_a_slice_of_the_whole(any_be, kind):
+    """What several processes draw for their samples is what one draws for all."""
+    be, settings = any_be, (0.3,) if kind == "keep_mask" else ()
+    given, draw = ((3, 1), be.scalar(9, be.xp.int64)), getattr(be, kind)
+    whole = be.to_numpy(draw(*given, (40, 7), *settings))
+    for start, stop in ((0, 13), (13, 14), (14, 40)):
+        part = draw(*given, (stop - start, 7), *settings, first=7 * start)
+        assert (be.to_numpy(part) == whole[start:stop]).all()
 
 
 def test_a_compiled_uniform_draws_anew_each_step(be):

@@ -98,6 +98,8 @@ def off_by_one(row):
 
 
 KEYED = [lambda be, n=n: ((7, "word", 2**35 + 1), be.scalar(2**33 + 5, be.xp.int64), (n,)) for n in SIZES]
+LATER = [lambda be, n=n, row=row: (*row(be), n) for row in KEYED[:4] for n in (1, 7, 2**20 + 3, 2**31 + 5)]
+"""Parts of larger draws: the numbers of their first elements."""
 NANS = np.array([[1, NAN, INF, NAN], [NAN] * 4, [-INF] * 4, [INF, INF, -INF, 1], [0, -0.0, -1, 0]])
 CLASSIFIED = [
     *(classified(*s) for s in ((300, 10), (5, 33), (600, 100), (1, 1), (3000, 3), (200, 32))),
@@ -125,9 +127,10 @@ OWN = {
     "add_bias": [given_bias((3, m), relu) for m in (4, 7, 8, 300) for relu in (False, True)],
     "lstm_step": [floats(normal(300, 36), normal(300, 36), normal(300, 9))],
     "lstm_step_grad": [floats(*normal(3, 300, 9), normal(300, 36), normal(300, 9))],
-    "uniform": KEYED,
-    "normal": KEYED,
+    "uniform": [*KEYED, *LATER],
+    "normal": [*KEYED, *LATER],
     "keep_mask": [
+        *(lambda be, row=row: (*row(be)[:3], 0.3, row(be)[3]) for row in LATER),
         *(lambda be, row=row: (*row(be), 0.3) for row in KEYED),
         *(lambda be, row=row: (*row(be), float(Kernels.uniform(be, *row(be))[-1])) for row in KEYED),
         lambda be: (*KEYED[5](be), float(Kernels.uniform(be, *KEYED[5](be))[2])),

@@ -44,8 +44,12 @@ BY_NAME = {"__init__.py", "names.py", "renamed.py", "cli/__init__.py", "intercha
 IMPORTS = {
     "interchange/torch.py": ["imports torch"],
     "interchange/torch_parts.py": ["imports torch", "imports torch"],
+    "distributed/nccl.py": ["imports cupy", "imports cupy.cuda"],
+    "distributed/plane.py": ["imports jax", "imports jax.experimental"],
+    "distributed/torch_group.py": ["imports torch", "imports torch.distributed"],
 }
-"""Reads and writes PyTorch's own files, and makes its modules; it is imported there when that is asked for."""
+"""interchange/ reads and writes PyTorch's own files, and makes its modules; it is imported when that is asked
+for. distributed/ sums a library's arrays over processes by that library's own means."""
 
 
 def parse(file):

@@ -120,6 +120,7 @@ def ready(tmp_path_factory):
         folder / "bin/pip",
         f'#!/bin/sh\nexec {sys.executable} {folder}/small/pip.py {ROOT}/pyproject.toml "$@"\n',
     )
+    program(folder / "bin/mpiexec", '#!/bin/sh\nshift 2\nexec "$@"\n')  # of -n N COMMAND one process
     x, y, _, _ = xpnn.data.mnist()
     Image.fromarray(x[0, :, :, 0]).save(folder / "seven.png")
     for label in (0, 1):
@@ -235,7 +236,9 @@ def checkout(tmp_path):
     noted = f'echo "$(basename "$0") $*" >> {tmp_path}/log\n'
     quiet = 'case "$*" in "-m pip "*|"-m pytest "*) exit 0;; esac\n'
     program(tmp_path / ".venv/bin/python", f'#!/bin/sh\n{noted}{quiet}exec {sys.executable} "$@"\n')
-    program(tmp_path / ".venv/bin/xpnn", f'#!/bin/sh\n{noted}exec {sys.executable} -m xpnn "$@"\n')
+    noting = f"open({str(tmp_path / 'log')!r}, 'a').write(' '.join(['xpnn', *sys.argv[1:]]) + '\\n')"
+    script = f"#!{sys.executable}\nimport sys\nfrom xpnn.cli import main\n{noting}\nmain()\n"
+    program(tmp_path / ".venv/bin/xpnn", script)  # as pip writes it
     for name in ("ruff", "mypy"):
         program(
             tmp_path / f".venv/bin/{name}",

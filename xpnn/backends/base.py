@@ -1,12 +1,14 @@
 """A backend: an Array API namespace plus what the standard leaves out."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
 
 from xpnn.backends.convert import to_host
+from xpnn.backends.share import Share
 from xpnn.errors import BackendError, DataError, DeviceError, UsageError, did_you_mean, first_line
 from xpnn.kernels import Array, Kernels
 from xpnn.renamed import old_members
@@ -26,6 +28,8 @@ class Backend(Kernels):
     name: ClassVar[str]
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
+    share: Share | None = None
+    """Where several processes share a batch: which samples of it these are."""
 
     def __init__(self, device: str, dtype: str, precision: str = "fp32") -> None:
         if dtype not in DTYPES:
@@ -149,6 +153,10 @@ class Backend(Kernels):
     def buffer(self, size: int) -> Array | None:
         """An empty vector of the model's dtype for results to be written into, where the library can write."""
         return None
+
+    def values_per_feature(self, x: Array) -> int:
+        """How many values of each feature (on the last axis) `batch_norm` takes its statistics over."""
+        return math.prod(x.shape[:-1])
 
     @classmethod
     def kernel_table(cls) -> dict[str, str]:

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import click
 
 from xpnn import __version__
+from xpnn.cli import together
 from xpnn.cli.command import shared_options
 from xpnn.cli.state import State
 from xpnn.errors import BackendError, FileError, UsageError, XpnnError, did_you_mean, first_line
@@ -169,14 +170,16 @@ def run(args: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         if isinstance(error, OSError):
             drop_output()
-        return report(in_our_words(error))
+        return together.end_all(in_our_words(error), report)
+    finally:
+        together.group = None
 
 
 def stopped(stop: Stopped) -> int:
     """Print why the command stopped, except when the reader of a pipe has gone."""
     if stop.code == IO:
         drop_output()
-    else:
+    elif together.place()[0] == 0:
         with contextlib.suppress(OSError):  # the terminal is gone
             click.echo(
                 f"xpnn: {stop.word}" + (f": {printable(stop.detail)}" if stop.detail else ""), err=True

@@ -15,13 +15,15 @@ from xpnn.cli.command import Command
 from xpnn.cli.options import FilePath
 from xpnn.cli.output import echo, emit, status
 from xpnn.cli.state import state
-from xpnn.errors import UsageError, XpnnError, did_you_mean, first_line
+from xpnn.errors import FileError, UsageError, XpnnError, did_you_mean, first_line
 from xpnn.reading import read_bounded
 
 OWN = {"help", "path", "config", "resume", "show_config", "as_json", "quiet", "verbose", "debug"}
 """Flags that are no settings."""
 MOST = 1 << 18
 """Bytes of a file of settings."""
+DOTS = 1000
+"""In one line: Python's reader takes memory and time with the square of them."""
 ELSEWHERE = {
     "data": "XPNN_DATA is the folder in which datasets are searched for; --data is one dataset's own"
 }
@@ -105,14 +107,20 @@ def _read(ctx: click.Context, param: click.Parameter, path: Path | None) -> None
             raise UsageError(f"{where}: unknown setting {key!r}", fix=fix)
         if value == "":  # as an empty variable: not set
             continue
-        text = typed(known[key], value)
+        try:
+            text = typed(known[key], value)
+        except ValueError as error:
+            raise UsageError(f"{where}: {key} is a number of thousands of digits") from error
         fit(known[key], text, ctx, f"{where}: {key} = {value!r}")
         ctx.default_map[str(known[key].name)] = text
         ctx.meta[str(known[key].name)] = where
 
 
 def typed(param: click.Parameter, value: Any) -> Any:
-    """Return a value of the file as it would be typed, so that the flag's checks hold: no 3.7 epochs."""
+    """Return a value of the file as it would be typed, so that the flag's checks hold: no 3.7 epochs.
+
+    Raises ValueError for a whole number of more digits than Python writes.
+    """
     if getattr(param, "multiple", False):
         return tuple(map(str, value)) if isinstance(value, list) else (str(value),)
     if isinstance(value, list):
@@ -125,6 +133,8 @@ def read_toml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     data = _standard_input() if str(path) == "-" else read_bounded(path, MOST)
     try:
         text = data.decode().replace("\r\n", "\n")
+        if any(line.count(".") > DOTS for line in text.split("\n")):
+            raise ValueError(f"a line has more than {DOTS:,} dots")
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also what is no UTF-8
         raise UsageError(f"{path} is no TOML file", why=first_line(error)) from error
@@ -136,8 +146,11 @@ def read_toml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
 
 
 def _standard_input() -> bytes:
-    """Read standard input: `--config -`."""
-    return sys.stdin.buffer.read(MOST)
+    """Read standard input: `--config -`. Raises FileError for more than a file may hold."""
+    data = sys.stdin.buffer.read(MOST + 1)
+    if len(data) > MOST:
+        raise FileError("cannot read standard input", why=f"it holds more than {MOST:,} bytes")
+    return data
 
 
 def toml_line(key: str, value: Any) -> str:

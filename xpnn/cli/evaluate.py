@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 WIDEST = 12
 """Classes up to which the matrix fits a terminal of 80 columns."""
 WORST, WIDTH = 6, 80
+CORNER, COLUMN = "true \\ taken for", 4
+"""The heading of the first column, and the width of the others."""
 
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -73,7 +75,8 @@ def command(run: Path | None, data: Path | None, backend: str, as_json: bool) ->
         return
     names = tuple(map(one_line, samples.classes))
     if len(names) <= WIDEST:
-        console().print(table(matrix, names))
+        for part in tables(matrix, names, console().width):
+            console().print(part)
     echo(
         f"accuracy {percent(result['accuracy'], 2)} ± {100 * result['standard_error']:.2f} · loss {loss:.4f} · "
         f"{n:,} {kind} in {seconds:.2f} s"
@@ -118,19 +121,27 @@ def summarise(matrix: Counts, data: Dataset) -> dict[str, Any]:
     }
 
 
-def table(matrix: Counts, classes: tuple[str, ...]) -> "Table":
-    """Return the confusion matrix: true classes down, predicted across, in at most 80 columns."""
+def tables(matrix: Counts, classes: tuple[str, ...], width: int) -> "list[Table]":
+    """Return the confusion matrix: true classes down, predicted across; in several tables where one is too wide."""
+    across = max(1, (width - len(CORNER)) // (COLUMN + 1))
+    return [
+        table(matrix, classes, range(len(classes))[i : i + across]) for i in range(0, len(classes), across)
+    ]
+
+
+def table(matrix: Counts, classes: tuple[str, ...], shown: range) -> "Table":
+    """Return the columns `shown` of the confusion matrix."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     numbered = any(len(name) > 4 for name in classes)
     grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    grid.add_column("true \\ taken for", style="bold", no_wrap=True)
+    grid.add_column(CORNER, style="bold", no_wrap=True)
+    for j in shown:
+        grid.add_column(Text(str(j) if numbered else classes[j]), justify="right", min_width=COLUMN)
     for i, name in enumerate(classes):
-        grid.add_column(Text(str(i) if numbered else name), justify="right", min_width=4)
-    for i, name in enumerate(classes):
-        cells = [cell(int(count), i == j) for j, count in enumerate(matrix[i])]
+        cells = [cell(int(matrix[i, j]), i == j) for j in shown]
         grid.add_row(Text(f"{i} {name}" if numbered else name), *cells)
     return grid
 

@@ -15,6 +15,7 @@ from xpnn.training.callbacks import Callback, KeepBest
 from xpnn.training.film import Film
 
 if TYPE_CHECKING:
+    from xpnn.distributed import Communicator
     from xpnn.losses import Loss
     from xpnn.model import Model
     from xpnn.training.run import Run as FitRun
@@ -30,6 +31,7 @@ def train(
     run: Run,
     more: list[Callback],
     resume: Path | None = None,
+    group: "Communicator | None" = None,
 ) -> "Trainer":
     """Train; afterwards the model holds the weights of the best epoch, which are saved too.
 
@@ -42,7 +44,7 @@ def train(
     watchers = [signals, *([Release()] if in_use() else []), KeepBest(run.weights), Log(run.folder / METRICS)]
     if data.input_shape == (2,):
         watchers.append(Film(run.folder / FILM))  # small, and what `xpnn plot` makes a moving picture of
-    trainer = Trainer(net, loss, optimizer, schedule=recipe.schedule)
+    trainer = Trainer(net, loss, optimizer, schedule=recipe.schedule, communicator=group)
     trainer.fit(
         data.x,
         data.y,
@@ -52,8 +54,10 @@ def train(
         callbacks=[*watchers, *more],
         resume=resume,
     )
-    obey(signals)
-    if not run.weights.exists():  # the time limit came before the first epoch's end
+    obey(signals, trainer.communicator)
+    if (
+        trainer.communicator.rank == 0 and not run.weights.exists()
+    ):  # the time limit came before the first epoch's end
         net.save(run.weights)
     return trainer
 

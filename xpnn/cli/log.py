@@ -21,6 +21,8 @@ ROW: dict[str, Any] = {
 class Log(Callback):
     """A callback that writes every row as a JSON line to metrics.jsonl."""
 
+    everywhere = False
+
     def __init__(self, path: Path) -> None:
         self.path = path
 

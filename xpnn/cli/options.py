@@ -1,5 +1,7 @@
 """Options that several commands share, and what their values become."""
 
+import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,9 @@ from xpnn.backends import BACKENDS, PRECISIONS, Backend, backend_names, get_back
 from xpnn.backends.auto import check, choose
 from xpnn.backends.cpu.blas import blas, count_threads
 from xpnn.cli.command import LONG
+from xpnn.cli.output import status
+from xpnn.cli.program import program
+from xpnn.data.kind import kind_of
 from xpnn.errors import UsageError, did_you_mean
 from xpnn.system import user_path
 
@@ -40,6 +45,30 @@ class Name(Choice):
             fix = self.hints.get(value) or did_you_mean(str(value), self.choices)
             raise UsageError(f"unknown {self.what} {value!r}", fix=fix)
         return str(value)
+
+
+class DatasetName(Name):
+    """The name of a dataset. For the path of a file or folder the error says which dataset reads it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name. Raises UsageError for an unknown one."""
+        if value not in self.choices and os.path.exists(str(value)):
+            kind = kind_of(Path(value))
+            raise UsageError(
+                f"{str(value)!r} is a path, not the name of a dataset",
+                fix=f"{program()} train {kind or 'DATASET'} {shlex.quote(str(value))}",
+            )
+        return super().convert(value, param, ctx)
+
+
+def dataset_of(dataset: str, data: Path | None) -> str:
+    """Return the dataset that --data holds if no name is given, with a line that says so; else the name."""
+    source = click.get_current_context().get_parameter_source("dataset")
+    kind = kind_of(data) if data is not None and source is ParameterSource.DEFAULT else None
+    if kind is None or kind == "idx":
+        return dataset
+    status(f"{data} is taken as {kind}: the same as {program()} train {kind} {shlex.quote(str(data))}")
+    return kind
 
 
 class BackendName(Name):

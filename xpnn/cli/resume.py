@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from xpnn.backends import Backend
 from xpnn.cli import by_signal
 from xpnn.cli.options import FilePath
+from xpnn.cli.program import program
 from xpnn.cli.runs import STATE, Run
 from xpnn.cli.schema import ABOUT, read_about
 from xpnn.errors import CheckpointError, FileError, UsageError
@@ -20,6 +21,7 @@ from xpnn.training.callbacks import Callback
 from xpnn.training.stopping import StopOnSignal
 
 if TYPE_CHECKING:
+    from xpnn.distributed import Communicator
     from xpnn.model import Model
     from xpnn.training.run import Run as TrainingRun
 
@@ -86,6 +88,8 @@ class Endings:
 class Note(Callback):
     """A callback that writes run.json when the run begins: a run that cannot be resumed stays unchanged."""
 
+    everywhere = False
+
     def __init__(self, run: Run, about: dict[str, Any]) -> None:
         self.run, self.about = run, about
 
@@ -95,8 +99,13 @@ class Note(Callback):
 
 
 def ending_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --early-stopping, --checkpoint-every, --time-limit and --resume."""
+    """Add --early-stopping, --checkpoint-every, --time-limit, --resume and --force-lock."""
     for option in (
+        click.option(
+            "--force-lock",
+            is_flag=True,
+            help="Take the folder over from a process of another host that is known to have ended.",
+        ),
         click.option(
             "--resume",
             type=FilePath(),
@@ -200,7 +209,7 @@ def same_device(resume: Path | None, device: str | None) -> str | None:
     return read_about(resume).get("device")
 
 
-def told_of(resume: Path | None, endings: Endings) -> dict[str, Any]:
+def resume_entries(resume: Path | None, endings: Endings) -> dict[str, Any]:
     """Return the entries of run.json. A resumed run keeps the time at which it began."""
     started = {} if resume is None else {"started": read_about(resume).get("started")}
     return {"endings": asdict(endings), **started}
@@ -208,7 +217,7 @@ def told_of(resume: Path | None, endings: Endings) -> dict[str, Any]:
 
 def resume_line(run: Run) -> str:
     """Return the command that resumes the run."""
-    return f"xpnn train --resume {shlex.quote(str(run.folder))}"
+    return f"{program()} train --resume {shlex.quote(str(run.folder))}"
 
 
 def left_behind(run: Run) -> str:
@@ -220,7 +229,8 @@ def left_behind(run: Run) -> str:
     return f"the best epoch so far is saved in {run.weights}"
 
 
-def obey(listener: StopOnSignal) -> None:
-    """Raise Stopped if a signal ended the training."""
-    if listener.signum is not None:
-        raise by_signal(listener.signum)
+def obey(listener: StopOnSignal, group: "Communicator") -> None:
+    """Raises Stopped if a signal ended the training: on every rank, where one was sent it."""
+    heard = [int(number) for number in group.each(listener.signum or 0) if number]
+    if heard:
+        raise by_signal(heard[0])

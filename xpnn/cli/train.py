@@ -18,12 +18,14 @@ from xpnn.cli.fitting import check_target, check_wanted, count_samples, train
 from xpnn.cli.machine import git_state, machine
 from xpnn.cli.network import make_loss, make_model, with_room
 from xpnn.cli.options import (
+    DatasetName,
     FilePath,
     Name,
     ThreadCount,
     Widths,
     backend_line,
     backend_option,
+    dataset_of,
     device_option,
     json_option,
     open_backend,
@@ -33,6 +35,8 @@ from xpnn.cli.options import (
     table_options,
 )
 from xpnn.cli.output import detail, echo, emit, percent, reading_bar, size, status, write
+from xpnn.cli.program import program
+from xpnn.cli.ranks import distributed_options, join, shared_run
 from xpnn.cli.regression import in_units, regression_line
 from xpnn.cli.resume import (
     Endings,
@@ -42,9 +46,9 @@ from xpnn.cli.resume import (
     ending_options,
     head_was_replaced,
     left_behind,
+    resume_entries,
     resume_line,
     same_device,
-    told_of,
 )
 from xpnn.cli.runs import Run, new_run, old_run
 from xpnn.cli.state import state
@@ -66,7 +70,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Configured, examples=["xpnn train spiral --epochs 5 --hidden 64,64"])
-@click.argument("dataset", type=Name("dataset", DATASETS), default="mnist")
+@click.argument("dataset", type=DatasetName("dataset", DATASETS), default="mnist")
 @path_argument
 @click.option("--model", type=Name("model", MODELS), default="mlp", help="Architecture.  [default: mlp]")
 @click.option("--hidden", type=Widths(), metavar="N,N", help="Widths of the hidden layers, or none.")
@@ -114,6 +118,7 @@ if TYPE_CHECKING:
     "--require-accuracy", type=click.FloatRange(0, 1), metavar="A", help="Exit with 8 below it; 0 to 1."
 )
 @ending_options
+@distributed_options
 @json_option
 def command(
     dataset: str,
@@ -147,7 +152,9 @@ def command(
     """
     began = time.perf_counter()
     keep_memory()
-    endings = Endings.taken_from(given)
+    group = join(given.pop("distributed"), given.pop("batch_norm"), given.pop("gradient_compression"))
+    endings, force = Endings.taken_from(given), given.pop("force_lock")
+    dataset = dataset_of(dataset, data)
     check_beside(resume, out, source, replace_head)
     saved, model = find_source(source, replace_head, model, given)
     recipe = recipe_for(dataset, model, augment).replace(**given)
@@ -158,7 +165,11 @@ def command(
     origin = begun_with(resume) if saved is None else str(saved.weights)
     known = preparation_of(origin)
     head = replace_head if resume is None else head_was_replaced(resume)
+    if group.rank and data is None:  # a dataset by name may have to be fetched: rank 0 does it
+        group.any(False)
     samples = load(dataset, data, seed, label, task, known, relabel=head, resize=resize, watch=reading_bar)
+    if group.rank == 0 and data is None:
+        group.any(False)
     recipe = with_room(recipe, len(samples.y))
     loss = make_loss(samples, recipe, class_weight)
     check_wanted(samples, require_accuracy)
@@ -169,20 +180,28 @@ def command(
     else:
         net = make_model(model, samples, recipe, be, seed)
     optimizer.bind(net.layout.params)  # before there is a folder: raises where a pattern fits nothing
-    run = new_run(dataset, model, out) if resume is None else old_run(resume)
-    about = describe(samples, data, label, model, net, recipe, seed) | told_of(resume, endings)
-    about |= {"threads": threads_of(threads, be)}
+    used = threads_of(threads, be)
+    run = shared_run(group, lambda: old_run(resume, force) if resume else new_run(dataset, model, out, force))
+    about = describe(samples, data, label, model, net, recipe, seed) | resume_entries(resume, endings)
+    about |= {"threads": used}
     about |= {"task": task, "class_weight": class_weight, "resize": resize and f"{resize[0]}x{resize[1]}"}
     if origin or freeze:
         about |= provenance(origin, freeze, net) | {"replaced_head": head}
     try:
         if resume is None:
             run.write(about)
+        if group.size > 1 and not as_json:
+            status(f"ranks  {group.size} processes ({group.engine}), each with its rows of every batch")
         events = start(about, why, samples, recipe, net, as_json)
-        setting = thread_setting(about["threads"])
-        watchers = [*setting, *endings.watchers(run, about), events]  # events last: the state is saved anyway
+        watchers = [
+            *thread_setting(used),
+            *endings.watchers(run, about),
+            events,
+        ]  # events last: the state is saved anyway
         state_file = None if resume is None else run.state
-        trainer = train(net, samples, recipe, loss, optimizer, run, watchers, state_file)
+        trainer = train(net, samples, recipe, loss, optimizer, run, watchers, state_file, group)
+        if group.rank:  # the rest is rank 0's
+            return
         if isinstance(events, Events) and events.error is not None:
             raise events.error
         result = score(net, trainer, samples, run, began)
@@ -264,6 +283,8 @@ def start(
 class Events(Callback):
     """A callback that prints every row as a JSON line. If the reader has gone, the run ends as by Ctrl-C."""
 
+    everywhere = False
+
     error: OSError | None = None
 
     def epoch(self, run: "TrainingRun", row: Row) -> None:
@@ -310,5 +331,5 @@ def finish(result: dict[str, Any], data: Dataset, run: Run) -> None:
         if isinstance(data.preparation, ImagePreparation)
         else ""
     )
-    prediction = f"xpnn predict {kind}{other and f' --run{other}'} · " if kind else ""
-    echo(f"next   {prediction}xpnn evaluate{other}")
+    prediction = f"{program()} predict {kind}{other and f' --run{other}'} · " if kind else ""
+    echo(f"next   {prediction}{program()} evaluate{other}")

@@ -98,8 +98,10 @@ def _(layer: MultiHeadAttention, shape: Any) -> int:
     """q and o at every time of x, k and v at every step of the memory, and two products of times and steps."""
     time, features = shape[0] if is_multiple(shape) else shape
     steps, known = shape[1] if layer.cross else (time, features)
-    width = layer.heads * (layer.size or features // layer.heads)
-    return int(4 * width * (time * features + steps * known + time * steps))
+    size = layer.size or features // layer.heads
+    value = layer.value_size or size
+    own, shared = layer.heads * (size + value), layer.shared_heads * (size + value)
+    return int(2 * (time * features * own + steps * known * shared + time * steps * own))
 
 
 @flops.register(Graph)

@@ -7,8 +7,10 @@ from xpnn.kernels import Array
 from xpnn.layers.attention import MultiHeadAttention
 from xpnn.layers.base import Ctx, Layer, Tree
 from xpnn.layers.bidirectional import Bidirectional
+from xpnn.layers.gru import GRU
+from xpnn.layers.lstm import LSTM
 from xpnn.layers.maxout import Maxout
-from xpnn.layers.recurrent import GRU, LSTM, SimpleRNN
+from xpnn.layers.simple_rnn import SimpleRNN
 from xpnn.trees import tree_map
 
 LAYERS = (SimpleRNN, LSTM, GRU, Bidirectional, MultiHeadAttention, Maxout)
@@ -27,7 +29,7 @@ class RoundedOnce(Rule):
 
     def forward(self, cx: Ctx, p: tuple[Tree, ...], x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps the rounded weights."""
-        rounded = tree_map(lambda _, a: cx.be.operand(a) if a.ndim == 2 else a, p[0])
+        rounded = tree_map(lambda path, a: cx.be.operand(a) if a.ndim == 2 and path != "mask" else a, p[0])
         if type(self.layers[0]) in ONLY_MULTIPLY and not isinstance(x, tuple):
             x = cx.be.operand(x)
         y, cache = self.layers[0].forward(self.child(cx, 0), rounded, x)

@@ -15,7 +15,7 @@ from xpnn.durable import write_durably
 from xpnn.errors import UsageError
 from xpnn.interchange.javascript import script
 from xpnn.interchange.program import Program
-from xpnn.interchange.trace import program_of, squash
+from xpnn.interchange.trace import names_of, program_of, squash
 from xpnn.layers import Flatten, Rescale, Reshape, Standardize
 
 if TYPE_CHECKING:
@@ -56,7 +56,6 @@ def save_html(
             fix="--to onnx, py or c take all others",
         )
     preparation = model.preparation
-    known = preparation.class_names if preparation is not None else ()
     _, dtype, shape = program.inputs[0]
     ((_, out),) = program.outputs
     about: dict[str, Any] = {
@@ -65,7 +64,7 @@ def save_html(
         "shape": list(shape),
         "bytes": dtype == "uint8",
         "outputs": math.prod(out),
-        "classes": list(classes or known),
+        "classes": list(names_of(model, classes)),
         "examples": [encoded(image, shape) for image in examples],
         "crop": getattr(preparation, "crop", "none"),
         "probabilities": shows_probabilities(model, probabilities),

@@ -14,6 +14,7 @@ import numpy as np
 
 from xpnn.errors import CheckpointError, UsageError, XpnnError, first_line
 from xpnn.interchange import (
+    onnx_attention,
     onnx_composed,
     onnx_constants,
     onnx_images,
@@ -42,6 +43,7 @@ RULES = {
     for module in (
         onnx_pointwise,
         onnx_composed,
+        onnx_attention,
         onnx_images,
         onnx_norms,
         onnx_resize,

@@ -14,7 +14,7 @@ from xpnn.durable import write_durably
 from xpnn.interchange.interpret import NEEDS, find, function_of, settings_of
 from xpnn.interchange.program import Host, Node, Program
 from xpnn.interchange.sequence_rows import Body
-from xpnn.interchange.trace import program_of
+from xpnn.interchange.trace import names_of, program_of
 from xpnn.printing import in_comment
 from xpnn.system import user_path
 
@@ -35,6 +35,9 @@ ARITHMETIC = {
     "Tanh": "np.tanh({})",
     "Exp": "np.exp({})",
     "Sqrt": "np.sqrt({})",
+    "Cos": "np.cos({})",
+    "Sin": "np.sin({})",
+    "Range": "np.arange({}, {}, {})",
     "Identity": "{}",
 }
 """Operations that need no function of their own."""
@@ -80,8 +83,7 @@ def save_python(
     """
     path = user_path(path)
     program = program_of(model, channels=channels, probabilities=probabilities, preprocessing=preprocessing)
-    known = model.preparation.class_names if model.preparation is not None else ()
-    text, flat = source(program, path.stem, tuple(classes or known), beside)
+    text, flat = source(program, path.stem, tuple(names_of(model, classes)), beside)
     if beside:
         write_durably(path.with_suffix(".weights"), flat)
     write_durably(path, text.encode())

@@ -14,6 +14,7 @@ from xpnn.interchange.program import Program, Value
 from xpnn.interchange.table import emit
 from xpnn.interchange.torch_windows import WINDOWED, Unknown
 from xpnn.layers.base import Layer, is_multiple
+from xpnn.layers.lengths import planned
 from xpnn.trees import tree_map
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def module_of(model: "Model", torch: Any, weights: dict[str, dict[str, Any]]) ->
 
     Raises UsageError, naming the layer, for what PyTorch has no module of.
     """
-    shape = model.input_shape
+    shape = planned(model.input_shape)
     flows = tuple(start(one, True) for one in (shape if is_multiple(shape) else (shape,)))
     builder = Builder(torch, weights)
     module, ends = builder.one(model.net, "", flows if is_multiple(shape) else flows[0])
@@ -194,7 +195,7 @@ class Builder:
         if isinstance(layer, L.PReLU):
             return channels, nn.PReLU(1 if layer.shared else n)
         if isinstance(layer, L.Embedding):
-            return None, nn.Embedding(layer.tokens, layer.width)
+            return None, nn.Embedding(layer.tokens, layer.width, layer.padding_idx)
         if isinstance(layer, L.PositionalEncoding):
             return self.positions(layer, x)
         if isinstance(layer, L.SpatialDropout):
@@ -236,7 +237,11 @@ class Builder:
         width = x.shape[-1]
         if layer.heads * (layer.size or width // layer.heads) != width:
             raise Unknown("heads that are not as wide together as their input")
-        return self.parts.SelfAttention(width, layer.heads, layer.dropout, layer.causal)
+        if layer.shared_heads != layer.heads or layer.value_size not in (None, width // layer.heads):
+            raise Unknown("shared heads, or values of another size than keys")
+        if layer.rotary or layer.attention_mask is not None:
+            raise Unknown("rotary positions, or a mask for all samples")
+        return self.parts.SelfAttention(width, layer.heads, layer.dropout, layer.causal, layer.bias)
 
     def windowed(self, layer: Layer, path: str, shape: tuple[int, ...]) -> Any:
         """Convolution, pooling, padding and enlarging: with the settings that ONNX's node of it has."""
@@ -268,8 +273,12 @@ class Builder:
         inner = layer.layer if both else layer
         if inner.masked or type(inner) not in (L.LSTM, L.GRU, L.SimpleRNN):
             raise Unknown("masks are sequences packed there")
+        if inner.reverse or inner.initial_state or inner.return_state:
+            raise Unknown(
+                "modules there read backwards beside forwards alone, and their states come as tuples"
+            )
         cls = {L.LSTM: self.nn.LSTM, L.GRU: self.nn.GRU, L.SimpleRNN: self.nn.RNN}[type(inner)]
-        module = cls(n, inner.units, batch_first=True, bidirectional=both)
+        module = cls(n, inner.units, bias=inner.bias, batch_first=True, bidirectional=both)
         self.owners[path] = module
         return self.nn.Sequential(module, self.parts.States(inner.sequences))
 

@@ -87,15 +87,18 @@ class States(nn.Module):  # type: ignore[misc]
 class SelfAttention(nn.MultiheadAttention):  # type: ignore[misc]
     """x attends to itself; causal: to what is before alone."""
 
-    def __init__(self, width: int, heads: int, dropout: float, causal: bool) -> None:
-        super().__init__(width, heads, dropout, batch_first=True)
+    def __init__(self, width: int, heads: int, dropout: float, causal: bool, bias: bool) -> None:
+        super().__init__(width, heads, dropout, bias, batch_first=True)
         self.causal = causal
 
     def forward(self, x: Any, real: Any = None) -> Any:
-        """real: 1 for keys that count, 0 for padding."""
+        """real: 1 for keys that count, 0 for padding; (N, steps), or (N, steps, steps) for each query."""
         steps = x.shape[1]
         later = torch.ones(steps, steps, dtype=torch.bool, device=x.device).triu(1) if self.causal else None
         padding = None if real is None else real == 0
+        if padding is not None and padding.ndim == 3:
+            hidden = padding if later is None else padding | later
+            later, padding = hidden.repeat_interleave(self.num_heads, 0), None
         return super().forward(x, x, x, key_padding_mask=padding, attn_mask=later, need_weights=False)[0]
 
 

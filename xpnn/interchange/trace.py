@@ -1,14 +1,18 @@
 """From a model to the program that does what it does: preparation first, class probabilities last."""
 
+import functools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpnn.errors import UsageError
 from xpnn.interchange.program import Node, Program, Shape, Value
+from xpnn.interchange.sequence_rows import Body
 from xpnn.interchange.table import emit
 from xpnn.layers import Dropout, Flatten, Rescale, Reshape, Sequential, Standardize
 from xpnn.layers.base import for_each, is_multiple
+from xpnn.layers.lengths import ASSUMED, is_open, planned
 from xpnn.losses import BinaryCrossEntropy, Focal, NegativeLogLikelihood, SoftmaxCrossEntropy
 from xpnn.trees import tree_map
 
@@ -42,8 +46,22 @@ def program_of(
         raise UsageError(
             f"channels={channels!r}: unknown layout", fix='"last" (N, H, W, C) or "first" (N, C, H, W)'
         )
-    g = Program(opset=opset)
-    net, p, shape = model.net, parameters_of(model), model.input_shape
+    make = functools.partial(
+        emitted, model, parameters_of(model), opset, channels, probabilities, preprocessing=preprocessing
+    )
+    g = make(planned(model.input_shape))
+    if is_open(planned(model.input_shape)):
+        for n in range(ASSUMED + 1, ASSUMED + 8):  # other remainders of all strides that there are
+            check_same(g, make(planned(model.input_shape, n)))
+    return g
+
+
+def emitted(
+    model: "Model", p: Any, opset: int, channels: str, probabilities: bool | None, shape: Shape, *,
+    preprocessing: bool,
+) -> Program:  # fmt: skip
+    """The operations for samples of that shape, which may be open in places."""
+    g, net = Program(opset=opset), model.net
     if not preprocessing:
         net, p, shape = without_preparation(net, p, shape)
     shapes = shape if is_multiple(shape) else (shape,)
@@ -61,7 +79,47 @@ def program_of(
     )
     for value, label, loss, given in zip(ys, labels, losses, output_kind, strict=True):
         leave(g, value, label, channels, squash(loss, given, probabilities))
+    leave_out_unused(g)
     return g
+
+
+def check_same(g: Program, other: Program) -> None:
+    """Raise UsageError where the operations for another length are not the same: they would be right for one alone."""
+    for node, twin in zip(g.nodes, other.nodes, strict=True):
+        pairs = zip(node.inputs, twin.inputs, strict=True)
+        numbers = [(g.constants.get(a), other.constants.get(b)) for a, b in pairs]
+        if node.kind != "Scan" and node.attributes != twin.attributes:
+            raise open_length(node)
+        if any(a is not None and not np.array_equal(a, b) for a, b in numbers):  # type: ignore[arg-type]
+            raise open_length(node)
+
+
+def open_length(node: Node) -> UsageError:
+    """The error for a layer whose operations depend on the length."""
+    return UsageError(
+        f"layer {node.path or '0'} cannot be exported for sequences of any length",
+        why=f"its {node.kind} would be right for one length alone",
+        fix="export the same layers made with that length in input_shape, with these parameters",
+    )
+
+
+def leave_out_unused(g: Program) -> None:
+    """Nodes and constants that no output depends on, such as the states that nobody asked for."""
+    needed = {name for name, _ in g.outputs}
+    kept = []
+    for node in reversed(g.nodes):
+        if needed & set(node.outputs):
+            kept.append(node)
+            needed |= {*node.inputs}
+            if isinstance(body := node.attributes.get("body"), Body):
+                needed |= {*body.outputs, *(name for inner in body.nodes for name in inner.inputs)}
+    g.nodes = kept[::-1]
+    g.constants = {name: a for name, a in g.constants.items() if name in needed}
+
+
+def names_of(model: "Model", classes: Sequence[str]) -> Sequence[str]:
+    """The names of the classes: those that are given, or those that the model remembers."""
+    return classes or (model.preparation.class_names if model.preparation is not None else ())
 
 
 def named(own: Any, letter: str, n: int) -> tuple[str, ...]:

@@ -80,6 +80,7 @@ class Kernels:
     concat_flat = flat.concat_flat
     all_finite = flat.all_finite
     cond = flat.cond
+    all_reduce = flat.all_reduce
 
     pad2d = windows.pad2d
     im2col = windows.im2col

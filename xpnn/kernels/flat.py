@@ -37,6 +37,11 @@ def all_finite(be: Backend, *arrays: Array) -> Array:
     return xp.all(xp.stack([xp.all(xp.isfinite(x)) for x in arrays]))
 
 
+def all_reduce(be: Backend, a: Array) -> Array:
+    """The sum of `a` over all processes that share a run; a itself of one alone. The caller gives `a` away."""
+    return a
+
+
 def cond(be: Backend, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:
     """then(tree) if `ok` (0-d bool) else tree, without asking the device: both are computed, one is kept."""
     new = then(tree)

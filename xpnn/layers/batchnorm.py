@@ -67,7 +67,7 @@ class BatchNorm(Layer):
 
     def check_batch(self, cx: Ctx, x: Array) -> None:
         """Raise ShapeError for a batch of one value per feature."""
-        if count(x) < 2:
+        if cx.be.values_per_feature(x) < 2:
             path = ".".join(map(str, cx.key[1:]))
             raise ShapeError(
                 "cannot train on one value per feature: it has no variance",
@@ -89,15 +89,8 @@ class BatchNorm(Layer):
         """The running mean and variance, moved towards the batch's."""
         n, _, mean, var = cache
         if self.unbiased:
-            var = var * (count(n) / (count(n) - 1))
+            count = cx.be.values_per_feature(n)
+            var = var * (count / (count - 1))
         batch = {"mean": mean, "var": var}
         old, new = 1 - self.momentum, self.momentum
         return {k: old * p[k] + new * cx.be.xp.reshape(a, p[k].shape) for k, a in batch.items()}
-
-
-def count(x: Array) -> int:
-    """Values per feature."""
-    n = 1
-    for size in x.shape[:-1]:
-        n = n * size
-    return n

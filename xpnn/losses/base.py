@@ -114,7 +114,10 @@ class Loss(Config, abstract=True):
         if self.reduction == "sum":
             return value, slopes
         weight = be.zeros(target.shape[:1]) + 1 if weight is None else weight
-        share = be.xp.sum(self.counts(be, target, weight)) / total
+        counted = total_weight(
+            be, self.counts(be, target, weight)
+        )  # where nothing counts, the mean is the sum
+        share = counted / total
         return share * value, share * slopes
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:

@@ -52,7 +52,7 @@ class KeepBest(Callback):
         """Keep a copy of the weights, because training continues in the same memory."""
         if row.best:
             self.vectors = run.model.snapshot()
-            if self.path is not None:
+            if self.path is not None and run.rank == 0:
                 save_model(run.model, user_path(self.path), keep=True)
 
     def end(self, run: Run) -> None:

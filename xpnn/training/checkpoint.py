@@ -20,6 +20,7 @@ from xpnn.durable import previous, write_durably
 from xpnn.errors import CheckpointError, FileError, UsageError, XpnnError, first_line
 from xpnn.layers.budget import limited
 from xpnn.layers.graph import Graph
+from xpnn.layers.lengths import ASSUMED, planned
 from xpnn.layers.sequential import Sequential
 from xpnn.losses import Loss
 from xpnn.network import Network
@@ -166,13 +167,13 @@ def read_net(about: dict[str, Any]) -> tuple[Sequential | Graph, Any, Layout]:
         raise CheckpointError("the description has no list called 'input_shape'")
     inputs = shape if shape and all(type(sizes) is list for sizes in shape) else [shape]
     for sizes in inputs:
-        if not all(type(n) is int and 0 < n <= MAX_SAMPLE for n in sizes) or len(sizes) > 32:
+        if not all(n is None or (type(n) is int and 0 < n <= MAX_SAMPLE) for n in sizes) or len(sizes) > 32:
             raise CheckpointError(f"the model description holds input_shape {str(shape)[:80]}")
-        if math.prod(sizes) > MAX_SAMPLE:
+        if math.prod(n or ASSUMED for n in sizes) > MAX_SAMPLE:
             raise CheckpointError(f"the model description holds input_shape {sizes}, which is too large")
     shape = from_config(shape)
     try:
-        specs, _ = net.plan(shape)
+        specs, _ = net.plan(planned(shape))
     except (CheckpointError, RecursionError, MemoryError):
         raise
     except Exception as error:  # whatever the plan of any registered layer may raise

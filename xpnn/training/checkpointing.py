@@ -25,6 +25,8 @@ class Checkpoint(Callback):
     Raises UsageError for a number below 1 (of minutes: not above 0; of share: not between 0 and 1).
     """
 
+    everywhere = False
+
     def __init__(
         self,
         path: str | Path,
@@ -48,14 +50,17 @@ class Checkpoint(Callback):
         self.share, self.keep, self.state = share, keep, {"files": []}
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
-        """Start the clock."""
-        self.saved, self.at = time.monotonic(), (-1, -1)
+        """The clock."""
+        self.saved, self.at, self.due = time.monotonic(), (-1, -1), False
         self.next = self.saved
 
     def step(self, run: Run) -> None:
-        """Save when the wanted number of steps or minutes has passed."""
-        due = self.steps is not None and run.steps % self.steps == 0
-        if due or (self.minutes is not None and time.monotonic() - self.saved >= 60 * self.minutes):
+        """Saves where the steps or minutes are over."""
+        if self.steps is not None and run.steps % self.steps == 0:
+            self.due = True
+        if self.minutes is not None and time.monotonic() - self.saved >= 60 * self.minutes:
+            self.due = True
+        if self.due and run.whole:
             self._save(run)
 
     def epoch(self, run: Run, row: Row) -> None:
@@ -83,6 +88,6 @@ class Checkpoint(Callback):
                     path.with_name(name).unlink()
         else:
             run.save_state(path)
-        self.saved, self.at = time.monotonic(), (run.steps, len(run.history))
+        self.saved, self.at, self.due = time.monotonic(), (run.steps, len(run.history)), False
         if self.share is not None:
             self.next = self.saved + max((self.saved - began) / self.share, RAREST)

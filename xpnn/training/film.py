@@ -19,6 +19,8 @@ class Film(Callback):
     `film.frames` is a list of (epoch, {"theta": ..., "phi": ...}), as `plots.animate_boundary` takes it.
     """
 
+    everywhere = False
+
     def __init__(self, folder: str | Path | None = None, frames: int = 60) -> None:
         if isinstance(frames, bool) or not isinstance(frames, int) or frames < 1:
             raise UsageError(f"Film(frames={frames!r}): wanted a whole number of at least 1")

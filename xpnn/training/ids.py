@@ -44,7 +44,7 @@ def ids_of(model: Network, loss: Loss) -> tuple[Ids, ...]:
     losses = loss.losses if isinstance(loss, MultiOutputLoss) else (loss,)
     shapes = model.output_shape if is_multiple(model.output_shape) else (model.output_shape,)
     for i, (one, shape) in enumerate(zip(losses, shapes, strict=True)):
-        if isinstance(one, ClassLoss) and len(shape) == 1:
+        if isinstance(one, ClassLoss) and len(shape) == 1 and shape[0] is not None:
             found.append(Ids("y", i, shape[0], one.ignore_index))
     return tuple(found)
 

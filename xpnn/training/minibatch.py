@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from xpnn.backends.share import Share
 from xpnn.data.batches import Slices, epoch_order
+from xpnn.distributed.shares import own_rows
 from xpnn.kernels import Array
 from xpnn.parameters import gather
+from xpnn.training import ranks
 from xpnn.training.diverged import explain_divergence, explain_overflow, not_finite
 from xpnn.training.run import Callback, Run
 from xpnn.trees import leaves
@@ -25,6 +28,9 @@ class MiniBatches:
         self.cuts = list(Slices(len(run.train), run.batch_size))
         self.order, self.number, self.waiting = run.train, 0, list[Array]()
         run.sync = self.sync
+        self.group, self.mixing = run.trainer.communicator, run.trainer.augment is not None
+        each_step = any(type(callback).step is not Callback.step for callback in run.callbacks)
+        self.may_stop = self.group.any(each_step)
 
     def __call__(self, epoch: int) -> float | None:
         """Train for an epoch; return its loss, or None if a callback stopped the run inside it."""
@@ -43,29 +49,46 @@ class MiniBatches:
                     callback.progress(epoch, cut.stop, run.losses[-1])
             for callback in each_step:
                 callback.step(run)
-            if run.stopped:
+            if self.agree():
                 self.sync()
                 return None
         sizes = [cut.stop - cut.start for cut in self.cuts]
         return run.loss.over_batches(run.losses, sizes)
 
+    def agree(self) -> bool:
+        """Whether the run ends here: on every rank, where it is to end on one."""
+        run = self.run
+        if self.may_stop and self.group.any(bool(run.stopped)):
+            run.stopped = self.group.first_text(run.stopped)
+        return bool(run.stopped)
+
+    def _parts(self, done: int) -> list[tuple[np.ndarray[Any, Any], Share | None]]:
+        """The samples of each batch from number `done` on, and of several processes this one's share in it."""
+        batches = [self.order[cut] for cut in self.cuts[done:]]
+        if self.group.size == 1:
+            return [(rows, None) for rows in batches]
+        return [own_rows(self.group, rows, self.mixing) for rows in batches]
+
     def _indexed(self, done: int) -> Iterator[Array]:
         """Yield the losses from batch number `done` on, for data on the device: only the order is sent, once."""
         trainer, be = self.trainer, self.trainer.model.backend
+        parts = self._parts(0)
         with be.device_context():
-            start = sum(cut.stop - cut.start for cut in self.cuts[:done])
-            position = be.scalar(start, be.xp.int64), be.asarray(self.order)
-        for cut in self.cuts[done:]:
-            if cut is self.cuts[-1]:
+            start = sum(len(rows) for rows, _ in parts[:done])
+            order = self.order if self.group.size == 1 else np.concatenate([rows for rows, _ in parts])
+            position = be.scalar(start, be.xp.int64), be.asarray(order)
+        for i, (rows, share) in enumerate(parts[done:], done + 1):
+            if i == len(parts):
                 trainer.end_epoch()
-            value, position = trainer.indexed_step(self.data, position, cut.stop - cut.start)
+            value, position = trainer.indexed_step(self.data, position, len(rows), share)
             yield value
 
     def _streamed(self, done: int) -> Iterator[Array]:
         """Yield the same losses for data on the host: the next rows are sent while the last ones are used."""
         trainer, be = self.trainer, self.trainer.model.backend
         x, *rest = self.data
-        rows = [self.order[cut] for cut in self.cuts[done:]]
+        parts = self._parts(done)
+        rows = [some for some, _ in parts]
 
         def stream(a: Any) -> Iterator[Array]:
             if be.owns(a):
@@ -73,12 +96,16 @@ class MiniBatches:
             return be.uploads(a[some] for some in rows)
 
         batches = zip(*map(stream, x), strict=True) if isinstance(x, tuple) else stream(x)
-        for some in rows:
+        for some, share in parts:
             with be.device_context():
                 batch, given = next(batches), gather(be, tuple(rest), be.asarray(some))
             if some is rows[-1]:
                 trainer.end_epoch()
-            yield trainer.step(batch, *given)
+            yield (
+                trainer.step(batch, *given)
+                if share is None
+                else trainer.part_step(batch, given[0], given[1], share)
+            )
 
     def batch(self, cut: slice) -> tuple[Any, ...]:
         """Return (x, y, weight) of those samples of the epoch."""
@@ -100,6 +127,8 @@ class MiniBatches:
             bad = int(np.argmin(np.isfinite(losses)))
             rows = be.asarray(self.order[self.cuts[bad]])
             raise explain_divergence(trainer, self.number, bad + 1, losses, self.data, rows)
+        if trainer.steps // ranks.EVERY > (trainer.steps - LOOK) // ranks.EVERY:
+            ranks.check_weights(trainer)
         if lost := self._overflown():
             raise explain_overflow(trainer, self.number, len(losses), lost[0])
 

@@ -38,6 +38,8 @@ class Lasting:
 class Progress(Callback):
     """Prints rows to a rich console (stderr by default); the bar and its time to go appear on a terminal only."""
 
+    everywhere = False
+
     def __init__(self, console: "Console | None" = None) -> None:
         from rich.console import Console
 

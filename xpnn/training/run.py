@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -48,6 +48,8 @@ class Callback:
     are saved with the run, and put back before `start` when it goes on.
     """
 
+    everywhere: ClassVar[bool] = True
+    """False: of several processes that share a run, rank 0 alone has it. So for what prints or writes."""
     state: dict[str, Any]
     vectors: dict[str, Any] | None
 
@@ -117,6 +119,18 @@ class Run:
     def close(self) -> None:
         """Break the reference cycles, so that the data is freed without waiting for the garbage collector."""
         self.batch, self.sync = tuple, nothing
+
+    @property
+    def rank(self) -> int:
+        """The number of this process among those that share the run; 0 of one alone."""
+        return self.trainer.communicator.rank
+
+    @property
+    def whole(self) -> bool:
+        """Whether this process has all of the state: not while several accumulate gradients, each its own."""
+        trainer = self.trainer
+        waiting = trainer.state.get("waiting") if trainer.communicator.size > 1 else None
+        return waiting is None or int(trainer.model.backend.to_numpy(waiting)) == 0
 
     @property
     def model(self) -> Network:

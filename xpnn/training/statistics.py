@@ -21,6 +21,8 @@ class Statistics(Callback):
     of JSON; what a resumed run finds there is kept up to its epoch.
     """
 
+    everywhere = False
+
     def __init__(self, path: str | Path | None = None) -> None:
         self.path = None if path is None else user_path(path)
         self.rows: list[dict[str, Any]] = []

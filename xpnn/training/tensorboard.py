@@ -17,6 +17,8 @@ class TensorBoard(Callback):
     beyond its checkpoint. Raises BackendError without tensorboardX (the extra `tensorboard`).
     """
 
+    everywhere = False
+
     def __init__(self, folder: str | Path, statistics: Statistics | None = None) -> None:
         self.folder, self.statistics = user_path(folder), statistics
 

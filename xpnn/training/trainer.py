@@ -12,12 +12,14 @@ import numpy as np
 from xpnn.data.batches import Slices
 from xpnn.data.split import stratified_split
 from xpnn.errors import UsageError
+from xpnn.layers.lengths import planned
 from xpnn.layers.nested import refuse_one
 from xpnn.optimizers import LBFGS
 from xpnn.parameters import count, gather
 from xpnn.random import host_rng
 from xpnn.renamed import old_members
 from xpnn.system import user_path
+from xpnn.training import ranks
 from xpnn.training.accumulation import check_accumulation
 from xpnn.training.callbacks import as_callback
 from xpnn.training.class_weight import weigh
@@ -46,7 +48,9 @@ class Trainer(Stepper):
     Raises UsageError for a network that ends in Softmax or Sigmoid where the loss wants logits, for a loss with
     reduction="none", which is no number, and for a schedule beside LBFGS. With reduction="sum" the gradient grows with
     the batch, so the last, short batch of an epoch takes a shorter step; the history has sums over all samples of an
-    epoch, as `Model.evaluate`.
+    epoch, as `Model.evaluate`. communicator: of several processes that train together (`xpnn.distributed.connect`);
+    all of them make the same calls with the same data, each computes its rows of every batch, and the results are those
+    of one process up to rounding. Callbacks that print or write run on rank 0 alone.
     """
 
     run: Run | None = None
@@ -91,17 +95,20 @@ class Trainer(Stepper):
         weight = weigh(class_weight, self.loss, y, train, model.output_shape, sample_weight)
         data = (x, model.targets(y), model.check_sample_weight(weight, count(y)))
         if len(train) % batch_size == 1 or batch_size == 1:
-            refuse_one(model.net, model.input_shape)
+            refuse_one(model.net, planned(model.input_shape))
         batches = len(Slices(len(train), batch_size))
         check_accumulation(self.optimizer, self.loss, epochs * batches)
         self.first, self.total, self.stopped = self.steps, self.steps + epochs * batches, ""
         scored = valid if isinstance(validation, tuple | list) else validation
         last, watchers = len(self.history) + epochs, [as_callback(callback) for callback in callbacks]
+        if self.communicator.rank:
+            watchers = [callback for callback in watchers if callback.everywhere]
         run = Run(self, data, train, scored, batch_size, last, watchers, save_state)
         try:
             self.run = run
             if resume is not None:
                 load_state(run, user_path(resume), epochs)
+            ranks.check_run(run)
             self._loop(run, valid)
         finally:
             self.run = None
@@ -121,11 +128,14 @@ class Trainer(Stepper):
                 run.began = time.perf_counter() - run.seconds
                 train_loss = one_epoch(epoch)
                 if train_loss is None:
+                    ranks.bring_home(self)
                     break
                 self.history.rows.append(self._row(epoch, train_loss, time.perf_counter() - run.began, valid))
                 run.losses, run.seconds = [], 0.0
                 for callback in run.callbacks:
                     callback.epoch(run, self.history.rows[-1])
+                self.stopped = self.communicator.first_text(self.stopped)
+                ranks.check_weights(self)
             for callback in run.callbacks:
                 callback.finish(run)
 

@@ -16,39 +16,42 @@ MIX = [(np.uint32(16), np.uint32(0x21F0AAAD)), (np.uint32(15), np.uint32(0x735A2
 """Shift and factor of the two rounds of `xpnn.kernels.counter.mix`."""
 
 
-def uniform(be: Backend, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
+def uniform(be: Backend, key: Key, tick: Array, shape: tuple[int, ...], first: int = 0) -> Array:
     """The reference's numbers, from words of 32 bits."""
     out = np.empty(math.prod(shape), be.dtype)
-    for start, words in random_words(key, int(tick), out.size):
+    for start, words in random_words(key, int(tick), out.size, first):
         np.multiply(words >> np.uint32(8), 2.0**-24, out=out[start : start + words.size], dtype=be.dtype)
     return out.reshape(shape)
 
 
-def keep_mask(be: Backend, key: Key, tick: Array, shape: tuple[int, ...], rate: float) -> Array:
+def keep_mask(
+    be: Backend, key: Key, tick: Array, shape: tuple[int, ...], rate: float, first: int = 0
+) -> Array:
     """The reference's mask, from whole words: their low 8 bits do not change the comparison."""
     out, threshold = np.empty(math.prod(shape), np.bool_), math.ceil(rate * 2**24) << 8
-    for start, words in random_words(key, int(tick), out.size):
+    for start, words in random_words(key, int(tick), out.size, first):
         np.greater_equal(words, threshold, out=out[start : start + words.size])
     return out.reshape(shape)
 
 
-def normal(be: Backend, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
+def normal(be: Backend, key: Key, tick: Array, shape: tuple[int, ...], first: int = 0) -> Array:
     """The reference's numbers, from words of 32 bits."""
     total = np.full(math.prod(shape), -6 * WORD16, np.int32)
     for part in range(6):
-        for start, words in random_words((*key, part), int(tick), total.size):
+        for start, words in random_words((*key, part), int(tick), total.size, first):
             block = total[start : start + words.size]
             block += (words & np.uint32(WORD16)).view(np.int32)
             block += (words >> np.uint32(16)).view(np.int32)
     return np.multiply(total, 2.0**-16, dtype=be.dtype).reshape(shape)
 
 
-def random_words(key: Key, tick: int, size: int) -> Iterator[tuple[int, Array]]:
-    """(start, words): mix(A i + B) for i = start ..., a block at a time in the same buffers, which stay in cache.
+def random_words(key: Key, tick: int, size: int, first: int = 0) -> Iterator[tuple[int, Array]]:
+    """(start, words): mix(A (first + i) + B) for i = start ..., by blocks in the same buffers, which stay in cache.
 
     Words of 32 bits wrap by themselves, so the reference's masks fall away.
     """
     step, start = counters(key, tick)
+    start = (start + first * step) & WORD
     ramp = np.arange(min(size, WORDS), dtype=np.uint32)
     ramp *= np.uint32(step)
     buffer, spare = np.empty_like(ramp), np.empty_like(ramp)

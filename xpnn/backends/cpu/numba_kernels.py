@@ -16,7 +16,7 @@ from xpnn.backends.cpu import vectors as numpy_vectors
 from xpnn.backends.cpu.blocks import is_column_major
 from xpnn.backends.cpu.rows import ROWS
 from xpnn.kernels import Array, Rule
-from xpnn.kernels.counter import counters
+from xpnn.kernels.counter import WORD, counters
 from xpnn.kernels.windows import tap_dtype
 from xpnn.random import Key
 from xpnn.window import Window, counts
@@ -60,9 +60,12 @@ def take_rescaled(be: Backend, x: Array, rows: Array, scale: float, offset: floa
     return out
 
 
-def keep_mask(be: Backend, key: Key, tick: Array, shape: tuple[int, ...], rate: float) -> Array:
+def keep_mask(
+    be: Backend, key: Key, tick: Array, shape: tuple[int, ...], rate: float, first: int = 0
+) -> Array:
     """One pass: random words are computed and compared in registers."""
     step, start = counters(key, int(tick))
+    start = (start + first * step) & WORD
     out = np.empty(math.prod(shape), np.bool_)
     loops.keep(np.uint32(step), np.uint32(start), math.ceil(rate * 2**24) << 8, out)
     return out.reshape(shape)

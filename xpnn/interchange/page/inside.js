@@ -30,7 +30,7 @@ function inside(place) {
   const shown = layers.map((layer) => {
     const box = element("div", { className: "layer" }), title = element("h3"), canvas = element("canvas");
     const button = element("button"), unit = element("div", { className: "unit", hidden: true });
-    const { width, columns } = tiles(layer), scale = Math.max(1, Math.min(3, Math.floor(WIDEST / (columns * (width + GAP)))));
+    const { width, columns } = tiles(layer), scale = Math.max(1, Math.min(4, Math.floor(WIDEST / (columns * (width + GAP)))));
     title.textContent = `${layer.name} — ${layer.shape.join(" × ")}`;
     button.setAttribute("aria-label", `Values of ${layer.name}; choose a unit to look at it`);
     button.append(canvas); box.append(title, button, unit); place.append(box);

@@ -76,32 +76,40 @@ def lstm_step_grad(
     return dz, old
 
 
-def uniform(be: CudaBackend, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
+def uniform(be: CudaBackend, key: Key, tick: Array, shape: tuple[int, ...], first: int = 0) -> Array:
     """The bits of the reference, whose hash each thread computes for its own element."""
-    return _draw(be, "uniform", Kernels.uniform, key, tick, shape)
+    return _draw(be, "uniform", Kernels.uniform, key, tick, shape, first)
 
 
-def normal(be: CudaBackend, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
+def normal(be: CudaBackend, key: Key, tick: Array, shape: tuple[int, ...], first: int = 0) -> Array:
     """The bits of the reference, whose hash each thread computes for its own element."""
-    return _draw(be, "normal", Kernels.normal, key, tick, shape)
+    return _draw(be, "normal", Kernels.normal, key, tick, shape, first)
 
 
 def _draw(
-    be: CudaBackend, name: str, reference: Callable[..., Array], key: Key, tick: Array, shape: tuple[int, ...]
+    be: CudaBackend,
+    name: str,
+    reference: Callable[..., Array],
+    key: Key,
+    tick: Array,
+    shape: tuple[int, ...],
+    first: int,
 ) -> Array:
     n = math.prod(shape)
     if not 0 < n < LIMIT:
-        return reference(be, key, tick, shape)
+        return reference(be, key, tick, shape, first)
     out = be.empty(shape, be.dtype)
-    be.launch_over(name, n, stream(key), tick, n, out)
+    be.launch_over(name, n, stream(key), tick, first, n, out)
     return out
 
 
-def keep_mask(be: CudaBackend, key: Key, tick: Array, shape: tuple[int, ...], rate: float) -> Array:
+def keep_mask(
+    be: CudaBackend, key: Key, tick: Array, shape: tuple[int, ...], rate: float, first: int = 0
+) -> Array:
     """Each thread writes four bytes."""
     n = math.prod(shape)
     if not 0 < n < LIMIT:
-        return Kernels.keep_mask(be, key, tick, shape, rate)
+        return Kernels.keep_mask(be, key, tick, shape, rate, first)
     out = be.empty(shape, be.xp.bool)
-    be.launch_over("keep_mask", -(-n // 4), stream(key), tick, math.ceil(rate * 2**24), n, out)
+    be.launch_over("keep_mask", -(-n // 4), stream(key), tick, math.ceil(rate * 2**24), first, n, out)
     return out
