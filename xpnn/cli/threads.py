@@ -4,8 +4,16 @@ import click
 from click.core import ParameterSource
 
 from xpnn.backends import Backend
+from xpnn.cli.options import ThreadCount
 from xpnn.errors import UsageError
 from xpnn.training.callbacks import Callback
+
+threads_option = click.option(
+    "--threads",
+    type=ThreadCount(),
+    metavar="N|adapt",
+    help="Of NumPy's matrix products; adapt: fewer while other processes need the cores.  [default: one per core]",
+)
 
 
 def threads_of(threads: int | str | None, be: Backend) -> int | str | None:
