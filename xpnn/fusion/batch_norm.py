@@ -30,9 +30,11 @@ class LinearBatchNorm(Rule):
 
     @staticmethod
     def match(layers: tuple[Layer, ...]) -> int:
-        """A convolution or Dense, BatchNorm, and a ReLU if there is one."""
+        """A convolution, or Dense with a bias, BatchNorm, and a ReLU if there is one."""
         kinds = [type(layer) for layer in layers[:3]]
         if len(kinds) < 2 or kinds[0] not in LINEAR or kinds[1] is not BatchNorm:
+            return 0
+        if isinstance(layers[0], Dense) and not layers[0].bias:
             return 0
         return 3 if kinds[2:] == [ReLU] else 2
 

@@ -129,7 +129,7 @@ def folded(layer: Any, p: Any, norm: Any, q: Any) -> dict[str, Any]:
 
 def layer_norm(g: Program, layer: Any, p: Any, x: Value) -> str:
     """LayerNormalization over the last axis."""
-    gain, bias = g.parameter("gain", p["gain"]), g.parameter("bias", p["bias"])
+    gain, bias = g.parameter("gain", p["gain"]), g.parameter("bias", p.get("bias", np.zeros_like(p["gain"])))
     return str(g.op("LayerNormalization", g.last(x).name, gain, bias, epsilon=layer.eps, axis=-1))
 
 

@@ -188,6 +188,4 @@ RULES: dict[str, Rule] = {
     "LRN": response,
     "GlobalAveragePool": global_pool(L.GlobalAveragePool, "GlobalAveragePool"),
     "GlobalMaxPool": global_pool(L.GlobalMaxPool, "GlobalMaxPool"),
-    "ReduceMean": global_pool(L.GlobalAveragePool, "ReduceMean"),
-    "ReduceMax": global_pool(L.GlobalMaxPool, "ReduceMax"),
 }
