@@ -25,6 +25,7 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
     "Tanh": np.tanh,
     "Exp": np.exp,
     "Sqrt": np.sqrt,
+    "Abs": np.abs,
 }
 LEFT_OUT = {"Resize": ("mode", "coordinate_transformation_mode", "nearest_mode")}
 """Attributes that the functions in `operations` take for granted."""

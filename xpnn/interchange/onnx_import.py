@@ -24,6 +24,7 @@ from xpnn.interchange import (
     onnx_resize,
     onnx_sequences,
     onnx_shapes,
+    onnx_tensors,
     onnx_training,
     onnx_unbatched,
 )
@@ -49,6 +50,7 @@ RULES = {
         onnx_resize,
         onnx_shapes,
         onnx_sequences,
+        onnx_tensors,
         onnx_training,
     )
     for kind, rule in module.RULES.items()

@@ -35,6 +35,7 @@ ARITHMETIC = {
     "Tanh": "np.tanh({})",
     "Exp": "np.exp({})",
     "Sqrt": "np.sqrt({})",
+    "Abs": "np.abs({})",
     "Identity": "{}",
 }
 """Operations that need no function of their own."""
