@@ -1,6 +1,7 @@
 """The settings common to all trials of `xpnn tune`, and those of a single trial."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 STUDY, BEST = "study.db", "best.toml"
@@ -20,6 +21,16 @@ class Task:
     device: str
     folder: str
     resize: tuple[int, int] | None = None
+    storage: str = ""
+    total: int = 0
+    """With a storage that several hosts share: how many trials it is to have."""
+
+    @property
+    def place(self) -> str:
+        """Where the trials are kept, in words."""
+        from xpnn.cli.storage import named
+
+        return named(self.storage) if self.storage else str(Path(self.folder) / STUDY)
 
     @property
     def fixed(self) -> dict[str, Any]:
