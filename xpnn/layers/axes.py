@@ -1,5 +1,7 @@
 """Axes of a sample, as layers with such a setting count them: 1 is the first, -1 the last; 0 is that of the samples."""
 
+import itertools
+from collections.abc import Iterable
 from typing import Any
 
 from xpnn.errors import ShapeError, UsageError
@@ -34,9 +36,15 @@ def axes_of(axes: tuple[int, ...] | None, shape: Shape) -> tuple[int, ...]:
     return found
 
 
-def along(axis: int, part: slice) -> tuple[slice, ...]:
-    """The index that takes `part` of that axis of an array, and all of those before it."""
-    return (*(slice(None),) * axis, part)
+def stretches(sizes: Iterable[int]) -> list[tuple[int, int]]:
+    """Where each of several parts that lie side by side begins and ends."""
+    ends = [0, *itertools.accumulate(sizes)]
+    return [*itertools.pairwise(ends)]
+
+
+def along(axis: int, start: int, stop: int, step: int = 1) -> tuple[slice, ...]:
+    """The index that takes start:stop:step of that axis of an array, and all of those before it."""
+    return (*(slice(None),) * axis, slice(start, stop, step))
 
 
 def zeros_beside(cx: Ctx, a: Array, axis: int, before: int, behind: int) -> Array:

@@ -1,12 +1,11 @@
 """Parts of an axis: one of them, or several side by side."""
 
-import itertools
 from dataclasses import dataclass
 from typing import Any
 
 from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
-from xpnn.layers.axes import along, axis_of, check_axes, zeros_beside
+from xpnn.layers.axes import along, axis_of, check_axes, stretches, zeros_beside
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
 from xpnn.layers.lengths import Length
 
@@ -48,27 +47,30 @@ class Slice(Layer):
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps the shape. A step backwards is a step forwards, turned round: not every library has negative steps."""
         axis = axis_of(self.axis, x.shape[1:])
-        taken = self._taken(x.shape[axis])
-        low, high = min(taken[0], taken[-1]), max(taken[0], taken[-1])
-        y = x[(*along(axis, slice(low, high + 1, abs(self.step))), ...)]
+        low, high, step = self._forwards(x.shape[axis])
+        y = x[(*along(axis, low, high + 1, step), ...)]
         return (cx.be.xp.flip(y, axis=axis) if self.step < 0 else y), (x.shape,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """Zeros between the steps, then before and behind."""
         (shape,), xp = cache, cx.be.xp
         axis = axis_of(self.axis, shape[1:])
-        taken, step = self._taken(shape[axis]), abs(self.step)
+        low, high, step = self._forwards(shape[axis])
         dx = xp.flip(dy, axis=axis) if self.step < 0 else dy
         if step > 1:
             apart = zeros_beside(cx, xp.expand_dims(dx, axis=axis + 1), axis + 1, 0, step - 1)
             dx = xp.reshape(apart, (*dx.shape[:axis], -1, *dx.shape[axis + 1 :]))
-            dx = dx[(*along(axis, slice(0, abs(taken[-1] - taken[0]) + 1)), ...)]
-        low, high = min(taken[0], taken[-1]), max(taken[0], taken[-1])
+            dx = dx[(*along(axis, 0, high - low + 1), ...)]
         return zeros_beside(cx, dx, axis, low, shape[axis] - 1 - high), {}
 
     def _taken(self, n: int) -> range:
         """Which places of an axis of n."""
         return range(*slice(self.start, self.stop, self.step).indices(n))
+
+    def _forwards(self, n: int) -> tuple[int, int, int]:
+        """The lowest and the highest of them, and how far apart they are."""
+        taken = self._taken(n)
+        return min(taken[0], taken[-1]), max(taken[0], taken[-1]), abs(self.step)
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,8 @@ class Split(Layer):
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
         """Keeps the shape."""
         axis = axis_of(self.axis, x.shape[1:])
-        ends = [0, *itertools.accumulate(self._sizes(x.shape[axis]))]
-        parts = (slice(i, j) for i, j in itertools.pairwise(ends))
-        return tuple(x[(*along(axis, part), ...)] for part in parts), (x.shape,)
+        parts = stretches(self._sizes(x.shape[axis]))
+        return tuple(x[(*along(axis, i, j), ...)] for i, j in parts), (x.shape,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Any) -> tuple[Array | None, Tree]:
         """Zeros for a part that nothing has taken."""

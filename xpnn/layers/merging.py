@@ -5,6 +5,7 @@ from typing import Any
 
 from xpnn.errors import ShapeError
 from xpnn.kernels import Array
+from xpnn.layers.axes import stretches
 from xpnn.layers.base import Ctx, Shape
 
 MERGES = ("concatenate", "add", "subtract", "multiply", "average")
@@ -57,8 +58,7 @@ def parts(cx: Ctx, merge: str, kept: tuple[Any, ...], dy: Array) -> list[Array]:
     """
     n = len(kept)
     if merge == "concatenate":
-        stops = [sum(kept[: i + 1]) for i in range(n)]
-        return [dy[..., stop - width : stop] for stop, width in zip(stops, kept, strict=True)]
+        return [dy[..., start:stop] for start, stop in stretches(kept)]
     if merge == "multiply":
         each = (product((dy, *kept[:i], *kept[i + 1 :])) for i in range(n))
         return [summed_to(cx, d, a.shape) for d, a in zip(each, kept, strict=True)]

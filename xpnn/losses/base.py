@@ -225,7 +225,8 @@ def as_target(be: Backend, loss: Any, y: Any) -> Any:
 
 def is_ids(be: Backend, y: Array) -> bool:
     """Whether a target holds ids: rows of a class's shares are floats by now."""
-    return bool(y.dtype == be.xp.int64 or be.xp.isdtype(y.dtype, "integral"))
+    found: bool = y.dtype == be.xp.int64 or be.xp.isdtype(y.dtype, "integral")
+    return found
 
 
 def check_real(target: Host, outputs: tuple[int, ...], name: str) -> Host:
