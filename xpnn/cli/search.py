@@ -34,6 +34,7 @@ from xpnn.trees import tree_map
 
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 OPTIMIZERS = ("adamw", "adam", "rmsprop", "sgd")
+SCHEDULES = ("one-cycle", "cosine", "constant")
 
 
 def draw(trial: optuna.Trial, model: str) -> dict[str, Any]:
@@ -44,6 +45,9 @@ def draw(trial: optuna.Trial, model: str) -> dict[str, Any]:
     trial.suggest_float("dropout", 0.0, 0.5, step=0.05)
     trial.suggest_categorical("optimizer", OPTIMIZERS)
     trial.suggest_categorical("batch_size", (32, 64, 128, 256, 512))
+    trial.suggest_categorical("schedule", SCHEDULES)
+    trial.suggest_float("weight_decay", 1e-6, 1e-1, log=True)
+    trial.suggest_float("label_smoothing", 0.0, 0.2, step=0.05)
     return settings_of(trial.params)
 
 

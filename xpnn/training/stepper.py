@@ -9,7 +9,6 @@ from xpnn import validation
 from xpnn.backends.base import Backend
 from xpnn.backends.share import Share
 from xpnn.distributed.communicator import Communicator
-from xpnn.distributed.objective import SharedObjective
 from xpnn.distributed.shares import own_rows
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
@@ -23,6 +22,7 @@ from xpnn.training.accumulation import check_accumulation
 from xpnn.training.history import History
 from xpnn.training.ids import LOOK, first_bad, guarded, ids_of
 from xpnn.training.mixing import Mixing, check_mixing
+from xpnn.training.shared_objective import SharedObjective
 from xpnn.training.step import Objective, Position
 
 SMALLER = "batch_size={} (an estimate), or a smaller network"
