@@ -346,7 +346,7 @@ REFUSED = [
     (lambda: losses.Triplet(0.0), UsageError, ["margin=0.0"]),
     (lambda: losses.Contrastive(-1.0), UsageError, ["margin=-1.0"]),
     (fed(losses.Dice(), np.zeros((2, 3)), (3,)), ShapeError, ["Reshape((height, width, 1))"]),
-    (fed(losses.Dice(), np.zeros((2, 3)), (3, 1)), ShapeError, ["never broadcasts"]),
+    (fed(losses.Dice(), np.zeros((2, 4)), (3, 1)), ShapeError, ["never broadcasts"]),
     (fed(losses.Dice(), np.full((2, 3, 1), 2), (3, 1)), DataError, ["Dice: target (0, 0, 0) is 2"]),
     (lambda: losses.Dice(0.0), UsageError, ["smooth=0.0"]),
     (fed(losses.GaussianNLL(), np.zeros((2, 3)), (3,)), ShapeError, ["Dense(2 * targets)"]),
