@@ -58,8 +58,8 @@ def run(case, folder):
     if node.op_type in OPTIMIZERS:
         return optimized(node, list(named.values()), wanted, rtol, atol)
     found = "refused", ""
-    kept = kept_outputs(node, wanted)
-    for batched in (True, False):
+    every = list(zip((name for name in node.output if name), wanted, strict=True))
+    for kept, batched in itertools.product((every, kept_outputs(node, every)), (True, False)):
         proto, fed = as_network(case, named, batched, [name for name, _ in kept])
         (folder / "m.onnx").write_bytes(proto.SerializeToString())
         targets = [a for _, a in kept]
@@ -69,24 +69,24 @@ def run(case, folder):
         except XpnnError as error:
             found = found[0], found[1] or f"{error.what} {error.why}"
             continue
-        state, why = compared(answers, targets, batched, orders[1], rtol, atol)
-        if state != "refused":
-            whole = len(kept) == len(wanted) and not any(a.dtype.kind in "iu" for a in targets)
-            return (
-                (state, why)
-                if state == "wrong" or whole
-                else ("in part", "numbers as float32, or first output")
-            )
-        found = state, why
+        ends = (
+            [(), *orders[1]] if node.op_type in LOSSES else orders[1]
+        )  # the loss is a number, or one for each sample
+        state, why = compared(answers, targets, batched, ends, rtol, atol)
+        whole = len(kept) == len(wanted) and not any(a.dtype.kind in "iu" for a in targets)
+        return (
+            (state, why) if state == "wrong" or whole else ("in part", "numbers as float32, or first output")
+        )
     return found
 
 
-def kept_outputs(node, wanted):
+def kept_outputs(node, every):
     """(name, value) of the outputs that a network takes."""
-    names = [name for name in node.output if name]
-    first = OPTIONAL.get(node.op_type, len(names))
-    states = node.output[:2] if node.op_type in ("LSTM", "GRU", "RNN") else names[:first]
-    return [(name, a) for name, a in zip(names, wanted, strict=True) if name in states]
+    first = OPTIONAL.get(node.op_type, len(every))
+    states = (
+        node.output[:2] if node.op_type in ("LSTM", "GRU", "RNN") else [name for name, _ in every[:first]]
+    )
+    return [(name, a) for name, a in every if name in states]
 
 
 def as_network(case, named, batched, outputs):
@@ -94,7 +94,9 @@ def as_network(case, named, batched, outputs):
     node = case.model.graph.node[0]
     kind, names = node.op_type, list(named)
     fed = names if kind in FED else names[1:2] if kind == "Gather" else names[: 1 + (kind in LOSSES)]
-    fed = fed + [name for name in names if name == "past_state"]
+    if kind == "Attention":
+        fed = names[:3]
+    fed = fed + [name for name in names if name in ("past_state", "past_key", "past_value")]
     proto = ModelProto()
     proto.CopyFrom(case.model)
     del proto.graph.input[:]
@@ -165,8 +167,10 @@ def trained(model, x):
 
 def compared(found, wanted, batched, orders, rtol, atol):
     """Whether the answers are the file's outputs, their axes brought to its order."""
-    for a, b, order in itertools.zip_longest(found[: len(wanted)], wanted, orders):
-        if order is not None and a.ndim == len(order):
+    if len(found) < len(wanted):
+        return "wrong", f"{len(found)} outputs for {len(wanted)}"
+    for a, b, order in itertools.zip_longest(found[: len(wanted)], wanted, orders[: len(wanted)]):
+        if order and a.ndim == len(order):
             a = a.transpose(np.argsort(order))
         a = a if batched else a[0]
         if a.shape != b.shape or not np.allclose(a, b, rtol=rtol, atol=atol):

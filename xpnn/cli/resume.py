@@ -42,6 +42,7 @@ FROM_RUN = (
     "task",
     "class_weight",
     "resize",
+    "threads",
 )
 BEGINNINGS = {
     "--out": "a run goes on in its own folder",
@@ -98,8 +99,13 @@ class Note(Callback):
 
 
 def ending_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --early-stopping, --checkpoint-every, --time-limit and --resume."""
+    """Add --early-stopping, --checkpoint-every, --time-limit, --resume and --force-lock."""
     for option in (
+        click.option(
+            "--force-lock",
+            is_flag=True,
+            help="Take the folder over from a process of another host that is known to have ended.",
+        ),
         click.option(
             "--resume",
             type=FilePath(),

@@ -81,14 +81,14 @@ class Run:
         return [name for name in left if name not in owned or is_link(self.folder / name)]
 
 
-def new_run(dataset: str, model: str, out: Path | None) -> Run:
+def new_run(dataset: str, model: str, out: Path | None, force: bool = False) -> Run:
     """Return `out`, or the next free `runs/DATASET-MODEL-N`; two processes never get the same one.
 
     Raises UsageError when `out` holds a run already, FileError for a folder that cannot be made or is in use.
     """
     try:
         if out is not None:
-            run = claim(out)
+            run = claim(out, force)
             check_untrained(run)
             return run
         make_folder(ROOT)
@@ -110,23 +110,23 @@ def new_run(dataset: str, model: str, out: Path | None) -> Run:
         ) from error
 
 
-def claim(folder: Path) -> Run:
+def claim(folder: Path, force: bool = False) -> Run:
     """Make and lock the folder, and remove what a killed process left half-written. Raises FileError and OSError."""
     made = not folder.exists()
     make_folder(folder)
-    run = hold(folder, made)
+    run = hold(folder, made, force)
     if run.lock.stale:
         status(run.lock.stale)
     sweep(folder)
     return run
 
 
-def old_run(folder: Path) -> Run:
+def old_run(folder: Path, force: bool = False) -> Run:
     """Return the run in that folder, to be resumed.
 
     Raises FileError if it is in use, or if one of its files is a link, which may lead to the file of someone else.
     """
-    run = claim(folder)
+    run = claim(folder, force)
     links = [name for name in sorted(OWN) if is_link(run.folder / name)]
     if links:
         run.lock.release()
@@ -158,10 +158,10 @@ def check_untrained(run: Run) -> None:
     run.clear()
 
 
-def hold(folder: Path, made: bool) -> Run:
+def hold(folder: Path, made: bool, force: bool = False) -> Run:
     """Lock the folder; remove it if that fails and it was `made` for this run."""
     try:
-        return Run(folder, made, Lock(folder))
+        return Run(folder, made, Lock(folder, force))
     except BaseException:
         if made:
             with contextlib.suppress(OSError):

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -23,7 +22,8 @@ from optuna.trial import TrialState
 from xpnn.backends import get_backend
 from xpnn.cli import INTERRUPTED, TERMINATED, in_our_words, report
 from xpnn.cli.study import open_study, storage_errors
-from xpnn.cli.trials import STUDY, Task, settings_of
+from xpnn.cli.trials import Task, settings_of
+from xpnn.cli.workers import Worker
 from xpnn.data import Dataset, load
 from xpnn.errors import DivergedError, UsageError, XpnnError
 from xpnn.random import host_rng
@@ -34,6 +34,7 @@ from xpnn.trees import tree_map
 
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 OPTIMIZERS = ("adamw", "adam", "rmsprop", "sgd")
+SCHEDULES = ("one-cycle", "cosine", "constant")
 
 
 def draw(trial: optuna.Trial, model: str) -> dict[str, Any]:
@@ -44,6 +45,9 @@ def draw(trial: optuna.Trial, model: str) -> dict[str, Any]:
     trial.suggest_float("dropout", 0.0, 0.5, step=0.05)
     trial.suggest_categorical("optimizer", OPTIMIZERS)
     trial.suggest_categorical("batch_size", (32, 64, 128, 256, 512))
+    trial.suggest_categorical("schedule", SCHEDULES)
+    trial.suggest_float("weight_decay", 1e-6, 1e-1, log=True)
+    trial.suggest_float("label_smoothing", 0.0, 0.2, step=0.05)
     return settings_of(trial.params)
 
 
@@ -106,12 +110,25 @@ def work(task: Task, worker: int, trials: int, deadline: float, how: str) -> Non
     samples = without_test(load(task.dataset, task.data, task.seed, task.label, resize=task.resize))
 
     def report(study: optuna.Study, trial: Any) -> None:
-        tell_trial(trial, is_best(study, trial), how)
+        if trial.state != TrialState.FAIL:
+            tell_trial(trial, is_best(study, trial), how)
 
+    if task.storage:
+        with storage_errors(task.place):
+            Worker(study, task.total).work(
+                lambda trial: shared_trial(task, samples, trial, deadline), report, deadline
+            )
+        return
     while trials > 0 and time.time() < deadline:
-        with storage_errors(Path(task.folder) / STUDY):
+        with storage_errors(task.place):
             study.optimize(lambda trial: objective(task, samples, trial, deadline), 1, callbacks=[report])
         trials -= 1
+
+
+def shared_trial(task: Task, samples: Dataset, trial: optuna.Trial, deadline: float) -> float:
+    """Return a trial's accuracy. Its point is drawn by a sampler of its own: no two workers have one seed."""
+    trial.study.sampler = optuna.samplers.TPESampler(seed=seed_of(task, 0, trial.number))
+    return objective(task, samples, trial, deadline)
 
 
 def is_best(study: optuna.Study, trial: Any) -> bool:

@@ -1,6 +1,7 @@
 """The settings common to all trials of `xpnn tune`, and those of a single trial."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 STUDY, BEST = "study.db", "best.toml"
@@ -20,6 +21,16 @@ class Task:
     device: str
     folder: str
     resize: tuple[int, int] | None = None
+    storage: str = ""
+    total: int = 0
+    """With a storage that several hosts share: how many trials it is to have."""
+
+    @property
+    def place(self) -> str:
+        """Where the trials are kept, in words."""
+        from xpnn.cli.storage import named
+
+        return named(self.storage) if self.storage else str(Path(self.folder) / STUDY)
 
     @property
     def fixed(self) -> dict[str, Any]:
@@ -32,5 +43,8 @@ class Task:
 def settings_of(params: dict[str, Any]) -> dict[str, Any]:
     """Return a trial's parameters as settings of `xpnn train`: width and depth become the hidden layers."""
     rest = {name: value for name, value in params.items() if name not in ("width", "depth")}
+    if "weight_decay" in rest:  # a study of an earlier version has none of the two
+        rest["weight_decay"] = float(f"{rest['weight_decay']:.3g}")
+        rest["label_smoothing"] = round(rest["label_smoothing"], 2)
     rest |= {"lr": float(f"{params['lr']:.3g}"), "dropout": round(params["dropout"], 2)}
     return {"hidden": [params["width"]] * params["depth"], **rest}

@@ -31,6 +31,9 @@ from xpnn.models import MODELS
 from xpnn.printing import one_line
 from xpnn.recipes import recipe_for
 
+ENOUGH = 10
+"""Trials from which the settings' importance is measured."""
+
 
 @click.command(cls=Command, examples=["xpnn tune spiral --trials 3 --epochs 2"])
 @click.argument("dataset", type=DatasetName("dataset", DATASETS), default="mnist")
@@ -47,6 +50,15 @@ from xpnn.recipes import recipe_for
 )
 @click.option(
     "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes that share the trials."
+)
+@click.option(
+    "--storage",
+    metavar="WHERE",
+    default="",
+    help="Share the trials with other hosts: postgresql://..., mysql://..., journal:PATH, grpc://HOST:PORT.",
+)
+@click.option(
+    "--worker", is_flag=True, help="Make trials of --storage; leave the result to the command without it."
 )
 @click.option("--epochs", type=click.IntRange(1), help="Of each trial.  [default: the dataset's own]")
 @click.option(
@@ -65,6 +77,8 @@ def command(
     trials: int,
     time_limit: float | None,
     jobs: int,
+    storage: str,
+    worker: bool,
     epochs: int | None,
     seed: int,
     data: Path | None,
@@ -77,9 +91,10 @@ def command(
 ) -> None:
     """Search for better settings.
 
-    Learning rate, width and depth of the hidden layers, dropout, optimizer and batch size, judged by the accuracy on
-    samples held out of the training set. Trials worse than the median of those before them end early. The same command
-    again goes on where it was stopped. Needs optuna: pip install 'xpnn[tune]'
+    Learning rate, its schedule, width and depth of the hidden layers, dropout, optimizer, weight decay, label smoothing
+    and batch size, judged by the accuracy on samples held out of the training set. Trials worse than the median of
+    those before them end early. The same command again goes on where it was stopped. Needs optuna: pip install
+    'xpnn[tune]'
     """
     require_optuna()
     from xpnn.cli.search import search
@@ -90,30 +105,35 @@ def command(
     folder = out or ROOT / f"tune-{dataset}-{model}"
     path = None if data is None else str(data.resolve())
     count = epochs or recipe_for(dataset, model).epochs
-    task = Task(dataset, model, count, seed, path, label, be.name, be.device_name, str(folder), resize)
+    if worker and not storage:
+        raise UsageError("--worker without --storage", fix="--storage WHERE, as the other workers have it")
+    where = be.name, be.device_name, str(folder)
+    task = Task(dataset, model, count, seed, path, label, *where, resize, storage, trials)
     try:
         make_folder(folder)
     except (OSError, ValueError) as error:
         raise FileError(f"cannot make the folder {folder}", why=first_line(error)) from error
-    if (folder / BEST).exists() and not (folder / STUDY).exists():
+    if not storage and (folder / BEST).exists() and not (folder / STUDY).exists():
         raise UsageError(
             f"{folder} holds a {BEST} that no study beside it has made", fix="another --out, or move it away"
         )
     study = open_study(task)
-    checked_params(study, folder / STUDY)
-    with storage_errors(folder / STUDY):
+    checked_params(study, task.place)
+    with storage_errors(task.place):
         done = len(finished(study))
     if not as_json:
         made = f" · {done} made before" if done else ""
-        status(f"tune   {dataset} {model} · {trials} trials of {count} epochs{made} · {folder / STUDY}")
+        status(f"tune   {dataset} {model} · {trials} trials of {count} epochs{made} · {task.place}")
     how = "json" if as_json else "quiet" if state().quiet else "say"
     try:
         search(task, max(trials - done, 0), time_limit, jobs, how)
     except (KeyboardInterrupt, Stopped) as cause:
         stop = cause if isinstance(cause, Stopped) else interrupted()
-        stop.detail = f"the trials so far are in {folder / STUDY}; the same command goes on"
+        stop.detail = f"the trials so far are in {task.place}; the same command goes on"
         raise stop from cause
-    with storage_errors(folder / STUDY):
+    if worker:
+        return
+    with storage_errors(task.place):
         finish(study, task, as_json)
 
 
@@ -125,6 +145,19 @@ def require_optuna() -> None:
         raise BackendError(
             "xpnn tune needs optuna, which is not installed", fix="pip install 'xpnn[tune]'"
         ) from error
+
+
+def importance(study: Any) -> list[tuple[str, float]]:
+    """Return how much of the accuracies' variance each setting explains, the largest first; [] from few trials."""
+    import optuna
+
+    if len(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))) < ENOUGH:
+        return []
+    try:
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+        return list(optuna.importance.get_param_importances(study, evaluator=evaluator).items())
+    except (ImportError, ValueError, RuntimeError):  # scikit-learn is missing, or all accuracies are equal
+        return []
 
 
 def finished(study: Any) -> list[Any]:
@@ -162,5 +195,7 @@ def finish(study: Any, task: Task, as_json: bool) -> None:
         emit({"event": "end", **result, "valid_accuracy": best.value, "settings": found, "config": str(path)})
         return
     echo(f"best   trial {best.number}, validation accuracy {percent(best.value, 2)}")
+    if shares := importance(study):
+        echo("most   " + ", ".join(f"{name} {percent(share)}" for name, share in shares[:4]))
     echo(f"       {ended} trials, {ended - len(complete)} ended early · {path}")
     echo(f"next   {program()} train --config {shlex.quote(str(path))}")

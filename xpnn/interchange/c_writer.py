@@ -12,6 +12,7 @@ from xpnn.interchange import c_windows as windows
 from xpnn.interchange.interpret import run
 from xpnn.interchange.program import Host, Node, Program
 from xpnn.interchange.sequence_rows import Body
+from xpnn.layers.lengths import is_open
 from xpnn.printing import in_comment
 
 POINTWISE = {
@@ -27,6 +28,7 @@ POINTWISE = {
     "Tanh": "tanhf({0})",
     "Exp": "expf({0})",
     "Sqrt": "sqrtf({0})",
+    "Abs": "fabsf({0})",
     "Erf": "erff({0})",
     "Cast": "(float){0}",
     "Relu": "{0} > 0 ? {0} : 0",
@@ -66,6 +68,12 @@ class Writer:
     """Lines of C for the nodes, with the shape of every value for one sample."""
 
     def __init__(self, program: Program) -> None:
+        if is_open(tuple(shape for _, _, shape in program.inputs)):
+            raise UsageError(
+                "the network takes sequences of any length: C and the page need one",
+                why="every size is written out there",
+                fix="export the same layers made with a length in input_shape, with these parameters",
+            )
         self.program = program
         self.weights: dict[str, tuple[str, Host]] = {}
         self.buffers: dict[str, int] = {}
@@ -141,9 +149,14 @@ class Writer:
             return loops.product(out[0], words[0], words[1], (first, self.shape(names[1]), shape))
         if kind == "Transpose":
             return loops.transposed(out[0], words[0], first, a["perm"])
-        if kind in ("ReduceMean", "ReduceMax"):
+        if kind in ("ReduceSum", "ReduceMean", "ReduceMax"):
             axes = [int(i) for i in self.program.constants[names[1]]]
-            return loops.reduced(out[0], words[0], first, axes, largest=kind == "ReduceMax")
+            return loops.reduced(out[0], words[0], first, axes, kind)
+        if kind == "Hardmax":
+            return loops.hardmax(out[0], words[0], first, a["axis"])
+        if kind == "Slice":
+            start, _, axis, step = (int(self.program.constants[name][0]) for name in names[1:])
+            return loops.sliced(out[0], words[0], (first, shape), axis, start, step)
         if kind in ("Softmax", "LogSoftmax"):
             return loops.softmax(out[0], words[0], first, a["axis"], log=kind == "LogSoftmax")
         if kind == "Concat":
@@ -179,14 +192,23 @@ class Writer:
                 f"for (int i = 0; i < {count}; i++) for (int j = 0; j < {n}; j++) "
                 f"{out[0]}[i * {n} + j] = {words[0]}[(int){words[1]}[i] * {n} + j];"
             ]
+        if kind == "LRN":
+            return windows.response(out[0], words[0], first, a)
         if kind == "Pad":
             ends = self.program.constants[node.inputs[1]]
             rank = len(first)
+            if "mode" in a:
+                sizes = zip(range(rank), first, ends, strict=False)
+                places = [windows.shown(i, n, int(before), a["mode"]) for i, n, before in sizes]
+                at = " + ".join(f"a{i} * {step}" for i, step in enumerate(loops.strides(first)))
+                to = loops.place(shape, rank)
+                return loops.nested(shape, [*places, f"{out[0]}[{to}] = {words[0]}[{at}];"])
             to = " + ".join(
                 f"(i{i} + {int(ends[i])}) * {step}" for i, step in enumerate(loops.strides(shape))
             )
             move = f"{out[0]}[{to}] = {words[0]}[{loops.place(first, rank)}];"
-            clear = f"for (int i = 0; i < {math.prod(shape)}; i++) {out[0]}[i] = 0;"
+            value = number(float(self.program.constants[node.inputs[2]])) if len(node.inputs) > 2 else "0"
+            clear = f"for (int i = 0; i < {math.prod(shape)}; i++) {out[0]}[i] = {value};"
             return [clear, *loops.nested(first, [move])]
         if kind == "Resize":
             scales = [int(v) for v in self.program.constants[node.inputs[2]]]

@@ -14,6 +14,8 @@ import numpy as np
 
 from xpnn.errors import CheckpointError, UsageError, XpnnError, first_line
 from xpnn.interchange import (
+    onnx_attention,
+    onnx_blocks,
     onnx_composed,
     onnx_constants,
     onnx_images,
@@ -21,8 +23,10 @@ from xpnn.interchange import (
     onnx_patterns,
     onnx_pointwise,
     onnx_resize,
+    onnx_rotary,
     onnx_sequences,
     onnx_shapes,
+    onnx_tensors,
     onnx_training,
     onnx_unbatched,
 )
@@ -42,11 +46,15 @@ RULES = {
     for module in (
         onnx_pointwise,
         onnx_composed,
+        onnx_attention,
+        onnx_blocks,
         onnx_images,
         onnx_norms,
         onnx_resize,
+        onnx_rotary,
         onnx_shapes,
         onnx_sequences,
+        onnx_tensors,
         onnx_training,
     )
     for kind, rule in module.RULES.items()
@@ -153,7 +161,7 @@ def add_input(b: Builder, entry: Any) -> None:
     if any(n <= 0 for n in dims[1:]):
         raise CheckpointError(
             f"input {name!r} has the shape {['N', *(n or '?' for n in dims[1:])]}",
-            why="a model here has samples of one shape",
+            why="the operations of a file are read for samples of one shape",
             fix="fix the sizes when exporting, all but that of the samples",
         )
     if math.prod(dims[1:]) > 2**40 or len(dims) > 8:

@@ -39,7 +39,7 @@ def same(g: Program, layer: Any, p: Any, x: Value) -> Value:
 
 def dense(g: Program, layer: Any, p: Any, x: Value) -> str:
     """x W + b."""
-    return affine(g, g.last(x), p["W"], p["b"])
+    return affine(g, g.last(x), p["W"], p.get("b"))
 
 
 def affine(g: Program, x: Value, W: Any, b: Any, name: str = "") -> str:
@@ -55,7 +55,7 @@ def affine(g: Program, x: Value, W: Any, b: Any, name: str = "") -> str:
 
 def maxout(g: Program, layer: Any, p: Any, x: Value) -> str:
     """The largest of each unit's pieces."""
-    z = affine(g, g.last(x), p["W"], p["b"])
+    z = affine(g, g.last(x), p["W"], p.get("b"))
     z = g.reshape(z, [-1, *x.shape[:-1], layer.units, layer.pieces])
     return str(g.op("ReduceMax", z, g.ints([-1]), keepdims=0))
 
@@ -136,8 +136,3 @@ def padding_mask(g: Program, layer: Any, p: Any, x: Value) -> str:
     """0 where the id is that of padding, else 1."""
     padded = g.op("Equal", x.name, g.ints([layer.pad]))
     return str(g.op("Cast", g.op("Not", padded), to=FLOAT))
-
-
-def positional(g: Program, layer: Any, p: Any, x: Value) -> str:
-    """x + P."""
-    return str(g.op("Add", g.last(x).name, g.parameter("P", p["P"])))

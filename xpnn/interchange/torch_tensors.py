@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnn.errors import UsageError
 from xpnn.interchange.leaves import Leaf
 from xpnn.layers import GRU, Bidirectional, MultiHeadAttention
 
@@ -35,7 +36,7 @@ def groups(state: dict[str, Host]) -> list[Group]:
             more = {f"out_proj.{name}": value for name, value in by_prefix.get(out, {}).items()}
             found.append(("attention", prefix, t | more))
         elif any(name.startswith("weight_ih_l") for name in t):
-            levels = sum(name.startswith("weight_ih_l") and not name.endswith("_reverse") for name in t)
+            levels = len({name.removesuffix("_reverse") for name in t if name.startswith("weight_ih_l")})
             for level in range(levels):
                 mine = {name: v for name, v in t.items() if f"_l{level}" in name}
                 found.append(("recurrent", prefix if levels == 1 else f"{prefix} level {level}", mine))
@@ -54,8 +55,9 @@ def plain(prefix: str, t: Tensors) -> list[Group]:
     kind = {
         1: "norm" if bias else "vector",
         2: "dense" if bias else "matrix",
-        3: "convolution",
+        3: "kernel",
         4: "kernel",
+        5: "kernel",
     }.get(rank, f"{rank}-dimensional")
     return [(kind, prefix, t)]
 
@@ -72,8 +74,7 @@ def ours(leaf: Leaf, t: Tensors) -> Tensors:
         return {"W": W, "b": b}
     if kind in ("convolution", "transposed convolution"):
         W = np.moveaxis(t["weight"], (0, 1), (-1, -2))
-        filters = getattr(leaf.layer, "filters", W.shape[-1])
-        return {"W": W, "b": t.get("bias", np.zeros(filters, W.dtype))}
+        return {"W": W} | bias_for(leaf, t.get("bias"), W)
     if kind == "batch norm":
         one = t["running_var"]
         default = {"weight": np.ones_like(one), "bias": np.zeros_like(one)}
@@ -90,6 +91,14 @@ def ours(leaf: Leaf, t: Tensors) -> Tensors:
     if isinstance(leaf.layer, MultiHeadAttention):
         return attention(leaf.layer, t)
     return recurrent(leaf.layer, t)
+
+
+def bias_for(leaf: Leaf, b: Host | None, W: Host) -> Tensors:
+    """The bias of a convolution: theirs, or zeros where only ours has one."""
+    if b is not None:
+        return {"b": b}
+    here = getattr(leaf.layer, "bias", True)
+    return {"b": np.zeros(getattr(leaf.layer, "filters", W.shape[-1]), W.dtype)} if here else {}
 
 
 def moved(leaf: Leaf, a: Host) -> Host:
@@ -114,7 +123,10 @@ def attention(layer: MultiHeadAttention, t: Tensors) -> Tensors:
 
 
 def recurrent(layer: Any, t: Tensors) -> Tensors:
-    """Both biases become one, but for a GRU's candidate. A layer that reads backwards may be given the second half."""
+    """Both biases become one, but for a GRU's candidate. A layer of one direction takes the half that it is given.
+
+    Raises UsageError for both halves.
+    """
     named = {}
     for name, value in t.items():
         head, _, tail = name.partition("_l")
@@ -125,8 +137,14 @@ def recurrent(layer: Any, t: Tensors) -> Tensors:
             for i, tail in enumerate(("", "_reverse"))
             for k, v in direction(layer.layer, named, tail).items()
         }
-    alone = layer.reverse and "weight_ih" not in named
-    return direction(layer, named, "_reverse" if alone else "")
+    halves = [tail for tail in ("", "_reverse") if f"weight_ih{tail}" in named]
+    if len(halves) > 1:
+        raise UsageError(
+            f"the weights are of both directions, {type(layer).__name__} reads in one",
+            fix=f"Bidirectional({type(layer).__name__}(...)), or one half of the weights: names with _reverse are the "
+            "second",
+        )
+    return direction(layer, named, halves[0])
 
 
 def direction(layer: Any, t: Tensors, tail: str) -> Tensors:
@@ -147,14 +165,15 @@ def theirs(leaf: Leaf, p: Tensors) -> Tensors:
     """PyTorch's tensors of a leaf out of ours."""
     kind = leaf.kind
     if kind == "dense":
-        W, b = p["W"], p["b"]
+        W, b = p["W"], p.get("b", np.zeros(p["W"].shape[-1], p["W"].dtype))
         if leaf.inputs is not None and leaf.inputs.size == len(W):
             W = W[np.argsort(leaf.inputs)]
         if leaf.outputs is not None and leaf.outputs.size == b.size:
             W, b = W[:, np.argsort(leaf.outputs)], b[np.argsort(leaf.outputs)]
-        return {"weight": W.T, "bias": b}
+        return {"weight": W.T, "bias": b} if "b" in p else {"weight": W.T}
     if kind in ("convolution", "transposed convolution"):
-        return {"weight": np.moveaxis(p["W"], (-1, -2), (0, 1)), "bias": p["b"]}
+        bias = {"bias": p["b"]} if "b" in p else {}
+        return {"weight": np.moveaxis(p["W"], (-1, -2), (0, 1)), **bias}
     if kind == "batch norm":
         found = {v: moved_back(leaf, p[k]) for k, v in BATCH_NORM.items()}
         return found | {"num_batches_tracked": np.zeros((), np.int64)}

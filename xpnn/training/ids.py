@@ -22,18 +22,22 @@ LOOK = 32
 
 
 class Ids(NamedTuple):
-    """Which array holds ids: number `part` of x or y, valid from 0 to size - 1, and `ignore_index` besides."""
+    """Which array holds ids: number `part` of x or y, valid from 0 to size - 1, and `ignore_index` besides.
+
+    axes: how many ids in y have; an array of more is made of rows.
+    """
 
     name: str
     part: int
     size: int
     ignored: int | None = None
+    axes: int = 1
 
     def of(self, x: Any, y: Any) -> Array | None:
         """Return the ids among a batch's arrays; None if they are not ids, such as rows of probabilities."""
         given = x if self.name == "x" else y
         a = given[self.part] if isinstance(given, tuple | list) else given
-        return None if self.name == "y" and a.ndim != 1 else a
+        return None if self.name == "y" and a.ndim != self.axes else a
 
 
 def ids_of(model: Network, loss: Loss) -> tuple[Ids, ...]:
@@ -44,8 +48,8 @@ def ids_of(model: Network, loss: Loss) -> tuple[Ids, ...]:
     losses = loss.losses if isinstance(loss, MultiOutputLoss) else (loss,)
     shapes = model.output_shape if is_multiple(model.output_shape) else (model.output_shape,)
     for i, (one, shape) in enumerate(zip(losses, shapes, strict=True)):
-        if isinstance(one, ClassLoss) and len(shape) == 1 and shape[0] is not None:
-            found.append(Ids("y", i, shape[0], one.ignore_index))
+        if isinstance(one, ClassLoss) and shape and shape[-1] is not None:
+            found.append(Ids("y", i, shape[-1], one.ignore_index, len(shape)))
     return tuple(found)
 
 
