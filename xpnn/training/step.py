@@ -12,6 +12,7 @@ from xpnn.layers.base import Ctx, Layer, as_float, as_input
 from xpnn.losses.base import Loss, as_target
 from xpnn.optimizers.base import Optimizer, State
 from xpnn.parameters import Layout, count, gather
+from xpnn.renamed import old_attributes
 from xpnn.training.mixing import MIXING, Mixing, blend, mix_targets
 
 Position: TypeAlias = tuple[Array, Array]
@@ -156,3 +157,6 @@ class Objective:
             return *step(theta, phi, state, x, *gather(be, (y, weight), rows)), (cursor + n, order)
 
         return indexed
+
+
+__getattr__ = old_attributes("training.step")
