@@ -77,14 +77,20 @@ ATTRIBUTES = {
 }
 """{module of xpnn: {old name in it: the new one}}."""
 METHODS: dict[str, Callable[[Any], Callable[..., Any]]] = {
-    "Objective.gradient": lambda Objective: lambda net, loss, layout, be, seed, mixing=None, keep=False: (
-        Objective(net, loss, layout, be, seed, mixing).gradient(keep=keep)
+    "Objective.gradient": lambda Objective: (
+        lambda net, loss, layout, be, seed, mixing=None, keep=False: Objective(
+            net, loss, layout, be, seed, mixing
+        ).gradient(keep=keep)
     ),
-    "Objective.step": lambda Objective: lambda net, loss, optimizer, layout, be, seed, mixing=None: (
-        Objective(net, loss, layout, be, seed, mixing).step(optimizer)
+    "Objective.step": lambda Objective: (
+        lambda net, loss, optimizer, layout, be, seed, mixing=None: Objective(
+            net, loss, layout, be, seed, mixing
+        ).step(optimizer)
     ),
-    "Objective.indexed_step": lambda Objective: lambda net, loss, optimizer, layout, be, seed, mixing=None: (
-        Objective(net, loss, layout, be, seed, mixing).indexed_step(optimizer)
+    "Objective.indexed_step": lambda Objective: (
+        lambda net, loss, optimizer, layout, be, seed, mixing=None: Objective(
+            net, loss, layout, be, seed, mixing
+        ).indexed_step(optimizer)
     ),
 }
 """{method that was a function: what makes that function of the class}."""

@@ -139,7 +139,7 @@ def ids(x: Host, vocab_size: int, name: str) -> Host:
             why=f"the layer knows the ids 0 to {known - 1}; {len(bad)} of {x.size} are not among them",
             fix="number the tokens from 0, or give the layer more of them",
         )
-    return x.astype(np.int64)
+    return x.astype(np.int64, copy=False)
 
 
 def targets(be: Backend, y: Any) -> Any:

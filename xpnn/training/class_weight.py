@@ -14,7 +14,7 @@ from xpnn.losses import Loss
 Host = np.ndarray[Any, Any]
 
 
-def weigh(class_weight: Any, loss: Loss, y: Any, train: Host, outputs: tuple[int, ...], weight: Any) -> Any:
+def weigh(class_weight: Any, loss: Loss, y: Any, train: Any, outputs: tuple[int, ...], weight: Any) -> Any:
     """The sample weights (N,), times those of the classes. `train`: the rows that "balanced" counts.
 
     class_weight: "balanced", {class id: weight} or one weight for each class. Raises UsageError for a loss without
@@ -31,7 +31,7 @@ def weigh(class_weight: Any, loss: Loss, y: Any, train: Host, outputs: tuple[int
     classes = outputs[0] if loss.kind == "classes" else 2
     ignored = getattr(loss, "ignore_index", None)
     rows = shares(y, classes, loss.kind == "classes", ignored)
-    w = weights_of(class_weight, rows[train].sum(axis=0))
+    w = weights_of(class_weight, rows[np.asarray(train)].sum(axis=0))
     each = rows @ w + (1 - rows.sum(axis=1))  # an ignored sample: 1, which counts nothing
     return each if weight is None else each * np.asarray(weight)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from xpnn.data.batches import Slices, epoch_order
+from xpnn.data.batches import Slices
 from xpnn.kernels import Array
 from xpnn.optimizers import LBFGS
 from xpnn.optimizers.descent import Descent
@@ -22,7 +22,7 @@ class FullBatch:
     def __init__(self, run: Run, rule: LBFGS) -> None:
         self.run, self.rule, trainer = run, rule, run.trainer
         be, samples = trainer.model.backend, len(run.train)
-        order = run.train[epoch_order(trainer.model.seed, 1, samples)]
+        order = run.order(1)
         self.parts = [be.asarray(order[part]) for part in Slices(samples, run.batch_size)]
         self._part = be.compile(trainer.objective.gradient(fuse=True))
         self._divisor = be.compile(trainer.objective.divisor())

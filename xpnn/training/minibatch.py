@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnn.data.batches import Slices, epoch_order
+from xpnn.data.batches import Slices
 from xpnn.kernels import Array
 from xpnn.parameters import gather, leaves
 from xpnn.training.diverged import explain_divergence, explain_overflow, not_finite
@@ -22,17 +22,19 @@ class MiniBatches:
     def __init__(self, run: Run) -> None:
         self.run, self.trainer, self.data = run, run.trainer, run.data
         self.cuts = list(Slices(len(run.train), run.batch_size))
-        self.order, self.number, self.waiting = run.train, 0, list[Array]()
+        self.order: Any = run.train
+        self.number, self.waiting = 0, list[Array]()
         run.sync = self.sync
 
     def __call__(self, epoch: int) -> float | None:
         """The loss of the epoch; None where a callback stopped the run inside it."""
         run, be, samples = self.run, self.trainer.model.backend, len(self.run.train)
-        self.order, self.number = run.train[epoch_order(run.model.seed, epoch, samples)], epoch
+        self.order, self.number = run.order(epoch), epoch
         each_step = [callback for callback in run.callbacks if type(callback).step is not Callback.step]
         done = len(run.losses)
         resident = all(be.owns(a) for _, a in leaves(self.data) if a is not None)
-        values = self._indexed(done) if resident else self._streamed(done)
+        at_once = resident and isinstance(self.order, np.ndarray)
+        values = self._indexed(done) if at_once else self._streamed(done)
         for cut, value in zip(self.cuts[done:], values, strict=True):
             run.batch = functools.partial(self.batch, cut)
             self.waiting.append(value)
@@ -64,18 +66,18 @@ class MiniBatches:
         """The same batches of data that stays on the host: the next rows are sent while the last ones are used."""
         trainer, be = self.trainer, self.trainer.model.backend
         x, *rest = self.data
-        rows = [self.order[cut] for cut in self.cuts[done:]]
+        cuts = self.cuts[done:]
 
         def stream(a: Any) -> Iterator[Array]:
             if be.owns(a):
-                return (gather(be, a, be.asarray(some)) for some in rows)
-            return be.uploads(a[some] for some in rows)
+                return (gather(be, a, be.asarray(self.order[cut])) for cut in cuts)
+            return be.uploads(a[self.order[cut]] for cut in cuts)
 
         batches = zip(*map(stream, x), strict=True) if isinstance(x, tuple) else stream(x)
-        for some in rows:
+        for cut in cuts:
             with be.device_context():
-                batch, given = next(batches), gather(be, tuple(rest), be.asarray(some))
-            if some is rows[-1]:
+                batch, given = next(batches), gather(be, tuple(rest), be.asarray(self.order[cut]))
+            if cut is cuts[-1]:
                 trainer.end_epoch()
             yield trainer.step(batch, *given)
 

@@ -36,7 +36,7 @@ def read_files(
                 query = query_of(db, formats, paths, name, label, as_words)
                 if weight(db, query, paths, files) < LARGE:
                     return fetched(db, query, paths, name, as_words)
-            return stored(paths, name, query)
+            return stored(paths, name, query, as_words)
         except db_error() as error:
             raise in_words(error, name, dict(zip(paths, files, strict=True))) from error
 
