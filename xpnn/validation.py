@@ -14,6 +14,8 @@ from xpnn.scratch import release
 
 Host = np.ndarray[Any, Any]
 
+WIDE = ("float64", "int64", "uint64", "int32", "uint32")
+"""Dtypes whose digits float32 does not have."""
 LOOKED_THROUGH = 1 << 26
 """Bytes at a time."""
 
@@ -84,10 +86,11 @@ def one_input(be: Backend, shape: Shape, x: Any, name: str, kind: Any, vocab_siz
         return finite_on_host(x, name)
     if kind != "mask" and str(x.dtype).rsplit(".", maxsplit=1)[-1] in ("uint8", "bool"):
         return be.asarray(x)
+    wide = kind == "wide" and str(x.dtype).rsplit(".", maxsplit=1)[-1] in WIDE
     if isinstance(x, np.ndarray):
         with np.errstate(over="ignore"):  # what becomes infinite is reported below
-            x = x.astype(be.dtype_name, copy=False)
-    x = finite(be, be.asarray(x, be.dtype), name)
+            x = x.astype("float64" if wide else be.dtype_name, copy=False)
+    x = finite(be, be.asarray(x, be.xp.float64 if wide else be.dtype), name)
     with be.device_context():
         if kind == "mask" and not bool(be.xp.all((x == 0) | (x == 1))):
             raise DataError(

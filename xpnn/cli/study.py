@@ -38,10 +38,17 @@ def open_study(task: Task) -> optuna.Study:
         storage = optuna.storages.RDBStorage(
             "sqlite:///study.db", engine_kwargs={"creator": lambda: connect(path)}
         )
+        direction = "minimize" if task.regression else "maximize"
         study = optuna.create_study(
-            study_name="xpnn", storage=storage, direction="maximize", load_if_exists=True,
+            study_name="xpnn", storage=storage, direction=direction, load_if_exists=True,
             pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=2),
         )  # fmt: skip
+        if study.direction.name.lower() != direction:
+            raise UsageError(
+                f"{path} holds trials of {'classes' if task.regression else 'numbers'}",
+                why="accuracies and errors could not be compared",
+                fix="another --out, or delete that folder first",
+            )
         known = study.user_attrs
         for name, value in task.fixed.items():
             if name not in known:
@@ -49,7 +56,7 @@ def open_study(task: Task) -> optuna.Study:
             elif known[name] != value:
                 raise UsageError(
                     f"{path} holds trials of {name} {one_line(known[name])}, not {value}",
-                    why="their accuracies could not be compared",
+                    why="their results could not be compared",
                     fix="another --out, or delete that folder first",
                 )
     return study

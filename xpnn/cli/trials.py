@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from xpnn.cli.output import percent
+
 STUDY, BEST = "study.db", "best.toml"
 
 
@@ -20,13 +22,29 @@ class Task:
     device: str
     folder: str
     resize: tuple[int, int] | None = None
+    task: str | None = None
+
+    @property
+    def regression(self) -> bool:
+        """Whether trials are judged by the error of numbers, the smaller the better, and not by accuracy."""
+        return self.task == "regression"
+
+    @property
+    def measure(self) -> str:
+        """What each trial's value is called in events."""
+        return "valid_rmse" if self.regression else "valid_accuracy"
+
+    def spelled(self, value: float) -> str:
+        """A trial's value for people; of a regression in the units of its label."""
+        return f"{value:.4g}" if self.regression else percent(value, 2)
 
     @property
     def fixed(self) -> dict[str, Any]:
-        """What must not change between the trials of one study: their accuracies are compared."""
+        """What must not change between the trials of one study: they are compared."""
         names = ("dataset", "model", "epochs", "seed", "data", "label")
         fixed = {name: getattr(self, name) for name in names}
-        return fixed if self.resize is None else {**fixed, "resize": list(self.resize)}
+        more = {"resize": self.resize and list(self.resize), "task": self.task}
+        return fixed | {name: value for name, value in more.items() if value is not None}
 
 
 def settings_of(params: dict[str, Any]) -> dict[str, Any]:
