@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import NamedTuple
 
 GOALS = "goals: 10 s and 600 MB for 42,000 x 785; 2 GB for 10 GB of Parquet"
 READ = "import sys, xpnn; x, y, classes = xpnn.data.read_csv(sys.argv[1]); assert x.shape == (42_000, 784), x.shape"
@@ -42,15 +43,25 @@ def parquet(path: pathlib.Path, gigabytes: float, columns: int = 50) -> None:
     db.close()
 
 
-def measured(command: list[str]) -> str:
-    """Seconds, those of the processor, and peak memory of a process that has to succeed."""
+class Measured(NamedTuple):
+    """Seconds, those of the processor, and megabytes of memory at most."""
+
+    seconds: float
+    processor: float
+    peak: float
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.1f} s ({self.processor:.1f} s of processor), {self.peak:.0f} MB"
+
+
+def measured(command: list[str]) -> Measured:
+    """What a process takes, which has to succeed. Mapped files that it has read count as its memory."""
     began = time.perf_counter()
     process = subprocess.Popen([sys.executable, *command], stdout=sys.stderr)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{command} failed")
-    spent = usage.ru_utime + usage.ru_stime
-    return f"{time.perf_counter() - began:.1f} s ({spent:.1f} s of processor), {usage.ru_maxrss / 1e3:.0f} MB"
+    return Measured(time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e3)
 
 
 def main() -> None:

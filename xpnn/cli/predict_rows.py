@@ -68,7 +68,7 @@ def predict_rows(
     code, header, several = 0, [""], len(files) > 1
     with spool() as kept:
         for file, error in every_file(files):
-            place, count = kept.tell(), 0
+            place, before, count = kept.tell(), header, 0
             try:
                 if error is not None:
                     raise error
@@ -90,6 +90,7 @@ def predict_rows(
                 code = report(problem)
                 kept.seek(place)
                 kept.truncate()
+                header = before if out is not None else header
                 continue
             if out is not None and not as_json:
                 status(f"{file}: {count:,} rows answered")
