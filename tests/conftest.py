@@ -2,6 +2,7 @@
 
 import gc
 import os
+import random
 import re
 import tempfile
 from pathlib import Path
@@ -17,6 +18,8 @@ os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 )
 
+import alone
+import pages
 import proof_table as proofs
 from harness import MODES, inside, open_backend
 
@@ -24,11 +27,13 @@ from xpnn.cli import run
 from xpnn.errors import BackendError
 from xpnn.kernels import Kernels
 
+alone.stay()
+
 # JAX keeps what it compiled: millions of objects, which the collector need not walk through every few tests.
 gc.set_threshold(100_000, 50, 100)
 
 LIBRARIES = "numba|torch|jax|keras|sklearn|scipy|onnx"
-LIBRARIES += "|onnxruntime|cupy|pooch|optuna|tensorboardX|matplotlib|pandas|joblib"
+LIBRARIES += "|mpi4py|onnxruntime|cupy|pooch|optuna|tensorboardX|matplotlib|pandas|joblib"
 SKIPS = {
     r"backend cupy: ": 4600,
     r"backend torch: .* not installed": 4600,
@@ -43,6 +48,7 @@ SKIPS = {
     r"there is no g\+\+": 1500,
     r"there is no C compiler": 240,
     r"there is no node": 10,
+    r"there is no mpiexec": 60,
     r"nvidia-cuda-nvrtc is not installed": 80,
     r"there is no (bash|zsh|fish)": 3,
 }
@@ -110,13 +116,21 @@ def is_idle(item):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leaves out what would show nothing."""
+    """Leaves out what would show nothing. --shuffle: the files in another order, and in each its tests."""
     idle = {item for item in items if is_idle(item)}
     items[:] = [item for item in items if item not in idle]
     config.hook.pytest_deselected(items=list(idle))
+    if seed := config.getoption("--shuffle"):
+        order = random.Random(seed)
+        place = {path: order.random() for path in dict.fromkeys(item.path for item in items)}
+        order.shuffle(items)
+        items.sort(key=lambda item: place[item.path])
 
 
 def pytest_addoption(parser):
+    parser.addoption(
+        "--shuffle", metavar="SEED", help="run the tests in another order, which the seed decides"
+    )
     parser.addoption("--table", metavar="FILE", help="write what proves each public class to FILE")
 
 
@@ -149,7 +163,7 @@ def pytest_terminal_summary(terminalreporter):
     if samples:
         terminalreporter.write_line(f"comparisons with an independent oracle: {samples}")
     if path := terminalreporter.config.getoption("--table"):
-        Path(path).write_text(proofs.table(found))
+        pages.put(Path(path), "proofs: ci/coverage", proofs.table(found))
     for pattern, count in skipped(terminalreporter).items():
         allowed = SKIPS.get(pattern, 0)
         over = "" if count <= allowed else "  <- more than allowed: the session fails"

@@ -19,6 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import inputs
 import numpy as np
 import structures
 from crafted_files import NASTY, changed, forge, model, mutated, paths, read
@@ -149,9 +150,9 @@ def kill_trainings(kills, seed=0):
                 for path in (folder / WEIGHTS, previous(folder / WEIGHTS)):
                     path.unlink(missing_ok=True)
                 orphans += len([*folder.rglob(".xpnn-*")])
-                with contextlib.redirect_stderr(io.StringIO()) as told:
+                with contextlib.redirect_stderr(io.StringIO()) as report:
                     run = claim(folder)
-                stale += f"process {child} " in told.getvalue()
+                stale += f"process {child} " in report.getvalue()
                 run.close()
                 lost += bool([*folder.rglob(".xpnn-*")])
     return {
@@ -170,7 +171,7 @@ def read_run(folder):
         assert about["dataset"] == "spiral"
         xpnn.load(folder / WEIGHTS)
     else:
-        assert not len(rows)  # the first epoch is the best so far, and is saved before it is told of
+        assert not len(rows)  # the first epoch is the best so far, and is saved before it is reported
     if previous(folder / WEIGHTS).exists():
         xpnn.load(previous(folder / WEIGHTS))
     load_film(folder / "film")
@@ -299,7 +300,7 @@ def cut_power_of_training(every=1):
 def mutate(count, seed=0):
     """Half with bytes changed, half with descriptions changed under a right checksum. Anything but a refusal or a
     model that works, and (of the first kind) is the very same, is a fault."""
-    rng, same, told = (
+    rng, same, report = (
         random.Random(seed),
         model(),
         {"mutations": count, "refused": 0, "opened": 0, "faults": 0},
@@ -318,18 +319,18 @@ def mutate(count, seed=0):
             began = time.process_time()
             try:
                 found = xpnn.load(path)
-                told["opened"] += 1
+                report["opened"] += 1
                 if i % 2:
                     found.predict(np.zeros((1, *found.input_shape)))
                 if not i % 2 and (found.net != same.net or found.theta.tobytes() != same.theta.tobytes()):
-                    told["faults"] += 1
+                    report["faults"] += 1
             except CheckpointError:
-                told["refused"] += 1
+                report["refused"] += 1
             except Exception:
-                told["faults"] += 1
+                report["faults"] += 1
             slowest = max(slowest, time.process_time() - began)
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    return told | {"slowest (s)": round(slowest, 3), "memory grown (MiB)": round(grown)}
+    return report | {"slowest (s)": round(slowest, 3), "memory grown (MiB)": round(grown)}
 
 
 # Disks that fail under a training
@@ -337,19 +338,19 @@ def mutate(count, seed=0):
 
 def fail_trainings(every=1):
     """Two epochs, once for each call of the system and each error: exit 7 in one message, whole files, no temporary."""
-    told = {"calls": 0, "trainings": 0, "exit 7": 0, "ended well": 0, "faults": 0}
+    report = {"calls": 0, "trainings": 0, "exit 7": 0, "ended well": 0, "faults": 0}
     with tempfile.TemporaryDirectory() as parent, Disk() as disk:
         assert quiet([*QUICK, "--epochs", "2", "--out", f"{parent}/run"])[0] == 0
-        told["calls"] = disk.count
-    for k in range(1, told["calls"] + 1, every):
+        report["calls"] = disk.count
+    for k in range(1, report["calls"] + 1, every):
         for error in (errno.ENOSPC, errno.EIO):
             with tempfile.TemporaryDirectory() as parent:
                 folder = Path(parent) / "run"
                 with Disk(k, error):
                     code, said = quiet([*QUICK, "--epochs", "2", "--out", str(folder)])
-                told["trainings"] += 1
-                told["exit 7"] += code == 7
-                told["ended well"] += code == 0  # a second name that is refused: the file is copied instead
+                report["trainings"] += 1
+                report["exit 7"] += code == 7
+                report["ended well"] += code == 0  # a second name that is refused: the file is copied instead
                 good = (
                     code in (0, 7) and said.count("xpnn: error:") == (code == 7) and "Traceback" not in said
                 )
@@ -360,8 +361,8 @@ def fail_trainings(every=1):
                     good = False
                 left = [*Path(parent).rglob(".xpnn-*"), *Path(parent).rglob(LOCK)]
                 nothing = folder.exists() and not (folder / WEIGHTS).exists()  # a folder for nothing
-                told["faults"] += bool(left) or nothing or not good
-    return told
+                report["faults"] += bool(left) or nothing or not good
+    return report
 
 
 def quiet(args):
@@ -389,6 +390,10 @@ def main():
         "power cut, xpnn train": lambda: cut_power_of_training(options.every),
         "hostile files": lambda: mutate(options.mutations),
         "hostile structures, drawn": lambda: structures.drawn(options.files, 1).summary(),
+        **{
+            f"hostile inputs, {kind}": lambda kind=kind: inputs.grown(kind, options.files // 10, 1).summary()
+            for kind in inputs.READERS
+        },
         "failing calls, xpnn train": lambda: fail_trainings(options.every),
     }
     if importlib.util.find_spec("atheris") and options.minutes:
@@ -398,13 +403,13 @@ def main():
         "power cut, opens the file itself": lambda: cut_power(naive, 2),
         "power cut, renames and never flushes": lambda: cut_power(unflushed, 2),
     }
-    bad = [name for name, run in ours.items() if faults(told(name, run))]
-    bad += [name for name, run in controls.items() if not faults(told("control: " + name, run))]
+    bad = [name for name, run in ours.items() if faults(report(name, run))]
+    bad += [name for name, run in controls.items() if not faults(report("control: " + name, run))]
     if bad:
         raise SystemExit(f"something was lost, or a control lost nothing: {', '.join(bad)}")
 
 
-def told(name, run):
+def report(name, run):
     """A JSON object on a line of its own, as soon as it is known."""
     began = time.perf_counter()
     result = run()

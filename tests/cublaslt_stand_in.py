@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from xpnn.backends.cuda import cublaslt
+from xpnn.backends.cuda import matmul as by_cublas
 from xpnn.backends.cuda.cublaslt import PLAIN, CublasLt
 from xpnn.backends.cuda.products import Products
 
@@ -123,6 +124,17 @@ class Lying(Products):
         a, b, home, vector = (None if m is None else placed(m) for m in (a, b, out, vector))
         y = super().__call__(a, b, home, epilogue, vector, relu_mask)
         return y if y is None else np.asarray(y) if out is None else out
+
+
+class CublasKernels:
+    """The kernels that multiply by cuBLASLt, to be inherited before the class of another backend."""
+
+    operand = by_cublas.operand
+    matmul = by_cublas.matmul
+    affine = by_cublas.affine
+    affine_relu = by_cublas.affine_relu
+    affine_relu_with_mask = by_cublas.affine_relu_with_mask
+    affine_grads = by_cublas.affine_grads
 
 
 class FakeLt(CublasLt):

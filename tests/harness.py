@@ -17,7 +17,8 @@ from xpnn.layers import Ctx
 from xpnn.layers.base import for_each, is_multiple
 from xpnn.parameters import Layout, leaves, tree_map
 
-MODES = ["numpy", "fast", "readonly", "strict", "torch", "jax", "cupy"]
+MODES = os.environ.get("XPNN_TEST_MODES", "numpy fast readonly strict torch jax cupy").split()
+"""The ways to run a row; fewer where the variable names them, for a quick look."""
 if FILE := os.environ.get(
     "XPNN_TEST_BACKEND"
 ):  # the rows run on the backends that this Python file registers
@@ -111,7 +112,11 @@ def draw_input(case, shape, kind, vocab_size, rng):
     """One input of a case: numbers, bytes, ids, or a mask."""
     shape = (case.batch, *shape)
     if kind == "int":
-        return rng.integers(0, vocab_size or 3, shape) * 1.0
+        ids = rng.integers(0, vocab_size or 3, shape) * 1.0
+        padding = getattr(
+            case.layer, "padding_idx", None
+        )  # whose row has no gradient, though y depends on it
+        return ids if padding is None else np.where(ids == padding, (padding + 1) % vocab_size, ids)
     if kind == "mask":
         return draw_mask(shape, case.blank, rng)
     x = rng.integers(0, 256, shape) * 1.0 if case.bytes else rng.standard_normal(shape)

@@ -34,7 +34,7 @@ class Device:
         self.scoped, self.depth = scoped, 0
         self.calls, self.temporaries, self.host = Counter(), 0, Counter()
         self.tape, self.scratch = None, []
-        self.fail_at, self.fault = None, RuntimeError
+        self.fail_at, self.fault, self.spared = None, RuntimeError, ()
 
     def call(self, name, f, args, kwargs):
         """f on NumPy's arrays; written down where a recording is under way."""
@@ -62,8 +62,8 @@ class Device:
         return wrap(self, result, iter(held))
 
     def fail(self, name):
-        """Raises `fault` at the operation that `fail_at` counts down to."""
-        if self.fail_at is not None:
+        """Raises `fault` at the operation that `fail_at` counts down to; those that are `spared` do not count."""
+        if self.fail_at is not None and name not in self.spared:
             self.fail_at -= 1
             if self.fail_at < 0:
                 self.fail_at = None

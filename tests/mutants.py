@@ -1,26 +1,33 @@
 """Are the tests honest? Small faults are put into xpnn, one at a time, and the tests that reach the line must notice.
 
-    python tests/mutants.py --count 300 --seed 1 --map map.json        draws mutants, runs tests, prints the score
+    python tests/mutants.py --count 300 --seed 1        draws mutants, runs tests, prints the score by package
 
 A fault is an operator, constant, default or comparison that is another, a deleted statement, or two swapped arguments.
-`--map FILE` keeps which test files reach which lines (one run of the suite under coverage; made where it is missing).
-Each mutant is tried in a copy of the package, by the test files that reach its line, nearest first, until one fails.
+Which tests reach which lines is measured once, folder by folder of tests, and kept in `.mutants/` (remove it to have
+it measured anew). Each mutant is tried in a copy of the tree, nearest tests first, until one fails. Those that change
+nothing that could be observed stand in `equivalents.py`, each with its reason, and count neither way.
 """
 
 import argparse
 import ast
 import copy
-import json
+import difflib
 import os
 import random
 import re
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+
+import pages
+import reach
+from equivalents import EQUIVALENT
 
 TOP = Path(__file__).parents[1]
 SWAPS = {
@@ -29,22 +36,21 @@ SWAPS = {
     ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn,
     ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And,
 }  # fmt: skip
-PER_MUTANT = 12
-"""Test files that are tried on one mutant, at most."""
+STATEMENTS = ast.Expr | ast.Assign | ast.AugAssign | ast.If | ast.Raise
+BUDGETS = ((12, 3.0), (50, 20.0), (200, 120.0))
+"""First this many tests of this many seconds together, then, where none failed, this many more, and again."""
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin"]
+QUICK = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+"""Other plugins are not loaded: some import half of the environment."""
+MODES = ("numpy", "fast", "readonly", "strict", "torch", "jax", "cupy")
+GENERATED = r"test_default|test_public"
+"""Tests that look at every definition without running it: they can notice what changes in a signature."""
 
 
 def variants(tree):
     """(line, what, edit) for every fault; `edit(tree)` puts it into a copy of the tree. Words of messages stay."""
     nodes = list(ast.walk(tree))
-    quiet = {
-        id(sub) for n in nodes if isinstance(n, ast.Raise | ast.JoinedStr | ast.Assert) for sub in ast.walk(n)
-    }
-    quiet |= {
-        id(sub)
-        for n in nodes
-        if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)
-        for sub in ast.walk(n)
-    }
+    quiet = {id(sub) for node in nodes if is_quiet(node) for sub in ast.walk(node)}
     hints = [n.annotation for n in nodes if isinstance(n, ast.AnnAssign | ast.arg) and n.annotation]
     hints += [n.returns for n in nodes if isinstance(n, ast.FunctionDef) and n.returns]
     quiet |= {id(sub) for hint in hints for sub in ast.walk(hint)}
@@ -57,28 +63,28 @@ def variants(tree):
             yield node.lineno, "comparison", put(i, lambda n: n.ops.__setitem__(0, SWAPS[type(n.ops[0])]()))
         if isinstance(node, ast.Constant) and type(node.value) in (int, float, bool):
             yield node.lineno, "constant", put(i, lambda n: setattr(n, "value", other(n.value)))
-        if (
-            isinstance(node, ast.Call)
-            and len(node.args) > 1
-            and not any(isinstance(a, ast.Starred) for a in node.args)
-        ):
-            yield (
-                node.lineno,
-                "swapped arguments",
-                put(i, lambda n: n.args.reverse() if len(n.args) == 2 else swap(n.args)),
-            )
-        if isinstance(node, ast.FunctionDef | ast.If | ast.For):
+        if isinstance(node, ast.Call) and len(node.args) > 1 and not has_star(node):
+            yield node.lineno, "swapped arguments", put(i, lambda n: swap(n.args))
+        if isinstance(node, ast.FunctionDef | ast.If | ast.For | ast.With):
             for k, inner in enumerate(node.body):
                 docstring = isinstance(inner, ast.Expr) and isinstance(inner.value, ast.Constant)
-                if (
-                    isinstance(inner, ast.Expr | ast.Assign | ast.AugAssign | ast.If | ast.Raise)
-                    and not docstring
-                ):
+                if isinstance(inner, STATEMENTS) and not docstring:
                     yield (
                         inner.lineno,
                         "deleted statement",
                         put(i, lambda n, k=k: n.body.__setitem__(k, ast.Pass())),
                     )
+
+
+def is_quiet(node):
+    """What is said and what only a type checker reads."""
+    if isinstance(node, ast.If):
+        return "TYPE_CHECKING" in ast.unparse(node.test)
+    return isinstance(node, ast.Raise | ast.JoinedStr | ast.Assert)
+
+
+def has_star(call):
+    return any(isinstance(a, ast.Starred) for a in call.args)
 
 
 def put(i, change):
@@ -98,126 +104,211 @@ def other(value):
     return not value if type(value) is bool else value + 1 if type(value) is int else value * 2 + (value == 0)
 
 
-def drawn(count, seed, reached):
-    """Mutants of lines that some test reaches, drawn by the seed: (file, line, what, text)."""
-    rng, found = random.Random(seed), []
-    files = sorted(path for path in (TOP / "xpnn").rglob("*.py") if str(path.relative_to(TOP)) in reached)
-    sizes = [len(path.read_text().splitlines()) for path in files]
+def change(before, after):
+    """What differs between two texts, in one line: `old => new`."""
+    lines = list(difflib.ndiff(before.splitlines(), after.splitlines()))
+    old, new = (" / ".join(line[2:].strip() for line in lines if line.startswith(sign)) for sign in "-+")
+    return f"{old} => {new or 'nothing'}"
+
+
+def draw(count, seed, files):
+    """Mutants drawn by the seed, files by their length: (file, line, what, change, text)."""
+    rng, found, seen = random.Random(seed), [], set()
+    sizes = [len((TOP / name).read_text().splitlines()) for name in files]
     while len(found) < count:
-        path = rng.choices(files, sizes)[0]
-        name, tree = str(path.relative_to(TOP)), ast.parse(path.read_text())
-        options = [one for one in variants(tree) if str(one[0]) in reached[name]]
+        name = rng.choices(files, sizes)[0]
+        tree = ast.parse((TOP / name).read_text())
+        options = list(variants(tree))
         if not options:
             continue
         line, what, edit = rng.choice(options)
-        text = ast.unparse(ast.fix_missing_locations(edit(tree)))
-        if text != ast.unparse(tree):
-            found.append((name, line, what, text))
+        before, after = ast.unparse(tree), ast.unparse(ast.fix_missing_locations(edit(tree)))
+        if before != after and (name, after) not in seen:
+            seen.add((name, after))
+            found.append((name, line, what, change(before, after), after))
     return found
 
 
-def make_map(path, select):
-    """Which test files reach which lines: {file: {line: [test files]}}, from one run under coverage's contexts."""
-    with tempfile.TemporaryDirectory() as folder:
-        env = {**os.environ, "COVERAGE_FILE": f"{folder}/data"}
-        flags = [
-            "--branch",
-            "--source=xpnn",
-            "-m",
-            "pytest",
-            "-q",
-            "-n",
-            "0",
-            "-p",
-            "no:cacheprovider",
-            *select,
-        ]
-        (Path(folder) / "rc").write_text(
-            "[run]\ndynamic_context = test_function\n[json]\nshow_contexts = true\n"
-        )
-        subprocess.run(
-            [sys.executable, "-m", "coverage", "run", f"--rcfile={folder}/rc", *flags],
-            cwd=TOP,
-            env=env,
-            check=False,
-        )
-        report = ["json", f"--rcfile={folder}/rc", "-o", f"{folder}/json", "-q"]
-        subprocess.run([sys.executable, "-m", "coverage", *report], cwd=TOP, env=env, check=True)
-        data = json.loads((Path(folder) / "json").read_text())
-    homes = {path.stem: str(path.relative_to(TOP)) for path in (TOP / "tests").rglob("test_*.py")}
-    reached = {}
-    for name, entry in data["files"].items():
-        lines = {}
-        for line, contexts in entry["contexts"].items():
-            tests = Counter(
-                homes[m[1]] for c in contexts if (m := re.match(r"(test_\w+)\.", c)) and m[1] in homes
-            )
-            if tests:
-                lines[line] = [test for test, _ in tests.most_common()]
-        reached[name] = lines
-    path.write_text(json.dumps({"reached": reached, "totals": data["totals"]}))
+def scopes(tree, line):
+    """The lines of the definitions that a line stands in, the innermost first, at last all lines."""
+    kinds = ast.FunctionDef | ast.ClassDef
+    found = [n for n in ast.walk(tree) if isinstance(n, kinds) and begin(n) <= line <= n.end_lineno]
+    yield from (range(begin(n), n.end_lineno + 1) for n in sorted(found, key=begin, reverse=True))
+    yield range(1, 10**6)
+
+
+def begin(node):
+    return min([node.lineno, *(d.lineno for d in node.decorator_list)])
+
+
+def tests_of(reached, name, line):
+    """{test: seconds} of those that run a line; for what runs at import, those that run the definition around it."""
+    lines = reached.get(name, {})
+    if lines.get(line):
+        return lines[line]
+    for scope in scopes(ast.parse((TOP / name).read_text()), line):
+        if found := {test: s for at in scope for test, s in lines.get(at, {}).items()}:
+            break
+    else:
+        beside = [other for other in reached if Path(other).parent == Path(name).parent]
+        found = {test: s for near in beside for some in reached[near].values() for test, s in some.items()}
+    signatures = {test: s for some in reached.get(name, {}).values() for test, s in some.items()}
+    return found | {test: s for test, s in signatures.items() if re.search(GENERATED, test)}
 
 
 def nearest(tests, name):
-    """Those whose name shares most with the file's come first, then those that reach the line most often."""
-    words = set(re.findall(r"[a-z]+", name))
-    return sorted(tests, key=lambda test: -len(words & set(re.findall(r"[a-z]+", test))))[:PER_MUTANT]
+    """Test files that share words with the file's name first; one test of each function before a second; quick ones."""
+    words = set(re.findall(r"[a-z]+", name.replace("xpnn/", "")))
+    ordered = reach.in_turn(sorted(tests, key=tests.get), lambda test: test.split("[")[0])
+    near = {test: len(words & set(re.findall(r"[a-z]+", test.split("[")[0]))) for test in tests}
+    place = {test: i for i, test in enumerate(ordered)}
+    return sorted(ordered, key=lambda test: place[test] - 12 * near[test])
 
 
-def killed_by(mutant, reached, folder, limit):
-    """The test file that noticed; "" where none did."""
-    name, line, _, text = mutant
+def shares(tests, name):
+    """The tests in the order in which they are tried, as lists that are run together."""
+    left = nearest(tests, name)
+    for count, seconds in BUDGETS:
+        share, total = [], 0.0
+        while left and len(share) < count and total < seconds:
+            total += tests[left[0]]
+            share.append(left.pop(0))
+        if share:
+            yield sorted(share, key=lambda test: test.split("::")[0]), total
+
+
+def run(folder, tests, limit):
+    """The exit code of the tests in a copy of the tree; "never" where they do not end."""
+    modes = " ".join(mode for mode in MODES if any(re.search(rf"\b{mode}\b", test) for test in tests))
+    env = {**os.environ, **QUICK, "PYTHONPATH": str(folder), "XPNN_TEST_MODES": modes or "numpy"}
+    listed = folder / "tests.txt"
+    listed.write_text("\n".join(tests))
+    process = subprocess.Popen(
+        [*PYTEST, "-x", f"@{listed}"], cwd=folder, env=env, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        preexec_fn=lambda: prepare(limit),
+    )  # fmt: skip
+    try:
+        out, _ = process.communicate(timeout=30 * limit)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, 9)
+        process.wait()
+        return "never", ""
+    return process.returncode, out
+
+
+def prepare(limit):
+    """In the child: seconds of the processor, so that a busy machine kills no mutant; and Ctrl-C means what it does in
+    a terminal, which a shell's background jobs ignore."""
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+SOUND = set()
+"""Tests that failed with a mutant and pass without: only such tests count."""
+
+
+def killer(mutant, reached, folder):
+    """What noticed: a test, or how it ended; "" where nothing did."""
+    name, line, _, _, text = mutant
     target = folder / name
     good = target.read_text()
-    target.write_text(text)
     try:
-        for test in nearest(reached[name][str(line)], name):
-            env = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
-            command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", test]
-            try:
-                done = subprocess.run(
-                    command, cwd=folder, env=env, capture_output=True, timeout=limit, check=False
-                )
-            except subprocess.TimeoutExpired:
-                return f"{test} (never ended)"
-            if done.returncode not in (0, 5):
-                return test
+        for share, seconds in shares(tests_of(reached, name, line), name):
+            limit = int(60 + 10 * seconds)
+            while share:
+                target.write_text(text)
+                code, out = run(folder, share, limit)
+                if code in (0, 5):
+                    break
+                found = re.search(r"^(?:FAILED|ERROR) (\S+::.*?)(?: - .*)?$", out, re.M)
+                if found is None or found[1] not in share:
+                    return f"ended with {code}"
+                target.write_text(good)
+                if found[1] in SOUND or run(folder, [found[1]], limit)[0] == 0:
+                    SOUND.add(found[1])
+                    return found[1]
+                share.remove(found[1])
     finally:
         target.write_text(good)
     return ""
+
+
+def existing(reached, folder):
+    """The map without tests that are no longer there."""
+    env = {**os.environ, **QUICK, "PYTHONPATH": str(folder)}
+    done = subprocess.run([*PYTEST, "--collect-only"], cwd=folder, env=env, text=True, capture_output=True)
+    there = {line for line in done.stdout.splitlines() if "::" in line}
+    return {
+        name: {line: {t: s for t, s in tests.items() if t in there} for line, tests in lines.items()}
+        for name, lines in reached.items()
+    }
+
+
+def package(name):
+    return name.split("/")[1] if name.count("/") > 1 else "(top)"
+
+
+def table(results):
+    """Markdown: what became of the mutants, by package. `results` are (file, "killed", "survived" or "equivalent")."""
+    score = Counter((package(name), fate) for name, fate in results)
+    lines = ["| package | mutants | equivalent | killed | survived |", "|---|---|---|---|---|"]
+    for one in [*sorted({p for p, _ in score}), "all"]:
+        n = {f: sum(k for (p, fate), k in score.items() if fate == f and one in (p, "all")) for f in FATES}
+        lines.append(f"| {one} | {sum(n.values())} | {n['equivalent']} | {n['killed']} | {n['survived']} |")
+    real = max(n["killed"] + n["survived"], 1)
+    return "\n".join(
+        [*lines, "", f"{100 * n['killed'] / real:.1f} % of those that are not equivalent are killed."]
+    )
+
+
+FATES = ("equivalent", "killed", "survived")
 
 
 def main():
     parser = argparse.ArgumentParser(prog="ci/mutants", description=__doc__)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--map", type=Path, default=TOP / ".mutants.json")
-    parser.add_argument("--limit", type=float, default=300, help="seconds for one test file")
-    parser.add_argument(
-        "--select", nargs="*", default=["-m", "not slow and not oracle"], help="of pytest, for the map"
-    )
+    parser.add_argument("--minutes", type=float, default=1e9, help="begin no further mutant after this time")
+    parser.add_argument("--maps", type=Path, default=TOP / ".mutants", help="the folder of what reaches what")
+    parser.add_argument("--only", default="", help="files whose path contains this")
+    parser.add_argument("--docs", action="store_true", help="write the score into docs/coverage.md")
     options = parser.parse_args()
-    if not options.map.exists():
-        make_map(options.map, options.select)
-    reached, began = json.loads(options.map.read_text())["reached"], time.monotonic()
-    score, survivors = Counter(), []
+    began, results = time.monotonic(), []
+    if not options.maps.exists():
+        for folder in sorted({path.parent for path in (TOP / "tests").glob("*/test_*.py")}):
+            command = [
+                sys.executable,
+                reach.__file__,
+                options.maps / f"{folder.name}.json",
+                folder,
+                "-m",
+                "not slow",
+            ]
+            subprocess.run(command, cwd=TOP, check=False)
+    reached = reach.load(sorted(options.maps.glob("*.json")))
+    files = [str(p.relative_to(TOP)) for p in sorted((TOP / "xpnn").rglob("*.py")) if options.only in str(p)]
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / "copy"
-        shutil.copytree(TOP, folder, ignore=shutil.ignore_patterns(".git", ".venv", "__pycache__", "runs"))
-        for mutant in drawn(options.count, options.seed, reached):
-            package = mutant[0].split("/")[1] if mutant[0].count("/") > 1 else "xpnn"
-            by = killed_by(mutant, reached, folder, options.limit)
-            score[package, bool(by)] += 1
-            if not by:
-                survivors.append(mutant[:3])
-                print(f"survives: {mutant[0]}:{mutant[1]} {mutant[2]}", flush=True)
-    packages = sorted({package for package, _ in score})
-    print(f"{'package':<16}{'killed':>8}{'survived':>10}")
-    for package in packages:
-        print(f"{package:<16}{score[package, True]:>8}{score[package, False]:>10}")
-    killed = sum(n for (_, dead), n in score.items() if dead)
-    print(f"seed {options.seed}: {killed} of {options.count} killed, {100 * killed / options.count:.1f} %; "
-          f"{time.monotonic() - began:.0f} s; survivors may be equivalent: look at each")  # fmt: skip
+        shutil.copytree(
+            TOP, folder, ignore=shutil.ignore_patterns(".git", ".venv", ".mutants", "__pycache__", "runs")
+        )
+        reached = existing(reached, folder)
+        for mutant in draw(options.count, options.seed, files):
+            if time.monotonic() - began > 60 * options.minutes:
+                break
+            name, line, what, difference, _ = mutant
+            equivalent = (name, difference) in EQUIVALENT
+            by = "" if equivalent else killer(mutant, reached, folder)
+            fate = "equivalent" if equivalent else "killed" if by else "survived"
+            results.append((name, fate))
+            print(f"{fate}: {name}:{line} {what}: {difference} {by and f'[{by}]'}", flush=True)
+    text = table(results)
+    note = f"`ci/mutants --seed {options.seed}`: {len(results)} of {options.count} drawn mutants were tried."
+    print(f"{note}\n\n{text}\n\n{time.monotonic() - began:.0f} s")
+    if options.docs:
+        part = f"## Mutants\n\n{note}\n\n{text}"
+        pages.put(TOP / "docs" / "coverage.md", "mutants: ci/mutants --docs", part)
 
 
 if __name__ == "__main__":

@@ -51,9 +51,12 @@ OWN = {
     "counts",
     "inputs",
     "joined",
+    "keep_mask",
+    "normal",
     "n_correct",
     "numbers",
     "part",
+    "uniform",
     "valid_mask",
     "vectors",
     "window",
@@ -102,11 +105,9 @@ def annotation(argument):
 
 
 def step_functions(tree):
-    """Functions that take a Backend or a Ctx, and the kernels: what runs inside a step."""
+    """Functions that take a Backend or a Ctx, as kernels and layers do: what runs inside a step."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef) and node.name.endswith("Kernels"):
-            yield from (f for f in node.body if isinstance(f, ast.FunctionDef))
-        elif isinstance(node, ast.FunctionDef) and any(
+        if isinstance(node, ast.FunctionDef) and any(
             annotation(a) in ("Backend", "Ctx") for a in [*node.args.args, *node.args.kwonlyargs]
         ):
             yield node
@@ -137,7 +138,7 @@ def impurity(node, names):
             return f"xp.{found[0]} is not in the standard"
         if path[-1] in FIELDS and not (found or declared or path[0] in ("self", "math")):
             return f".{path[-1]} is a field or method of one library's arrays"
-        if declared and declared[0] not in DECLARED | {"xp", "dtype", "device"}:
+        if declared and declared[0] not in DECLARED | {"xp", "dtype", "device", "share"}:
             return f"be.{declared[0]} is not for use in a step"
     return impure_call(node.func) if isinstance(node, ast.Call) else ""
 

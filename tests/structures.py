@@ -21,6 +21,7 @@ from pathlib import Path
 
 import crafted_files
 import numpy as np
+import pages
 
 import xpnn
 from xpnn.config import from_config, to_config
@@ -203,11 +204,14 @@ class Account:
                 self.faults.append(f"{type(error).__name__}: {str(error)[:200]}")
             seconds, peak = time.process_time() - began, tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
+        self.note(seconds, peak, len(data))
+
+    def note(self, seconds, peak, size):
+        """One more file of that size, and what it cost."""
         self.files += 1
-        found = (seconds, peak, seconds / len(data) * 1024, peak / len(data))
+        found = (seconds, peak, seconds / max(size, 1) * 1024, peak / max(size, 1))
         for name, value in zip(self.worst, found, strict=True):
             self.worst[name] = max(self.worst[name], value)
-        return seconds, peak
 
     def summary(self):
         return {
@@ -276,13 +280,8 @@ def main():
         raise SystemExit("a file brought about something else than an error of xpnn")
 
 
-BEGIN, END = "<!-- figures: tests/structures.py --docs -->", "<!-- end of figures -->"
-
-
-def write_down(found):
-    """Put the figures between their marks in docs/security.md."""
-    path = Path(__file__).parents[1] / "docs" / "security.md"
-    before, _, rest = path.read_text().partition(BEGIN)
+def write_down(found, mark="figures: tests/structures.py --docs"):
+    """Put the figures into docs/security.md."""
     head = [
         "",
         "files",
@@ -293,7 +292,7 @@ def write_down(found):
         "s per KB of file",
         "bytes per byte of file",
     ]
-    lines = ["", "", "| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for name, one in found.items():
         cells = [name, f"{one['files']:,}", f"{one['opened']:,}", one["faults"], f"{one['seconds']:.2f}"]
         cells += [
@@ -302,7 +301,8 @@ def write_down(found):
             f"{one['bytes per byte']:,.0f}",
         ]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
-    path.write_text(before + BEGIN + "\n".join(lines) + "\n\n" + END + rest.partition(END)[2])
+    path = Path(__file__).parents[1] / "docs" / "security.md"
+    pages.put(path, mark, "\n".join(lines))
 
 
 if __name__ == "__main__":

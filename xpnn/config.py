@@ -83,9 +83,16 @@ def check_class(cls: type[Config]) -> None:
 
 
 def short_repr(value: Any) -> str:
-    """The repr with only those settings that differ from their defaults: `Dense(units=10)`."""
+    """The repr with only those settings that differ from their defaults: `Dense(units=10)`, `Rescale(scale=1/255)`."""
     if isinstance(value, tuple):
         return "[" + ", ".join(map(short_repr, value)) + "]"
+    if (
+        isinstance(value, float)
+        and 0 < abs(value) < 1
+        and len(repr(value)) > 8
+        and value == 1 / round(1 / value)
+    ):
+        return f"1/{round(1 / value)}"
     if not isinstance(value, Config):
         return repr(value)
     fields = dataclasses.fields(value)  # type: ignore[arg-type]

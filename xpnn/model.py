@@ -11,12 +11,14 @@ from xpnn.kernels import Array
 from xpnn.layers.base import for_each
 from xpnn.losses import Loss, MultiOutputLoss, get_loss
 from xpnn.network import Host, Network
-from xpnn.parameters import tree_map
 from xpnn.scoring import check_meaning
 from xpnn.system import user_path
+from xpnn.trees import tree_map
+from xpnn.validation import check_suffix
 
 if TYPE_CHECKING:
     from xpnn.diagnostics.explain import Explanation
+    from xpnn.distributed import Communicator
     from xpnn.optimizers import Optimizer
     from xpnn.schedules import Schedule
     from xpnn.training import Callback, History
@@ -52,11 +54,13 @@ class Model(Network):
         class_weight: Any = None,
         callbacks: "Sequence[Callback | Callable[..., Any]]" = (),
         resume: str | Path | None = None,
+        communicator: "Communicator | None" = None,
         verbose: int = 1,
     ) -> "History":
         """Train from the present weights with a fresh optimizer; see `Trainer.fit`. augment: Mixup or CutMix.
 
         loss: the model's own by default; another one becomes the model's. verbose=1 prints a row per epoch.
+        communicator: of several processes that train together, see `xpnn.distributed.connect`.
         """
         from xpnn.training import Trainer
 
@@ -65,7 +69,9 @@ class Model(Network):
             from xpnn.training.progress import Progress
 
             watchers.append(Progress())
-        trainer = Trainer(self, loss, optimizer, schedule=schedule, augment=augment)
+        trainer = Trainer(
+            self, loss, optimizer, schedule=schedule, augment=augment, communicator=communicator
+        )
         return trainer.fit(
             x, y, epochs=epochs, batch_size=batch_size, validation=validation,
             sample_weight=sample_weight, class_weight=class_weight, callbacks=watchers, resume=resume,
@@ -149,9 +155,11 @@ class Model(Network):
 
         Replaces the file whole or not at all. keep: the file that was there stays beside it, a.1.safetensors for
         a.safetensors; `xpnn.load` names it where the newer one is damaged.
+        Raises FileError, and UsageError for the suffix of another format, such as .onnx or .pt.
         """
         from xpnn.training.checkpoint import save_model
 
+        check_suffix(path)
         save_model(self, user_path(path), keep=keep)
 
     def _host(self, tree: Any) -> Any:

@@ -17,16 +17,20 @@ from xpnn.fusion import fuse
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_input, is_multiple
 from xpnn.layers.graph import as_net
+from xpnn.layers.lengths import is_open, planned, shown
 from xpnn.losses import Loss, MultiOutputLoss, get_loss
 from xpnn.nesting import allow_nesting
-from xpnn.parameters import Layout, count, leaves, on_device, rows_of
+from xpnn.parameters import Layout, count, on_device, rows_of
 from xpnn.renamed import old_members
 from xpnn.scoring import check_fit, default_loss, scores
+from xpnn.trees import leaves, tree_map
 
 if TYPE_CHECKING:
     from xpnn.data.preparation import Preparation
 
 Host = np.ndarray[Any, Any]
+LENGTHS = 256
+"""How many shapes of samples are remembered to fit."""
 
 
 @old_members
@@ -55,7 +59,8 @@ class Network:
         allow_nesting(self.net)
         self.input_shape = validation.check_input_shape(input_shape)
         self.seed = secrets.randbits(32) if seed is None else validation.check_seed(seed)
-        specs, self.output_shape = self.net.plan(self.input_shape)
+        specs, out = self.net.plan(planned(self.input_shape))
+        self.output_shape = shown(out)
         self.layout = Layout(specs)
         self._fused = fuse(self.net)
         self.backend = get_backend(backend, device, dtype, precision)
@@ -71,6 +76,7 @@ class Network:
             else:
                 self.theta, self.phi = self.layout.load(self.backend, vectors)
         self._forward: Callable[..., Array] = self.backend.compile(self._run, resident=(0,))
+        self._out_of = functools.lru_cache(LENGTHS)(lambda shape: self.net.plan(shape)[1])
         self._split = by_identity(functools.partial(self.layout.split, self.backend))
 
     def copy(self, backend: str | Backend | None = None) -> Self:
@@ -107,8 +113,8 @@ class Network:
             y = tuple(map(to_host, validation.split(f"{name}y", y, len(loss.losses))))
         else:
             y = to_host(y)
-        y = loss.check(y, self.output_shape)
         x = self.inputs(x, f"{name}x")
+        y = loss.check(y, self.output_shape_for(x))
         if count(y) != count(x):
             raise DataError(
                 f"{name}x has {count(x)} samples, {name}y has {count(y)}",
@@ -123,7 +129,20 @@ class Network:
         """
         if self.preparation is not None:
             x = self.preparation.inputs(x)
-        return validation.inputs(self.backend, self.net, self.input_shape, x, name)
+        x = validation.inputs(self.backend, self.net, self.input_shape, x, name)
+        self.output_shape_for(x)
+        return x
+
+    def output_shape_for(self, x: Any) -> Any:
+        """`output_shape` with the sizes that samples x of a fitting shape fill in for None.
+
+        Raises ShapeError where x is too short for a layer, or the lengths of several inputs do not fit each other.
+        """
+        if not is_open(planned(self.input_shape)):
+            return self.output_shape
+        return self._out_of(
+            tree_map(lambda _, a: tuple(a.shape[1:]), x) if isinstance(x, tuple) else tuple(x.shape[1:])
+        )
 
     def targets(self, y: Any) -> Any:
         """Checked targets on the device: ids as int64, everything else in the model's dtype."""

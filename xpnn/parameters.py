@@ -5,7 +5,7 @@ Offsets follow definition order: W1 (row-major), b1, W2, b2, ...
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from operator import getitem
 from typing import Any, NamedTuple
 
@@ -15,26 +15,7 @@ from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.random import host_rng
 from xpnn.renamed import old_members
-
-Tree = Any
-
-
-def leaves(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
-    """("0.W", leaf), ("0.b", leaf), ... of nested tuples and dicts."""
-    if isinstance(tree, dict | tuple):
-        for key, branch in tree.items() if isinstance(tree, dict) else enumerate(tree):
-            yield from leaves(branch, f"{path}.{key}" if path else str(key))
-    else:
-        yield path, tree
-
-
-def tree_map(f: Callable[[str, Any], Any], tree: Tree, path: str = "") -> Tree:
-    """The same tree with f(path, leaf) for each leaf."""
-    if isinstance(tree, dict):
-        return {key: tree_map(f, branch, f"{path}.{key}" if path else key) for key, branch in tree.items()}
-    if isinstance(tree, tuple):
-        return tuple(tree_map(f, branch, f"{path}.{i}" if path else str(i)) for i, branch in enumerate(tree))
-    return f(path, tree)
+from xpnn.trees import Tree, leaves, tree_map
 
 
 class ParamInfo(NamedTuple):
@@ -139,9 +120,9 @@ class Layout:
         """The parameter tree: views where the library has views, slices fused away under jit."""
         return views(be, self.plan, {"theta": theta, "phi": phi})
 
-    def gradient_buffer(self, be: Backend) -> GradientBuffer:
-        """Where the backend can write gradients, if it can."""
-        vector = be.buffer(self.size["theta"])
+    def gradient_buffer(self, be: Backend, vector: Array | None = None) -> GradientBuffer:
+        """Where the backend can write gradients, if it can. vector: memory for them, where there is some."""
+        vector = be.buffer(self.size["theta"]) if vector is None else vector
         if vector is None:
             return GradientBuffer()
         tree = views(be, self.plan, {"theta": vector, "phi": None})

@@ -1,5 +1,6 @@
 """Text from files, names and paths as it may be printed: nothing in it commands the terminal or the reader's eye."""
 
+import re
 import unicodedata
 
 HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
@@ -20,6 +21,14 @@ def one_line(text: object, most: int = 80) -> str:
     """`printable`, without newlines and tabs, cut after `most` characters."""
     flat = printable(text).replace("\n", r"\n").replace("\t", r"\t")
     return flat if len(flat) <= most else flat[: most - 1] + "…"
+
+
+def in_comment(text: object) -> str:
+    """The text for a comment or docstring of a program, which it cannot end: what might becomes a question mark.
+
+    Letters, digits, spaces and a few marks stay; quotes, slashes, stars, backslashes and newlines do not.
+    """
+    return re.sub(r"[^\w .,:;()\[\]=+-]", "?", str(text))
 
 
 def _shown(character: str) -> str:

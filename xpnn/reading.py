@@ -20,7 +20,7 @@ def read_bounded(path: Path, most: int) -> bytes:
             size = os.fstat(file.fileno()).st_size
             if size > most:
                 raise OSError(f"it holds {size:,} bytes, at most {most:,} are read")
-            return file.read(most)
+            return file.read(size)  # of `most`, Python would make room first
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
         raise unreadable(path, error) from error
 

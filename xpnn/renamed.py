@@ -150,7 +150,7 @@ class OldModules:
         return ModuleSpec(name, self) if name.removeprefix("xpnn.") in MODULES else None  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> None:
-        """An ordinary one."""
+        """Let Python make an ordinary module."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Fill it with what the module of the new name holds."""

@@ -7,6 +7,7 @@
 Needs the extra `sklearn`. `estimator.model_` is the trained `xpnn.Model`.
 """
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,47 +28,18 @@ except ImportError as error:
 __all__ = ["Classifier", "Regressor"]
 
 
+@dataclass(eq=False, repr=False)
 class Classifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
     """A network that tells classes apart: softmax cross-entropy over as many outputs as there are classes.
 
     The settings are those of `NetworkEstimator`, and class_weight: None, "balanced" (n / (classes n_c)), or
-    {label: weight}. Labels may be numbers or words; `classes_` holds them in order. Source of the interface:
+    {label: weight}. Labels may be numbers, words, or a categorical column of pandas; `classes_` holds them in order.
+    Predictions are arrays, as all of scikit-learn's classifiers give them. Source of the interface:
     Buitinck et al., "API design for machine learning software", ECML PKDD 2013.
     """
 
-    classes_: Host
-
-    def __init__(
-        self,
-        hidden: Any = (128,),
-        *,
-        activation: str = "relu",
-        dropout: float = 0.0,
-        optimizer: Any = "adam",
-        learning_rate: float = 3e-3,
-        epochs: int = 200,
-        batch_size: int | str = "auto",
-        standardize: bool = True,
-        class_weight: Any = None,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
-        tol: float = 1e-4,
-        warm_start: bool = False,
-        random_state: Any = None,
-        backend: str = "numpy",
-        device: str | None = None,
-        dtype: str | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self.class_weight = class_weight
-        super().__init__(
-            hidden, activation=activation, dropout=dropout, optimizer=optimizer, learning_rate=learning_rate,
-            epochs=epochs, batch_size=batch_size, standardize=standardize, early_stopping=early_stopping,
-            validation_fraction=validation_fraction, n_iter_no_change=n_iter_no_change, tol=tol,
-            warm_start=warm_start, random_state=random_state, backend=backend, device=device, dtype=dtype,
-            verbose=verbose,
-        )  # fmt: skip
+    class_weight: Any = field(default=None, kw_only=True)
+    classes_: Host = field(init=False)
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, eval_set: Any = None) -> "Classifier":
         """Train on X (samples, features) and labels y (samples,).

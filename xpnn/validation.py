@@ -1,6 +1,8 @@
 """Where data enters: whatever a user gives becomes checked arrays of the backend, once."""
 
+import math
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -183,9 +185,11 @@ def narrow(be: Backend, a: Host, name: str) -> Host:
     return new
 
 
-def check_shape(name: str, x: Any, shape: tuple[int, ...]) -> None:
+def check_shape(name: str, x: Any, shape: tuple[int | None, ...]) -> None:
     """Raise the ShapeError that says how `x` differs from (N, *shape)."""
-    if tuple(x.shape[1:]) == shape and len(x.shape) == len(shape) + 1:
+    if len(x.shape) == len(shape) + 1 and all(
+        n in (got, None) for got, n in zip(x.shape[1:], shape, strict=True)
+    ):
         return
     raise ShapeError(
         f"{name} has shape {tuple(x.shape)}, the model takes (N, {', '.join(map(str, shape))})",
@@ -193,40 +197,76 @@ def check_shape(name: str, x: Any, shape: tuple[int, ...]) -> None:
     )
 
 
-def shape_hint(got: tuple[int, ...], wanted: tuple[int, ...], name: str) -> str:
-    """What probably happened."""
+def shape_hint(got: tuple[int, ...], wanted: tuple[int | None, ...], name: str) -> str:
+    """Return advice on what probably happened."""
+    if None in wanted:
+        single = len(got) == len(wanted) and all(
+            n in (size, None) for size, n in zip(got, wanted, strict=True)
+        )
+        return (
+            f"a single sample? {name}[None]" if single else "None stands for any size, the others are fixed"
+        )
     if got == wanted:
         return f"a single sample? {name}[None]"
     if got[1:] == (*wanted[2:], *wanted[:2]) and len(wanted) == 3:
         return f"channels come last: np.moveaxis({name}, 1, -1)"
-    if int(np.prod(got[1:])) == int(np.prod(wanted)):
+    if int(np.prod(got[1:])) == math.prod(n or 0 for n in wanted):
         return f"{name}.reshape(-1, {', '.join(map(str, wanted))})"
     return f"give (N, {', '.join(map(str, wanted))}), or build the model with input_shape={got[1:]}"
 
 
+FOREIGN = {
+    ".onnx": "xpnn.interchange.save_onnx(model, path)",
+    ".pt": "torch.save(xpnn.interchange.to_torch(model), path)",
+    ".pth": "torch.save(xpnn.interchange.to_torch(model), path)",
+    ".keras": "xpnn.interchange.to_keras(model, keras_model), then keras_model.save(path)",
+    ".h5": "xpnn.interchange.to_keras(model, keras_model), then keras_model.save(path)",
+    ".py": "xpnn.interchange.save_python(model, path)",
+    ".h": "xpnn.interchange.save_c(model, path)",
+    ".html": "xpnn.interchange.save_html(model, path)",
+    ".pkl": "the suffix .safetensors; xpnn.load reads it on every backend",
+    ".pickle": "the suffix .safetensors; xpnn.load reads it on every backend",
+    ".joblib": "the suffix .safetensors; xpnn.load reads it on every backend",
+    ".npz": "the suffix .safetensors, or np.savez(path, **parameters) for the arrays alone",
+}
+"""Suffixes of other formats, and what to do instead of `Model.save`."""
+
+
+def check_suffix(path: Any) -> None:
+    """Raise UsageError for a model file with the suffix of another format."""
+    suffix = PurePath(path).suffix.lower()
+    if suffix in FOREIGN:
+        raise UsageError(
+            f"save({str(path)!r}): a model file is safetensors, not {suffix}", fix=FOREIGN[suffix]
+        )
+
+
 def check_seed(seed: int) -> int:
-    """A whole number of at least 0."""
+    """Return a whole number of at least 0. Raises UsageError for anything else."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise UsageError(f"seed={seed!r}: wanted a whole number of at least 0")
     return int(seed)
 
 
 def check_input_shape(shape: Any) -> Shape:
-    """The sizes of one sample, each a whole number of at least 1; () for samples that are single numbers.
+    """The sizes of one sample, each a whole number of at least 1 or None; () for samples that are single numbers.
 
-    Of several inputs: a tuple of such tuples.
+    None: a size that differs from batch to batch. Of several inputs: a tuple of such tuples.
     """
     if isinstance(shape, tuple | list) and any(isinstance(part, tuple | list) for part in shape):
         return tuple(check_one_shape(part) for part in shape)
     return check_one_shape(shape)
 
 
-def check_one_shape(shape: Any) -> tuple[int, ...]:
+def check_one_shape(shape: Any) -> tuple[int | None, ...]:
     """The sizes of one sample of one input."""
-    sizes = list(shape) if isinstance(shape, Sequence | np.ndarray) else [None]
-    if not all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0 for n in sizes):
+    sizes = list(shape) if isinstance(shape, Sequence | np.ndarray) and not isinstance(shape, str) else [0]
+    whole = (isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0 for n in sizes)
+    if not all(good or n is None for good, n in zip(whole, sizes, strict=True)):
         raise UsageError(
-            f"input_shape={shape!r}: wanted the sizes of one sample, each a whole number of at least 1",
-            fix=f"input_shape=({shape},)" if isinstance(shape, int) else "such as (784,) or (28, 28, 1)",
+            f"input_shape={shape!r}: wanted the sizes of one sample, each a whole number of at least 1, or None",
+            fix=f"input_shape=({shape},)"
+            if isinstance(shape, int)
+            else "such as (784,), (28, 28, 1), or (None, 3) for sequences of any length",
         )
-    return tuple(int(n) for n in sizes if n is not None)
+    return tuple(None if n is None else int(n) for n in sizes)

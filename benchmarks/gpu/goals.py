@@ -30,8 +30,8 @@ def ceilings(report: Row) -> Ceilings | None:
 
 def ours(row: Row) -> float | None:
     """Seconds of our step."""
-    told = row.get("contenders", {}).get(OURS, {})
-    return statistics.median(told["seconds"]) if "seconds" in told else None
+    result = row.get("contenders", {}).get(OURS, {})
+    return statistics.median(result["seconds"]) if "seconds" in result else None
 
 
 def over_roofline(row: Row, bounds: Ceilings | None) -> float | None:
@@ -65,7 +65,7 @@ def ratio(rows: list[Row], rivals: tuple[str, ...]) -> list[float]:
     """Of every row the least ratio over these rivals, medians."""
     found = []
     for row in rows:
-        each = [statistics.median(told) for name, told in row.get("ratios", {}).items() if name in rivals]
+        each = [statistics.median(result) for name, result in row.get("ratios", {}).items() if name in rivals]
         found += [min(each)] if each else []
     return found
 

@@ -12,7 +12,7 @@ from unittest import mock
 
 import numpy as np
 
-from xpnn.backends.cuda.memory import told_when_full
+from xpnn.backends.cuda.memory import out_of_memory_guard
 from xpnn.backends.numpy import NumpyBackend
 
 SAMPLE = 8192
@@ -100,7 +100,7 @@ def bounded():
 
     @contextlib.contextmanager
     def sized(self: Any, what: str, samples: int, fix: str):
-        with told_when_full(sys.modules[__name__], what, samples, fix):
+        with out_of_memory_guard(sys.modules[__name__], what, samples, fix):
             if 0 < POOL.limit < samples * SAMPLE:
                 raise OutOfMemoryError("Out of memory allocating 1 bytes")
             yield

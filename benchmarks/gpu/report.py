@@ -62,12 +62,12 @@ def finding_lines(report: Row) -> list[str]:
     graphs, products = rows_of(report, "capture"), rows_of(report, "cublaslt")
     refused = [row["name"] for row in graphs if row.get("verdict") != "legal"]
     ratios = [row["first_over_best"] for row in products if "first_over_best" in row]
-    told = next((row["reasons"] for row in rows_of(report, "conformance") if "reasons" in row), {})
+    result = next((row["reasons"] for row in rows_of(report, "conformance") if "reasons" in row), {})
     unknown = sum("no algorithm" in row.get("why", "") for row in products)
     lines = []
     if graphs and not report["rehearsal"]:  # there, no graph holds anything
         lines.append(f"graphs do not hold: {', '.join(refused) or 'nothing that was tried'}"[:120])
-    for reason, times in itertools.islice(told.items(), GRAPHLESS):
+    for reason, times in itertools.islice(result.items(), GRAPHLESS):
         lines.append(f"not recorded in {times} tests: {reason}"[:120])
     if ratios:
         lines.append(
@@ -103,10 +103,10 @@ def middle(row: Row, name: str) -> float | None:
 def refusal_lines(report: Row) -> list[str]:
     """Why there are dashes: the commonest reasons, and in how many cells."""
     reasons = collections.Counter(
-        f"{name}: {told['refused']}"
+        f"{name}: {result['refused']}"
         for row in rows_of(report, "steps")
-        for name, told in row.get("contenders", {}).items()
-        if "refused" in told
+        for name, result in row.get("contenders", {}).items()
+        if "refused" in result
     )
     return [f"refused in {count} cells: {what}"[:120] for what, count in reasons.most_common(REASONS)]
 
@@ -118,9 +118,11 @@ def number(value: float | None, width: int, digits: int) -> str:
 
 def overhead_lines(report: Row) -> list[str]:
     """Microseconds of the host for each call, in one line or two."""
-    told = [f"{row['name']} {row['host_us']:.1f}" for row in rows_of(report, "overhead") if "host_us" in row]
-    half = -(-len(told) // 2)
-    return [f"host us a call: {', '.join(part)}" for part in (told[:half], told[half:]) if part]
+    result = [
+        f"{row['name']} {row['host_us']:.1f}" for row in rows_of(report, "overhead") if "host_us" in row
+    ]
+    half = -(-len(result) // 2)
+    return [f"host us a call: {', '.join(part)}" for part in (result[:half], result[half:]) if part]
 
 
 def accuracy_lines(report: Row) -> list[str]:
@@ -165,8 +167,8 @@ def markdown(report: Row) -> str:
         "|---" * (4 + len(OTHERS)) + "|",
     ]
     for row in rows_of(report, "steps"):
-        told = row.get("contenders", {})
-        mine = "-" if ours(row) is None else spread([1e6 * t for t in told[OURS]["seconds"]], 1)
+        result = row.get("contenders", {})
+        mine = "-" if ours(row) is None else spread([1e6 * t for t in result[OURS]["seconds"]], 1)
         each = [ratio(row, name) for name in OTHERS]
         lines.append(
             f"| {row['name']} | {row['batch']} | {row['precision']} | {mine} | " + " | ".join(each) + " |"
@@ -178,5 +180,5 @@ def ratio(row: Row, name: str) -> str:
     """Median and quartiles, or why there are none."""
     if name in row.get("ratios", {}):
         return spread(row["ratios"][name])
-    told = row.get("contenders", {}).get(name, {})
-    return str(told.get("refused", "-")).replace("|", "/")[:60]
+    result = row.get("contenders", {}).get(name, {})
+    return str(result.get("refused", "-")).replace("|", "/")[:60]

@@ -45,11 +45,14 @@ def run_stage(stage: Stage, command: Command, folder: Path, bound: float) -> Rep
         log.flush()
         start = log.tell()
         code = run_group(command(stage, rows, bound), log, bound)
-    told = read_rows(rows)
+    entries = read_rows(rows)
     rows.unlink(missing_ok=True)
     entry: Report = {"name": stage.name, "kind": stage.kind, "limit": round(bound, 1)}
-    entry |= {"seconds": round(time.monotonic() - began, 1), "rows": [row for row in told if not is_end(row)]}
-    return entry | verdict(code, told, last_line(folder / "log.txt", start))
+    entry |= {
+        "seconds": round(time.monotonic() - began, 1),
+        "rows": [row for row in entries if not is_end(row)],
+    }
+    return entry | verdict(code, entries, last_line(folder / "log.txt", start))
 
 
 def run_group(argv: list[str], log: Any, bound: float) -> int | None:

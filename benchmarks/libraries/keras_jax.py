@@ -74,7 +74,7 @@ def epoch(cell: Cell) -> Run:
     held = (x[-5000:], y[-5000:])
 
     def run(epochs: int) -> float:
-        told = model.fit(x[:-5000], y[:-5000], cell.batch, epochs, validation_data=held, verbose=0)
-        return told.history["loss"][-1]
+        fitted = model.fit(x[:-5000], y[:-5000], cell.batch, epochs, validation_data=held, verbose=0)
+        return fitted.history["loss"][-1]
 
     return run

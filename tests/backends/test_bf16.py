@@ -5,10 +5,9 @@ Against the same products where each rounds its own operands: bit for bit, for s
 
 import numpy as np
 import pytest
-from cublaslt_stand_in import FakeLt, Lying, fake_cupy, placed
+from cublaslt_stand_in import CublasKernels, FakeLt, Lying, fake_cupy, placed
 
 import xpnn
-from xpnn.backends.cuda.matmul import CudaProducts
 from xpnn.backends.cuda.products import Products
 from xpnn.backends.numpy import NumpyBackend
 from xpnn.kernels import Kernels
@@ -16,7 +15,7 @@ from xpnn.kernels import Kernels
 RNG = np.random.default_rng(11)
 
 
-class Sharing(CudaProducts, NumpyBackend):
+class Sharing(CublasKernels, NumpyBackend):
     """CUDA's products by a stand-in for cuBLASLt; everything else is NumPy's."""
 
     def __init__(self):

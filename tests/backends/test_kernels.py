@@ -8,11 +8,12 @@ from harness import fingerprints, rng_of
 from tolerances import SIGMAS, assert_close, assert_same
 
 import xpnn
-from xpnn.backends import BACKENDS, Backend
+from xpnn.backends import BACKENDS, Backend, backend_class
 from xpnn.backends.cpu.blocks import BLOCK
 from xpnn.backends.cpu.products import WIDE
-from xpnn.backends.cuda.fused.launch import Launching
-from xpnn.backends.numpy import ROWS
+from xpnn.backends.cpu.rows import ROWS as SUMMED
+from xpnn.backends.cuda.fused.launch import CudaBackend
+from xpnn.backends.numpy import NumpyBackend
 from xpnn.fusion import fuse_optimizer
 from xpnn.kernels import Kernels
 from xpnn.kernels.counter import mix, stream
@@ -43,8 +44,21 @@ def counted(tick):
     return lambda be: ((7, 2), be.scalar(tick, be.xp.int64), (3, 41))
 
 
+def later(first):
+    """A part of a larger draw."""
+    return lambda be: (*counted(12345)(be), first)
+
+
 def floats(*arrays):
     return lambda be: tuple(be.asarray(a, be.dtype) for a in arrays)
+
+
+def given_bias(shape, relu=False):
+    return lambda be: (
+        be.asarray(normal(*shape), be.dtype) * 1,
+        be.asarray(normal(shape[-1]), be.dtype),
+        relu,
+    )
 
 
 def added(count, n, width):
@@ -176,6 +190,15 @@ ROWS = {
         floats(normal(BLOCK // 8 + 3, 2), normal(2, 9), normal(9)),  # more than one block
         floats(normal(3, 8), normal(8, WIDE), normal(WIDE)),  # few rows, but wide ones
     ],
+    "add_bias": [
+        given_bias((5, 3)),
+        given_bias((2, 3, 4), True),
+        given_bias((BLOCK // 8 + 3, 9), True),  # more than one block
+        lambda be: (be.asarray(KINKS, be.dtype) * 1, be.asarray(normal(4), be.dtype), True),
+        lambda be: ((be.asarray(normal(4, 6), be.dtype) * 1).T, be.asarray(normal(4), be.dtype), True),
+        lambda be: (be.asarray(KINKS, be.dtype) * 1, None, True),
+        lambda be: (be.asarray(KINKS, be.dtype) * 1, None),
+    ],
     "affine_dx": [
         floats(normal(5, 4), normal(3, 4), normal(5, 3)),
         floats(normal(2, 1, 4), normal(1, 4), normal(2, 1, 1)),
@@ -236,8 +259,8 @@ ROWS = {
     ],
     "one_hot": [lambda be: (be.asarray(np.array([2, 0, 4])), 5)],
     "arange": [lambda be: (0,), lambda be: (9,)],
-    "uniform": [counted(0), counted(12345), counted(2**33 + 5)],
-    "normal": [counted(0), counted(12345), counted(2**33 + 5)],
+    "uniform": [counted(0), counted(12345), counted(2**33 + 5), later(7), later(2**31)],
+    "normal": [counted(0), counted(12345), counted(2**33 + 5), later(7), later(2**31)],
     "keep_mask": [
         lambda be, rate=rate: (*counted(9)(be), rate) for rate in (0.0, 0.2, 0.5, 2.0**-24, 1 - 2.0**-24, 1.0)
     ],
@@ -268,6 +291,7 @@ ROWS = {
         lambda be, at=at, n=n: (be.asarray(np.arange(20) * 7 % 20), be.scalar(at, be.xp.int64), n)
         for at, n in ((0, 20), (5, 8), (19, 1), (3, 0))
     ],
+    "all_reduce": [floats(normal(3, 4))],
     "concat_flat": [placed(False), placed(True)],
     "take_rows": [lambda be: (be.asarray(normal(5, 2), be.dtype), be.asarray(np.array([4, 0, 0])))],
     "add_rows": [
@@ -286,7 +310,7 @@ ROWS = {
         floats(normal(5, 3)),
         floats(normal(2, 3, 2, 4)),
         floats(normal(1, 1)),
-        floats(normal(2 * ROWS + 7, 2) / 64),  # the reference itself loses digits of a long sum
+        floats(normal(2 * SUMMED + 7, 2) / 64),  # the reference itself loses digits of a long sum
         floats(np.array([[1.0, NAN, INF], [2.0, 1.0, -1.0]])),
         lambda be: (be.asarray(normal(5, 3), be.dtype), be.xp.full((3,), NAN, dtype=be.dtype)),
     ],
@@ -403,6 +427,7 @@ BITWISE = {
     "max_pool",
 }
 GIVEN_AWAY = {
+    "add_bias": {0},
     "elementwise": {2},
     "matmul": {2},
     "affine_grads": {3},
@@ -429,8 +454,18 @@ def test_every_kernel_has_a_row():
     for name, cls in (BACKENDS | fast).items():
         backend = getattr(importlib.import_module(f"xpnn.backends.{name}"), cls)
         own = {k for k, value in vars(backend).items() if callable(value) and not k.startswith("_")}
-        assert own <= set(ROWS) | set(vars(Backend)) | set(vars(Launching)), name
+        assert own <= set(ROWS) | set(vars(Backend)) | set(vars(CudaBackend)), name
         assert own & kernels() <= set(ROWS), name
+
+
+def test_a_table_says_which_function_computes_a_kernel():
+    """Of a kernel that numba overrides, of one that NumPy does, of one that is the reference's."""
+    table = backend_class("strict").kernel_table()
+    assert set(table) == kernels()
+    assert {function.rpartition(".")[0].rpartition(".")[0] for function in table.values()} == {"xpnn.kernels"}
+    assert NumpyBackend.kernel_table()["mask"] == "xpnn.backends.cpu.pointwise.mask"
+    assert backend_class("cupy").kernel_table()["matmul"] == "xpnn.backends.cuda.matmul.matmul"
+    assert backend_class("cupy").kernel_table()["relu"] == "xpnn.backends.cuda.fused.pointwise.relu"
 
 
 def arrays(be, tree):
@@ -555,6 +590,17 @@ def test_uniform_is_the_same_on_every_backend_and_dtype(any_be, shape):
     assert u.shape == shape
     assert ((u >= 0) & (u < 1)).all()
     assert (u.reshape(-1) * 2.0**24 == draws((3, 1), 9, int(np.prod(shape)))).all()
+
+
+@pytest.mark.parametrize("kind", ["uniform", "normal", "keep_mask"])
+def test_draws_from_a_number_on_are_a_slice_of_the_whole(any_be, kind):
+    """What several processes draw for their samples is what one draws for all."""
+    be, settings = any_be, (0.3,) if kind == "keep_mask" else ()
+    given, draw = ((3, 1), be.scalar(9, be.xp.int64)), getattr(be, kind)
+    whole = be.to_numpy(draw(*given, (40, 7), *settings))
+    for start, stop in ((0, 13), (13, 14), (14, 40)):
+        part = draw(*given, (stop - start, 7), *settings, first=7 * start)
+        assert (be.to_numpy(part) == whole[start:stop]).all()
 
 
 def test_a_compiled_uniform_draws_anew_each_step(be):

@@ -9,7 +9,7 @@ import pytest
 from imaginary_device import DeviceBackend
 
 import xpnn
-from xpnn.backends.cuda.memory import that_fits, told_when_full
+from xpnn.backends.cuda.memory import largest_that_fits, out_of_memory_guard
 from xpnn.errors import BackendError
 
 GIB = 1 << 30
@@ -58,7 +58,7 @@ def full(pool, held=4):
 )
 def test_all_that_matters_is_said(limit, room):
     cupy = fake_cupy(limit)
-    guard = told_when_full(cupy, "a step", 1000, "batch_size={}")
+    guard = out_of_memory_guard(cupy, "a step", 1000, "batch_size={}")
     with pytest.raises(BackendError, match="is full: no room for a step of 1,000 samples") as caught, guard:
         full(cupy.pool)
     assert caught.value.why == (
@@ -85,7 +85,7 @@ def test_what_filled_the_memory_is_let_go():
 
     seen = []
     cupy.pool.free_all_blocks = lambda: seen.append(cupy.pool.used)
-    with contextlib.suppress(BackendError), told_when_full(cupy, "it", 10, "{}"):
+    with contextlib.suppress(BackendError), out_of_memory_guard(cupy, "it", 10, "{}"):
         work()
     assert seen == [3 * GIB]
 
@@ -93,18 +93,20 @@ def test_what_filled_the_memory_is_let_go():
 @pytest.mark.parametrize("error", [MemoryError("host"), ValueError("x"), KeyboardInterrupt()])
 def test_no_other_error_is_touched(error):
     cupy = fake_cupy()
-    with pytest.raises(type(error)) as caught, told_when_full(cupy, "it", 10, "{}"):
+    with pytest.raises(type(error)) as caught, out_of_memory_guard(cupy, "it", 10, "{}"):
         raise error
     assert caught.value is error
     assert cupy.pool.freed == 0
 
 
 def test_how_many_fit():
-    assert that_fits(1000, 0, 1000 * GIB, 1000 * GIB) == 256  # one each so far, so two each by the end: 500
-    assert that_fits(1000, 500 * GIB, 1000 * GIB, 600 * GIB) == 64  # half each, so one: 100
-    assert that_fits(4, 0, 4 * GIB, GIB) == 0
-    assert that_fits(1, 0, 1, 100 * GIB) == 0
-    assert that_fits(100, 5, 5, GIB) == 64  # nothing was in use yet: half at most
+    assert (
+        largest_that_fits(1000, 0, 1000 * GIB, 1000 * GIB) == 256
+    )  # one each so far, so two each by the end: 500
+    assert largest_that_fits(1000, 500 * GIB, 1000 * GIB, 600 * GIB) == 64  # half each, so one: 100
+    assert largest_that_fits(4, 0, 4 * GIB, GIB) == 0
+    assert largest_that_fits(1, 0, 1, 100 * GIB) == 0
+    assert largest_that_fits(100, 5, 5, GIB) == 64  # nothing was in use yet: half at most
 
 
 class Bounded(DeviceBackend):
@@ -113,7 +115,7 @@ class Bounded(DeviceBackend):
     most = 10**9
 
     def oom_guard(self, what, samples, fix):
-        return told_when_full(self.cupy, what, samples, fix)
+        return out_of_memory_guard(self.cupy, what, samples, fix)
 
     def affine(self, x, W, b):
         if x.shape[0] > self.most:

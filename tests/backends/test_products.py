@@ -6,12 +6,11 @@ import threading
 import numpy as np
 import pytest
 from blocked_threads import Inside
-from cublaslt_stand_in import FakeLt, copied, fake_cupy, narrow, placed, widen
+from cublaslt_stand_in import CublasKernels, FakeLt, Lying, copied, fake_cupy, narrow, placed, widen
 from test_gemm import CASES
 
 from xpnn.backends.cuda import cublaslt, matmul
 from xpnn.backends.cuda.cublaslt import BIAS, DRELU, RELU_AUX_BIAS, RELU_BIAS, SUMS_OF_FIRST
-from xpnn.backends.cuda.matmul import CudaProducts
 from xpnn.backends.cuda.products import TO_BF16, Products
 from xpnn.backends.numpy import NumpyBackend
 from xpnn.errors import BackendError
@@ -275,7 +274,7 @@ def test_structures():
 # The kernels of the backend
 
 
-class OnNumpy(CudaProducts, NumpyBackend):
+class OnNumpy(CublasKernels, NumpyBackend):
     """The overrides over NumPy's kernels, whose calls are noted."""
 
     def __init__(self, precision="fp32", **about):
@@ -388,8 +387,9 @@ class InGroups(OnNumpy):
 
     conv2d, conv2d_dx, conv2d_dw = Kernels.conv2d, Kernels.conv2d_dx, Kernels.conv2d_dw
 
-    def _multiply(self, *args, **settings):
-        return super()._multiply(*map(placed, args[:2]), *args[2:], **settings)
+    def __init__(self):
+        super().__init__()
+        self.products = Lying(self.cupy, self.lt, "fp32")
 
 
 @pytest.mark.parametrize("groups", [2, 8])
@@ -411,20 +411,7 @@ def test_a_convolution_in_groups_is_one_product_of_a_stack(name, groups):
     assert stacks == [groups] * 3
 
 
-class LikeCupy(NumpyBackend):
-    """CuPy's own product, which rounds to TF32 where the process is told to (7)."""
-
-    during = None
-
-    def matmul(self, a, b, out=None):
-        if self.during is not None:
-            self.during()
-        if self.cupy._core.kind == 7:
-            a, b = (((m.view(np.uint32) + 0x1000) & 0xFFFFE000).view(np.float32) for m in (a, b))
-        return super().matmul(a, b, out)
-
-
-class Without(CudaProducts, LikeCupy):
+class Without(CublasKernels, NumpyBackend):
     """No cuBLASLt."""
 
     products = None
@@ -434,20 +421,41 @@ class Without(CudaProducts, LikeCupy):
         self.cupy = fake_cupy()
 
 
+class LikeCupy(np.ndarray):
+    """An array whose products are rounded to TF32 where the process is told to (7), as CuPy's are."""
+
+    cupy, during = None, staticmethod(lambda: None)
+
+    def __matmul__(self, other):
+        self.during()
+        a, b = np.asarray(self), np.asarray(other)
+        if self.cupy._core.kind == 7:
+            a, b = (((m.view(np.uint32) + 0x1000) & 0xFFFFE000).view(np.float32) for m in (a, b))
+        return a @ b
+
+
+def cupys(be, a, during=LikeCupy.during):
+    """`a` as an array of the stand-in that this backend multiplies with."""
+    a = np.asarray(a).view(LikeCupy)
+    a.cupy, a.during = be.cupy, during
+    return a
+
+
 def test_cupys_own_products_keep_float32_whatever_the_process_is_told():
-    be, x, W = Without(), array(6, 5), array(5, 8)
+    be, x, W = Without(), np.asarray(array(6, 5)), np.asarray(array(5, 8))
     be.cupy._core.kind = 7
-    assert not np.array_equal(LikeCupy.matmul(be, x, W), x @ W)
-    np.testing.assert_array_equal(be.matmul(x, W), x @ W)
+    assert not np.array_equal(cupys(be, x) @ W, x @ W)
+    np.testing.assert_array_equal(be.matmul(cupys(be, x), W), x @ W)
     assert be.cupy._core.kind == 7
     with pytest.raises(ValueError, match="matmul"):
-        be.matmul(x, x)
+        be.matmul(cupys(be, x), x)
     assert be.cupy._core.kind == 7
 
 
 def test_one_product_at_a_time_changes_the_setting(monkeypatch):
-    be, x, W, inside = Without(), array(6, 5), array(5, 8), Inside()
+    be, inside = Without(), Inside()
+    x, W = np.asarray(array(6, 5)), np.asarray(array(5, 8))
     monkeypatch.setattr(matmul, "_setting", inside.watched(threading.Lock()))
-    be.cupy._core.kind, be.during = 7, inside.visit
-    inside.meet(*[lambda: np.testing.assert_array_equal(be.matmul(x, W), x @ W)] * 2)
+    be.cupy._core.kind, like_cupys = 7, cupys(be, x, inside.visit)
+    inside.meet(*[lambda: np.testing.assert_array_equal(be.matmul(like_cupys, W), x @ W)] * 2)
     assert be.cupy._core.kind == 7

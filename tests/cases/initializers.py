@@ -2,6 +2,8 @@
 
 from xpnn import initializers
 from xpnn.initializers.forget_bias import ForgetBias
+from xpnn.layers.attention_mask import Rows
+from xpnn.layers.embedding import ZeroRow
 
 ROWS = [
     initializers.zeros,
@@ -28,6 +30,8 @@ ROWS = [
     initializers.Sinusoidal(),
     initializers.Sinusoidal(10.0),
     ForgetBias(),
+    Rows(("0110", "1111", "0000", "1000")),
+    ZeroRow(initializers.Normal(), 2),
     initializers.Sparse(0.6),
     initializers.Sparse(0.2, 2.0),
 ]

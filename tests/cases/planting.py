@@ -55,10 +55,14 @@ EVERY_LOSS = {
 
 @dataclass(frozen=True)
 class Planted:
-    """A row of one class, and the faults of its own that must be seen on it."""
+    """A row of one class, and the faults of its own that must be seen on it.
+
+    elsewhere: {name: another row that a fault is seen on}, where it is one of a setting.
+    """
 
     case: Case
     own: dict[str, Any] = field(default_factory=dict)
+    elsewhere: dict[str, Case] = field(default_factory=dict)
 
     def faults(self) -> dict[str, Any]:
         """{name: fault}: its own, and those of EVERYWHERE in every array that its backward pass gives."""

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from unittest.mock import ANY
 
 import numpy as np
 import pytest
+from command_line import on_a_terminal
 from PIL import Image
 
 import xpnn
@@ -94,26 +94,6 @@ def start(*args, **more):
         [sys.executable, "-c", MAIN, *map(str, args)],
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | more,
     )
-
-
-def on_a_terminal(*args, env=None):
-    """What a terminal on stderr and stdout would have received, and the exit code."""
-    main, sub = pty.openpty()
-    process = start(
-        *args, stdout=sub, stderr=sub, env={**os.environ, "TERM": "xterm-256color", **(env or {})}
-    )
-    os.close(sub)
-    received = b""
-    while True:
-        try:
-            piece = os.read(main, 65536)
-        except OSError:  # Linux reports the end of a terminal as an error
-            break
-        if not piece:
-            break
-        received += piece
-    os.close(main)
-    return received.decode(), process.wait()
 
 
 def write_digits(folder, train=600, test=100):
@@ -495,10 +475,10 @@ class TestStreams:
         assert "eta" in seen
 
     def test_no_color(self):
-        plain, code = on_a_terminal("train", "fashon", env={"NO_COLOR": "1"})
+        plain, code = on_a_terminal("train", "fashon", NO_COLOR="1")
         assert (code, "\x1b" in plain) == (2, False)
         assert "\x1b[31m" in on_a_terminal("train", "fashon")[0]
-        assert not re.search(r"\x1b\[[0-9;]*3[0-9]", on_a_terminal(*QUICK, env={"NO_COLOR": "1"})[0])
+        assert not re.search(r"\x1b\[[0-9;]*3[0-9]", on_a_terminal(*QUICK, NO_COLOR="1")[0])
 
     def test_help_imports_nothing_that_it_does_not_need(self):
         code = (
@@ -796,6 +776,16 @@ class TestBackends:
         rows = json.loads(out)["backends"]
         assert [row["backend"] for row in rows] == list(BACKENDS)
         assert all(row["version"] for row in rows if row["status"] == "ready")
+
+    def test_the_kernels_of_a_backend(self, xp):
+        from xpnn.backends import backend_class
+
+        table = backend_class("numpy").kernel_table()
+        code, out, _ = xp("backends", "--kernels", "numpy", "--json")
+        assert (code, json.loads(out)) == (0, {"backend": "numpy", "kernels": table})
+        code, out, _ = xp("backends", "--kernels", "numpy")
+        assert (code, dict(line.split() for line in out.splitlines())) == (0, table)
+        assert xp("backends", "--kernels", "nunpy")[0] == 2
 
     def test_blas_against_threadpoolctl(self):
         threadpoolctl = pytest.importorskip("threadpoolctl")

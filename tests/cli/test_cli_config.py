@@ -1,9 +1,11 @@
 """Settings of `xpnn train`: which of flag, variable, file and default holds, and what is said of a wrong one."""
 
+import io
 import json
 import re
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -51,8 +53,8 @@ def test_they_reach_the_training(xp, monkeypatch):
     monkeypatch.setenv("XPNN_CONFIG", write("hidden = [5, 3]\nepochs = 2\naugment = false\n"))
     monkeypatch.setenv("XPNN_LR", "0.125")
     code, out, _ = xp("train", "spiral", "--epochs", "1", "--json")
-    told = json.loads(out.splitlines()[0])["settings"]
-    assert (code, told["hidden"], told["lr"], told["epochs"]) == (0, [5, 3], 0.125, 1)
+    printed = json.loads(out.splitlines()[0])["settings"]
+    assert (code, printed["hidden"], printed["lr"], printed["epochs"]) == (0, [5, 3], 0.125, 1)
 
 
 def test_every_setting_has_a_variable(shown, monkeypatch):
@@ -119,6 +121,9 @@ WRONG = [
     ('model = "mpl"', "line 1: model = 'mpl': unknown model 'mpl'", "did you mean 'mlp'?"),
     ("lr = ", "is no TOML file", ""),
     ("lr = 1\nlr = 2", "is no TOML file", ""),
+    ("a." * 60_000 + "b = 1", "is no TOML file", ""),
+    ("epochs = 0x" + "F" * 20_000, "line 1: epochs is a number of thousands of digits", ""),
+    ("seed = 1\nhidden = [0b1" + "1" * 99_999 + "]", "line 2: hidden is a number of thousands of digits", ""),
 ]  # fmt: skip
 
 
@@ -139,6 +144,16 @@ def test_files_that_cannot_be_read(xp):
     assert xp("train", "--config", "bytes.toml")[0] == 2
     Path("deep.toml").write_text("lr = " + 20_000 * "[")
     assert xp("train", "--config", "deep.toml")[0] == 2
+
+
+def test_standard_input_is_read_whole_or_not_at_all(xp, monkeypatch):
+    """What came after the largest size of a file would be left out, unsaid."""
+    text = b"epochs = 1\n" + b"#\n" * (1 << 17)
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(text)))
+    code, _, err = xp("train", "spiral", "--config", "-")
+    assert code == 7
+    assert "standard input" in err
+    assert "more than 262,144 bytes" in err
 
 
 @pytest.mark.parametrize(
@@ -183,8 +198,8 @@ class TestInit:
             assert not isinstance(param, click.Option) or param.help
 
     def test_json(self, xp, shown):
-        told = json.loads(xp("init", "spiral", "--json")[1])["settings"]
-        assert told == {name: value for name, (value, _) in shown("spiral").items()}
+        printed = json.loads(xp("init", "spiral", "--json")[1])["settings"]
+        assert printed == {name: value for name, (value, _) in shown("spiral").items()}
 
 
 def test_toml_is_read_back():
@@ -193,6 +208,6 @@ def test_toml_is_read_back():
 
 
 def test_lines_are_counted_in_strings_too(workplace):  # noqa: F811
-    """Where a string looks like a setting, the first line that does is told; the value is right all the same."""
+    """Where a string looks like a setting, the first line that does is reported; the value is right all the same."""
     table, lines = read_toml(Path(write('a = 1\n"b" = 2\n  c.d = 3\n[e]\n')))
     assert (table, lines) == ({"a": 1, "b": 2, "c": {"d": 3}, "e": {}}, {"a": 1, "b": 2, "c": 3, "e": 4})

@@ -61,10 +61,10 @@ def test_all_pictures_of_points(xp, spiral):
 def test_svg_says_what_it_shows(xp, spiral):
     accuracy = json.loads((spiral / "run.json").read_text())["result"]["test_accuracy"]
     code, out, _ = xp("plot", spiral, "--format", "svg", "--out", "pictures", "--json")
-    told = json.loads(out)
+    printed = json.loads(out)
     assert code == 0
-    assert told["files"] == [f"pictures/{name}.svg" for name in EVERYTHING] + ["pictures/film.gif"]
-    assert told["skipped"] == {"mistakes": "the samples are no images; boundary rings the mistakes"}
+    assert printed["files"] == [f"pictures/{name}.svg" for name in EVERYTHING] + ["pictures/film.gif"]
+    assert printed["skipped"] == {"mistakes": "the samples are no images; boundary rings the mistakes"}
     assert not (spiral / "plots").exists()
     for name in EVERYTHING:
         assert f"spiral, mlp, test accuracy {100 * accuracy:.1f} %" in words(f"pictures/{name}.svg")
@@ -87,9 +87,9 @@ def test_pictures_of_images(xp, digits):
     taken = xpnn.load(digits / "best.safetensors").predict(x)
     wrong = int(np.sum(taken != y))
     assert f"{wrong:,} of 10,000 wrong" in words(digits / "plots/mistakes.svg")
-    told = words(digits / "plots/confusion.svg").split()
+    printed = words(digits / "plots/confusion.svg").split()
     for c in range(10):
-        assert str(np.sum((y == c) & (taken == c))) in told
+        assert str(np.sum((y == c) & (taken == c))) in printed
     assert "mnist, mlp, test accuracy 12.5 %" in words(digits / "plots/weights.svg")
 
 

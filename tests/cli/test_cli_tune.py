@@ -53,15 +53,15 @@ def test_the_best_trial_is_what_train_does_with_its_file(xp):
     assert found.keys() == {
         "dataset", "model", "epochs", "seed", "hidden", "lr", "dropout", "optimizer", "batch_size",
     }  # fmt: skip
-    code, told, _ = xp("train", "--config", FOLDER / "best.toml", "--json")
+    code, printed, _ = xp("train", "--config", FOLDER / "best.toml", "--json")
     assert code == 0
-    rows = [json.loads(line) for line in told.splitlines()][1:-1]
+    rows = [json.loads(line) for line in printed.splitlines()][1:-1]
     assert max(row["valid_accuracy"] for row in rows) == best.value
     assert [row["valid_accuracy"] for row in rows] == list(best.intermediate_values.values())
 
 
 def test_the_same_command_goes_on(xp, monkeypatch):
-    """Interrupted in its third trial, it makes what is missing; done, it makes none; told to, it makes more."""
+    """Interrupted in its third trial, it makes what is missing; done, it makes none; asked to, it makes more."""
     draw, calls = search.draw, []
 
     def stop(trial, model):
@@ -208,14 +208,14 @@ def test_the_time_limit(xp):
 
 
 def test_processes_share_the_trials(capfd, monkeypatch):
-    """As many as asked for, no two alike, told one line each; the parent's environment is as before."""
+    """As many as asked for, no two alike, one line printed for each; the parent's environment is as before."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     before = dict(os.environ)
     assert run([*QUICK, "--trials", "2", "--jobs", "2", "--json"]) == 0
     assert dict(os.environ) == before
     lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
-    told = [event for event in lines if event["event"] == "trial"]
-    assert len(trials()) == len(told) == 2
+    printed = [event for event in lines if event["event"] == "trial"]
+    assert len(trials()) == len(printed) == 2
     assert len({json.dumps(t.params) for t in trials()}) == 2
 
 

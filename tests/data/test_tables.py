@@ -580,3 +580,31 @@ class TestLarge:
         assert np.array_equal(array, rows)
         assert not array.flags.writeable
         assert Scratch("int64").array().shape == (0,)
+
+
+def test_a_packed_table_that_is_far_larger_than_its_file_is_refused(tmp_path, monkeypatch):
+    """Columns of one value take no room in Parquet, however many rows there are; nothing is unpacked."""
+    from xpnn.data.tables import duck
+
+    pq = pytest.importorskip("pyarrow.parquet")
+    pa = pytest.importorskip("pyarrow")
+    zeros = pa.table({"a": np.zeros(1_000_000), "label": np.zeros(1_000_000, int)})
+    path = tmp_path / "bomb.parquet"
+    with pq.ParquetWriter(path, zeros.schema, compression="zstd") as writer:
+        for _ in range(20):
+            writer.write_table(zeros)
+    monkeypatch.setattr(duck, "fetched", None)
+    monkeypatch.setattr(duck, "stored", None)
+    with pytest.raises(DataError, match=r"bomb\.parquet would take 320,000,000 bytes, from files of"):
+        read_table(path)
+
+
+def test_a_table_that_keeps_duckdb_busy_is_given_up(tmp_path, monkeypatch):
+    from xpnn.data.tables import duck
+
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes(gzip.compress(b"a,label\n" + b"1,0\n" * 2_000_000))
+    monkeypatch.setattr(duck, "SECONDS", 0)
+    monkeypatch.setattr(duck, "SLOWEST", 1e12)
+    with pytest.raises(DataError, match=r"a\.csv\.gz takes more than 0 s to look through"):
+        read_table(path)

@@ -23,7 +23,7 @@ PART += ["--files", "30", "--minutes", "0"]  # structures, drawn and guided, hav
 
 
 @pytest.fixture(scope="module")
-def told():
+def report():
     """What the script prints. A process of its own, because it forks."""
     one = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parent)}
     command = [sys.executable, HERE / "crash.py", *PART]
@@ -32,34 +32,34 @@ def told():
     return {key: value for line in done.stdout.splitlines() for key, value in json.loads(line).items()}
 
 
-def test_killed_writers_lose_nothing(told):
-    result = told["kill -9, writer"]
+def test_killed_writers_lose_nothing(report):
+    result = report["kill -9, writer"]
     assert (result["kills"], result["lost"]) == (30, 0)
     assert result["saves"] > 30
     assert result["temporaries swept"] > 0  # they were killed in the middle of it
 
 
-def test_killed_trainings_lose_nothing(told):
-    result = told["kill -9, xpnn train"]
+def test_killed_trainings_lose_nothing(report):
+    result = report["kill -9, xpnn train"]
     assert (result["kills"], result["lost"]) == (6, 0)
     assert result["epochs"] > 0
     assert result["stale locks"] > 0
 
 
-def test_power_cuts_lose_nothing(told):
+def test_power_cuts_lose_nothing(report):
     for name in ("power cut", "power cut, xpnn train"):
-        assert told[name]["lost"] == 0
-        assert told[name]["states"] > 90
+        assert report[name]["lost"] == 0
+        assert report[name]["states"] > 90
 
 
-def test_the_controls_lose(told):
-    lost = [result["lost"] for name, result in told.items() if name.startswith("control")]
+def test_the_controls_lose(report):
+    lost = [result["lost"] for name, result in report.items() if name.startswith("control")]
     assert len(lost) == 3
     assert min(lost) > 5
 
 
-def test_mutated_files_are_refused_or_the_same(told):
-    result = told["hostile files"]
+def test_mutated_files_are_refused_or_the_same(report):
+    result = report["hostile files"]
     assert (result["mutations"], result["faults"]) == (2000, 0)
     assert result["refused"] + result["opened"] == 2000
     assert result["refused"] > 1500
@@ -67,8 +67,8 @@ def test_mutated_files_are_refused_or_the_same(told):
     assert result["memory grown (MiB)"] < 64
 
 
-def test_whichever_call_fails_training_ends_with_7_and_whole_files(told):
-    result = told["failing calls, xpnn train"]
+def test_whichever_call_fails_training_ends_with_7_and_whole_files(report):
+    result = report["failing calls, xpnn train"]
     assert result["faults"] == 0
     assert result["exit 7"] + result["ended well"] == result["trainings"] > 20
 
@@ -125,7 +125,7 @@ def test_no_space_in_the_middle_of_a_training(tmp_path, file, limit, hidden, epo
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 def test_results_that_nobody_can_write_down(tmp_path):
-    """The end of the training is told to a full device; what was saved is whole."""
+    """The training ends by printing to a full device; what was saved is whole."""
     with open("/dev/full", "w") as full:
         code, said = train(tmp_path / "run", "--hidden", "8", "--epochs", "2", stdout=full)
     assert code == 7

@@ -3,6 +3,7 @@
 import tracemalloc
 
 import crafted_files
+import inputs
 import numpy as np
 import pytest
 import structures
@@ -90,6 +91,20 @@ def test_the_account_counts_what_is_no_error_of_xpnn(monkeypatch):
 
     monkeypatch.setattr(xpnn, "load", broken)
     assert structures.drawn(2, seed=5).summary()["faults"] == 2
+
+
+@pytest.mark.parametrize("kind", sorted(set(inputs.READERS) - {"studies"}))
+def test_other_inputs_drawn_at_random(kind):
+    account = inputs.grown(kind, 12, seed=5)
+    assert account.summary()["faults"] == 0, account.faults
+    assert account.refused > 2
+    assert account.worst["bytes"] < 1 << 27
+
+
+@pytest.mark.slow
+def test_studies_drawn_at_random():
+    pytest.importorskip("optuna")
+    assert inputs.grown("studies", 15, seed=5).faults == []
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from xpnn.layers import Ctx
 PACKAGE = pathlib.Path(xpnn.__file__).parent
 FILES = [f for folder in ("layers", "losses", "optimizers") for f in sorted((PACKAGE / folder).glob("*.py"))]
 SPEED = {
+    "add_bias",
     "affine_relu",
     "affine_relu_with_mask",
     "buffer",

@@ -356,12 +356,12 @@ def test_what_cannot_be_recorded_goes_on_and_is_told_once():
     assert step(on(be, 1, 2)).a.tolist() == [3, 6]
     with pytest.warns(
         RuntimeWarning, match="without a CUDA graph, operation by operation: HostCopyError: float"
-    ) as told:
+    ) as caught:
         assert step(on(be, 2, 2)).a.tolist() == [8, 8]
-    assert len(told) == 1
+    assert len(caught) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for x in ([1, 2], [1, 2, 3], [1, 2, 3]):  # another shape is not told again
+        for x in ([1, 2], [1, 2, 3], [1, 2, 3]):  # another shape is not caught again
             assert step(on(be, *x)).a.tolist() == (np.array(x) * sum(x)).tolist()
     assert set(step.known.values()) == {capture.REFUSED}
     assert gc.isenabled()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from emulated_cuda import emulated, needs_compiler
-from test_kernels import ROWS, RULES, agree, floats, normal, normalized, rng_of, ruled
+from test_kernels import ROWS, RULES, agree, floats, given_bias, normal, normalized, rng_of, ruled
 
 from xpnn.backends.cuda.fused import FusedKernels
 from xpnn.backends.cuda.fused.source import KERNELS
@@ -98,6 +98,8 @@ def off_by_one(row):
 
 
 KEYED = [lambda be, n=n: ((7, "word", 2**35 + 1), be.scalar(2**33 + 5, be.xp.int64), (n,)) for n in SIZES]
+LATER = [lambda be, n=n, row=row: (*row(be), n) for row in KEYED[:4] for n in (1, 7, 2**20 + 3, 2**31 + 5)]
+"""Parts of larger draws: the numbers of their first elements."""
 NANS = np.array([[1, NAN, INF, NAN], [NAN] * 4, [-INF] * 4, [INF, INF, -INF, 1], [0, -0.0, -1, 0]])
 CLASSIFIED = [
     *(classified(*s) for s in ((300, 10), (5, 33), (600, 100), (1, 1), (3000, 3), (200, 32))),
@@ -122,13 +124,13 @@ OWN = {
     "mask": [
         lambda be, n=n: (be.asarray(normal(n), be.dtype), be.asarray(normal(n + 1)[1:] > 0)) for n in SIZES
     ],
-    "affine": [floats(normal(3, n), normal(n, m), normal(m)) for n, m in ((3, 4), (5, 7), (2, 8), (40, 300))],
-    "affine_relu": [floats(normal(3, n), normal(n, m), normal(m)) for n, m in ((5, 7), (2, 8), (40, 300))],
+    "add_bias": [given_bias((3, m), relu) for m in (4, 7, 8, 300) for relu in (False, True)],
     "lstm_step": [floats(normal(300, 36), normal(300, 36), normal(300, 9))],
     "lstm_step_grad": [floats(*normal(3, 300, 9), normal(300, 36), normal(300, 9))],
-    "uniform": KEYED,
-    "normal": KEYED,
+    "uniform": [*KEYED, *LATER],
+    "normal": [*KEYED, *LATER],
     "keep_mask": [
+        *(lambda be, row=row: (*row(be)[:3], 0.3, row(be)[3]) for row in LATER),
         *(lambda be, row=row: (*row(be), 0.3) for row in KEYED),
         *(lambda be, row=row: (*row(be), float(Kernels.uniform(be, *row(be))[-1])) for row in KEYED),
         lambda be: (*KEYED[5](be), float(Kernels.uniform(be, *KEYED[5](be))[2])),
@@ -196,8 +198,8 @@ LAUNCHES = {
     ("softplus", 0): ["softplus"],
     ("relu_grad", 0): ["relu_grad"],
     ("mask", 0): ["mask"],
-    ("affine", 0): ["add_bias"],
-    ("affine_relu", 0): ["add_bias"],
+    ("add_bias", 0): ["add_bias"],
+    ("add_bias", 1): ["add_bias"],
     ("uniform", 0): ["uniform"],
     ("normal", 0): ["normal"],
     ("keep_mask", 0): ["keep_mask"],

@@ -51,7 +51,7 @@ def test_macros_make_another_program():
 def test_the_grid_is_bounded_by_the_gpu():
     be, seen = backend()
     for n in (1, 256, 257, 10**9):
-        be._over("relu", n)
+        be.launch_over("relu", n)
     assert [grid for name, grid, *_ in seen if name == "relu"] == [(1,), (1,), (2,), (8 * 132,)]
 
 

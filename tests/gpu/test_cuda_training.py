@@ -2,14 +2,13 @@
 
 import numpy as np
 import pytest
-from cublaslt_stand_in import FakeLt, Lying, fake_cupy
+from cublaslt_stand_in import CublasKernels, FakeLt, Lying, fake_cupy
 from emulated_cuda import EmulatedBackend, needs_compiler
 from harness import rng_of
 from tolerances import assert_close, assert_same
 
 import xpnn
 from xpnn.backends.cuda.cublaslt import BIAS, DRELU, RELU_AUX_BIAS, RELU_BIAS, SUMS_OF_FIRST
-from xpnn.backends.cuda.matmul import CudaProducts
 from xpnn.backends.numpy import NumpyBackend
 
 pytestmark = needs_compiler
@@ -33,7 +32,7 @@ DEEP = [*MLP[:2], xpnn.Dense(24), xpnn.ReLU(), xpnn.Dense(16), xpnn.ReLU(), xpnn
 RNN = [MLP[1], xpnn.Reshape((12, 12)), xpnn.LSTM(8), xpnn.Dense(5)]
 
 
-class WholeBackend(CudaProducts, EmulatedBackend):
+class WholeBackend(CublasKernels, EmulatedBackend):
     """The kernels with the products: what the CuPy backend is made of, in its order."""
 
     refused = ()

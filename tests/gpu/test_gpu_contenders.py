@@ -104,9 +104,9 @@ def test_a_cell_has_a_row_for_each_precision_with_whoever_is_there(monkeypatch):
     finally:
         for seat in seats.values():
             seat.close()
-    told = row["contenders"]
-    assert [len(told[name]["seconds"]) for name in (OURS, "xpnn-eager")] == [ROUNDS, ROUNDS]
-    assert told["no such contender"] == {"refused": "KeyError: 'no such contender'"}
+    contenders = row["contenders"]
+    assert [len(contenders[name]["seconds"]) for name in (OURS, "xpnn-eager")] == [ROUNDS, ROUNDS]
+    assert contenders["no such contender"] == {"refused": "KeyError: 'no such contender'"}
     assert set(row["ratios"]) == {"xpnn-eager"}
     assert row["apart"] == 0.0
 

@@ -143,12 +143,12 @@ def test_a_goal_without_a_measurement_is_neither():
 
 def test_a_ratio_is_taken_within_a_round():
     """A machine that halves its speed in the middle changes nothing."""
-    told = {
+    row_data = {
         "xpnn": {"seconds": [1.0, 2.0, 4.0]},
         "torch": {"seconds": [3.0, 6.0, 12.0]},
         "jax": {"refused": "no"},
     }
-    assert ratios(told) == {"torch": [3.0, 3.0, 3.0]}
+    assert ratios(row_data) == {"torch": [3.0, 3.0, 3.0]}
     assert ratios({"torch": {"seconds": [1.0]}}) == {}
     row = {"ratios": {"torch": [1.0, 2.0, 3.0, 4.0, 5.0]}}
     assert ratio(row, "torch") == "3.00 (2.00-4.00)"

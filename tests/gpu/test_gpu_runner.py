@@ -166,9 +166,9 @@ def test_a_missing_package_is_named_with_the_way_to_bring_it(monkeypatch, capsys
     monkeypatch.setattr("benchmarks.gpu.__main__.NEEDS", {"no_such_module": "no-such-package"})
     monkeypatch.chdir(ROOT)
     assert main(["--rehearse", "--out", str(tmp_path)]) == 3
-    told = capsys.readouterr().err
-    assert "missing here: no-such-package" in told
-    assert "pip download" in told
+    printed = capsys.readouterr().err
+    assert "missing here: no-such-package" in printed
+    assert "pip download" in printed
 
 
 def test_the_help_names_every_package_and_how_it_comes(capsys):
@@ -182,7 +182,7 @@ def test_the_help_names_every_package_and_how_it_comes(capsys):
 
 
 def test_wheels_of_the_checkout_are_installed_without_a_network(tmp_path, monkeypatch):
-    """Into a folder of their own, which child processes are told of."""
+    """Into a folder of their own, which child processes know."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     wheel(tmp_path)
     site = needs.install(tmp_path)

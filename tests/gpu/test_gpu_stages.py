@@ -256,8 +256,8 @@ def test_tests_are_counted_as_they_end():
     report("setup", "failed", "broken", "no fixture")
     report("setup", "skipped")
     counter.tell(final=True)
-    told = [row for row in rows if row.get("key") != "counts"]
-    assert [row["why"] for row in told] == ["E   AssertionError: last", "no fixture"]
+    events = [row for row in rows if row.get("key") != "counts"]
+    assert [row["why"] for row in events] == ["E   AssertionError: last", "no fixture"]
     assert next(row["ok"] for row in rows if row.get("key") == "counts") is None  # not yet known
     counts = {"passed": 2, "failed": 2, "skipped": 1, "tests": 3}
     assert rows[-1] == {"key": "counts", "name": "all tests", "ok": False, **counts}
@@ -270,7 +270,7 @@ def test_steps_that_were_not_recorded_are_counted():
         warnings.simplefilter("always")
         for reason in ("no cuBLAS", "no cuBLAS", "it asks the host"):
             telling = Captured(None, None)
-            telling._tell(f"Error: {reason}")
+            telling._warn_once(f"Error: {reason}")
         warnings.warn("something else", stacklevel=1)
     for one in caught:
         counter.pytest_warning_recorded(one)
@@ -413,9 +413,9 @@ def test_a_model_that_the_cpu_sees_otherwise_is_found():
 def test_a_step_that_was_not_recorded_is_no_success(monkeypatch, code, said, ok):
     program = subprocess.CompletedProcess([], code, '{"event": "start"}\n{"accuracy": 1}\n', said)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: program)
-    told, row = command.call(Site(True, until=np.inf), "train")
+    events, row = command.call(Site(True, until=np.inf), "train")
     assert row == {"name": "train", "ok": ok, "why": "" if ok else said}
-    assert told == ({} if code else {"accuracy": 1})
+    assert events == ({} if code else {"accuracy": 1})
 
 
 def test_a_stage_is_told_how_long_it_has():

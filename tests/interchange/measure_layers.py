@@ -118,7 +118,7 @@ def rows():
                 values[type(case.layer).__name__][direction].append(value)
     for direction, found in (("PyTorch", from_torch()), ("Keras", from_keras())):
         for name, value in found.items():
-            values[name][direction].append(value)
+            values[name.partition(" ")[0]][direction].append(value)
     return {name: {d: written(found[d]) for d in DIRECTIONS} for name, found in sorted(values.items())}
 
 

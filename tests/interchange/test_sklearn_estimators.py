@@ -1,6 +1,9 @@
 """`xpnn.sklearn`: scikit-learn's own checks, and what people do with estimators."""
 
+import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -37,13 +40,37 @@ CHECKS = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("estimator", "check"), CHECKS)
 def test_scikit_learns_own_checks(estimator, check):
-    """With the settings that people get. One of them skips itself unless SCIPY_ARRAY_API is set."""
+    """With the settings that people get."""
     if estimator.backend == "torch":
         pytest.importorskip("torch")
-    if check.func.__name__ == "check_array_api_input":
-        assert not estimator.__sklearn_tags__().array_api_support
-        return
-    check(estimator)
+    if check.func.__name__ != "check_array_api_input":  # see below
+        check(estimator)
+
+
+ARRAY_API = """
+from sklearn.utils.estimator_checks import estimator_checks_generator
+from xpnn.sklearn import Classifier, Regressor
+for backend in ("numpy", "torch"):
+    for kind in (Classifier, Regressor):
+        checks = estimator_checks_generator(kind(backend=backend))
+        found = [(e, c) for e, c in checks if c.func.__name__ == "check_array_api_input"]
+        for estimator, check in found:
+            check(estimator)
+        print(kind.__name__, backend, len(found))
+"""
+
+
+def test_the_check_that_needs_an_environment_of_its_own():
+    """SciPy reads SCIPY_ARRAY_API when it is imported."""
+    pytest.importorskip("torch")
+    done = subprocess.run(
+        [sys.executable, "-c", ARRAY_API], env=os.environ | {"SCIPY_ARRAY_API": "1"}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split("\n")[:4] == [
+        "Classifier numpy 1", "Regressor numpy 1", "Classifier torch 1", "Regressor torch 1"
+    ]  # fmt: skip
 
 
 def test_words_in_and_words_out():
@@ -64,6 +91,63 @@ def test_tables_with_named_columns():
     assert found.score(table, labels) > 0.9
     with pytest.raises(ValueError, match="feature names"):
         found.predict(table[["c", "b", "a"]])
+
+
+def labels_of(pandas, kind):
+    """WORDS as a column of pandas, and the classes in order."""
+    ids = np.unique(WORDS, return_inverse=True)[1]
+    columns = {
+        "strings": (pandas.Series(WORDS, name="animal"), ["cat", "dog", "mouse"]),
+        "categories": (
+            pandas.Series(pandas.Categorical(WORDS, ["mouse", "cat", "dog"])),
+            ["cat", "dog", "mouse"],
+        ),
+        "numbers": (pandas.Series(ids * 10), [0, 10, 20]),
+        "nullable numbers": (pandas.Series(ids * 10, dtype="Int64"), [0, 10, 20]),
+        "truth": (pandas.Series(WORDS == "cat"), [False, True]),
+        "a table of one column": (pandas.DataFrame({"animal": WORDS}), ["cat", "dog", "mouse"]),
+    }
+    return columns[kind]
+
+
+@pytest.mark.parametrize(
+    "kind", ["strings", "categories", "numbers", "nullable numbers", "truth", "a table of one column"]
+)
+@pytest.mark.filterwarnings("ignore:A column-vector y")
+def test_labels_of_pandas(kind):
+    """What comes out are the labels that went in, in their own type."""
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(X, columns=["a", "b", "c"], index=np.arange(len(X)) + 1000)
+    labels, classes = labels_of(pandas, kind)
+    found = Classifier(**QUICK).fit(table, labels)
+    assert found.classes_.tolist() == classes
+    answers = found.predict(table)
+    assert set(answers.tolist()) <= set(classes)
+    assert (answers == np.asarray(labels).ravel()).mean() > 0.9
+    assert found.predict_proba(table).shape == (len(X), len(classes))
+
+
+def test_numbers_of_pandas_and_polars():
+    """One target or a table of them; a table of polars has named columns too."""
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    table = pandas.DataFrame(X, columns=["a", "b", "c"])
+    targets = pandas.DataFrame({"y": Y, "z": -Y})
+    assert Regressor(**QUICK).fit(table, targets).predict(table).shape == (len(X), 2)
+    assert Regressor(**QUICK).fit(table, targets["y"]).predict(table).shape == (len(X),)
+    found = Regressor(**QUICK).fit(polars.DataFrame(X, schema=["a", "b", "c"]), Y)
+    assert found.feature_names_in_.tolist() == ["a", "b", "c"]
+    np.testing.assert_allclose(
+        found.predict(table), found.predict(polars.DataFrame(X, schema=["a", "b", "c"]))
+    )
+
+
+def test_a_pipeline_that_hands_on_tables():
+    """set_output is of transformers: behind one that gives tables the network sees its columns' names."""
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(X, columns=["a", "b", "c"])
+    pipe = make_pipeline(MinMaxScaler(), Classifier(**QUICK)).set_output(transform="pandas").fit(table, WORDS)
+    assert pipe[-1].feature_names_in_.tolist() == ["a", "b", "c"]
+    assert pipe.score(table, WORDS) > 0.9
 
 
 @pytest.mark.parametrize("targets", [1, 2])

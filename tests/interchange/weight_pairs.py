@@ -42,6 +42,37 @@ def torch_pairs():
             False,
             first,
         ),
+    } | without_biases(nn, sequence, first)
+
+
+def without_biases(nn, sequence, first):
+    """The same as `torch_pairs`, of modules that have weights alone."""
+    kinds = {"SimpleRNN": nn.RNN, "LSTM": nn.LSTM, "GRU": nn.GRU}
+    found = {
+        f"{name} without biases": (
+            module(4, 3, batch_first=True, bias=False),
+            getattr(L, name)(3, True, bias=False),
+            sequence,
+            False,
+            first,
+        )
+        for name, module in kinds.items()
+    }
+    return found | {
+        "Bidirectional without biases": (
+            nn.GRU(4, 3, batch_first=True, bidirectional=True, bias=False),
+            L.Bidirectional(L.GRU(3, True, bias=False)),
+            sequence,
+            False,
+            first,
+        ),
+        "MultiHeadAttention without biases": (
+            SelfAttention(nn.MultiheadAttention(4, 2, batch_first=True, bias=False)),
+            L.MultiHeadAttention(2, bias=False),
+            sequence,
+            False,
+            first,
+        ),
     }
 
 
@@ -83,6 +114,18 @@ def keras_pairs():
             L.Bidirectional(L.LSTM(3, True)),
             sequence,
         ),
+        "SimpleRNN without biases": (K.SimpleRNN(3, use_bias=False), L.SimpleRNN(3, bias=False), sequence),
+        "LSTM without biases": (
+            K.LSTM(3, return_sequences=True, use_bias=False),
+            L.LSTM(3, True, bias=False),
+            sequence,
+        ),
+        "GRU without biases": (
+            K.GRU(3, return_sequences=True, use_bias=False),
+            L.GRU(3, True, bias=False),
+            sequence,
+        ),
+        "GRU backwards": (K.GRU(3, go_backwards=True), L.GRU(3, reverse=True), sequence),
     }
     made = {
         name: (keras.Sequential([K.Input(shape), there]), here, shape)
@@ -91,9 +134,21 @@ def keras_pairs():
     ids = keras.Sequential([K.Input((6,), dtype="int32"), K.Embedding(7, 4)])
     x = K.Input(sequence)
     attention = keras.Model(x, K.MultiHeadAttention(2, 2)(x, x))
+    valued = keras.Model(x, K.MultiHeadAttention(2, 3, value_dim=5, use_bias=False)(x, x))
+    shared = keras.Model(x, K.GroupQueryAttention(3, 6, 2)(x, x))
     return made | {
         "Embedding": (ids, L.Embedding(7, 4), (6,)),
         "MultiHeadAttention": (attention, L.MultiHeadAttention(2), sequence),
+        "MultiHeadAttention with values of another size": (
+            valued,
+            L.MultiHeadAttention(2, 3, value_size=5, bias=False),
+            sequence,
+        ),
+        "MultiHeadAttention with shared heads": (
+            shared,
+            L.MultiHeadAttention(6, 3, kv_heads=2),
+            sequence,
+        ),
     }
 
 

@@ -117,10 +117,10 @@ class TestTelling:
     def test_table_fits_a_terminal_and_json_is_the_report(self, model):
         found = xpnn.compare_backends(model, X, Y, backends=["strict"])
         assert max(map(len, str(found).splitlines())) <= 80
-        told = json.loads(found.to_json())
-        assert told == found.to_dict()
-        assert told["ok"] is True
-        assert told["backends"][0]["layers"][0]["backward"]["array"] in ("W", "b")
+        data = json.loads(found.to_json())
+        assert data == found.to_dict()
+        assert data["ok"] is True
+        assert data["backends"][0]["layers"][0]["backward"]["array"] in ("W", "b")
 
 
 class TestBadInput:

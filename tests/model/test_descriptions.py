@@ -1,5 +1,6 @@
 """Layers, losses, optimizers, schedules, initializers, metrics: plain, comparable, saved as JSON (but metrics)."""
 
+import dataclasses
 import json
 
 import pytest
@@ -7,6 +8,7 @@ from cases import FULL_BATCH, INITIALIZERS, LAYERS, LOSSES, METRICS, MULTI_OUTPU
 
 import xpnn
 from xpnn.config import from_config, to_config
+from xpnn.errors import UsageError
 
 DESCRIBED = [
     *dict.fromkeys(case.layer for case in LAYERS),
@@ -47,3 +49,25 @@ def test_json_brings_it_back(value):
     assert type(again) is type(value)
     assert again == value
     assert json.dumps(to_config(again)) == text
+
+
+class Unfit:
+    """Of no type that a setting has."""
+
+
+FIELDS = [
+    (value, field.name)
+    for value in {type(value): value for value in [*DESCRIBED, *METRICS]}.values()
+    for field in dataclasses.fields(value)
+]
+
+
+def id_of(part):
+    return part if isinstance(part, str) else type(part).__name__
+
+
+@pytest.mark.parametrize(("value", "name"), FIELDS, ids=id_of)
+def test_each_setting_is_held_to_its_annotation(value, name):
+    """A class with checks of its own asks for this one first."""
+    with pytest.raises(UsageError, match=rf"\b{name}=.*wanted"):
+        dataclasses.replace(value, **{name: Unfit()})

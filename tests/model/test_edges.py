@@ -130,6 +130,13 @@ def test_init_prints_every_setting_with_its_default(xp):
 
     code, text, _ = xp("init", "spiral")
     assert code == 0
+    head, *parts = text.split("\n\n")
+    assert head.startswith("# Settings of xpnn train")
+    assert "xpnn train --config FILE" in head
+    assert all(
+        part.startswith("# ") and part.splitlines()[-1][0] != " " for part in parts
+    )  # help, then the line
+    assert [part.splitlines()[-1].partition(" ")[0] for part in parts][:3] == ["dataset", "model", "#hidden"]
     code, out, _ = xp("init", "spiral", "--json")
     settings = json.loads(out)["settings"]
     read = tomllib.loads(

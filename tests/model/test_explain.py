@@ -242,18 +242,18 @@ def test_ids_have_no_gradient():
 
 class TestTelling:
     def test_table_fits_a_terminal(self):
-        told = str(deep().explain(IMAGES, IDS, optimizer="adam"))
-        assert max(map(len, told.splitlines())) <= 80
-        assert "Conv2D*" in told
-        assert "|update|/|w|" in told
+        report = str(deep().explain(IMAGES, IDS, optimizer="adam"))
+        assert max(map(len, report.splitlines())) <= 80
+        assert "Conv2D*" in report
+        assert "|update|/|w|" in report
         assert "|update|/|w|" not in str(deep().explain(IMAGES, IDS))
 
     def test_json_is_the_report(self, tiny):
         found = tiny.explain(X, Y, loss="mean_squared_error", optimizer="sgd")
-        told = json.loads(found.to_json())
-        assert told == found.to_dict()
-        assert told["layers"][0]["mean"] == -0.25
-        assert told["layers"][0]["parameters"][1]["path"] == "0.b"
+        report = json.loads(found.to_json())
+        assert report == found.to_dict()
+        assert report["layers"][0]["mean"] == -0.25
+        assert report["layers"][0]["parameters"][1]["path"] == "0.b"
 
     def test_what_is_not_finite_is_null(self, tiny):
         tiny.load_parameters({"0.W": [[1e308, 0], [1e308, 0]]}, strict=False)

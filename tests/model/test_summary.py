@@ -158,7 +158,7 @@ def test_long_settings_are_cut_to_80_columns():
         Conv2D(16, 3, padding="same", dilation=2, groups=1, init=xpnn.initializers.Normal(0.01)),
         Flatten(),
     ]
-    told = xpnn.Model(layers, (128, 128, 3), seed=0).summary()
-    assert max(map(len, told.splitlines())) <= 80
-    assert "Conv2D(" in told
-    assert "…" in told
+    table_text = xpnn.Model(layers, (128, 128, 3), seed=0).summary()
+    assert max(map(len, table_text.splitlines())) <= 80
+    assert "Conv2D(" in table_text
+    assert "…" in table_text

@@ -445,8 +445,8 @@ def test_row_tells_the_loss_after_its_epoch():
         trainer.model.evaluate(X, IDS)["loss"], rel=1e-12
     )
     penalised = fitted(rule=LBFGS(l2=0.1))
-    told = penalised.history["train_loss"][-1]
-    assert told == pytest.approx(penalised.model.evaluate(X, IDS)["loss"], rel=1e-12)
+    recorded = penalised.history["train_loss"][-1]
+    assert recorded == pytest.approx(penalised.model.evaluate(X, IDS)["loss"], rel=1e-12)
 
 
 def test_fit_stops_when_the_descent_does():

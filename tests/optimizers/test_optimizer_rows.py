@@ -24,6 +24,8 @@ from xpnn.initializers import (
     VarianceScaling,
 )
 from xpnn.initializers.forget_bias import ForgetBias
+from xpnn.layers.attention_mask import Rows
+from xpnn.layers.embedding import ZeroRow
 from xpnn.metrics import MAE, MSE, R2, ROCAUC, Accuracy, CalibrationError, LogLoss, TopK
 from xpnn.optimizers.base import Elementwise
 from xpnn.parameters import ParamInfo
@@ -89,12 +91,14 @@ def test_a_schedule_is_a_factor_and_a_pure_function(schedule, total):
 
 
 SHAPES = [(4, 4), (7, 4), (3, 4), (2, 5, 4), (300, 4)]
-FIXED = Constant | Identity | Dirac | Sinusoidal | ForgetBias
+FIXED = Constant | Identity | Dirac | Sinusoidal | ForgetBias | Rows
 """Those that draw nothing."""
 
 
 def fits(init, shape):
-    """A few are for matrices only, one for kernels only."""
+    """A few are for matrices only, one for kernels only, one for its own shape."""
+    if isinstance(init, Rows):
+        return shape == (4, 4)
     return (
         len(shape) == 2
         if isinstance(init, Identity | Sparse | Sinusoidal)
@@ -119,7 +123,9 @@ def test_an_initializer_depends_on_the_generator_alone(init, shape):
 
 @pytest.mark.against("distribution")
 @pytest.mark.parametrize(
-    "init", [i for i in INITIALIZERS if not isinstance(i, FIXED | Sparse | TruncatedNormal)], ids=short_repr
+    "init",
+    [i for i in INITIALIZERS if not isinstance(i, FIXED | Sparse | TruncatedNormal | ZeroRow)],
+    ids=short_repr,
 )
 @pytest.mark.parametrize("shape", [(60, 90), (3, 3, 10, 60)])
 def test_an_initializer_has_its_mean_and_variance(init, shape):

@@ -11,7 +11,7 @@ from proof_table import used
 from tolerances import label
 
 import xpnn
-from xpnn import MultiHeadAttention, PositionalEncoding
+from xpnn import MultiHeadAttention, PositionalEncoding, RotaryPositions
 from xpnn.initializers import Sinusoidal
 from xpnn.parameters import tree_map
 
@@ -42,7 +42,54 @@ CASES = [
     (MultiHeadAttention(2, causal=True, masked=True), ((6, 4), (6,))),
     (MultiHeadAttention(2, cross=True), ((5, 6), (3, 4))),
     (MultiHeadAttention(1, 7, cross=True, masked=True), ((2, 6), (9, 1), (9,))),
+    (MultiHeadAttention(2, masked=True), ((5, 6), (5, 5))),
+    (MultiHeadAttention(2, cross=True, masked=True), ((5, 6), (3, 4), (5, 3))),
+    (MultiHeadAttention(2, attention_mask=np.tri(5, k=1) > np.tri(5, k=-2)), ((5, 6),)),
+    (MultiHeadAttention(2, 3, value_size=5), ((5, 6),)),
+    (MultiHeadAttention(2, 4, value_size=1, cross=True), ((5, 6), (3, 4))),
+    (MultiHeadAttention(6, 2, kv_heads=2, causal=True), ((7, 5),)),
+    (MultiHeadAttention(4, 3, kv_heads=1, value_size=2, cross=True, masked=True), ((4, 6), (5, 3), (5,))),
+    (MultiHeadAttention(2, bias=False), ((5, 6),)),
+    (MultiHeadAttention(3, 4, kv_heads=3, rotary="half"), ((9, 5),)),
+    (MultiHeadAttention(4, 6, kv_heads=2, causal=True, rotary="interleaved", rotary_base=500.0), ((40, 5),)),
 ]
+
+
+def torch_turned(x, layout, base, size=None):
+    """Rotary positions of x (..., time, n) by complex numbers: each pair times e^(i angle)."""
+    size = x.shape[-1] if size is None else size
+    part, rest = x[..., :size], x[..., size:]
+    n = size // 2
+    pairs = (
+        torch.stack((part[..., :n], part[..., n:]), -1) if layout == "half" else part.unflatten(-1, (n, 2))
+    )
+    speed = 1 / base ** (torch.arange(n, dtype=torch.float64) / n)
+    angle = torch.arange(x.shape[-2], dtype=torch.float64)[:, None] * speed
+    z = torch.view_as_complex(pairs.contiguous()) * torch.polar(torch.ones_like(angle), angle)
+    y = torch.view_as_real(z)
+    y = torch.cat((y[..., 0], y[..., 1]), -1) if layout == "half" else y.flatten(-2)
+    return torch.cat((y, rest), -1)
+
+
+ROTARY = [
+    (RotaryPositions(), (5, 6)),
+    (RotaryPositions("half", 2, 100.0), (30, 8)),
+    (RotaryPositions("interleaved"), (7, 4)),
+    (RotaryPositions("interleaved", 3, size=2), (6, 12)),
+]
+
+
+@pytest.mark.parametrize(("layer", "shape"), ROTARY, ids=label)
+def test_rotary_positions_equal_complex_numbers(layer, shape):
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal((2, 4, *shape))
+    tx = leaf(x)
+    heads = tx.reshape(4, shape[0], layer.heads, -1).transpose(1, 2)
+    wanted = torch_turned(heads, layer.layout, layer.base, layer.size).transpose(1, 2).flatten(2)
+    wanted.backward(torch.from_numpy(dy))
+    y, dx, _ = run(layer, {}, x, dy)
+    assert error(y, wanted.detach()) <= TOLERANCE
+    assert error(dx, tx.grad) <= TOLERANCE
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.5])
@@ -53,31 +100,51 @@ def test_attention_equals_torch(layer, shapes, scale):
     x = [scale * rng.standard_normal((4, *shape)) for shape in shapes]
     if layer.masked:
         x[-1] = rng.integers(0, 2, x[-1].shape) * 1.0
-        x[-1][:, 0] = 1  # nobody sees nothing: PyTorch's rows of that kind are NaN or 0 by its version
+        x[-1][..., 0] = 1  # nobody sees nothing: PyTorch's rows of that kind are NaN or 0 by its version
     specs, out = layer.plan(shapes if len(shapes) > 1 else shapes[0])
     # scores of a few units: beyond, the gradients are small differences of large numbers in both libraries
-    p = tree_map(lambda _, spec: rng.standard_normal(spec.shape) / math.sqrt(spec.shape[0]), specs)
+    p = tree_map(
+        lambda _, spec: (
+            rng.standard_normal(spec.shape) / math.sqrt(spec.shape[0])
+            if spec.trainable
+            else spec.init(rng, spec.shape)
+        ),
+        specs,
+    )
     dy = rng.standard_normal((4, *out))
     tx, tp = [leaf(a) for a in x], {k: leaf(a) for k, a in p.items()}
     memory = tx[layer.cross]
 
-    def heads(a):
-        return a.reshape(*a.shape[:2], layer.heads, -1).transpose(1, 2)
+    def projected(a, name, n):
+        y = a @ tp[f"W{name}"]
+        y = y + tp[f"b{name}"] if f"b{name}" in tp else y
+        return y.reshape(*y.shape[:2], n, -1).transpose(1, 2)
 
-    q, k, v = (heads(a @ W) for a, W in ((tx[0], tp["Wq"]), (memory, tp["Wk"]), (memory, tp["Wv"])))
-    q, v = (a + tp[b].reshape(layer.heads, 1, -1) for a, b in ((q, "bq"), (v, "bv")))
-    seen = tx[-1].detach()[:, None, None, :] > 0 if layer.masked else torch.ones(1, dtype=torch.bool)
-    past = torch.ones(q.shape[2], k.shape[2]).tril() > 0
-    o = F.scaled_dot_product_attention(
-        q, k, v, seen & past if layer.causal else seen.expand(*q.shape[:3], k.shape[2])
+    shared = layer.kv_heads or layer.heads
+    q, k, v = (
+        projected(tx[0], "q", layer.heads),
+        projected(memory, "k", shared),
+        projected(memory, "v", shared),
     )
-    wanted = o.transpose(1, 2).flatten(2) @ tp["Wo"] + tp["bo"]
+    if layer.rotary:
+        q, k = (torch_turned(a, layer.rotary, layer.rotary_base) for a in (q, k))
+    seen = torch.ones(1, dtype=torch.bool)
+    if layer.masked:
+        mask = tx[-1].detach() > 0
+        seen = mask[:, None] if mask.ndim == 3 else mask[:, None, None, :]
+    if layer.causal:
+        seen = seen & (torch.ones(q.shape[2], k.shape[2]).tril() > 0)
+    if layer.attention_mask:
+        seen = seen & torch.tensor([[digit == "1" for digit in row] for row in layer.attention_mask])
+    o = F.scaled_dot_product_attention(q, k, v, seen.expand(*q.shape[:3], k.shape[2]), enable_gqa=True)
+    wanted = o.transpose(1, 2).flatten(2) @ tp["Wo"]
+    wanted = wanted + tp["bo"] if layer.bias else wanted
     wanted.backward(torch.from_numpy(dy))
     y, dx, grads = run(layer, p, tuple(x) if len(x) > 1 else x[0], dy)
     assert error(y, wanted.detach()) <= TOLERANCE
     for got, t in zip(dx if len(x) > 1 else [dx], tx, strict=True):
         assert error(got, t.grad) <= TOLERANCE if t.grad is not None else got is None
-    assert set(grads) == set(p)
+    assert set(grads) == set(p) - {"mask"}
     for name, got in grads.items():
         assert error(got, tp[name].grad) <= TOLERANCE, name
 

@@ -97,8 +97,10 @@ def test_elementwise_loss_equals_torch(loss, kind, theirs, shape, weighted, scal
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["even", "weighted"])
 @pytest.mark.parametrize("ignore", [None, -100, 2])
-def test_negative_log_likelihood_equals_torch(ignore, weighted):
+@pytest.mark.parametrize("classes", [None, (0.5, 1.0, 0.0, 2.0, 0.1)], ids=["", "classes weighted"])
+def test_negative_log_likelihood_equals_torch(ignore, weighted, classes):
     rng = np.random.default_rng(4)
+    k = None if classes is None else torch.tensor(classes, dtype=torch.float64)
     z, ids = np.log(rng.dirichlet(np.ones(5), 12)), rng.integers(0, 5, 12)
     if ignore is not None:
         ids[::3] = ignore
@@ -106,11 +108,12 @@ def test_negative_log_likelihood_equals_torch(ignore, weighted):
     def oracle(tz, target, s):
         index = -100 if ignore is None else ignore
         if s is None:
-            return F.nll_loss(tz, target, ignore_index=index)
-        each = F.nll_loss(tz, target, ignore_index=index, reduction="none")
-        return (s * each).sum() / (s * (target != index)).sum()
+            return F.nll_loss(tz, target, k, ignore_index=index)
+        each = F.nll_loss(tz, target, k, ignore_index=index, reduction="none")
+        kept = (target != index).double() if k is None else k[target.clamp(0)] * (target != index)
+        return (s * each).sum() / (s * kept).sum()
 
-    loss = losses.NegativeLogLikelihood(ignore_index=ignore)
+    loss = losses.NegativeLogLikelihood(ignore_index=ignore, class_weight=classes)
     compare(loss, z, ids, rng.uniform(0, 2, 12) if weighted else None, oracle)
 
 
@@ -145,7 +148,9 @@ OPS = {
     "nn.functional.nll_loss": lambda ignore_index=-100, weight=None: (
         losses.NegativeLogLikelihood(ignore_index=ignore_index)
         if weight is None
-        else "there are no class weights"
+        else losses.NegativeLogLikelihood(ignore_index=ignore_index, class_weight=tuple(weight.tolist()))
+        if (weight >= 0).all()
+        else "class weights below 0"
     ),
 }
 OP_CASES = 63

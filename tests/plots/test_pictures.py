@@ -70,12 +70,12 @@ class TestCurves:
 
     def test_labels(self, tmp_path):
         plots.training_curves(History(ROWS), tmp_path / "a.svg", "spiral, mlp, test accuracy 99.0 %")
-        told = words(tmp_path / "a.svg")
+        on_picture = words(tmp_path / "a.svg")
         for word in (
             "spiral, mlp, test accuracy 99.0 %", "loss", "accuracy in %", "learning rate", "epoch",
             "training", "validation", "best epoch, 2",
         ):  # fmt: skip
-            assert word in told
+            assert word in on_picture
 
 
 class TestConfusion:
@@ -116,9 +116,9 @@ class TestWorstMistakes:
         shown = [axes for axes in figure.axes if axes.images]
         for axes, i in zip(shown, (3, 1, 2), strict=True):
             np.testing.assert_array_equal(axes.images[0].get_array(), IMAGES[i, :, :, 0])
-        told = words(tmp_path / "a.svg")
-        assert "no \N{RIGHTWARDS ARROW} yes, 99.0 %" in told
-        assert "3 of 4 wrong, the 3 surest" in told
+        on_picture = words(tmp_path / "a.svg")
+        assert "no \N{RIGHTWARDS ARROW} yes, 99.0 %" in on_picture
+        assert "3 of 4 wrong, the 3 surest" in on_picture
 
     def test_at_most_twenty(self, tmp_path):
         p = np.tile([0.2, 0.8], (30, 1))
@@ -176,9 +176,9 @@ class TestHistograms:
             np.testing.assert_array_equal(drawn_bars(axes), np.histogram(visit.y[0].astype(float), 50)[0])
             assert axes.get_yscale() == "log"
         zeros = np.mean(trace.visits[3].y[0] == 0)
-        told = words(tmp_path / "a.svg")
+        on_picture = words(tmp_path / "a.svg")
         for word in ("2 Dense", f"3 ReLU  {100 * zeros:.0f} % zero", "output", "number of outputs", "digits"):
-            assert word in told
+            assert word in on_picture
 
     def test_gradients_of_every_parameter(self, tmp_path, step):
         model, trace = step

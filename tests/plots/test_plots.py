@@ -1,6 +1,7 @@
 """Pictures: each is there, of a sane size, and shows what it should."""
 
 import itertools
+import os
 import subprocess
 import sys
 
@@ -65,6 +66,22 @@ class TestDecisionBoundary:
         plots.decision_boundary(model, x, y, tmp_path / "a.png")
         plots.decision_boundary(model, x, np.zeros_like(y), tmp_path / "b.png")
         assert grey(tmp_path / "a.png").std() > 1
+
+    def test_the_grid_covers_the_points_and_a_margin(self, tmp_path, halves, monkeypatch):
+        """x[0] along the first axis, x[1] along the second, 8 % of their range on either side."""
+        asked, predict = [], xpnn.Model.predict
+        monkeypatch.setattr(xpnn.Model, "predict", lambda model, x: asked.append(x) or predict(model, x))
+        x = np.array([[-1.0, 100.0], [1.0, 300.0], [0.5, 200.0]])
+        figure = plots.decision_boundary(halves[0], x, np.array([0, 1, 1]), tmp_path / "a.png")
+        grid = asked[0].reshape(300, 300, 2)
+        np.testing.assert_allclose(grid[0, [0, -1], 0], [-1.16, 1.16])
+        np.testing.assert_allclose(grid[[0, -1], 0, 1], [84, 316])
+        assert (grid[:, :, 0] == grid[0, :, 0]).all()
+        (axes,) = figure.axes
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("x[0]", "x[1]")
+        regions = axes.collections[0].get_paths()
+        np.testing.assert_allclose(regions[0].vertices.min(axis=0), [-1.16, 84])
+        np.testing.assert_allclose(regions[1].vertices.max(axis=0), [1.16, 316])
 
     def test_three_classes_have_three_lightnesses(self):
         red, green, blue = shades(3)[:, :3].T
@@ -168,3 +185,40 @@ class TestEdges:
     def test_matplotlib_is_imported_only_to_draw(self):
         code = "import sys, xpnn.plots; sys.exit('matplotlib' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class TestSettingsOfTheWorkingFolder:
+    """matplotlib reads matplotlibrc there; what it says must start no program and keep nobody waiting."""
+
+    def test_no_latex(self, tmp_path):
+        (tmp_path / "matplotlibrc").write_text("text.usetex: True\nbackend: module://evil\nfont.size: 40\n")
+        (tmp_path / "evil.py").write_text("raise SystemExit('imported')")
+        done = subprocess.run([sys.executable, "-c", CURVES], cwd=tmp_path, env=with_latex(tmp_path), text=True,
+                              capture_output=True, check=False)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert not (tmp_path / "started").exists()
+        plots.training_curves(history(None), tmp_path / "b.png")
+        assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+    def test_a_pipe(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        os.mkfifo("matplotlibrc")
+        with pytest.raises(FileError, match="matplotlibrc"):
+            plots.training_curves(history(None), tmp_path / "a.png")
+
+
+CURVES = (
+    "from test_plots import history; from xpnn import plots; plots.training_curves(history(None), 'a.png')"
+)
+
+
+def with_latex(folder):
+    """An environment in which a program called latex leaves a trace."""
+    (folder / "bin").mkdir()
+    for name in ("latex", "dvipng", "kpsewhich"):
+        program = folder / "bin" / name
+        program.write_text(f"#!/bin/sh\ntouch {folder}/started\nexit 1\n")
+        program.chmod(0o755)
+    here = os.pathsep.join([os.path.dirname(__file__), *sys.path])
+    return os.environ | {"PATH": f"{folder}/bin{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": here}

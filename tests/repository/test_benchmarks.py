@@ -221,9 +221,9 @@ def test_a_suspect_is_measured_again_before_it_is_accused(look):
     assert look({"a xpnn": 1.0, "b xpnn": 0.5}) == (0, "0 of 2 slower by more than 10%\n", [["a", "b"]])
     code, _, asked = look({"a xpnn": 9.0, "b xpnn": 1.0}, {"a xpnn": 1.05})
     assert (code, asked) == (0, [["a", "b"], ["a"]])
-    code, told, asked = look(*[{"a xpnn": 1.0, "b xpnn": 1.33}] * 4)
+    code, printed, asked = look(*[{"a xpnn": 1.0, "b xpnn": 1.33}] * 4)
     assert (code, asked) == (1, [["a", "b"], *[["b"]] * 3])
-    assert "slower: b xpnn: 1.33 times as long as in v1\n" in told
+    assert "slower: b xpnn: 1.33 times as long as in v1\n" in printed
 
 
 @pytest.fixture

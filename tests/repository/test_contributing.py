@@ -13,6 +13,8 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "contributing.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", TEXT, re.M | re.S))
 BLOCK = re.compile(r"^`([\w./]+)`:\n\n```python\n(.*?)^```", re.M | re.S)
+CHANGES = re.compile(r"^`([\w./]+)`:\n\n((?:```diff\n.*?^```\n)+)", re.M | re.S)
+CHANGE = re.compile(r"^```diff\n(.*?)^```", re.M | re.S)
 COMMANDS = re.compile(r"^```sh\n(.*?)^```", re.M | re.S)
 
 
@@ -35,10 +37,21 @@ def run(folder, command):
     )
 
 
+def changed(text, diff):
+    """The text after a change: the lines with " " and "-" are found once and replaced by those with " " and "+"."""
+    lines = diff.splitlines(keepends=True)
+    old, new = ("".join(line[1:] for line in lines if line[0] in kept) for kept in (" -", " +"))
+    assert text.count(old) == 1, old
+    return text.replace(old, new)
+
+
 def follow(folder, section):
-    """Write the files of a section and run its commands; the output of the last one."""
+    """Write the files of a section, make its changes and run its commands; the output of the last one."""
     for path, text in BLOCK.findall(SECTIONS[section]):
         (folder / path).write_text(text)
+    for path, diffs in CHANGES.findall(SECTIONS[section]):
+        for diff in CHANGE.findall(diffs):
+            (folder / path).write_text(changed((folder / path).read_text(), diff))
     for line in COMMANDS.search(SECTIONS[section])[1].splitlines():
         done = run(folder, line)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -46,11 +59,21 @@ def follow(folder, section):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("section", "least"), [("A layer", 40), ("A loss", 20), ("An optimizer", 4)])
+@pytest.mark.parametrize(
+    ("section", "least"),
+    [
+        ("A layer", 40),
+        ("A loss", 20),
+        ("An optimizer", 4),
+        ("A fusion rule", 6),
+        ("A kernel that a backend does better", 2),
+        ("A command", 4),
+    ],
+)
 def test_a_section_passes_its_checks(copy, section, least):
     passed = re.search(r"(\d+) passed", follow(copy, section))
     assert int(passed[1]) >= least
-    for path, _ in BLOCK.findall(SECTIONS[section]):
+    for path, _ in BLOCK.findall(SECTIONS[section]) + CHANGES.findall(SECTIONS[section]):
         for check in ("check --ignore I001", "format --check"):  # outside git, ruff takes xpnn for a library
             done = run(copy, f"python -m ruff {check} --no-cache {path}")
             assert done.returncode == 0, done.stdout

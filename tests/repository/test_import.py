@@ -125,9 +125,9 @@ def test_a_users_type_checker_sees_every_name(tmp_path):
         [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "user.py"],
         cwd=tmp_path, env=os.environ | {"MYPYPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    told = [line.removeprefix("user.py:") for line in done.stdout.splitlines() if line.startswith("user.py")]
-    assert '3: note: Revealed type is "xpnn.layers.dense.Dense"' in told
-    assert '4: note: Revealed type is "xpnn.losses.robust.Huber"' in told
-    assert 'Revealed type is "def (' in told[2]
-    (error,) = (line for line in told if " error: " in line)
+    notes = [line.removeprefix("user.py:") for line in done.stdout.splitlines() if line.startswith("user.py")]
+    assert '3: note: Revealed type is "xpnn.layers.dense.Dense"' in notes
+    assert '4: note: Revealed type is "xpnn.losses.robust.Huber"' in notes
+    assert 'Revealed type is "def (' in notes[2]
+    (error,) = (line for line in notes if " error: " in line)
     assert error.startswith('8: error: Module has no attribute "Dens"')

@@ -26,7 +26,14 @@ ORDER = (
     {"backends"},
     {"kernels"},
     {"config", "settings", "names", "renamed", "errors", "random", "window", "nesting", "scratch"}
-    | {"system", "durable", "printing", "reading", "xpnn"},  # xpnn: its version, and where public names are
+    | {
+        "system",
+        "durable",
+        "printing",
+        "reading",
+        "trees",
+        "xpnn",
+    },  # xpnn: its version, and where public names are
 )
 """From the top down: a part may import its own and what stands below it."""
 

@@ -41,8 +41,15 @@ EXEMPT = {
 
 BY_NAME = {"__init__.py", "names.py", "renamed.py", "cli/__init__.py", "interchange/__init__.py"}
 """Import modules of the package whose names stand in a table in the same file, or are those of a folder's files."""
-IMPORTS = {"interchange/torch.py": ["imports torch"]}
-"""Reads and writes PyTorch's own files; it is imported there when that is asked for."""
+IMPORTS = {
+    "interchange/torch.py": ["imports torch"],
+    "interchange/torch_parts.py": ["imports torch", "imports torch"],
+    "distributed/nccl.py": ["imports cupy", "imports cupy.cuda"],
+    "distributed/plane.py": ["imports jax", "imports jax.experimental"],
+    "distributed/torch_group.py": ["imports torch", "imports torch.distributed"],
+}
+"""interchange/ reads and writes PyTorch's own files, and makes its modules; it is imported when that is asked
+for. distributed/ sums a library's arrays over processes by that library's own means."""
 
 
 def parse(file):

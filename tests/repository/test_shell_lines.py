@@ -235,7 +235,9 @@ def checkout(tmp_path):
     noted = f'echo "$(basename "$0") $*" >> {tmp_path}/log\n'
     quiet = 'case "$*" in "-m pip "*|"-m pytest "*) exit 0;; esac\n'
     program(tmp_path / ".venv/bin/python", f'#!/bin/sh\n{noted}{quiet}exec {sys.executable} "$@"\n')
-    program(tmp_path / ".venv/bin/xpnn", f'#!/bin/sh\n{noted}exec {sys.executable} -m xpnn "$@"\n')
+    noting = f"open({str(tmp_path / 'log')!r}, 'a').write(' '.join(['xpnn', *sys.argv[1:]]) + '\\n')"
+    script = f"#!{sys.executable}\nimport sys\nfrom xpnn.cli import main\n{noting}\nmain()\n"
+    program(tmp_path / ".venv/bin/xpnn", script)  # as pip writes it
     for name in ("ruff", "mypy"):
         program(
             tmp_path / f".venv/bin/{name}",

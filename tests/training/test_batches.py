@@ -15,7 +15,7 @@ from xpnn.errors import DataError, UsageError
 X, Y = np.arange(46.0).reshape(23, 2), np.arange(23) % 3
 
 
-def told(batches):
+def collected(batches):
     return [(b.epoch, b.number, b.x.tolist(), b.y.tolist()) for b in batches]
 
 
@@ -23,14 +23,14 @@ def told(batches):
 @pytest.mark.parametrize("given", [{}, {"weights": np.arange(23)}, {"balanced": True}])
 def test_started_anywhere_the_rest_is_the_same(ahead, given):
     batches = Batches(X, Y, 5, seed=4, ahead=ahead, **given)
-    whole = told(batches.epochs(3))
-    assert whole == told(Batches(X, Y, 5, seed=4, **given).epochs(3))
+    whole = collected(batches.epochs(3))
+    assert whole == collected(Batches(X, Y, 5, seed=4, **given).epochs(3))
     assert [row[:2] for row in whole] == [(e, b) for e in (1, 2, 3) for b in range(5)]
     assert len(batches) == 5
     for i, (epoch, number, *_) in enumerate(whole):
-        assert told(batches.epochs(3, start=(epoch, number))) == whole[i:]
-    assert told(batches.epochs(3, start=(2, 5))) == whole[10:]
-    assert told(batches.epochs(1, start=(2, 0))) == []
+        assert collected(batches.epochs(3, start=(epoch, number))) == whole[i:]
+    assert collected(batches.epochs(3, start=(2, 5))) == whole[10:]
+    assert collected(batches.epochs(1, start=(2, 0))) == []
 
 
 def test_every_epoch_visits_every_sample_once_in_its_own_order():

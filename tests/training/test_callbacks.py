@@ -474,10 +474,10 @@ def test_bad_settings_are_refused(made, says):
 
 
 def test_the_machine_is_told():
-    told = machine()
-    assert told["processor"]
-    assert told["platform"]
-    assert 1 <= told["cores"] <= 4096
+    answer = machine()
+    assert answer["processor"]
+    assert answer["platform"]
+    assert 1 <= answer["cores"] <= 4096
 
 
 def test_the_commit_is_told_where_there_is_one(tmp_path, monkeypatch):
@@ -486,8 +486,10 @@ def test_the_commit_is_told_where_there_is_one(tmp_path, monkeypatch):
     name = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
 
     def git(*args):
-        told = subprocess.run(["git", *name, *args], check=True, capture_output=True, text=True, cwd=tmp_path)
-        return told.stdout.strip()
+        answer = subprocess.run(
+            ["git", *name, *args], check=True, capture_output=True, text=True, cwd=tmp_path
+        )
+        return answer.stdout.strip()
 
     git("init")
     assert git_state() is None  # no commit yet

@@ -424,8 +424,8 @@ def test_the_resume_line_ends_as_if_no_signal_had_come(tmp_path, uninterrupted, 
         process.send_signal(sent)
         _, err = process.communicate()
     assert process.returncode == code
-    told = r"xpnn: (?:interrupted|terminated|stopped by SIG\w+): saved in \S+\n  to go on: xpnn (.+)\n"
-    line = re.fullmatch(told, err).group(1)
+    pattern = r"xpnn: (?:interrupted|terminated|stopped by SIG\w+): saved in \S+\n  to go on: xpnn (.+)\n"
+    line = re.fullmatch(pattern, err).group(1)
     about, tensors = read_state(tmp_path / "runs/spiral-mlp-1/last.safetensors")
     assert about["steps"] == 225 * len(tensors["rows"]) + len(tensors["losses"]) < 6 * 225
     assert json.loads((tmp_path / "runs/spiral-mlp-1/run.json").read_text())["result"] is None
@@ -563,3 +563,14 @@ def test_a_second_signal_stops_at_once(tmp_path):
     assert process.returncode in (130, 143)
     assert re.fullmatch("xpnn: (interrupted|terminated): no epoch was finished, nothing was saved\n", err)
     assert not list((tmp_path / "runs").iterdir())
+
+
+def test_a_state_says_its_format(tmp_path):
+    """Files of today must be told from those of later versions: a change of the number is a change of the format."""
+    from safetensors import safe_open
+
+    model = xpnn.Model([xpnn.Dense(3)], (4,), seed=0)
+    Trainer(model, SoftmaxCrossEntropy()).fit(X, IDS, epochs=1, callbacks=[Checkpoint(tmp_path / "state")])
+    with safe_open(tmp_path / "state", "numpy") as file:
+        about = json.loads(file.metadata()["xpnn-training"])
+    assert about["format"] == 1

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import importlib.util
 import os
-from collections.abc import Hashable
 from typing import Any
 
 from xpnn.backends.base import DTYPES, PRECISIONS, Backend
@@ -44,19 +43,30 @@ def get_backend(
     if isinstance(name, Backend):
         check_same(name, device=device, dtype=dtype, precision=precision)
         return name
-    cls = None
-    if not isinstance(name, str) or (name not in BUILT_IN and (cls := outside_backend(name)) is None):
-        known = backend_names()
-        fix = "backend='cupy' (device 'cuda')" if name in ("cuda", "gpu") else did_you_mean(name, known)
-        raise UsageError(f"unknown backend {name!r}", fix=fix)
+    cls: Any = backend_class(name)
     if not all(isinstance(word, str | None) for word in (device, dtype, precision)):
         raise UsageError(
             f"device={device!r}, dtype={dtype!r}, precision={precision!r}: wanted words",
             fix="device='cpu', dtype='float32', precision='fp32'",
         )
     dtype, precision = "float32" if dtype is None else dtype, "fp32" if precision is None else precision
-    wanted: Any = cls or name
-    return _open(wanted, device, dtype, precision)
+    return _open(cls, device, dtype, precision)
+
+
+def backend_class(name: str) -> type[Backend]:
+    """The class of the backend of that name: for "numpy", the one with numba's loops where they are used.
+
+    Raises UsageError for an unknown name.
+    """
+    cls: type[Backend] | None = None
+    if not isinstance(name, str) or (name not in BUILT_IN and (cls := outside_backend(name)) is None):
+        known = backend_names()
+        fix = "backend='cupy' (device 'cuda')" if name in ("cuda", "gpu") else did_you_mean(name, known)
+        raise UsageError(f"unknown backend {name!r}", fix=fix)
+    if name == "numpy" and loops_wanted():
+        with contextlib.suppress(ImportError):  # a numba that does not fit this NumPy: without it, then
+            cls = importlib.import_module("xpnn.backends.cpu.fast").FastNumpyBackend
+    return cls or getattr(importlib.import_module(f"xpnn.backends.{name}"), BUILT_IN[name])
 
 
 def check_same(be: Backend, **asked: str | None) -> None:
@@ -71,15 +81,8 @@ def check_same(be: Backend, **asked: str | None) -> None:
 
 
 @functools.lru_cache(maxsize=64)
-def _open(of: Hashable, device: str | None, dtype: str, precision: str) -> Backend:
-    cls: Any = (
-        getattr(importlib.import_module(f"xpnn.backends.{of}"), BUILT_IN[of]) if isinstance(of, str) else of
-    )
-    if of == "numpy" and loops_wanted():
-        with contextlib.suppress(ImportError):  # a numba that does not fit this NumPy: without it, then
-            cls = importlib.import_module("xpnn.backends.cpu.fast").FastNumpyBackend
-    be: Backend = cls(device or cls.devices[0], dtype, precision)
-    return be
+def _open(cls: type[Backend], device: str | None, dtype: str, precision: str) -> Backend:
+    return cls(device or cls.devices[0], dtype, precision)
 
 
 def loops_wanted() -> bool:

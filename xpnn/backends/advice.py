@@ -1,4 +1,4 @@
-"""What to do about data that is no array of numbers: an error that names a fix which works.
+"""Errors for data that is not an array of numbers, each with a fix that works.
 
 Libraries are distinguished by the names of their modules and by what their objects can do; none is imported.
 """
@@ -24,7 +24,7 @@ def name_of(a: Any) -> str:
 
 
 def refuse_container(a: Any) -> None:
-    """Raise DataError for what holds data, but is no array."""
+    """Raise DataError for an object that holds data, but is not an array."""
     name, kind = name_of(a), type(a).__name__
     if library_of(a) in ("scipy", "sparse") and hasattr(a, "nnz"):
         rows, columns = a.shape[0], a.shape[-1]
@@ -66,7 +66,7 @@ def refuse_container(a: Any) -> None:
 
 
 def unreadable(a: Any, error: Exception) -> DataError:
-    """The error for what NumPy cannot make an array of."""
+    """The error for data that NumPy cannot convert to an array."""
     what, why = f"cannot read {name_of(a)} as an array of numbers", first_line(error)
     if isinstance(a, list | tuple) and (lengths := ragged(a)):
         return DataError(what, why=ragged_words(lengths), fix=PAD)
@@ -87,7 +87,7 @@ def ragged(a: Any) -> list[int]:
 
 
 def ragged_words(lengths: list[int]) -> str:
-    """Those lengths in words."""
+    """The lengths in words."""
     if lengths[0] < 0:
         return "some of its entries are numbers, others are rows"
     return f"its rows have {len(lengths)} different lengths, from {lengths[0]} to {lengths[-1]}"
@@ -119,7 +119,7 @@ def no_numbers(host: np.ndarray[Any, Any]) -> DataError:
 
 
 def _objects(host: np.ndarray[Any, Any], what: str) -> DataError:
-    """Words, rows of different lengths, numbers kept as objects."""
+    """The error for an array of objects: words, rows of different lengths, or numbers."""
     entries = host.reshape(-1)
     inner = next(
         (entry for entry in entries if hasattr(entry, "__len__") and not isinstance(entry, str | bytes)), None

@@ -1,4 +1,4 @@
-"""What `--backend auto` stands for on this machine, and why; and whether a backend works at all."""
+"""Which backend `--backend auto` chooses on this machine, and why; and whether a backend works."""
 
 from xpnn.backends import get_backend
 from xpnn.backends.base import Backend

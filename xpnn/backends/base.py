@@ -1,19 +1,21 @@
 """A backend: an Array API namespace plus what the standard leaves out."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
 
 from xpnn.backends.convert import to_host
+from xpnn.backends.share import Share
 from xpnn.errors import BackendError, DataError, DeviceError, UsageError, did_you_mean, first_line
 from xpnn.kernels import Array, Kernels
 from xpnn.renamed import old_members
 
 DTYPES = ("float32", "float64")
 PRECISIONS = ("fp32", "tf32", "bf16")
-"""In which float32 matrices are multiplied: as they are; rounded to 10 bits behind the binary point; to 7."""
+"""How float32 matrices are multiplied: unrounded; with operands rounded to 10 bits of the fraction; or to 7."""
 
 
 @old_members
@@ -26,6 +28,8 @@ class Backend(Kernels):
     name: ClassVar[str]
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
+    share: Share | None = None
+    """Where several processes share a batch: which samples of it these are."""
 
     def __init__(self, device: str, dtype: str, precision: str = "fp32") -> None:
         if dtype not in DTYPES:
@@ -54,7 +58,7 @@ class Backend(Kernels):
         return str(self.xp.__version__)
 
     def hardware(self) -> str:
-        """The device in words."""
+        """The name of the device, with what it is where the library says so."""
         return self.device_name
 
     def owns(self, a: Any) -> bool:
@@ -62,7 +66,7 @@ class Backend(Kernels):
         raise NotImplementedError
 
     def require(self, name: str, a: Any) -> None:
-        """Refuse an array that would need a copy from another library or device in the middle of a step."""
+        """Raise DeviceError for an array of another library or device, DataError for a dtype that is no real number."""
         if not self.owns(a):
             kind = f"{type(a).__module__.split('.')[0]}.{type(a).__name__}"
             where = f" on {a.device}" if hasattr(a, "device") else ""
@@ -87,7 +91,7 @@ class Backend(Kernels):
         return self.xp.asarray(a, device=self.device)
 
     def to_numpy(self, a: Array) -> np.ndarray[Any, Any]:
-        """An array of this backend, brought to the host."""
+        """An array of this backend as a NumPy array on the host."""
         return np.asarray(a)
 
     def scalar(self, value: float | int | bool, dtype: Any = None) -> Array:
@@ -99,19 +103,27 @@ class Backend(Kernels):
         return self.xp.zeros(shape, dtype=self.dtype, device=self.device)
 
     def device_context(self) -> contextlib.AbstractContextManager[Any]:
-        """Entered by Model and Trainer around everything they do, never by a layer."""
+        """The context in which Model and Trainer run everything; layers never enter it."""
         return contextlib.nullcontext()
 
     def oom_guard(self, what: str, samples: int, fix: str) -> contextlib.AbstractContextManager[None]:
-        """Entered around work on so many samples, inside `scope`: a device that runs out of memory says so.
+        """A context around work on so many samples: a device that runs out of memory raises BackendError.
 
         fix: with "{}" for a number of samples that would fit.
         """
         return contextlib.nullcontext()
 
     def memoized(self, f: Callable[[Array, Array], Any]) -> Callable[[Array, Array], Any]:
-        """f itself; or, where steps write in place, f whose last result serves while its arguments are the same."""
+        """f itself; or, where steps write in place, f with its last result kept for the same arguments."""
         return f
+
+    def copied(self, tree: dict[str, Array]) -> dict[str, Array]:
+        """The tree itself; copies where `elementwise` writes into what it is given.
+
+        An optimizer around another goes on computing after the update inside: where memory runs out then, the weights
+        and the state must still be there.
+        """
+        return tree
 
     def compile(
         self,
@@ -128,13 +140,13 @@ class Backend(Kernels):
         return step
 
     def fits(self, size: int) -> bool:
-        """May so many bytes of data stay on the device beside a network? If not, they come batch by batch."""
+        """May so many bytes of data stay on the device beside a network? If not, they are sent batch by batch."""
         return True
 
     def uploads(self, batches: Iterable[np.ndarray[Any, Any]]) -> Iterator[Array]:
         """Batches from the host, the largest first, one after the other on the device.
 
-        Each may be used until the next is asked for; a backend may send that one meanwhile.
+        Each is valid until the next is requested; a backend may send that one in the meantime.
         """
         return map(self.asarray, batches)
 
@@ -142,13 +154,23 @@ class Backend(Kernels):
         """An empty vector of the model's dtype for results to be written into, where the library can write."""
         return None
 
+    def values_per_feature(self, x: Array) -> int:
+        """How many values of each feature (on the last axis) `batch_norm` takes its statistics over."""
+        return math.prod(x.shape[:-1])
+
+    @classmethod
+    def kernel_table(cls) -> dict[str, str]:
+        """{name of a kernel: the function that computes it on this backend, with its module}."""
+        found = {name: getattr(cls, name) for name in vars(Kernels) if not name.startswith("_")}
+        return {name: f"{f.__module__}.{f.__name__}" for name, f in found.items()}
+
     def __repr__(self) -> str:
         precision = "" if self.precision == "fp32" else f", {self.precision}"
         return f"<{self.name} backend on {self.device_name}, {self.dtype_name}{precision}>"
 
 
 def check_precision(name: str, known: tuple[str, ...], dtype: str, precision: str) -> None:
-    """Raise UsageError for a precision that this backend does not have, or that says nothing about this dtype."""
+    """Raise UsageError for a precision that this backend does not have, or that is not for this dtype."""
     if precision not in PRECISIONS:
         raise UsageError(f"unknown precision {precision!r}", fix=did_you_mean(precision, PRECISIONS))
     if precision not in known:

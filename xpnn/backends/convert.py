@@ -1,4 +1,4 @@
-"""The one edge where foreign data becomes a NumPy array."""
+"""Where data of other libraries becomes a NumPy array."""
 
 from typing import Any
 

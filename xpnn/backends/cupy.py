@@ -1,6 +1,7 @@
-"""CuPy arrays on a CUDA GPU."""
+"""CuPy arrays on a CUDA GPU: what CuPy is, and the kernels that multiply by cuBLASLt."""
 
 import contextlib
+import functools
 import importlib
 import math
 import os
@@ -10,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends.base import PRECISIONS
+from xpnn.backends.cuda import matmul as cublas
 from xpnn.backends.cuda.capture import Captured
 from xpnn.backends.cuda.checks import cannot_import, cannot_run, check_installation
-from xpnn.backends.cuda.kernels import CudaKernels
-from xpnn.backends.cuda.matmul import CudaProducts
-from xpnn.backends.cuda.memory import told_when_full, unused
+from xpnn.backends.cuda.fused import FusedKernels
+from xpnn.backends.cuda.fused.source import KERNELS, text
+from xpnn.backends.cuda.memory import out_of_memory_guard, unused
 from xpnn.backends.cuda.namespace import Recordable
+from xpnn.backends.cuda.products import Products
 from xpnn.backends.cuda.recorder import CudaRecorder
 from xpnn.backends.cuda.uploads import CudaLane, overlapped
 from xpnn.errors import BackendError
@@ -24,7 +27,7 @@ from xpnn.kernels import Array
 FEWER = "{} samples, or xpnn.data.Batches with Trainer.step: only a batch is on the GPU then"
 
 
-class CupyBackend(CudaProducts, CudaKernels):
+class CupyBackend(FusedKernels):
     """CuPy through array-api-compat, on `cuda` (the first GPU) or `cuda:N`."""
 
     name = "cupy"
@@ -58,17 +61,17 @@ class CupyBackend(CudaProducts, CudaKernels):
         return self.cupy.cuda.Device(int(index or 0))
 
     def _try_out(self) -> None:
-        """One kernel, compiled and run: a CuPy that is there may lack what that takes."""
+        """Compile and run one kernel: an installed CuPy may lack the compiler or headers for that."""
         try:
             with self.device_context():
                 total = int(self.cupy.arange(3).sum())
-        except Exception as error:  # whatever CuPy and CUDA have to say
+        except Exception as error:  # CuPy and CUDA raise errors of many classes
             raise cannot_run(error, self.device_name) from error
         if total != 3:
             raise BackendError(f"{self.device_name} adds wrongly: wanted 0 + 1 + 2 = 3, got {total}")
 
     def version(self) -> str:
-        """Of CuPy."""
+        """The version of CuPy."""
         return str(self.cupy.__version__)
 
     def hardware(self) -> str:
@@ -77,26 +80,26 @@ class CupyBackend(CudaProducts, CudaKernels):
         return f"{self.device_name}: {about['name'].decode()}, {about['totalGlobalMem'] / 2**30:.0f} GiB"
 
     def owns(self, a: Any) -> bool:
-        """A cupy.ndarray on the same GPU."""
+        """Is it a cupy.ndarray on the same GPU?"""
         return isinstance(a, self.cupy.ndarray) and a.device == self.device
 
     def from_host(self, a: np.ndarray[Any, Any]) -> Array:
-        """One copy to the GPU."""
+        """Copied to the GPU once."""
         with self.oom_guard("data", max(1, *a.shape[:1]), FEWER):
             return self.xp.asarray(a)
 
     def to_numpy(self, a: Array) -> np.ndarray[Any, Any]:
-        """One copy to the host; waits for the GPU."""
+        """Copied to the host once; waits for the GPU."""
         with self.device_context():
             host: np.ndarray[Any, Any] = self.cupy.asnumpy(a)
         return host
 
     def scalar(self, value: float | int | bool, dtype: Any = None) -> Array:
-        """Written by a kernel: the number travels with its launch, and nothing is copied from the host."""
+        """Written by a kernel, which takes the number as an argument: nothing is copied from the host."""
         return self.xp.full((), value, dtype=dtype or self.dtype)
 
     def device_context(self) -> Any:
-        """CuPy's device is a context, and its creation functions ignore `device=`: enter it once, outside."""
+        """CuPy's device as a context: its creation functions ignore `device=`, so it is entered outside of steps."""
         if os.getpid() != self.process:
             raise BackendError(
                 "CUDA was in use before this process was forked",
@@ -106,16 +109,16 @@ class CupyBackend(CudaProducts, CudaKernels):
         return self.cupy.cuda.Device(self.device.id)
 
     def oom_guard(self, what: str, samples: int, fix: str) -> contextlib.AbstractContextManager[None]:
-        """See cuda/memory.py."""
-        return told_when_full(self.cupy, what, samples, fix)
+        """CuPy's OutOfMemoryError becomes a BackendError with a number of samples that would fit."""
+        return out_of_memory_guard(self.cupy, what, samples, fix)
 
     def fits(self, size: int) -> bool:
-        """In half of what is free."""
+        """Does it fit in half of the free memory?"""
         with self.device_context():
             return 2 * size <= unused(self.cupy)
 
     def uploads(self, batches: Iterable[np.ndarray[Any, Any]]) -> Iterator[Array]:
-        """Through pinned memory, on a stream of their own."""
+        """Through pinned memory, on a stream for transfers alone."""
         pinned = importlib.import_module("cupyx").empty_pinned
         with self.device_context():
             stream = self.cupy.cuda.Stream(non_blocking=True)
@@ -129,9 +132,43 @@ class CupyBackend(CudaProducts, CudaKernels):
         resident: tuple[int, ...] = (),
         static: tuple[int, ...] = (),
     ) -> Callable[..., Any]:
-        """Recorded as a CUDA graph for each signature, and replayed."""
+        """Recorded as a CUDA graph for each signature of the arguments, and replayed."""
         return Captured(step, self.recorder, donated, resident)
 
+    @functools.cached_property
+    def processors(self) -> int:
+        """Multiprocessors of this GPU."""
+        return int(self.device.attributes["MultiProcessorCount"])
+
+    def launch(self, name: str, grid: tuple[int, ...], args: tuple[Any, ...], **defines: int) -> None:
+        """On the current stream. The first launch from a file compiles it, or finds it in CuPy's cache on the disk."""
+        key = name, *defines.items()
+        if key not in self._functions:
+            self._functions |= self._load(KERNELS[name].file, tuple(defines.items()))
+        self._functions[key](grid, KERNELS[name].block, args)
+
+    @functools.cached_property
+    def _functions(self) -> dict[tuple[Any, ...], Any]:
+        return {}
+
+    def _load(self, file: str, defines: tuple[tuple[str, int], ...]) -> dict[tuple[Any, ...], Any]:
+        """Compile a file; {(name, macros): each of its kernels}."""
+        module = self.cupy.RawModule(code=text(file, self.dtype_name, defines), options=("-std=c++17",))
+        names = [name for name, kernel in KERNELS.items() if kernel.file == file]
+        return {(name, *defines): module.get_function(name) for name in names}
+
+    @functools.cached_property
+    def products(self) -> Products | None:
+        """cuBLASLt's, opened by the first product."""
+        return cublas.open_products(self.cupy, self.precision)
+
+    operand = cublas.operand
+    matmul = cublas.matmul
+    affine = cublas.affine
+    affine_relu = cublas.affine_relu
+    affine_relu_with_mask = cublas.affine_relu_with_mask
+    affine_grads = cublas.affine_grads
+
     def normal_cdf(self, x: Array) -> Array:
-        """By cupyx's erfc."""
+        """P(x) = erfc(-x / sqrt 2) / 2, by cupyx's erfc."""
         return importlib.import_module("cupyx.scipy.special").erfc(-math.sqrt(0.5) * x) * 0.5

@@ -4,28 +4,27 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from xpnn.backends.base import Backend
-from xpnn.kernels import Array
+from xpnn.kernels import Array, Kernels
 
 
-class InPlace(Backend):
-    """Results that are written where they are wanted."""
+def buffer(be: Backend, size: int) -> Array | None:
+    """Allocated, with whatever the memory held before."""
+    return be.xp.empty((size,), dtype=be.dtype, device=be.device)
 
-    def buffer(self, size: int) -> Array | None:
-        """As the library gives it: not even zeros."""
-        return self.xp.empty((size,), dtype=self.dtype, device=self.device)
 
-    def memoized(self, f: Callable[[Array, Array], Any]) -> Callable[[Array, Array], Any]:
-        """Views into arrays stay true when those are written to."""
-        return by_identity(f)
+def memoized(be: Backend, f: Callable[[Array, Array], Any]) -> Callable[[Array, Array], Any]:
+    """f's last result is kept: views into arrays show what is written to those."""
+    return by_identity(f)
 
-    def concat_flat(self, out: Array | None, parts: Sequence[Array], places: Sequence[Array]) -> Array:
-        """Only those parts are copied that are not in their places."""
-        if out is None:
-            return super().concat_flat(out, parts, places)
-        for part, place in zip(parts, places, strict=True):
-            if part is not place:
-                place[...] = part
-        return out
+
+def concat_flat(be: Backend, out: Array | None, parts: Sequence[Array], places: Sequence[Array]) -> Array:
+    """Only the parts that do not lie in their places yet are copied."""
+    if out is None:
+        return Kernels.concat_flat(be, out, parts, places)
+    for part, place in zip(parts, places, strict=True):
+        if part is not place:
+            place[...] = part
+    return out
 
 
 def by_identity(f: Callable[[Array, Array], Any]) -> Callable[[Array, Array], Any]:

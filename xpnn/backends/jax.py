@@ -37,11 +37,11 @@ class JaxBackend(Backend):
             ) from error
 
     def version(self) -> str:
-        """Of jax."""
+        """The version of JAX."""
         return str(self.jax.__version__)
 
     def owns(self, a: Any) -> bool:
-        """A jax.Array (or a tracer inside jit) on the same device."""
+        """Is it a jax.Array on the same device, or a tracer inside jit?"""
         if not isinstance(a, self.jax.Array):
             return False
         return isinstance(a, self.jax.core.Tracer) or a.devices() == {self.device}
@@ -66,10 +66,10 @@ class JaxBackend(Backend):
         return compiled
 
     def normal_cdf(self, x: Array) -> Array:
-        """By jax.scipy.special's erfc."""
+        """P(x) = erfc(-x / sqrt 2) / 2, by jax.scipy.special's erfc."""
         return 0.5 * self.jax.scipy.special.erfc(-math.sqrt(0.5) * x)
 
     def cond(self, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:
-        """One branch runs."""
+        """Only one of the branches runs, by lax.cond."""
         new: dict[str, Array] = self.jax.lax.cond(ok, then, lambda same: same, tree)
         return new

@@ -23,7 +23,7 @@ BUILT_IN = {
     "jax": "JaxBackend",
     "strict": "StrictBackend",
 }
-"""{name of a backend and of its file here: its class}."""
+"""{name of a backend, which is also that of its file here: name of its class}."""
 REGISTERED: dict[str, type[Backend]] = {}
 
 
@@ -69,7 +69,7 @@ def outside_backend(name: str) -> type[Backend] | None:
 
 @functools.cache
 def installed() -> "dict[str, EntryPoint]":
-    """The entry points of that group, by name; those of xpnn's own names do not count."""
+    """The entry points of GROUP, by name, without those that have the name of a backend of xpnn."""
     from importlib.metadata import entry_points  # brings zipfile and lzma: only where it is asked for
 
     return {point.name: point for point in entry_points(group=GROUP) if point.name not in BUILT_IN}

@@ -23,11 +23,11 @@ class StrictBackend(Backend):
         return xp
 
     def open_device(self, device: str) -> Any:
-        """`cpu` is its CPU_DEVICE."""
+        """The library's Device; `cpu` is called CPU_DEVICE there."""
         return self.xp.Device("CPU_DEVICE" if device == "cpu" else device)
 
     def owns(self, a: Any) -> bool:
-        """A strict array on the same device."""
+        """Is it a strict array on the same device?"""
         return (
             hasattr(a, "__array_namespace__")
             and type(a).__module__.startswith("array_api_strict")
@@ -35,7 +35,7 @@ class StrictBackend(Backend):
         )
 
     def to_numpy(self, a: Array) -> np.ndarray[Any, Any]:
-        """By way of its CPU device."""
+        """Moved to its CPU device first."""
         return np.asarray(self.xp.asarray(a, device=self.xp.Device("CPU_DEVICE")))
 
     def device_context(self) -> Any:

@@ -36,11 +36,11 @@ class TorchBackend(Backend):
         return self.xp.device(device)
 
     def version(self) -> str:
-        """Of torch: the wrapper has none."""
+        """The version of torch: its Array API namespace has none."""
         return str(self.torch.__version__)
 
     def owns(self, a: Any) -> bool:
-        """A tensor on the same device, outside autograd."""
+        """Is it a tensor on the same device, outside autograd?"""
         return (
             isinstance(a, self.xp.Tensor)
             and not a.requires_grad
@@ -64,11 +64,11 @@ class TorchBackend(Backend):
         return self.xp.no_grad()
 
     def normal_cdf(self, x: Array) -> Array:
-        """By torch.special's erfc: its ndtr, where there is one, loses the tail in float32."""
+        """P(x) = erfc(-x / sqrt 2) / 2: torch.special's ndtr loses the tail in float32."""
         return 0.5 * self.torch.special.erfc(-math.sqrt(0.5) * x)
 
     def cond(self, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:
-        """On the CPU the answer is at hand; on a GPU asking would stop the stream."""
+        """On the CPU one branch runs; on a GPU reading `ok` would wait for the device."""
         if self.device.type != "cpu":
             return super().cond(ok, then, tree)
         new: dict[str, Array] = then(tree) if ok else tree

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import click
 
 from xpnn import __version__
+from xpnn.cli import together
 from xpnn.cli.command import shared_options
 from xpnn.cli.state import State
 from xpnn.errors import BackendError, FileError, UsageError, XpnnError, did_you_mean, first_line
@@ -27,7 +28,7 @@ from xpnn.system import STOPPING
 COMMANDS = {
     "train": "Train a model and save its best epoch.",
     "evaluate": "Test a trained model.",
-    "predict": "What a trained model makes of pictures, tables or arrays.",
+    "predict": "Predict pictures, tables or arrays with a trained model.",
     "export": "Write a trained model to a file that runs without xpnn.",
     "import": "Turn a network in an ONNX file into a model file.",
     "plot": "Draw a run.",
@@ -44,7 +45,7 @@ MOST = 2000
 
 
 class Stopped(BaseException):
-    """The command was stopped from outside: the exit code, and a word for it (none: end without one)."""
+    """The command was stopped from outside. word: what is printed; "" prints nothing."""
 
     def __init__(self, code: int, word: str = "") -> None:
         super().__init__()
@@ -55,11 +56,11 @@ class Commands(click.Group):
     """The group; each command is `command` in the module of its name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order a newcomer meets them."""
+        """Return the commands in the order in which a newcomer meets them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Imports its module. Raises UsageError for an unknown name."""
+        """Import the module of a command. Raises UsageError for an unknown name."""
         if cmd_name not in COMMANDS:
             if ctx.resilient_parsing:  # a shell completes what is not a command yet
                 return None
@@ -68,7 +69,7 @@ class Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Their names and what they do."""
+        """Write the names of the commands and what they do."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
@@ -88,18 +89,18 @@ class Commands(click.Group):
 
 
 def interrupted() -> Stopped:
-    """Ctrl-C."""
+    """Return what ends the command after Ctrl-C."""
     return Stopped(INTERRUPTED, "interrupted")
 
 
 def by_signal(signum: int) -> Stopped:
-    """How the command ends when that signal has come; the exit code is 128 and its number, as shells have it."""
+    """Return what ends the command after that signal, with the exit code of shells: 128 plus its number."""
     words: dict[int, str] = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
     return Stopped(128 + signum, words.get(signum) or f"stopped by {signal.Signals(signum).name}")
 
 
 def _stop(signum: int, frame: Any) -> None:
-    """A signal as an exception: what is open is closed."""
+    """Raise a signal as an exception, so that open files are closed."""
     raise by_signal(signum)
 
 
@@ -124,7 +125,7 @@ cli.params += shared_options()
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
-    """The program. Ends the process with the exit code of the command line's table."""
+    """Run the program, and end the process with its exit code."""
     open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -139,7 +140,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
 
 def open_closed_streams() -> None:
-    """Streams that the caller has closed become the null device: else the first file opened would get their number."""
+    """Open the null device for closed standard streams: the next file opened would get their number."""
     for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
         try:
             os.fstat(number)
@@ -150,12 +151,12 @@ def open_closed_streams() -> None:
 
 
 def note(message: Warning | str, *_: Any, **__: Any) -> None:
-    """A warning in one line, without the place in the code that it came from."""
+    """Print a warning in one line, without its place in the code."""
     click.echo(f"xpnn: note: {one_line(message, 1000)}", err=True)
 
 
 def run(args: Sequence[str] | None = None) -> int:
-    """The command line `args` (default: the process's own): the exit code. Prints what went wrong."""
+    """Run the command line `args` (default: that of the process); print errors; return the exit code."""
     state = State()
     try:
         code = cli.main(args=args, prog_name="xpnn", obj=state, standalone_mode=False)
@@ -169,14 +170,16 @@ def run(args: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         if isinstance(error, OSError):
             drop_output()
-        return report(in_our_words(error))
+        return together.end_all(in_our_words(error), report)
+    finally:
+        together.group = None
 
 
 def stopped(stop: Stopped) -> int:
-    """What happened, and what the command had to say about it; nothing for `xpnn ... | head`."""
+    """Print why the command stopped, except when the reader of a pipe has gone."""
     if stop.code == IO:
         drop_output()
-    else:
+    elif together.place()[0] == 0:
         with contextlib.suppress(OSError):  # the terminal is gone
             click.echo(
                 f"xpnn: {stop.word}" + (f": {printable(stop.detail)}" if stop.detail else ""), err=True
@@ -185,13 +188,13 @@ def stopped(stop: Stopped) -> int:
 
 
 def drop_output() -> None:
-    """What cannot be written is let go of: Python would complain when it flushes stdout at its end."""
+    """Point stdout at the null device: flushing what cannot be written would fail at the interpreter's end."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report(error: XpnnError) -> int:
-    """Print the error; its exit code."""
+    """Print the error, and return its exit code."""
     colour = False if os.environ.get("NO_COLOR") else None  # None: colours on a terminal only
     parts = (
         error.what,
@@ -205,7 +208,7 @@ def report(error: XpnnError) -> int:
 
 
 def in_our_words(error: Exception) -> XpnnError:
-    """Any exception as one of the family: what, why, fix."""
+    """Return any exception as an XpnnError: what, why, fix."""
     if isinstance(error, XpnnError):
         return error
     if isinstance(error, click.ClickException):
@@ -229,7 +232,7 @@ def in_our_words(error: Exception) -> XpnnError:
 
 
 def usage(error: click.ClickException) -> UsageError:
-    """click's complaint about the command line, with the closest option or the page to read."""
+    """Return click's error about the command line as a UsageError, with the closest option or the help page."""
     ctx = getattr(error, "ctx", None)
     fix = f"{ctx.command_path} --help" if ctx is not None else "xpnn --help"
     if isinstance(error, click.NoSuchOption) and ctx is not None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from xpnn.backends import backend_names, get_backend
+from xpnn.backends import backend_class, backend_names, get_backend
 from xpnn.backends.auto import check, choose
 from xpnn.backends.cpu.blas import blas, warnings
 from xpnn.backends.cuda.driver import driver_version
@@ -16,14 +16,21 @@ from xpnn.errors import BackendError
 COLOURS = {"ready": "green", "missing": "dim", "broken": "red"}
 
 
-@click.command(cls=Command, examples=["xpnn backends --json"])
+@click.command(cls=Command, examples=["xpnn backends --json", "xpnn backends --kernels numpy"])
+@click.option("--kernels", metavar="BACKEND", help="List the function that computes each kernel there.")
 @json_option
-def command(as_json: bool) -> None:
+def command(kernels: str | None, as_json: bool) -> None:
     """Show which array libraries work here.
 
     Each is tried out on a small matrix product. The last lines say why auto chooses as it does, and what NumPy
     multiplies with.
     """
+    if kernels is not None:
+        table = backend_class(kernels).kernel_table()
+        emit({"backend": kernels, "kernels": table}) if as_json else echo(
+            "\n".join(f"{name:34}{function}" for name, function in table.items())
+        )
+        return
     rows = [status(name) for name in backend_names()]
     auto, why = choose()
     found, driver = blas(), driver_version()
@@ -50,7 +57,7 @@ def command(as_json: bool) -> None:
 
 
 def status(name: str) -> dict[str, Any]:
-    """One backend, opened on its own device and tried out."""
+    """Open one backend on its default device, and try it out."""
     try:
         be = get_backend(name)
         check(be)
@@ -73,7 +80,7 @@ def status(name: str) -> dict[str, Any]:
 
 
 def show(rows: list[dict[str, Any]]) -> None:
-    """The table."""
+    """Print the table."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

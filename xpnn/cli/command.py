@@ -17,13 +17,13 @@ LONG = 50
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    """The callback of flags that may stand before or after the command."""
+    """Store a flag that may stand before or after the command."""
     found = ctx.find_root().ensure_object(State)
     setattr(found, str(param.name), getattr(found, str(param.name)) or value)
 
 
 def shared_options() -> list[click.Parameter]:
-    """--quiet, -v and --debug, for the group and for each command."""
+    """Return --quiet, -v and --debug, for the group and for each command."""
     flag: dict[str, Any] = {"is_flag": True, "expose_value": False, "is_eager": True, "callback": _remember}
     return [
         click.Option(["-q", "--quiet"], help="Print errors only; the exit code tells the rest.", **flag),
@@ -50,14 +50,14 @@ class Command(click.Command):
                     self.help = f"{self.help}\n\n{str(param.name).upper()} is one of {listed}."
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The examples."""
+        """Write the examples."""
         if self.examples:
             with formatter.section("Example" if len(self.examples) == 1 else "Examples"):
                 for line in self.examples:
                     formatter.write(f"{'':{formatter.current_indent}}{line}\n")
 
     def invoke(self, ctx: click.Context) -> Any:
-        """With -v, what runs here before it, and how long it took after it."""
+        """Run the command; with -v, print the versions before it and the seconds after it."""
         began = time.perf_counter()
         detail(f"xpnn {__version__} · Python {platform.python_version()} · {platform.platform(terse=True)}")
         result = super().invoke(ctx)

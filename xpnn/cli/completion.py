@@ -1,4 +1,4 @@
-"""`xpnn completion`: what makes a shell complete commands, flags and names."""
+"""`xpnn completion`: a script by which a shell completes commands, flags and names."""
 
 import click
 from click.shell_completion import get_completion_class

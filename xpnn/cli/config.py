@@ -1,4 +1,4 @@
-"""Where a setting of `xpnn train` comes from: flag, then environment (XPNN_LR), then TOML file, then default."""
+"""Where settings of `xpnn train` come from: flag, then environment (XPNN_LR), then TOML file, then default."""
 
 import difflib
 import os
@@ -15,20 +15,22 @@ from xpnn.cli.command import Command
 from xpnn.cli.options import FilePath
 from xpnn.cli.output import echo, emit, status
 from xpnn.cli.state import state
-from xpnn.errors import UsageError, XpnnError, did_you_mean, first_line
+from xpnn.errors import FileError, UsageError, XpnnError, did_you_mean, first_line
 from xpnn.reading import read_bounded
 
 OWN = {"help", "path", "config", "resume", "show_config", "as_json", "quiet", "verbose", "debug"}
 """Flags that are no settings."""
 MOST = 1 << 18
 """Bytes of a file of settings."""
+DOTS = 1000
+"""In one line: Python's reader takes memory and time with the square of them."""
 ELSEWHERE = {
     "data": "XPNN_DATA is the folder in which datasets are searched for; --data is one dataset's own"
 }
 
 
 class Configured(Command):
-    """A command whose options, whatever they are, may stand in the environment and in a file too."""
+    """A command whose options may also be set in the environment and in a file."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -47,14 +49,14 @@ class Configured(Command):
         ]  # fmt: skip
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Raises UsageError for a variable whose value does not fit, by its name."""
+        """Parse the command line. Raises UsageError, naming the variable, for a value that does not fit."""
         for param in settings(self):
             if isinstance(param.envvar, str) and (text := os.environ.get(param.envvar)):
                 fit(param, param.value_from_envvar(ctx), ctx, f"{param.envvar}={text}")
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """The command, or its settings."""
+        """Run the command, or with --show-config print its settings."""
         if ctx.params.pop("show_config"):
             return show(ctx)
         if state().verbose:
@@ -64,22 +66,22 @@ class Configured(Command):
 
 
 def settings(command: click.Command) -> list[click.Parameter]:
-    """The parameters that are settings."""
+    """Return the parameters that are settings."""
     return [param for param in command.params if param.name not in OWN]
 
 
 def key_of(param: click.Parameter) -> str:
-    """What the file calls it: `batch_size` for --batch-size."""
+    """Return a setting's name in the file: `batch_size` for --batch-size."""
     return param.opts[0].lstrip("-").replace("-", "_")
 
 
 def variable(param: click.Parameter) -> str:
-    """`XPNN_BATCH_SIZE`."""
+    """Return a setting's environment variable: `XPNN_BATCH_SIZE` for --batch-size."""
     return f"XPNN_{key_of(param)}".upper()
 
 
 def fit(param: click.Parameter, text: Any, ctx: click.Context, where: str) -> Any:
-    """The value that `text` stands for. Raises UsageError that begins with `where`."""
+    """Return the value of `text`. Raises UsageError, beginning with `where`."""
     try:
         return param.type_cast_value(ctx, text)
     except (click.BadParameter, XpnnError) as error:
@@ -89,7 +91,7 @@ def fit(param: click.Parameter, text: Any, ctx: click.Context, where: str) -> An
 
 
 def _read(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
-    """The callback of --config: the file's values become the command's defaults."""
+    """Make the file's values the command's defaults (the callback of --config)."""
     if path is None or ctx.resilient_parsing:
         return
     table, lines = read_toml(path)
@@ -105,14 +107,20 @@ def _read(ctx: click.Context, param: click.Parameter, path: Path | None) -> None
             raise UsageError(f"{where}: unknown setting {key!r}", fix=fix)
         if value == "":  # as an empty variable: not set
             continue
-        text = typed(known[key], value)
+        try:
+            text = typed(known[key], value)
+        except ValueError as error:
+            raise UsageError(f"{where}: {key} is a number of thousands of digits") from error
         fit(known[key], text, ctx, f"{where}: {key} = {value!r}")
         ctx.default_map[str(known[key].name)] = text
         ctx.meta[str(known[key].name)] = where
 
 
 def typed(param: click.Parameter, value: Any) -> Any:
-    """A value of the file as it would be typed, so that the flag's own checks hold: no 3.7 epochs, no number "true"."""
+    """Return a value of the file as it would be typed, so that the flag's checks hold: no 3.7 epochs.
+
+    Raises ValueError for a whole number of more digits than Python writes.
+    """
     if getattr(param, "multiple", False):
         return tuple(map(str, value)) if isinstance(value, list) else (str(value),)
     if isinstance(value, list):
@@ -121,10 +129,12 @@ def typed(param: click.Parameter, value: Any) -> Any:
 
 
 def read_toml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """The table, and the line of each key. Raises FileError, and UsageError for what is no TOML."""
+    """Return the table, and the line of each key. Raises FileError, and UsageError unless it is TOML."""
     data = _standard_input() if str(path) == "-" else read_bounded(path, MOST)
     try:
         text = data.decode().replace("\r\n", "\n")
+        if any(line.count(".") > DOTS for line in text.split("\n")):
+            raise ValueError(f"a line has more than {DOTS:,} dots")
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also what is no UTF-8
         raise UsageError(f"{path} is no TOML file", why=first_line(error)) from error
@@ -136,17 +146,20 @@ def read_toml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
 
 
 def _standard_input() -> bytes:
-    """What comes by a pipe: `--config -`."""
-    return sys.stdin.buffer.read(MOST)
+    """Read standard input: `--config -`. Raises FileError for more than a file may hold."""
+    data = sys.stdin.buffer.read(MOST + 1)
+    if len(data) > MOST:
+        raise FileError("cannot read standard input", why=f"it holds more than {MOST:,} bytes")
+    return data
 
 
 def toml_line(key: str, value: Any) -> str:
-    """`hidden = [64, 64]`: numbers, words, yes or no, and lists of them."""
+    """Return a line such as `hidden = [64, 64]`, of a number, string, boolean, or list of them."""
     return f"{key} = {toml_value(value)}"
 
 
 def toml_value(value: Any) -> str:
-    """The value as TOML writes it."""
+    """Return the value as TOML writes it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list | tuple):
@@ -158,7 +171,7 @@ def toml_value(value: Any) -> str:
 
 
 def resolved(params: dict[str, Any]) -> dict[str, Any]:
-    """Every setting's value, with the recipe's where none was given, and the optimizer's where that has none."""
+    """Return every setting's value: as given, else the recipe's, else the optimizer's."""
     from dataclasses import fields
 
     from xpnn.cli.transfer import ARCHITECTURE, find_source
@@ -178,7 +191,7 @@ def resolved(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def source(ctx: click.Context, param: click.Parameter) -> str:
-    """`--lr`, `XPNN_LR`, `best.toml, line 3`, or `default`."""
+    """Return where a value comes from: `--lr`, `XPNN_LR`, `best.toml, line 3`, or `default`."""
     name = str(param.name)
     where = ctx.get_parameter_source(name)
     if where is ParameterSource.COMMANDLINE:
@@ -192,7 +205,7 @@ def source(ctx: click.Context, param: click.Parameter) -> str:
 
 
 def table(ctx: click.Context) -> dict[str, dict[str, Any]]:
-    """{setting: {"value": ..., "source": ...}}."""
+    """Return {setting: {"value": ..., "source": ...}}."""
     values = resolved(ctx.params)
     return {
         key_of(param): {"value": values[str(param.name)], "source": source(ctx, param)}
@@ -201,7 +214,7 @@ def table(ctx: click.Context) -> dict[str, dict[str, Any]]:
 
 
 def show(ctx: click.Context) -> None:
-    """What --show-config prints."""
+    """Print the settings for --show-config."""
     found = table(ctx)
     if ctx.params["as_json"]:
         emit({"settings": found}, default=str)
@@ -211,6 +224,6 @@ def show(ctx: click.Context) -> None:
 
 
 def row(name: str, value: Any, source: str) -> str:
-    """One line: what, how much, and from where."""
+    """Return one line: setting, value and source."""
     shown = "-" if value is None else toml_value(value)
     return f"{name:<17} {shown:<22} {source}"

@@ -1,4 +1,4 @@
-"""`xpnn evaluate`: how good a trained model is on the test set, and what it takes for what."""
+"""`xpnn evaluate`: the accuracy of a trained model on the test set, and its confusion matrix."""
 
 import math
 import time
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 WIDEST = 12
 """Classes up to which the matrix fits a terminal of 80 columns."""
 WORST, WIDTH = 6, 80
+CORNER, COLUMN = "true \\ taken for", 4
+"""The heading of the first column, and the width of the others."""
 
 Counts = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -84,7 +86,8 @@ def command(run: Path | None, data: Path | None, backend: str, as_json: bool) ->
         return
     names = tuple(map(one_line, samples.classes))
     if len(names) <= WIDEST:
-        console().print(table(matrix, names))
+        for part in tables(matrix, names, console().width):
+            console().print(part)
     echo(
         f"accuracy {percent(result['accuracy'], 2)} ± {100 * result['standard_error']:.2f} · loss {loss:.4f} · "
         f"{n:,} {kind} in {seconds:.2f} s"
@@ -98,7 +101,7 @@ def command(run: Path | None, data: Path | None, backend: str, as_json: bool) ->
 
 
 def worst_pairs(pairs: list[dict[str, Any]]) -> str:
-    """`worst pairs  4→9 ×11  7→2 ×9`, as many as fit into 80 columns."""
+    """Return `worst pairs  4→9 ×11  7→2 ×9`, as many as fit into 80 columns."""
     line = "worst pairs"
     for pair in pairs:
         longer = f"{line}  {one_line(pair['true'])}→{one_line(pair['taken_for'])} ×{pair['count']}"
@@ -107,7 +110,7 @@ def worst_pairs(pairs: list[dict[str, Any]]) -> str:
 
 
 def summarise(matrix: Counts, data: Dataset) -> dict[str, Any]:
-    """Accuracy with the standard error of a share, sqrt(p (1 - p) / n), and the most frequent confusions."""
+    """Return accuracy with its standard error, sqrt(p (1 - p) / n), and the most frequent confusions."""
     n = int(matrix.sum())
     accuracy = float(np.trace(matrix) / n)
     wrong = matrix - np.diag(np.diag(matrix))
@@ -129,25 +132,33 @@ def summarise(matrix: Counts, data: Dataset) -> dict[str, Any]:
     }
 
 
-def table(matrix: Counts, classes: tuple[str, ...]) -> "Table":
-    """The confusion matrix: truth down, decision across, in at most 80 columns."""
+def tables(matrix: Counts, classes: tuple[str, ...], width: int) -> "list[Table]":
+    """Return the confusion matrix: true classes down, predicted across; in several tables where one is too wide."""
+    across = max(1, (width - len(CORNER)) // (COLUMN + 1))
+    return [
+        table(matrix, classes, range(len(classes))[i : i + across]) for i in range(0, len(classes), across)
+    ]
+
+
+def table(matrix: Counts, classes: tuple[str, ...], shown: range) -> "Table":
+    """Return the columns `shown` of the confusion matrix."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     numbered = any(len(name) > 4 for name in classes)
     grid = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    grid.add_column("true \\ taken for", style="bold", no_wrap=True)
+    grid.add_column(CORNER, style="bold", no_wrap=True)
+    for j in shown:
+        grid.add_column(Text(str(j) if numbered else classes[j]), justify="right", min_width=COLUMN)
     for i, name in enumerate(classes):
-        grid.add_column(Text(str(i) if numbered else name), justify="right", min_width=4)
-    for i, name in enumerate(classes):
-        cells = [cell(int(count), i == j) for j, count in enumerate(matrix[i])]
+        cells = [cell(int(matrix[i, j]), i == j) for j in shown]
         grid.add_row(Text(f"{i} {name}" if numbered else name), *cells)
     return grid
 
 
 def cell(count: int, right: bool) -> "Text":
-    """A dot for nothing, so that what happened stands out."""
+    """Return a count, or a dot for 0."""
     from rich.text import Text
 
     if count == 0:

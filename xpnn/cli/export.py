@@ -25,21 +25,21 @@ def to_onnx(model: "Model", path: Path, settings: dict[str, Any], classes: list[
 
 
 def to_python(model: "Model", path: Path, settings: dict[str, Any], classes: list[str]) -> "Program":
-    """One file for NumPy."""
+    """Write a Python file that needs NumPy alone."""
     from xpnn.interchange import save_python
 
     return save_python(model, path, classes=classes, **settings)
 
 
 def to_c(model: "Model", path: Path, settings: dict[str, Any], classes: list[str]) -> "Program":
-    """A header for C."""
+    """Write a header for C."""
     from xpnn.interchange import save_c
 
     return save_c(model, path, classes=classes, **settings)
 
 
 def to_html(model: "Model", path: Path, settings: dict[str, Any], classes: list[str]) -> "Program":
-    """A page."""
+    """Write a page for the browser."""
     from xpnn.interchange import save_html
 
     return save_html(model, path, classes=classes, **settings)
@@ -121,7 +121,7 @@ def command(
 
 
 def report(saved: Saved, path: Path, program: "Program", as_json: bool) -> None:
-    """What was written, what goes in and what comes out."""
+    """Print what was written, and the model's inputs and outputs."""
     inputs = [{"name": name, "dtype": dtype, "shape": list(shape)} for name, dtype, shape in program.inputs]
     outputs = [{"name": name, "dtype": "float32", "shape": list(shape)} for name, shape in program.outputs]
     if as_json:

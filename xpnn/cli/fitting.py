@@ -1,4 +1,4 @@
-"""The training of `xpnn train`: the trainer, and what watches it."""
+"""The training of `xpnn train`: the trainer and its callbacks."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from xpnn.training.callbacks import Callback, KeepBest
 from xpnn.training.film import Film
 
 if TYPE_CHECKING:
+    from xpnn.distributed import Communicator
     from xpnn.losses import Loss
     from xpnn.model import Model
     from xpnn.training.run import Run as FitRun
@@ -30,8 +31,9 @@ def train(
     run: Run,
     more: list[Callback],
     resume: Path | None = None,
+    group: "Communicator | None" = None,
 ) -> "Trainer":
-    """Fit; afterwards the model holds the weights of the best epoch, which are on the disk too.
+    """Train; afterwards the model holds the weights of the best epoch, which are saved too.
 
     Raises Stopped where a signal came; what was done so far is saved.
     """
@@ -42,7 +44,7 @@ def train(
     watchers = [signals, *([Release()] if in_use() else []), KeepBest(run.weights), Log(run.folder / METRICS)]
     if data.input_shape == (2,):
         watchers.append(Film(run.folder / FILM))  # small, and what `xpnn plot` makes a moving picture of
-    trainer = Trainer(net, loss, optimizer, schedule=recipe.schedule)
+    trainer = Trainer(net, loss, optimizer, schedule=recipe.schedule, communicator=group)
     trainer.fit(
         data.x,
         data.y,
@@ -52,22 +54,24 @@ def train(
         callbacks=[*watchers, *more],
         resume=resume,
     )
-    obey(signals)
-    if not run.weights.exists():  # the time limit came before the first epoch's end
+    obey(signals, trainer.communicator)
+    if (
+        trainer.communicator.rank == 0 and not run.weights.exists()
+    ):  # the time limit came before the first epoch's end
         net.save(run.weights)
     return trainer
 
 
 class Release(Callback):
-    """Data on the disk counts as memory of this process once it was read: it is given back as training goes on."""
+    """A callback that releases the memory of data that was read from the disk."""
 
     def step(self, run: "FitRun") -> None:
-        """After each batch: a row that is read brings the pages around it along."""
+        """Release it after each batch, since a row that is read brings in the pages around it."""
         release()
 
 
 def count_samples(data: Dataset, recipe: Recipe) -> dict[str, int]:
-    """How many are trained on, choose the best epoch, and are for the test."""
+    """Return the numbers of samples for training, validation and test."""
     if data.validation is not None:
         return {"train": len(data.y), "valid": len(data.validation[1]), "test": len(data.y_test)}
     held = recipe.validation if isinstance(recipe.validation, int) else round(recipe.validation * len(data.y))
@@ -75,7 +79,7 @@ def count_samples(data: Dataset, recipe: Recipe) -> dict[str, int]:
 
 
 def check_wanted(data: Dataset, wanted: float | None) -> None:
-    """Raise UsageError for an accuracy wanted of a regression."""
+    """Raise UsageError if an accuracy is required of a regression."""
     if wanted is not None and not data.classes:
         raise UsageError(
             f"--require-accuracy {wanted} with a regression", why="it has no accuracy", fix="leave it out"

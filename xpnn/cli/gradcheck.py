@@ -56,12 +56,12 @@ def command(model: str, hidden: tuple[int, ...], activation: str, as_json: bool)
 
 
 def tidy(row: GradientCheck) -> dict[str, Any]:
-    """A row as JSON, which knows no infinity."""
+    """Return a row as JSON, which has no infinity."""
     return asdict(row) | {"error": row.error if row.error < float("inf") else None}
 
 
 def table(rows: list[GradientCheck]) -> "Table":
-    """One line for each array whose gradient was checked."""
+    """Print a line for each array whose gradient was checked."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

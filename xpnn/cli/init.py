@@ -52,7 +52,7 @@ def template(dataset: str, model: str) -> list[tuple[str, Any, str]]:
 
 
 def default(param: click.Parameter, ctx: click.Context) -> Any:
-    """None where click has a mark of its own for nothing."""
+    """Return the default; None where click has a marker for none."""
     if getattr(param, "multiple", False):
         return ()
     value = param.get_default(ctx)

@@ -3,7 +3,7 @@
 The system releases a lock when its process ends, however it ends; what the file says then names a dead process. Two
 locks are taken: that of a file, which every system has, and where there is one that of the folder itself, which
 stands even when the file is removed. A process of another host may not be seen by this system, so a file that names
-one is believed.
+one is believed, unless the scheduler of its job says that the job has ended.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from xpnn.cli.scheduler import current_job, has_ended
 from xpnn.durable import write_durably
 from xpnn.errors import FileError
 from xpnn.printing import printable
@@ -23,12 +24,14 @@ LOCK, HOLDER = ".xpnn.lock", ".xpnn.holder"
 
 
 class Lock:
-    """Held from its making to `release`. Raises FileError where another process holds it, OSError for a bad disk.
+    """A lock, held until `release`. Raises FileError if another process holds it, OSError for a bad disk.
 
-    `stale` names the dead process whose lock was taken over; empty where there was none.
+    `stale` names the dead process whose lock was taken over; "" if there was none. A lock of another host is taken over
+    if its scheduler says that the job has ended, or with force; one that a process of this host holds never is.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, force: bool = False) -> None:
+        self.force = force
         self.folder, self.path, self.holder = folder, folder / LOCK, folder / HOLDER
         self.stale, self.owner = "", os.getpid()
         for path in (self.path, self.holder):
@@ -45,7 +48,9 @@ class Lock:
         except BaseException:
             unlock_folder(self.handle)
             raise
-        if known:
+        if known and self._is_foreign(known) and self.force and not has_ended(known):
+            self.stale = f"{_described(known)} holds {folder}: its lock is taken over, as --force-lock says"
+        elif known:
             self.stale = f"{_described(known)} ended without releasing {folder}: its lock is taken over"
         try:
             self._write()
@@ -80,11 +85,11 @@ class Lock:
             raise self._refusal(known, here=True) from error
 
     def _lock_file(self, known: dict[str, Any]) -> Any:
-        """The lock of the file; None where this file system has none, and what the holder's file says decides."""
+        """Return the lock of the file; None if the file system has no locks, where the holder's file decides."""
         from filelock import FileLock, Timeout
 
-        host, pid = known.get("host"), known.get("pid")
-        if host and host != socket.gethostname():
+        pid = known.get("pid")
+        if self._is_foreign(known) and not self.force and not has_ended(known):
             raise self._refusal(known, here=False)
         lock = FileLock(self.path, timeout=0, thread_local=False, fallback_to_soft=False)
         try:
@@ -99,9 +104,13 @@ class Lock:
             return None
         return lock
 
+    def _is_foreign(self, known: dict[str, Any]) -> bool:
+        """Whether the holder's process is not to be seen from here: it is of another host."""
+        return bool(known.get("host")) and known["host"] != socket.gethostname()
+
     def _write(self) -> None:
         since = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since, **current_job()}
         write_durably(self.holder, json.dumps(holder).encode())
 
     def _refusal(self, holder: dict[str, Any], here: bool) -> FileError:
@@ -109,12 +118,12 @@ class Lock:
         return FileError(
             f"another training writes to {self.folder}",
             why=f"{_described(holder)} holds {self.path}",
-            fix=wait if here else f"{wait}; if it has ended, delete {self.holder}",
+            fix=wait if here else f"{wait}; if it has ended, --force-lock",
         )
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What the file says; nothing where it is missing or says nothing sensible."""
+    """Return what the file says; {} if it is missing or malformed."""
     try:
         with open_regular(path) as file:
             holder = json.loads(file.read(1000))
@@ -124,7 +133,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _described(holder: dict[str, Any]) -> str:
-    """`process 7 of host a, since 2026-11-20T10:00:00+0000,`."""
+    """Return `process 7 of host a, since 2026-11-20T10:00:00+0000,`."""
     if not {"pid", "host", "since"} <= holder.keys():
         return "a process that has not said which"
     return "process {pid} of host {host}, since {since},".format_map(

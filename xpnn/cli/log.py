@@ -1,4 +1,4 @@
-"""metrics.jsonl: one line for each epoch."""
+"""metrics.jsonl: a line for each epoch."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -19,25 +19,27 @@ ROW: dict[str, Any] = {
 
 
 class Log(Callback):
-    """Every row as a JSON line in metrics.jsonl."""
+    """A callback that writes every row as a JSON line to metrics.jsonl."""
+
+    everywhere = False
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
-        """A run that goes on has its rows already; what was written after its checkpoint will be written again."""
+        """Keep the rows of a resumed run up to its checkpoint; those after it will be written again."""
         lines = (line_of(asdict(row)) for row in run.history)
         write_durably(self.path, "".join(lines).encode())
 
     def epoch(self, run: Run, row: Row) -> None:
-        """One line more: what an epoch writes does not grow with the number of epochs before it."""
+        """Append a line, so that the cost does not grow with the number of epochs."""
         append_durably(self.path, line_of(asdict(row)).encode())
 
 
 def read_history(folder: Path) -> History:
-    """The rows of metrics.jsonl; none without that file. Raises CheckpointError when it is damaged, FileError.
+    """Return the rows of metrics.jsonl; [] without that file. Raises CheckpointError when it is damaged, FileError.
 
-    A last line that was cut off while it was written is left out, and that is said.
+    A last line that was cut off while it was written is left out, with a message.
     """
     path = folder / METRICS
     if not path.exists() and not path.is_symlink():

@@ -12,12 +12,12 @@ DEEPEST, MOST = 5, 16 << 20
 
 
 def machine() -> dict[str, Any]:
-    """The processor's name, the cores this process may use, the operating system."""
+    """Return the processor's name, the cores this process may use, and the operating system."""
     return {"processor": processor(), "cores": cores(), "platform": platform.platform()}
 
 
 def processor() -> str:
-    """As the system calls it: Python's own answer is empty or the mere architecture on Linux."""
+    """Return the processor's name from the system: on Linux Python's answer is empty or the architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -27,7 +27,7 @@ def processor() -> str:
 
 
 def git_state(folder: Path | None = None) -> dict[str, str] | None:
-    """The commit of the folder (default: the working folder), read from git's files; None where there is none.
+    """Return the commit of the folder (default: the working folder), read from git's files; or None.
 
     git itself is not asked: `git status` runs programs that the configuration of the folder names (`core.fsmonitor`,
     filters), and the folder may belong to another user. So nothing is said about files that differ from the commit.
@@ -44,7 +44,7 @@ def git_state(folder: Path | None = None) -> dict[str, str] | None:
 
 
 def _git_folder(path: Path) -> Path | None:
-    """`.git` itself, or where that file of a worktree or submodule says: `gitdir: PATH`."""
+    """Return `.git`, or the folder that this file of a worktree or submodule names: `gitdir: PATH`."""
     if path.is_file():
         word, _, place = _text(path).partition(": ")
         path = path.parent / place if word == "gitdir" else path
@@ -52,7 +52,7 @@ def _git_folder(path: Path) -> Path | None:
 
 
 def _resolve(git: Path, text: str) -> str | None:
-    """The commit that the text of HEAD or of a reference stands for: its hash, or `ref: refs/heads/NAME`."""
+    """Return the commit for the text of HEAD or of a reference: a hash, or `ref: refs/heads/NAME`."""
     common = git / _text(git / "commondir") if (git / "commondir").is_file() else git
     for _ in range(DEEPEST):
         if re.fullmatch("[0-9a-f]{40}([0-9a-f]{24})?", text):
@@ -66,7 +66,7 @@ def _resolve(git: Path, text: str) -> str | None:
 
 
 def _packed(path: Path, name: str) -> str:
-    """The hash of a reference in the list of packed ones; "" where it is not there."""
+    """Return the hash of a reference in the list of packed ones; "" if it is not there."""
     if not path.is_file():
         return ""
     lines = (line.split(" ", 1) for line in _text(path).splitlines())

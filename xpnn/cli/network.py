@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def make_model(model: str, data: Dataset, recipe: Recipe, be: Backend, seed: int) -> "Model":
-    """The untrained model for this data."""
+    """Return the untrained model for this data."""
     from xpnn.model import Model
 
     if recipe.augmentation and len(data.input_shape) != 3:
@@ -54,20 +54,20 @@ MOST_VALIDATION = 200_000
 
 
 def with_room(recipe: Recipe, samples: int) -> Recipe:
-    """The recipe, with no more held out for validation than fits into memory beside the training."""
+    """Return the recipe, with a validation part that fits into memory beside the training."""
     share = recipe.validation
     many = isinstance(share, float) and share * samples > MOST_VALIDATION
     return recipe.replace(validation=MOST_VALIDATION) if many else recipe
 
 
 def joined_width(data: Dataset) -> int:
-    """Features and embeddings side by side."""
+    """Return the number of features and embedding values together."""
     assert isinstance(data.preparation, TablePreparation)
     return len(data.preparation.features) + sum(column.embedding for column in data.preparation.embedded)
 
 
 def embedding(data: Dataset, layers: list["Layer"]) -> "Layer":
-    """The layers behind the features and the embeddings of a table's columns, joined."""
+    """Return a network that joins the features with the embeddings of a table's columns."""
     from xpnn.layers import Concatenate, Embedding, Graph, Sequential
 
     assert isinstance(data.preparation, TablePreparation)
@@ -89,9 +89,9 @@ def embedding(data: Dataset, layers: list["Layer"]) -> "Layer":
 
 
 def preprocessing(data: Dataset, recipe: Recipe, seed: int) -> list["Layer"]:
-    """For your own numbers: a layer measured on what will be trained on, without the held-out part.
+    """Return a layer fitted to the training samples of the user's own data, without the held-out part.
 
-    Features are standardised one by one, images brought to [0, 1]; bytes are the model's business.
+    Features are standardized one by one, images scaled to [0, 1]; bytes are scaled by the model.
     """
     from xpnn.layers import Rescale, Standardize
     from xpnn.training.trainer import hold_out
@@ -103,10 +103,10 @@ def preprocessing(data: Dataset, recipe: Recipe, seed: int) -> list["Layer"]:
 
 
 def make_loss(data: Dataset, recipe: Recipe, class_weight: str | None = None) -> "Loss":
-    """What is minimised: cross-entropy, or of a regression the squared error.
+    """Return the loss: cross-entropy, or for a regression the squared error.
 
     class_weight: "balanced" weighs each class by n / (classes * its samples), as scikit-learn does. Raises UsageError
-    for what a regression has not.
+    for settings that a regression does not have.
     """
     from xpnn.losses import MeanSquaredError, SoftmaxCrossEntropy
 

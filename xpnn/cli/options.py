@@ -1,5 +1,7 @@
 """Options that several commands share, and what their values become."""
 
+import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,9 @@ from xpnn.backends import BACKENDS, PRECISIONS, Backend, backend_names, get_back
 from xpnn.backends.auto import check, choose
 from xpnn.backends.cpu.blas import blas, count_threads
 from xpnn.cli.command import LONG
+from xpnn.cli.output import status
+from xpnn.cli.program import program
+from xpnn.data.kind import kind_of
 from xpnn.errors import UsageError, did_you_mean
 from xpnn.system import user_path
 
@@ -22,44 +27,68 @@ else:
 
 
 class Name(Choice):
-    """One of a table's names; a misspelt one gets the closest. `hints` answers names that many will try."""
+    """One of a table's names; an error suggests the closest one. `hints`: answers to names that many will try."""
 
     def __init__(self, what: str, known: Any, hints: dict[str, str] | None = None) -> None:
         super().__init__(tuple(known))
         self.what, self.hints = what, hints or {}
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
-        """The names, where they are short enough to stand beside the flag; the command's help lists them else."""
+        """Return the names if they are short enough to stand beside the flag; else the help lists them."""
         if len("|".join(self.choices)) <= LONG:
             return super().get_metavar(param, ctx)
         return f"[{self.what.upper()}]" if isinstance(param, click.Argument) else self.what.upper()
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Raises UsageError."""
+        """Return the name. Raises UsageError for an unknown one."""
         if value not in self.choices:
             fix = self.hints.get(value) or did_you_mean(str(value), self.choices)
             raise UsageError(f"unknown {self.what} {value!r}", fix=fix)
         return str(value)
 
 
-class BackendName(Name):
-    """A backend of xpnn, or one from outside, which is looked for only when it is asked for."""
+class DatasetName(Name):
+    """The name of a dataset. For the path of a file or folder the error says which dataset reads it."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Raises UsageError."""
+        """Return the name. Raises UsageError for an unknown one."""
+        if value not in self.choices and os.path.exists(str(value)):
+            kind = kind_of(Path(value))
+            raise UsageError(
+                f"{str(value)!r} is a path, not the name of a dataset",
+                fix=f"{program()} train {kind or 'DATASET'} {shlex.quote(str(value))}",
+            )
+        return super().convert(value, param, ctx)
+
+
+def dataset_of(dataset: str, data: Path | None) -> str:
+    """Return the dataset that --data holds if no name is given, with a line that says so; else the name."""
+    source = click.get_current_context().get_parameter_source("dataset")
+    kind = kind_of(data) if data is not None and source is ParameterSource.DEFAULT else None
+    if kind is None or kind == "idx":
+        return dataset
+    status(f"{data} is taken as {kind}: the same as {program()} train {kind} {shlex.quote(str(data))}")
+    return kind
+
+
+class BackendName(Name):
+    """A backend of xpnn, or one of another package, which is looked for only when it is asked for."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name. Raises UsageError for an unknown one."""
         if value not in self.choices and value in backend_names():
             return str(value)
         return super().convert(value, param, ctx)
 
 
 class FilePath(Paths):
-    """A file or folder. An empty one, which would mean the working folder, is refused."""
+    """A file or folder. An empty path, which would mean the working folder, is refused."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Raises BadParameter for an empty name."""
+        """Return the path. Raises BadParameter for an empty one."""
         if not str(value):
             self.fail("an empty name; for the working folder write .", param, ctx)
         return user_path(super().convert(value, param, ctx))  # --data=~/x: no shell looks behind the =
@@ -73,7 +102,7 @@ class Widths(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, ...]:
-        """Raises BadParameter for anything but whole numbers of at least 1."""
+        """Return the widths. Raises BadParameter for anything but whole numbers of at least 1."""
         if isinstance(value, tuple) or value == "none":
             return () if value == "none" else value
         parts = value.split(",")
@@ -93,7 +122,7 @@ class Size(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, int]:
-        """Raises BadParameter for anything but one or two whole numbers from 1 to 32768."""
+        """Return (height, width). Raises BadParameter for anything but one or two whole numbers from 1 to 32768."""
         if isinstance(value, tuple):
             return value
         parts = str(value).lower().replace("×", "x").split("x")
@@ -129,7 +158,7 @@ precision_option = click.option(
 
 
 def _take_path(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """The callback of PATH: it is the default of --data."""
+    """Make PATH the default of --data."""
     if value is not None:
         ctx.default_map = {**(ctx.default_map or {}), "data": value}
         ctx.meta["data"] = "command line"
@@ -140,7 +169,7 @@ path_argument = click.argument("path", required=False, is_eager=True, expose_val
 
 
 def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--label, --task and --class-weight."""
+    """Add --label, --task and --class-weight."""
     for option in (
         click.option(
             "--class-weight",
@@ -167,7 +196,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Results as J
 
 
 def open_backend(name: str, device: str | None, dtype: str, precision: str = "fp32") -> tuple[Backend, str]:
-    """The backend asked for, and why it is that one. A GPU is tried out before anything is entrusted to it.
+    """Return the backend, and why it was chosen. A GPU is tried out before it is used.
 
     Raises UsageError for a device the backend does not have, BackendError where it does not work.
     """
@@ -191,7 +220,7 @@ def open_backend(name: str, device: str | None, dtype: str, precision: str = "fp
 
 
 def backend_line(be: Backend, why: str) -> str:
-    """`numpy 2.4.6 on cpu, numba 0.68.1, 2 threads (auto: CuPy not installed)`."""
+    """Return `numpy 2.4.6 on cpu, numba 0.68.1, 2 threads (auto: CuPy not installed)`."""
     threads = blas().threads if be.name == "numpy" else None
     count = f", {count_threads(threads)}" if threads else ""
     where = be.hardware() if be.name == "numpy" else be.device_name

@@ -1,4 +1,4 @@
-"""Where lines go: results to stdout, talk to stderr, JSON to stdout with nothing beside it."""
+"""Where lines go: results to stdout, progress to stderr; with --json, JSON alone to stdout."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ INDENT = 7
 
 
 def status(line: str) -> None:
-    """Talk; not with --quiet."""
+    """Print a line of progress to stderr; not with --quiet."""
     if not state().quiet:
         line = printable(line)
         with contextlib.suppress(OSError):  # stderr is closed; the work goes on
@@ -31,7 +31,7 @@ def status(line: str) -> None:
 
 
 def reading_bar(done: int, total: int) -> None:
-    """How many pictures are read so far, on a terminal; the line is gone once all are."""
+    """Show how many pictures have been read, on a terminal; the line disappears at the end."""
     if state().quiet or not sys.stderr.isatty():
         return
     full = done * BAR // max(total, 1)
@@ -40,26 +40,26 @@ def reading_bar(done: int, total: int) -> None:
 
 
 def detail(line: str) -> None:
-    """Lines of talk for those who want to know more: with -v."""
+    """Print further lines to stderr with -v."""
     if state().verbose:
         for one in line.splitlines():
             status(one)
 
 
 def echo(line: str) -> None:
-    """A result for people; not with --quiet."""
+    """Print a result to stdout; not with --quiet."""
     if not state().quiet:
         line = printable(line)
         click.echo(folded(line) if sys.stdout.isatty() else line)
 
 
 def write(text: str) -> None:
-    """What goes into a file: with --quiet too, and however long."""
+    """Print text meant for a file: with --quiet too, and without folding."""
     click.echo(printable(text))
 
 
 def folded(line: str) -> str:
-    """The line broken where it is wider than the terminal, at a gap between columns first; a pipe gets it whole."""
+    """Return the line, broken if it is wider than the terminal, first at the gap before the last column."""
     width = shutil.get_terminal_size().columns
     if len(line) <= width:
         return line
@@ -74,27 +74,27 @@ def folded(line: str) -> str:
 
 
 def emit(event: dict[str, Any], default: Any = None) -> None:
-    """One JSON object on a line of its own, flushed, so that a reader of the pipe sees it now."""
+    """Print one JSON object on a line, and flush it for the reader of a pipe."""
     click.echo(json.dumps(event, allow_nan=False, default=default))
 
 
 def console() -> "Console":
-    """stdout for tables and bars; plain text where it is no terminal or NO_COLOR is set; nothing with --quiet."""
+    """Return rich's console on stdout: plain text in a pipe or with NO_COLOR; silent with --quiet."""
     from rich.console import Console
 
     class Strict(Console):
         def on_broken_pipe(self) -> None:
-            """As without rich, whose own answer is to end the process with 1."""
+            """Raise BrokenPipeError, as without rich, which would end the process with 1."""
             raise BrokenPipeError
 
     return Strict(highlight=False, quiet=state().quiet, markup=False)
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """0.986 -> `98.6 %`."""
+    """Return `98.6 %` for 0.986."""
     return f"{100 * share:.{digits}f} %"
 
 
 def size(count: int) -> str:
-    """Bytes in the unit people use: `0.95 MB`, `3 KB`."""
+    """Return a number of bytes as `0.95 MB` or `3 KB`."""
     return f"{count / 1e6:.2f} MB" if count >= 1e5 else f"{count / 1e3:.1f} KB"

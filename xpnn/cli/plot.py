@@ -17,7 +17,7 @@ from xpnn.cli.runs import FILM, Saved, find_run
 from xpnn.cli.samples import check_known, test_samples
 from xpnn.data import Dataset
 from xpnn.errors import UsageError, did_you_mean
-from xpnn.parameters import tree_map
+from xpnn.trees import tree_map
 
 if TYPE_CHECKING:
     from xpnn.diagnostics import Trace
@@ -30,41 +30,41 @@ STEP = f"one training step, at most {BATCH} samples"
 
 
 class NotDrawnError(Exception):
-    """Why a picture does not apply to this run."""
+    """A picture does not apply to this run."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What there is to draw; each part is read, or computed, when the first picture asks for it."""
+    """The run to draw; each part is read or computed when the first picture needs it."""
 
     saved: Saved
     data: Path | None
 
     @cached_property
     def model(self) -> "Model":
-        """The best epoch's, on NumPy."""
+        """The model of the best epoch, on NumPy."""
         return self.saved.load("numpy")
 
     @cached_property
     def samples(self) -> Dataset:
-        """The dataset it was trained on, with the test samples of `data` where that is given."""
+        """The training dataset, with the test samples of `data` if that is given."""
         return test_samples(self.saved, self.model, self.data, "use xpnn.plots in Python")
 
     @cached_property
     def training(self) -> Dataset:
-        """Samples to train on: a file of the user's may hold none but test samples."""
+        """Training samples; a file given by --data may hold test samples only."""
         samples = self.samples
         return samples if len(samples.y) else replace(samples, x=samples.x_test, y=samples.y_test)
 
     @cached_property
     def probabilities(self) -> np.ndarray[Any, Any]:
-        """Of the test samples."""
+        """The probabilities of the test samples."""
         found: np.ndarray[Any, Any] = self.model.predict_proba(self.samples.x_test)
         return found
 
     @cached_property
     def history(self) -> "History":
-        """The epochs."""
+        """The rows of the epochs."""
         return read_history(self.saved.weights.parent)
 
     @cached_property
@@ -78,7 +78,7 @@ class Subject:
 
     @property
     def title(self) -> str:
-        """`mnist, mlp, test accuracy 97.4 %`."""
+        """Such as `mnist, mlp, test accuracy 97.4 %`."""
         about = self.saved.about
         accuracy = (about.get("result") or {}).get("test_accuracy")
         known = "" if accuracy is None else f", test accuracy {percent(accuracy)}"
@@ -107,7 +107,7 @@ def confusion(subject: Subject, path: Path) -> None:
 
 
 def mistakes(subject: Subject, path: Path) -> None:
-    """The surest mistakes on the test set."""
+    """The most confident mistakes on the test set."""
     from xpnn.plots import worst_mistakes
 
     samples = subject.samples
@@ -152,7 +152,7 @@ def boundary(subject: Subject, path: Path) -> None:
 
 
 def film(subject: Subject, path: Path) -> None:
-    """The decision boundary over the epochs, a GIF whatever --format says."""
+    """The decision boundary over the epochs, always a GIF."""
     from xpnn.plots import animate_boundary
     from xpnn.training.film import load_film
 
@@ -174,14 +174,14 @@ PICTURES: dict[str, Callable[[Subject, Path], None]] = {
 
 
 class Choices(click.ParamType):  # type: ignore[type-arg, unused-ignore]
-    """`curves,confusion`: some of the pictures."""
+    """Some of the pictures: `curves,confusion`."""
 
     name = "pictures"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
-        """Raises UsageError for an unknown one."""
+        """Return the names. Raises UsageError for an unknown one."""
         names = value if isinstance(value, tuple) else tuple(part.strip() for part in value.split(","))
         for name in names:
             if name not in PICTURES:

@@ -1,4 +1,4 @@
-"""`xpnn predict`: what a trained model sees in a picture, and what it takes it for."""
+"""`xpnn predict`: a trained model's answers for pictures, tables and arrays."""
 
 import shlex
 from collections.abc import Callable
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 def command(
     files: tuple[Path, ...], run: Path | None, out: Path | None, columns: str, show: bool, as_json: bool
 ) -> int:
-    """What a trained model makes of pictures, tables or arrays.
+    """Predict pictures, tables or arrays with a trained model.
 
     A picture is brought to the form of those that the model was trained on, and what the network saw is shown: a
     model of MNIST's digits answers each digit of a photograph, from left to right, dark on light or light on dark.
@@ -62,7 +62,7 @@ def command(
 
 
 def named_first(run: Path | None, files: tuple[Path, ...]) -> tuple[Path | None, tuple[Path, ...]]:
-    """RUN and the files, where the first of them is a run folder or a model file."""
+    """Return RUN and the files, if the first of them is a run folder or a model file."""
     first = files[0]
     if run is not None or not (first.suffix == ".safetensors" or (first / WEIGHTS).exists()):
         return run, files
@@ -75,7 +75,7 @@ def named_first(run: Path | None, files: tuple[Path, ...]) -> tuple[Path | None,
 
 
 def fitting(file: Path) -> Callable[[dict[str, Any]], bool]:
-    """Of the runs in runs/ those that a file of this kind may be for."""
+    """Return whether a run in runs/ can answer a file of this kind."""
     if str(file) == STDIN or is_table(file) or (file.is_dir() and any(map(is_table, file.iterdir()))):
         return lambda about: about.get("dataset") in TABLES
     if file.suffix in ARRAYS:
@@ -84,11 +84,11 @@ def fitting(file: Path) -> Callable[[dict[str, Any]], bool]:
 
 
 def of_rows(model: "Model", file: Path) -> bool:
-    """Whether the model answers rows: it was trained on a table or on flat samples, or is given an array."""
+    """Return whether the model answers rows: it was trained on a table or flat samples, or is given an array."""
     trained = isinstance(model.preparation, TablePreparation)
     return trained or (len(model.input_shape) == 1 and not is_picture(file)) or file.suffix in ARRAYS
 
 
 def split_names(columns: str) -> tuple[str, ...]:
-    """`id,label` as names."""
+    """Return the names in `id,label`."""
     return tuple(name.strip() for name in columns.split(",") if name.strip())

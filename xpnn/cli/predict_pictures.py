@@ -1,4 +1,4 @@
-"""`xpnn predict` of pictures: what the network sees in each, and what it takes it for."""
+"""`xpnn predict` for pictures: what the network sees in each, and its answer."""
 
 import glob
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ SEEN = ".seen.png"
 
 
 def predict_pictures(saved: Saved, model: "Model", files: tuple[Path, ...], as_json: bool, save: bool) -> int:
-    """Print what the model takes each picture for; the exit code of the last error, 0 without one.
+    """Print the answer for each picture; return the exit code of the last error, 0 without one.
 
     A file that cannot be read is reported, and the others are answered all the same; one file alone raises its error.
     """
@@ -62,10 +62,10 @@ def predict_pictures(saved: Saved, model: "Model", files: tuple[Path, ...], as_j
 
 
 def preparation_of(saved: Saved, model: "Model") -> ImagePreparation:
-    """What the model remembers of its pictures. A model without a memory is shown pictures of its size as they are.
+    """Return how the model's pictures were prepared; without a record, pictures of its size are taken as they are.
 
-    Of 28 x 28 grey pixels it is taken to be one of MNIST's digits, and a line says so. Raises UsageError for a model
-    of something else.
+    For 28 x 28 grey pixels MNIST's preparation is assumed, and a line says so. Raises UsageError for a model
+    whose input is no picture.
     """
     if isinstance(model.preparation, ImagePreparation):
         return model.preparation
@@ -85,7 +85,7 @@ def preparation_of(saved: Saved, model: "Model") -> ImagePreparation:
 
 
 def every_picture(files: tuple[Path, ...]) -> Iterator[Path]:
-    """The files that the names stand for: themselves, the pictures in a folder and those in it, or a pattern's.
+    """Return the files: those named, the pictures in folders and their subfolders, and those that fit a pattern.
 
     What --show saved is left out of folders and patterns. Raises FileError for a folder without pictures.
     """
@@ -104,7 +104,7 @@ def every_picture(files: tuple[Path, ...]) -> Iterator[Path]:
 def answered(
     preparation: ImagePreparation, model: "Model", file: Path
 ) -> list[tuple[Picture, list[tuple[str, float]]]]:
-    """Each picture or digit of a file, with the classes from the likeliest to the least likely."""
+    """Return each picture or digit of a file, with its classes from the most to the least likely."""
     pictures = prepare(preparation, open_upright(file), str(file))
     x = np.stack([picture.pixels for picture in pictures])
     shares = model.predict_proba(x)
@@ -119,7 +119,7 @@ def answered(
 
 
 def save_seen(file: Path, found: list[tuple[Picture, Any]]) -> None:
-    """FILE.seen.png beside the file: the photograph with a box around each digit, and what the network saw."""
+    """Save FILE.seen.png beside the file: the photograph with a box around each digit, and what the network saw."""
     from xpnn.cli.seen import seen
     from xpnn.durable import write_durably
 
@@ -129,12 +129,12 @@ def save_seen(file: Path, found: list[tuple[Picture, Any]]) -> None:
 
 
 def name_of(label: int, classes: tuple[str, ...]) -> str:
-    """The class's name, or its number where the names are not known."""
+    """Return the class's name, or its number if the names are not known."""
     return classes[label] if label < len(classes) else str(label)
 
 
 def answer(file: Path, picture: Picture, best: list[tuple[str, float]]) -> dict[str, Any]:
-    """The entry of the JSON object of one picture, or of one digit in it."""
+    """Return the JSON entry of one picture, or of one digit in it."""
     return {
         "file": str(file),
         "class": best[0][0],
@@ -148,7 +148,7 @@ def answer(file: Path, picture: Picture, best: list[tuple[str, float]]) -> dict[
 
 
 def show(title: str, picture: Picture, best: list[tuple[str, float]]) -> None:
-    """What the network saw in 14 lines, the best classes beside it, and what was done to the picture."""
+    """Print what the network saw in 14 lines, the most likely classes, and how the picture was prepared."""
     out = console()
     echo(f"{one_line(title, 200)}  {picture.note}")
     shown = [(one_line(name), share) for name, share in best[: ALL if state().verbose else TOP]]
@@ -165,7 +165,7 @@ def show(title: str, picture: Picture, best: list[tuple[str, float]]) -> None:
 
 
 def small(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Grey levels (H, W) of a sample, H even and W at most 64 for a terminal."""
+    """Return grey levels (H, W) of a sample, H even and W at most 64, for a terminal."""
     from PIL import Image
 
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert("L")
@@ -176,7 +176,7 @@ def small(pixels: NDArray[Any]) -> NDArray[Any]:
 
 
 def half_blocks(pixels: NDArray[Any], shades: bool) -> "list[Text]":
-    """Two pixels in each character, top and bottom: in their own greys, or black and white where there are none."""
+    """Return lines with two pixels in each character, in greys or, without colours, in black and white."""
     from rich.text import Text
 
     lines = []
@@ -192,6 +192,6 @@ def half_blocks(pixels: NDArray[Any], shades: bool) -> "list[Text]":
 
 
 def bar(share: float) -> str:
-    """`share` of 24 characters, to an eighth of one."""
+    """Return a bar of `share` times 24 characters, to an eighth of one."""
     eighths = round(share * BAR * 8)
     return ("█" * (eighths // 8) + EIGHTHS[eighths % 8]).rstrip()

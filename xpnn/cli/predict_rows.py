@@ -1,4 +1,4 @@
-"""`xpnn predict` of tables and arrays: one answer for each row, as CSV or as JSON lines."""
+"""`xpnn predict` for tables and arrays: an answer for each row, as CSV or as JSON lines."""
 
 import csv
 import io
@@ -33,9 +33,9 @@ MANY = 1 << 16
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a model says of rows of one file; `shares` (N, C) are its probabilities, None of a regression.
+    """A model's answers for rows of one file; `shares` (N, C): probabilities, None for a regression.
 
-    start: how many rows of the file come before them.
+    start: the number of rows of the file before them.
     """
 
     file: str
@@ -112,7 +112,7 @@ def as_csv(names: list[str] | None, rows: Iterable[Any]) -> str:
 
 
 def every_file(files: tuple[Path, ...]) -> Iterator[tuple[Path, XpnnError | None]]:
-    """Every file that the names stand for, or why there is none."""
+    """Return every file that the names stand for, or the error why there is none."""
     for name in files:
         if str(name) == STDIN or name.suffix in ARRAYS:
             yield name, None
@@ -127,7 +127,7 @@ def every_file(files: tuple[Path, ...]) -> Iterator[tuple[Path, XpnnError | None
 
 
 def answers(saved: Saved, model: "Model", file: Path, columns: tuple[str, ...]) -> Iterator[Answers]:
-    """What the model says of one file, part by part: it may be larger than memory.
+    """Yield the answers for one file, part by part: it may be larger than memory.
 
     Raises DataError for rows that the model cannot take.
     """
@@ -156,9 +156,9 @@ def answers(saved: Saved, model: "Model", file: Path, columns: tuple[str, ...]) 
 def samples_of(
     file: Path, model: "Model", columns: tuple[str, ...]
 ) -> Iterator[tuple[int, Table | None, NDArray[Any]]]:
-    """The samples in a file for a model that remembers no names, part by part, each with the number of its first row.
+    """Yield the samples in a file for a model that has no column names, each part with the number of its first row.
 
-    Of a table its columns of numbers, in order. Raises DataError for other samples than the model takes.
+    For a table, its columns of numbers, in order. Raises DataError for samples that the model does not take.
     """
     if file.suffix in ARRAYS:
         x = array_of(file)
@@ -183,7 +183,7 @@ def numbers_rows(table: AnyTable, name: str) -> bool:
 
 
 def array_of(file: Path) -> NDArray[Any]:
-    """The samples in NumPy's own files: x, x_test, or the only array there is."""
+    """Return the samples in a .npy or .npz file: x, x_test, or the only array."""
     if file.suffix == ".npy":
         return read_npy(file)
     arrays = read_npz(file)
@@ -196,7 +196,7 @@ def array_of(file: Path) -> NDArray[Any]:
 
 
 def events(found: Answers) -> Iterator[dict[str, Any]]:
-    """A JSON object for each row."""
+    """Yield a JSON object for each row."""
     for i in range(len(found)):
         event: dict[str, Any] = {
             "file": found.file,
@@ -210,14 +210,14 @@ def events(found: Answers) -> Iterator[dict[str, Any]]:
 
 
 def plain(value: Any) -> Any:
-    """A value of NumPy's as JSON takes it."""
+    """Return a NumPy value as a plain one for JSON."""
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 def laid_out(
     found: Answers, columns: tuple[str, ...], several: bool
 ) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
-    """Names and rows of the CSV: the answer and the probability of each class, or the columns that are asked for."""
+    """Return names and rows of the CSV: the answer and the probability of each class, or the columns asked for."""
     if columns:
         made = [asked_for(found, name, i, columns) for i, name in enumerate(columns)]
         return list(columns), zip(*made, strict=True)
@@ -231,7 +231,7 @@ def laid_out(
 
 
 def asked_for(found: Answers, name: str, place: int, columns: tuple[str, ...]) -> Any:
-    """One column by name: the answer, a column of the table, a class's probability, or the number of each row."""
+    """Return a column by name: the answer, a column of the table, a class's probability, or the row number."""
     if name.lower() == found.label.lower() or name == found.label:
         return found.answers.tolist()
     if found.table is not None and name in found.table:

@@ -1,4 +1,4 @@
-"""How good a regression is, in the units of its label."""
+"""Scores of a regression, in the units of its label."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ MANY = 1 << 16
 
 
 def in_units(model: "Model", data: Dataset) -> dict[str, float]:
-    """R2, MAE and RMSE of the test samples: R2 = 1 - sum (y - p)^2 / sum (y - mean y)^2, which has no unit."""
+    """Return R2, MAE and RMSE of the test samples: R2 = 1 - sum (y - p)^2 / sum (y - mean y)^2, which has no unit."""
     preparation = model.preparation
     assert isinstance(preparation, TablePreparation)
     truths, errors, absolute = Moments(), Moments(), 0.0
@@ -33,6 +33,6 @@ def in_units(model: "Model", data: Dataset) -> dict[str, float]:
 
 
 def regression_line(result: dict[str, Any], prefix: str = "") -> str:
-    """`R2 0.9312 · MAE 12.3 · RMSE 18.1`."""
+    """Return `R2 0.9312 · MAE 12.3 · RMSE 18.1`."""
     r2, mae, rmse = (result[f"{prefix}{name}"] for name in ("r2", "mae", "rmse"))
     return f"R2 {r2:.4f} · MAE {mae:.4g} · RMSE {rmse:.4g}"

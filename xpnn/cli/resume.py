@@ -1,4 +1,4 @@
-"""What lets `xpnn train` end early and go on later: its options, its watchers, and `--resume RUN`."""
+"""How `xpnn train` ends early and is resumed: its options, its callbacks, and `--resume RUN`."""
 
 import shlex
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from xpnn.backends import Backend
 from xpnn.cli import by_signal
 from xpnn.cli.options import FilePath
+from xpnn.cli.program import program
 from xpnn.cli.runs import STATE, Run
 from xpnn.cli.schema import ABOUT, read_about
 from xpnn.errors import CheckpointError, FileError, UsageError
@@ -20,6 +21,7 @@ from xpnn.training.callbacks import Callback
 from xpnn.training.stopping import StopOnSignal
 
 if TYPE_CHECKING:
+    from xpnn.distributed import Communicator
     from xpnn.model import Model
     from xpnn.training.run import Run as TrainingRun
 
@@ -62,11 +64,11 @@ class Endings:
 
     @classmethod
     def taken_from(cls, given: dict[str, Any]) -> "Endings":
-        """Out of what the command was given."""
+        """Return the endings among the command's arguments."""
         return cls(**{field.name: given.pop(field.name) for field in fields(cls)})
 
     def watchers(self, run: Run, about: dict[str, Any]) -> list[Callback]:
-        """In an order in which each state saved is whole."""
+        """Return the callbacks, in an order in which every saved state is complete."""
         from xpnn.training.early_stopping import EarlyStopping
         from xpnn.training.stopping import TimeLimit
 
@@ -83,19 +85,26 @@ class Endings:
 
 
 class Note(Callback):
-    """Writes run.json once it is certain that the run begins: a resumed one may be refused, and stays what it was."""
+    """A callback that writes run.json when the run begins: a run that cannot be resumed stays unchanged."""
+
+    everywhere = False
 
     def __init__(self, run: Run, about: dict[str, Any]) -> None:
         self.run, self.about = run, about
 
     def start(self, run: "TrainingRun", epochs: int, samples: int, batch_size: int) -> None:
-        """Writes it."""
+        """Write run.json."""
         self.run.write(self.about)
 
 
 def ending_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--early-stopping, --checkpoint-every, --time-limit and --resume."""
+    """Add --early-stopping, --checkpoint-every, --time-limit, --resume and --force-lock."""
     for option in (
+        click.option(
+            "--force-lock",
+            is_flag=True,
+            help="Take the folder over from a process of another host that is known to have ended.",
+        ),
         click.option(
             "--resume",
             type=FilePath(),
@@ -128,7 +137,7 @@ def ending_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def take_settings(ctx: click.Context, param: click.Parameter, folder: Path | None) -> Path | None:
-    """What the run was given becomes the default of every option. Raises FileError where there is nothing to resume."""
+    """Make the run's settings the defaults of the options. Raises FileError if there is nothing to resume."""
     if folder is None:
         return None
     about = read_about(folder) if folder.is_dir() else {}
@@ -152,24 +161,24 @@ def take_settings(ctx: click.Context, param: click.Parameter, folder: Path | Non
 
 
 def check_beside(resume: Path | None, out: Path | None, source: Path | None, replace_head: bool) -> None:
-    """Raises UsageError for a flag that would give a run that goes on another beginning."""
+    """Raise UsageError for a flag that would change how the resumed run began."""
     for (flag, why), given in zip(BEGINNINGS.items(), (out, source, replace_head), strict=True):
         if resume is not None and given:
             raise UsageError(f"{flag} with --resume", why=why, fix=f"leave {flag} out")
 
 
 def begun_with(resume: Path | None) -> str | None:
-    """The weights that the run in that folder began with, if it was begun with --from."""
+    """Return the weights that the run in that folder began with, if it was started with --from."""
     return None if resume is None else read_about(resume).get("from")
 
 
 def head_was_replaced(folder: Path) -> bool:
-    """Whether the run in that folder was begun with --replace-head."""
+    """Return whether the run in that folder was started with --replace-head."""
     return bool(read_about(folder).get("replaced_head"))
 
 
 def continued(folder: Path, model: str, recipe: Recipe, be: Backend, seed: int) -> "Model":
-    """The network of a run that began with another run's: the one in its state, where no flag describes it.
+    """Return the network of a run that was started with --from: no flag describes it, so its state does.
 
     Raises UsageError for a flag that asks for another network; CheckpointError and FileError for the state.
     """
@@ -192,26 +201,26 @@ def continued(folder: Path, model: str, recipe: Recipe, be: Backend, seed: int) 
 
 
 def same_device(resume: Path | None, device: str | None) -> str | None:
-    """The run's own device, where its backend is kept and no other device is asked for."""
+    """Return the run's device, if its backend is kept and no other device is asked for."""
     source = click.get_current_context().get_parameter_source("backend")
     if resume is None or device is not None or source is not ParameterSource.DEFAULT_MAP:
         return device
     return read_about(resume).get("device")
 
 
-def told_of(resume: Path | None, endings: Endings) -> dict[str, Any]:
-    """What run.json says of all this. A resumed run keeps the time at which it began."""
+def resume_entries(resume: Path | None, endings: Endings) -> dict[str, Any]:
+    """Return the entries of run.json. A resumed run keeps the time at which it began."""
     started = {} if resume is None else {"started": read_about(resume).get("started")}
     return {"endings": asdict(endings), **started}
 
 
 def resume_line(run: Run) -> str:
-    """What to type to go on."""
-    return f"xpnn train --resume {shlex.quote(str(run.folder))}"
+    """Return the command that resumes the run."""
+    return f"{program()} train --resume {shlex.quote(str(run.folder))}"
 
 
 def left_behind(run: Run) -> str:
-    """What an interrupted run saved."""
+    """Return what an interrupted run saved, in words."""
     if run.state.exists():
         return f"saved in {run.folder}\n  to go on: {resume_line(run)}"
     if not run.weights.exists():
@@ -219,7 +228,8 @@ def left_behind(run: Run) -> str:
     return f"the best epoch so far is saved in {run.weights}"
 
 
-def obey(listener: StopOnSignal) -> None:
-    """Raises Stopped if a signal ended the training."""
-    if listener.signum is not None:
-        raise by_signal(listener.signum)
+def obey(listener: StopOnSignal, group: "Communicator") -> None:
+    """Raises Stopped if a signal ended the training: on every rank, where one was sent it."""
+    heard = [int(number) for number in group.each(listener.signum or 0) if number]
+    if heard:
+        raise by_signal(heard[0])

@@ -46,12 +46,12 @@ class Run:
         return self.folder / STATE
 
     def write(self, about: dict[str, Any]) -> None:
-        """run.json: settings, versions, the names of the run's files and, at the end, the result. Raises FileError."""
+        """Write run.json: settings, versions, the run's files and, at the end, the result. Raises FileError."""
         about = about | {"files": sorted(OWN)}
         write_durably(self.folder / ABOUT, (json.dumps(about, indent=2, allow_nan=False) + "\n").encode())
 
     def close(self) -> None:
-        """Others may have the folder now. A run that saved nothing leaves nothing of its own behind."""
+        """Release the folder. A run that saved nothing removes what it wrote."""
         with contextlib.suppress(OSError):
             empty = not self.weights.exists() and not self.state.exists()
             if empty:
@@ -61,7 +61,7 @@ class Run:
                 self.folder.rmdir()
 
     def clear(self) -> None:
-        """Remove what a run that saved no model has written. Whatever else is there stays."""
+        """Remove what a run that saved no model has written, and nothing else."""
         frames = [
             path for path in (self.folder / FILM).glob("epoch-*.safetensors") if FRAME.fullmatch(path.name)
         ]
@@ -71,7 +71,7 @@ class Run:
             (self.folder / FILM).rmdir()
 
     def foreign(self) -> list[str]:
-        """The names in the folder that are not of a run of its own, in order."""
+        """Return the names in the folder that do not belong to its run, in order."""
         names = sorted(path.name for path in self.folder.iterdir())
         left = [name for name in names if name not in (LOCK, HOLDER) and not TEMPORARY.fullmatch(name)]
         try:
@@ -81,14 +81,14 @@ class Run:
         return [name for name in left if name not in owned or is_link(self.folder / name)]
 
 
-def new_run(dataset: str, model: str, out: Path | None) -> Run:
-    """`out`, or the next free `runs/DATASET-MODEL-N`; two processes never get the same one.
+def new_run(dataset: str, model: str, out: Path | None, force: bool = False) -> Run:
+    """Return `out`, or the next free `runs/DATASET-MODEL-N`; two processes never get the same one.
 
     Raises UsageError when `out` holds a run already, FileError for a folder that cannot be made or is in use.
     """
     try:
         if out is not None:
-            run = claim(out)
+            run = claim(out, force)
             check_untrained(run)
             return run
         make_folder(ROOT)
@@ -110,23 +110,23 @@ def new_run(dataset: str, model: str, out: Path | None) -> Run:
         ) from error
 
 
-def claim(folder: Path) -> Run:
-    """The folder, made, locked, and rid of what a killed process left half-written. Raises FileError and OSError."""
+def claim(folder: Path, force: bool = False) -> Run:
+    """Make and lock the folder, and remove what a killed process left half-written. Raises FileError and OSError."""
     made = not folder.exists()
     make_folder(folder)
-    run = hold(folder, made)
+    run = hold(folder, made, force)
     if run.lock.stale:
         status(run.lock.stale)
     sweep(folder)
     return run
 
 
-def old_run(folder: Path) -> Run:
-    """The run in that folder, to go on with.
+def old_run(folder: Path, force: bool = False) -> Run:
+    """Return the run in that folder, to be resumed.
 
-    Raises FileError where it is in use, or where one of its files is a link: what that leads to is not the run's.
+    Raises FileError if it is in use, or if one of its files is a link, which may lead to the file of someone else.
     """
-    run = claim(folder)
+    run = claim(folder, force)
     links = [name for name in sorted(OWN) if is_link(run.folder / name)]
     if links:
         run.lock.release()
@@ -139,9 +139,9 @@ def old_run(folder: Path) -> Run:
 
 
 def check_untrained(run: Run) -> None:
-    """Release it and raise UsageError when it holds a model, or anything else that a new run would write among.
+    """Release it and raise UsageError if it holds a model, or files that do not belong to a run.
 
-    What an earlier run left that saved no model is removed.
+    The files of an earlier run that saved no model are removed.
     """
     weights = next((p for p in (run.weights, previous(run.weights), run.state) if p.exists()), None)
     what = f"a trained model, {weights.name}" if weights else ""
@@ -158,10 +158,10 @@ def check_untrained(run: Run) -> None:
     run.clear()
 
 
-def hold(folder: Path, made: bool) -> Run:
-    """The folder, locked; gone again if that fails and it was `made` for this run."""
+def hold(folder: Path, made: bool, force: bool = False) -> Run:
+    """Lock the folder; remove it if that fails and it was `made` for this run."""
     try:
-        return Run(folder, made, Lock(folder))
+        return Run(folder, made, Lock(folder, force))
     except BaseException:
         if made:
             with contextlib.suppress(OSError):
@@ -178,20 +178,20 @@ class Saved:
 
     @property
     def classes(self) -> list[str]:
-        """The names of the classes, as far as they are known."""
+        """Return the names of the classes, as far as they are known."""
         return list(self.about.get("classes") or ())
 
     def load(self, backend: str, device: str | None = None) -> "Model":
-        """The model. Raises CheckpointError or FileError."""
+        """Return the model. Raises CheckpointError or FileError."""
         from xpnn.model import load
 
         return load(self.weights, backend=backend, device=device)
 
 
 def find_run(path: Path | None, fits: Callable[[dict[str, Any]], bool] = lambda about: True) -> Saved:
-    """The run at `path` (a folder or a model file), or the newest in runs/ whose run.json `fits`.
+    """Return the run at `path` (a folder or a model file), or the newest in runs/ whose run.json `fits`.
 
-    Raises FileError when there is none.
+    Raises FileError if none is found.
     """
     if path is not None:
         weights = path / WEIGHTS if path.is_dir() else path

@@ -1,6 +1,6 @@
-"""The samples a trained model is tested on: those held out of its training, or a file of the user's, whole.
+"""The samples a trained model is tested on: those held out of its training, or all those of a given file.
 
-Classes and columns are matched by name; what the model does not know is refused by name.
+Classes and columns are matched by name; unknown ones are refused by name.
 """
 
 from dataclasses import replace
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 def test_samples(saved: Saved, model: "Model", data: Path | None, what: str) -> Dataset:
-    """x_test and y_test as `model` takes them; the notes say which samples they are.
+    """Return x_test and y_test for `model`, and notes that say which samples they are.
 
     data: None, or the file that was trained on, for the part that was held out; any other file is used whole. what:
     how to go on without a run.json. Raises UsageError where nothing says what was trained on, DataError for classes and
-    columns that the model does not know.
+    columns that the model was not trained on.
     """
     about, preparation = saved.about, model.preparation
     trained_on = about.get("data")
@@ -53,7 +53,7 @@ def test_samples(saved: Saved, model: "Model", data: Path | None, what: str) -> 
 
 
 def check_known(saved: Saved, data: Path | None, what: str) -> None:
-    """Raises UsageError where neither a run.json nor a file of the user's says what to test on."""
+    """Raise UsageError if neither run.json nor a given file says what to test on."""
     if "dataset" not in saved.about and data is None:
         raise UsageError(
             f"no run.json beside {saved.weights} says which dataset it was trained on",
@@ -62,24 +62,24 @@ def check_known(saved: Saved, data: Path | None, what: str) -> None:
 
 
 def again(about: dict[str, Any], path: Any, preparation: Any = None) -> Dataset:
-    """The dataset of a run.json, from `path`."""
+    """Load the dataset of a run.json again, from `path`."""
     table = isinstance(preparation, TablePreparation)
     seed, given = int(about.get("seed", 0)), (about.get("label"), about.get("task"))
     return load(str(about["dataset"]), path, seed, *((None, None) if table else given), known=preparation)
 
 
 def has_folders(path: Path) -> bool:
-    """Whether it is a folder with folders in it, as pictures are kept."""
+    """Return whether it is a folder with folders in it, such as pictures by class."""
     return path.is_dir() and any(p.is_dir() and not p.name.startswith(".") for p in path.iterdir())
 
 
 def class_names(saved: Saved, model: "Model") -> tuple[str, ...]:
-    """What the model calls its outputs; nothing where neither its file nor run.json says so."""
+    """Return the model's class names; [] if neither its file nor run.json has them."""
     return model.preparation.class_names if model.preparation else tuple(saved.classes)
 
 
 def match_classes(samples: Dataset, names: tuple[str, ...]) -> Dataset:
-    """The samples with the numbers that `names` give their classes. Raises DataError for a class without one."""
+    """Return the samples with their classes numbered as in `names`. Raises DataError for a class not in `names`."""
     if samples.classes == names:
         return samples
     number = {name: i for i, name in enumerate(names)}

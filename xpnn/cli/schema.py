@@ -1,4 +1,4 @@
-"""What run.json may hold, checked when it is read: it may come from anywhere."""
+"""The schema of run.json, checked when it is read, since it may come from anywhere."""
 
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ RUN: dict[str, Any] = {
 
 
 def read_about(folder: Path) -> dict[str, Any]:
-    """What run.json says; nothing where there is none. Raises CheckpointError when it is damaged, FileError."""
+    """Return the content of run.json; {} without that file. Raises CheckpointError when it is damaged, FileError."""
     path = folder / ABOUT
     if not path.exists() and not path.is_symlink():
         return {}

@@ -26,18 +26,18 @@ from xpnn.cli.study import open_study, storage_errors
 from xpnn.cli.trials import STUDY, Task, settings_of
 from xpnn.data import Dataset, load
 from xpnn.errors import DivergedError, XpnnError
-from xpnn.parameters import tree_map
 from xpnn.random import host_rng
 from xpnn.recipes import recipe_for
 from xpnn.training.history import Row
 from xpnn.training.run import Callback, Run
+from xpnn.trees import tree_map
 
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 OPTIMIZERS = ("adamw", "adam", "rmsprop", "sgd")
 
 
 def draw(trial: optuna.Trial, model: str) -> dict[str, Any]:
-    """One point of the space. Of a transformer the width is a multiple of its heads; depth is for dense layers."""
+    """Sample one point. For a transformer the width is a multiple of its heads; depth is for dense layers."""
     trial.suggest_float("lr", 1e-4, 1e-1, log=True)
     trial.suggest_int("width", 16, 512, step=16)
     trial.suggest_int("depth", 1, 1 if model in ("transformer", "rnn") else 3)
@@ -48,20 +48,20 @@ def draw(trial: optuna.Trial, model: str) -> dict[str, Any]:
 
 
 class Watch(Callback):
-    """Tells the study each epoch's result; ends the trial that it gives up, or at the deadline."""
+    """A callback that reports each epoch's score to the study, and ends trials that are pruned or too late."""
 
     def __init__(self, trial: optuna.Trial, deadline: float, score: Callable[[Row], float]) -> None:
         self.trial, self.deadline, self.score = trial, deadline, score
 
     def epoch(self, run: Run, row: Row) -> None:
-        """Raises TrialPruned."""
+        """Report the epoch. Raises TrialPruned if the study gives the trial up."""
         self.trial.report(self.score(row), row.epoch)
         if time.time() > self.deadline or self.trial.should_prune():
             raise optuna.TrialPruned
 
 
 def objective(task: Task, samples: Dataset, trial: optuna.Trial, deadline: float) -> float:
-    """The best result of one training, on the validation samples. One that diverges is given up."""
+    """Return the best validation score of one training; one that diverges is pruned."""
     from xpnn.cli.network import make_loss, make_model
     from xpnn.training.trainer import Trainer
 
@@ -94,17 +94,17 @@ def score_of(samples: Dataset) -> Callable[[Row], float]:
 
 
 def without_test(samples: Dataset) -> Dataset:
-    """The samples to train on alone."""
+    """Return the data without its test samples."""
     return replace(samples, x_test=tree_map(lambda _, a: a[:0], samples.x_test), y_test=samples.y_test[:0])
 
 
 def seed_of(task: Task, worker: int, made: int) -> int:
-    """Another one for each process, and for a study that goes on: none draws what has been drawn."""
+    """Return a sampler's seed that differs for each process and for a resumed study."""
     return int(host_rng(task.seed, "tune", worker, made).integers(2**31))
 
 
 def work(task: Task, worker: int, trials: int, deadline: float, how: str) -> None:
-    """Make `trials` trials, each reported as `how` says: say, json or quiet. Other processes may do the same."""
+    """Make `trials` trials; how: say, json or quiet, the form of a report. Other processes may do the same."""
     study = open_study(task)
     study.sampler = optuna.samplers.TPESampler(seed=seed_of(task, worker, len(study.trials)))
     data = load(task.dataset, task.data, task.seed, task.label, task.task, resize=task.resize)
@@ -120,12 +120,12 @@ def work(task: Task, worker: int, trials: int, deadline: float, how: str) -> Non
 
 
 def is_best(study: optuna.Study, trial: Any) -> bool:
-    """Whether it is the best so far; of equal ones the first is."""
+    """Return whether it is the best so far; of equal ones the first is."""
     return bool(trial.state == TrialState.COMPLETE and study.best_trial.number == trial.number)
 
 
 def tell_trial(task: Task, trial: Any, best: bool, how: str) -> None:
-    """One line, by one write: several processes share the terminal."""
+    """Print one line by one write, since several processes share the terminal."""
     settings = settings_of(trial.params)
     pruned = trial.state == TrialState.PRUNED
     best_of, nothing = (min, math.inf) if task.regression else (max, 0.0)
@@ -185,7 +185,7 @@ def search(task: Task, trials: int, limit: float | None, jobs: int, how: str) ->
 
 
 def child(task: Task, worker: int, trials: int, deadline: float, how: str) -> None:
-    """`work` in a process of its own, which ends with the exit code of its error, and with its parent."""
+    """Run `work` in a process that ends with the exit code of its error, and whenever its parent ends."""
     end_with_parent()
     try:
         work(task, worker, trials, deadline, how)
@@ -196,7 +196,7 @@ def child(task: Task, worker: int, trials: int, deadline: float, how: str) -> No
 
 
 def end_with_parent() -> None:
-    """End this process as soon as its parent has ended, however that came about: nothing else would stop it."""
+    """End this process as soon as its parent has ended, in whatever way."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
@@ -210,7 +210,7 @@ def end_with_parent() -> None:
 
 @contextlib.contextmanager
 def threads_each(jobs: int) -> Iterator[None]:
-    """BLAS threads for each process begun inside: together as many as there are cores. Variables that are set stand."""
+    """Share the cores among the BLAS threads of the processes started inside, unless a variable sets their number."""
     share = str(max(1, (os.cpu_count() or 1) // jobs))
     names = [
         name

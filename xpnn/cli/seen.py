@@ -14,7 +14,7 @@ BOX = (220, 40, 40)
 
 
 def seen(photo: "Image", found: list[tuple[Picture, str]]) -> bytes:
-    """A PNG: the photograph on the left, then a column or more of samples, each with its class below."""
+    """Return a PNG: the photograph on the left, then samples in columns, each with its class below."""
     from PIL import Image, ImageDraw
 
     left = photo.convert("RGB")

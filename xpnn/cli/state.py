@@ -7,7 +7,7 @@ import click
 
 @dataclass
 class State:
-    """What the commands share."""
+    """The shared flags."""
 
     debug: bool = False
     quiet: bool = False
@@ -15,6 +15,6 @@ class State:
 
 
 def state() -> State:
-    """That of the command that runs; outside of one, a fresh one."""
+    """Return the state of the running command; outside a command, the defaults."""
     ctx = click.get_current_context(silent=True)
     return State() if ctx is None else ctx.find_root().ensure_object(State)

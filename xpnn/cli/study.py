@@ -1,4 +1,4 @@
-"""The file in which `xpnn tune` keeps its trials, opened with suspicion: it may come from anywhere.
+"""The file in which `xpnn tune` keeps its trials, checked before use, since it may come from anywhere.
 
 It is opened by its path, never by a URL or pattern in which `?` or `%` would mean something.
 """
@@ -25,7 +25,7 @@ DISK = ("disk i/o", "is full", "readonly", "read-only", "unable to open", "locke
 
 
 def open_study(task: Task) -> optuna.Study:
-    """The study in the task's folder, a new one where there is none.
+    """Open the study in the task's folder, or make a new one.
 
     Raises UsageError for one of another task, CheckpointError for a file that holds no study, FileError.
     """
@@ -63,14 +63,14 @@ def open_study(task: Task) -> optuna.Study:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection that trusts no function called by the file's own schema."""
+    """Connect without trusting functions that the file's schema calls."""
     connection = sqlite3.connect(path, timeout=WAIT)
     connection.execute("PRAGMA trusted_schema=OFF")
     return connection
 
 
 def check_tables(path: Path) -> None:
-    """Raise CheckpointError for a file with views, triggers or virtual tables: SQL of its own, perhaps without end."""
+    """Raise CheckpointError for a file with views, triggers or virtual tables, whose SQL might never end."""
     if not path.exists():
         return
     with contextlib.closing(connect(path)) as connection:
@@ -86,9 +86,9 @@ def check_tables(path: Path) -> None:
 
 @contextlib.contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Whatever the study's file brings about as FileError (disk) or CheckpointError (what is in it).
+    """Turn errors from the study's file into FileError (disk) or CheckpointError (content).
 
-    Errors of xpnn pass, and so do those that have nothing to do with the file.
+    Errors of xpnn, and those unrelated to the file, pass unchanged.
     """
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -112,7 +112,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 def not_a_study(path: Path, error: BaseException) -> CheckpointError:
-    """The error for a file that holds something else, or something damaged."""
+    """Return the error for a file that is damaged or no study."""
     return CheckpointError(
         f"{path} is no study of xpnn tune, or it is damaged",
         why=f"{type(error).__name__}: {first_line(error)}",
@@ -121,14 +121,14 @@ def not_a_study(path: Path, error: BaseException) -> CheckpointError:
 
 
 def root(error: BaseException) -> BaseException:
-    """The error at the bottom of those that wrap it."""
+    """Return the original error below those that wrap it."""
     while inner := error.__cause__ or error.__context__ or getattr(error, "orig", None):
         error = inner
     return error
 
 
 def is_of_optuna(error: BaseException) -> bool:
-    """Whether it was raised inside optuna, or below it, and not in our own code that optuna calls."""
+    """Return whether it was raised inside optuna, and not in our code that optuna calls."""
     modules, trace = [], error.__traceback__
     while trace is not None:
         modules.append(str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0])

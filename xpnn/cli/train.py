@@ -18,11 +18,13 @@ from xpnn.cli.fitting import check_target, check_wanted, count_samples, train
 from xpnn.cli.machine import git_state, machine
 from xpnn.cli.network import make_loss, make_model, with_room
 from xpnn.cli.options import (
+    DatasetName,
     FilePath,
     Name,
     Widths,
     backend_line,
     backend_option,
+    dataset_of,
     device_option,
     json_option,
     open_backend,
@@ -32,6 +34,8 @@ from xpnn.cli.options import (
     table_options,
 )
 from xpnn.cli.output import detail, echo, emit, percent, reading_bar, size, status, write
+from xpnn.cli.program import program
+from xpnn.cli.ranks import distributed_options, join, shared_run
 from xpnn.cli.regression import in_units, regression_line
 from xpnn.cli.resume import (
     Endings,
@@ -41,9 +45,9 @@ from xpnn.cli.resume import (
     ending_options,
     head_was_replaced,
     left_behind,
+    resume_entries,
     resume_line,
     same_device,
-    told_of,
 )
 from xpnn.cli.runs import Run, new_run, old_run
 from xpnn.cli.state import state
@@ -64,7 +68,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Configured, examples=["xpnn train spiral --epochs 5 --hidden 64,64"])
-@click.argument("dataset", type=Name("dataset", DATASETS), default="mnist")
+@click.argument("dataset", type=DatasetName("dataset", DATASETS), default="mnist")
 @path_argument
 @click.option("--model", type=Name("model", MODELS), default="mlp", help="Architecture.  [default: mlp]")
 @click.option("--hidden", type=Widths(), metavar="N,N", help="Widths of the hidden layers, or none.")
@@ -106,6 +110,7 @@ if TYPE_CHECKING:
     "--require-accuracy", type=click.FloatRange(0, 1), metavar="A", help="Exit with 8 below it; 0 to 1."
 )
 @ending_options
+@distributed_options
 @json_option
 def command(
     dataset: str,
@@ -138,7 +143,9 @@ def command(
     """
     began = time.perf_counter()
     keep_memory()
-    endings = Endings.taken_from(given)
+    group = join(given.pop("distributed"), given.pop("batch_norm"), given.pop("gradient_compression"))
+    endings, force = Endings.taken_from(given), given.pop("force_lock")
+    dataset = dataset_of(dataset, data)
     check_beside(resume, out, source, replace_head)
     saved, model = find_source(source, replace_head, model, given)
     recipe = recipe_for(dataset, model, augment).replace(**given)
@@ -149,7 +156,11 @@ def command(
     origin = begun_with(resume) if saved is None else str(saved.weights)
     known = preparation_of(origin)
     head = replace_head if resume is None else head_was_replaced(resume)
+    if group.rank and data is None:  # a dataset by name may have to be fetched: rank 0 does it
+        group.any(False)
     samples = load(dataset, data, seed, label, task, known, relabel=head, resize=resize, watch=reading_bar)
+    if group.rank == 0 and data is None:
+        group.any(False)
     recipe = with_room(recipe, len(samples.y))
     loss = make_loss(samples, recipe, class_weight)
     check_wanted(samples, require_accuracy)
@@ -160,18 +171,22 @@ def command(
     else:
         net = make_model(model, samples, recipe, be, seed)
     optimizer.bind(net.layout.params)  # before there is a folder: raises where a pattern fits nothing
-    run = new_run(dataset, model, out) if resume is None else old_run(resume)
-    about = describe(samples, data, label, model, net, recipe, seed) | told_of(resume, endings)
+    run = shared_run(group, lambda: old_run(resume, force) if resume else new_run(dataset, model, out, force))
+    about = describe(samples, data, label, model, net, recipe, seed) | resume_entries(resume, endings)
     about |= {"task": task, "class_weight": class_weight, "resize": resize and f"{resize[0]}x{resize[1]}"}
     if origin or freeze:
         about |= provenance(origin, freeze, net) | {"replaced_head": head}
     try:
         if resume is None:
             run.write(about)
+        if group.size > 1 and not as_json:
+            status(f"ranks  {group.size} processes ({group.engine}), each with its rows of every batch")
         events = start(about, why, samples, recipe, net, as_json)
         watchers = [*endings.watchers(run, about), events]  # whatever comes of the events, the state is saved
         state_file = None if resume is None else run.state
-        trainer = train(net, samples, recipe, loss, optimizer, run, watchers, state_file)
+        trainer = train(net, samples, recipe, loss, optimizer, run, watchers, state_file, group)
+        if group.rank:  # the rest is rank 0's
+            return
         if isinstance(events, Events) and events.error is not None:
             raise events.error
         result = score(net, trainer, samples, run, began)
@@ -202,7 +217,7 @@ def describe(
     recipe: Recipe,
     seed: int,
 ) -> dict[str, Any]:
-    """run.json before the result is known."""
+    """Return the entries of run.json before the result is known."""
     be = net.backend
     return {
         "xpnn": __version__,
@@ -230,7 +245,7 @@ def describe(
 def start(
     about: dict[str, Any], why: str, data: Dataset, recipe: Recipe, net: "Model", as_json: bool
 ) -> Callback:
-    """Say what is about to happen; what reports the epochs."""
+    """Print what is about to happen; return the callbacks that report the epochs."""
     counts = count_samples(data, recipe)
     if as_json:
         event = {key: value for key, value in about.items() if key not in ("started", "classes", "result")}
@@ -251,12 +266,14 @@ def start(
 
 
 class Events(Callback):
-    """Every row as a JSON line on stdout. Where the reader has gone, the run ends as by Ctrl-C."""
+    """A callback that prints every row as a JSON line. If the reader has gone, the run ends as by Ctrl-C."""
+
+    everywhere = False
 
     error: OSError | None = None
 
     def epoch(self, run: "TrainingRun", row: Row) -> None:
-        """One event."""
+        """Print the row."""
         try:
             if self.error is None:
                 emit({"event": "epoch", **asdict(row)})
@@ -265,7 +282,7 @@ class Events(Callback):
 
 
 def score(net: "Model", trainer: "Trainer", data: Dataset, run: Run, began: float) -> dict[str, Any]:
-    """The one use of the test set."""
+    """Evaluate on the test set, its only use."""
     best = trainer.history.best
     scores = net.evaluate(data.x_test, data.y_test)
     found = {"accuracy": scores["accuracy"]} if data.classes else in_units(net, data)
@@ -283,7 +300,7 @@ def score(net: "Model", trainer: "Trainer", data: Dataset, run: Run, began: floa
 
 
 def finish(result: dict[str, Any], data: Dataset, run: Run) -> None:
-    """The last three lines, for people."""
+    """Print the last three lines."""
     n, ending = len(data.y_test), f"best epoch {result['best_epoch']} · {result['seconds']:.1f} s"
     if data.classes:
         accuracy = result["test_accuracy"]
@@ -299,5 +316,5 @@ def finish(result: dict[str, Any], data: Dataset, run: Run) -> None:
         if isinstance(data.preparation, ImagePreparation)
         else ""
     )
-    prediction = f"xpnn predict {kind}{other and f' --run{other}'} · " if kind else ""
-    echo(f"next   {prediction}xpnn evaluate{other}")
+    prediction = f"{program()} predict {kind}{other and f' --run{other}'} · " if kind else ""
+    echo(f"next   {prediction}{program()} evaluate{other}")

@@ -1,4 +1,4 @@
-"""`xpnn train --from RUN --freeze PATTERN --replace-head`: a trained network put to another use."""
+"""`xpnn train --from RUN --freeze PATTERN --replace-head`: transfer learning."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +26,7 @@ ARCHITECTURE = ("hidden", "activation", "dropout", "input_dropout")
 
 
 def transfer_options(f: Callable[..., Any]) -> Callable[..., Any]:
-    """--from, --freeze and --replace-head."""
+    """Add --from, --freeze and --replace-head."""
     for option in (
         click.option(
             "--replace-head", is_flag=True, default=False, help="With --from: a fresh last Dense, of the new classes."
@@ -47,9 +47,9 @@ def transfer_options(f: Callable[..., Any]) -> Callable[..., Any]:
 def find_source(
     source: Path | None, replace_head: bool, model: str, given: dict[str, Any]
 ) -> tuple[Saved | None, str]:
-    """The run to begin with, if any, and the name of the model that is trained.
+    """Return the run to start from, if any, and the name of the model that is trained.
 
-    Raises UsageError for flags that say what the network is to be when RUN says it.
+    Raises UsageError for flags that describe the network, which RUN already does.
     """
     if source is None:
         if replace_head:
@@ -71,12 +71,12 @@ def find_source(
 
 
 def frozen(optimizer: Optimizer, patterns: tuple[str, ...]) -> Optimizer:
-    """The optimizer, which leaves the parameters that fit any of the patterns as they are."""
+    """Return the optimizer with the parameters frozen that match any of the patterns."""
     return Groups(optimizer, tuple(Group(p, frozen=True) for p in patterns)) if patterns else optimizer
 
 
 def preparation_of(origin: str | None) -> "Preparation | None":
-    """How the run that is gone on with prepared its data; None where it remembers nothing, or is gone."""
+    """Return how the source run prepared its data; None if that was not recorded, or the run is gone."""
     if origin is None or not Path(origin).exists():
         return None
     return find_run(Path(origin)).load("numpy").preparation
@@ -85,7 +85,7 @@ def preparation_of(origin: str | None) -> "Preparation | None":
 def reuse(
     saved: Saved, data: Dataset, augmentation: tuple[Layer, ...], be: Backend, seed: int, replace_head: bool
 ) -> tuple[Dataset, "Model"]:
-    """The data with the classes as `saved` numbers them, and its network and weights.
+    """Return the data with its classes numbered as in `saved`, and the network and weights of `saved`.
 
     With replace_head the last layer is a fresh one, for the classes of the data. `augmentation` comes before it unless
     it begins so already. Raises ShapeError for samples of another shape, UsageError for another number of outputs
@@ -136,7 +136,7 @@ def reuse(
 
 
 def same_classes(saved: Saved, old: "Model", data: Dataset) -> Dataset:
-    """The data with its classes numbered as in `saved`. Raises DataError for a class that it does not know."""
+    """Return the data with its classes numbered as in `saved`. Raises DataError for a class not in it."""
     from xpnn.cli.samples import class_names, match_classes
 
     names = class_names(saved, old)
@@ -149,7 +149,7 @@ def same_classes(saved: Saved, old: "Model", data: Dataset) -> Dataset:
 
 
 def last_dense(layers: tuple[Layer, ...], name: str) -> int:
-    """Where the last Dense is. Raises UsageError where no layer of the chain is one."""
+    """Return the index of the last Dense. Raises UsageError if the chain has none."""
     found = [i for i, layer in enumerate(layers) if isinstance(layer, Dense)]
     if not found:
         raise UsageError(f"{name} has no Dense in its chain of layers that could be replaced")
@@ -157,7 +157,7 @@ def last_dense(layers: tuple[Layer, ...], name: str) -> int:
 
 
 def moved(old: "Model", by: int, head: int) -> dict[str, Any]:
-    """{path in the new network: parameter} of all layers but the head: a chain's first number grows by `by`."""
+    """Return {path in the new network: parameter} of all layers but the head: layer numbers grow by `by`."""
     kept = {}
     for path, a in old.parameters().items():
         first, _, rest = path.partition(".")
@@ -167,7 +167,7 @@ def moved(old: "Model", by: int, head: int) -> dict[str, Any]:
 
 
 def provenance(origin: str | None, freeze: tuple[str, ...], net: "Model") -> dict[str, Any]:
-    """Its entry in run.json."""
+    """Return the entry of run.json that names the source."""
     held = {path for pattern in freeze for path in net.layout.named if fits(path, pattern)}
     return {
         "from": origin,

@@ -1,4 +1,4 @@
-"""What all trials of `xpnn tune` have in common, and what the parameters of one mean."""
+"""The settings common to all trials of `xpnn tune`, and those of a single trial."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ STUDY, BEST = "study.db", "best.toml"
 
 @dataclass(frozen=True)
 class Task:
-    """What all trials of a study have in common, and where it is kept."""
+    """The settings common to all trials of a study, and the folder it is kept in."""
 
     dataset: str
     model: str
@@ -40,7 +40,7 @@ class Task:
 
     @property
     def fixed(self) -> dict[str, Any]:
-        """What must not change between the trials of one study: they are compared."""
+        """Return the settings that must be equal in all trials, as their scores are compared."""
         names = ("dataset", "model", "epochs", "seed", "data", "label")
         fixed = {name: getattr(self, name) for name in names}
         more = {"resize": self.resize and list(self.resize), "task": self.task}
@@ -48,7 +48,7 @@ class Task:
 
 
 def settings_of(params: dict[str, Any]) -> dict[str, Any]:
-    """A trial's parameters as settings of `xpnn train`: width and depth are the hidden layers."""
+    """Return a trial's parameters as settings of `xpnn train`: width and depth become the hidden layers."""
     rest = {name: value for name, value in params.items() if name not in ("width", "depth")}
     rest |= {"lr": float(f"{params['lr']:.3g}"), "dropout": round(params["dropout"], 2)}
     return {"hidden": [params["width"]] * params["depth"], **rest}

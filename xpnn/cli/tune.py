@@ -9,15 +9,18 @@ import click
 from xpnn.cli import Stopped, interrupted
 from xpnn.cli.command import Command
 from xpnn.cli.options import (
+    DatasetName,
     FilePath,
     Name,
     backend_option,
+    dataset_of,
     device_option,
     json_option,
     open_backend,
     resize_option,
 )
 from xpnn.cli.output import echo, emit, status
+from xpnn.cli.program import program
 from xpnn.cli.runs import ROOT
 from xpnn.cli.state import state
 from xpnn.cli.trials import BEST, STUDY, Task, settings_of
@@ -35,7 +38,7 @@ from xpnn.recipes import recipe_for
 
 
 @click.command(cls=Command, examples=["xpnn tune spiral --trials 3 --epochs 2"])
-@click.argument("dataset", type=Name("dataset", DATASETS), default="mnist")
+@click.argument("dataset", type=DatasetName("dataset", DATASETS), default="mnist")
 @click.option("--model", type=Name("model", MODELS), default="mlp", help="Architecture.  [default: mlp]")
 @click.option(
     "--trials",
@@ -92,6 +95,7 @@ def command(
     from xpnn.cli.study import checked_params, open_study, storage_errors
 
     be, _ = open_backend(backend, device, "float32")
+    dataset = dataset_of(dataset, data)
     folder = out or ROOT / f"tune-{dataset}-{model}"
     path = None if data is None else str(data.resolve())
     count = epochs or recipe_for(dataset, model).epochs
@@ -133,7 +137,7 @@ def table_task(path: str | None, label: str | None, kind: str | None) -> str | N
 
 
 def require_optuna() -> None:
-    """Raises BackendError where optuna is missing."""
+    """Raise BackendError if optuna is missing."""
     try:
         import optuna  # noqa: F401
     except ImportError as error:
@@ -143,7 +147,7 @@ def require_optuna() -> None:
 
 
 def finished(study: Any) -> list[Any]:
-    """The trials that ran to their end, or to the point where they were given up."""
+    """Return the trials that were completed or pruned."""
     from optuna.trial import TrialState
 
     found: list[Any] = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
@@ -151,7 +155,7 @@ def finished(study: Any) -> list[Any]:
 
 
 def finish(study: Any, task: Task, as_json: bool) -> None:
-    """best.toml, and what was found. Raises UsageError when no trial came to its end."""
+    """Write best.toml and print the result. Raises UsageError if no trial was completed."""
     from optuna.trial import TrialState
 
     from xpnn.cli.config import toml_line
@@ -179,4 +183,4 @@ def finish(study: Any, task: Task, as_json: bool) -> None:
         return
     echo(f"best   trial {best.number}, {what}")
     echo(f"       {ended} trials, {ended - len(complete)} ended early · {path}")
-    echo(f"next   xpnn train --config {shlex.quote(str(path))}")
+    echo(f"next   {program()} train --config {shlex.quote(str(path))}")

@@ -67,7 +67,8 @@ def read_folder(
         raise FileError(
             f"{folder} does not hold the dataset: {len(missing)} of its 4 files are missing",
             why=f"not found: {', '.join(missing)} (also looked for as .gz and .xz)",
-            fix="give the folder that holds the four IDX files",
+            fix="give the folder that holds the four IDX files, or the dataset's name: xpnn train table FILE, "
+            "images FOLDER, npz FILE",
         )
 
     def read(name: str) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Looking inside: gradient checks, one step explained, backends side by side, summaries, a sweep of learning rates."""
+"""Diagnostics: gradient checks, one step explained, backends side by side, summaries, the learning-rate finder."""
 
 from xpnn.diagnostics.compare import BackendGap, Comparison, Gap, LayerGap, compare_backends
 from xpnn.diagnostics.explain import Explanation, LayerReport, ParameterReport, explain

@@ -77,7 +77,7 @@ class Comparison:
         return plain
 
     def to_json(self) -> str:
-        """`to_dict` as text."""
+        """Return `to_dict` as JSON."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     def __str__(self) -> str:
@@ -126,7 +126,7 @@ def compare_backends(
 
 
 def available(names: Sequence[str], dtype: str) -> tuple[list[str], dict[str, str]]:
-    """Those of the backends that are here, and why the others are not."""
+    """Return the backends that work here, and why the others do not."""
     here, missing = [], {}
     for name in names:
         try:
@@ -138,7 +138,7 @@ def available(names: Sequence[str], dtype: str) -> tuple[list[str], dict[str, st
 
 
 def beside(name: str, got: Trace, wanted: Trace, loss: str, limit: float) -> BackendGap:
-    """The differences of one backend, and the first of them beyond the limit."""
+    """Return the differences of one backend, and the first of them beyond the limit."""
     visits = list(zip(got.visits, wanted.visits, strict=True))
     there = [gap("y", a.y, b.y) for a, b in visits]
     back = [worst(list(returned(a, b))) for a, b in visits]
@@ -163,7 +163,7 @@ def beside(name: str, got: Trace, wanted: Trace, loss: str, limit: float) -> Bac
 
 
 def returned(got: Visit, wanted: Visit) -> Iterator[Gap]:
-    """Of everything that a backward pass gave."""
+    """Return the gaps of everything that a backward pass returned."""
     if wanted.dx:
         yield gap("dx", got.dx, wanted.dx)
     for name, gradient in wanted.gradients.items():
@@ -171,12 +171,12 @@ def returned(got: Visit, wanted: Visit) -> Iterator[Gap]:
 
 
 def worst(gaps: list[Gap]) -> Gap | None:
-    """The one with the largest relative difference."""
+    """Return the gap with the largest relative difference."""
     return max(gaps, key=lambda g: g.relative, default=None)
 
 
 def gap(array: str, got: tuple[Host, ...], wanted: tuple[Host, ...]) -> Gap:
-    """Of one array, or of several as one. The same infinity, or NaN on both sides, is no difference."""
+    """Return the gap of one array, or of several as one. Equal infinities, and NaN on both sides, count as 0."""
     furthest = top = 0.0
     for a, b in zip(got, wanted, strict=True):
         a, b = a.astype(np.float64), b.astype(np.float64)
@@ -188,12 +188,12 @@ def gap(array: str, got: tuple[Host, ...], wanted: tuple[Host, ...]) -> Gap:
 
 
 def verdict(gap: BackendGap) -> str:
-    """In words."""
+    """Return the result in words."""
     return "within the tolerance" if gap.ok else f"first beyond the tolerance at {gap.first}"
 
 
 def rows(gap: BackendGap) -> str:
-    """The table of one backend."""
+    """Return the table of one backend."""
     head = ("path", "layer", "forward", "relative", "backward", "relative", "of")
     lines = []
     for row in gap.layers:

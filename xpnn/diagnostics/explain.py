@@ -32,7 +32,7 @@ class ParameterReport:
 
 @dataclass(frozen=True)
 class LayerReport:
-    """One layer: what it gave, and the gradients that went through it."""
+    """One layer: its output, and the gradients that passed through it."""
 
     path: str
     layer: str
@@ -52,7 +52,7 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What one training step does. `str` is a table of 80 columns, `to_dict` and `to_json` are plain data."""
+    """One training step, explained. `str` is a table of 80 columns, `to_dict` and `to_json` are plain data."""
 
     loss: float
     loss_name: str
@@ -67,7 +67,7 @@ class Explanation:
         return plain
 
     def to_json(self) -> str:
-        """`to_dict` as text."""
+        """Return `to_dict` as JSON."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     def __str__(self) -> str:
@@ -100,7 +100,7 @@ def explain(
 
 
 def report(visit: Visit, feeds_activation: bool, ratios: dict[str, float | None]) -> LayerReport:
-    """The numbers of one visit; of several outputs, those of all entries together, and the first one's shape."""
+    """Return the numbers of one call; several outputs are taken together, with the shape of the first."""
     flat = joined(visit.y)
     dead = [np.all(a == 0, axis=tuple(range(a.ndim - 1))) if a.ndim > 1 else np.all(a == 0) for a in visit.y]
     role = "activation" if is_activation(visit) else "pre-activation" if feeds_activation else ""
@@ -123,7 +123,7 @@ def report(visit: Visit, feeds_activation: bool, ratios: dict[str, float | None]
 
 
 def parameter_report(visit: Visit, name: str, ratios: dict[str, float | None]) -> ParameterReport:
-    """The numbers of one parameter of a layer."""
+    """Return the numbers of one parameter of a layer."""
     path = f"{visit.path}.{name}" if visit.path else name
     a, gradient = visit.parameters[name], visit.gradients.get(name)
     size = None if gradient is None else norm(gradient)
@@ -131,7 +131,7 @@ def parameter_report(visit: Visit, name: str, ratios: dict[str, float | None]) -
 
 
 def update_ratios(model: Network, optimizer: Optimizer, gradient: Host) -> dict[str, float | None]:
-    """{path: |new - old| / |old|} of the optimizer's first step, made on copies."""
+    """Return {path: |new - old| / |old|} of the optimizer's first step, made on copies."""
     be, layout = model.backend, model.layout
     vectors = model.snapshot()
     with be.device_context():
@@ -148,24 +148,24 @@ def update_ratios(model: Network, optimizer: Optimizer, gradient: Host) -> dict[
 
 
 def is_activation(visit: Visit) -> bool:
-    """What comes before one of them is a pre-activation, the z of the textbooks."""
+    """Return whether it is an activation: its input is a pre-activation, the z of the textbooks."""
     return visit.layer.role == "activation"
 
 
 def joined(arrays: tuple[Host, ...]) -> Host:
-    """All entries in one float64 vector."""
+    """Return all entries in one float64 vector."""
     return np.concatenate([np.asarray(a, dtype=np.float64).reshape(-1) for a in arrays])
 
 
 def norm(a: Host) -> float:
-    """sqrt(sum a^2), of a / max |a| so that no square overflows."""
+    """Return sqrt(sum a^2), computed from a / max |a| so that no square overflows."""
     a = np.asarray(a, dtype=np.float64)
     top = float(np.max(np.abs(a), initial=0.0))
     return top * float(np.linalg.norm(a / top)) if 0 < top < math.inf else top
 
 
 def finite(value: Any) -> Any:
-    """The same tree with None for every number that is not finite, and lists for tuples."""
+    """Return the tree with None for every number that is not finite, and lists for tuples."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -174,7 +174,7 @@ def finite(value: Any) -> Any:
 
 
 def forward_table(rows: tuple[LayerReport, ...]) -> str:
-    """What came out of each layer; * marks the pre-activations."""
+    """Return the table of each layer's output; * marks the pre-activations."""
     head = ("path", "layer", "output", "mean", "std", "min", "max")
     lines = [
         (r.path, r.layer + "*" * (r.role == "pre-activation"), str(r.shape[1:]),
@@ -186,7 +186,7 @@ def forward_table(rows: tuple[LayerReport, ...]) -> str:
 
 
 def backward_table(rows: tuple[LayerReport, ...]) -> str:
-    """Zeros, dead units and the gradients on the way back."""
+    """Return the table of zeros, dead units and gradients of each layer."""
     head = ("path", "layer", "zeros", "dead units", "|dy|", "|dx|")
     lines = [
         (r.path, r.layer, f"{100 * r.zeros:.1f} %", f"{r.dead:,} of {r.units:,}", number(r.dy_norm), number(r.dx_norm))
@@ -196,7 +196,7 @@ def backward_table(rows: tuple[LayerReport, ...]) -> str:
 
 
 def parameter_table(explanation: Explanation) -> str:
-    """Parameters, their gradients, and the first update."""
+    """Return the table of parameters, their gradients, and the first update."""
     updates = explanation.optimizer is not None
     head = ("parameter", "shape", "|w|", "|dw|", "|dw|/|w|", "|update|/|w|")
     lines = [

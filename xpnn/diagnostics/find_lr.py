@@ -1,4 +1,4 @@
-"""Which learning rate? Train a copy at rates that rise from step to step, and look at the loss.
+"""The learning-rate finder: train a copy at rates that rise from step to step, and record the loss.
 
     rate_k = low (high / low)^(k / (steps - 1)),        k = 0 ... steps - 1
 
@@ -61,7 +61,7 @@ def find_lr(
     steps: int = 100,
     batch_size: int = 128,
 ) -> RateSweep:
-    """One sweep over seeded batches of (x, y) on a copy of `model`, which itself stays as it is, bit for bit.
+    """Sweep the rate over seeded batches of (x, y) on a copy of `model`, which stays unchanged, bit for bit.
 
     The sweep ends at `high`, or when a loss is not finite, or when the mean of the last 5 is more than 4 times the
     lowest such mean. Of the optimizer all settings but lr count.
@@ -80,7 +80,7 @@ def find_lr(
     rates, batches = np.geomspace(low, high, steps), _batches(copy, x, copy.targets(y), batch_size)
 
     def step(rate: float) -> float:
-        """Gives the loss before it."""
+        """Make a step; return the loss before it."""
         trainer.rate = float(rate)
         value = trainer.step(*next(batches))
         with be.device_context():
@@ -106,7 +106,7 @@ def find_lr(
 
 
 def _batches(model: Network, x: Any, y: Any, batch_size: int) -> Iterator[tuple[Any, Any]]:
-    """Seeded, shuffled batches, epoch after epoch."""
+    """Yield seeded, shuffled batches, epoch after epoch."""
     be = model.backend
     for epoch in itertools.count(1):
         order = epoch_order(model.seed, epoch, count(x))
@@ -117,7 +117,7 @@ def _batches(model: Network, x: Any, y: Any, batch_size: int) -> Iterator[tuple[
 
 
 def smooth(values: Host, width: float) -> Host:
-    """Means of the neighbours on both sides, weighted by a Gaussian of that standard deviation."""
+    """Return means of the neighbours on both sides, weighted by a Gaussian of that standard deviation."""
     at = np.arange(len(values))
     weight = np.exp(-0.5 * ((at[:, None] - at) / width) ** 2)
     means: Host = weight @ values / weight.sum(axis=1)
@@ -125,7 +125,7 @@ def smooth(values: Host, width: float) -> Host:
 
 
 def steepest(smoothed: Host) -> int | None:
-    """Where the curve falls most, before its lowest point."""
+    """Return where the curve falls most steeply before its lowest point."""
     if len(smoothed) < 2:
         return None
     slopes = np.gradient(smoothed)[: int(np.argmin(smoothed)) + 1]

@@ -48,25 +48,25 @@ from xpnn.layers import (
     ZeroPad2D,
 )
 from xpnn.layers.base import Shape, is_multiple
-from xpnn.parameters import leaves
+from xpnn.trees import leaves
 from xpnn.window import pair
 
 
 @singledispatch
 def flops(layer: Layer, shape: Shape) -> int:
-    """Of one sample of `shape`, forward. Your own layer gets a rule by `@flops.register(MyLayer)`."""
+    """FLOPs of the forward pass of one sample of `shape`. For your own layer: `@flops.register(MyLayer)`."""
     inner = layer.children(shape)
     return sum(flops(part, given) for _, part, given in inner) if inner else outputs(layer, shape)
 
 
 def outputs(layer: Layer, shape: Shape) -> int:
-    """How many numbers the layer gives for one sample."""
+    """Return the number of outputs for one sample."""
     out = layer.plan(shape)[1]
     return sum(map(math.prod, out)) if is_multiple(out) else math.prod(out)
 
 
 def weights(layer: Layer, shape: Shape) -> int:
-    """How many entries its matrices have, without biases and gains."""
+    """Return the number of entries of its matrices, without biases and gains."""
     return sum(math.prod(spec.shape) for _, spec in leaves(layer.plan(shape)[0]) if len(spec.shape) > 1)
 
 
@@ -75,7 +75,7 @@ def weights(layer: Layer, shape: Shape) -> int:
 @flops.register(Conv1D)
 @flops.register(Conv2D)
 def _(layer: Layer, shape: Shape) -> int:
-    """Every weight, at every place of the output."""
+    """A multiply-add for every weight at every position of the output."""
     return 2 * weights(layer, shape) * math.prod(layer.plan(shape)[1][:-1])
 
 
@@ -83,13 +83,13 @@ def _(layer: Layer, shape: Shape) -> int:
 @flops.register(GRU)
 @flops.register(LSTM)
 def _(layer: Layer, shape: Shape) -> int:
-    """Every weight, at every time."""
+    """A multiply-add for every weight at every time step."""
     return 2 * weights(layer, shape) * int((shape[0] if is_multiple(shape) else shape)[0])
 
 
 @flops.register(ConvTranspose2D)
 def _(layer: ConvTranspose2D, shape: Shape) -> int:
-    """Every weight, at every place of the input."""
+    """A multiply-add for every weight at every position of the input."""
     return 2 * weights(layer, shape) * math.prod(shape[:-1])
 
 
@@ -98,19 +98,21 @@ def _(layer: MultiHeadAttention, shape: Any) -> int:
     """q and o at every time of x, k and v at every step of the memory, and two products of times and steps."""
     time, features = shape[0] if is_multiple(shape) else shape
     steps, known = shape[1] if layer.cross else (time, features)
-    width = layer.heads * (layer.size or features // layer.heads)
-    return int(4 * width * (time * features + steps * known + time * steps))
+    size = layer.size or features // layer.heads
+    value = layer.value_size or size
+    own, shared = layer.heads * (size + value), layer.shared_heads * (size + value)
+    return int(2 * (time * features * own + steps * known * shared + time * steps * own))
 
 
 @flops.register(Graph)
 def _(layer: Graph, shape: Shape) -> int:
-    """Every node, a shared layer at each use."""
+    """The sum over nodes; a shared layer counts at each use."""
     return sum(flops(part, given) for _, part, given in layer.uses(shape))
 
 
 @flops.register(PositionalEncoding)
 def _(layer: Layer, shape: Shape) -> int:
-    """One addition each."""
+    """One addition for each output."""
     return outputs(layer, shape)
 
 
@@ -118,7 +120,7 @@ def _(layer: Layer, shape: Shape) -> int:
 @flops.register(Multiply)
 @flops.register(Average)
 def _(layer: Layer, shape: Any) -> int:
-    """Between every two inputs; a mean divides once more."""
+    """One operation between every two inputs; a mean also divides."""
     return (len(shape) - 1 + isinstance(layer, Average)) * outputs(layer, shape)
 
 
@@ -153,18 +155,18 @@ def _(layer: Layer, shape: Shape) -> int:
 
 @flops.register(Recompute)
 def _(layer: Recompute, shape: Shape) -> int:
-    """What f costs: on the way forward it runs once."""
+    """The FLOPs of f, which the forward pass runs once."""
     return flops(layer.layer, shape)
 
 
 @flops.register(Residual)
 def _(layer: Residual, shape: Shape) -> int:
-    """f, and the addition."""
+    """The FLOPs of f, and the addition."""
     return flops(layer.layer, shape) + outputs(layer, shape)
 
 
 @flops.register(Parallel)
 def _(layer: Parallel, shape: Shape) -> int:
-    """All of them, and what merges them."""
+    """The FLOPs of all branches, and of the merge."""
     merges = {"concatenate": 0, "average": len(layer.layers)}.get(layer.merge, len(layer.layers) - 1)
     return sum(flops(part, shape) for part in layer.layers) + merges * outputs(layer, shape)

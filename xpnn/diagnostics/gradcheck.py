@@ -1,4 +1,4 @@
-"""Is every backward pass the derivative of its forward pass? Asked of each layer alone, so that the wrong one is named.
+"""Checks that every backward pass is the derivative of its forward pass, layer by layer, so that a wrong one is named.
 
 The derivative along a direction d is (f(a + h d) - f(a - h d)) / 2h, in float64 with h = 1e-5. A layer's
 output is first
@@ -20,8 +20,9 @@ from xpnn.layers.graph import Graph, as_net
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.wiring import NO_DX
 from xpnn.losses import Loss, MultiOutputLoss, get_loss
-from xpnn.parameters import Layout, leaves, tree_map
+from xpnn.parameters import Layout
 from xpnn.random import host_rng
+from xpnn.trees import leaves, tree_map
 from xpnn.validation import check_input_shape
 
 H = 1e-5
@@ -89,7 +90,7 @@ def flatten(net: Layer, shape: Shape, prefix: str = "") -> Iterator[tuple[str, L
 def check_layer(
     cx: Ctx, path: str, layer: Layer, shape: Shape, x: dict[str, Host], rng: Any
 ) -> list[GradientCheck]:
-    """One row for each input and one for each trainable parameter."""
+    """Return a row for each input and for each trainable parameter."""
     be, name = cx.be, type(layer).__name__
     if not layer.differentiable:
         return [GradientCheck(path, name, "x", 0.0, 0, True, "not differentiable, by design")]
@@ -159,7 +160,7 @@ def contracted(
 
 
 def check_loss(be: Backend, loss: Loss, outputs: Shape, batch: int, rng: Any) -> list[GradientCheck]:
-    """The gradient of the loss, or of the sum of its values, with respect to each prediction."""
+    """Check the gradient of the loss, or of the sum of its values, with respect to each prediction."""
     several = is_multiple(outputs)
     losses = loss.losses if isinstance(loss, MultiOutputLoss) else (loss,)
     x, y = {}, []
@@ -188,7 +189,7 @@ def value_of(
 
 
 def compare(f: Callable[[Host], float], a: Host, given: Host | None, rng: Any) -> tuple[float, int, str]:
-    """(relative error, directions, note) of the gradient `given` of f at a."""
+    """Return (relative error, directions, note) of the gradient `given` of f at a."""
     if given is None or given.shape != a.shape:
         got = "none" if given is None else str(given.shape)
         return float("inf"), 0, f"gradient has shape {got}, wanted {a.shape}"
@@ -214,6 +215,6 @@ def choose_directions(shape: tuple[int, ...], rng: Any) -> Iterator[Host]:
 
 
 def away_from_zero(x: Host) -> Host:
-    """Moves values closer than 1e-3 to 0 out to it: no kink lies within reach of h."""
+    """Move values closer than 1e-3 to 0 out to it, so that no kink lies within h."""
     moved: Host = np.where(np.abs(x) < 1e-3, np.where(x < 0, -1e-3, 1e-3), x)
     return moved

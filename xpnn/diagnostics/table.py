@@ -19,7 +19,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], sides: str, widest
 
 
 def shortened(text: str, limit: int) -> str:
-    """The beginning and the end, which tell paths apart."""
+    """Return the beginning and the end of a long text, which distinguish paths."""
     if len(text) <= limit:
         return text
     kept = limit - 1
@@ -27,7 +27,7 @@ def shortened(text: str, limit: int) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three digits, in at most 8 characters; - for what there is not."""
+    """Return three digits in at most 8 characters; - for None."""
     if value is None:
         return "-"
     text = f"{value:.3g}"

@@ -17,8 +17,8 @@ from xpnn.backends.base import Backend
 from xpnn.layers.base import Ctx, Layer, Tree
 from xpnn.losses import Loss
 from xpnn.network import Network
-from xpnn.parameters import leaves
 from xpnn.training.step import Objective
+from xpnn.trees import leaves
 
 Host = np.ndarray[Any, Any]
 
@@ -97,7 +97,7 @@ def watched(value: Any, recorder: "Recorder") -> Any:
 
 
 class Recorder:
-    """Writes visits down as the layers of a watched network are called."""
+    """Records visits as the layers of a watched network are called."""
 
     def __init__(self, be: Backend) -> None:
         self.be = be
@@ -111,12 +111,12 @@ class Recorder:
         self._turned, self._turns = False, itertools.count()
 
     def host(self, value: Any) -> tuple[Host, ...]:
-        """Copies, because a backend may use the memory again; without what is None."""
+        """Return copies on the host, because a backend may reuse the memory; without what is None."""
         parts = value if isinstance(value, tuple) else (value,)
         return tuple(np.array(self.be.to_numpy(part)) for part in parts if part is not None)
 
     def cover(self, twin: Any, layer: Layer) -> None:
-        """Let the twin's methods tell; they run as the original's do."""
+        """Wrap the methods of the copy so that they report to the recorder."""
         forward, backward = twin.forward, twin.backward
 
         def tell_forward(cx: Ctx, p: Tree, x: Any) -> tuple[Any, tuple[Any, ...]]:

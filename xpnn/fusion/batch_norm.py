@@ -38,7 +38,7 @@ class LinearBatchNorm(Rule):
         return 3 if kinds[2:] == [ReLU] else 2
 
     def forward(self, cx: Ctx, p: tuple[Tree, ...], x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """While training keeps what the layers keep; in evaluation, for a backward pass that seldom comes, p and x."""
+        """In training keep what the layers keep; in evaluation keep p and x, as a backward pass is rare."""
         return self._layers(cx, p, x) if cx.train else (self._evaluate(cx, p, x), (p, x))
 
     def _evaluate(self, cx: Ctx, p: tuple[Tree, ...], x: Array) -> Array:
@@ -70,7 +70,7 @@ class LinearBatchNorm(Rule):
     def backward(
         self, cx: Ctx, cache: tuple[Any, ...], dy: Array, need_dx: bool, out: Tree, may_overwrite: bool
     ) -> tuple[Array | None, tuple[Tree, ...]]:
-        """Layer after layer."""
+        """Go back through the layers, one after the other."""
         linear, norm, p, y = cache if cx.train else self._layers(cx, *cache)[1]
         if self.relu:
             dy = cx.be.relu_grad(dy, y, may_overwrite)
@@ -79,5 +79,5 @@ class LinearBatchNorm(Rule):
         return dx, (*first, grads, *({},) * self.relu)
 
     def update_stats(self, cx: Ctx, p: tuple[Tree, ...], cache: tuple[Any, ...]) -> tuple[Tree, ...]:
-        """BatchNorm's."""
+        """Return the statistics of the BatchNorm."""
         return {}, self.norm.update_stats(self.child(cx, 1), p[1], cache[1]), *({},) * self.relu

@@ -45,7 +45,7 @@ class FusedSequential(Sequential, abstract=True):
 
     @functools.cached_property
     def groups(self) -> tuple[Group, ...]:
-        """Found once."""
+        """The groups, found once."""
         return groups_of(self.layers, self.rules)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:

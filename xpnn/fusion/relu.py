@@ -13,7 +13,7 @@ class ReLUInPlace(Rule):
 
     @staticmethod
     def match(layers: tuple[Layer, ...]) -> int:
-        """ReLU."""
+        """A single ReLU."""
         return int(bool(layers) and type(layers[0]) is ReLU)
 
     def forward(self, cx: Ctx, p: tuple[Tree, ...], x: Array) -> tuple[Array, tuple[Any, ...]]:

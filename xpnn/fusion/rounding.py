@@ -7,9 +7,11 @@ from xpnn.kernels import Array
 from xpnn.layers.attention import MultiHeadAttention
 from xpnn.layers.base import Ctx, Layer, Tree
 from xpnn.layers.bidirectional import Bidirectional
+from xpnn.layers.gru import GRU
+from xpnn.layers.lstm import LSTM
 from xpnn.layers.maxout import Maxout
-from xpnn.layers.recurrent import GRU, LSTM, SimpleRNN
-from xpnn.parameters import tree_map
+from xpnn.layers.simple_rnn import SimpleRNN
+from xpnn.trees import tree_map
 
 LAYERS = (SimpleRNN, LSTM, GRU, Bidirectional, MultiHeadAttention, Maxout)
 ONLY_MULTIPLY = (MultiHeadAttention, Maxout)
@@ -22,12 +24,12 @@ class RoundedOnce(Rule):
 
     @staticmethod
     def match(layers: tuple[Layer, ...]) -> int:
-        """One of those layers."""
+        """One of the layers in ONLY_MULTIPLY."""
         return int(bool(layers) and type(layers[0]) in LAYERS)
 
     def forward(self, cx: Ctx, p: tuple[Tree, ...], x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps the rounded weights."""
-        rounded = tree_map(lambda _, a: cx.be.operand(a) if a.ndim == 2 else a, p[0])
+        rounded = tree_map(lambda path, a: cx.be.operand(a) if a.ndim == 2 and path != "mask" else a, p[0])
         if type(self.layers[0]) in ONLY_MULTIPLY and not isinstance(x, tuple):
             x = cx.be.operand(x)
         y, cache = self.layers[0].forward(self.child(cx, 0), rounded, x)
@@ -36,7 +38,7 @@ class RoundedOnce(Rule):
     def backward(
         self, cx: Ctx, cache: tuple[Any, ...], dy: Array, need_dx: bool, out: Tree, may_overwrite: bool
     ) -> tuple[Array | None, tuple[Tree, ...]]:
-        """The layer's."""
+        """The layer's own backward pass."""
         rounded, kept = cache
         dx, grads = self.layers[0].backward(self.child(cx, 0, need_dx), rounded, kept, dy)
         return dx, (grads,)

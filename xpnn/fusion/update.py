@@ -16,7 +16,7 @@ Loop: TypeAlias = tuple[str, tuple[float, ...]]
 
 
 def sgd_loop(optimizer: Any) -> Loop:
-    """With momentum or without."""
+    """The loop of SGD, with momentum or without."""
     if not optimizer.momentum:
         return "descent", ()
     return "momentum", (optimizer.momentum, float(optimizer.nesterov))
@@ -54,7 +54,7 @@ class FusedUpdate(Optimizer, abstract=True):
 
     @property
     def lr(self) -> float:
-        """The optimizer's."""
+        """The optimizer's learning rate."""
         return self.optimizer.lr
 
     def init(self, be: Backend, theta: Array) -> State:

@@ -27,18 +27,18 @@ class Constant(Initializer):
     value: float | tuple[float, ...] = 0.0
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
-        """Draws nothing."""
+        """Return the constant; no random numbers are drawn."""
         return np.array(np.broadcast_to(np.asarray(self.value, dtype=np.float64), shape))
 
 
 @dataclass(frozen=True)
 class Normal(Initializer):
-    """N(0, std^2)."""
+    """Independent draws from N(0, std^2)."""
 
     std: float = 0.01
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
-        """Independent draws."""
+        """Return independent draws."""
         return self.std * rng.standard_normal(shape)
 
 
@@ -67,7 +67,7 @@ class VarianceScaling(Initializer):
         return self.draw(rng, shape, None)
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...], given: tuple[int, int] | None) -> Host:
-        """With the fans that are given, else those of the shape."""
+        """Draw with the given fans, else with those of the shape."""
         fan_in, fan_out = fans(shape) if given is None else given
         fan = {"in": fan_in, "out": fan_out, "mean": (fan_in + fan_out) / 2}[self.fan]
         if fan == 0:
@@ -92,7 +92,7 @@ class Orthogonal(Initializer):
     gain: float = 1.0
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
-        """Needs at least two axes."""
+        """Draw the matrix. Raises UsageError for fewer than two axes."""
         if len(shape) < 2:
             raise UsageError(f"Orthogonal needs a matrix, got shape {shape}", fix="use Normal or Constant")
         rows, columns = math.prod(shape[:-1]), shape[-1]

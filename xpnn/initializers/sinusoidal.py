@@ -1,4 +1,4 @@
-"""Waves over positions."""
+"""Sinusoidal position encodings."""
 
 from dataclasses import dataclass
 

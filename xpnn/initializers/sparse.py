@@ -1,4 +1,4 @@
-"""Weights most of which are 0."""
+"""Sparse initial weights: identity, Dirac, random sparse."""
 
 import math
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Identity(Initializer):
     gain: float = 1.0
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
-        """Draws nothing. Needs two axes."""
+        """Return the matrix; nothing is drawn. Raises UsageError unless there are two axes."""
         if len(shape) != 2:
             raise UsageError(f"Identity needs a matrix, got shape {shape}", fix="use Dirac for a kernel")
         return self.gain * np.eye(*shape)
@@ -38,7 +38,10 @@ class Dirac(Initializer):
             raise UsageError(f"Dirac(groups={self.groups}): wanted at least 1")
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
-        """Draws nothing. Needs a window and channels; the groups must divide the outputs."""
+        """Return the kernel; nothing is drawn.
+
+        Raises UsageError unless it has a window and channels that fit the groups.
+        """
         if len(shape) < 3:
             raise UsageError(f"Dirac needs a kernel, got shape {shape}", fix="use Identity for a matrix")
         if shape[-1] % self.groups:
@@ -67,7 +70,7 @@ class Sparse(Initializer):
             raise UsageError(f"Sparse(std={self.std}): wanted 0 or more")
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
-        """Needs two axes."""
+        """Draw the matrix. Raises UsageError unless there are two axes."""
         if len(shape) != 2:
             raise UsageError(f"Sparse needs a matrix, got shape {shape}", fix="use Normal or VarianceScaling")
         w = self.std * rng.standard_normal(shape)

@@ -1,4 +1,4 @@
-"""Normal weights without tails."""
+"""Truncated normal initial weights."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ class TruncatedNormal(Initializer):
             )
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
-        """Independent draws."""
+        """Return independent draws."""
         w = np.asarray(rng.standard_normal(shape))
         while (outside := np.abs(w) > self.limit).any():
             w[outside] = rng.standard_normal(np.count_nonzero(outside))

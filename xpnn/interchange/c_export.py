@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from xpnn.durable import write_durably
 from xpnn.interchange.c_writer import Writer, copied, number
 from xpnn.interchange.program import Host, Program
-from xpnn.interchange.trace import program_of
+from xpnn.interchange.trace import names_of, program_of
 from xpnn.system import user_path
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ def save_c(
     """
     path = user_path(path)
     program = program_of(model, channels=channels, probabilities=probabilities, preprocessing=preprocessing)
-    known = model.preparation.class_names if model.preparation is not None else ()
-    write_durably(path, header(program, re.sub(r"\W", "_", path.stem), list(classes or known)).encode())
+    write_durably(
+        path, header(program, re.sub(r"\W", "_", path.stem), list(names_of(model, classes))).encode()
+    )
     return program
 
 
@@ -80,7 +81,9 @@ def header(program: Program, name: str, classes: Sequence[str]) -> str:
         parts.append(f"static const char *const {name}_classes[{len(classes)}] = {{{names}}};\n")
     parts += [constant(word, a) for word, a in writer.weights.values()]
     buffers = [f"static float {word}[{size}];" for word, size in writer.buffers.items()]
-    inside = "\n".join(f"  {line}" for line in [*buffers, *body, *copies])
+    lines = [*buffers, *body, *copies]
+    unused = [f"(void){word};" for word, _, _ in inputs if not re.search(rf"\b{word}\b", "\n".join(lines))]
+    inside = "\n".join(f"  {line}" for line in [*unused, *lines])
     return "\n".join([*parts, f"static void {name}_predict({arguments}) {{\n{inside}\n}}\n#endif\n"])
 
 

@@ -93,11 +93,13 @@ def pool(out: str, x: str, shapes: tuple[Shape, Shape], a: dict[str, Any], *, la
 
 
 def recurrent(
-    kind: str, outs: Sequence[str], names: Sequence[str], shape: Shape, directions: int, units: int
+    kind: str, outs: Sequence[str], names: Sequence[str], shape: Shape, directions: int, a: dict[str, Any]
 ) -> list[str]:
-    """LSTM, GRU or RNN over x (time, 1, n): all states, and the last."""
-    x, W, R, B = names
+    """LSTM, GRU or RNN over x (time, 1, n): all states, and the last. The first states are 0, or have names."""
+    x, W, R, B, *first = names
     time, _, n = shape
+    units, reverse = int(a["hidden_size"]), a["direction"] == "reverse"
+    begin = [f"{name}[d * {units} + j]" for name in first] + ["0"] * (2 - len(first))
     g = {"LSTM": 4, "GRU": 3, "RNN": 1}[kind]
     steps = {
         "RNN": ["s[j] = tanhf(a[j] + b[j]);"],
@@ -115,9 +117,12 @@ def recurrent(
     return [
         f"for (int d = 0; d < {directions}; d++) {{",
         f"  float h[{units}], c[{units}], s[{units}], a[{g * units}], b[{g * units}];",
-        f"  for (int j = 0; j < {units}; j++) h[j] = c[j] = 0;",
+        f"  for (int j = 0; j < {units}; j++) h[j] = {begin[0]};",
+        f"  for (int j = 0; j < {units}; j++) c[j] = {begin[1]};",
         f"  for (int k = 0; k < {time}; k++) {{",
-        f"    const int t = d == 0 ? k : {time - 1} - k;",
+        f"    const int t = {time - 1} - k;"
+        if reverse
+        else f"    const int t = d == 0 ? k : {time - 1} - k;",
         f"    for (int j = 0; j < {g * units}; j++) {{",
         f"      a[j] = {B}[d * {2 * g * units} + j]; b[j] = {B}[d * {2 * g * units} + {g * units} + j];",
         f"      for (int i = 0; i < {n}; i++) a[j] += {x}[t * {n} + i] * {W}[(d * {g * units} + j) * {n} + i];",
@@ -128,7 +133,10 @@ def recurrent(
         "    }",
         f"    for (int j = 0; j < {units}; j++) h[j] = {outs[0]}[(t * {directions} + d) * {units} + j] = s[j];",
         "  }",
-        f"  for (int j = 0; j < {units}; j++) {outs[1]}[d * {units} + j] = h[j];",
+        *(
+            f"  for (int j = 0; j < {units}; j++) {out}[d * {units} + j] = {state}[j];"
+            for out, state in zip(outs[1:], "hc", strict=False)
+        ),
         "  (void)c;",
         "}",
         *(f"(void){out};" for out in outs),

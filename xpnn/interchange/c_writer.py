@@ -12,6 +12,7 @@ from xpnn.interchange import c_windows as windows
 from xpnn.interchange.interpret import run
 from xpnn.interchange.program import Host, Node, Program
 from xpnn.interchange.sequence_rows import Body
+from xpnn.printing import in_comment
 
 POINTWISE = {
     "Add": "{0} + {1}",
@@ -115,7 +116,7 @@ class Writer:
                 f"layer {node.path or '0'} cannot be written in C",
                 why=f"ONNX's {node.kind} has no loops here",
             )
-        return [f"/* layer {node.path}: {node.kind} */", *made] if node.path else made
+        return [f"/* layer {in_comment(node.path)}: {node.kind} */", *made] if node.path else made
 
     def make(self, node: Node) -> list[str] | None:
         """The loops of one node; None where there are none."""
@@ -193,8 +194,7 @@ class Writer:
             at = " + ".join(f"div_(i{i}, {s}) * {step}" for i, s, step in steps)
             return loops.nested(shape, [f"{out[0]}[{loops.place(shape, len(shape))}] = {words[0]}[{at}];"])
         if kind in ("LSTM", "GRU", "RNN"):
-            units = int(a["hidden_size"])
-            return windows.recurrent(kind, out, words, first, self.shape(node.inputs[1])[0], units)
+            return windows.recurrent(kind, out, words, first, self.shape(node.inputs[1])[0], a)
         return None
 
     def formula(self, node: Node) -> str:

@@ -1,21 +1,28 @@
 """A trained model as one page that works offline: draw, drop a picture, or type numbers, and see the answer."""
 
+import base64
 import html
 import json
+import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from xpnn.durable import write_durably
 from xpnn.errors import UsageError
 from xpnn.interchange.javascript import script
 from xpnn.interchange.program import Program
-from xpnn.interchange.trace import program_of
+from xpnn.interchange.trace import names_of, program_of, squash
+from xpnn.layers import Flatten, Rescale, Reshape, Standardize
 
 if TYPE_CHECKING:
     from xpnn.model import Model
 
-TEMPLATE = Path(__file__).with_name("page.html")
+PAGE = Path(__file__).with_name("page")
+"""The parts that a page is put together from."""
 
 
 def save_html(
@@ -26,10 +33,12 @@ def save_html(
     probabilities: bool | None = None,
     preprocessing: bool = True,
     classes: Sequence[str] = (),
+    examples: Any = (),
 ) -> Program:
     """Write `model` to a page with its weights inside: a canvas and a place for pictures, or a line for numbers.
 
-    A drawing is brought to the form that `model.preparation` says, cropped to its ink where that is "ink". The other
+    A drawing is brought to the form that `model.preparation` says, cropped to its ink where that is "ink". Below the
+    answer the page shows the values of every layer. examples: images of bytes, (n, H, W, C), to choose from. The other
     settings are those of `save_onnx`, but channels, which are last. Raises UsageError for a model of several inputs or
     outputs, for ids, and for what cannot be written; FileError.
     """
@@ -38,6 +47,8 @@ def save_html(
         raise UsageError(
             "channels='first' for a page", fix="leave it out: the page brings pictures to that form itself"
         )
+    from xpnn import __version__
+
     program = program_of(model, probabilities=probabilities, preprocessing=preprocessing)
     if len(program.inputs) != 1 or len(program.outputs) != 1 or program.inputs[0][1] == "int64":
         raise UsageError(
@@ -45,22 +56,71 @@ def save_html(
             fix="--to onnx, py or c take all others",
         )
     preparation = model.preparation
-    known = preparation.class_names if preparation is not None else ()
     _, dtype, shape = program.inputs[0]
+    ((_, out),) = program.outputs
     about: dict[str, Any] = {
         "name": path.stem,
+        "text": description(model),
         "shape": list(shape),
         "bytes": dtype == "uint8",
-        "classes": list(classes or known),
+        "outputs": math.prod(out),
+        "classes": list(names_of(model, classes)),
+        "examples": [encoded(image, shape) for image in examples],
         "crop": getattr(preparation, "crop", "none"),
-        "probabilities": probabilities is not False,
+        "probabilities": shows_probabilities(model, probabilities),
     }
-    text = TEMPLATE.read_text()
-    for key, value in (
-        ("TITLE", html.escape(path.stem)),
-        ("ABOUT", json.dumps(about).replace("<", "\\u003c")),
-        ("MODEL", script(program)),
-    ):
-        text = text.replace(f"{{{{{key}}}}}", value)
+    parts = {
+        "TITLE": html.escape(path.stem),
+        "VERSION": __version__,
+        "STYLE": (PAGE / "style.css").read_text(encoding="utf-8"),
+        "ABOUT": json.dumps(about).replace("<", "\\u003c"),
+        "MODEL": script(program, layers_of(model)),
+        "PICTURE": (PAGE / "picture.js").read_text(encoding="utf-8"),
+        "DRAWING": (PAGE / "drawing.js").read_text(encoding="utf-8"),
+        "INSIDE": (PAGE / "inside.js").read_text(encoding="utf-8"),
+        "PAGE": (PAGE / "page.js").read_text(encoding="utf-8"),
+    }
+    text = (PAGE / "page.html").read_text(encoding="utf-8")
+    # in one pass: what is put in may hold the marks of other parts
+    text = re.sub(rf"\{{\{{({'|'.join(parts)})\}}\}}", lambda mark: parts[mark[1]], text)
     write_durably(path, text.encode())
     return program
+
+
+def encoded(image: Any, shape: tuple[int, ...]) -> str:
+    """An image of bytes as base64. Raises UsageError for another shape or dtype."""
+    a = np.asarray(image)
+    if a.shape != tuple(shape) or a.dtype != np.uint8:
+        raise UsageError(
+            f"an example of shape {a.shape} and {a.dtype}", why=f"the model takes bytes of {shape}"
+        )
+    return base64.b64encode(a.tobytes()).decode()
+
+
+def description(model: "Model") -> str:
+    """A line on the network."""
+    chain = getattr(model.net, "layers", None)
+    names = [type(layer).__name__ for layer in chain] if chain else [type(model.net).__name__]
+    numbers = f"{model.layout.size['theta']:,} weights"
+    return f"A neural network of {numbers}: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}."
+
+
+def shows_probabilities(model: "Model", wanted: bool | None) -> bool:
+    """Whether the outputs of the page are."""
+    if wanted is False:
+        return False
+    return (
+        squash(model.loss, model.net.output_kind, wanted) is not None
+        or model.net.output_kind == "probabilities"
+    )
+
+
+def layers_of(model: "Model") -> dict[str, tuple[str, tuple[int, ...]]]:
+    """{path: (name, shape of its result)} of the layers that the page shows: those of a chain that compute."""
+    found: dict[str, tuple[str, tuple[int, ...]]] = {}
+    shape: Any = model.input_shape
+    for i, layer in enumerate(getattr(model.net, "layers", ())):
+        shape = layer.plan(shape)[1]
+        if not isinstance(layer, Rescale | Standardize | Flatten | Reshape):
+            found[str(i)] = (type(layer).__name__, shape)
+    return found

@@ -1,10 +1,14 @@
 """A program as JavaScript: the loops of the C export, in the words of the other language."""
 
 import base64
+import json
+import math
 import re
 
 from xpnn.interchange.c_writer import Writer, copied
-from xpnn.interchange.program import Program
+from xpnn.interchange.program import Node, Program, Shape
+
+Names = dict[str, tuple[str, tuple[int, ...]]]
 
 WORDS = (
     (r"\bfor \(int ", "for (let "),
@@ -50,8 +54,11 @@ def translated(line: str) -> str:
     return line.rstrip()
 
 
-def script(program: Program) -> str:
-    """A function predict(x) for one sample of one input and one output, with its weights."""
+def script(program: Program, names: Names | None = None) -> str:
+    """A function predict(x) for one sample of one input and one output, with its weights.
+
+    names: {path of a layer: (its name, the shape of its result)}; those have their values in an array `layers`.
+    """
     writer = Writer(program)
     body = [translated(line) for node in program.nodes for line in writer.lines(node)]
     (word,) = (writer.words[name] for name, _, _ in program.inputs)
@@ -70,6 +77,50 @@ def script(program: Program) -> str:
     buffers = [f"const {one} = new Float32Array({n});" for one, n in writer.buffers.items()]
     lines = [
         PRELUDE.strip(), f'const weights = floats("{base64.b64encode(flat).decode()}");', *cuts, *buffers,
+        f"const layers = [{', '.join(shown(writer, names or {}))}];",
         f"function predict({word}) {{", *(f"  {line}" for line in [*body, *end] if line.strip()), "}",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def shown(writer: Writer, names: Names) -> list[str]:
+    """An object for each layer with values of its own: its name, shape, where they lie, and its weights as pictures.
+
+    The weights are shown of a layer that stands on the picture itself: of each of its units the kernel, or a number
+    for each pixel.
+    """
+    found: dict[str, str] = {}
+    picture = writer.program.inputs[0][2]
+    seen: set[str] = {writer.words[writer.program.inputs[0][0]]}
+    for node in writer.program.nodes:
+        path, word = node.path.split(".")[0], writer.words.get(node.outputs[0], "")
+        if path not in names or word not in writer.buffers or word in seen:
+            continue
+        name, shape = names[path]
+        size = tuple(writer.shape(node.outputs[0])[1:])
+        if math.prod(size) != math.prod(shape) or len(shape) not in (1, 3):
+            continue
+        first = len(shape) == 3 and size != tuple(shape)
+        about = {"name": f"{path} {name}", "shape": list(shape), "first": first}
+        about["form"] = list(shape) if len(shape) == 3 else [1, 1, *shape]
+        found[path] = f"{{...{json.dumps(about)}, values: {word}{weights(writer, node, picture)}}}"
+    return list(found.values())
+
+
+def weights(writer: Writer, node: Node, picture: Shape) -> str:
+    """The weights of a Gemm on all pixels, or of a Conv on their channels; nothing for other nodes."""
+    if (
+        node.kind not in ("Gemm", "MatMul", "Conv")
+        or node.inputs[1] not in writer.weights
+        or len(picture) != 3
+    ):
+        return ""
+    W = writer.weights[node.inputs[1]]
+    if node.kind == "Conv" and W[1].ndim == 4 and W[1].shape[1] == picture[2]:
+        form = [*W[1].shape[2:], W[1].shape[1]]
+    elif node.kind != "Conv" and W[1].shape[0] == math.prod(picture):
+        form = list(picture)
+    else:
+        return ""
+    about = {"form": form, "count": int(W[1].shape[-1]), "kernel": node.kind == "Conv"}
+    return f", weights: {{...{json.dumps(about)}, values: {W[0]}}}"

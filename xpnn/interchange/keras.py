@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnn.errors import BackendError, CheckpointError, FileError, UsageError, first_line
+from xpnn.interchange.h5_file import check_h5
 from xpnn.interchange.keras_tensors import KINDS, ours, split_separable, theirs
 from xpnn.interchange.leaves import Leaf, leaves_of
 from xpnn.interchange.matching import bias_into_norm, homeless_bias, match, parameters_of_leaf, take_over
@@ -141,8 +142,9 @@ def read_file(path: Path) -> list[Group]:
         raise BackendError("the package h5py is not installed", fix="pip install h5py") from error
     try:
         with h5py.File(path, "r") as file:
+            check_h5(file, h5py, path)
             return list(in_h5(file, h5py))
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:  # of a damaged file
         raise CheckpointError(f"{path} is no file of Keras's weights", why=first_line(error)) from error
 
 

@@ -32,6 +32,7 @@ KINDS = {
     "simple_rnn": "recurrent of SimpleRNN",
     "bidirectional": "recurrent of Bidirectional",
     "multi_head_attention": "attention",
+    "grouped_query_attention": "attention",
 }
 """Keras's classes in snake case, and the kind of their weights."""
 
@@ -68,7 +69,7 @@ def ours(leaf: Leaf, t: dict[str, Any]) -> dict[str, Host]:
     if kind == "table":
         return {"W": arrays[0]}
     if kind == "attention":
-        return attention(arrays)
+        return attention(leaf.layer, arrays)
     if isinstance(leaf.layer, Bidirectional):
         half = len(arrays) // 2
         both = arrays[:half], arrays[half:]
@@ -81,6 +82,9 @@ def ours(leaf: Leaf, t: dict[str, Any]) -> dict[str, Host]:
 def direction(layer: Any, arrays: Arrays) -> dict[str, Host]:
     """One direction. A GRU's gates stand z, r there and r, z here; both its biases become one and the candidate's."""
     W, U, *bias = arrays
+    if not layer.bias and not bias:
+        n = layer.units if isinstance(layer, GRU) else 0
+        return {"W": swapped(W, n), "U": swapped(U, n)} if n else {"W": W, "U": U}
     if not isinstance(layer, GRU):
         return {"W": W, "U": U, "b": bias[0] if bias else np.zeros(W.shape[-1], W.dtype)}
     n = layer.units
@@ -105,8 +109,11 @@ def swapped(a: Host, n: int) -> Host:
     return np.concatenate([a[..., n : 2 * n], a[..., :n], a[..., 2 * n :]], axis=-1)
 
 
-def attention(arrays: Arrays) -> dict[str, Host]:
+def attention(layer: Any, arrays: Arrays) -> dict[str, Host]:
     """Heads and their sizes as one axis. The keys' bias is left out: softmax does not see it."""
+    if len(arrays) == 4 and not layer.bias:
+        each = {f"W{k}": W.reshape(W.shape[0], -1) for k, W in zip("qkv", arrays[:3], strict=True)}
+        return each | {"Wo": arrays[3].reshape(-1, arrays[3].shape[-1])}
     if len(arrays) == 4:
         arrays = [
             a for W in arrays for a in (W, np.zeros(W.shape[1:] if W is not arrays[3] else W.shape[2:]))
@@ -125,9 +132,12 @@ def theirs(leaf: Leaf, p: dict[str, Host], t: dict[str, Any]) -> Arrays:
     elif kind == "batch norm":
         made = [p[k] for k in t.get("present", ("gain", "bias", "mean", "var"))]
     elif kind == "attention":
-        zeros = np.zeros_like(p["bq"])
-        made = [p["Wq"], p["bq"], p["Wk"], zeros, p["Wv"], p["bv"], p["Wo"], p["bo"]]
-        made = made if len(old) == 8 else made[::2]
+        made = [p[f"W{name}"] for name in "qkvo"]
+        if len(old) == 8:
+            biases = [
+                p.get(f"b{name}", np.zeros(W.shape[1], W.dtype)) for name, W in zip("qkvo", made, strict=True)
+            ]
+            made = [a for pair in zip(made, biases, strict=True) for a in pair]
     elif isinstance(leaf.layer, Bidirectional):
         both = [{k[2:]: v for k, v in p.items() if k.startswith(f"{i}.")} for i in (0, 1)]
         made = [a for part in both for a in direction_back(leaf.layer.layer, part)]
@@ -141,8 +151,10 @@ def theirs(leaf: Leaf, p: dict[str, Host], t: dict[str, Any]) -> Arrays:
 def direction_back(layer: Any, p: dict[str, Host]) -> Arrays:
     """One direction; a GRU's second bias is 0 but for the candidate's."""
     if not isinstance(layer, GRU):
-        return [p["W"], p["U"], p["b"]]
+        return list(p.values())
     n = layer.units
+    if not layer.bias:
+        return [swapped(p["W"], n), swapped(p["U"], n)]
     hidden = np.concatenate([np.zeros(2 * n, p["c"].dtype), p["c"]])
     b = np.stack([swapped(p["b"], n), hidden])
     return [swapped(p["W"], n), swapped(p["U"], n), b]

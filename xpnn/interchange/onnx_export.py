@@ -3,7 +3,6 @@
 Source: the ONNX standard, https://onnx.ai/onnx/, of which the `onnx` package is the reference.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +11,10 @@ import numpy as np
 
 from xpnn.durable import write_durably
 from xpnn.errors import BackendError, UsageError
+from xpnn.interchange.onnx_metadata import metadata
 from xpnn.interchange.program import Node, Program
 from xpnn.interchange.sequence_rows import Body
-from xpnn.interchange.trace import program_of
+from xpnn.interchange.trace import names_of, program_of
 from xpnn.system import user_path
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def save_onnx(
     where the loss has no probabilities; False gives its own outputs always. preprocessing: with True the layers that
     scale the data are in the file, and images go in as uint8 where such a layer comes first; with False they are left
     out, and what they give goes in. classes: names of the classes, kept as JSON in the metadata "classes"; those of
-    `model.preparation` unless given.
+    `model.preparation` unless given, which is kept beside them.
     Raises UsageError for a setting or a layer that ONNX cannot express, BackendError without the package `onnx`, and
     FileError for a path that cannot be written.
     """
@@ -61,8 +61,8 @@ def save_onnx(
         model, opset=check_opset(opset), channels=channels,
         probabilities=probabilities, preprocessing=preprocessing,
     )  # fmt: skip
-    known = model.preparation.class_names if model.preparation is not None else ()
-    write_durably(user_path(path), serialized(program, classes or known))
+    about = metadata(model, names_of(model, classes), preprocessing=preprocessing)
+    write_durably(user_path(path), serialized(program, about))
     return program
 
 
@@ -75,7 +75,7 @@ def check_opset(opset: int) -> int:
     return opset
 
 
-def serialized(program: Program, classes: Sequence[str] = ()) -> bytes:
+def serialized(program: Program, about: dict[str, str] | None = None) -> bytes:
     """The bytes of the file, looked through by ONNX's own checker with shape inference."""
     onnx = onnx_package()
     size = sum(a.nbytes for a in program.constants.values())
@@ -85,12 +85,12 @@ def serialized(program: Program, classes: Sequence[str] = ()) -> bytes:
             why="its format, protobuf, ends at 2 GB",
             fix="model.save keeps models of any size",
         )
-    model = model_of(onnx, program, classes)
+    model = model_of(onnx, program, about or {})
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())
 
 
-def model_of(onnx: Any, program: Program, classes: Sequence[str]) -> Any:
+def model_of(onnx: Any, program: Program, about: dict[str, str]) -> Any:
     """The program as ONNX's message."""
     from xpnn import __version__
 
@@ -114,8 +114,8 @@ def model_of(onnx: Any, program: Program, classes: Sequence[str]) -> Any:
         graph, opset_imports=opsets, producer_name="xpnn", producer_version=__version__,
         ir_version=helper.find_min_ir_version_for(opsets),
     )  # fmt: skip
-    if classes:
-        helper.set_model_props(model, {"classes": json.dumps(list(classes))})
+    if about:
+        helper.set_model_props(model, about)
     return model
 
 

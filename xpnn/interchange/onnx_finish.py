@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnn.errors import CheckpointError, first_line
+from xpnn.errors import CheckpointError, UsageError, first_line
+from xpnn.interchange.onnx_pointwise import STATISTICS
+from xpnn.interchange.onnx_training import LOSS
 from xpnn.interchange.onnx_values import Builder, Value, natural
 from xpnn.layers import Graph, Layer, Reshape, Sequential
 
@@ -15,29 +17,44 @@ if TYPE_CHECKING:
 Nodes = list[tuple[str, Layer, Any]]
 
 
-def finished(b: Builder, names: list[str], settings: dict[str, Any]) -> "Model":
-    """The model. Raises CheckpointError where an output depends on no sample."""
+def finished(b: Builder, names: list[str], settings: dict[str, Any], scale: Layer | None = None) -> "Model":
+    """The model, with the layer that scales its samples in front. Raises CheckpointError where an output depends on no
+    sample, UsageError for a scale beside several inputs.
+    """
     from xpnn.model import Model
 
-    for name in names:
-        if name not in b.values:
-            raise CheckpointError(f"the output {name[:60]!r} depends on no input")
-    outputs = [settled(b.values[name]) for name in names]
+    outputs = outputs_of(b, names)
     nodes = needed(b, outputs)
     used = {one for _, _, given in nodes for one in listed(given)} | {x.name for x in outputs}
     inputs = [x for x in b.inputs if x.name in used]
-    if not nodes or not inputs:
-        raise CheckpointError("the file's outputs are its inputs: no network is between")
+    if not inputs:
+        raise CheckpointError("the file's outputs depend on no input")
     for x in inputs:
         settled(x)
     shapes = tuple(tuple(x.shape[i] for i in (x.layout.order or ())[1:]) for x in inputs)
     for x in inputs:
         if (x.layout.order or (0,))[0] not in (0, 1):
             raise CheckpointError(f"the samples of input {x.name!r} lie on axis {x.layout.order}")
+    if scale is not None:
+        if len(inputs) > 1:
+            raise UsageError("mean and std, of a network of several inputs")
+        order = inputs[0].layout.order or ()
+        if len(order) == 4 and order[-1] != 1 and isinstance(getattr(scale, "mean", 0.0), tuple):
+            raise UsageError(
+                "mean and std of each channel, of a network that takes its channels first",
+                why="no layer of it wants them last",
+                fix="one number for all channels",
+            )
+        first = b.name("pixels")
+        nodes = scaled(inputs[0].name, first, nodes, scale)
+        specs = scale.plan(shapes[0])[0]
+        b.parameters |= {
+            f"{first}.{key}": spec.init(np.random.default_rng(0), spec.shape) for key, spec in specs.items()
+        }
     net, renamed = network([x.name for x in inputs], nodes, [x.name for x in outputs])
     dtype = "float64" if any(a.dtype == np.float64 for a in b.constants.values() if a.ndim > 1) else "float32"
     try:
-        made: dict[str, Any] = {"dtype": dtype, "seed": 0, **settings}
+        made: dict[str, Any] = {"dtype": dtype, "seed": 0, "loss": b.loss, **settings}
         model = Model(net, shapes if len(shapes) > 1 else shapes[0], **made)
         kept = {name for name, _, _ in nodes}
         model.load_parameters(
@@ -54,6 +71,21 @@ def finished(b: Builder, names: list[str], settings: dict[str, Any]) -> "Model":
     for note in b.notes:
         warnings.warn(note, stacklevel=4)
     return model
+
+
+def outputs_of(b: Builder, names: list[str]) -> list[Value]:
+    """The values of the outputs; of a loss, the scores it is taken of."""
+    found: list[Value] = []
+    for name in names:
+        mark = b.marks.get(name, ("",))
+        if mark[0] == STATISTICS:
+            continue
+        value = mark[1] if mark[0] == LOSS else b.values.get(name)
+        if value is None:
+            raise CheckpointError(f"the output {name[:60]!r} depends on no input")
+        if mark[0] != LOSS or not any(value is b.values.get(other) for other in names):
+            found.append(settled(value))
+    return found
 
 
 def settled(x: Value) -> Value:
@@ -91,9 +123,19 @@ def needed(b: Builder, outputs: list[Value]) -> Nodes:
     return [node for node in result if node[0] in taken]
 
 
+def scaled(entry: str, name: str, nodes: Nodes, scale: Layer) -> Nodes:
+    """The nodes behind one that scales the samples."""
+
+    def taken(given: Any) -> Any:
+        """What a node takes now."""
+        return tuple(map(taken, given)) if isinstance(given, tuple) else name if given == entry else given
+
+    return [(name, scale, entry), *((node, layer, taken(given)) for node, layer, given in nodes)]
+
+
 def network(inputs: list[str], nodes: Nodes, outputs: list[str]) -> tuple[Any, Any]:
     """A list of layers where each takes what the one before it gives, else a Graph; and new paths from old ones."""
-    chain = len(inputs) == len(outputs) == 1 and outputs[0] == nodes[-1][0]
+    chain = len(inputs) == len(outputs) == 1 and outputs[0] == (nodes[-1][0] if nodes else inputs[0])
     before = inputs[0]
     for name, layer, given in nodes:
         chain = chain and given == before and not layer.multi_input

@@ -6,13 +6,16 @@ Source: the ONNX standard, https://onnx.ai/onnx/operators/.
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnn.errors import CheckpointError, XpnnError, first_line
+from xpnn.errors import CheckpointError, UsageError, XpnnError, first_line
 from xpnn.interchange import (
+    onnx_attention,
+    onnx_composed,
     onnx_constants,
     onnx_images,
     onnx_norms,
@@ -21,11 +24,15 @@ from xpnn.interchange import (
     onnx_resize,
     onnx_sequences,
     onnx_shapes,
+    onnx_training,
+    onnx_unbatched,
 )
 from xpnn.interchange.onnx_export import onnx_package
 from xpnn.interchange.onnx_file import array_of, opset_of, read_model
 from xpnn.interchange.onnx_finish import finished
+from xpnn.interchange.onnx_metadata import remember
 from xpnn.interchange.onnx_values import Builder, Layout, Refusal, Value
+from xpnn.layers import Layer, Standardize
 from xpnn.system import user_path
 
 if TYPE_CHECKING:
@@ -33,7 +40,17 @@ if TYPE_CHECKING:
 
 RULES = {
     kind: rule
-    for module in (onnx_pointwise, onnx_images, onnx_norms, onnx_resize, onnx_shapes, onnx_sequences)
+    for module in (
+        onnx_pointwise,
+        onnx_composed,
+        onnx_attention,
+        onnx_images,
+        onnx_norms,
+        onnx_resize,
+        onnx_shapes,
+        onnx_sequences,
+        onnx_training,
+    )
     for kind, rule in module.RULES.items()
 }
 """What becomes a layer."""
@@ -42,28 +59,59 @@ SAMPLES = 10007
 INPUT_TYPES = {"float32", "float64", "float16", "bfloat16", "uint8", "int32", "int64"}
 
 
-def load_onnx(path: str | Path, **settings: Any) -> "Model":
+def load_onnx(
+    path: str | Path,
+    *,
+    batched: bool = True,
+    classes: Sequence[str] = (),
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    **settings: Any,
+) -> "Model":
     """The network in an ONNX file as a model that predicts what the file says, and trains on.
 
     Images that a convolution or the like sees become channels last: the model takes and gives (N, H, W, C) where the
-    file has (N, C, H, W). Constants are computed, Transposes vanish in the layouts. settings: of `xpnn.Model`, such as
-    backend="torch"; dtype is float64 where the file's weights are, else float32. A warning says what is not as one
-    might expect. The file is trusted with nothing: its sizes are bounded, nothing in it is run, and weights outside of
-    it are read from files beside it only.
+    file has (N, C, H, W). Constants are computed, Transposes vanish in the layouts. A loss at the end of the graph
+    becomes the model's, and the network ends in the scores before it. batched=False: the first axis of the file's
+    arrays is not that of the samples; each of its inputs is one sample, and the model takes any number of them.
+    classes: their names, for a network of pictures; those in the file otherwise, with the preparation of the model
+    that `save_onnx` wrote. mean, std: the network wants pixels as (x / 255 - mean) / std, numbers or one for each
+    channel; a layer in front does that, and the model takes bytes.
+    settings: of `xpnn.Model`, such as backend="torch"; dtype is float64 where the file's weights are, else float32. A
+    warning says what is not as one might expect. The file is trusted with nothing: its sizes are bounded, nothing in
+    it is run, and weights outside of it are read from files beside it only.
     Raises CheckpointError, naming the node, its operation and the reason, for what layers here cannot do, and for
     damaged or hostile files; FileError; BackendError without the package `onnx`.
     """
     path = user_path(path)
     try:
-        return built(read_model(path), path.parent, settings)
+        proto = read_model(path)
+        model = built(proto, path.parent, settings, batched=batched, scale=pixel_scale(mean, std))
+        remember(model, proto, classes)
+        return model
     except CheckpointError as error:
         what = error.what if error.what.startswith(str(path)) else f"{path}: {error.what}"
         raise CheckpointError(what[:500], why=error.why[:500], fix=error.fix) from error
 
 
-def built(proto: Any, folder: Path, settings: dict[str, Any]) -> "Model":
+def pixel_scale(mean: Any, std: Any) -> Layer | None:
+    """The layer that brings bytes to (x / 255 - mean) / std; None where neither is given. Raises UsageError."""
+    if mean is None and std is None:
+        return None
+    each = np.broadcast_arrays(
+        *(np.asarray(v, np.float64) for v in (0.0 if mean is None else mean, 1.0 if std is None else std))
+    )
+    if not np.all(each[1] > 0):
+        raise UsageError(f"std={std}: wanted numbers above 0")
+    shift, scale = (tuple((255 * a).tolist()) if a.ndim else float(255 * a) for a in each)
+    return Standardize(shift, scale)
+
+
+def built(
+    proto: Any, folder: Path, settings: dict[str, Any], *, batched: bool = True, scale: Layer | None = None
+) -> "Model":
     """The model of a checked ModelProto."""
-    b = Builder(opset_of(proto), folder)
+    b = Builder(opset_of(proto), folder, batched=batched)
     graph = proto.graph
     for tensor in graph.initializer:
         b.constants[str(tensor.name)] = as_numbers(array_of(tensor, folder))
@@ -82,7 +130,7 @@ def built(proto: Any, folder: Path, settings: dict[str, Any]) -> "Model":
         left -= convert(b, i, node)
         if left < 0:
             raise CheckpointError("its constants are computed to more numbers than any network has")
-    return finished(b, [str(entry.name) for entry in graph.output], settings)
+    return finished(b, [str(entry.name) for entry in graph.output], settings, scale)
 
 
 def as_numbers(a: Any) -> Any:
@@ -94,6 +142,8 @@ def add_input(b: Builder, entry: Any) -> None:
     """A value with the samples on its first axis. Raises CheckpointError for other inputs."""
     kind, name = entry.type.tensor_type, str(entry.name)[:60]
     dims = [int(d.dim_value) for d in kind.shape.dim]
+    if not b.batched:
+        dims = [SAMPLES, *dims]
     if not entry.type.HasField("tensor_type") or not kind.HasField("shape") or not dims:
         raise CheckpointError(f"input {name!r} is no array with a shape")
     dtype = type_of(kind.elem_type)
@@ -138,6 +188,8 @@ def convert(b: Builder, i: int, node: Any) -> int:
             b.constants[outputs[0]] = made
             return int(made.size)
         b.label = str(node.name) or outputs[0]
+        if not b.batched:
+            kind, inputs, a = onnx_unbatched.with_samples(b, kind, inputs, a)
         if onnx_patterns.applied(b, kind, inputs, outputs, a):
             return 0
         if kind not in RULES:
@@ -185,7 +237,7 @@ def constant(b: Builder, kind: str, inputs: list[str], a: dict[str, Any]) -> Any
             raise Refusal("a constant that is no array of numbers")
         return np.asarray(a[word], {"f": np.float32, "i": np.int64}.get(word[6:7]))
     if kind in ("Shape", "Size") and inputs[0] in b.values:
-        shape = np.array(b.values[inputs[0]].shape, np.int64)
+        shape = np.array(b.values[inputs[0]].shape[0 if b.batched else 1 :], np.int64)
         return shape[slice(a.get("start"), a.get("end"))] if kind == "Shape" else np.prod(shape)
     if not inputs or not all(name in b.constants or not name for name in inputs):
         return None

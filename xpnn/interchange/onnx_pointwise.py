@@ -21,6 +21,8 @@ from xpnn.interchange.onnx_values import (
 )
 
 Inputs = Sequence[str]
+STATISTICS = "running statistics"
+"""The mark of outputs that are parameters of a layer here."""
 Rule = Callable[[Builder, Inputs, Sequence[str], dict[str, Any]], None]
 
 
@@ -77,7 +79,7 @@ def clip(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) 
     elif low is None:
         b.elementwise(outputs[0], shifted(L.ReLU(), -1.0, high), x)
     elif not low < high:
-        raise Refusal(f"bounds of {low} and {high}")
+        b.elementwise(outputs[0], L.Rescale(0.0, high), x)
     else:
         middle, half = (low + high) / 2, (high - low) / 2
         layers = L.Rescale(1 / half, -middle / half), L.HardTanh(), L.Rescale(half, middle)
@@ -118,6 +120,11 @@ def prelu(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any])
     x, slope = b.value(inputs[0]), b.constant(inputs[1], "the slope")
     if slope.size == 1:
         b.elementwise(outputs[0], L.PReLU(shared=True), x, {"slope": slope.reshape(1)})
+        return
+    if slope.shape == x.shape[1:] and x.rank > 2 and x.flat is None:
+        b.wants(x, natural(x.rank))
+        row = chained(L.Flatten(), L.PReLU(), L.Reshape(x.shape[1:]))
+        b.put(outputs[0], row, x, x.shape, x.layout, {"1.slope": slope.reshape(-1)})
         return
     axis = one_axis(x, slope, old=b.opset < 7)
     slope = along(b, x, axis, slope)
@@ -165,12 +172,14 @@ def gemm(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) 
     x, W = b.value(inputs[0]), b.constant(inputs[1], "the matrix")
     if W.ndim != 2:
         raise Refusal(f"a matrix of shape {W.shape}")
-    if x.rank > 2:
+    if x.rank > (2 if b.batched else 3):
         if b.opset >= 7:
             raise Refusal(f"samples of shape {x.shape[1:]}")
         x = b.flatten("", x)
     W = a.get("alpha", 1.0) * (W.T if a.get("transB", 0) else W)
     if a.get("transA", 0):
+        if not b.batched:
+            raise Refusal("transA, of one sample")
         b.wants(x, (1, 0))
         x = Value(x.name, x.shape[::-1], Layout(natural(2)))
     c = b.optional(inputs, 2, "the bias")
@@ -197,6 +206,10 @@ def matmul(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]
     if inputs[0] in b.constants:
         raise Refusal("a constant stands on the left of the product")
     x, W = b.value(inputs[0]), b.constant(inputs[1], "the matrix")
+    if W.ndim == 1 and x.rank >= 2:
+        one = dense(b, "", x, W[:, None], np.zeros(1))
+        b.reshape(outputs[0], one, x.shape[:-1], 0)
+        return
     if W.ndim != 2 or x.rank < 2:
         raise Refusal(f"a product of samples of shape {x.shape[1:]} with an array of shape {W.shape}")
     dense(b, outputs[0], x, W, np.zeros(W.shape[1]))
@@ -219,17 +232,14 @@ def identity(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, An
     b.same(outputs[0], b.value(inputs[0]))
 
 
-def thresholded(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
-    """x where x > alpha, else 0: x times a step."""
-    x = b.value(inputs[0])
-    step = b.elementwise("", L.Step(a.get("alpha", 1.0)), x)
-    b.put(outputs[0], L.Multiply(), [x, step], x.shape, x.layout, flat=x.flat)
-
-
 def batch_norm(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
-    """ONNX's momentum is the share of the old."""
+    """ONNX's momentum is the share of the old; its running variance, of a node that trains, has the divisor n."""
     if a.get("training_mode", 0):
-        raise Refusal("statistics of the batch in evaluation (training_mode=1)")
+        if any(name and b.users.get(name) != ["output"] for name in outputs[1:] if b.uses.get(name)):
+            raise Refusal("running statistics are taken by another node")
+        b.notes.append("BatchNormalization takes the statistics of the batch while training alone")
+        for name in outputs[1:]:
+            b.marks[name] = (STATISTICS,)
     x = b.value(inputs[0])
     keys = ("gain", "bias", "mean", "var")
     found = {
@@ -239,7 +249,8 @@ def batch_norm(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, 
         found = {key: v[x.flat] for key, v in found.items()}
     else:
         b.wants(x, channels_last(x.rank))
-    layer = L.BatchNorm(1 - a.get("momentum", 0.9), a.get("epsilon", 1e-5))
+    training = bool(a.get("training_mode", 0))
+    layer = L.BatchNorm(1 - a.get("momentum", 0.9), a.get("epsilon", 1e-5), unbiased=not training)
     b.put(outputs[0], layer, x, x.shape, x.layout, found, x.flat)
 
 
@@ -259,7 +270,6 @@ RULES: dict[str, Rule] = {
     "HardSigmoid": plain(hard_sigmoid),
     "Swish": plain(swish),
     "Neg": plain(lambda a: L.Rescale(-1.0)),
-    "ThresholdedRelu": thresholded,
     "Clip": clip,
     "Softmax": softmax(L.Softmax),
     "LogSoftmax": softmax(L.LogSoftmax),

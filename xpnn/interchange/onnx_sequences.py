@@ -20,19 +20,32 @@ def check(b: Builder, kind: str, inputs: Inputs, a: dict[str, Any], directions: 
     lengths = b.optional(inputs, 4, "the lengths of the sequences")
     if lengths is not None and np.any(lengths != steps):
         raise Refusal("sequences of other lengths than the whole")
-    for i, word in ((5, "the first state"), (6, "the first cell"), (7, "the peepholes")):
-        given = b.optional(inputs, i, word)
-        if given is not None and np.any(given):
-            raise Refusal(f"{word} other than 0")
+    peepholes = b.optional(inputs, 7, "the peepholes")
+    if peepholes is not None and np.any(peepholes):
+        raise Refusal("peepholes other than 0")
     words = [str(word).lower() for word in a.get("activations", ())]
     if words and words != ACTIVATIONS[kind] * directions:
         raise Refusal(f"the activations {words}")
-    if a.get("direction", "forward") == "reverse":
-        raise Refusal("a layer that reads backwards alone")
     if a.get("clip") or a.get("input_forget"):
         raise Refusal("clip or input_forget")
     if kind == "GRU" and not a.get("linear_before_reset", 0) and steps > 1:
         raise Refusal("a reset before its product (linear_before_reset=0), ours is after it")
+
+
+def first_states(b: Builder, kind: str, inputs: Inputs, directions: int, first: bool) -> list[Value]:
+    """The states before the first step, where they are computed; none where they are 0.
+
+    Raises Refusal for others, and for those of two directions, which lie in one array there.
+    """
+    words = ("the first state", "the first cell")[: CLASSES[kind].states]
+    names = [inputs[i] if len(inputs) > i else "" for i in range(5, 5 + len(words))]
+    for i, word in enumerate(words):
+        if names[i] and names[i] not in b.values and np.any(b.constant(names[i], word)):
+            raise Refusal(f"{word} is a constant other than 0")
+    found = [b.values[name] for name in names if name in b.values]
+    if found and (len(found) != len(words) or directions > 1):
+        raise Refusal("first states of two directions, or of one of two states alone")
+    return [b.wants(x, (0, 1, 2) if first else (1, 0, 2)) for x in found]
 
 
 def parameters(kind: str, W: Host, R: Host, B: Host, a: dict[str, Any]) -> dict[str, Host]:
@@ -78,34 +91,65 @@ def recurrent(kind: str) -> Rule:
         if B.shape != (directions, 2 * gates * units):
             raise Refusal(f"biases of shape {B.shape}")
         b.wants(x, (0, 1, 2) if first else (1, 0, 2))
-        if len(outputs) > 2 and outputs[2] and b.uses.get(outputs[2]):
-            raise Refusal("the last cell is taken by another node")
+        begin = first_states(b, kind, inputs, directions, first)
         each = [parameters(kind, W[d], R[d], B[d], a) for d in range(directions)]
-        wanted = [i for i, name in enumerate(outputs[:2]) if name and b.uses.get(name)]
-        if len(wanted) == 2:
-            b.notes.append("all states and the last are given by two layers with copies of the weights")
-        for i in wanted:
-            make(b, kind, outputs[i], x, each, units, (steps, samples), first, all_states=i == 0)
+        if given is None:
+            each = [{key: p[key] for key in "WU"} for p in each]
+        wanted = [i for i, name in enumerate(outputs[:3]) if name and b.uses.get(name)]
+        if not wanted:
+            return
+        layer = CLASSES[kind](
+            units, sequences=0 in wanted, bias=given is not None, initial_state=bool(begin),
+            reverse=a.get("direction", "forward") == "reverse", return_state=wanted not in ([0], [1]),
+        )  # fmt: skip
+        make(b, layer, outputs, wanted, [x, *begin], each, (steps, samples), first)
 
     return rule
 
 
 def make(
-    b: Builder, kind: str, out: str, x: Value, each: list[dict[str, Host]], units: int, size: tuple[int, int],
-    first: bool, *, all_states: bool,
+    b: Builder, layer: Any, outputs: Sequence[str], wanted: list[int], xs: list[Value],
+    each: list[dict[str, Host]], size: tuple[int, int], first: bool,
 ) -> None:  # fmt: skip
-    """The layer, and a Reshape that gives the directions an axis of their own."""
-    layer: L.Layer = CLASSES[kind](units, sequences=all_states)
-    found, n = each[0], len(each)
+    """The layer, and behind it what gives the directions an axis of their own, for every output that is wanted."""
+    found, n, units, k = each[0], len(each), layer.units, layer.states
+    net: L.Layer = layer
     if n == 2:
-        layer = L.Bidirectional(layer)
+        net = L.Bidirectional(layer)
         found = {f"{d}.{key}": v for d in (0, 1) for key, v in each[d].items()}
-    samples, time = size[1], size[:1] if all_states else ()
+    cells = [L.Reshape((units,)) for _ in xs[1:]]
+    begin = [
+        b.put("", cut, h, (size[1], units), Layout((0, 1))) for cut, h in zip(cells, xs[1:], strict=True)
+    ]
+    given = (xs[0], *begin) if begin else xs[0]
+    if not layer.return_state:
+        (i,) = wanted
+        put(b, outputs[i], [net], given, n, units, size, first, found, every=i == 0)
+        return
+    made = b.put("", net, given, (size[1], units), Layout((0, 1)), found)
+    for i in wanted:
+        if i == 0:
+            put(b, outputs[0], [L.SelectOutput(0)], made, n, units, size, first, {}, every=True)
+            continue
+        places = [L.SelectOutput(i + d * k) for d in range(n)]
+        if n == 1:
+            put(b, outputs[i], [places[0]], made, n, units, size, first, {}, every=False)
+        else:
+            ends = tuple(b.put("", place, made, (size[1], units), Layout((0, 1))) for place in places)
+            put(b, outputs[i], [L.Concatenate()], ends, n, units, size, first, {}, every=False)
+
+
+def put(
+    b: Builder, out: str, layers: list[L.Layer], x: Any, n: int, units: int, size: tuple[int, int], first: bool,
+    found: dict[str, Host], *, every: bool,
+) -> None:  # fmt: skip
+    """Layers, and a Reshape to (directions, units), behind the time where it is every state."""
+    samples, time = size[1], size[:1] if every else ()
     head = (samples, *time) if first else (*time, n, samples)
     shape = (*head, n, units) if first else (*head, units)
     order = tuple(range(len(shape))) if first else (len(shape) - 2, *range(len(shape) - 2), len(shape) - 1)
-    cut = L.Reshape((*time, n, units))
-    b.put(out, chained(layer, cut), x, shape, Layout(order), {f"0.{key}": v for key, v in found.items()})
+    net = chained(*layers, L.Reshape((*time, n, units)))
+    b.put(out, net, x, shape, Layout(order), {f"0.{key}": v for key, v in found.items()})
 
 
 RULES: dict[str, Rule] = {kind: recurrent(kind) for kind in CLASSES}

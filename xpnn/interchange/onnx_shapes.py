@@ -227,13 +227,20 @@ def concat(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]
 
 
 def gather(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
-    """Rows of a constant table."""
+    """Slices of a constant array: rows of an Embedding, each as long as a slice."""
     table, ids = b.constant(inputs[0], "the table"), b.value(inputs[1])
-    if a.get("axis", 0) != 0 or table.ndim != 2:
-        raise Refusal(f"along axis {a.get('axis', 0)} of a table of shape {table.shape}")
+    axis = axis_of(a.get("axis", 0), table.ndim)
+    before, after = table.shape[:axis], table.shape[axis + 1 :]
     b.wants(ids, natural(ids.rank))
-    layer = L.Embedding(int(table.shape[0]), int(table.shape[1]))
-    b.put(outputs[0], layer, ids, (*ids.shape, table.shape[1]), Layout(natural(ids.rank + 1)), {"W": table})
+    rows = np.moveaxis(table, axis, 0).reshape(table.shape[axis], -1)
+    layer = L.Embedding(int(rows.shape[0]), int(rows.shape[1]))
+    shape = (*before, *ids.shape, *after)
+    order = (*range(axis, axis + ids.rank), *range(axis), *range(axis + ids.rank, len(shape)))
+    inner = L.Reshape((*ids.shape[1:], *before, *after))
+    if len(before) + len(after) == 1:
+        b.put(outputs[0], layer, ids, shape, Layout(order), {"W": rows})
+    else:
+        b.put(outputs[0], chained(layer, inner), ids, shape, Layout(order), {"0.W": rows})
 
 
 def cast(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from xpnn.layers import Flatten, Layer, Reshape, Sequential
+from xpnn.losses import Loss
 
 Host = np.ndarray[Any, Any]
 Order = tuple[int, ...]
@@ -106,10 +107,11 @@ class Builder:
     """The network so far: nodes with their layers and parameters, and the values and constants by ONNX's names.
 
     marks: results that are no value of a layer alone, but a step on the way to one: see `onnx_patterns`.
+    loss: what the graph ends in, where that is a loss. batched: whether the graph's arrays have an axis of samples.
     """
 
-    def __init__(self, opset: int, folder: Any = None) -> None:
-        self.opset, self.folder = opset, folder
+    def __init__(self, opset: int, folder: Any = None, *, batched: bool = True) -> None:
+        self.opset, self.folder, self.batched = opset, folder, batched
         self.values: dict[str, Value] = {}
         self.constants: dict[str, Host] = {}
         self.nodes: list[tuple[str, Layer, Any]] = []
@@ -121,6 +123,7 @@ class Builder:
         self.names_of: dict[str, list[str]] = {}
         self.uses: dict[str, int] = {}
         self.users: dict[str, list[str]] = {}
+        self.loss: Loss | None = None
         self.label = ""
         self._names: set[str] = set()
 

@@ -7,23 +7,27 @@ import numpy as np
 from xpnn.interchange.operations import sigmoid
 
 
-def directions(step: Any, x: Any, W: Any, R: Any, B: Any, hidden_size: Any) -> Any:
-    """All states (time, directions, N, units) and the last (directions, N, units) of a step."""
-    every, ends = [], []
+def directions(
+    step: Any, x: Any, W: Any, R: Any, B: Any, first: Any, hidden_size: Any, direction: Any
+) -> Any:
+    """All states (time, directions, N, units), and the last h and c (directions, N, units) of a step."""
+    every, hs, cs = [], [], []
     for i in range(len(W)):
-        steps = range(len(x)) if i == 0 else range(len(x))[::-1]
+        steps = range(len(x))[::-1] if direction == "reverse" or i == 1 else range(len(x))
         b = B[i][: len(B[i]) // 2], B[i][len(B[i]) // 2 :]
-        h = c = np.zeros((x.shape[1], hidden_size), x.dtype)
+        h = first[0][i] if first else np.zeros((x.shape[1], hidden_size), x.dtype)
+        c = first[1][i] if len(first) > 1 else np.zeros_like(h)
         states = [None] * len(x)
         for t in steps:
             h, c = step(x[t] @ W[i].T + b[0], h @ R[i].T + b[1], h, c)
             states[t] = h
         every.append(states)
-        ends.append(h)
-    return np.moveaxis(np.array(every), 0, 1), np.array(ends)
+        hs.append(h)
+        cs.append(c)
+    return np.moveaxis(np.array(every), 0, 1), np.array(hs), np.array(cs)
 
 
-def lstm(x: Any, W: Any, R: Any, B: Any, hidden_size: Any, direction: Any) -> Any:
+def lstm(x: Any, W: Any, R: Any, B: Any, *first: Any, hidden_size: Any, direction: Any) -> Any:
     """Gates in ONNX's order i, o, f, c."""
 
     def step(a: Any, u: Any, h: Any, c: Any) -> Any:
@@ -32,10 +36,12 @@ def lstm(x: Any, W: Any, R: Any, B: Any, hidden_size: Any, direction: Any) -> An
         c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
         return sigmoid(o) * np.tanh(c), c
 
-    return directions(step, x, W, R, B, hidden_size)
+    return directions(step, x, W, R, B, first, hidden_size, direction)
 
 
-def gru(x: Any, W: Any, R: Any, B: Any, hidden_size: Any, direction: Any, linear_before_reset: Any) -> Any:
+def gru(
+    x: Any, W: Any, R: Any, B: Any, *first: Any, hidden_size: Any, direction: Any, linear_before_reset: Any
+) -> Any:
     """Gates in ONNX's order z, r, h."""
 
     def step(a: Any, u: Any, h: Any, c: Any) -> Any:
@@ -44,12 +50,12 @@ def gru(x: Any, W: Any, R: Any, B: Any, hidden_size: Any, direction: Any, linear
         z, n = sigmoid(az + uz), np.tanh(an + sigmoid(ar + ur) * un)
         return (1 - z) * n + z * h, c
 
-    return directions(step, x, W, R, B, hidden_size)
+    return directions(step, x, W, R, B, first, hidden_size, direction)[:2]
 
 
-def rnn(x: Any, W: Any, R: Any, B: Any, hidden_size: Any, direction: Any) -> Any:
+def rnn(x: Any, W: Any, R: Any, B: Any, *first: Any, hidden_size: Any, direction: Any) -> Any:
     """tanh(x W + h R + b)."""
-    return directions(lambda a, u, h, c: (np.tanh(a + u), c), x, W, R, B, hidden_size)
+    return directions(lambda a, u, h, c: (np.tanh(a + u), c), x, W, R, B, first, hidden_size, direction)[:2]
 
 
 def scan(step: Any, states: Any, inputs: Any, reverse: Any) -> Any:

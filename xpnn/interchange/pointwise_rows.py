@@ -43,8 +43,11 @@ def dense(g: Program, layer: Any, p: Any, x: Value) -> str:
 
 
 def affine(g: Program, x: Value, W: Any, b: Any, name: str = "") -> str:
-    """x W + b on the last axis, with parameters called W, b and `name`."""
-    Wname, bname = g.parameter(f"W{name}", W), g.parameter(f"b{name}", b)
+    """x W + b on the last axis, with parameters called W, b and `name`; b None: x W."""
+    Wname = g.parameter(f"W{name}", W)
+    if b is None:
+        return str(g.op("MatMul", x.name, Wname))
+    bname = g.parameter(f"b{name}", b)
     if x.rank == 2:
         return str(g.op("Gemm", x.name, Wname, bname))
     return str(g.op("Add", g.op("MatMul", x.name, Wname), bname))

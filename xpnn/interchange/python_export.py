@@ -2,6 +2,7 @@
 
 import base64
 import inspect
+import json
 import re
 import textwrap
 from pathlib import Path
@@ -13,7 +14,8 @@ from xpnn.durable import write_durably
 from xpnn.interchange.interpret import NEEDS, find, function_of, settings_of
 from xpnn.interchange.program import Host, Node, Program
 from xpnn.interchange.sequence_rows import Body
-from xpnn.interchange.trace import program_of
+from xpnn.interchange.trace import names_of, program_of
+from xpnn.printing import in_comment
 from xpnn.system import user_path
 
 if TYPE_CHECKING:
@@ -78,8 +80,7 @@ def save_python(
     """
     path = user_path(path)
     program = program_of(model, channels=channels, probabilities=probabilities, preprocessing=preprocessing)
-    known = model.preparation.class_names if model.preparation is not None else ()
-    text, flat = source(program, path.stem, tuple(classes or known), beside)
+    text, flat = source(program, path.stem, tuple(names_of(model, classes)), beside)
     if beside:
         write_durably(path.with_suffix(".weights"), flat)
     write_durably(path, text.encode())
@@ -96,12 +97,13 @@ def source(program: Program, name: str, classes: tuple[str, ...], beside: bool) 
     results = ", ".join(writer.words[one] for one, _ in program.outputs)
     what = "; ".join(f"{n}: {dtype} (N, {', '.join(map(str, shape))})" for n, dtype, shape in program.inputs)
     head = HEAD.format(
-        title=f"What the model {name} predicts.", version=__version__, what=f"It takes {what}.", name=name,
+        title=f"What the model {in_comment(name)} predicts.", version=__version__,
+        what=in_comment(f"It takes {what}."), name=in_comment(name),
         imports="from pathlib import Path\n" if beside else "import base64\n",
         classes=f"CLASSES: Any = {list(classes)!r}",
     )  # fmt: skip
     flat = b"".join(a.astype("<f4").tobytes() for a in writer.weights.values())
-    shapes = "\n".join(f'    "{key}": {a.shape},' for key, a in writer.weights.items())
+    shapes = "\n".join(f"    {json.dumps(key)}: {a.shape}," for key, a in writer.weights.items())
     data = 'Path(__file__).with_suffix(".weights").read_bytes()'
     if not beside:
         lines = textwrap.wrap(base64.b64encode(flat).decode(), 100)
@@ -151,7 +153,8 @@ class Writer:
         if a.size == 1 and a.dtype == np.float32 and a.ndim == 0:
             return repr(float(str(a[()])))
         self.weights[name] = a.astype(np.float32)
-        return f'W["{name}"]' if a.dtype == np.float32 else f'(W["{name}"] > 0)'
+        key = json.dumps(name)
+        return f"W[{key}]" if a.dtype == np.float32 else f"(W[{key}] > 0)"
 
     def lines(self, node: Node) -> list[str]:
         """One node."""
@@ -160,7 +163,7 @@ class Writer:
         inputs = [self.word(name) for name in node.inputs if name]
         call = self.call(node, inputs)
         results = ", ".join(self.word(name) for name in node.outputs)
-        layer = f"  # layer {node.path}" if node.path else ""
+        layer = f"  # layer {in_comment(node.path)}" if node.path else ""
         return [f"{results} = {call}{layer}"]
 
     def call(self, node: Node, inputs: list[str]) -> str:

@@ -1,5 +1,6 @@
 """What Classifier and Regressor of `xpnn.sklearn` share: settings, training, and how they are pickled."""
 
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -8,7 +9,7 @@ from xpnn.errors import BackendError, UsageError
 from xpnn.layers import Dense, Layer, Standardize
 from xpnn.models.mlp import dense
 from xpnn.optimizers import get_optimizer
-from xpnn.parameters import tree_map
+from xpnn.trees import tree_map
 
 try:
     from sklearn.base import BaseEstimator
@@ -27,6 +28,7 @@ Self = TypeVar("Self", bound="NetworkEstimator")
 LARGEST_BATCH = 200
 
 
+@dataclass(eq=False, repr=False)
 class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
     """The settings and the training of a network as an estimator.
 
@@ -42,35 +44,25 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
     intercepts_ (of the Dense layers in order).
     """
 
-    def __init__(
-        self,
-        hidden: Any = (128,),
-        *,
-        activation: str = "relu",
-        dropout: float = 0.0,
-        optimizer: Any = "adam",
-        learning_rate: float = 3e-3,
-        epochs: int = 200,
-        batch_size: int | str = "auto",
-        standardize: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
-        tol: float = 1e-4,
-        warm_start: bool = False,
-        random_state: Any = None,
-        backend: str = "numpy",
-        device: str | None = None,
-        dtype: str | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self.hidden, self.activation, self.dropout = hidden, activation, dropout
-        self.optimizer, self.learning_rate = optimizer, learning_rate
-        self.epochs, self.batch_size, self.standardize = epochs, batch_size, standardize
-        self.early_stopping, self.validation_fraction = early_stopping, validation_fraction
-        self.n_iter_no_change, self.tol, self.warm_start = n_iter_no_change, tol, warm_start
-        self.random_state, self.backend, self.device, self.dtype = random_state, backend, device, dtype
-        self.verbose = verbose
+    hidden: Any = (128,)
+    _: KW_ONLY
+    activation: str = "relu"
+    dropout: float = 0.0
+    optimizer: Any = "adam"
+    learning_rate: float = 3e-3
+    epochs: int = 200
+    batch_size: int | str = "auto"
+    standardize: bool = True
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 10
+    tol: float = 1e-4
+    warm_start: bool = False
+    random_state: Any = None
+    backend: str = "numpy"
+    device: str | None = None
+    dtype: str | None = None
+    verbose: int = 0
 
     def model_of(self) -> "Model":
         """The trained model. Raises scikit-learn's NotFittedError before `fit`."""

@@ -5,6 +5,7 @@ lies channels first. A layer without a row is refused by name.
 """
 
 from xpnn import layers as L
+from xpnn.interchange import attention_rows as attention
 from xpnn.interchange import container_rows as containers
 from xpnn.interchange import image_rows as images
 from xpnn.interchange import pointwise_rows as points
@@ -64,7 +65,9 @@ TABLE |= {
     L.LSTM: sequences.recurrent,
     L.GRU: sequences.recurrent,
     L.Bidirectional: sequences.recurrent,
-    L.MultiHeadAttention: sequences.attention,
+    L.SelectOutput: containers.select_output,
+    L.MultiHeadAttention: attention.attention,
+    L.RotaryPositions: attention.rotary_positions,
     L.Concatenate: containers.concatenate,
     L.Add: containers.merge("Sum"),
     L.Average: containers.merge("Mean"),

@@ -14,6 +14,7 @@ from xpnn.interchange.leaves import Leaf, leaves_of
 from xpnn.interchange.matching import bias_into_norm, homeless_bias, match, parameters_of_leaf, take_over
 from xpnn.interchange.natural import natural
 from xpnn.interchange.report import Report, check_fit
+from xpnn.interchange.torch_module import module_of
 from xpnn.interchange.torch_tensors import groups, ours, theirs
 from xpnn.system import user_path
 
@@ -55,16 +56,31 @@ def load_torch(
     return take_over(model, leaves, groups(state), ours, names, strict, ordered)
 
 
-def to_torch(model: "Model", module: Any = None) -> Any:
-    """The model's weights for PyTorch.
+def to_torch(model: "Model", module: Any = None, *, as_module: bool = False) -> Any:
+    """The model's weights for PyTorch, in a state_dict, in a module of yours, or in a new one.
 
     Without a module: a state_dict for a torch.nn.Sequential with layers at the same places, so "2.weight" is our
     "2.W". With a module of the same layers in the same order: its weights are replaced, and it is given back. A bias
-    that it has no place for goes into the running mean of the BatchNorm behind it.
-    Raises UsageError and ShapeError as `load_torch` does; nothing changes then.
+    that it has no place for goes into the running mean of the BatchNorm behind it. as_module=True: a new module of the
+    model's layers, in evaluation; it takes images as (N, C, H, W), and gives the network's own outputs.
+    Raises UsageError and ShapeError as `load_torch` does, nothing changes then; UsageError, naming the layer, for one
+    that PyTorch has no module of.
     """
     torch = torch_package()
     leaves = leaves_of(model, channels_first=True)
+    if as_module:
+        if module is not None:
+            raise UsageError(
+                "to_torch(model, module, as_module=True)", fix="give a module, or ask for a new one"
+            )
+        weights = {
+            leaf.path: {
+                name: torch.from_numpy(np.array(a))
+                for name, a in theirs(leaf, parameters_of_leaf(model, leaf)).items()
+            }
+            for leaf in leaves
+        }
+        return module_of(model, torch, weights)
     if module is None:
         found = {}
         for leaf in leaves:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xpnn.interchange.leaves import Leaf
-from xpnn.layers import GRU, Bidirectional
+from xpnn.layers import GRU, Bidirectional, MultiHeadAttention
 
 Host = np.ndarray[Any, Any]
 Tensors = dict[str, Host]
@@ -87,7 +87,9 @@ def ours(leaf: Leaf, t: Tensors) -> Tensors:
         return {"W": t["weight"]}
     if kind == "positions":
         return {"P": t["P"].reshape(t["P"].shape[-2:])}
-    return attention(t) if kind == "attention" else recurrent(leaf.layer, t)
+    if isinstance(leaf.layer, MultiHeadAttention):
+        return attention(leaf.layer, t)
+    return recurrent(leaf.layer, t)
 
 
 def moved(leaf: Leaf, a: Host) -> Host:
@@ -97,20 +99,22 @@ def moved(leaf: Leaf, a: Host) -> Host:
     return a if order is None or order.size != a.size else a[order]
 
 
-def attention(t: Tensors) -> Tensors:
+def attention(layer: MultiHeadAttention, t: Tensors) -> Tensors:
     """in_proj cut into q, k and v. k's bias is left out: softmax does not see it."""
     if "in_proj_weight" in t:
         q, k, v = np.split(t["in_proj_weight"], 3)
     else:
         q, k, v = (t[f"{name}_proj_weight"] for name in "qkv")
     width, n = q.shape[0], t["out_proj.weight"].shape[0]
+    found = {"Wq": q.T, "Wk": k.T, "Wv": v.T, "Wo": t["out_proj.weight"].T}
+    if not layer.bias and "in_proj_bias" not in t:
+        return found
     bq, _, bv = np.split(t.get("in_proj_bias", np.zeros(3 * width, q.dtype)), 3)
-    bo = t.get("out_proj.bias", np.zeros(n, q.dtype))
-    return {"Wq": q.T, "Wk": k.T, "Wv": v.T, "Wo": t["out_proj.weight"].T, "bq": bq, "bv": bv, "bo": bo}
+    return found | {"bq": bq, "bv": bv, "bo": t.get("out_proj.bias", np.zeros(n, q.dtype))}
 
 
 def recurrent(layer: Any, t: Tensors) -> Tensors:
-    """Both biases become one, but for a GRU's candidate."""
+    """Both biases become one, but for a GRU's candidate. A layer that reads backwards may be given the second half."""
     named = {}
     for name, value in t.items():
         head, _, tail = name.partition("_l")
@@ -121,12 +125,15 @@ def recurrent(layer: Any, t: Tensors) -> Tensors:
             for i, tail in enumerate(("", "_reverse"))
             for k, v in direction(layer.layer, named, tail).items()
         }
-    return direction(layer, named, "")
+    alone = layer.reverse and "weight_ih" not in named
+    return direction(layer, named, "_reverse" if alone else "")
 
 
 def direction(layer: Any, t: Tensors, tail: str) -> Tensors:
     """One direction."""
     w, u = t[f"weight_ih{tail}"], t[f"weight_hh{tail}"]
+    if not layer.bias and f"bias_ih{tail}" not in t:
+        return {"W": w.T, "U": u.T}
     zeros = np.zeros(len(w), w.dtype)
     bi, bh = t.get(f"bias_ih{tail}", zeros), t.get(f"bias_hh{tail}", zeros)
     if isinstance(layer, GRU):
@@ -164,7 +171,7 @@ def theirs(leaf: Leaf, p: Tensors) -> Tensors:
     if isinstance(leaf.layer, Bidirectional):
         both = [{k[2:]: v for k, v in p.items() if k.startswith(f"{i}.")} for i in (0, 1)]
         return direction_back(both[0], "") | direction_back(both[1], "_reverse")
-    return direction_back(p, "")
+    return direction_back(p, "_reverse" if leaf.layer.reverse else "")  # type: ignore[attr-defined]
 
 
 def attention_back(p: Tensors) -> Tensors:
@@ -174,8 +181,11 @@ def attention_back(p: Tensors) -> Tensors:
         found = {"in_proj_weight": np.concatenate(list(each.values()))}
     else:
         found = {f"{name}_proj_weight": a for name, a in each.items()}
-    bias = np.concatenate([p["bq"], np.zeros_like(p["bq"]), p["bv"]])
-    return found | {"in_proj_bias": bias, "out_proj.weight": p["Wo"].T, "out_proj.bias": p["bo"]}
+    found["out_proj.weight"] = p["Wo"].T
+    if "bq" not in p:
+        return found
+    keys = np.zeros(each["k"].shape[0], p["bq"].dtype)
+    return found | {"in_proj_bias": np.concatenate([p["bq"], keys, p["bv"]]), "out_proj.bias": p["bo"]}
 
 
 def moved_back(leaf: Leaf, a: Host) -> Host:
@@ -186,12 +196,10 @@ def moved_back(leaf: Leaf, a: Host) -> Host:
 
 def direction_back(p: Tensors, tail: str) -> Tensors:
     """One direction, its second bias 0 but for a GRU's candidate."""
+    found = {f"weight_ih_l0{tail}": p["W"].T, f"weight_hh_l0{tail}": p["U"].T}
+    if "b" not in p:
+        return found
     hidden = np.zeros_like(p["b"])
     if "c" in p:
         hidden[-p["c"].size :] = p["c"]
-    return {
-        f"weight_ih_l0{tail}": p["W"].T,
-        f"weight_hh_l0{tail}": p["U"].T,
-        f"bias_ih_l0{tail}": p["b"],
-        f"bias_hh_l0{tail}": hidden,
-    }
+    return found | {f"bias_ih_l0{tail}": p["b"], f"bias_hh_l0{tail}": hidden}

@@ -1,16 +1,18 @@
 """From a model to the program that does what it does: preparation first, class probabilities last."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpnn.errors import UsageError
 from xpnn.interchange.program import Node, Program, Shape, Value
+from xpnn.interchange.sequence_rows import Body
 from xpnn.interchange.table import emit
 from xpnn.layers import Dropout, Flatten, Rescale, Reshape, Sequential, Standardize
 from xpnn.layers.base import for_each, is_multiple
 from xpnn.losses import BinaryCrossEntropy, Focal, NegativeLogLikelihood, SoftmaxCrossEntropy
-from xpnn.parameters import tree_map
+from xpnn.trees import tree_map
 
 if TYPE_CHECKING:
     from xpnn.model import Model
@@ -61,7 +63,27 @@ def program_of(
     )
     for value, label, loss, given in zip(ys, labels, losses, output_kind, strict=True):
         leave(g, value, label, channels, squash(loss, given, probabilities))
+    leave_out_unused(g)
     return g
+
+
+def leave_out_unused(g: Program) -> None:
+    """Nodes and constants that no output depends on, such as the states that nobody asked for."""
+    needed = {name for name, _ in g.outputs}
+    kept = []
+    for node in reversed(g.nodes):
+        if needed & set(node.outputs):
+            kept.append(node)
+            needed |= {*node.inputs}
+            if isinstance(body := node.attributes.get("body"), Body):
+                needed |= {*body.outputs, *(name for inner in body.nodes for name in inner.inputs)}
+    g.nodes = kept[::-1]
+    g.constants = {name: a for name, a in g.constants.items() if name in needed}
+
+
+def names_of(model: "Model", classes: Sequence[str]) -> Sequence[str]:
+    """The names of the classes: those that are given, or those that the model remembers."""
+    return classes or (model.preparation.class_names if model.preparation is not None else ())
 
 
 def named(own: Any, letter: str, n: int) -> tuple[str, ...]:

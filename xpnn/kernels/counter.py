@@ -4,7 +4,7 @@ import functools
 import math
 from typing import Any
 
-from xpnn.kernels.base import Array, BaseKernels
+from xpnn.kernels.base import Array, Backend
 from xpnn.random import Key, word_of
 
 WORD, WORD16 = 0xFFFFFFFF, 0xFFFF
@@ -39,36 +39,44 @@ def counters(key: Key, tick: Any) -> tuple[Any, Any]:
     return mix(word ^ stream((*key, 2))) | 1, mix(word ^ stream((*key, 3)))
 
 
-class CounterKernels(BaseKernels):
-    """Draws of a stream, which a key names, at a step."""
+def uniform(be: Backend, key: Key, tick: Array, shape: tuple[int, ...], first: int = 0) -> Array:
+    """Uniform numbers in [0, 1) with 24 random bits: the same bits on every backend.
 
-    def uniform(self, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
-        """Uniform numbers in [0, 1) with 24 random bits: the same bits on every backend.
+    Element i of stream `key` at step `tick` is mix(A i + B), where A (odd) and B are words hashed from
+    (key, tick): a counter-based generator, so no state is kept, and a replayed or compiled step
+    draws fresh numbers from its own `tick`, a 0-d int64 array. At most 2^31 elements. first: the number of the
+    first element, where these are a part of a larger draw.
+    """
+    step, start = counters(key, tick)
+    bits = mix((numbers(be, shape, first) * step + start) & WORD) >> 8
+    return be.xp.reshape(be.xp.astype(bits, be.dtype) * 2.0**-24, shape)
 
-        Element i of stream `key` at step `tick` is mix(A i + B), where A (odd) and B are words hashed from
-        (key, tick): a counter-based generator, so no state is kept, and a replayed or compiled step
-        draws fresh numbers from its own `tick`, a 0-d int64 array. At most 2^31 elements.
-        """
-        step, start = counters(key, tick)
-        bits = mix((self.arange(math.prod(shape)) * step + start) & WORD) >> 8
-        return self.xp.reshape(self.xp.astype(bits, self.dtype) * 2.0**-24, shape)
 
-    def keep_mask(self, key: Key, tick: Array, shape: tuple[int, ...], rate: float) -> Array:
-        """Bool: True where `uniform(key, tick, shape)` is at least `rate`, compared as integers: exact in any dtype."""
-        step, start = counters(key, tick)
-        bits = mix((self.arange(math.prod(shape)) * step + start) & WORD) >> 8
-        return self.xp.reshape(bits >= math.ceil(rate * 2**24), shape)
+def keep_mask(
+    be: Backend, key: Key, tick: Array, shape: tuple[int, ...], rate: float, first: int = 0
+) -> Array:
+    """Bool: True where `uniform` is at least `rate`, compared as integers: exact in any dtype."""
+    step, start = counters(key, tick)
+    bits = mix((numbers(be, shape, first) * step + start) & WORD) >> 8
+    return be.xp.reshape(bits >= math.ceil(rate * 2**24), shape)
 
-    def normal(self, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
-        """Numbers of mean 0 and variance 1, nearly normal: the same on every backend, and in every dtype.
 
-        Each is a sum of twelve random words of 16 bits, less its mean, times 2^-16: whole numbers below 2^19, so
-        nothing is ever rounded. It lies within 6 standard deviations, and its fourth moment is 2.9, not 3.
-        Source: M. E. Muller, "A comparison of methods for generating normal deviates", J. ACM 6 (1959).
-        """
-        n, total = self.arange(math.prod(shape)), -6 * WORD16
-        for part in range(6):
-            step, start = counters((*key, part), tick)
-            bits = mix((n * step + start) & WORD)
-            total = (bits & WORD16) + (bits >> 16) + total
-        return self.xp.reshape(self.xp.astype(total, self.dtype) * 2.0**-16, shape)
+def normal(be: Backend, key: Key, tick: Array, shape: tuple[int, ...], first: int = 0) -> Array:
+    """Numbers of mean 0 and variance 1, nearly normal: the same on every backend, and in every dtype.
+
+    Each is a sum of twelve random words of 16 bits, less its mean, times 2^-16: whole numbers below 2^19, so
+    nothing is ever rounded. It lies within 6 standard deviations, and its fourth moment is 2.9, not 3.
+    Source: M. E. Muller, "A comparison of methods for generating normal deviates", J. ACM 6 (1959).
+    """
+    n, total = numbers(be, shape, first), -6 * WORD16
+    for part in range(6):
+        step, start = counters((*key, part), tick)
+        bits = mix((n * step + start) & WORD)
+        total = (bits & WORD16) + (bits >> 16) + total
+    return be.xp.reshape(be.xp.astype(total, be.dtype) * 2.0**-16, shape)
+
+
+def numbers(be: Backend, shape: tuple[int, ...], first: int) -> Array:
+    """first, first + 1, ...: one for each element."""
+    n = be.arange(math.prod(shape))
+    return n + first if first else n

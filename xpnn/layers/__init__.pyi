@@ -31,6 +31,7 @@ from xpnn.layers.gated import SiLU as SiLU
 from xpnn.layers.graph import Graph as Graph
 from xpnn.layers.groupnorm import GroupNorm as GroupNorm
 from xpnn.layers.groupnorm import InstanceNorm as InstanceNorm
+from xpnn.layers.gru import GRU as GRU
 from xpnn.layers.hard import HardSigmoid as HardSigmoid
 from xpnn.layers.hard import HardSwish as HardSwish
 from xpnn.layers.hard import HardTanh as HardTanh
@@ -39,6 +40,7 @@ from xpnn.layers.layernorm import LayerNorm as LayerNorm
 from xpnn.layers.layernorm import RMSNorm as RMSNorm
 from xpnn.layers.logarithmic import LogSigmoid as LogSigmoid
 from xpnn.layers.logarithmic import LogSoftmax as LogSoftmax
+from xpnn.layers.lstm import LSTM as LSTM
 from xpnn.layers.maxout import GLU as GLU
 from xpnn.layers.maxout import Maxout as Maxout
 from xpnn.layers.merge import Parallel as Parallel
@@ -63,18 +65,18 @@ from xpnn.layers.random_transform import RandomShear as RandomShear
 from xpnn.layers.random_transform import RandomShift as RandomShift
 from xpnn.layers.random_transform import RandomZoom as RandomZoom
 from xpnn.layers.recompute import Recompute as Recompute
-from xpnn.layers.recurrent import GRU as GRU
-from xpnn.layers.recurrent import LSTM as LSTM
-from xpnn.layers.recurrent import SimpleRNN as SimpleRNN
 from xpnn.layers.resize import GlobalAveragePool as GlobalAveragePool
 from xpnn.layers.resize import GlobalMaxPool as GlobalMaxPool
 from xpnn.layers.resize import UpSampling2D as UpSampling2D
 from xpnn.layers.resize import ZeroPad2D as ZeroPad2D
+from xpnn.layers.rotary import RotaryPositions as RotaryPositions
 from xpnn.layers.scale import Rescale as Rescale
 from xpnn.layers.scale import Standardize as Standardize
+from xpnn.layers.select_output import SelectOutput as SelectOutput
 from xpnn.layers.sequential import Sequential as Sequential
 from xpnn.layers.shape import Flatten as Flatten
 from xpnn.layers.shape import Reshape as Reshape
+from xpnn.layers.simple_rnn import SimpleRNN as SimpleRNN
 from xpnn.layers.warp import Warp as Warp
 from xpnn.layers.wiring import Shared as Shared
 

@@ -1,7 +1,8 @@
 """What a layer is: a frozen description with a plan, a forward and a backward. It never holds an array."""
 
 import functools
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
@@ -53,6 +54,30 @@ class Ctx(NamedTuple):
         """The context of the layer at `index`, or of that name, inside this one."""
         need = self.need_dx if need_dx is None else need_dx
         return Ctx(self.be, self.train, (*self.key, index), self.tick, need)
+
+    def uniform(self, shape: Shape, axis: int = 0) -> Array:
+        """Uniform numbers in [0, 1) of this layer at this step, where `axis` counts samples.
+
+        Where several processes share a batch, each draws for its samples what one alone would.
+        """
+        return self._draw(self.be.uniform, shape, axis)
+
+    def normal(self, shape: Shape) -> Array:
+        """Numbers of mean 0 and variance 1, for samples on the first axis."""
+        return self._draw(self.be.normal, shape, 0)
+
+    def keep_mask(self, shape: Shape, rate: float) -> Array:
+        """Bool: True where `uniform` is at least `rate`, for samples on the first axis."""
+        return self._draw(self.be.keep_mask, shape, 0, rate)
+
+    def _draw(self, kernel: Callable[..., Array], shape: Shape, axis: int, *settings: float) -> Array:
+        share = self.be.share
+        if share is None:
+            return kernel(self.key, self.tick, shape, *settings)
+        repeats, inner = math.prod(shape[:axis]), math.prod(shape[axis:])
+        starts = [(k * share.total + share.first) * inner // share.rows for k in range(repeats)]
+        parts = [kernel(self.key, self.tick, shape[axis:], *settings, first=start) for start in starts]
+        return parts[0] if axis == 0 else self.be.xp.reshape(self.be.xp.stack(parts), shape)
 
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ class BatchNorm(Layer):
 
     While training, mean and var (divisor n) are those of the batch, over its samples and all axes but the last;
     afterwards they are the running ones, kept in phi and moved by every training step:
-    new = (1 - momentum) old + momentum batch's, where the batch's variance has the divisor n - 1. That is PyTorch's
-    convention; Keras calls 1 - momentum momentum.
+    new = (1 - momentum) old + momentum batch's, where the batch's variance has the divisor n - 1, or n with
+    unbiased=False. The first is PyTorch's convention, the second ONNX's and that of Keras, which calls 1 - momentum
+    momentum.
     Shapes: x (N, ..., features); gain, bias, mean, var (features,). A batch of one value per feature is refused
     while training: it has no variance. Source: Ioffe and Szegedy, ICML 2015.
     """
@@ -27,6 +28,7 @@ class BatchNorm(Layer):
     trained = True
     momentum: float = 0.1
     eps: float = 1e-5
+    unbiased: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,7 +67,7 @@ class BatchNorm(Layer):
 
     def check_batch(self, cx: Ctx, x: Array) -> None:
         """Raise ShapeError for a batch of one value per feature."""
-        if count(x) < 2:
+        if cx.be.values_per_feature(x) < 2:
             path = ".".join(map(str, cx.key[1:]))
             raise ShapeError(
                 "cannot train on one value per feature: it has no variance",
@@ -86,15 +88,9 @@ class BatchNorm(Layer):
     def update_stats(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
         """The running mean and variance, moved towards the batch's."""
         n, _, mean, var = cache
-        unbiased = var * (count(n) / (count(n) - 1))
-        batch = {"mean": mean, "var": unbiased}
+        if self.unbiased:
+            count = cx.be.values_per_feature(n)
+            var = var * (count / (count - 1))
+        batch = {"mean": mean, "var": var}
         old, new = 1 - self.momentum, self.momentum
         return {k: old * p[k] + new * cx.be.xp.reshape(a, p[k].shape) for k, a in batch.items()}
-
-
-def count(x: Array) -> int:
-    """Values per feature."""
-    n = 1
-    for size in x.shape[:-1]:
-        n = n * size
-    return n

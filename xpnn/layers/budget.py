@@ -32,7 +32,7 @@ class Budget:
         """Of a layer that gives an array of that shape for one sample, or several arrays."""
         self.layers -= 1
         shapes = shape if shape and isinstance(shape[0], tuple) else (shape,)
-        self.values -= sum(math.prod(one) for one in shapes)
+        self.values -= int(sum(math.prod(one) for one in shapes))
         if self.layers < 0:
             raise CheckpointError(
                 "the saved network runs its layers more often than a description of its length may",

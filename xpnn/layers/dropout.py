@@ -31,7 +31,7 @@ class Dropout(Layer):
         """Keeps the mask, nothing when it drops nothing. Rate 1 gives zeros."""
         if not cx.train or self.rate == 0:
             return x, ()
-        keep = cx.be.keep_mask(cx.key, cx.tick, x.shape, self.rate)
+        keep = cx.keep_mask(x.shape, self.rate)
         return self._mask(cx, keep, x), (keep,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:

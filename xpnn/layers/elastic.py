@@ -35,7 +35,7 @@ class RandomElastic(Geometric):
         xp, be = cx.be.xp, cx.be
         rows, columns = (gaussians(be, side, self.smoothness) for side in size)
         count = rows.shape[1], columns.shape[1]
-        z = math.sqrt(3) * (2 * be.uniform(cx.key, cx.tick, (2, n, *count)) - 1)
+        z = math.sqrt(3) * (2 * cx.uniform((2, n, *count), axis=1) - 1)
         smooth = xp.reshape(be.matmul(xp.reshape(z, (-1, count[1])), columns.T), (2 * n, count[0], size[1]))
         d = xp.reshape(self.strength * be.matmul(rows, smooth), (2, n, *size))
         return STILL, (d[0, ...], d[1, ...])

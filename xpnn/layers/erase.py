@@ -44,7 +44,7 @@ class RandomErase(Layer):
         if not cx.train or self.rate == 0:
             return x, ()
         xp, (n, height, width, _) = cx.be.xp, x.shape
-        draws = cx.be.uniform(cx.key, cx.tick, (n, 5))
+        draws = cx.uniform((n, 5))
         chosen = xp.reshape(draws[:, 0] < self.rate, (n, 1, 1, 1))
         rows = self._stretch(cx, draws[:, 1], draws[:, 2], height)[:, :, None, None]
         columns = self._stretch(cx, draws[:, 3], draws[:, 4], width)[:, None, :, None]
@@ -95,7 +95,7 @@ class RandomFlip(Layer):
         x = as_float(cx, x)
         if not cx.train or self.rate == 0:
             return x, ()
-        stay = cx.be.keep_mask(cx.key, cx.tick, (x.shape[0], 1, 1, 1), self.rate)
+        stay = cx.keep_mask((x.shape[0], 1, 1, 1), self.rate)
         return self._mirror(cx, stay, x), (stay,)
 
     def _mirror(self, cx: Ctx, stay: Array, x: Array) -> Array:

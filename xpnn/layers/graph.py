@@ -10,7 +10,7 @@ from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree, is_multiple
 from xpnn.layers.nested import plan_child
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.wiring import NO_DX, Names, Node, Wiring, as_names, as_nodes, listed, wiring
-from xpnn.parameters import leaves, tree_map
+from xpnn.trees import leaves, tree_map
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from xpnn.config import short_repr
 from xpnn.errors import ShapeError, UsageError
 from xpnn.layers.base import Layer, Shape, Tree, is_multiple
 from xpnn.layers.budget import CURRENT
+from xpnn.layers.lengths import check_parameters, is_open
 
 
 def checked_layers(name: str, layers: Any, chains: bool = False) -> tuple[Layer, ...]:
@@ -32,6 +33,8 @@ def plan_child(
         if is_multiple(shape) and not layer.multi_input:
             raise ShapeError(f"takes one input, got {len(shape)}", why=f"their shapes are {shape}")
         specs, out = layer.plan(shape)
+        if is_open(shape):
+            check_parameters(specs)
         if (budget := CURRENT.get()) is not None:  # the network is from a file
             budget.spend(out)
         return specs, out

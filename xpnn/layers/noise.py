@@ -30,7 +30,7 @@ class GaussianNoise(Layer):
         """Keeps nothing."""
         if not cx.train or self.std == 0:
             return x, ()
-        return x + self.std * cx.be.normal(cx.key, cx.tick, x.shape), ()
+        return x + self.std * cx.normal(x.shape), ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """dx = dy."""
@@ -68,7 +68,7 @@ class SpatialDropout(Layer):
         if not cx.train or self.rate == 0:
             return x, ()
         one = (1,) * (x.ndim - 2)
-        keep = cx.be.keep_mask(cx.key, cx.tick, (x.shape[0], *one, x.shape[-1]), self.rate)
+        keep = cx.keep_mask((x.shape[0], *one, x.shape[-1]), self.rate)
         return self._mask(cx, keep, x), (keep,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
@@ -100,7 +100,7 @@ class AlphaDropout(Layer):
         """Keeps the mask, nothing when it drops nothing."""
         if not cx.train or self.rate == 0:
             return x, ()
-        keep, a = cx.be.keep_mask(cx.key, cx.tick, x.shape, self.rate), self._gain()
+        keep, a = cx.keep_mask(x.shape, self.rate), self._gain()
         kept = cx.be.xp.where(keep, x, cx.be.xp.full_like(x, -SCALE * ALPHA))
         return a * kept + a * self.rate * SCALE * ALPHA, (keep,)
 

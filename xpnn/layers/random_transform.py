@@ -11,7 +11,7 @@ from xpnn.layers.warp import Field, Geometric, Transform
 
 def spread(cx: Ctx, n: int, index: int = 0) -> Array:
     """Uniform in [-1, 1): column `index` of two draws for each of n images."""
-    return 2 * cx.be.uniform(cx.key, cx.tick, (n, 2))[:, index] - 1
+    return 2 * cx.uniform((n, 2))[:, index] - 1
 
 
 @dataclass(frozen=True)

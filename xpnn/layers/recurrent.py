@@ -1,85 +1,192 @@
-"""Layers that walk along a sequence: a loop over time in Python, with the products of all inputs made before it.
+"""What layers share that walk along a sequence: a loop over time in Python, with the products of all inputs before it.
 
-All: x (time, n_in) per sample; y (units,), the last state, or (time, units) with sequences=True; states begin at 0.
-The shapes below leave the axis of the samples out. W and U hold the gates side by side. With masked=True they take
-(x, mask), mask (time,) of 1 for real and 0 for padding: where it is 0 the state, and so the output, stays as it was,
-and a gradient goes past that step unchanged. The last state is then that after the last real step.
+All: x (time, n_in) per sample; y (units,), the last state, or (time, units) with sequences=True. The shapes leave the
+axis of the samples out. W (n_in, gates units) and U (units, gates units) hold the gates side by side; bias=False leaves
+out every bias. Settings:
+masked: they take a mask (time,) too, 1 for real steps and 0 for padding, as the last of their inputs. Where it is 0 the
+    states, and so the output, stay as they were, and a gradient goes past that step unchanged. The last state is then
+    that after the last real step.
+reverse: from the last step to the first. y_t still stands at its time t, as in PyTorch's backward half; Keras's
+    go_backwards gives the same states in the order they were made.
+initial_state: they take the states before the first step, (units,) each, right behind x. Else those are 0.
+return_state: they give the states after the last step, (units,) each, behind y; `SelectOutput` picks one in a Graph.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from xpnn.errors import ShapeError, UsageError
 from xpnn.initializers import Initializer, Orthogonal, glorot_uniform, zeros
-from xpnn.initializers.forget_bias import ForgetBias
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree, is_multiple
 from xpnn.layers.dense import flat_rows
 
 orthogonal = Orthogonal()
+States = tuple[Array, ...]
 
 
+@dataclass(frozen=True)
 class Recurrent(Layer, abstract=True):
-    """What they share."""
+    """A layer is what one step does: `step`, and `step_grad` beside it. gates and states: how many it has of each."""
 
     trained = True
+    gates: ClassVar[int] = 1
+    states: ClassVar[int] = 1
+    gate_bias: ClassVar[Initializer] = zeros
+
     units: int
-    masked: bool
+    sequences: bool = False
+    init: Initializer = glorot_uniform
+    recurrent_init: Initializer = orthogonal
+    masked: bool = False
+    bias: bool = True
+    reverse: bool = False
+    initial_state: bool = False
+    return_state: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_units(self)
+        if self.units < 1:
+            raise UsageError(
+                f"{type(self).__name__}(units={self.units}): wanted a whole number of at least 1"
+            )
+
+    def step(self, cx: Ctx, p: Tree, a: Array, states: States) -> tuple[States, tuple[Array, ...]]:
+        """The states after a step, of which the first is its output, and what `step_grad` needs: first h before it.
+
+        a: x_t W + b.
+        """
+        raise NotImplementedError
+
+    def step_grad(
+        self, cx: Ctx, p: Tree, d: States, kept: tuple[Array, ...]
+    ) -> tuple[Array, Array | None, States]:
+        """(da, du, the gradients of the states before) from those of the states after a step.
+
+        du: with respect to h_{t-1} U; None where it is da.
+        """
+        raise NotImplementedError
 
     @functools.cached_property
     def multi_input(self) -> bool:
-        """Whether it takes a mask too."""
-        return self.masked
+        """Whether it takes states or a mask too."""
+        return self.masked or self.initial_state
 
     @functools.cached_property
     def input_kind(self) -> Any:
-        """A sequence of numbers, and its mask."""
-        return ("float", "mask") if self.masked else "float"
+        """A sequence of numbers, its first states, and its mask."""
+        kinds = ("float",) * (1 + self.states * self.initial_state) + ("mask",) * self.masked
+        return kinds if self.multi_input else "float"
 
+    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
+        """W (n_in, gates units), U (units, gates units), b (gates units,). Raises ShapeError for no sequence."""
+        x = self.sequence_in(shape)
+        width, state = self.gates * self.units, (self.units,)
+        specs = {
+            "W": Spec((x[1], width), self.init),
+            "U": Spec((self.units, width), self.recurrent_init),
+        }
+        if self.bias:
+            specs["b"] = Spec((width,), self.gate_bias, decay=False)
+        y = (x[0], self.units) if self.sequences else state
+        return specs, ((y, *(state,) * self.states) if self.return_state else y)
 
-def check_units(layer: Any) -> None:
-    """At least one."""
-    if layer.units < 1:
-        raise UsageError(f"{type(layer).__name__}(units={layer.units}): wanted a whole number of at least 1")
+    def sequence_in(self, shape: Shape) -> Shape:
+        """The shape of x among those of all inputs. Raises ShapeError when they do not fit."""
+        if not self.multi_input:
+            check_sequence(shape)
+            return shape
+        words = ["a sequence (time, features)"]
+        words += [f"{self.states} first states ({self.units},)"] * self.initial_state
+        words += ["a mask (time,)"] * self.masked
+        if is_multiple(shape) and len(shape) == len(self.input_kind):
+            states, mask = shape[1 : 1 + self.states * self.initial_state], shape[0][:1]
+            wanted = (*((self.units,) for _ in states), *(mask,) * self.masked)
+            if tuple(map(tuple, shape[1:])) == wanted:
+                check_sequence(shape[0])
+                return tuple(shape[0])
+        raise ShapeError(f"wants {' and '.join(words)}", why=f"got {shape}")
+
+    def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Any, tuple[Any, ...]]:
+        """Keeps x, what every step keeps, and which steps are real."""
+        x, states, real = self._inputs(cx, x)
+        seen = by_time(cx, x)
+        a = cx.be.affine(seen, p["W"], p["b"]) if self.bias else cx.be.matmul(seen, p["W"])
+        outputs, steps = [], []
+        for t in self._walk(x.shape[1]):
+            after, kept = self.step(cx, p, a[t, :, :], states)
+            states = tuple(carried(cx, real, t, *pair) for pair in zip(after, states, strict=True))
+            outputs.append(states[0])
+            steps.append(kept)
+        y = cx.be.xp.stack(self._in_time(outputs), axis=1) if self.sequences else states[0]
+        return ((y, *states) if self.return_state else y), (x, tuple(steps), real)
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Any) -> tuple[Any, Tree]:
+        """Back through time: from the last step to the first, as `step_grad` says of each."""
+        x, steps, real = cache
+        dy, d = self._sent(cx, dy, x.shape[0])
+        walk, das, dus = tuple(self._walk(x.shape[1])), [], []
+        for i, t in reversed(tuple(enumerate(walk))):
+            if dy is not None and (self.sequences or i == len(walk) - 1):
+                d = (plus(d[0], dy[:, t, :] if self.sequences else dy), *d[1:])
+            into, past = zip(*(divided(cx, real, t, one) for one in d), strict=True)
+            da, du, before = self.step_grad(cx, p, into, steps[i])
+            d = tuple(plus(*pair) for pair in zip(before, past, strict=True))
+            das.append(da)
+            dus.append(da if du is None else du)
+        das, dus = self._in_time(das[::-1]), self._in_time(dus[::-1])
+        states = self._in_time([kept[0] for kept in steps])
+        dx, grads = self._gradients(cx, x, p, states, das, dus)
+        if not self.multi_input or dx is None:
+            return dx, grads
+        return (dx, *(d if self.initial_state else ()), *(None,) * self.masked), grads
+
+    def _gradients(
+        self, cx: Ctx, x: Array, p: Tree, before: list[Array], da: list[Array], du: list[Array]
+    ) -> tuple[Array | None, Tree]:
+        """dx = da W^T; dW = x^T da, dU = h_{t-1}^T du, db = sum of da, over all samples and times."""
+        be, xp, seen = cx.be, cx.be.xp, by_time(cx, x)
+        inputs, states = xp.stack(da), xp.stack(before)
+        rows = flat_rows(be, inputs)
+        if du[0] is da[0]:
+            dW, dU = be.transposed_products(seen, states, rows)
+        else:
+            dW = be.matmul(flat_rows(be, seen).T, rows)
+            dU = be.matmul(flat_rows(be, states).T, flat_rows(be, xp.stack(du)))
+        db = {"b": be.column_sums(rows)} if self.bias else {}
+        dx = by_time(cx, be.matmul(inputs, p["W"].T)) if cx.need_dx else None
+        return dx, {"W": dW, "U": dU} | db
+
+    def _inputs(self, cx: Ctx, x: Any) -> tuple[Array, States, Array | None]:
+        """x, the states before the first step, and which steps are real: bool (N, time, 1), or None for all."""
+        given = x if self.multi_input else (x,)
+        real = (given[-1] != 0)[:, :, None] if self.masked else None
+        if self.initial_state:
+            return given[0], tuple(given[1 : 1 + self.states]), real
+        return given[0], (cx.be.zeros((given[0].shape[0], self.units)),) * self.states, real
+
+    def _sent(self, cx: Ctx, dy: Any, samples: int) -> tuple[Array | None, States]:
+        """dy of y, and the gradients of the states after the last step. What was sent nothing has None."""
+        none = cx.be.zeros((samples, self.units))
+        if not self.return_state:
+            return dy, (none,) * self.states
+        return dy[0], tuple(none if d is None else d for d in dy[1:])
+
+    def _walk(self, steps: int) -> Iterable[int]:
+        """The times in the order in which they are read."""
+        return reversed(range(steps)) if self.reverse else range(steps)
+
+    def _in_time(self, walked: list[Array]) -> list[Array]:
+        """What belongs to the steps as they were walked, in the order of time."""
+        return walked[::-1] if self.reverse else walked
 
 
 def check_sequence(shape: Shape) -> None:
     """Raise ShapeError for samples other than (time, features)."""
     if len(shape) != 2 or 0 in shape or is_multiple(shape):
         raise ShapeError("wants a sequence (time, features), each at least 1", why=f"got {shape}")
-
-
-def plan_gates(layer: Any, gates: int, shape: Shape, bias: Initializer = zeros) -> tuple[Tree, Shape]:
-    """W (n_in, gates units), U (units, gates units), b (gates units,). Raises ShapeError for no sequence."""
-    if layer.masked:
-        shape = unmasked(shape)
-    check_sequence(shape)
-    width = gates * layer.units
-    specs = {
-        "W": Spec((shape[1], width), layer.init),
-        "U": Spec((layer.units, width), layer.recurrent_init),
-        "b": Spec((width,), bias, decay=False),
-    }
-    return specs, ((shape[0], layer.units) if layer.sequences else (layer.units,))
-
-
-def unmasked(shape: Shape) -> Shape:
-    """The shape of x out of that of (x, mask). Raises ShapeError when they do not fit."""
-    if not is_multiple(shape) or len(shape) != 2 or tuple(shape[1]) != tuple(shape[0][:1]):
-        raise ShapeError("wants a sequence (time, features) and its mask (time,)", why=f"got {shape}")
-    return tuple(shape[0])
-
-
-def split_mask(layer: Any, x: Any) -> tuple[Array, Array | None]:
-    """The sequences, and which of their steps are real: bool (N, time, 1), or None for all."""
-    x, mask = x if layer.masked else (x, None)
-    return x, None if mask is None else (mask != 0)[:, :, None]
 
 
 def carried(cx: Ctx, real: Array | None, t: int, new: Array, old: Array) -> Array:
@@ -95,31 +202,10 @@ def divided(cx: Ctx, real: Array | None, t: int, da: Array) -> tuple[Array, Arra
     return cx.be.xp.where(real[:, t, :], da, zeros), cx.be.xp.where(real[:, t, :], zeros, da)
 
 
-def with_mask(layer: Any, dx: Array | None) -> Any:
-    """dx of all inputs: a mask has none."""
-    return (dx, None) if layer.masked and dx is not None else dx
-
-
 def parts(a: Array, n: int) -> list[Array]:
     """The last axis cut into n gates."""
     width = a.shape[-1] // n
     return [a[..., i * width : (i + 1) * width] for i in range(n)]
-
-
-def start(cx: Ctx, x: Array, units: int) -> Array:
-    """The state before the first step."""
-    return cx.be.zeros((x.shape[0], units))
-
-
-def result(cx: Ctx, layer: Any, states: list[Array]) -> Array:
-    """All states, or the last."""
-    return cx.be.xp.stack(states, axis=1) if layer.sequences else states[-1]
-
-
-def backwards(layer: Any, dy: Array, steps: int) -> Iterator[tuple[int, Array | None]]:
-    """(t, the part of dy that belongs to state t) from the last step to the first."""
-    for t in reversed(range(steps)):
-        yield t, dy[:, t, :] if layer.sequences else (dy if t == steps - 1 else None)
 
 
 def by_time(cx: Ctx, x: Array) -> Array:
@@ -130,172 +216,3 @@ def by_time(cx: Ctx, x: Array) -> Array:
 def plus(a: Array, b: Array | None) -> Array:
     """a + b, where None is 0."""
     return a if b is None else a + b
-
-
-def gradients(
-    cx: Ctx, x: Array, W: Array, before: list[Array], da: list[Array], du: list[Array] | None = None
-) -> Any:
-    """dx = da W^T; dW = x^T da, dU = h_{t-1}^T du, db = sum of da, over all samples and times.
-
-    da: per step, with respect to x_t W + b; du: to h_{t-1} U, None where they are the same.
-    """
-    be, xp = cx.be, cx.be.xp
-    inputs = xp.stack(da)
-    seen, states, rows = by_time(cx, x), xp.stack(before), flat_rows(be, inputs)
-    if du is None:
-        dW, dU = be.transposed_products(seen, states, rows)
-    else:
-        dW = be.matmul(flat_rows(be, seen).T, rows)
-        dU = be.matmul(flat_rows(be, states).T, flat_rows(be, xp.stack(du)))
-    dx = by_time(cx, be.matmul(inputs, W.T)) if cx.need_dx else None
-    return dx, {"W": dW, "U": dU, "b": be.column_sums(rows)}
-
-
-@dataclass(frozen=True)
-class SimpleRNN(Recurrent):
-    """h_t = tanh(x_t W + h_{t-1} U + b).
-
-    Shapes: W (n_in, units), U (units, units), b (units,).
-    Backward, t from the last step to the first: dh_t += dy_t; da_t = dh_t (1 - h_t^2); dh_{t-1} = da_t U^T.
-    Source: Elman, "Finding structure in time", Cognitive Science 14 (1990); Werbos, Proc. IEEE 78 (1990).
-    """
-
-    units: int
-    sequences: bool = False
-    init: Initializer = glorot_uniform
-    recurrent_init: Initializer = orthogonal
-    masked: bool = False
-
-    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """W, U, b."""
-        return plan_gates(self, 1, shape)
-
-    def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x, and the states, the first among them."""
-        x, real = split_mask(self, x)
-        a, states = cx.be.affine(by_time(cx, x), p["W"], p["b"]), [start(cx, x, self.units)]
-        for t in range(x.shape[1]):
-            new = cx.be.xp.tanh(a[t, :, :] + cx.be.matmul(states[-1], p["U"]))
-            states.append(carried(cx, real, t, new, states[-1]))
-        return result(cx, self, states[1:]), (x, tuple(states), real)
-
-    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
-        """Back through time."""
-        x, states, real = cache
-        dh, das = cx.be.xp.zeros_like(states[0]), []
-        for t, part in backwards(self, dy, x.shape[1]):
-            h = states[t + 1]
-            dh, past = divided(cx, real, t, plus(dh, part))
-            da = dh * (1 - h * h)
-            dh = plus(cx.be.matmul(da, p["U"].T), past)
-            das.append(da)
-        das = das[::-1]
-        dx, grads = gradients(cx, x, p["W"], states[:-1], das)
-        return with_mask(self, dx), grads
-
-
-@dataclass(frozen=True)
-class LSTM(Recurrent):
-    """c_t = f c_{t-1} + i g and h_t = o tanh(c_t), with i, f, g, o cut from x_t W + h_{t-1} U + b.
-
-    i, f and o, the input, forget and output gates, go through the sigmoid, the candidate g through tanh.
-    Shapes: W (n_in, 4 units), U (units, 4 units), b (4 units,), gates in the order i, f, g, o, as PyTorch's. The forget
-    gate's bias begins at 1. Backward, t from the last step to the first: dh_t += dy_t; do = dh_t tanh(c_t);
-    dc_t += dh_t o (1 - tanh(c_t)^2); di = dc_t g; df = dc_t c_{t-1}; dg = dc_t i; dc_{t-1} = dc_t f; each gate's slope
-    gives da_t; dh_{t-1} = da_t U^T.
-    Source: Hochreiter, Schmidhuber, Neural Computation 9 (1997); forget gate: Gers, Schmidhuber, Cummins (2000);
-    its bias: Jozefowicz, Zaremba, Sutskever, ICML 2015.
-    """
-
-    units: int
-    sequences: bool = False
-    init: Initializer = glorot_uniform
-    recurrent_init: Initializer = orthogonal
-    masked: bool = False
-
-    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """W, U, b."""
-        return plan_gates(self, 4, shape, ForgetBias())
-
-    def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x, and of every step the states before it, the gates and tanh(c)."""
-        x, real = split_mask(self, x)
-        be, a, states, steps = cx.be, cx.be.affine(by_time(cx, x), p["W"], p["b"]), [], []
-        h = c = start(cx, x, self.units)
-        for t in range(x.shape[1]):
-            new_h, new_c, gates, squashed = be.lstm_step(a[t, :, :], be.matmul(h, p["U"]), c)
-            steps.append((h, c, gates, squashed))
-            h, c = carried(cx, real, t, new_h, h), carried(cx, real, t, new_c, c)
-            states.append(h)
-        return result(cx, self, states), (x, tuple(steps), real)
-
-    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
-        """Back through time, along both states."""
-        x, steps, real = cache
-        das, dh = [], cx.be.xp.zeros_like(steps[0][0])
-        dc = dh
-        for t, part in backwards(self, dy, x.shape[1]):
-            dh, past = divided(cx, real, t, plus(dh, part))
-            dc, past_c = divided(cx, real, t, dc)
-            da, dc = cx.be.lstm_step_grad(dh, dc, *steps[t][1:])
-            dc, dh = plus(dc, past_c), plus(cx.be.matmul(da, p["U"].T), past)
-            das.append(da)
-        das = das[::-1]
-        dx, grads = gradients(cx, x, p["W"], [step[0] for step in steps], das)
-        return with_mask(self, dx), grads
-
-
-@dataclass(frozen=True)
-class GRU(Recurrent):
-    """h_t = (1 - z) n + z h_{t-1}, where r, z are gates and n the candidate, with the reset r after its product.
-
-    r, z = sigmoid of the first two parts of x_t W + h_{t-1} U + b; n = tanh(x_t W_n + b_n + r (h_{t-1} U_n + c)).
-    Shapes: W (n_in, 3 units), U (units, 3 units), b (3 units,), in the order r, z, n, and c (units,), as PyTorch's.
-    Backward, t from the last step to the first: dh_t += dy_t; dn = dh_t (1 - z) (1 - n^2);
-    dz = dh_t (h_{t-1} - n) z (1 - z); dr = dn (h_{t-1} U_n + c) r (1 - r); da_t = (dr, dz, dn), du_t = (dr, dz, dn r);
-    dh_{t-1} = dh_t z + du_t U^T; dc = sum of dn r.
-    Source: Cho et al., EMNLP 2014; reset after the product: Appleyard, Kocisky, Blunsom (2016).
-    """
-
-    units: int
-    sequences: bool = False
-    init: Initializer = glorot_uniform
-    recurrent_init: Initializer = orthogonal
-    masked: bool = False
-
-    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """W, U, b, c."""
-        specs, out = plan_gates(self, 3, shape)
-        return specs | {"c": Spec((self.units,), zeros, decay=False)}, out
-
-    def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x, and of every step the state before it, the gates and h U_n + c."""
-        x, real = split_mask(self, x)
-        be, a, states, steps = cx.be, cx.be.affine(by_time(cx, x), p["W"], p["b"]), [], []
-        h = start(cx, x, self.units)
-        for t in range(x.shape[1]):
-            ar, az, an = parts(a[t, :, :], 3)
-            ur, uz, un = parts(be.matmul(h, p["U"]), 3)
-            r, z, inner = be.sigmoid(ar + ur), be.sigmoid(az + uz), un + p["c"]
-            n = be.xp.tanh(an + r * inner)
-            steps.append((h, r, z, n, inner))
-            h = carried(cx, real, t, (1 - z) * n + z * h, h)
-            states.append(h)
-        return result(cx, self, states), (x, tuple(steps), real)
-
-    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
-        """Back through time."""
-        xp, (x, steps, real) = cx.be.xp, cache
-        das, dus, dh = [], [], xp.zeros_like(steps[0][0])
-        for t, part in backwards(self, dy, x.shape[1]):
-            h, r, z, n, inner = steps[t]
-            dh, past = divided(cx, real, t, plus(dh, part))
-            dn = dh * (1 - z) * (1 - n * n)
-            dr, dz = dn * inner * r * (1 - r), dh * (h - n) * z * (1 - z)
-            du = xp.concat([dr, dz, dn * r], axis=-1)
-            das.append(xp.concat([dr, dz, dn], axis=-1))
-            dus.append(du)
-            dh = plus(dh * z + cx.be.matmul(du, p["U"].T), past)
-        dx, grads = gradients(cx, x, p["W"], [step[0] for step in steps], das[::-1], dus[::-1])
-        dc = xp.sum(xp.stack([parts(du, 3)[2] for du in dus], axis=1), axis=(0, 1))
-        return with_mask(self, dx), grads | {"c": dc}

@@ -114,7 +114,10 @@ class Loss(Config, abstract=True):
         if self.reduction == "sum":
             return value, slopes
         weight = be.zeros(target.shape[:1]) + 1 if weight is None else weight
-        share = be.xp.sum(self.counts(be, target, weight)) / total
+        counted = total_weight(
+            be, self.counts(be, target, weight)
+        )  # where nothing counts, the mean is the sum
+        share = counted / total
         return share * value, share * slopes
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
@@ -122,7 +125,7 @@ class Loss(Config, abstract=True):
         raise NotImplementedError
 
     def labels(self, be: Backend, prediction: Array) -> Array:
-        """What `Model.predict` returns."""
+        """Return what `Model.predict` returns."""
         return prediction
 
     def probabilities(self, be: Backend, prediction: Array) -> Array | None:
@@ -146,7 +149,7 @@ class Loss(Config, abstract=True):
         return be.xp.sum(be.xp.astype(right if valid_mask is None else right & valid_mask, be.xp.int64))
 
     def random_target(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
-        """A target for predictions (N, ...) of that shape, to check gradients with."""
+        """Return a target for predictions (N, ...) of that shape, for gradient checks."""
         return rng.uniform(0.1, 0.9, shape)
 
 

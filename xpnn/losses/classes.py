@@ -1,11 +1,11 @@
-"""What the losses over classes share: ids or rows as targets, ids that do not count, hits."""
+"""What the losses over classes share: targets as ids or rows, ignored ids, correct predictions."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from xpnn.backends.base import Backend
-from xpnn.errors import DataError, ShapeError
+from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.losses.base import Host, Loss, same_shape
 
@@ -75,23 +75,23 @@ class ClassLoss(Loss, abstract=True):
 
     @property
     def even(self) -> bool:
-        """An ignored sample does not count."""
+        """Samples count differently, since ignored ones do not count."""
         return self.ignore_index is None
 
     def labels(self, be: Backend, prediction: Array) -> Array:
-        """The class of the largest output."""
+        """Return the class of the largest output."""
         return be.xp.argmax(prediction, axis=-1)
 
     def probabilities(self, be: Backend, prediction: Array) -> Array | None:
-        """softmax(z)."""
+        """Return softmax(z)."""
         return be.softmax(prediction)
 
     def target_ids(self, be: Backend, target: Array) -> Array | None:
-        """Ids as int64; rows by their largest entry."""
+        """Return ids as int64; rows by their largest entry."""
         return whole(be, target) if target.ndim == 1 else be.xp.argmax(target, axis=1)
 
     def valid_mask(self, be: Backend, target: Array) -> Array | None:
-        """All but the ignored ids."""
+        """Return False for ignored ids, else True."""
         return (
             None if self.ignore_index is None or target.ndim != 1 else whole(be, target) != self.ignore_index
         )
@@ -99,6 +99,57 @@ class ClassLoss(Loss, abstract=True):
     def random_target(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
         """The most likely class of each sample, as ids."""
         return rng.integers(0, shape[-1], shape[0])
+
+
+@dataclass(frozen=True)
+class WeightedClassLoss(ClassLoss, abstract=True):
+    """A loss over classes with smoothed labels, and a weight of its own for each class.
+
+    label_smoothing: from 0 to 1. class_weight: one number for each class, at least 0 and not all 0; the mean divides
+    by the sum of the weights.
+    """
+
+    label_smoothing: float = 0.0
+    class_weight: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.label_smoothing <= 1:
+            raise UsageError(f"label_smoothing={self.label_smoothing} is not between 0 and 1")
+        if self.class_weight is not None:
+            object.__setattr__(self, "class_weight", tuple(map(float, self.class_weight)))
+            if not all(w >= 0 for w in self.class_weight) or sum(self.class_weight) == 0:
+                raise UsageError(f"class_weight={self.class_weight}: weights are at least 0 and not all 0")
+
+    def weighted_rows(self, be: Backend, prediction: Array, target: Array) -> tuple[Array, Array]:
+        """-> (k_c q_nc (N, C), sum_c k_c y_nc (N,)): y the target as rows, q = (1 - smoothing) y + smoothing / C."""
+        q = y = self.rows(be, prediction, target)
+        if self.label_smoothing:
+            q = (1 - self.label_smoothing) * y + self.label_smoothing / prediction.shape[1]
+        if self.class_weight is not None:
+            k = be.xp.stack([be.scalar(w) for w in self.class_weight])
+            q, y = q * k, y * k
+        return q, be.xp.sum(y, axis=1)
+
+    @property
+    def even(self) -> bool:
+        """Classes may differ in weight."""
+        return super().even and self.class_weight is None
+
+    def counts(self, be: Backend, target: Array, weight: Array) -> Array:
+        """s_n sum_c k_c y_nc."""
+        if self.class_weight is None:
+            return super().counts(be, target, weight)
+        k = be.xp.stack([be.scalar(w) for w in self.class_weight])
+        y = be.one_hot(target, len(self.class_weight)) if target.ndim == 1 else target
+        return super().counts(be, target, weight * be.xp.sum(y * k, axis=1))
+
+    def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
+        """As for every loss over classes; and one class weight for each class."""
+        target = super().check(target, outputs)
+        if self.class_weight is not None and len(self.class_weight) != outputs[0]:
+            raise UsageError(f"class_weight has {len(self.class_weight)} entries for {outputs[0]} classes")
+        return target
 
 
 def whole(be: Backend, ids: Array) -> Array:

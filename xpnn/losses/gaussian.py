@@ -52,9 +52,9 @@ class GaussianNLL(Loss):
         return check_real(target, (*outputs[:-1], outputs[-1] // 2), "Gaussian NLL")
 
     def labels(self, be: Backend, prediction: Array) -> Array:
-        """The means."""
+        """Return the means."""
         return prediction[..., : prediction.shape[-1] // 2]
 
     def random_target(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
-        """As many as there are means."""
+        """Return a target with the shape of the means."""
         return rng.standard_normal((*shape[:-1], shape[-1] // 2))

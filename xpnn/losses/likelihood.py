@@ -9,27 +9,29 @@ from xpnn.backends.base import Backend
 from xpnn.errors import DataError
 from xpnn.kernels import Array
 from xpnn.losses.base import Host, Loss, Terms, check_real, same_shape
-from xpnn.losses.classes import ClassLoss
+from xpnn.losses.classes import WeightedClassLoss
 
 
 @dataclass(frozen=True)
-class NegativeLogLikelihood(ClassLoss):
-    """L = -sum_n s_n l_n[id_n] / sum_n s_n: softmax cross-entropy in two steps, for a net that gives log-probabilities.
+class NegativeLogLikelihood(WeightedClassLoss):
+    """L = -sum_n s_n sum_c k_c q_nc l_nc / sum_n s_n sum_c k_c y_nc: softmax cross-entropy in two steps, for a net that
+    gives log-probabilities.
 
-    l: (N, C), the logarithms of probabilities. Target: class ids (N,), or one-hot or soft rows (N, C) that sum to 1.
-    s: sample weights (1 if none), 0 where the id is `ignore_index`; a batch in which nothing counts has loss 0.
-    Gradient: -s_n y_nk / sum s, with y the target as rows.
+    l: (N, C), the logarithms of probabilities. Target: class ids (N,), or one-hot or soft rows (N, C) that sum to 1;
+    y: the target as rows; q = (1 - smoothing) y + smoothing / C; k: class weights (1 if none); s: sample weights (1 if
+    none), 0 where the id is `ignore_index`; a batch in which nothing counts has loss 0.
+    Gradient: -s_n k_k q_nk / (the same denominator). For ids it is PyTorch's `nll_loss` with `weight`.
     """
 
     wants = "log-probabilities"
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
         """Classes of probability 0 (-inf) do not count unless they are the target."""
-        y = self.rows(be, prediction, target)
-        return -be.xp.sum(y * be.mask(prediction, y > 0), axis=1), -y, None
+        q, counts = self.weighted_rows(be, prediction, target)
+        return -be.xp.sum(q * be.mask(prediction, q > 0), axis=1), -q, counts
 
     def probabilities(self, be: Backend, prediction: Array) -> Array | None:
-        """e^l."""
+        """Return e^l."""
         return be.xp.exp(prediction)
 
 
@@ -77,7 +79,7 @@ class Poisson(Loss):
         return check_least_0(target, outputs, "Poisson", "targets are counts")
 
     def labels(self, be: Backend, prediction: Array) -> Array:
-        """The rate e^z."""
+        """Return the rate e^z."""
         return be.xp.exp(prediction)
 
 

@@ -32,11 +32,11 @@ class Hinge(Loss):
         return check_signs(target, outputs, "hinge")
 
     def labels(self, be: Backend, prediction: Array) -> Array:
-        """1 where z > 0, else -1."""
+        """Return 1 where z > 0, else -1."""
         return signs(be, prediction)
 
     def target_ids(self, be: Backend, target: Array) -> Array | None:
-        """-1 and 1."""
+        """Return the target's -1 and 1."""
         return signs(be, target)
 
 
@@ -58,11 +58,11 @@ class SquaredHinge(Loss):
         return check_signs(target, outputs, "squared hinge")
 
     def labels(self, be: Backend, prediction: Array) -> Array:
-        """1 where z > 0, else -1."""
+        """Return 1 where z > 0, else -1."""
         return signs(be, prediction)
 
     def target_ids(self, be: Backend, target: Array) -> Array | None:
-        """-1 and 1."""
+        """Return the target's -1 and 1."""
         return signs(be, target)
 
 

@@ -42,7 +42,7 @@ class MultiOutputLoss(Loss):
 
     @property
     def compares(self) -> bool:  # type: ignore[override]
-        """Whether one of them compares samples."""
+        """Whether one of the losses compares samples."""
         return any(loss.compares for loss in self.losses)
 
     def __call__(self, be: Backend, prediction: Any, target: Any, weight: Array | None = None) -> Any:
@@ -56,13 +56,13 @@ class MultiOutputLoss(Loss):
         return self.joined([loss.part(be, p, t, weight, total[i]) for i, (loss, p, t) in enumerate(given)])
 
     def counts(self, be: Backend, target: Any, weight: Array) -> Array:
-        """(N, outputs)."""
+        """Return (N, outputs): how much each sample counts for each output."""
         given = zip(self.losses, target, strict=True)
         return be.xp.stack([loss.counts(be, t, weight) for loss, t in given], axis=1)
 
     @property
     def even(self) -> bool:
-        """Whether they all are."""
+        """Whether all of them are."""
         return all(loss.even for loss in self.losses)
 
     def joined(self, found: list[tuple[Array, Array]]) -> Any:
@@ -87,5 +87,5 @@ class MultiOutputLoss(Loss):
         return tuple(found)
 
     def labels(self, be: Backend, prediction: Any) -> Any:
-        """Each output's."""
+        """Return a tuple of each output's labels."""
         return tuple(loss.labels(be, p) for loss, p in zip(self.losses, prediction, strict=True))

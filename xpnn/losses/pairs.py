@@ -69,7 +69,7 @@ class Contrastive(PairLoss):
         check_margin(self, self.margin)
 
     def weighted(self, be: Backend, prediction: Array, target: Array, weight: Array) -> Terms:
-        """Half of each pair is either sample's."""
+        """Return the terms; each sample of a pair has half of its loss."""
         xp = be.xp
         directions, d = distances(be, prediction)
         same, other = alike(be, target)
@@ -97,7 +97,7 @@ class Triplet(PairLoss):
         check_margin(self, self.margin)
 
     def weighted(self, be: Backend, prediction: Array, target: Array, weight: Array) -> Terms:
-        """A triple is its anchor's."""
+        """Return the terms; the loss of a triple belongs to its anchor."""
         xp = be.xp
         directions, d = distances(be, prediction)
         same, other = (xp.astype(which, d.dtype) * weight[None, :] for which in alike(be, target))
@@ -116,7 +116,7 @@ def distances(be: Backend, z: Array) -> tuple[Array, Array]:
 
 
 def alike(be: Backend, ids: Array) -> tuple[Array, Array]:
-    """Bool (N, N), twice: of the same class, but not the sample itself; of another class."""
+    """Return two (N, N) masks: another sample of the same class; a sample of another class."""
     same, n = ids[:, None] == ids[None, :], be.arange(ids.shape[0])
     return same & (n[:, None] != n[None, :]), ~same
 
@@ -127,7 +127,7 @@ def pulled(be: Backend, g: Array, directions: Array) -> Array:
 
 
 def check_margin(loss: Loss, margin: float) -> None:
-    """At margin 0 one place for all samples would be best."""
+    """Raise UsageError for a margin of 0, for which equal embeddings would be best."""
     if not margin > 0:
         raise UsageError(f"{type(loss).__name__}(margin={margin}): wanted a number above 0")
 

@@ -1,4 +1,4 @@
-"""Losses of a regression that large errors sway less than their squares would."""
+"""Robust losses of a regression: large errors weigh less than their squares."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The metrics."""
+"""Metrics: functions of scores and targets that are summed over batches."""
 
 from xpnn.metrics.agreement import CohenKappa, MatthewsCorrelation
 from xpnn.metrics.decisions import F1, Accuracy, ConfusionMatrix, Precision, Recall, TopK

@@ -1,4 +1,4 @@
-"""Metrics of what was decided: how often, and for which class."""
+"""Metrics of predicted classes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ class TopK(ClassMetric):
     k: int = 5
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.k < 1:
             raise UsageError(f"TopK(k={self.k}): wanted at least 1")
 
@@ -36,7 +37,7 @@ class TopK(ClassMetric):
         return xp.stack([xp.sum(xp.astype(each, int64)) for each in (hits, ids >= 0)])
 
     def result(self, counts: Any) -> Any:
-        """hits / samples."""
+        """Return hits / samples."""
         return mean_of(counts[0], counts[1])
 
 
@@ -51,13 +52,13 @@ class Accuracy(ClassMetric):
         return be.xp.stack([be.xp.sum(be.xp.astype(each, be.xp.int64)) for each in (hits, ids >= 0)])
 
     def result(self, counts: Any) -> Any:
-        """hits / samples."""
+        """Return hits / samples."""
         return mean_of(counts[0], counts[1])
 
 
 @dataclass(frozen=True)
 class ConfusionMatrix(ClassMetric):
-    """Entry (i, j): how many samples of class i were taken for class j."""
+    """Entry (i, j): how many samples of class i were predicted as class j."""
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
         """(C, C): the product of the one-hot rows of truth and decision, in float64, which counts up to 2^53."""
@@ -74,7 +75,7 @@ class ConfusionMatrix(ClassMetric):
 
 @dataclass(frozen=True)
 class Precision(ConfusionMatrix):
-    """Of what was taken for class c, the share that is c.
+    """Of the samples predicted as class c, the share that is c.
 
     average: "macro" (mean over classes), "micro", "weighted" (by support) or None (one per class).
     0 / 0 counts as 0, as in scikit-learn with zero_division=0.
@@ -83,6 +84,7 @@ class Precision(ConfusionMatrix):
     average: str | None = "macro"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.average not in ("macro", "micro", "weighted", None):
             raise UsageError(f"average={self.average!r}", fix='wanted "macro", "micro", "weighted" or None')
 
@@ -99,16 +101,16 @@ class Precision(ConfusionMatrix):
         return float((each * weights).sum() / max(weights.sum(), 1))
 
     def ratio(self, hits: Any, support: Any, taken: Any) -> Any:
-        """hits / taken."""
+        """Return hits / (samples predicted as the class)."""
         return _ratio(hits, taken)
 
 
 @dataclass(frozen=True)
 class Recall(Precision):
-    """Of the samples of class c, the share taken for c. `average` as in Precision."""
+    """Of the samples of class c, the share predicted as c. `average` as in Precision."""
 
     def ratio(self, hits: Any, support: Any, taken: Any) -> Any:
-        """hits / support."""
+        """Return hits / (samples of the class)."""
         return _ratio(hits, support)
 
 
@@ -117,7 +119,7 @@ class F1(Precision):
     """The harmonic mean of precision and recall: 2 hits / (support + taken). `average` as in Precision."""
 
     def ratio(self, hits: Any, support: Any, taken: Any) -> Any:
-        """2 hits / (support + taken)."""
+        """Return 2 hits / (samples of the class + samples predicted as it)."""
         return _ratio(2 * hits, support + taken)
 
 

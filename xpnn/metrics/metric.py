@@ -15,6 +15,7 @@ import numpy as np
 from xpnn.backends.base import Backend
 from xpnn.errors import DataError, ShapeError
 from xpnn.kernels import Array
+from xpnn.settings import check_settings
 
 Host = np.ndarray[Any, Any]
 
@@ -27,6 +28,10 @@ class Metric:
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.abstract = abstract
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a setting of another type than its field's."""
+        check_settings(self)
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
         """int64 counts, or float64 sums, of one batch."""

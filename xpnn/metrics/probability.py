@@ -64,6 +64,7 @@ class CalibrationError(ClassMetric):
     logits: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.bins < 1:
             raise UsageError(f"CalibrationError(bins={self.bins}): wanted at least 1")
 

@@ -29,6 +29,7 @@ class ROCAUC(ClassMetric):
     logits: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.average not in ("macro", None):
             raise UsageError(f"average={self.average!r}", fix='wanted "macro" or None')
 
@@ -50,7 +51,7 @@ class ROCAUC(ClassMetric):
             )
 
     def merge(self, be: Backend, a: Array, b: Array) -> Array:
-        """Side by side."""
+        """Concatenate the scores of both batches."""
         return be.xp.concat([a, b], axis=1)
 
     def result(self, counts: Any) -> Any:

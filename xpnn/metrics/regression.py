@@ -23,7 +23,7 @@ class MAE(Metric):
         return be.xp.stack([total, be.scalar(math.prod(scores.shape), be.xp.float64)])
 
     def result(self, counts: Any) -> Any:
-        """Sum / numbers."""
+        """Return the sum divided by the count."""
         return mean_of(counts[0], counts[1])
 
 
@@ -38,7 +38,7 @@ class MSE(Metric):
         return be.xp.stack([total, be.scalar(math.prod(scores.shape), be.xp.float64)])
 
     def result(self, counts: Any) -> Any:
-        """Sum / numbers."""
+        """Return the sum divided by the count."""
         return mean_of(counts[0], counts[1])
 
 
@@ -70,7 +70,7 @@ class R2(Metric):
         return be.xp.stack([n, mean, spread, a[3, :] + b[3, :]])
 
     def result(self, counts: Any) -> Any:
-        """At most 1."""
+        """Return the mean over outputs, at most 1."""
         n, mean, spread, missed = np.asarray(counts, np.float64)
         if not n.all() or not np.isfinite(spread + missed).all():
             return math.nan

@@ -59,7 +59,7 @@ class Accumulate(Wrapper):
 
         def then(tree: State) -> State:
             total, done = tree["total"], tree["updates"]
-            grad = tree["sum"] / xp.where(total > 0, total, xp.ones_like(total))
+            grad = be.all_reduce(tree["sum"]) / xp.where(total > 0, total, xp.ones_like(total))
             inner = {name: a for name, a in tree.items() if name not in OWN} | {"t": done}
             theta, inner = self.optimizer.update(be, tree["theta"], grad, inner)
             empty = {name: xp.zeros_like(tree[name]) for name in ("sum", "total", "waiting")}

@@ -44,7 +44,7 @@ class Adafactor(Layerwise):
             raise UsageError(f"Adafactor(eps1={self.eps1}): wanted a number above 0, or None")
 
     def shapes(self, param: ParamInfo) -> dict[str, tuple[int, ...]]:
-        """R and C of a matrix, V of a vector."""
+        """The shapes of R and C for a matrix, of V for a vector."""
         if len(param.shape) < 2:
             return {"V": param.shape}
         *several, rows, columns = param.shape

@@ -32,7 +32,7 @@ class AdaGrad(Elementwise):
         return {"G": self.initial}
 
     def scalars(self, be: Backend, t: Array, lr: Array, state: State) -> State:
-        """The decayed rate."""
+        """Return the decayed rate."""
         return {"lr": lr / (1 + (t - 1) * self.lr_decay)}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:

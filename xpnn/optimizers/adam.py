@@ -30,7 +30,7 @@ class Adam(Elementwise):
         return {"m": 0.0, "v": 0.0}
 
     def scalars(self, be: Backend, t: Array, lr: Array, state: State) -> State:
-        """Both corrections."""
+        """Return both bias corrections."""
         root = be.xp.sqrt(bias_correction(be, self.beta2, t))
         return {"rate": lr / bias_correction(be, self.beta1, t), "root": root}
 

@@ -29,7 +29,7 @@ class Adamax(Elementwise):
         return {"m": 0.0, "u": 0.0}
 
     def scalars(self, be: Backend, t: Array, lr: Array, state: State) -> State:
-        """The corrected rate."""
+        """Return the bias-corrected rate."""
         return {"rate": lr / bias_correction(be, self.beta1, t)}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:

@@ -1,4 +1,4 @@
-"""Averages of the weights. They stand in the state as "average"; training itself goes on as without them."""
+"""Averages of the weights, kept in the state as "average"; training itself is not changed by them."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from xpnn.optimizers.wrapper import Wrapper
 
 @dataclass(frozen=True)
 class Averaged(Wrapper, abstract=True):
-    """What the averages share: average <- average + share (theta - average) after every update."""
+    """Base class of averages: average <- average + share (theta - average) after every update."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -28,7 +28,7 @@ class Averaged(Wrapper, abstract=True):
         return {"average": theta * 1}
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
-        """The step of the optimizer inside, then the average."""
+        """Update by the wrapped optimizer, then the average."""
         theta, new = self.optimizer.update(be, theta, grad, state)
         updates, moved = self.moved(be, state, new)
         share = self.share(be, be.xp.astype(updates, be.dtype))

@@ -28,7 +28,7 @@ LEAST = 5e-324
 
 @old_members
 class Optimizer(Config, abstract=True):
-    """A frozen description with `init` and `update`."""
+    """Base class: a frozen description with `init` and `update`."""
 
     params: ClassVar[tuple[ParamInfo, ...]] = ()
     """Where the parameters lie, of a copy that `bind` made. No setting: neither shown, compared nor saved."""
@@ -58,7 +58,7 @@ class Optimizer(Config, abstract=True):
         return bound
 
     def bound_params(self) -> tuple[ParamInfo, ...]:
-        """The places, where it cannot do without. Raises UsageError before `bind`."""
+        """Return where the parameters lie. Raises UsageError before `bind`."""
         if not self.params:
             raise UsageError(
                 f"{type(self).__name__} treats each parameter by its path and shape, and knows none yet",
@@ -140,22 +140,22 @@ class Elementwise(Formula, abstract=True):
 
     @property
     def slots(self) -> dict[str, float]:
-        """The vectors the rule carries from step to step, and the number each begins with."""
+        """The vectors that the rule carries from step to step, with their initial value."""
         return {}
 
     @property
     def carried(self) -> dict[str, float]:
-        """The 0-d numbers carried from step to step besides t, and what each begins with."""
+        """The 0-d numbers carried from step to step besides t, with their initial values."""
         return {}
 
     @property
     def penalised(self) -> bool:
-        """Whether theta itself is pulled towards 0."""
+        """Whether theta is decayed or penalized."""
         return bool(self.l1 or self.l2 or self.weight_decay)
 
     @property
     def uneven(self) -> bool:
-        """Whether some parameters have a learning rate of their own."""
+        """Whether parameters have different learning rates."""
         return any(param.lr != 1 for param in self.params)
 
     def init(self, be: Backend, theta: Array) -> State:
@@ -176,7 +176,7 @@ class Elementwise(Formula, abstract=True):
         return state
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
-        """Clipping and penalties, then the rule."""
+        """Clip, add the penalties, apply the rule."""
         t, (grad, clip) = state["t"] + 1, self.clipping(be, grad, state)
         s = self.numbers(be, t, state["lr"], state)
         rule = self.bound_rule(be, s, clip, state)

@@ -1,4 +1,4 @@
-"""What parameters may be held to: each constraint is a projection."""
+"""Constraints on parameters: each is a projection."""
 
 from dataclasses import dataclass
 
@@ -19,10 +19,10 @@ class Constraint(Config, abstract=True):
     pattern: str
 
     def check(self, param: ParamInfo) -> None:
-        """Raises UsageError for a parameter that it cannot hold."""
+        """Raise UsageError for a parameter that it cannot constrain."""
 
     def project(self, be: Backend, w: Array) -> Array:
-        """The allowed values nearest to w."""
+        """Return the allowed values nearest to w."""
         raise NotImplementedError
 
 

@@ -1,4 +1,4 @@
-"""The host's side of L-BFGS: it reads a handful of numbers per evaluation and decides; vectors stay on the device."""
+"""The host's side of L-BFGS: it reads a few numbers per evaluation and decides; vectors stay on the device."""
 
 import math
 from collections.abc import Callable
@@ -17,40 +17,40 @@ class Rule(Protocol):
 
     @property
     def tolerance_gradient(self) -> float:
-        """Where max |g| is at most this, the descent is at its end."""
+        """The descent ends where max |g| is at most this."""
 
     @property
     def tolerance_change(self) -> float:
-        """So it is where the value falls by less than this share of itself."""
+        """The descent ends where the value falls by less than this share of itself."""
 
     @property
     def c1(self) -> float:
-        """Of the Wolfe conditions: how much lower a step must lead."""
+        """The constant of the first Wolfe condition, sufficient decrease."""
 
     @property
     def c2(self) -> float:
-        """Of the Wolfe conditions: how much flatter."""
+        """The constant of the second Wolfe condition, curvature."""
 
     @property
     def max_evaluations(self) -> int:
-        """Points that one line search may try."""
+        """The most evaluations of one line search."""
 
     def init(self, be: Backend, theta: Array) -> State:
         """The state before the first step."""
 
     def direction(self, be: Backend, g: Array, state: State) -> Any:
-        """Where to go."""
+        """The descent direction."""
 
     def remember(self, be: Backend, s: Array, y: Array, state: State) -> Any:
-        """The state after a step s that changed the gradient by y."""
+        """Return the state after a step s that changed the gradient by y."""
 
     def penalise(self, be: Backend, *given: Any) -> Any:
-        """Value and gradient with the penalty."""
+        """Return value and gradient with the penalty."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """How a descent went. value: at its end, with the penalty; reason: why it stopped (see LBFGS)."""
+    """The result of a descent. value: at its end, with the penalty; reason: why it stopped (see LBFGS)."""
 
     value: float
     reason: str
@@ -94,14 +94,14 @@ class Descent:
         self.point: Point = start.place
 
     def run(self, iterations: int) -> tuple[Array, Report]:
-        """Iterations until a reason to stop."""
+        """Iterate until there is a reason to stop."""
         while not self.reason and self.iterations < iterations:
             self.advance()
         reason = self.reason or "iterations"
         return self.point.theta, Report(self.point.value, reason, self.iterations, self.evaluations)
 
     def advance(self) -> None:
-        """One iteration; `reason` says if it was the last, `step` how long it was in units of the direction."""
+        """Make one iteration; `reason` says whether it was the last, `step` its length in units of the direction."""
         if self.point.steepest <= self.rule.tolerance_gradient:
             self.reason, self.step = "gradient", 0.0
             return
@@ -123,7 +123,7 @@ class Descent:
             self.reason = "change"
 
     def _search(self) -> tuple[Array, Trial | None]:
-        """A direction, and a step along it that goes down."""
+        """Return a direction, and a step along it that descends."""
         xp, old = self.be.xp, self.point
         d = self._direction(old.gradient, self.state)
         slope, size, longest, largest, memory = self._read(
@@ -139,7 +139,7 @@ class Descent:
         return d, wolfe.search(lambda step: self._at(old.theta, d, step), start, first)
 
     def _at(self, theta: Array, d: Array, step: float) -> Trial:
-        """f at theta + step d; infinity where value or gradient is not finite."""
+        """Return f at theta + step d; infinity where value or gradient is not finite."""
         be, xp = self.be, self.be.xp
         theta = theta + be.scalar(step) * d if step else theta
         loss, gradient, *rest = self.f(theta)
@@ -151,7 +151,7 @@ class Descent:
         return Trial(step, value if finite else math.inf, slope, place)
 
     def _read(self, *scalars: Array) -> list[float]:
-        """0-d arrays as numbers, in one transfer."""
+        """Return 0-d arrays as numbers, in one transfer."""
         xp = self.be.xp
         wide = [xp.astype(xp.asarray(a), xp.float64) for a in scalars]
         numbers: list[float] = self.be.to_numpy(xp.stack(wide)).tolist()

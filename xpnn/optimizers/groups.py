@@ -1,4 +1,4 @@
-"""Settings for some parameters alone, chosen by their paths."""
+"""Parameter groups: settings for parameters chosen by their paths."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -34,7 +34,7 @@ class Group(Config):
                 raise UsageError(f"Group({self.pattern!r}, {name}={value}): wanted a factor of 0 or more")
 
     def apply(self, param: ParamInfo) -> ParamInfo:
-        """The place with this group's factors."""
+        """Return the parameter's entry with this group's factors."""
         decay = param.decay if self.decay is None else self.decay
         return param._replace(decay=decay, lr=0.0 if self.frozen else self.lr)
 

@@ -29,11 +29,11 @@ class LAMB(Layerwise):
     bounds: ClassVar = {"beta1": (0.0, 1.0), "beta2": (0.0, 1.0), "eps": (5e-324, float("inf"))}
 
     def shapes(self, param: ParamInfo) -> dict[str, tuple[int, ...]]:
-        """The first and second moments m and v."""
+        """The shapes of the moments m and v."""
         return {"m": param.shape, "v": param.shape}
 
     def scalars(self, be: Backend, t: Array, lr: Array) -> State:
-        """The rate and both corrections."""
+        """Return the rate and both bias corrections."""
         return {
             "lr": lr,
             "of_m": bias_correction(be, self.beta1, t),

@@ -27,7 +27,7 @@ class LARS(Layerwise):
     bounds: ClassVar = {"momentum": (0.0, 1.0), "trust": (5e-324, float("inf"))}
 
     def shapes(self, param: ParamInfo) -> dict[str, tuple[int, ...]]:
-        """The velocity v."""
+        """The shape of the velocity v."""
         return {"v": param.shape}
 
     def rule(

@@ -24,7 +24,7 @@ class Lion(Elementwise):
 
     @property
     def slots(self) -> dict[str, float]:
-        """The momentum m."""
+        """The vector m, the momentum."""
         return {"m": 0.0}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:

@@ -28,7 +28,7 @@ class Lookahead(Wrapper):
             raise UsageError(f"Lookahead(alpha={self.alpha}): wanted a share above 0, up to 1")
 
     def begin(self, be: Backend, theta: Array) -> State:
-        """The slow weights."""
+        """Return the slow weights, at first theta itself."""
         return {"slow": theta * 1}
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:

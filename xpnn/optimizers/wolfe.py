@@ -78,12 +78,12 @@ class Wolfe:
         return low if low.step > 0 else None
 
     def _falls(self, start: Trial, now: Trial) -> bool:
-        """The first condition; False for NaN."""
+        """Return whether the first condition holds; False for NaN."""
         finite = math.isfinite(now.value) and math.isfinite(now.slope)
         return finite and now.value <= start.value + self.c1 * now.step * start.slope
 
     def _flat(self, start: Trial, now: Trial) -> bool:
-        """The second condition."""
+        """Return whether the second condition holds."""
         return abs(now.slope) <= -self.c2 * start.slope
 
 

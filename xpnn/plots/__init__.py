@@ -1,7 +1,7 @@
 """Pictures, by matplotlib (the extra `plot`), which is imported when the first plot is made.
 
-Every function writes one file, makes its folder, and gives the matplotlib figure back. The ending of `path` chooses
-the kind: .png, .svg (whose words stay text); .gif for what moves. Classes and curves differ in lightness, marker,
+Every function writes one file, makes its folder, and returns the matplotlib figure. The ending of `path` chooses
+the format: .png, .svg (whose words stay text); .gif for animations. Classes and curves differ in lightness, marker,
 hatching or line style, never in hue alone, so that the pictures survive a grey printer. Raises BackendError where
 matplotlib is missing, UsageError for another kind of file, and FileError where `path` cannot be written.
 """

@@ -1,4 +1,4 @@
-"""What a model believes about every point of the plane, and how it came to."""
+"""The decision boundary of a model in the plane, and its course during training."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,12 +32,12 @@ class _Plane:
         self.points = np.stack(np.meshgrid(self.across, self.up), axis=-1).reshape(-1, 2)
 
     def ids(self, model: Model) -> NDArray[Any]:
-        """The class at every point."""
+        """Return the class at every point."""
         found: NDArray[Any] = model.predict(self.points).reshape(len(self.up), len(self.across))
         return found
 
     def regions(self, axes: Any, ids: NDArray[Any], colours: NDArray[Any]) -> list[Any]:
-        """Each class in its shade, more than three hatched as well; black lines between them."""
+        """Fill each class's region with its shade, more than three with hatching too, with black lines between."""
         edges, n = np.arange(len(colours) + 1) - 0.5, len(colours)
         hatches = [HATCHES[k % len(HATCHES)] for k in range(n)] if n > 3 else [None]
         shaded = axes.contourf(
@@ -56,7 +56,7 @@ class _Plane:
         return artists
 
     def scatter(self, axes: Any, model: Model, names: Sequence[str], colours: NDArray[Any]) -> None:
-        """Each class with its marker; the axes are called as the columns of the model's table, if it is of one."""
+        """Draw the points, a marker for each class; the axes are named by the columns of the model's table, if any."""
         for k, name in enumerate(names):
             axes.scatter(
                 *self.x[self.y == k].T, s=16, marker=MARKERS[k % len(MARKERS)], color=colours[k],
@@ -99,7 +99,7 @@ def animate_boundary(
 ) -> Any:
     """A GIF of the decision boundary: one picture for each (epoch, theta and phi), as `training.Film` keeps them.
 
-    The model is given back with the weights it came with. Raises UsageError for no frames.
+    The model keeps its weights. Raises UsageError without frames.
     """
     if not frames:
         raise UsageError("a film of no frames", fix="fit(..., callbacks=[film]) first")

@@ -1,4 +1,4 @@
-"""What was taken for what."""
+"""The confusion matrix."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ WIDEST = 30
 
 
 def confusion_matrix(counts: ArrayLike, classes: Sequence[str], path: str | Path, title: str = "") -> Any:
-    """Row i, column j: how many samples of class i were taken for class j, as `metrics.ConfusionMatrix` counts them.
+    """Row i, column j: how many samples of class i were predicted as j, as `metrics.ConfusionMatrix` counts them.
 
     Only mistakes are shaded, the more the darker; the diagonal, where the decisions are right, is hatched.
     """

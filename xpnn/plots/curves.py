@@ -1,4 +1,4 @@
-"""How a run went: loss, accuracy and learning rate against the epoch."""
+"""Loss, accuracy and learning rate against the epoch."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from xpnn.training import History
 
 
 def loss_curve(history: History, path: str | Path, title: str = "") -> Any:
-    """Loss against epoch: training drawn solid; validation, where there was one, dashed."""
+    """Loss against epoch: a solid line for training, a dashed one for validation."""
     with new_figure(path, (6.4, 4)) as figure:
         _loss(figure.add_subplot(title=plain(title), xlabel="epoch"), history)
     return figure

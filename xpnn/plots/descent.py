@@ -1,4 +1,4 @@
-"""Gradient descent as a walk on a curve or a map."""
+"""Gradient descent as an animation on a curve or a contour map."""
 
 from collections.abc import Callable
 from pathlib import Path

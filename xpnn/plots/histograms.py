@@ -1,4 +1,4 @@
-"""How outputs and gradients are spread, layer by layer, in one training step."""
+"""Histograms of the outputs and gradients of each layer in one training step."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pictures of pictures: samples with what was made of them."""
+"""Grids of images with their labels and predictions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ MOST = 20
 
 
 def digit_grid(images: ArrayLike, true: ArrayLike, predicted: ArrayLike, path: str | Path) -> Any:
-    """Images (N, H, W) or (N, H, W, 1) in rows of five, each with its label and the prediction; misses are framed."""
+    """Images (N, H, W) or (N, H, W, 1) in rows of five, each with its label and prediction; errors are framed."""
     images, true, predicted = np.asarray(images), np.asarray(true), np.asarray(predicted)
     with new_figure(path, (7, 1.6 * -(-len(images) // ACROSS))) as figure:
         titles = [f"true {t}, pred {p}" for t, p in zip(true, predicted, strict=True)]
@@ -32,10 +32,10 @@ def worst_mistakes(
     classes: Sequence[str] = (),
     title: str = "",
 ) -> Any:
-    """The misses of which the model was surest, the surest first: at most 20 of them.
+    """The wrong predictions of the highest probability, highest first: at most 20.
 
     images (N, H, W) or (N, H, W, C), true (N,) ids, probabilities (N, classes), as `predict_proba` gives them. Each
-    is titled "true -> taken for, probability".
+    is titled "true -> predicted, probability".
     """
     images, true, p = np.asarray(images), np.asarray(true), np.asarray(probabilities)
     if images.ndim not in (3, 4) or len(images) != len(true) or p.shape[:1] != true.shape:
@@ -59,13 +59,13 @@ def worst_mistakes(
 
 
 def _said(true: str, taken: str, share: float) -> str:
-    """On one line, or on two where the names are long."""
+    """Return the title on one line, or on two if the names are long."""
     gap = "\n" if len(true) + len(taken) > 8 else " "
     return f"{true} \N{RIGHTWARDS ARROW}{gap}{taken}, {100 * share:.1f} %"
 
 
 def _grid(figure: Any, images: NDArray[Any], titles: Sequence[str], framed: NDArray[Any]) -> None:
-    """Rows of five."""
+    """Draw the images in rows of five."""
     rows = max(1, -(-len(images) // ACROSS))
     grid = figure.subplots(rows, ACROSS, squeeze=False).reshape(-1)
     for axes in grid:

@@ -1,4 +1,4 @@
-"""What all pictures share: sizes, marks that survive a grey printer, and the file."""
+"""What all pictures share: sizes, markers that differ in grey, and how the file is written."""
 
 import contextlib
 import io
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpnn.durable import write_durably
-from xpnn.errors import BackendError, UsageError
+from xpnn.errors import BackendError, FileError, UsageError
 from xpnn.printing import one_line, printable
 from xpnn.system import user_path
 
@@ -25,17 +25,17 @@ TEXT = {"svg.fonttype": "none", "svg.hashsalt": "xpnn"}
 
 
 def plain(text: object) -> str:
-    """A name or title as matplotlib shows it letter by letter: no commands, and no formulas between dollar signs."""
+    """Return a text escaped for matplotlib: no control characters, and no formulas between dollar signs."""
     return printable(text).replace("$", r"\$")
 
 
 def plain_names(names: Sequence[str]) -> list[str]:
-    """The names of classes, each on one line."""
+    """Return the names of classes, each escaped and on one line."""
     return [plain(one_line(name)) for name in names]
 
 
 def shades(classes: int) -> NDArray[Any]:
-    """One colour per class, from dark to light."""
+    """Return one colour per class, from dark to light."""
     from matplotlib import colormaps
 
     colours: NDArray[Any] = colormaps["viridis"](np.linspace(0, 0.95, classes))
@@ -44,30 +44,47 @@ def shades(classes: int) -> NDArray[Any]:
 
 @contextlib.contextmanager
 def new_figure(path: str | Path, size: tuple[float, float], save: bool = True) -> Iterator[Any]:
-    """An empty figure, saved at the end unless `save` is off. It never touches pyplot, whose figures are global."""
+    """Yield an empty figure, saved at the end unless `save` is False. pyplot is avoided: its figures are global.
+
+    A file matplotlibrc, which matplotlib reads from the working folder, is without effect: it could start LaTeX.
+    """
+    check_settings_file()
     try:
-        from matplotlib import rc_context
+        from matplotlib import rc_context, rcdefaults
         from matplotlib.figure import Figure
     except ImportError as error:
         raise BackendError(
             "pictures need matplotlib, which is not installed", fix="pip install 'xpnn[plot]'"
         ) from error
-    figure, kind = Figure(figsize=size, layout="constrained"), user_path(path).suffix[1:].lower()
-    if save and kind not in figure.canvas.get_supported_filetypes():
-        raise UsageError(
-            f"cannot draw {path}", why=f"{kind!r} is no kind of picture", fix="PATH.png or PATH.svg"
+    with rc_context():
+        rcdefaults()
+        figure, kind = Figure(figsize=size, layout="constrained"), user_path(path).suffix[1:].lower()
+        if save and kind not in figure.canvas.get_supported_filetypes():
+            raise UsageError(
+                f"cannot draw {path}", why=f"{kind!r} is no kind of picture", fix="PATH.png or PATH.svg"
+            )
+        yield figure
+        if save:
+            memory = io.BytesIO()
+            with rc_context(TEXT):
+                about = {"Date": None} if kind == "svg" else None
+                figure.savefig(memory, format=kind, dpi=DPI, metadata=about)
+            write_durably(user_path(path), memory.getvalue())
+
+
+def check_settings_file() -> None:
+    """Raise FileError for a pipe called matplotlibrc in the working folder: matplotlib would wait for it."""
+    path = Path("matplotlibrc")
+    if path.exists() and not path.is_file():
+        raise FileError(
+            "matplotlibrc in the working folder is no regular file",
+            why="matplotlib reads its settings there",
+            fix="remove it, or work in another folder",
         )
-    yield figure
-    if save:
-        memory = io.BytesIO()
-        with rc_context(TEXT):
-            about = {"Date": None} if kind == "svg" else None
-            figure.savefig(memory, format=kind, dpi=DPI, metadata=about)
-        write_durably(user_path(path), memory.getvalue())
 
 
 def animate(figure: Any, path: str | Path, steps: int, draw: Any) -> None:
-    """A GIF: `draw(step)` changes the figure for each step, and the last picture rests for a second."""
+    """Write a GIF: `draw(step)` changes the figure for each step, and the last picture stays for a second."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""What the first layer looks for."""
+"""The weights of the first layer."""
 
 import math
 from pathlib import Path
@@ -50,7 +50,7 @@ def first_weights(model: Model, path: str | Path, title: str = "") -> Any:
 
 
 def as_images(W: NDArray[Any], input_shape: tuple[int, ...]) -> NDArray[Any] | None:
-    """(units, height, width) for weights over images, else None."""
+    """Return (units, height, width) for weights over images, else None."""
     if W.ndim == 2 and len(input_shape) == 3 and W.shape[0] == math.prod(input_shape):
         W = W.reshape(*input_shape, -1)
     if W.ndim != 4:

@@ -1,4 +1,4 @@
-"""Schedules that begin again."""
+"""Periodic schedules."""
 
 import math
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class CosineRestarts(Schedule):
             raise UsageError(f"CosineRestarts(final={self.final}): wanted a share of the rate, from 0 to 1")
 
     def __call__(self, step: int, total: int) -> float:
-        """Goes on restarting after the end."""
+        """Return the factor; restarts continue after the end."""
         length = max(steps_of(self.first, total), 1)
         if self.factor == 1:
             step %= length
@@ -64,7 +64,7 @@ class Cyclic(Schedule):
             raise UsageError(f"Cyclic(gamma={self.gamma}): wanted a factor above 0, up to 1")
 
     def __call__(self, step: int, total: int) -> float:
-        """Goes on after the end."""
+        """Return the factor; cycles continue after the end."""
         up = max(steps_of(self.up, total), 1)
         down = up if self.down is None else max(steps_of(self.down, total), 1)
         cycle, t = divmod(step, up + down)

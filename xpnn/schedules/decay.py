@@ -1,4 +1,4 @@
-"""Schedules along one curve."""
+"""Decaying schedules, warmup and one-cycle."""
 
 import math
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from xpnn.schedules.base import Schedule, steps_of
 
 @dataclass(frozen=True)
 class ConstantRate(Schedule):
-    """1."""
+    """The factor 1: a constant learning rate."""
 
     def __call__(self, step: int, total: int) -> float:
-        """Always 1."""
+        """Return 1."""
         return 1.0
 
 
@@ -28,13 +28,13 @@ class InverseTime(Schedule):
             raise UsageError(f"InverseTime(k={self.k}): wanted 0 or more")
 
     def __call__(self, step: int, total: int) -> float:
-        """t is the step."""
+        """Return the factor at step t."""
         return 1 / (1 + self.k * step)
 
 
 @dataclass(frozen=True)
 class StepDecay(Schedule):
-    """gamma^floor(t / every)."""
+    """The factor gamma^floor(t / every) at step t."""
 
     every: int
     gamma: float = 0.1
@@ -46,13 +46,13 @@ class StepDecay(Schedule):
             raise UsageError(f"StepDecay(every={self.every}): wanted at least 1 step")
 
     def __call__(self, step: int, total: int) -> float:
-        """t is the step."""
+        """Return the factor at step t."""
         return float(self.gamma ** (step // self.every))
 
 
 @dataclass(frozen=True)
 class Exponential(Schedule):
-    """gamma^t."""
+    """The factor gamma^t at step t."""
 
     gamma: float = 0.999
 
@@ -61,7 +61,7 @@ class Exponential(Schedule):
         check_gamma(self)
 
     def __call__(self, step: int, total: int) -> float:
-        """t is the step."""
+        """Return the factor at step t."""
         return float(self.gamma**step)
 
 
@@ -77,7 +77,7 @@ class Cosine(Schedule):
             raise UsageError(f"Cosine(final={self.final}): wanted a share of the rate, from 0 to 1")
 
     def __call__(self, step: int, total: int) -> float:
-        """Stays at `final` after the end."""
+        """Return the factor, which stays at `final` after the end."""
         done = min(step / total, 1.0) if total > 0 else 1.0
         return self.final + (1 - self.final) * (1 + math.cos(math.pi * done)) / 2
 
@@ -101,7 +101,7 @@ class Warmup(Schedule):
             )
 
     def __call__(self, step: int, total: int) -> float:
-        """With 0 steps it is `then` alone."""
+        """Return the factor; with 0 warmup steps that of `then`."""
         w = steps_of(self.steps, total)
         return (step + 1) / (w + 1) if step < w else self.then(step - w, total - w)
 
@@ -132,11 +132,11 @@ class OneCycle(Schedule):
 
 
 def check_gamma(schedule: StepDecay | Exponential) -> None:
-    """A rate stays above 0; it may rise, as when one looks for the largest that still learns."""
+    """Raise UsageError unless gamma is above 0; it may be above 1, as in a sweep of rates."""
     if not schedule.gamma > 0:
         raise UsageError(f"{type(schedule).__name__}(gamma={schedule.gamma}): wanted a factor above 0")
 
 
 def _arc(start: float, end: float, done: float) -> float:
-    """Half a cosine from start to end."""
+    """Return a half cosine from start to end."""
     return end + (start - end) / 2 * (1 + math.cos(math.pi * done))

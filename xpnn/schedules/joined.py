@@ -21,7 +21,7 @@ class MultiStep(Schedule):
             raise UsageError(f"MultiStep(gamma={self.gamma}): wanted a factor above 0, up to 1")
 
     def __call__(self, step: int, total: int) -> float:
-        """t is the step."""
+        """Return the factor at step t."""
         return float(self.gamma ** len([m for m in self.milestones if steps_of(m, total) <= step]))
 
 
@@ -47,7 +47,7 @@ class Joined(Schedule):
             )
 
     def __call__(self, step: int, total: int) -> float:
-        """The last one runs to the end."""
+        """Return the factor; the last schedule runs to the end."""
         marks = [0, *(steps_of(m, total) for m in self.milestones), max(total, step + 1)]
         spans = zip(itertools.pairwise(marks), self.schedules, strict=True)
         (start, stop), schedule = [span for span in spans if span[0][0] <= step][-1]

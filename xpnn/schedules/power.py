@@ -19,7 +19,7 @@ class Polynomial(Schedule):
             raise UsageError(f"Polynomial(power={self.power}): wanted a power above 0")
 
     def __call__(self, step: int, total: int) -> float:
-        """Stays at 0 after the end."""
+        """Return the factor, which stays at 0 after the end."""
         return float((1 - step / total) ** self.power) if step < total else 0.0
 
 
@@ -38,6 +38,6 @@ class Noam(Schedule):
         check_steps(self, warmup=self.warmup)
 
     def __call__(self, step: int, total: int) -> float:
-        """Goes on falling after the end."""
+        """Return the factor, which keeps falling after the end."""
         t, w = step + 1, max(steps_of(self.warmup, total), 1)
         return min(t / w, math.sqrt(w / t))

@@ -1,4 +1,4 @@
-"""Training: the pure step, the loop around it, what watches it, and model files."""
+"""Training: the pure step, the training loop, callbacks, and model files."""
 
 from xpnn.training.averages import UseAverage
 from xpnn.training.batch_statistics import update_bn

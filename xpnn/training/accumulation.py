@@ -1,4 +1,4 @@
-"""What gradient accumulation asks of a run."""
+"""Checks that gradient accumulation makes of a run."""
 
 from xpnn.errors import UsageError
 from xpnn.losses import Loss
@@ -7,7 +7,7 @@ from xpnn.optimizers.wrapper import Wrapper
 
 
 def check_accumulation(optimizer: Optimizer, loss: Loss, batches: int | None = None) -> None:
-    """Raise UsageError where Accumulate cannot do what it says with this loss, or number of batches."""
+    """Raise UsageError where Accumulate cannot equal the larger batch: for this loss, or this number of batches."""
     while isinstance(optimizer, Wrapper):
         if not isinstance(optimizer, Accumulate):
             optimizer = optimizer.optimizer

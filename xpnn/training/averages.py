@@ -1,4 +1,4 @@
-"""The averaged weights of an optimizer that keeps them."""
+"""A callback that uses the averaged weights of EMA or SWA."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ class UseAverage(Callback):
     """Puts the average of EMA or SWA in place of the model's weights at the end of the run.
 
     Until then the model trains, and is validated, with its own. The running statistics of BatchNorm are measured anew
-    for the average, on the samples that were trained on, as `update_bn` does. A run that goes on goes on from there.
+    for the average, on the training samples, as `update_bn` does. Further training starts from the average.
     """
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
@@ -24,7 +24,7 @@ class UseAverage(Callback):
             )
 
     def end(self, run: Run) -> None:
-        """A copy: the average itself goes on changing."""
+        """Copy the average: the original keeps changing in further training."""
         be = run.model.backend
         with be.device_context():
             run.model.theta = run.state["average"] + be.scalar(0)

@@ -10,6 +10,7 @@ from xpnn.data.batches import Slices
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, as_input
 from xpnn.layers.batchnorm import BatchNorm
+from xpnn.layers.lengths import planned
 from xpnn.layers.nested import refuse_one
 from xpnn.network import Network
 from xpnn.parameters import count, gather
@@ -26,7 +27,7 @@ def update_bn(model: Network, x: Any, batch_size: int = 128) -> None:
     x = model.inputs(x)
     n = count(x)
     if n % batch_size == 1 or batch_size == 1:
-        refuse_one(model.net, model.input_shape)
+        refuse_one(model.net, planned(model.input_shape))
     be = model.backend
     measure(model, x, (be.asarray(np.arange(n)[part]) for part in Slices(n, batch_size)))
 

@@ -19,12 +19,12 @@ class AfterEpoch(Callback):
         self.f = f
 
     def epoch(self, run: Run, row: Row) -> None:
-        """Calls it."""
+        """Call f(run, row)."""
         self.f(run, row)
 
 
 def as_callback(given: Any) -> Callback:
-    """A callback as it is, a function as one. Raises UsageError for anything else."""
+    """Return a callback as it is, and wrap a plain function. Raises UsageError for anything else."""
     if isinstance(given, Callback):
         return given
     if isinstance(given, type) or not callable(given):
@@ -44,18 +44,18 @@ class KeepBest(Callback):
         self.path = path
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
-        """Forgets the weights of an earlier run, perhaps of another model; a run that goes on keeps its best."""
+        """Forget the weights of an earlier run, perhaps of another model; a resumed run keeps its best."""
         if not len(run.history):
             self.vectors = None
 
     def epoch(self, run: Run, row: Row) -> None:
-        """A copy, because training goes on in the same memory."""
+        """Keep a copy of the weights, because training continues in the same memory."""
         if row.best:
             self.vectors = run.model.snapshot()
-            if self.path is not None:
+            if self.path is not None and run.rank == 0:
                 save_model(run.model, user_path(self.path), keep=True)
 
     def end(self, run: Run) -> None:
-        """The best weights."""
+        """Put the best weights back."""
         if self.vectors is not None:
             run.model.restore(self.vectors)

@@ -20,6 +20,7 @@ from xpnn.durable import previous, write_durably
 from xpnn.errors import CheckpointError, FileError, UsageError, XpnnError, first_line
 from xpnn.layers.budget import limited
 from xpnn.layers.graph import Graph
+from xpnn.layers.lengths import ASSUMED, planned
 from xpnn.layers.sequential import Sequential
 from xpnn.losses import Loss
 from xpnn.network import Network
@@ -51,7 +52,7 @@ def save_model(model: Network, path: Path, *, keep: bool = False) -> None:
 
 
 def pack(model: Network) -> bytes:
-    """What the file of `model` holds. Raises UsageError for one that could not be read back."""
+    """Return the tensors and metadata for the file. Raises UsageError for a model that could not be read back."""
     from safetensors.numpy import save as serialise
 
     from xpnn import __version__
@@ -166,13 +167,13 @@ def read_net(about: dict[str, Any]) -> tuple[Sequential | Graph, Any, Layout]:
         raise CheckpointError("the description has no list called 'input_shape'")
     inputs = shape if shape and all(type(sizes) is list for sizes in shape) else [shape]
     for sizes in inputs:
-        if not all(type(n) is int and 0 < n <= MAX_SAMPLE for n in sizes) or len(sizes) > 32:
+        if not all(n is None or (type(n) is int and 0 < n <= MAX_SAMPLE) for n in sizes) or len(sizes) > 32:
             raise CheckpointError(f"the model description holds input_shape {str(shape)[:80]}")
-        if math.prod(sizes) > MAX_SAMPLE:
+        if math.prod(n or ASSUMED for n in sizes) > MAX_SAMPLE:
             raise CheckpointError(f"the model description holds input_shape {sizes}, which is too large")
     shape = from_config(shape)
     try:
-        specs, _ = net.plan(shape)
+        specs, _ = net.plan(planned(shape))
     except (CheckpointError, RecursionError, MemoryError):
         raise
     except Exception as error:  # whatever the plan of any registered layer may raise
@@ -181,7 +182,7 @@ def read_net(about: dict[str, Any]) -> tuple[Sequential | Graph, Any, Layout]:
 
 
 def join(layout: Layout, tensors: dict[str, Host], dtype: str) -> dict[str, Host]:
-    """theta and phi in `dtype`. Raises CheckpointError for NaN, infinity, and numbers too large for it."""
+    """Return theta and phi in `dtype`. Raises CheckpointError for NaN, infinity, and numbers too large for it."""
     vectors = {name: np.zeros(size, dtype) for name, size in layout.size.items()}
     for name, (vector, start, stop) in layout.slots.items():
         with np.errstate(over="ignore"):
@@ -192,7 +193,7 @@ def join(layout: Layout, tensors: dict[str, Host], dtype: str) -> dict[str, Host
 
 
 def read_about(text: str) -> dict[str, Any]:
-    """The description of the model, with every entry's type checked."""
+    """Return the description of the model, with the type of every entry checked."""
     about = read_json(text, "model description")
     wanted = {
         "format": int,
@@ -220,7 +221,7 @@ def read_about(text: str) -> dict[str, Any]:
 
 
 def read_preparation(about: dict[str, Any]) -> Preparation | None:
-    """How raw data becomes samples of the model; None where the file has no entry for it, as older ones have not."""
+    """Return how raw data becomes samples of the model; None for files written before this was saved."""
     if "preparation" not in about:
         return None
     found = from_config(about["preparation"], "preparation")
@@ -230,7 +231,7 @@ def read_preparation(about: dict[str, Any]) -> Preparation | None:
 
 
 def seal(text: str, checksum: str) -> str:
-    """The description with its checksum as a last entry. Two entries of metadata would come in either order."""
+    """Return the description with its checksum as the last entry, since the order of metadata entries is not fixed."""
     return f'{text[:-1]}, "sha256": "{checksum}"}}'
 
 

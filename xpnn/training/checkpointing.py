@@ -1,4 +1,4 @@
-"""Files from which an interrupted run goes on, written while it lasts."""
+"""A callback that writes the state from which an interrupted run can be resumed."""
 
 import contextlib
 import re
@@ -25,6 +25,8 @@ class Checkpoint(Callback):
     Raises UsageError for a number below 1 (of minutes: not above 0; of share: not between 0 and 1).
     """
 
+    everywhere = False
+
     def __init__(
         self,
         path: str | Path,
@@ -49,23 +51,26 @@ class Checkpoint(Callback):
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
         """The clock."""
-        self.saved, self.at = time.monotonic(), (-1, -1)
+        self.saved, self.at, self.due = time.monotonic(), (-1, -1), False
         self.next = self.saved
 
     def step(self, run: Run) -> None:
         """Saves where the steps or minutes are over."""
-        due = self.steps is not None and run.steps % self.steps == 0
-        if due or (self.minutes is not None and time.monotonic() - self.saved >= 60 * self.minutes):
+        if self.steps is not None and run.steps % self.steps == 0:
+            self.due = True
+        if self.minutes is not None and time.monotonic() - self.saved >= 60 * self.minutes:
+            self.due = True
+        if self.due and run.whole:
             self._save(run)
 
     def epoch(self, run: Run, row: Row) -> None:
-        """Saves every so many epochs, or where enough time has gone by."""
+        """Save every so many epochs, or when saving is cheap next to the time that has passed."""
         due = self.epochs is not None and row.epoch % self.epochs == 0
         if due or (self.share is not None and time.monotonic() >= self.next):
             self._save(run)
 
     def finish(self, run: Run) -> None:
-        """Saves the last weights, before the best are put in their place."""
+        """Save the last weights, before the best are put in their place."""
         if self.at != (run.steps, len(run.history)):
             self._save(run)
 
@@ -83,6 +88,6 @@ class Checkpoint(Callback):
                     path.with_name(name).unlink()
         else:
             run.save_state(path)
-        self.saved, self.at = time.monotonic(), (run.steps, len(run.history))
+        self.saved, self.at, self.due = time.monotonic(), (run.steps, len(run.history)), False
         if self.share is not None:
             self.next = self.saved + max((self.saved - began) / self.share, RAREST)

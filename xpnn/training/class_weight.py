@@ -15,7 +15,7 @@ Host = np.ndarray[Any, Any]
 
 
 def weigh(class_weight: Any, loss: Loss, y: Any, train: Any, outputs: tuple[int, ...], weight: Any) -> Any:
-    """The sample weights (N,), times those of the classes. `train`: the rows that "balanced" counts.
+    """Return the sample weights (N,), times those of the classes. `train`: the rows that "balanced" counts.
 
     class_weight: "balanced", {class id: weight} or one weight for each class. Raises UsageError for a loss without
     classes, DataError for weights that are negative, not finite, or missing.
@@ -37,7 +37,7 @@ def weigh(class_weight: Any, loss: Loss, y: Any, train: Any, outputs: tuple[int,
 
 
 def shares(y: Host, classes: int, ids: bool, ignored: int | None) -> Host:
-    """(N, classes): how much of each class a sample is; 0 for those that are ignored."""
+    """Return (N, classes): the share of each class in a sample; 0 for ignored samples."""
     if ids and y.ndim == 2:
         return y.astype(np.float64)
     if not ids:
@@ -48,7 +48,7 @@ def shares(y: Host, classes: int, ids: bool, ignored: int | None) -> Host:
 
 
 def weights_of(class_weight: Any, counts: Host) -> Host:
-    """One weight for each class."""
+    """Return one weight for each class."""
     classes = len(counts)
     if isinstance(class_weight, str):
         if class_weight != "balanced":

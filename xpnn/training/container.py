@@ -27,7 +27,7 @@ Host = np.ndarray[Any, Any]
 
 
 def open_file(path: Path) -> BinaryIO:
-    """A regular file, opened: a pipe would keep us waiting, a device might never end. Raises FileError."""
+    """Open a regular file. Raises FileError for anything else: a pipe may block, a device may never end."""
     try:
         return open_regular(path)
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
@@ -35,7 +35,7 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def read_header(file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
-    """The JSON table at the front, after 8 bytes of its length, as plain objects; and where it ends."""
+    """Return the JSON table at the front, after the 8 bytes of its length, and the offset at which it ends."""
     if size < 8:
         raise CheckpointError(
             f"{size} bytes are no model file", why="a safetensors file begins with 8 bytes of length"
@@ -53,7 +53,7 @@ def read_header(file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
 
 
 def read_json(text: bytes | str, what: str) -> Any:
-    """JSON without duplicate keys, NaN, infinity, numbers of over 40 digits, or nesting deeper than Python bears."""
+    """Parse JSON; refuse duplicate keys, NaN, infinity, numbers of over 40 digits, and nesting too deep for Python."""
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         table = dict(items)
@@ -86,7 +86,7 @@ def read_json(text: bytes | str, what: str) -> Any:
 
 
 def check_table(shapes: dict[str, tuple[int, ...]], header: dict[str, Any], size: int) -> None:
-    """Names, shapes and offsets of the header against the wanted `shapes` and the `size` bytes that follow.
+    """Check names, shapes and offsets of the header against `shapes` and the `size` bytes that follow.
 
     Nothing is allocated before they agree: the spans tile those bytes without hole or overlap.
     """
@@ -109,7 +109,7 @@ def check_table(shapes: dict[str, tuple[int, ...]], header: dict[str, Any], size
 
 
 def check_entry(name: str, shape: list[int], entry: Any) -> tuple[int, int]:
-    """The bytes [start, stop) that a parameter takes."""
+    """Return the bytes [start, stop) of a parameter."""
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
         raise CheckpointError(f"parameter {name} has no dtype, shape and offsets")
     dtype, offsets = entry["dtype"], entry["data_offsets"]
@@ -128,7 +128,7 @@ def check_entry(name: str, shape: list[int], entry: Any) -> tuple[int, int]:
 
 
 def read_tensors(data: bytes, header: dict[str, Any]) -> dict[str, Host]:
-    """The arrays, as views of the bytes that follow the header."""
+    """Return the arrays, as views of the bytes that follow the header."""
     tensors: dict[str, Host] = {}
     for name, entry in header.items():
         start, stop = entry["data_offsets"]

@@ -1,4 +1,4 @@
-"""Why did the loss stop being finite? The failed step changed nothing, so it can be run again and looked into."""
+"""Explain why the loss stopped being finite. The failed step changed nothing, so it can be run again."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from xpnn.training.stepper import Stepper
 def explain_divergence(
     trainer: Stepper, epoch: int, batch: int, losses: list[float], data: tuple[Any, ...], rows: Array
 ) -> DivergedError:
-    """The error that names epoch, batch, the last finite loss and the first parameter whose gradient is not finite."""
+    """Return the error: epoch, batch, last finite loss, and the first parameter with a gradient that is not finite."""
     model, be = trainer.model, trainer.model.backend
     with be.device_context():
         x, y, weight = gather(be, data, rows)
@@ -33,7 +33,7 @@ def explain_divergence(
 
 
 def explain_overflow(trainer: Stepper, epoch: int, batch: int, path: str) -> DivergedError:
-    """The error for a step of finite loss and gradient whose weights are too large for the dtype.
+    """Return the error for a step with finite loss and gradient whose new weights overflow the dtype.
 
     The step itself does not look at the new weights: that is a pass over memory for every update, and NumPy has by then
     written them over the old ones.
@@ -46,7 +46,7 @@ def explain_overflow(trainer: Stepper, epoch: int, batch: int, path: str) -> Div
 
 
 def not_finite(trainer: Stepper, vector: Array) -> list[str]:
-    """The paths of the parameters at which a vector as long as theta holds NaN or infinity."""
+    """Return the paths of the parameters at which a vector shaped like theta holds NaN or infinity."""
     be = trainer.model.backend
     return [
         place.path

@@ -1,4 +1,4 @@
-"""An end to training that no longer improves."""
+"""Early stopping."""
 
 import math
 
@@ -13,8 +13,8 @@ class EarlyStopping(Callback):
 
     Improvement: a loss more than `min_delta` below the best so far, an accuracy more than that above it; NaN is none.
     monitor: "valid_loss", "train_loss" or "valid_accuracy"; None: the validation loss, or without validation the
-    training loss. restore=False leaves the last weights, or what another callback puts in their place. A run that goes
-    on keeps counting. Raises UsageError for a number that is not measured.
+    training loss. restore=False leaves the last weights, or what another callback puts in their place. A resumed run
+    keeps counting. Raises UsageError if `monitor` is not measured in the run.
     Source: Prechelt, "Early stopping - but when?" (1998), the third criterion.
     """
 
@@ -38,13 +38,13 @@ class EarlyStopping(Callback):
         self.state = {"best": None, "bad": 0}
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
-        """Forgets an earlier run; one that goes on and had stopped here stops again at once."""
+        """Forget an earlier run. A resumed run that had stopped here stops again at once."""
         if not len(run.history):
             self.state, self.vectors = {"best": None, "bad": 0}, None
         self._stop(run)
 
     def epoch(self, run: Run, row: Row) -> None:
-        """Counts the epochs without an improvement."""
+        """Count the epochs without an improvement."""
         value, rising = monitored(self, self.monitor, row)
         worst = -math.inf if rising else math.inf
         best = worst if self.state["best"] is None else self.state["best"]
@@ -60,6 +60,6 @@ class EarlyStopping(Callback):
             run.stopped = f"early stopping: {self.state['bad']} epochs without improvement"
 
     def end(self, run: Run) -> None:
-        """The best weights."""
+        """Put the best weights back."""
         if self.vectors is not None:
             run.model.restore(self.vectors)

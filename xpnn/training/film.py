@@ -1,4 +1,4 @@
-"""The weights along the way, for pictures that move."""
+"""A callback that keeps the weights of every epoch, for animations."""
 
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ class Film(Callback):
     `film.frames` is a list of (epoch, {"theta": ..., "phi": ...}), as `plots.animate_boundary` takes it.
     """
 
+    everywhere = False
+
     def __init__(self, folder: str | Path | None = None, frames: int = 60) -> None:
         if isinstance(frames, bool) or not isinstance(frames, int) or frames < 1:
             raise UsageError(f"Film(frames={frames!r}): wanted a whole number of at least 1")
@@ -26,14 +28,14 @@ class Film(Callback):
         self.frames: list[tuple[int, dict[str, Any]]] = []
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
-        """The weights of the beginning; those of an earlier run are forgotten, unless this one goes on with it."""
+        """Keep the initial weights, and forget those of an earlier run unless this run resumes it."""
         self.every = -(-(len(run.history) + epochs) // self.most)
         if not len(run.history) and not run.losses:
             self.frames = []
             self._keep(run, 0)
 
     def epoch(self, run: Run, row: Row) -> None:
-        """One more."""
+        """Keep the weights of this epoch if its turn has come."""
         if row.epoch % self.every == 0:
             self._keep(run, row.epoch)
 
@@ -44,7 +46,7 @@ class Film(Callback):
 
 
 def load_film(folder: str | Path) -> list[tuple[int, dict[str, Any]]]:
-    """The frames that a `Film` saved, in order; none where the folder does not exist.
+    """Return the frames that a `Film` saved, in order; an empty list if the folder does not exist.
 
     Raises CheckpointError for a damaged file.
     """

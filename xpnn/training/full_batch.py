@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from xpnn.data.batches import Slices
+from xpnn.distributed.plane import joined
+from xpnn.distributed.shares import own_rows
 from xpnn.kernels import Array
 from xpnn.optimizers import LBFGS
 from xpnn.optimizers.descent import Descent
@@ -23,15 +25,24 @@ class FullBatch:
         self.run, self.rule, trainer = run, rule, run.trainer
         be, samples = trainer.model.backend, len(run.train)
         order = run.order(1)
-        self.parts = [be.asarray(order[part]) for part in Slices(samples, run.batch_size)]
-        self._part = be.compile(trainer.objective.gradient(fuse=True))
-        self._divisor = be.compile(trainer.objective.divisor())
+        batches, group = [order[part] for part in Slices(samples, run.batch_size)], trainer.communicator
+        self.be = be
+        self.parts: list[tuple[Array, tuple[Any, ...]]] = [(be.asarray(rows), ()) for rows in batches]
+        gradient, divisor, static = trainer.objective.gradient(fuse=True), trainer.objective.divisor(), False
+        if group.size > 1:
+            self.be, static = joined(be, group), True
+            shares = [own_rows(group, rows, trainer.augment is not None) for rows in batches]
+            self.parts = [(be.asarray(rows), (share,)) for rows, share in shares]
+            gradient = trainer.shared_objective.gradient(fuse=True, add=False)
+            divisor = trainer.shared_objective.divisor()
+        self._part = trainer.compile(gradient, static=(7,) if static else ())
+        self._divisor = trainer.compile(divisor, static=(4,) if static else ())
         with be.device_context():
             self.total = self._total()
             self.descent = self._begin()
 
     def __call__(self, epoch: int) -> float:
-        """One iteration: the mean loss at the point it found, without the penalty."""
+        """Make one iteration; return the mean loss at the new point, without the penalty."""
         trainer, model = self.run.trainer, self.run.model
         with model.backend.device_context():
             if model.theta is not self.descent.point.theta:  # the weights were replaced from outside
@@ -50,22 +61,22 @@ class FullBatch:
         model = self.run.model
         return Descent(self.rule, model.backend, self._whole, model.theta, self.run.state)
 
-    def _given(self) -> Iterator[tuple[Array, Any, Any, Array | None]]:
-        """The tick, samples, targets and weights of each part."""
+    def _given(self) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+        """Of each part the tick, samples, targets and weights; and its share, where several processes share it."""
         be = self.run.model.backend
-        for tick, rows in enumerate(self.parts):
-            yield be.scalar(tick, be.xp.int64), *gather(be, self.run.data, rows)
+        for tick, (rows, share) in enumerate(self.parts):
+            yield (be.scalar(tick, be.xp.int64), *gather(be, self.run.data, rows)), share
 
     def _total(self) -> Array:
         """The divisor of the mean over all samples: no part has it to itself."""
-        total = sum(self._divisor(*given) for given in self._given())
+        total = sum(self._divisor(*given, *share) for given, share in self._given())
         return self.run.model.backend.xp.where(total > 0, total, total + 1)
 
     def _whole(self, theta: Array) -> tuple[Array, Array, Array]:
-        """Loss, gradient, running statistics: sums over the parts."""
+        """Loss, gradient, running statistics: sums over the parts, and over the processes that share them."""
         be, xp, phi = self.run.model.backend, self.run.model.backend.xp, self.run.model.phi
         value, grad = be.scalar(0.0, xp.float64), xp.zeros_like(theta)
-        for given in self._given():
-            more, slope, phi = self._part(theta, phi, *given, self.total)
+        for given, share in self._given():
+            more, slope, phi = self._part(theta, phi, *given, self.total, *share)
             value, grad = value + xp.astype(more, xp.float64), grad + slope
-        return value, grad, phi
+        return self.be.all_reduce(value), self.be.all_reduce(grad), phi

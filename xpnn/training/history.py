@@ -1,4 +1,4 @@
-"""What a training run was like: one row per epoch."""
+"""The history of a training run: one row per epoch."""
 
 import math
 from collections.abc import Iterator
@@ -38,12 +38,12 @@ class History:
         return [asdict(row)[column] for row in self.rows]
 
     def score(self, row: Row) -> tuple[float, float]:
-        """Higher is better: validation accuracy, then less validation loss; without validation, less training loss."""
+        """Return a key, higher is better: validation accuracy, then minus the validation loss (else training loss)."""
         loss = row.train_loss if row.valid_loss is None else row.valid_loss
         accuracy = row.valid_accuracy or 0.0
         return 0.0 if math.isnan(accuracy) else accuracy, -math.inf if math.isnan(loss) else -loss
 
     @property
     def best(self) -> Row | None:
-        """The first epoch with the highest score."""
+        """Return the first epoch with the highest score."""
         return max(self.rows, key=self.score, default=None)

@@ -1,4 +1,4 @@
-"""What makes two runs the same run: only the same run can be gone on with, or its end would belong to neither."""
+"""What identifies a run: a saved state can be resumed only by the same network, data, loss and settings."""
 
 import hashlib
 from pathlib import Path
@@ -8,10 +8,10 @@ import numpy as np
 
 from xpnn.config import short_repr, to_config
 from xpnn.errors import CheckpointError, UsageError
-from xpnn.parameters import leaves
 from xpnn.schedules import Schedule
 from xpnn.scratch import release
 from xpnn.training.stepper import Stepper
+from xpnn.trees import leaves
 
 PIECE = 1 << 26
 """Bytes that are hashed at a time: data may be larger than memory."""
@@ -20,7 +20,7 @@ PIECE = 1 << 26
 def identity(
     trainer: Stepper, data: tuple[Any, ...], validation: Any, batch_size: int, batches: int
 ) -> dict[str, Any]:
-    """Everything that the course of a run depends on, save the backend and the number of epochs; as plain JSON."""
+    """Return all that the course of a run depends on, except the backend and the number of epochs, as plain JSON."""
     model = trainer.model
     held = fingerprint(trainer, validation) if isinstance(validation, tuple | list) else to_config(validation)
     return {
@@ -40,7 +40,7 @@ def identity(
 
 
 def fingerprint(trainer: Stepper, data: Any) -> str:
-    """sha256 over the dtype, shape and bytes of every array."""
+    """Return sha256 over the dtype, shape and bytes of every array."""
     be, total = trainer.model.backend, hashlib.sha256()
     for path, a in leaves(tuple(data)):
         if a is None:
@@ -58,7 +58,7 @@ def fingerprint(trainer: Stepper, data: Any) -> str:
 def check_same(
     same: dict[str, Any], f: Schedule, path: Path, about: dict[str, Any], epochs: int, rows: int, losses: int
 ) -> None:
-    """Raises UsageError where the run in `path` is not the one with the identity `same` and the schedule f."""
+    """Raise UsageError if the run in `path` does not have the identity `same` and the schedule f."""
     difference = first_difference(about["same"], same)
     if difference:
         place, then, now = difference
@@ -91,7 +91,7 @@ def check_same(
 
 
 def first_difference(then: Any, now: Any, place: str = "") -> tuple[str, Any, Any] | None:
-    """Where two JSON values first differ, such as `net.layers[1].units`, and what is there."""
+    """Return where two JSON values first differ, such as `net.layers[1].units`, and both values there."""
     if isinstance(then, dict) and isinstance(now, dict) and then.get("type") == now.get("type"):
         for key in [*then, *(key for key in now if key not in then)]:
             inner = f"{place}.{key}" if place else key
@@ -107,7 +107,7 @@ def first_difference(then: Any, now: Any, place: str = "") -> tuple[str, Any, An
 
 
 def short(value: Any) -> str:
-    """A value in an error message: a description by its name, a hash by its beginning."""
+    """Return a value for an error message: a description by its name, a hash by its first digits."""
     if isinstance(value, dict) and "type" in value:
         return str(value["type"])[:40]
     if isinstance(value, list):

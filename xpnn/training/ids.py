@@ -1,4 +1,4 @@
-"""Ids and targets in your own training loop, where the data was not checked beforehand.
+"""Ids and targets out of range in `Trainer.step`, whose data was not checked beforehand.
 
     ids to embed, class ids       0 to size - 1
     labels of sequences (CTC)     0 to size - 1 but not the blank, -1 as padding; lengths from 1 to the frames
@@ -39,7 +39,7 @@ class Ids:
     fix = "number them from 0, or give the network more of them"
 
     def of(self, x: Any, y: Any) -> Array | None:
-        """The ids among a batch's arrays; None where there are none, as for rows of probabilities."""
+        """Return the ids among a batch's arrays; None if they are not ids, such as rows of probabilities."""
         given = x if self.name == "x" else y
         a = given[self.part] if isinstance(given, tuple | list) else given
         return None if self.name == "y" and a.ndim != 1 else a
@@ -103,18 +103,19 @@ class Shares(Ids):
 
 
 def ids_of(model: Network, loss: Loss) -> tuple[Ids, ...]:
-    """All that a step reads which has a range."""
+    """Return a description of everything that a step reads and that has a range."""
     n = len(model.input_shape) if is_multiple(model.input_shape) else 1
     kinds, sizes = for_each(model.net.input_kind, n), for_each(model.net.vocab_size, n)
     found: list[Ids] = [Ids("x", i, sizes[i]) for i in range(n) if kinds[i] == "int" and sizes[i]]
     losses = loss.losses if isinstance(loss, MultiOutputLoss) else (loss,)
     shapes = model.output_shape if is_multiple(model.output_shape) else (model.output_shape,)
     for i, (one, shape) in enumerate(zip(losses, shapes, strict=True)):
-        if isinstance(one, ClassLoss) and len(shape) == 1:
+        if isinstance(one, ClassLoss) and len(shape) == 1 and shape[0] is not None:
             found.append(Ids("y", i, shape[0], one.ignore_index))
-        elif isinstance(one, CTC) and len(shape) == 2:
+        elif isinstance(one, CTC) and len(shape) == 2 and shape[1] is not None:
+            most = shape[0] or 1 << 31  # frames; None where their number varies
             found.append(
-                SequenceLabels("y", i, shape[1], blank=one.blank, frames=shape[0] if one.input_lengths else 0)
+                SequenceLabels("y", i, shape[1], blank=one.blank, frames=most if one.input_lengths else 0)
             )
         elif isinstance(one, BinaryLoss):
             found.append(Shares("y", i))
@@ -122,7 +123,7 @@ def ids_of(model: Network, loss: Loss) -> tuple[Ids, ...]:
 
 
 def guarded(step: Callable[..., Any], be: Backend, ids: tuple[Ids, ...]) -> Callable[..., Any]:
-    """The step, which sees 0 in place of what is out of range, and then turns state["ok"] False: nothing changes."""
+    """Wrap the step: entries out of range are replaced by 0 and state["ok"] becomes False, so that nothing changes."""
     if not ids:
         return step
 
@@ -142,12 +143,12 @@ def guarded(step: Callable[..., Any], be: Backend, ids: tuple[Ids, ...]) -> Call
 
 
 def put(given: Any, part: int, a: Array) -> Any:
-    """The batch's arrays with another one in that place."""
+    """Return the batch's arrays with the ids replaced."""
     return (*given[:part], a, *given[part + 1 :]) if isinstance(given, tuple) else a
 
 
 def first_bad(be: Backend, ids: tuple[Ids, ...], x: Any, y: Any, when: str = "") -> DataError | None:
-    """The error that names the first entry out of range, if there is one. `when` ends its first line."""
+    """Return the error for the first entry out of range, or None. `when` ends its first line."""
     for one in ids:
         a = one.of(x, y)
         if a is None:

@@ -1,4 +1,4 @@
-"""Lines of JSON in a file that grows: each is appended, and carries a checksum of its own."""
+"""A file of JSON lines that is appended to; each line carries a checksum."""
 
 import json
 import zlib
@@ -14,13 +14,13 @@ MOST = 1 << 28
 
 
 def line_of(entries: dict[str, Any]) -> str:
-    """The entries as JSON; a last one, "crc32", is the CRC-32 of what stands before it."""
+    """Return the entries as JSON, followed by "crc32", the CRC-32 of what stands before it."""
     text = json.dumps(entries, allow_nan=False)[:-1]
     return f'{text}, "crc32": "{zlib.crc32(text.encode()):08x}"}}\n'
 
 
 def read_lines(path: Path, schema: dict[str, Any]) -> tuple[list[dict[str, Any]], bool]:
-    """The entries of each line, without their checksums, and whether a last line that was cut short was left out.
+    """Return the entries of each line without checksums, and whether an incomplete last line was left out.
 
     Every key of `schema` (see `misfit`) has to be there. Lines without a checksum are read too: xpnn 0.1 wrote none.
     Raises CheckpointError for a line that is damaged, FileError.

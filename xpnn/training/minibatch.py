@@ -1,4 +1,4 @@
-"""Training in shuffled batches, a step for each: the ordinary epoch."""
+"""Mini-batch training: one step for each batch of the shuffled data."""
 
 import functools
 from collections.abc import Iterator
@@ -6,18 +6,22 @@ from typing import Any
 
 import numpy as np
 
+from xpnn.backends.share import Share
 from xpnn.data.batches import Slices
+from xpnn.distributed.shares import own_rows
 from xpnn.kernels import Array
-from xpnn.parameters import gather, leaves
+from xpnn.parameters import gather
+from xpnn.training import ranks
 from xpnn.training.diverged import explain_divergence, explain_overflow, not_finite
 from xpnn.training.run import Callback, Run
+from xpnn.trees import leaves
 
 LOOK = 32
 """Steps between two looks at the losses: each look waits for the device."""
 
 
 class MiniBatches:
-    """One pass over the data in shuffled batches, from the first of which the run has no loss yet."""
+    """One pass over the data in shuffled batches, starting at the first one that the run has not done."""
 
     def __init__(self, run: Run) -> None:
         self.run, self.trainer, self.data = run, run.trainer, run.data
@@ -25,9 +29,12 @@ class MiniBatches:
         self.order: Any = run.train
         self.number, self.waiting = 0, list[Array]()
         run.sync = self.sync
+        self.group, self.mixing = run.trainer.communicator, run.trainer.augment is not None
+        each_step = any(type(callback).step is not Callback.step for callback in run.callbacks)
+        self.may_stop = self.group.any(each_step)
 
     def __call__(self, epoch: int) -> float | None:
-        """The loss of the epoch; None where a callback stopped the run inside it."""
+        """Train for an epoch; return its loss, or None if a callback stopped the run inside it."""
         run, be, samples = self.run, self.trainer.model.backend, len(self.run.train)
         self.order, self.number = run.order(epoch), epoch
         each_step = [callback for callback in run.callbacks if type(callback).step is not Callback.step]
@@ -44,50 +51,72 @@ class MiniBatches:
                     callback.progress(epoch, cut.stop, run.losses[-1])
             for callback in each_step:
                 callback.step(run)
-            if run.stopped:
+            if self.agree():
                 self.sync()
                 return None
         sizes = [cut.stop - cut.start for cut in self.cuts]
         return run.loss.over_batches(run.losses, sizes)
 
+    def agree(self) -> bool:
+        """Whether the run ends here: on every rank, where it is to end on one."""
+        run = self.run
+        if self.may_stop and self.group.any(bool(run.stopped)):
+            run.stopped = self.group.first_text(run.stopped)
+        return bool(run.stopped)
+
+    def _part(self, cut: slice) -> tuple[np.ndarray[Any, Any], Share | None]:
+        """The samples of a batch, and of several processes this one's share in it."""
+        rows = self.order[cut]
+        return (rows, None) if self.group.size == 1 else own_rows(self.group, rows, self.mixing)
+
     def _indexed(self, done: int) -> Iterator[Array]:
-        """The losses, from batch number `done` on, of data on the device: the order goes there once."""
+        """Yield the losses from batch number `done` on, for data on the device: only the order is sent, once."""
         trainer, be = self.trainer, self.trainer.model.backend
+        parts = [self._part(cut) for cut in self.cuts]
         with be.device_context():
-            start = sum(cut.stop - cut.start for cut in self.cuts[:done])
-            position = be.scalar(start, be.xp.int64), be.asarray(self.order)
-        for cut in self.cuts[done:]:
-            if cut is self.cuts[-1]:
+            start = sum(len(rows) for rows, _ in parts[:done])
+            order = self.order if self.group.size == 1 else np.concatenate([rows for rows, _ in parts])
+            position = be.scalar(start, be.xp.int64), be.asarray(order)
+        for i, (rows, share) in enumerate(parts[done:], done + 1):
+            if i == len(parts):
                 trainer.end_epoch()
-            value, position = trainer.indexed_step(self.data, position, cut.stop - cut.start)
+            value, position = trainer.indexed_step(self.data, position, len(rows), share)
             yield value
 
     def _streamed(self, done: int) -> Iterator[Array]:
-        """The same batches of data that stays on the host: the next rows are sent while the last ones are used."""
+        """Yield the same losses for data on the host: the next rows are sent while the last ones are used."""
         trainer, be = self.trainer, self.trainer.model.backend
         x, *rest = self.data
         cuts = self.cuts[done:]
 
         def stream(a: Any) -> Iterator[Array]:
             if be.owns(a):
-                return (gather(be, a, be.asarray(self.order[cut])) for cut in cuts)
-            return be.uploads(a[self.order[cut]] for cut in cuts)
+                return (gather(be, a, be.asarray(self._part(cut)[0])) for cut in cuts)
+            return be.uploads(a[self._part(cut)[0]] for cut in cuts)
 
         batches = zip(*map(stream, x), strict=True) if isinstance(x, tuple) else stream(x)
         for cut in cuts:
+            some, share = self._part(cut)
             with be.device_context():
-                batch, given = next(batches), gather(be, tuple(rest), be.asarray(self.order[cut]))
+                batch, given = next(batches), gather(be, tuple(rest), be.asarray(some))
             if cut is cuts[-1]:
                 trainer.end_epoch()
-            yield trainer.step(batch, *given)
+            yield (
+                trainer.step(batch, *given)
+                if share is None
+                else trainer.part_step(batch, given[0], given[1], share)
+            )
 
     def batch(self, cut: slice) -> tuple[Any, ...]:
-        """(x, y, weight) of those samples of the epoch."""
+        """Return (x, y, weight) of those samples of the epoch."""
         be = self.trainer.model.backend
         return tuple(gather(be, self.data, be.asarray(self.order[cut])))
 
     def sync(self) -> None:
-        """Read the losses that are waiting. Raises DivergedError where one is not finite, or the weights are not."""
+        """Wait for the device and read the pending losses.
+
+        Raises DivergedError where one is not finite, or the weights are not.
+        """
         trainer, be, losses = self.trainer, self.trainer.model.backend, self.run.losses
         if not self.waiting:
             return
@@ -98,6 +127,8 @@ class MiniBatches:
             bad = int(np.argmin(np.isfinite(losses)))
             rows = be.asarray(self.order[self.cuts[bad]])
             raise explain_divergence(trainer, self.number, bad + 1, losses, self.data, rows)
+        if trainer.steps // ranks.EVERY > (trainer.steps - LOOK) // ranks.EVERY:
+            ranks.check_weights(trainer)
         if lost := self._overflown():
             raise explain_overflow(trainer, self.number, len(losses), lost[0])
 

@@ -26,7 +26,7 @@ TRIES = 24
 
 @dataclass(frozen=True)
 class Mixing(Config):
-    """What is given to `Trainer` as `augment=`: y' = s y + (1 - s) y_next, and how x is mixed.
+    """Base class of what `Trainer` takes as `augment=`: y' = s y + (1 - s) y_next, and how x is mixed.
 
     s, the share of a sample's own: drawn for each from Beta(alpha, alpha), 0 < alpha <= 1; uniform for alpha = 1.
     """
@@ -43,10 +43,10 @@ class Mixing(Config):
 
     def __call__(self, cx: Ctx, x: Array) -> tuple[Array, Array]:
         """-> (the mixtures in the model's dtype, the share (N,) of its own sample in each)."""
-        return self.mix(cx, as_float(cx, x), shares(cx, self.alpha, x.shape[0]))
+        return self.mix(cx, as_float(cx, x), shares(cx, self.alpha, samples(cx, x).shape[0]))
 
     def mix(self, cx: Ctx, x: Array, own: Array) -> tuple[Array, Array]:
-        """The mixtures with these shares, and the shares that came about."""
+        """Return the mixed samples, and the shares that resulted (CutMix rounds to whole pixels)."""
         raise NotImplementedError
 
 
@@ -58,7 +58,7 @@ class Mixup(Mixing):
     """
 
     def mix(self, cx: Ctx, x: Array, own: Array) -> tuple[Array, Array]:
-        """Every value in the same proportion."""
+        """Mix every value in the same proportion."""
         return blend(cx, x, own), own
 
 
@@ -77,12 +77,12 @@ class CutMix(Mixing):
 
     def mix(self, cx: Ctx, x: Array, own: Array) -> tuple[Array, Array]:
         """The rectangle of each image, as two stretches."""
-        xp, (n, height, width, _) = cx.be.xp, x.shape
-        centres, cut = cx.be.uniform((*cx.key, 1), cx.tick, (n, 2)), xp.sqrt(1 - own)
+        xp, n, (_, height, width, _) = cx.be.xp, own.shape[0], x.shape
+        centres, cut = cx.child(1).uniform((n, 2)), xp.sqrt(1 - own)
         rows = stretch(cx, centres[:, 0], cut, height)
         columns = stretch(cx, centres[:, 1], cut, width)
         inside = rows[:, :, None, None] & columns[:, None, :, None]
-        x = xp.where(inside, xp.roll(x, -1, axis=0), x)
+        x = xp.where(inside, following(cx, x), samples(cx, x))
         sizes = [xp.sum(xp.astype(part, cx.be.dtype), axis=1) for part in (rows, columns)]
         return x, 1 - sizes[0] * sizes[1] / (height * width)
 
@@ -98,7 +98,7 @@ def mix_targets(
     y = be.one_hot(y, classes) if y.ndim == 1 else as_float(cx, y)
     if weight is None and valid is None:
         return blend(cx, y, own), None
-    w = be.xp.ones_like(own) if weight is None else weight
+    w = be.xp.ones_like(y[:, 0]) if weight is None else weight
     w = w if valid is None else be.mask(w, valid)
     mixed = blend(cx, w, own)
     divisor = be.xp.where(mixed > 0, mixed, be.xp.ones_like(mixed))
@@ -106,12 +106,12 @@ def mix_targets(
 
 
 def shares(cx: Ctx, alpha: float, n: int) -> Array:
-    """n draws from Beta(alpha, alpha), alpha <= 1: a / (a + b), the first with a + b <= 1, a = u^(1/alpha), b alike.
+    """Return n draws from Beta(alpha, alpha), alpha <= 1: a / (a + b), the first with a + b <= 1, a = u^(1/alpha).
 
     In logarithms, so that small numbers keep their digits. Source: M. D. Johnk, Metrika 8 (1964).
     """
     xp = cx.be.xp
-    u = cx.be.uniform((*cx.key, 0), cx.tick, (2, n, TRIES)) + 2.0**-25
+    u = cx.child(0).uniform((2, n, TRIES), axis=1) + 2.0**-25
     logs = xp.log(u) / alpha
     accepted = xp.astype(xp.exp(logs[0, ...]) + xp.exp(logs[1, ...]) <= 1, xp.int8)
     first = xp.argmax(accepted, axis=1)[:, None] == cx.be.arange(TRIES)[None, :]
@@ -120,7 +120,7 @@ def shares(cx: Ctx, alpha: float, n: int) -> Array:
 
 
 def check_mixing(mixing: Mixing | None, model: "Network", loss: Loss) -> Mixing | None:
-    """Raises UsageError for what is no Mixing, ids or targets that are no classes, ShapeError for its samples."""
+    """Raise UsageError unless it is a Mixing and the targets are classes; ShapeError for samples it cannot mix."""
     if mixing is None:
         return None
     if not isinstance(mixing, Mixing):
@@ -140,12 +140,22 @@ def check_mixing(mixing: Mixing | None, model: "Network", loss: Loss) -> Mixing 
 
 
 def blend(cx: Ctx, a: Array, own: Array) -> Array:
-    """own a + (1 - own) a_next along the first axis; after the last comes the first."""
+    """Return own a + (1 - own) a_next along the first axis; the last is mixed with the first."""
     own = cx.be.xp.reshape(own, (-1, *(1,) * (a.ndim - 1)))
-    return own * a + (1 - own) * cx.be.xp.roll(a, -1, axis=0)
+    return own * samples(cx, a) + (1 - own) * following(cx, a)
+
+
+def samples(cx: Ctx, a: Array) -> Array:
+    """The samples that are mixed. Where several processes share the batch, the one behind them has come along."""
+    return a if cx.be.share is None else a[:-1, ...]
+
+
+def following(cx: Ctx, a: Array) -> Array:
+    """For each of the samples the next one; after the last of the batch comes its first."""
+    return cx.be.xp.roll(a, -1, axis=0) if cx.be.share is None else a[1:, ...]
 
 
 def stretch(cx: Ctx, centre: Array, share: Array, side: int) -> Array:
-    """Bool (N, side): pixels within `share` of the side around a centre from 0 to 1."""
+    """Return Bool (N, side): the pixels within `share` of the side around a centre from 0 to 1."""
     at = (cx.be.xp.astype(cx.be.arange(side), cx.be.dtype) + 0.5) / side
     return cx.be.xp.abs(at[None, :] - centre[:, None]) < (share / 2)[:, None]

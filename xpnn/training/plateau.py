@@ -60,23 +60,23 @@ class ReduceOnPlateau(Callback):
         self.forget()
 
     def forget(self) -> None:
-        """The state before the first epoch."""
+        """Set the state to that before the first epoch."""
         self.state: dict[str, float | int | None] = {"best": None, "bad": 0, "cooling": 0}
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
-        """Forgets an earlier run of another run."""
+        """Forget an earlier run."""
         if isinstance(run.optimizer, LBFGS):
             raise UsageError("ReduceOnPlateau with LBFGS", why="its line search finds the step lengths")
         if not len(run.history):
             self.forget()
 
     def epoch(self, run: Run, row: Row) -> None:
-        """Sets the rate of the next epoch."""
+        """Set the rate of the next epoch."""
         value, rising = monitored(self, self.monitor, row)
         run.rate = self.observe(value, run.rate, rising=rising)
 
     def observe(self, value: float, rate: float, *, rising: bool = False) -> float:
-        """The rate after an epoch that ended with `value`; rising: higher is better."""
+        """Return the rate after an epoch that ended with `value`; rising: higher is better."""
         bad, cooling = int(self.state["bad"] or 0) + 1, int(self.state["cooling"] or 0)
         best = self.state["best"]
         if self._better(value, best, rising):
@@ -96,7 +96,7 @@ class ReduceOnPlateau(Callback):
 
 
 def monitored(callback: Callback, monitor: str | None, row: Row) -> tuple[float, bool]:
-    """The monitored number of an epoch, and whether higher is better. None: the validation loss if there is one.
+    """Return the monitored number of an epoch, and whether higher is better. None: the validation loss if there is one.
 
     Raises UsageError for a number that is not measured.
     """

@@ -1,4 +1,4 @@
-"""Progress for people, on stderr: a row per epoch, and below the rows a live bar where there is a terminal."""
+"""Progress on stderr: a row per epoch, and on a terminal a progress bar below the rows."""
 
 import contextlib
 import sys
@@ -15,7 +15,7 @@ HEAD = "epoch   train_loss  valid_loss  valid_acc        lr    time"
 
 
 class Lasting:
-    """A stream that goes on without a reader: a closed terminal or pipe is no reason to lose a training."""
+    """A stream that ignores write errors: a closed terminal or pipe must not end a training."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
@@ -24,13 +24,13 @@ class Lasting:
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
-        """Writes what can be written."""
+        """Write the text if the stream is still open."""
         with contextlib.suppress(OSError, ValueError):  # ValueError: it was closed
             self.stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """The same."""
+        """Flush the stream if it is still open."""
         with contextlib.suppress(OSError, ValueError):
             self.stream.flush()
 
@@ -38,13 +38,15 @@ class Lasting:
 class Progress(Callback):
     """Prints rows to a rich console (stderr by default); the bar and its time to go appear on a terminal only."""
 
+    everywhere = False
+
     def __init__(self, console: "Console | None" = None) -> None:
         from rich.console import Console
 
         self.console = console or Console(file=Lasting(sys.stderr), highlight=False)  # type: ignore[arg-type]
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
-        """The table's head, and the bar at zero."""
+        """Print the table's head, and show the bar at zero."""
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
@@ -66,18 +68,18 @@ class Progress(Callback):
         self.bar.start()
 
     def progress(self, epoch: int, samples: int, loss: float) -> None:
-        """Moves the bar."""
+        """Advance the bar."""
         done = (epoch - 1 - self.first) * self.samples + samples
         self.bar.update(
             self.task, completed=done, description=f"{epoch}/{self.last}", note=f"loss {loss:.4f}"
         )
 
     def epoch(self, run: Run, row: Row) -> None:
-        """One row; the star marks the best epoch so far."""
+        """Print a row; a star marks the best epoch so far."""
         self.console.print(format_row(row))
 
     def end(self, run: Run) -> None:
-        """Takes the bar away."""
+        """Remove the bar."""
         self.bar.stop()
 
 

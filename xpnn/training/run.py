@@ -1,11 +1,11 @@
-"""A fit under way, and what can watch it."""
+"""Run, one call of `Trainer.fit`; and Callback, which is called during it."""
 
 import functools
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -21,11 +21,11 @@ from xpnn.training.stepper import Stepper
 
 
 def nothing() -> None:
-    """What there is to wait for before the first step."""
+    """Do nothing: before the first step there are no losses to read."""
 
 
 def moved(message: str, get: Callable[[Any], Any]) -> property:
-    """An attribute by its old name: what `get` finds, and a warning that says where it is now."""
+    """Return an attribute that has moved, with a warning that says where it is now."""
 
     def read(self: Any) -> Any:
         warnings.warn(message, DeprecationWarning, stacklevel=2)
@@ -35,45 +35,47 @@ def moved(message: str, get: Callable[[Any], Any]) -> property:
 
 
 def of_trainer(name: str) -> property:
-    """What a callback that takes its run for the trainer may still ask it for."""
+    """Return an attribute of the trainer, for callbacks written when they were given the trainer."""
     message = f"a callback is given the run: write run.trainer.{name}"
     return moved(message, lambda run: getattr(run.trainer, name))
 
 
 class Callback:
-    """Does nothing at any of the six moments of a run.
+    """Base class: called at six moments of a run, where by default it does nothing.
 
     A callback ends the run by `run.stopped = "why"`: after the batch from `step`, after the epoch from `epoch`.
     What it remembers belongs into `state`, plain numbers, and `vectors`, weights as `Model.snapshot` gives them: both
     are saved with the run, and put back before `start` when it goes on.
     """
 
+    everywhere: ClassVar[bool] = True
+    """False: of several processes that share a run, rank 0 alone has it. So for what prints or writes."""
     state: dict[str, Any]
     vectors: dict[str, Any] | None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Each has its own empty `state`, also where a subclass does not call this class's constructor."""
+        """Give each its own empty `state`, even if a subclass does not call this class's constructor."""
         made = super().__new__(cls)
         made.state, made.vectors = {}, None
         return made
 
     def start(self, run: "Run", epochs: int, samples: int, batch_size: int) -> None:
-        """Before the first epoch: how many epochs, samples in each, samples in a step."""
+        """Called before the first epoch. samples: of an epoch; batch_size: of a step."""
 
     def step(self, run: "Run") -> None:
-        """After every step, which the device may still be computing."""
+        """Called after every step, which the device may still be computing."""
 
     def progress(self, epoch: int, samples: int, loss: float) -> None:
-        """Now and then inside an epoch: samples done so far in it, and the latest loss."""
+        """Called now and then inside an epoch: samples done so far in it, and the latest loss."""
 
     def epoch(self, run: "Run", row: Row) -> None:
-        """After an epoch."""
+        """Called after an epoch, with its row of the history."""
 
     def finish(self, run: "Run") -> None:
-        """After the last step, with its weights still in place; not when an error cuts the run short."""
+        """Called after the last step, with its weights still in place; not when an error cuts the run short."""
 
     def end(self, run: "Run") -> None:
-        """When all have finished, or an error cuts the run short. The last to start is the first to end."""
+        """Called when all have finished, or an error cuts the run short. The last to start is the first to end."""
 
 
 @dataclass
@@ -102,7 +104,7 @@ class Run:
 
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
-        """What its course depends on, as plain JSON; a fingerprint of the data among it, so computed once."""
+        """What the course of the run depends on, as plain JSON. Computed once, as it contains a hash of the data."""
         batches = len(Slices(len(self.train), self.batch_size))
         return identity(self.trainer, self.data, self.validation, self.batch_size, batches)
 
@@ -120,22 +122,34 @@ class Run:
         self.write(self, user_path(path))
 
     def close(self) -> None:
-        """Let go of what holds the data in a circle, so that it does not wait for the garbage collector."""
+        """Break the reference cycles, so that the data is freed without waiting for the garbage collector."""
         self.batch, self.sync = tuple, nothing
 
     @property
+    def rank(self) -> int:
+        """The number of this process among those that share the run; 0 of one alone."""
+        return self.trainer.communicator.rank
+
+    @property
+    def whole(self) -> bool:
+        """Whether this process has all of the state: not while several accumulate gradients, each its own."""
+        trainer = self.trainer
+        waiting = trainer.state.get("waiting") if trainer.communicator.size > 1 else None
+        return waiting is None or int(trainer.model.backend.to_numpy(waiting)) == 0
+
+    @property
     def model(self) -> Network:
-        """What is trained."""
+        """The model that is trained."""
         return self.trainer.model
 
     @property
     def loss(self) -> Loss:
-        """What is made small."""
+        """The loss that is minimized."""
         return self.trainer.loss
 
     @property
     def optimizer(self) -> Optimizer:
-        """As it was given to the trainer."""
+        """The optimizer, as it was given to the trainer."""
         return self.trainer.optimizer
 
     @property
@@ -145,22 +159,22 @@ class Run:
 
     @property
     def history(self) -> History:
-        """A row for each finished epoch, those of earlier fits of the trainer among them."""
+        """A row for each finished epoch, including earlier fits of the trainer."""
         return self.trainer.history
 
     @property
     def steps(self) -> int:
-        """How many steps the trainer made in all its fits."""
+        """Number of steps the trainer has made in all its fits."""
         return self.trainer.steps
 
     @property
     def total(self) -> int:
-        """How many steps there will have been after this fit: its schedule spreads over those from `first` on."""
+        """Number of steps at the end of this fit: its schedule spreads from step `first` to this one."""
         return self.trainer.total
 
     @property
     def first(self) -> int:
-        """How many steps earlier fits made."""
+        """Number of steps that earlier fits made."""
         return self.trainer.first
 
     @property

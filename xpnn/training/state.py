@@ -80,7 +80,7 @@ def save_state(run: Run, path: Path) -> None:
 
 
 def entry(callback: Callback) -> dict[str, Any]:
-    """What a callback remembers, as JSON. Raises UsageError where it is none."""
+    """Return a callback's `state` as JSON. Raises UsageError if JSON cannot hold it."""
     name = type(callback).__name__
     try:
         json.dumps(callback.state, allow_nan=False)
@@ -94,7 +94,7 @@ def entry(callback: Callback) -> dict[str, Any]:
 
 
 def arrays(run: Run) -> dict[str, Host]:
-    """Everything in the state that is an array, on the host, by its name in the file."""
+    """Return every array of the state, on the host, by its name in the file."""
     be = run.model.backend
     with be.device_context():
         slots = {f"state.{name}": plain(be.to_numpy(a)) for name, a in run.state.items()}
@@ -109,7 +109,7 @@ def arrays(run: Run) -> dict[str, Host]:
 
 
 def plain(a: Host) -> Host:
-    """Integers and truth values as float64."""
+    """Return integers and booleans as float64."""
     return a if a.dtype.kind == "f" else a.astype(np.float64)
 
 
@@ -144,7 +144,7 @@ def load_state(run: Run, path: Path, epochs: int) -> None:
 
 
 def read_network(path: Path) -> tuple[Sequential | Graph, Any, dict[str, Host]]:
-    """The network whose training is in `path`, the shape of its samples, and the weights that it had there.
+    """Return the network whose training is in `path`, the shape of its samples, and its weights there.
 
     Raises CheckpointError for a damaged file or a network that its arrays do not fit, FileError.
     """
@@ -163,7 +163,7 @@ def read_network(path: Path) -> tuple[Sequential | Graph, Any, dict[str, Host]]:
 def pair_up(
     callbacks: list[Callback], saved: list[Any], tensors: dict[str, Host], own: dict[str, Host]
 ) -> list[tuple[Callback, dict[str, Any], dict[str, Host] | None]]:
-    """Each callback with what the first saved one of its class kept; one that was not there starts fresh."""
+    """Return each callback with the saved state of the first one of its class; a callback without one starts anew."""
     left, found = list(enumerate(saved)), []
     for callback in callbacks:
         match = next((one for one in left if one[1].get("type") == type(callback).__name__), None)
@@ -184,7 +184,7 @@ def pair_up(
 
 
 def alike(value: Any, own: Any) -> bool:
-    """Whether a saved value is of the kind of a callback's own: a number (or None) for a number, a list for a list."""
+    """Return whether a saved value has the type of the callback's own: a number (or None), or a list."""
     if isinstance(own, dict):
         return (
             isinstance(value, dict)
@@ -196,7 +196,7 @@ def alike(value: Any, own: Any) -> bool:
 
 
 def row_of(numbers: list[float]) -> Row:
-    """The inverse of a row of numbers."""
+    """Return the history's row for a row of numbers."""
     values: dict[str, Any] = {
         field.name: None if number == UNMEASURED else number
         for field, number in zip(fields(Row), numbers, strict=True)
@@ -205,7 +205,7 @@ def row_of(numbers: list[float]) -> Row:
 
 
 def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Host]]:
-    """The description and the arrays in `path`, checked for themselves."""
+    """Return the description and the arrays in `path`, checked without knowing the run."""
     try:
         with open_file(path) as file:
             size = os.fstat(file.fileno()).st_size
@@ -232,7 +232,7 @@ def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Host]]:
 
 
 def check_about(given: Any) -> dict[str, Any]:
-    """The description, with the type of every entry checked."""
+    """Return the description, with the type of every entry checked."""
     about: dict[str, Any] = given if isinstance(given, dict) else {}
     about.setdefault("first", 0)  # not in states of 0.1.0, whose schedules begin with the run
     for key, kind in WANTED.items():

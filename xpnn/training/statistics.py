@@ -1,4 +1,4 @@
-"""How large weights and gradients are, epoch by epoch."""
+"""A callback that records the size of weights and gradients after each epoch."""
 
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,14 @@ class Statistics(Callback):
     of JSON; what a resumed run finds there is kept up to its epoch.
     """
 
+    everywhere = False
+
     def __init__(self, path: str | Path | None = None) -> None:
         self.path = None if path is None else user_path(path)
         self.rows: list[dict[str, Any]] = []
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
-        """Compiles the gradient; a run that goes on keeps its rows."""
+        """Compile the gradient; a resumed run keeps its rows."""
         self.gradient = run.model.backend.compile(run.trainer.objective.gradient(fuse=True))
         done = len(run.history)
         if done and not self.rows and self.path is not None and self.path.exists():
@@ -36,7 +38,7 @@ class Statistics(Callback):
             write_durably(self.path, "".join(map(line_of, self.rows)).encode())
 
     def epoch(self, run: Run, row: Row) -> None:
-        """One row more."""
+        """Measure, and add a row."""
         model, be = run.model, run.model.backend
         vectors = {"weight": be.to_numpy(model.theta)}
         with be.device_context():
@@ -53,7 +55,7 @@ class Statistics(Callback):
 
 
 def measure(a: np.ndarray[Any, Any]) -> dict[str, float]:
-    """The four numbers, in float64."""
+    """Return mean, std, largest magnitude and norm, computed in float64."""
     a = a.astype(np.float64)
     largest = np.max(np.abs(a), initial=0.0)
     numbers = {"mean": np.mean(a), "std": np.std(a), "largest": largest, "norm": np.linalg.norm(a)}

@@ -7,11 +7,13 @@ from typing import Any, TypeAlias
 
 from xpnn import fusion
 from xpnn.backends.base import Backend
+from xpnn.distributed.loss import part_of_batch
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_float, as_input
 from xpnn.losses.base import Loss, as_target
 from xpnn.optimizers.base import Optimizer, State
-from xpnn.parameters import Layout, count, gather
+from xpnn.optimizers.wrapper import Wrapper
+from xpnn.parameters import GradientBuffer, Layout, count, gather
 from xpnn.renamed import old_attributes
 from xpnn.training.mixing import MIXING, Mixing, blend, mix_targets
 
@@ -21,7 +23,7 @@ Position: TypeAlias = tuple[Array, Array]
 
 @dataclass(frozen=True)
 class Objective:
-    """What training makes small: the loss of a network on a batch, as a function of its parameters.
+    """What training minimizes: the loss of a network on a batch, as a function of its parameters.
 
     net with the `layout` of its parameters, loss, backend; seed: the root of the draws inside a step, such as dropout's
     masks; mixing: Mixup or CutMix, or None. Its methods give pure functions of arrays, which `be.compile` may compile.
@@ -35,19 +37,21 @@ class Objective:
     mixing: Mixing | None = None
 
     def gradient(
-        self, *, keep: bool = False, fuse: bool = False
+        self, *, keep: bool = False, fuse: bool = False, buffer: GradientBuffer | None = None
     ) -> Callable[..., tuple[Array, Array, Array]]:
         """gradient(theta, phi, tick, x, y, weight=None) -> loss, its gradient as one vector, new phi.
 
         A last argument `total`, the divisor of a mean over more samples than these, makes both their share in it.
         tick: the 0-d number of the step, for its draws. keep: where the backend can, the next call writes its gradient
-        into the same vector. fuse: computed by the rules of `xpnn.fusion`, not layer by layer.
+        into the same vector, which is `buffer` where that is given. fuse: computed by the rules of `xpnn.fusion`, not
+        layer by layer. With a backend that has a share of the batch, all is of that share.
         """
         loss, layout, be, seed, mixing = self.loss, self.layout, self.be, self.seed, self.mixing
         net = fusion.fuse(self.net) if fuse else self.net
         loss_of = functools.partial(fusion.loss_and_gradient, loss) if fuse else loss
         split = be.memoized(lambda theta, phi: layout.split(be, theta, phi))
-        make_buffer = functools.cache(layout.gradient_buffer) if keep else layout.gradient_buffer
+        make_buffer: Callable[[Backend], GradientBuffer] = layout.gradient_buffer
+        make_buffer = functools.cache(make_buffer) if keep else make_buffer
 
         def gradient(
             theta: Array,
@@ -68,15 +72,18 @@ class Objective:
             if mixing is not None:
                 y, weight = mix_targets(cx, loss, y, weight, own, out.shape[-1])
             y = as_target(be, loss, y)
-            value, dout = (
-                loss_of(be, out, y, weight) if total is None else loss.part(be, out, y, weight, total)
-            )
-            buffer = make_buffer(be)
-            _, grads = fusion.backward(net, cx, p, cache, dout, buffer.tree)
+            if be.share is not None:
+                value, dout = part_of_batch(loss, be, out, y, weight, total)
+            elif total is not None:
+                value, dout = loss.part(be, out, y, weight, total)
+            else:
+                value, dout = loss_of(be, out, y, weight)
+            home = buffer or make_buffer(be)
+            _, grads = fusion.backward(net, cx, p, cache, dout, home.tree)
             new_phi = (
                 layout.update_stats(be, phi, net.update_stats(cx, p, cache)) if layout.size["phi"] else phi
             )
-            return value, layout.join(be, grads, buffer), new_phi
+            return value, layout.join(be, grads, home), new_phi
 
         return gradient
 
@@ -96,7 +103,7 @@ class Objective:
             if mixing is not None:
                 _, own = mixing(cx.child(MIXING), x)
                 counts = blend(cx, counts, own)
-            return be.xp.sum(counts, axis=0)
+            return be.all_reduce(be.xp.sum(counts, axis=0))
 
         return divisor
 
@@ -112,7 +119,7 @@ class Objective:
         theta, phi and state are given away. fuse: computed by the rules of `xpnn.fusion`; False: layer by layer.
         """
         be, gradient, divisor = self.be, self.gradient(keep=True, fuse=fuse), self.divisor()
-        optimizer = fusion.fuse_optimizer(optimizer) if fuse else optimizer
+        update = updater(fusion.fuse_optimizer(optimizer) if fuse else optimizer, be)
 
         def step(
             theta: Array, phi: Array, state: State, x: Array, y: Array, weight: Array | None = None
@@ -124,17 +131,7 @@ class Objective:
                     **state,
                     "divisor": D if D.ndim == 0 else D[0],
                 }  # of several outputs, which count alike
-            ok = state["ok"] & be.all_finite(value, grad, *(() if new_phi is phi else (new_phi,)))
-
-            def update(tree: State) -> State:
-                slots = {name: a for name, a in tree.items() if name not in ("theta", "phi")}
-                new_theta, slots = optimizer.update(be, tree["theta"], grad, slots)
-                return {"theta": new_theta, "phi": new_phi, **slots}
-
-            tree = be.cond(ok, update, {"theta": theta, "phi": phi, **state})
-            theta, phi = tree.pop("theta"), tree.pop("phi")
-            value = be.xp.where(ok, value, be.xp.full_like(value, float("nan")))
-            return value, theta, phi, {**tree, "ok": ok}
+            return update(theta, phi, state, value, grad, new_phi)
 
         return step
 
@@ -144,19 +141,46 @@ class Objective:
         `step` on the next n samples of the data (x, y, weight), all of them on the device. So an epoch copies nothing
         from the host. The position is given away as well. fuse: as for `step`.
         """
-        be = self.be
         rescale, rest = fusion.split_rescale(self.net) if fuse and self.mixing is None else (None, self.net)
         step = replace(self, net=rest).step(optimizer, fuse=fuse)
 
         def indexed(
             theta: Array, phi: Array, state: State, position: Position, data: tuple[Any, ...], n: int
         ) -> tuple[Any, ...]:
-            (cursor, order), (x, y, weight) = position, data
-            rows = be.rows_at(order, cursor, n)
-            x = fusion.gather_rescaled(be, x, rows, rescale)
-            return *step(theta, phi, state, x, *gather(be, (y, weight), rows)), (cursor + n, order)
+            x, y, weight, position = self.rows(position, data, n, rescale)
+            return *step(theta, phi, state, x, y, weight), position
 
         return indexed
+
+    def rows(self, position: Position, data: tuple[Any, ...], n: int, rescale: Any) -> tuple[Any, ...]:
+        """-> x, y, weight of the next n samples, and the position behind them. rescale: what x goes through."""
+        be, (cursor, order), (x, y, weight) = self.be, position, data
+        rows = be.rows_at(order, cursor, n)
+        x = fusion.gather_rescaled(be, x, rows, rescale)
+        return x, *gather(be, (y, weight), rows), (cursor + n, order)
+
+
+def updater(optimizer: Optimizer, be: Backend) -> Callable[..., tuple[Array, Array, Array, State]]:
+    """update(theta, phi, state, value, grad, new_phi) -> loss, theta, phi, state: the second half of a step."""
+
+    def update(
+        theta: Array, phi: Array, state: State, value: Array, grad: Array, new_phi: Array
+    ) -> tuple[Array, Array, Array, State]:
+        ok = state["ok"] & be.all_finite(value, grad, *(() if new_phi is phi else (new_phi,)))
+
+        def then(tree: State) -> State:
+            slots = {name: a for name, a in tree.items() if name not in ("theta", "phi")}
+            new_theta, slots = optimizer.update(be, tree["theta"], grad, slots)
+            return {"theta": new_theta, "phi": new_phi, **slots}
+
+        # all but the update is computed before it: a backend may write the new weights over the old ones
+        value = be.xp.where(ok, value, be.xp.full_like(value, float("nan")))
+        tree = {"theta": theta, "phi": phi, **state}
+        tree = be.cond(ok, then, be.copied(tree) if isinstance(optimizer, Wrapper) else tree)
+        theta, phi = tree.pop("theta"), tree.pop("phi")
+        return value, theta, phi, {**tree, "ok": ok}
+
+    return update
 
 
 __getattr__ = old_attributes("training.step")

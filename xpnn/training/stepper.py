@@ -1,15 +1,21 @@
-"""Training step by step: a model, what its loss is made smaller by, and the state that outlives a fit."""
+"""Training step by step: a model, an optimizer, and the optimizer's state, which outlives a fit."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from xpnn import validation
+from xpnn.backends.share import Share
+from xpnn.distributed.communicator import Communicator
+from xpnn.distributed.objective import SharedObjective
+from xpnn.distributed.shares import own_rows
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.losses import Loss, get_loss
 from xpnn.network import Network
 from xpnn.optimizers import LBFGS, Optimizer, get_optimizer
+from xpnn.parameters import gather
 from xpnn.schedules import Schedule, get_schedule
 from xpnn.training.accumulation import check_accumulation
 from xpnn.training.history import History
@@ -35,7 +41,9 @@ class Stepper:
         *,
         schedule: str | Schedule | None = None,
         augment: Mixing | None = None,
+        communicator: Communicator | None = None,
     ) -> None:
+        self.communicator = communicator or Communicator()
         self.model, self.optimizer = model, get_optimizer(optimizer)
         self.loss = model.loss if loss is None else get_loss(loss)
         self.schedule = get_schedule(schedule)
@@ -47,7 +55,9 @@ class Stepper:
             )
         check_accumulation(self.optimizer, self.loss)
         model.loss = self.loss
-        be = model.backend
+        be, shared = model.backend, self.communicator.size > 1
+        if shared:
+            self._take_weights()
         bound = self._bound = self.optimizer.bind(model.layout.params)
         with be.device_context():
             self.state = {**bound.init(be, model.theta), "ok": be.scalar(True, be.xp.bool)}
@@ -57,16 +67,19 @@ class Stepper:
                 why="its line search finds the step lengths",
                 fix="leave the schedule out",
             )
-        self.objective = Objective(model.net, self.loss, model.layout, be, model.seed, self.augment)
+        parts = model.net, self.loss, model.layout, be, model.seed, self.augment
+        self.objective = Objective(*parts)
+        self.shared_objective = SharedObjective(*parts, group=self.communicator)
         self.ids = ids_of(model, self.loss)
         self._unread: list[tuple[int, Array, Any, Any]] = []
         """Steps whose losses are still unread: number, loss, x, y; of a backend where that takes time."""
-        step = self.objective.step(bound)
-        self._step = be.compile(
-            step if be.name == "numpy" else guarded(step, be, self.ids), donated=(0, 1, 2)
-        )
-        self._indexed = be.compile(
-            self.objective.indexed_step(bound), donated=(0, 1, 2, 3), resident=(4,), static=(5,)
+        objective = self.shared_objective if shared else self.objective
+        step, indexed = objective.step(bound), objective.indexed_step(bound)
+        if not shared and be.name != "numpy":
+            step = guarded(step, be, self.ids)
+        self._step = self.compile(step, donated=(0, 1, 2), static=(6,) if shared else ())
+        self._indexed = self.compile(
+            indexed, donated=(0, 1, 2, 3), resident=(4,), static=(5, 6) if shared else (5,)
         )
         self.steps, self.first, self.total = 0, 0, 0
         self.rate = self.lr = self.optimizer.lr
@@ -77,6 +90,19 @@ class Stepper:
         An epoch that was cut short starts again with the next fit, unless that one resumes from a state.
         """
 
+    def compile(self, f: Callable[..., Any], **positions: tuple[int, ...]) -> Callable[..., Any]:
+        """`Backend.compile`, but where sums over processes cannot be recorded: those of CUDA graphs go by the host."""
+        recorded = self.communicator.size > 1 and self.model.backend.name == "cupy"
+        return f if recorded else self.model.backend.compile(f, **positions)
+
+    def _take_weights(self) -> None:
+        """Those of rank 0, on every rank."""
+        model = self.model
+        vectors = {name: np.ascontiguousarray(a) for name, a in model.snapshot().items()}
+        for a in vectors.values():
+            self.communicator.broadcast(a)
+        model.restore(vectors)
+
     def step(self, x: Any, y: Any, weight: Array | None = None) -> Array:
         """One update on a batch of this backend's arrays. Returns the loss before it, 0-d, still on the device.
 
@@ -84,7 +110,8 @@ class Stepper:
         array of another library or device, ShapeError for one that does not fit, UsageError with LBFGS. Several inputs
         or outputs: tuples. Class ids, ids to embed, labels of CTC and targets of yes or no that are out of range raise
         DataError on NumPy; elsewhere the loss is NaN, nothing is changed, and `check_steps`, which every 32nd step
-        calls, raises it.
+        calls, raises it. Of several processes each is given the whole batch, and computes its rows; ids are checked by
+        all of them.
         """
         model, be = self.model, self.model.backend
         if isinstance(self.optimizer, LBFGS):
@@ -100,6 +127,7 @@ class Stepper:
             be.require(name, a)
         for name, a, shape in samples:
             validation.check_shape(name, a, shape)
+        model.output_shape_for(tupled(x))
         first, n = samples[0][0], samples[0][1].shape[0]
         if n == 0:
             raise DataError(f"{first} has no samples")
@@ -111,19 +139,33 @@ class Stepper:
                 f"{first} has {n} samples, weight has shape {tuple(weight.shape)}, wanted ({n},)"
             )
         x, y = tupled(x), tupled(y)
-        on_host = be.name == "numpy"
+        shared = self.communicator.size > 1
+        on_host = be.name == "numpy" or shared
         if on_host and (error := first_bad(be, self.ids, x, y)):
             raise error
-        with be.device_context(), be.oom_guard("a training step", n, SMALLER):
-            self._set_rate()
-            value, model.theta, model.phi, self.state = self._step(
-                model.theta, model.phi, self.state, x, y, weight
-            )
-        self.steps += 1
+        if shared:
+            rows, share = own_rows(self.communicator, np.arange(n), self.augment is not None)
+            with be.device_context():
+                x, y, weight = gather(be, (x, y, weight), be.asarray(rows))
+            return self.part_step(x, y, weight, share)
+        value = self._make_step(n, x, y, weight)
         if self.ids and not on_host:
             self._unread.append((self.steps, value, x, y))
             if len(self._unread) == LOOK:
                 self.check_steps()
+        return value
+
+    def part_step(self, x: Any, y: Any, weight: Array | None, share: Share) -> Array:
+        """`step` where several processes share the batch, given this one's checked rows. All of them call it."""
+        return self._make_step(share.rows, x, y, weight, share)
+
+    def _make_step(self, n: int, *given: Any) -> Array:
+        model, be = self.model, self.model.backend
+        with be.device_context(), be.oom_guard("a training step", n, SMALLER):
+            self._set_rate()
+            value: Array
+            value, model.theta, model.phi, self.state = self._step(model.theta, model.phi, self.state, *given)
+        self.steps += 1
         return value
 
     def check_steps(self) -> None:
@@ -141,21 +183,23 @@ class Stepper:
                     raise error
                 return
 
-    def indexed_step(self, data: tuple[Any, ...], position: Position, n: int) -> tuple[Array, Position]:
+    def indexed_step(
+        self, data: tuple[Any, ...], position: Position, n: int, share: Share | None = None
+    ) -> tuple[Array, Position]:
         """`step` on the next n samples of the checked data (x, y, weight). Returns the loss and the position behind
-        them. Nothing is copied from the host.
+        them. Nothing is copied from the host. share: what these are of a batch that several processes share.
         """
         model, be = self.model, self.model.backend
         with be.device_context(), be.oom_guard("a training step", n, SMALLER):
             self._set_rate()
             value, model.theta, model.phi, self.state, position = self._indexed(
-                model.theta, model.phi, self.state, position, data, n
+                model.theta, model.phi, self.state, position, data, n, *(() if share is None else (share,))
             )
         self.steps += 1
         return value, position
 
     def end_epoch(self) -> None:
-        """The next step is the last of its epoch: `Accumulate` makes an update with it."""
+        """Announce that the next step is the last of its epoch: `Accumulate` makes an update with it."""
         if "last" in self.state:
             with self.model.backend.device_context():
                 self.state["last"] = self.model.backend.scalar(True, self.model.backend.xp.bool)
@@ -169,5 +213,5 @@ class Stepper:
 
 
 def tupled(a: Any) -> Any:
-    """Several arrays as a tuple: a list would be another structure to a compiler."""
+    """Return several arrays as a tuple, since a compiler takes a list for another structure."""
     return tuple(a) if isinstance(a, list) else a

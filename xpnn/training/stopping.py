@@ -1,4 +1,4 @@
-"""An end to a run by the clock or by a signal: after the batch in hand, with everything saved."""
+"""Callbacks that end a run by the clock or by a signal, after the current batch, with everything saved."""
 
 import signal
 import threading
@@ -15,9 +15,9 @@ AT_ONCE = (signal.SIGINT, signal.SIGTERM)
 
 
 class TimeLimit(Callback):
-    """Stops the run after the batch in which `minutes` are over, counted from the start of this fit.
+    """Stop the run after the batch in which `minutes` have passed since the start of this fit.
 
-    A run that goes on has them again. Raises UsageError unless minutes > 0.
+    A resumed run has the same number of minutes again. Raises UsageError unless minutes > 0.
     """
 
     def __init__(self, minutes: float) -> None:
@@ -26,34 +26,34 @@ class TimeLimit(Callback):
         self.minutes = minutes
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
-        """The clock."""
+        """Start the clock."""
         self.began = time.monotonic()
 
     def step(self, run: Run) -> None:
-        """Looks at it."""
+        """Stop the run if the time is over."""
         if time.monotonic() - self.began >= 60 * self.minutes:
             run.stopped = f"the time limit of {self.minutes:g} minutes"
 
     def epoch(self, run: Run, row: Row) -> None:
-        """The same: with LBFGS an epoch has no steps to be seen."""
+        """Stop the run if the time is over; with LBFGS an epoch has no steps."""
         self.step(run)
 
 
 class StopOnSignal(Callback):
-    """Ctrl-C or SIGTERM stops the run after the batch in hand, as if it were finished; a second one stops at once.
+    """Ctrl-C or SIGTERM stops the run after the current batch, as if it were finished; a second one stops at once.
 
     So do SIGHUP (the terminal was closed), SIGXCPU (processor time is up), SIGUSR1 (Slurm's warning before the time is
     up) and on Windows Ctrl-Break; a signal that is ignored, as SIGHUP under nohup, stays ignored.
     `signum` is the signal that came, None without one. At once means what the signal meant before the fit, for Ctrl-C
     a KeyboardInterrupt. Outside the main thread, where Python allows no signal handlers, it does nothing. Beside a
-    `Checkpoint`, the run can be gone on with.
+    `Checkpoint`, the run can be resumed.
     """
 
     def __init__(self) -> None:
         self.signum: int | None = None
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
-        """Listens."""
+        """Install the signal handlers."""
         self.signum, self.before = None, dict[int, Any]()
         if threading.current_thread() is threading.main_thread():
             for signum in STOPPING:
@@ -70,16 +70,16 @@ class StopOnSignal(Callback):
         signal.raise_signal(signum)
 
     def step(self, run: Run) -> None:
-        """After the batch in hand."""
+        """Stop the run after the current batch if a signal came."""
         if self.signum is not None:
             run.stopped = signal.Signals(self.signum).name
 
     def epoch(self, run: Run, row: Row) -> None:
-        """A signal that came while the epoch was being measured."""
+        """Stop the run if a signal came during validation."""
         self.step(run)
 
     def end(self, run: Run) -> None:
-        """Signals mean again what they did before."""
+        """Restore the signal handlers of before."""
         self._let_go()
 
     def _let_go(self) -> None:

@@ -17,11 +17,13 @@ class TensorBoard(Callback):
     beyond its checkpoint. Raises BackendError without tensorboardX (the extra `tensorboard`).
     """
 
+    everywhere = False
+
     def __init__(self, folder: str | Path, statistics: Statistics | None = None) -> None:
         self.folder, self.statistics = user_path(folder), statistics
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
-        """Opens a file of its own."""
+        """Open a new event file."""
         try:
             from tensorboardX import SummaryWriter
         except ModuleNotFoundError as error:
@@ -32,7 +34,7 @@ class TensorBoard(Callback):
         self.writer = SummaryWriter(str(self.folder), purge_step=len(run.history) + 1)
 
     def epoch(self, run: Run, row: Row) -> None:
-        """One point of each curve, on the disk at once."""
+        """Write a point of each curve, and flush it to the disk."""
         curves = {
             "loss/train": row.train_loss,
             "loss/valid": row.valid_loss,
@@ -49,5 +51,5 @@ class TensorBoard(Callback):
         self.writer.flush()
 
     def end(self, run: Run) -> None:
-        """Closes it."""
+        """Close the event file."""
         self.writer.close()

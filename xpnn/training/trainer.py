@@ -12,12 +12,14 @@ import numpy as np
 from xpnn.data.batches import Slices
 from xpnn.data.split import stratified_split
 from xpnn.errors import UsageError
+from xpnn.layers.lengths import planned
 from xpnn.layers.nested import refuse_one
 from xpnn.optimizers import LBFGS
-from xpnn.parameters import count, gather, tree_map
+from xpnn.parameters import count, gather
 from xpnn.random import host_rng
 from xpnn.renamed import old_members
 from xpnn.system import user_path
+from xpnn.training import ranks
 from xpnn.training.accumulation import check_accumulation
 from xpnn.training.callbacks import as_callback
 from xpnn.training.class_weight import weigh
@@ -27,10 +29,11 @@ from xpnn.training.minibatch import MiniBatches
 from xpnn.training.run import Callback, Run, moved
 from xpnn.training.state import load_state, save_state
 from xpnn.training.stepper import Stepper
+from xpnn.trees import tree_map
 
 
 def of_run(name: str, idle: Any) -> property:
-    """What a callback asked the trainer for before there was a Run; `idle` outside a fit."""
+    """An attribute that moved from the trainer to its Run; `idle` outside a fit."""
     message = f"trainer.{name} belongs to one fit: run.{name}"
     return moved(message, lambda trainer: getattr(trainer.run, name) if trainer.run else idle)
 
@@ -45,7 +48,9 @@ class Trainer(Stepper):
     Raises UsageError for a network that ends in Softmax or Sigmoid where the loss wants logits, for a loss with
     reduction="none", which is no number, and for a schedule beside LBFGS. With reduction="sum" the gradient grows with
     the batch, so the last, short batch of an epoch takes a shorter step; the history has sums over all samples of an
-    epoch, as `Model.evaluate`.
+    epoch, as `Model.evaluate`. communicator: of several processes that train together (`xpnn.distributed.connect`);
+    all of them make the same calls with the same data, each computes its rows of every batch, and the results are those
+    of one process up to rounding. Callbacks that print or write run on rank 0 alone.
     """
 
     run: Run | None = None
@@ -90,17 +95,20 @@ class Trainer(Stepper):
         weight = weigh(class_weight, self.loss, y, train, model.output_shape, sample_weight)
         data = (x, model.targets(y), model.check_sample_weight(weight, count(y)))
         if len(train) % batch_size == 1 or batch_size == 1:
-            refuse_one(model.net, model.input_shape)
+            refuse_one(model.net, planned(model.input_shape))
         batches = len(Slices(len(train), batch_size))
         check_accumulation(self.optimizer, self.loss, epochs * batches)
         self.first, self.total, self.stopped = self.steps, self.steps + epochs * batches, ""
         scored = valid if isinstance(validation, tuple | list) else validation
         last, watchers = len(self.history) + epochs, [as_callback(callback) for callback in callbacks]
+        if self.communicator.rank:
+            watchers = [callback for callback in watchers if callback.everywhere]
         run = Run(self, data, train, scored, batch_size, last, watchers, save_state)
         try:
             self.run = run
             if resume is not None:
                 load_state(run, user_path(resume), epochs)
+            ranks.check_run(run)
             self._loop(run, valid)
         finally:
             self.run = None
@@ -108,7 +116,7 @@ class Trainer(Stepper):
         return self.history
 
     def _loop(self, run: Run, valid: tuple[Any, Any] | None) -> None:
-        """The epochs. valid: samples and targets on which each is scored."""
+        """Run the epochs. valid: samples and targets on which each epoch is scored."""
         one_epoch = FullBatch(run, self._bound) if isinstance(self._bound, LBFGS) else MiniBatches(run)
         with contextlib.ExitStack() as stack:
             for callback in run.callbacks:
@@ -120,11 +128,14 @@ class Trainer(Stepper):
                 run.began = time.perf_counter() - run.seconds
                 train_loss = one_epoch(epoch)
                 if train_loss is None:
+                    ranks.bring_home(self)
                     break
                 self.history.rows.append(self._row(epoch, train_loss, time.perf_counter() - run.began, valid))
                 run.losses, run.seconds = [], 0.0
                 for callback in run.callbacks:
                     callback.epoch(run, self.history.rows[-1])
+                self.stopped = self.communicator.first_text(self.stopped)
+                ranks.check_weights(self)
             for callback in run.callbacks:
                 callback.finish(run)
 
@@ -169,7 +180,7 @@ class Trainer(Stepper):
 
 
 def hold_out(y: Any, validation: Any, seed: int) -> tuple[np.ndarray[Any, Any], Any]:
-    """What `fit` trains on, and what it holds out for `validation` with that seed (None where nothing is)."""
+    """Return the training samples and the validation samples (None without validation) for that seed."""
     if is_pair_or_nothing(validation):
         return np.arange(count(y)), None
     validation = int(validation) if isinstance(validation, np.integer) else validation
@@ -183,14 +194,14 @@ def is_pair_or_nothing(validation: Any) -> bool:
 
 
 def check_count(name: str, value: Any) -> int:
-    """A whole number of at least 1."""
+    """Return a whole number of at least 1. Raises UsageError for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise UsageError(f"{name}={value!r}: wanted a whole number of at least 1")
     return int(value)
 
 
 def check_validation(validation: Any) -> None:
-    """None, a number, or a pair."""
+    """Return None, a number, or a pair (x, y). Raises UsageError for anything else."""
     if isinstance(validation, tuple | list):
         if len(validation) != 2:
             raise UsageError(f"validation holds {len(validation)} arrays", fix="validation=(x, y)")

@@ -48,17 +48,17 @@ def call(place: Site, *words: str) -> tuple[Row, Row]:
     print(" ".join(command), done.stdout, done.stderr, sep="\n")
     good = done.returncode == 0 and "without a CUDA graph" not in done.stderr
     said = "" if good else (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[0][:300]
-    told = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {}
-    return told, {"name": words[0], "ok": good, "why": said}
+    event = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {}
+    return event, {"name": words[0], "ok": good, "why": said}
 
 
-def checked(told: Row, row: Row, score: str, least: float, place: Site) -> Row:
+def checked(event: Row, row: Row, score: str, least: float, place: Site) -> Row:
     """Was it the backend that was asked for, and good enough?"""
-    value = told.get(score, 0.0)
+    value = event.get(score, 0.0)
     return {
-        "ok": row["ok"] and told.get("backend") == place.backend and value >= least,
+        "ok": row["ok"] and event.get("backend") == place.backend and value >= least,
         "accuracy": value,
-        "seconds": told.get("seconds"),
+        "seconds": event.get("seconds"),
     }
 
 

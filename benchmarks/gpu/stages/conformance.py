@@ -33,10 +33,10 @@ WORKERS = 12
 EVERY = 1.0
 """Seconds between two looks at the counts."""
 REASONS = 5
-"""Why steps went on without a graph: so many are told."""
+"""Why steps went on without a graph: the most that are printed."""
 WITHOUT = "without a CUDA graph, operation by operation: "
 FAILURES = 40
-"""That are told one by one."""
+"""The most failures that are printed one by one."""
 
 
 def run(place: Site, note: Callable[..., None]) -> None:
@@ -58,7 +58,7 @@ class Counter:
 
     def __init__(self, note: Callable[..., None]) -> None:
         self.note, self.counts, self.failures = note, {"passed": 0, "failed": 0, "skipped": 0}, 0
-        self.tests, self.told, self.reasons = 0, 0.0, collections.Counter[str]()
+        self.tests, self.reported, self.reasons = 0, 0.0, collections.Counter[str]()
 
     def pytest_collection_finish(self, session: Any) -> None:
         """Without workers: how many there are."""
@@ -80,18 +80,18 @@ class Counter:
                 self.note(
                     name=report.nodeid, ok=False, why=str(report.longrepr).strip().splitlines()[-1][:300]
                 )
-        if time.monotonic() > self.told + EVERY:
+        if time.monotonic() > self.reported + EVERY:
             self.tell()
 
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
         """A step that could not be recorded is no failure, but has to be known."""
-        _, told, reason = str(warning_message.message).partition(WITHOUT)
-        if told:
+        _, reported, reason = str(warning_message.message).partition(WITHOUT)
+        if reported:
             self.reasons[reason[:200]] += 1
             self.note(key="reasons", name="without a graph", reasons=dict(self.reasons.most_common(REASONS)))
 
     def tell(self, final: bool = False) -> None:
         """The counts so far; in the end, whether all tests passed."""
-        self.told = time.monotonic()
+        self.reported = time.monotonic()
         ok = self.counts["failed"] == 0 < self.counts["passed"] if final else None
         self.note(key="counts", name="all tests", ok=ok, tests=self.tests, **self.counts)

@@ -60,9 +60,9 @@ def measure(place: Site, seats: dict[Any, Seat], net: str, batch: int) -> list[d
         times = take_turns({k: seats[k] for k in ready}, {k: a["first_s"] for k, a in ready.items()}, ROUNDS)
         rows.append({"name": net, "batch": batch, "precision": precision, "contenders": {}})
         for key in (key for key in seats if key[1] == precision):
-            told = times.get(key, answers[key][1])
+            measured = times.get(key, answers[key][1])
             rows[-1]["contenders"][key[0]] = (
-                {"refused": told} if isinstance(told, str) else {"seconds": told, **ready[key]}
+                {"refused": measured} if isinstance(measured, str) else {"seconds": measured, **ready[key]}
             )
         rows[-1] |= {"ratios": ratios(rows[-1]["contenders"]), "apart": apart(rows[-1]["contenders"])}
     return rows
@@ -74,15 +74,15 @@ def ratios(contenders: dict[str, Any]) -> dict[str, list[float]]:
     if not ours:
         return {}
     return {
-        name: within_rounds(told["seconds"], ours)
-        for name, told in contenders.items()
-        if name != OURS and "seconds" in told
+        name: within_rounds(measured["seconds"], ours)
+        for name, measured in contenders.items()
+        if name != OURS and "seconds" in measured
     }
 
 
 def apart(contenders: dict[str, Any]) -> float:
     """How far the losses lie from their median after equally many steps: do all train the same network?"""
-    losses = [told["loss"] for told in contenders.values() if "loss" in told]
+    losses = [measured["loss"] for measured in contenders.values() if "loss" in measured]
     if not all(map(math.isfinite, losses)):
         return math.inf
     middle = statistics.median(losses) if losses else 1.0

@@ -1,11 +1,14 @@
 """Attention, and the positions that it cannot see by itself."""
 
+import dataclasses
+
 import numpy as np
 
 import xpnn
 from cases.planting import Planted, gradients_from
 from cases.row import Case
 from xpnn.initializers import Normal
+from xpnn.layers.attention import cut
 
 ROWS = [
     Case(xpnn.MultiHeadAttention(2), (3, 4)),  # the plain one
@@ -18,6 +21,34 @@ ROWS = [
         xpnn.MultiHeadAttention(1, causal=True, masked=True), ((3, 2), (3,)), blank=True
     ),  # a sample without any step
     Case(xpnn.MultiHeadAttention(2, 1, cross=True, masked=True), ((3, 2), (2, 3), (2,)), blank=True),  # both
+    Case(
+        xpnn.MultiHeadAttention(2, masked=True), ((3, 2), (3, 3)), blank=True
+    ),  # who looks at whom, by sample
+    Case(
+        xpnn.MultiHeadAttention(1, cross=True, attention_mask=("10", "00", "11")), ((3, 2), (2, 3))
+    ),  # for all samples alike; the second query sees nothing
+    Case(
+        xpnn.MultiHeadAttention(2, 2, causal=True, masked=True, attention_mask=("111", "011", "111")),
+        ((3, 2), (3,)),
+        blank=True,
+    ),  # all three
+    Case(xpnn.MultiHeadAttention(2, 1, value_size=3), (3, 4)),  # values of another size
+    Case(xpnn.MultiHeadAttention(4, 2, kv_heads=2, dropout=0.3), (3, 4), batch=2),  # shared heads
+    Case(
+        xpnn.MultiHeadAttention(3, 1, kv_heads=1, value_size=2, cross=True, masked=True),
+        ((2, 3), (3, 2), (2, 3)),
+    ),
+    Case(xpnn.MultiHeadAttention(2, bias=False), (3, 4)),  # products alone
+    Case(xpnn.MultiHeadAttention(2, bias=False, cross=True), ((2, 4), (3, 5)), batch=2),
+    Case(xpnn.MultiHeadAttention(2, rotary="half"), (3, 8), batch=2),  # turned by position
+    Case(
+        xpnn.MultiHeadAttention(2, 2, kv_heads=1, causal=True, rotary="interleaved", rotary_base=50.0), (4, 3)
+    ),
+    Case(xpnn.RotaryPositions(), (3, 4)),  # one head
+    Case(xpnn.RotaryPositions("interleaved", 2, 100.0), (4, 8), batch=1),  # of each head alike
+    Case(xpnn.RotaryPositions("interleaved", 2, size=2), (3, 8)),  # the first pair of each head
+    Case(xpnn.RotaryPositions("half", size=4), (2, 5)),  # the last feature stays
+    Case(xpnn.RotaryPositions(), (1, 2), batch=1),  # no turn at all
     Case(xpnn.PositionalEncoding(), (3, 5)),  # an odd number of features
     Case(xpnn.PositionalEncoding("sinusoidal"), (1, 1), batch=1),  # one number
     Case(xpnn.PositionalEncoding("learned"), (3, 2)),  # trained
@@ -46,7 +77,7 @@ def scores_from(f):
     def backward(layer, cx, p, cache, dy, right):
         dx, grads = right(layer, cx, p, cache, dy)
         x, _, q, k, v, e, r, kept, *_ = cache
-        do = layer._heads(cx, dy @ p["Wo"].T)
+        do = cut(cx, dy @ p["Wo"].T, layer.heads)
         da = (do @ np.swapaxes(v, 2, 3)) * kept[0] / (1 - layer.dropout)
         dz = f(e * r, da)
         dq, dk = dz @ k / np.sqrt(q.shape[3]), np.swapaxes(dz, 2, 3) @ q
@@ -73,7 +104,47 @@ def heads_flipped(heads):
     return np.flip(heads, axis=1)
 
 
+def gradients_added(names, f):
+    """Gradients of heads put in another order: f(gradient) for each of the names."""
+
+    def backward(layer, cx, p, cache, dy, right):
+        dx, grads = right(layer, cx, p, cache, dy)
+        return dx, grads | {name: f(grads[name]) for name in names}
+
+    return backward
+
+
+def other_layout(layer):
+    """The same turns of other pairs."""
+    return dataclasses.replace(layer, layout="half" if layer.layout == "interleaved" else "interleaved")
+
+
+def another(f):
+    """The right backward pass of another layer: f(layer)."""
+    return lambda layer, cx, p, cache, dy, right: right(f(layer), cx, p, cache, dy)
+
+
+SHARED = Case(xpnn.MultiHeadAttention(4, 2, kv_heads=2), (3, 4), batch=4)
+TURNED = Case(xpnn.MultiHeadAttention(2, 4, rotary="half"), (4, 3), batch=4)
 PLANTED = {
+    xpnn.RotaryPositions: Planted(
+        Case(xpnn.RotaryPositions("half", 2), (3, 8), batch=4),
+        {
+            "turned on": lambda layer, cx, p, c, dy, right: (layer.forward(cx, p, dy)[0], {}),
+            "not turned": lambda layer, cx, p, c, dy, right: (dy, {}),
+            "turned twice": lambda layer, cx, p, c, dy, right: (
+                right(layer, cx, p, c, right(layer, cx, p, c, dy)[0])[0],
+                {},
+            ),
+            "pairs of the other layout": another(other_layout),
+            "another base": another(lambda layer: dataclasses.replace(layer, base=100.0)),
+            "heads taken for one": another(lambda layer: dataclasses.replace(layer, heads=1)),
+            "time reversed": lambda layer, cx, p, c, dy, right: (
+                np.flip(right(layer, cx, p, c, np.flip(dy, 1))[0], 1),
+                {},
+            ),
+        },
+    ),
     xpnn.MultiHeadAttention: Planted(
         Case(xpnn.MultiHeadAttention(2, causal=True, dropout=0.3), (4, 4), batch=4),
         {
@@ -101,7 +172,24 @@ PLANTED = {
             "Wv not transposed": weights_changed(lambda W: {"v": W["v"].T}),
             "dWq transposed": gradients_from(Wq=lambda layer, be, p, c, dy, dW: dW.T),
             "dbq a mean": gradients_from(bq=lambda layer, be, p, c, dy, db: db / c[0].shape[1]),
+            "only the first of the shared heads": attention(
+                q=lambda layer, q, **_: q * (np.arange(q.shape[2]) < 3)[:, None]
+            ),
+            "shared heads averaged": gradients_added(("Wk", "Wv"), lambda g: g / 2),
+            "heads shared in another order": attention(
+                e=lambda layer, e, **_: e.reshape(4, 2, 2, 3, 3).swapaxes(1, 2).reshape(e.shape)
+            ),
+            "not turned back": another(lambda layer: dataclasses.replace(layer, rotary=None)),
+            "pairs of the other layout": another(
+                lambda layer: dataclasses.replace(layer, rotary="interleaved")
+            ),
+            "another base": another(lambda layer: dataclasses.replace(layer, rotary_base=100.0)),
         },
+        dict.fromkeys(
+            ("only the first of the shared heads", "shared heads averaged", "heads shared in another order"),
+            SHARED,
+        )
+        | dict.fromkeys(("not turned back", "pairs of the other layout", "another base"), TURNED),
     ),
     xpnn.PositionalEncoding: Planted(
         Case(xpnn.PositionalEncoding("learned"), (3, 3), batch=4),

@@ -12,6 +12,7 @@ ROWS = [
     Case(xpnn.Embedding(3, 1), (), batch=7),  # one id per sample, one number per id
     Case(xpnn.Embedding(50, 2, Normal(1.0)), (2, 3), batch=1),  # most rows unused; more axes
     Case(xpnn.Embedding(1, 4), (3,)),  # a table of one row
+    Case(xpnn.Embedding(5, 3, padding_idx=2), (4,)),  # a row that stays as it is
     Case(
         xpnn.Parallel((xpnn.Embedding(5, 3), xpnn.Embedding(9, 3)), "add"), (4,)
     ),  # two tables: the smaller bounds the ids

@@ -9,6 +9,7 @@ from cases.row import Case
 ROWS = [
     Case(xpnn.BatchNorm(), (5,), batch=4),  # vectors
     Case(xpnn.BatchNorm(0.3, 1e-3), (2, 3, 3), batch=5),  # images: one mean per channel
+    Case(xpnn.BatchNorm(unbiased=False), (5,), batch=4),  # the running variance has the divisor n
     Case(xpnn.BatchNorm(1.0), (3, 2), batch=1),  # one sample, of several positions
     Case(xpnn.BatchNorm(0.0, 0.1), (1,), batch=2),  # statistics that never move
     Case(xpnn.LayerNorm(), (5,)),  # vectors

@@ -7,6 +7,8 @@ from cases.planting import Planted, called_with
 from cases.row import Case
 from xpnn.initializers import Normal
 
+STATES = {xpnn.SimpleRNN: ((3, 2), (2,)), xpnn.LSTM: ((3, 2), (2,), (2,)), xpnn.GRU: ((3, 2), (2,))}
+"""The shapes of a sequence and of two units' states before it."""
 ROWS = [
     row
     for kind in (xpnn.SimpleRNN, xpnn.LSTM, xpnn.GRU)
@@ -14,10 +16,35 @@ ROWS = [
         Case(kind(3), (3, 2)),  # the last state
         Case(kind(2, sequences=True), (2, 5), batch=1),  # every state
         Case(kind(4, False, Normal(0.5), Normal(0.5)), (1, 1), batch=2),  # one step of one feature
+        Case(kind(2, True, bias=False), (3, 2), batch=2),  # products alone
+        Case(kind(2, reverse=True), (3, 2)),  # the state after the first step
+        Case(
+            kind(2, True, masked=True, reverse=True), ((3, 2), (3,)), blank=True
+        ),  # every state, from the end
+        Case(kind(2, True, return_state=True), (3, 2)),  # several outputs
+        Case(kind(2, initial_state=True), STATES[kind]),  # several inputs
+        Case(
+            kind(2, True, masked=True, reverse=True, initial_state=True, return_state=True),
+            (*STATES[kind], (3,)),
+            blank=True,
+        ),  # everything at once
     )
 ]
 ROWS += [
+    Case(xpnn.SelectOutput(1), ((2,), (3, 2), ())),  # of three
+    Case(xpnn.Sequential((xpnn.LSTM(2, return_state=True), xpnn.SelectOutput(2))), (3, 2)),  # the cell alone
     Case(xpnn.Bidirectional(xpnn.SimpleRNN(3)), (3, 2)),  # both last states
+    Case(xpnn.Bidirectional(xpnn.GRU(2, bias=False)), (2, 2)),
+    Case(
+        xpnn.Bidirectional(xpnn.LSTM(2, True, masked=True, initial_state=True, return_state=True)),
+        ((3, 2), *[(2,)] * 4, (3,)),
+        blank=True,
+    ),  # two states in and out for each direction
+    Case(
+        xpnn.Bidirectional(xpnn.LSTM(2, initial_state=True, return_state=True)),
+        ((3, 2), *[(2,)] * 4),
+        batch=2,
+    ),  # without a mask
     Case(xpnn.Bidirectional(xpnn.LSTM(2)), (1, 2), batch=1),  # one step, the same both ways
     Case(xpnn.Bidirectional(xpnn.GRU(1, sequences=True)), (3, 2), batch=2),  # every state
     Case(
@@ -44,10 +71,11 @@ def states_from(f):
 
 def rnn(x, states, p, dy, slope):
     """SimpleRNN's backward pass with another slope."""
-    dh, grads, dxs = 0 * states[0], {k: 0 * a for k, a in p.items()}, []
+    dh, grads, dxs = 0 * states[0][0], {k: 0 * a for k, a in p.items()}, []
     for t in reversed(range(x.shape[1])):
-        da = (dh + dy[:, t]) * slope(states[t + 1])
-        for key, g in (("W", x[:, t].T @ da), ("U", states[t].T @ da), ("b", da.sum(0))):
+        before, after = states[t]
+        da = (dh + dy[:, t]) * slope(after)
+        for key, g in (("W", x[:, t].T @ da), ("U", before.T @ da), ("b", da.sum(0))):
             grads[key] = grads[key] + g
         dh = da @ p["U"].T
         dxs.insert(0, da @ p["W"].T)
@@ -88,7 +116,41 @@ def through_time(gates):
             lambda layer, p, c, dy: ({**p, "U": np.roll(p["U"], 1, 1)}, c, dy)
         ),
         "inputs of another sample": called_with(lambda layer, p, c, dy: (p, (np.flip(c[0], 0), *c[1:]), dy)),
+        "read backwards, walked back forwards": called_with(
+            lambda layer, p, c, dy: (p, (c[0], c[1][::-1], c[2]), dy)
+        ),
+        "the last state's gradient forgotten": called_with(
+            lambda layer, p, c, dy: (p, c, (dy[0], None, *dy[2:]))
+        ),
+        "the last state's gradient in every step": called_with(
+            lambda layer, p, c, dy: (p, c, (dy[0] + dy[1][:, None, :], None, *dy[2:]))
+        ),
+        "the first state's gradient forgotten": inputs_changed(lambda dx, dh, *more: (dx, 0 * dh, *more)),
     }
+
+
+STATE_FAULTS = (
+    "the last state's gradient forgotten",
+    "the last state's gradient in every step",
+    "the first state's gradient forgotten",
+)
+
+
+def elsewhere_of(kind, *more):
+    """The rows on which faults of settings are seen: of the other direction, and of states in and out."""
+    states = Case(kind(2, True, initial_state=True, return_state=True), STATES[kind], batch=4)
+    reverse = Case(kind(2, True, reverse=True), (3, 2), batch=4)
+    return {"read backwards, walked back forwards": reverse} | dict.fromkeys((*STATE_FAULTS, *more), states)
+
+
+def inputs_changed(f):
+    """The gradients of the inputs, put through f."""
+
+    def backward(layer, cx, p, cache, dy, right):
+        dx, grads = right(layer, cx, p, cache, dy)
+        return f(*dx), grads
+
+    return backward
 
 
 def halves_changed(f):
@@ -108,10 +170,9 @@ PLANTED = {
         | {
             "slope forgotten": states_from(lambda x, c, p, dy: rnn(x, c, p, dy, lambda h: 1)),
             "1 - h for 1 - h^2": states_from(lambda x, c, p, dy: rnn(x, c, p, dy, lambda h: 1 - h)),
-            "the state after for the state before": called_with(
-                lambda layer, p, c, dy: (p, (c[0], (*c[1][:1], *c[1][:1], *c[1][2:]), *c[2:]), dy)
-            ),
+            "the state after for the state before": step_changed(lambda before, after: (after, after)),
         },
+        elsewhere_of(xpnn.SimpleRNN),
     ),
     xpnn.LSTM: Planted(
         Case(xpnn.LSTM(2, True), (3, 2), batch=4),
@@ -125,7 +186,10 @@ PLANTED = {
             ),
             "output gate forgotten": gates_changed(lambda h, c, i, f, g, o, s: (h, c, i, f, g, 0 * o + 1, s)),
             "forget gate forgotten": gates_changed(lambda h, c, i, f, g, o, s: (h, c, i, 0 * f + 1, g, o, s)),
+            "dc of the last step forgotten": called_with(lambda layer, p, c, dy: (p, c, (*dy[:2], None))),
+            "dh0 and dc0 exchanged": inputs_changed(lambda dx, dh, dc: (dx, dc, dh)),
         },
+        elsewhere_of(xpnn.LSTM, "dc of the last step forgotten", "dh0 and dc0 exchanged"),
     ),
     xpnn.GRU: Planted(
         Case(xpnn.GRU(2, True), (3, 2), batch=4),
@@ -138,6 +202,7 @@ PLANTED = {
             "candidate squashed twice": step_changed(lambda h, r, z, n, u: (h, r, z, np.tanh(n), u)),
             "the state before forgotten": step_changed(lambda h, r, z, n, u: (0 * h, r, z, n, u)),
         },
+        elsewhere_of(xpnn.GRU),
     ),
     xpnn.Bidirectional: Planted(
         Case(xpnn.Bidirectional(xpnn.GRU(2, True)), (3, 2), batch=4),
@@ -147,9 +212,28 @@ PLANTED = {
             "reverse forgotten": halves_changed(lambda dy, reverse: (dy, 0 * reverse)),
             "forward forgotten": halves_changed(lambda dy, reverse: (0 * dy, reverse)),
             "caches exchanged": called_with(lambda layer, p, c, dy: (p, c[::-1], dy)),
+            "states of the directions exchanged": called_with(
+                lambda layer, p, c, dy: (p, c, (dy[0], *dy[3:], *dy[1:3]))
+            ),
             "parameters exchanged": called_with(
                 lambda layer, p, c, dy: (p, tuple((*a[:-2], *b[-2:]) for a, b in (c, c[::-1])), dy)
             ),
         },
+        {
+            "states of the directions exchanged": Case(
+                xpnn.Bidirectional(xpnn.LSTM(2, return_state=True)), (3, 2), batch=4
+            )
+        },
+    ),
+    xpnn.SelectOutput: Planted(
+        Case(xpnn.SelectOutput(0), ((3, 2),), batch=4),
+        {
+            "to the first": lambda layer, cx, p, c, dy, right: (right(layer, cx, p, c, dy)[0][::-1], {}),
+            "to all": lambda layer, cx, p, c, dy, right: ((np.reshape(dy, (4, 3, 2)), dy), {}),
+            "to nobody": lambda layer, cx, p, c, dy, right: ((None, None), {}),
+        },
+        dict.fromkeys(
+            ("to the first", "to all", "to nobody"), Case(xpnn.SelectOutput(1), ((3, 2), (2, 3)), batch=4)
+        ),
     ),
 }

@@ -28,12 +28,21 @@ ROWS += [
     LossCase(losses.SoftmaxCrossEntropy(), (1, 2), "ids"),  # a single sample
     LossCase(losses.SoftmaxCrossEntropy(1.0), (4, 3), "ids"),  # nothing left of the target
     LossCase(losses.SoftmaxCrossEntropy(ignore_index=-100), (7, 3), "ignored"),  # some samples ignored
-    LossCase(losses.SoftmaxCrossEntropy(0.2, CLASS_WEIGHTS, ignore_index=-100), (7, 5), "ignored", True),
+    LossCase(
+        losses.SoftmaxCrossEntropy(0.2, CLASS_WEIGHTS, ignore_index=-100),
+        (7, 5),
+        "ignored",
+        True,
+    ),
     LossCase(losses.SoftmaxCrossEntropy(ignore_index=1), (7, 3), "ids"),  # a class ignored
     LossCase(losses.SoftmaxCrossEntropy(reduction="sum"), (4, 3), "ids"),
     LossCase(
-        losses.SoftmaxCrossEntropy(0.2, CLASS_WEIGHTS, reduction="none", ignore_index=-100), (7, 5), "ignored"
+        losses.SoftmaxCrossEntropy(0.2, CLASS_WEIGHTS, reduction="none", ignore_index=-100),
+        (7, 5),
+        "ignored",
     ),
+    LossCase(losses.NegativeLogLikelihood(class_weight=CLASS_WEIGHTS), (6, 5), "ids"),
+    LossCase(losses.NegativeLogLikelihood(0.2, CLASS_WEIGHTS), (6, 5), "soft", True),
     LossCase(losses.NegativeLogLikelihood(ignore_index=-100), (7, 3), "ignored"),
     LossCase(losses.NegativeLogLikelihood(ignore_index=-100), (7, 3), "ignored", True),
     LossCase(losses.Focal(0.0), (4, 3), "one-hot"),  # cross-entropy by another name

@@ -14,7 +14,7 @@ HOLDS = {
     "OPENBLAS_CORETYPE": "a kernel for an older processor can halve its speed",
     "OPENBLAS_L2_SIZE": "blocks cut for another cache can cost much of its speed",
 }
-"""Environment variables that overrule what OpenBLAS finds out about the processor, and what that can do."""
+"""{environment variable that overrules what OpenBLAS detects of the processor: the harm that it can do}."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def usable_cores() -> int:
 
 
 def warnings(found: Blas) -> list[str]:
-    """What holds this BLAS back, a line each."""
+    """What slows this BLAS down, one line each."""
     lines = [
         f"{name}={os.environ[name]} overrules what OpenBLAS finds out by itself: {harm}; unset it"
         for name, harm in HOLDS.items()

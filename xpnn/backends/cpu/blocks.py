@@ -6,6 +6,8 @@ from xpnn.kernels import Array
 
 BLOCK = 1 << 15
 """Elements per block of a flat update: with its temporaries it stays inside the processor's caches."""
+NARROW = 16
+"""Numbers side by side: a copy or a sum over fewer at a time takes longer than another order of the loops."""
 
 
 def blocks(x: Array) -> Iterator[Array]:

@@ -14,7 +14,7 @@ from xpnn.backends.cpu.loops import Array, compiled
 
 
 def fused(f: Any) -> Any:
-    """Compiled, products and sums in one rounding where the processor can."""
+    """Compiled, with fused multiply-adds where the processor has them."""
     return compiled(f, fastmath={"contract"})
 
 
@@ -36,7 +36,7 @@ def penalised(
 def descent_loop(
     theta: Array, grad: Array, decay: Array | None, clip: Any, shrink: Any, l2: Any, l1: Any, lr: Any
 ) -> None:
-    """SGD's rule."""
+    """SGD: w <- w - lr g."""
     for i in range(theta.size):
         w, g = penalised(theta[i], grad[i], decay, i, clip, shrink, l2, l1)
         theta[i] = w - lr * g
@@ -47,7 +47,7 @@ def momentum_loop(
     theta: Array, v: Array, grad: Array, decay: Array | None,
     clip: Any, shrink: Any, l2: Any, l1: Any, keep: Any, nesterov: Any, lr: Any,
 ) -> None:  # fmt: skip
-    """SGD's rule with momentum."""
+    """SGD with momentum: v <- keep v + g; w <- w - lr v, or with Nesterov's w - lr (g + keep v)."""
     for i in range(theta.size):
         w, g = penalised(theta[i], grad[i], decay, i, clip, shrink, l2, l1)
         v[i] = keep * v[i] + g
@@ -61,7 +61,7 @@ def adam_loop(
     clip: Any, shrink: Any, l2: Any, l1: Any,
     beta1: Any, rest1: Any, beta2: Any, rest2: Any, floor: Any, rate: Any,
 ) -> None:  # fmt: skip
-    """Adam's rule, above and below the line times the root of v's correction: one division for each weight."""
+    """Adam, its fraction expanded by the root of v's bias correction, so that each weight takes one division."""
     for i in range(theta.size):
         w, g = penalised(theta[i], grad[i], decay, i, clip, shrink, l2, l1)
         m[i] = beta1 * m[i] + rest1 * g
@@ -70,14 +70,14 @@ def adam_loop(
 
 
 def adam_numbers(t: int, lr: float, numbers: tuple[float, ...]) -> tuple[float, ...]:
-    """The betas, and eps and lr with both bias corrections."""
+    """The betas, then eps and lr with both bias corrections multiplied in."""
     beta1, _, beta2, _, eps = numbers
     root = math.sqrt(correction(beta2, t))
     return *numbers[:4], eps * root, lr * root / correction(beta1, t)
 
 
 def correction(beta: float, t: int) -> float:
-    """1 - beta^t."""
+    """1 - beta^t, without cancellation."""
     return -math.expm1(t * math.log(beta)) if beta > 0 else 1.0
 
 
@@ -86,7 +86,7 @@ LOOPS: dict[str, tuple[Any, Callable[[int, float, tuple[float, ...]], tuple[floa
     "momentum": (momentum_loop, lambda t, lr, numbers: (*numbers, lr)),
     "adam": (adam_loop, adam_numbers),
 }
-"""By name: the loop, and its last numbers from t, lr and those of the rule."""
+"""{name of a rule: its loop, and what computes the loop's last numbers from t, lr and the numbers of the rule}."""
 
 
 def update(name: str, vectors: tuple[Array, ...], given: tuple[Array, ...], numbers: Any, read: Any) -> None:

@@ -53,14 +53,14 @@ def tanh(x: Any) -> Any:
 
 @compiled
 def sigmoids(x: Array) -> None:
-    """In place."""
+    """x <- sigmoid(x)."""
     for k in range(x.size):
         x[k] = sigmoid(x[k])
 
 
 @compiled
 def tanhs(x: Array) -> None:
-    """In place."""
+    """x <- tanh(x)."""
     for k in range(x.size):
         x[k] = tanh(x[k])
 

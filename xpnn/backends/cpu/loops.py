@@ -13,7 +13,7 @@ Array = np.ndarray[Any, Any]
 
 
 def compiled(f: Any, **options: Any) -> Any:
-    """Compiled at its first call; kept on the disk where a folder can be written."""
+    """Compiled at the first call, and cached on the disk where a folder can be written."""
     try:
         return numba.njit(nogil=True, cache=True, error_model="numpy", **options)(f)
     except (RuntimeError, OSError):
@@ -22,7 +22,7 @@ def compiled(f: Any, **options: Any) -> Any:
 
 @compiled
 def mask(x: Array, keep: Array, out: Array) -> None:
-    """out = x where keep, else 0. Each x is read whether kept or not, so that no branch stands in the way."""
+    """out = x where keep, else 0. Every x is read, kept or not, which avoids a branch."""
     zero = x.dtype.type(0)
     for i in range(x.size):
         v = x[i]
@@ -40,7 +40,7 @@ def relu_grad(dy: Array, y: Array, out: Array) -> None:
 
 @compiled
 def relu_grad_in_place(dy: Array, y: Array) -> None:
-    """The same into dy itself: a compiler that must expect two arrays to be one takes five times as long."""
+    """dy <- dy where y > 0, else 0. `relu_grad` with out = dy would take five times as long."""
     zero = dy.dtype.type(0)
     for i in range(dy.size):
         v = dy[i]
@@ -48,22 +48,15 @@ def relu_grad_in_place(dy: Array, y: Array) -> None:
 
 
 @compiled
-def add_bias_relu(y: Array, b: Array) -> None:
-    """y <- max(y + b, 0), row by row; NaN stays NaN."""
+def add_bias_relu(y: Array, b: Array, by_row: bool) -> None:
+    """y <- max(y + b, 0), where b has a number for each row or else for each column; NaN stays NaN.
+
+    The compiler makes two loops of it: measured as fast as one function for each case, but for 0.07 us of a call.
+    """
     zero = y.dtype.type(0)
     for i in range(y.shape[0]):
         for j in range(y.shape[1]):
-            v = y[i, j] + b[j]
-            y[i, j] = zero if v <= 0 else v
-
-
-@compiled
-def add_bias_relu_down(y: Array, b: Array) -> None:
-    """The same where b has a number for each row."""
-    zero = y.dtype.type(0)
-    for i in range(y.shape[0]):
-        for j in range(y.shape[1]):
-            v = y[i, j] + b[i]
+            v = y[i, j] + (b[i] if by_row else b[j])
             y[i, j] = zero if v <= 0 else v
 
 
@@ -98,7 +91,7 @@ def keep(step: Any, start: Any, threshold: int, out: Array) -> None:
 def lstm_step_grad(
     dh: Array, dc: Array, c: Array, gates: Array, squashed: Array, dz: Array, dold: Array
 ) -> None:
-    """Into dz and dold, the gradients of the sums and of the old c."""
+    """Writes the gradients of the sums to dz and of the old c to dold."""
     n = c.shape[1]
     one = c.dtype.type(1)
     for row in range(c.shape[0]):
@@ -153,7 +146,7 @@ def softmax_less_one_hot(e: Array, ids: Array) -> Any:
 
 @compiled
 def add_windows(cols: Array, out: Array, kernel: Any, stride: Any, start: Any, dilation: Any) -> None:
-    """The adjoint: every column is added where it came from, tap after tap, as the reference adds them."""
+    """The adjoint of im2col: every column is added where it was copied from, in the order of the reference."""
     count, rows, columns, _, channels = cols.shape
     _, height, width, _ = out.shape
     for n in range(count):
@@ -172,7 +165,7 @@ def add_windows(cols: Array, out: Array, kernel: Any, stride: Any, start: Any, d
 
 @compiled
 def max_pool(x: Array, y: Array, tap: Array, kernel: Any, stride: Any, start: Any, dilation: Any) -> None:
-    """y: the largest value of each window, NaN above all; tap: the first place that holds it, never a pad."""
+    """y: the maximum of each window, or NaN if it has one; tap: its first position, never padding."""
     count, height, width, channels = x.shape
     _, rows, columns, _ = y.shape
     for n in range(count):
@@ -198,7 +191,7 @@ def max_pool(x: Array, y: Array, tap: Array, kernel: Any, stride: Any, start: An
 def max_pool_grad(
     dy: Array, tap: Array, dx: Array, width: int, stride: Any, start: Any, dilation: Any
 ) -> None:
-    """Every dy is added where its window found the maximum; `width` is that of the kernel."""
+    """Every dy is added where its window has its maximum; width: of the kernel."""
     count, rows, columns, channels = dy.shape
     for n in range(count):
         for i in range(rows):
@@ -213,7 +206,7 @@ def max_pool_grad(
 
 @compiled
 def max_pool_grad_apart(dy: Array, tap: Array, dx: Array, kernel: Any) -> None:
-    """The same for windows that do not overlap: every place of a window is written, and only once."""
+    """`max_pool_grad` for windows that do not overlap: every pixel of a window is written once."""
     count, rows, columns, channels = dy.shape
     zero = dy.dtype.type(0)
     for n in range(count):

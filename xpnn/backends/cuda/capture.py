@@ -11,14 +11,14 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeAlias
 
 from xpnn.backends.cuda.graph import Arrays, Graph, Recorder, clone
-from xpnn.backends.cuda.trees import Path, flatten
 from xpnn.errors import XpnnError, first_line
+from xpnn.trees import Path, flatten
 
 GRAPHS = 8
-"""Signatures of one step that are remembered. The one unused longest is forgotten first, and its memory freed."""
+"""The most signatures of one step that are kept. The least recently used is dropped first, and its memory freed."""
 NEW, SEEN, REFUSED = "new", "seen", "refused"
 
-Form: TypeAlias = tuple[Hashable, ...]
+Form: TypeAlias = frozenset[Hashable]
 
 
 class Captured:
@@ -38,7 +38,7 @@ class Captured:
         self.step, self.recorder = step, recorder
         self.donated, self.resident = frozenset(donated), frozenset(resident)
         self.known: OrderedDict[Form, Graph | str] = OrderedDict()
-        self._lock, self._told = threading.RLock(), False
+        self._lock, self._warned = threading.RLock(), False
 
     def __call__(self, *args: Any) -> Any:
         """One call at a time: a graph has one set of buffers."""
@@ -52,12 +52,12 @@ class Captured:
             self.known[form] = SEEN if known == NEW else known
             while len(self.known) > GRAPHS:
                 self.known.popitem(last=False)
-            self._tell(refusal)
+            self._warn_once(refusal)
             return known.replay(leaves) if isinstance(known, Graph) else self.step(*args)
 
     def _form(self, leaves: dict[Path, Any]) -> Form:
         is_array, resident = self.recorder.is_array, self.resident
-        return tuple(
+        return frozenset(
             (path, a.shape, a.dtype, self.recorder.place(a) if path[0] in resident else None)
             if is_array(a)
             else (path, type(a), a or None)  # an empty branch is a leaf too
@@ -65,7 +65,7 @@ class Captured:
         )
 
     def _record(self, args: Any, leaves: dict[Path, Any]) -> tuple[Graph | str, str]:
-        """The graph, or REFUSED and why. An error of ours is no obstacle but an answer, and is raised."""
+        """The graph and "", or REFUSED and why recording failed. XpnnErrors of the step are raised."""
         arrays = {path: a for path, a in leaves.items() if self.recorder.is_array(a)}
         donated = {path: a for path, a in arrays.items() if path[0] in self.donated}
         inputs = {path: a for path, a in arrays.items() if path[0] not in self.donated | self.resident}
@@ -77,12 +77,13 @@ class Captured:
             return REFUSED, f"{type(error).__name__}: {first_line(error)}"
 
     def _buffers(self, donated: Arrays, arrays: Arrays) -> Arrays:
-        """Those of another graph with such arguments, else new ones.
+        """The buffers of a graph whose donated arguments have the same shapes and dtypes, else new ones.
 
-        An array that nothing else overlaps is its own buffer."""
-        looks = _looks(donated)
+        An array that no other argument overlaps is used as its own buffer.
+        """
+        wanted = _shapes_and_dtypes(donated)
         for known in self.known.values():
-            if isinstance(known, Graph) and _looks(known.buffers) == looks:
+            if isinstance(known, Graph) and _shapes_and_dtypes(known.buffers) == wanted:
                 return known.buffers
 
         def alone(path: Path, a: Any) -> bool:
@@ -91,9 +92,9 @@ class Captured:
 
         return {path: a if alone(path, a) else clone(self.recorder, a) for path, a in donated.items()}
 
-    def _tell(self, refusal: str) -> None:
-        if refusal and not self._told:
-            self._told = True
+    def _warn_once(self, refusal: str) -> None:
+        if refusal and not self._warned:
+            self._warned = True
             warnings.warn(
                 f"a step goes on without a CUDA graph, operation by operation: {refusal}",
                 RuntimeWarning,
@@ -101,5 +102,5 @@ class Captured:
             )
 
 
-def _looks(arrays: Arrays) -> dict[Path, Any]:
+def _shapes_and_dtypes(arrays: Arrays) -> dict[Path, Any]:
     return {path: (a.shape, a.dtype) for path, a in arrays.items()}

@@ -45,7 +45,7 @@ def check_installation() -> None:
 
 
 def check_device_count() -> None:
-    """A driver with no visible GPU is as good as none."""
+    """Raise BackendError where the driver shows no GPU."""
     try:
         runtime = importlib.import_module("cupy").cuda.runtime
     except (ImportError, OSError) as error:
@@ -63,7 +63,7 @@ def check_device_count() -> None:
 
 
 def cannot_import(error: ImportError | OSError) -> BackendError:
-    """A CuPy that is installed but broken, or may not make the folder of its kernels."""
+    """The error for a CuPy that is installed but broken, or may not create its folder of compiled kernels."""
     if isinstance(error, OSError):
         return cannot_cache(error)
     return BackendError(
@@ -74,7 +74,7 @@ def cannot_import(error: ImportError | OSError) -> BackendError:
 
 
 def cannot_cache(error: OSError) -> BackendError:
-    """CuPy keeps compiled kernels on the disk, and fails where it may not write there."""
+    """The error for a folder of compiled kernels that CuPy may not write to."""
     folder = os.environ.get("CUPY_CACHE_DIR", "~/.cupy/kernel_cache")
     return BackendError(
         f"CuPy cannot write its kernels to {folder}",
@@ -84,7 +84,7 @@ def cannot_cache(error: OSError) -> BackendError:
 
 
 def cannot_run(error: Exception, device: str) -> BackendError:
-    """A GPU on which the first kernel fails."""
+    """The error for a GPU on which the first kernel fails."""
     why = f"{type(error).__name__}: {first_line(error)}"
     if isinstance(error, OSError):
         return cannot_cache(error)

@@ -38,7 +38,7 @@ OP_T = 1  # cublasOperation_t
 INVALID_VALUE, ARCH_MISMATCH, NOT_SUPPORTED = 7, 8, 15  # cublasStatus_t
 
 LINE = 128
-"""Bits: a multiple of that leads from the mask of one column to that of the next."""
+"""Bits: the masks of two columns lie a multiple of that apart."""
 WORKSPACE = 32 << 20
 """Bytes an algorithm may ask for: NVIDIA's advice for Hopper in the cuBLAS manual."""
 
@@ -72,11 +72,11 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
 
 
 class Opaque(c_void_p):
-    """What the library hands out: a pointer with a life of its own."""
+    """A pointer to something that the library allocated: a handle, a descriptor, a layout or a preference."""
 
 
 class CublasLt:
-    """The library. `call` raises BackendError where it answers with anything but success."""
+    """The loaded library. `call` raises BackendError for any status but success."""
 
     def __init__(self, path: str) -> None:
         self.library = ctypes.CDLL(path)
@@ -86,16 +86,16 @@ class CublasLt:
             getattr(self.library, f"cublasLt{name}").argtypes = types
 
     def ask(self, name: str, *args: Any) -> int:
-        """The status code of one call."""
+        """Call a function and return its status code."""
         return int(getattr(self.library, f"cublasLt{name}")(*args))
 
     def call(self, name: str, *args: Any) -> None:
-        """One call that has to succeed."""
+        """Call a function; raise BackendError unless it succeeds."""
         if code := self.ask(name, *args):
             raise self.error(name, code)
 
     def error(self, name: str, code: int) -> BackendError:
-        """What a status code means."""
+        """The BackendError for a status code, with the name that the library gives it."""
         return BackendError(
             f"cuBLASLt: cublasLt{name} failed",
             why=(self.library.cublasLtGetStatusName(code) or b"").decode() or f"status {code}",
@@ -103,7 +103,7 @@ class CublasLt:
         )
 
     def create(self, kind: str, *args: Any) -> c_void_p:
-        """A new handle, which stays; or a descriptor, layout or preference, destroyed with its last reference."""
+        """A new handle, never destroyed; or a descriptor, layout or preference, destroyed with its last reference."""
         made = Opaque()
         self.call(f"{kind}Create", ctypes.byref(made), *args)
         if kind:
@@ -111,7 +111,7 @@ class CublasLt:
         return made
 
     def set(self, kind: str, owner: c_void_p, attribute: int, value: Any) -> None:
-        """An attribute, given as a ctypes number."""
+        """Set an attribute to a ctypes number."""
         self.call(f"{kind}SetAttribute", owner, attribute, ctypes.byref(value), ctypes.sizeof(value))
 
 
@@ -155,7 +155,7 @@ class Plan:
         self.algorithm = self._choose(alignment)
 
     def _choose(self, alignment: tuple[int, ...]) -> Algorithm | None:
-        """The first the library names. Asked before anything is recorded: while recording it may not answer."""
+        """The first algorithm that the library suggests, asked for before recording: during a capture it may refuse."""
         lt, wanted = self.lt, self.lt.create("MatmulPreference")
         lt.set("MatmulPreference", wanted, MAX_WORKSPACE, c_uint64(WORKSPACE))
         for attribute, size in zip(MIN_ALIGNMENT, (*alignment, alignment[-1]), strict=True):
@@ -182,7 +182,7 @@ class Plan:
         size: int,
         stream: int,
     ) -> None:
-        """Queue the product. Addresses: of the two operands and of the result."""
+        """Queue the product on the stream. addresses: of the two operands and of the result."""
         first, second, result = addresses
         self._point(vector, relu_mask)
         self.lt.call(
@@ -193,7 +193,7 @@ class Plan:
 
     @contextlib.contextmanager
     def without_product(self) -> Iterator[None]:
-        """Meanwhile the epilogue is applied to what the result held before, in place of the product."""
+        """Within this context the epilogue is applied to what the result holds, not to the product."""
         self.one.value, self.nothing.value = 0, 1
         try:
             yield
@@ -202,7 +202,7 @@ class Plan:
 
 
 def line(rows: int) -> int:
-    """Bits from the mask of one column of so many rows to that of the next."""
+    """Bits between the starts of the masks of two neighbouring columns of `rows` numbers."""
     return -(-rows // LINE) * LINE
 
 

@@ -1,4 +1,4 @@
-"""What the NVIDIA driver of this machine can do, asked of the driver itself, and the CuPy wheel that fits it.
+"""The newest CUDA version that this machine's NVIDIA driver supports, and the CuPy wheel that fits it.
 
 Run as a program (`python -m xpnn.backends.cuda.driver`) it prints the fitting extra (`cuda12` or `cuda13`), or
 nothing without a driver.

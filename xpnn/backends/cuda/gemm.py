@@ -1,8 +1,8 @@
-"""A matrix product in the terms of a column-major library, without copying what it can read as it lies.
+"""A matrix product described for a column-major library, without copies of operands that it can read in place.
 
 Row-major C = A B (m x n) is, read by columns, C^T = B^T A^T (n x m): so the library's first matrix is B, its second A.
-A row-major B (k x n) read by columns already is B^T; a transposed view, which lies by columns, has to be transposed
-there. Products of stacks (3 and more axes) go in one call where each stack has one step from matrix to matrix.
+A row-major B (k x n) read by columns is B^T already; a transposed view, which is column-major, needs the library's
+transposition. Products of stacks (3 and more axes) go in one call where each stack has one step from matrix to matrix.
 Strides are counted in elements.
 """
 
@@ -78,7 +78,7 @@ def _flat_rows(shape: Ints, strides: Ints) -> tuple[Ints, Ints] | None:
 
 
 def _stack(a: tuple[Ints, Ints], b: tuple[Ints, Ints]) -> tuple[int, tuple[int, int]] | None:
-    """How many matrices, and the step in a and in b, where the axes before the last two are one walk."""
+    """The number of matrices, and the step in a and in b, where the axes before the last two are one."""
     n = max(len(a[0]), len(b[0]))
     (shape_a, strides_a), (shape_b, strides_b) = (
         ((1,) * (n - len(shape)) + shape, (0,) * (n - len(shape)) + strides) for shape, strides in (a, b)
@@ -95,7 +95,7 @@ def _stack(a: tuple[Ints, Ints], b: tuple[Ints, Ints]) -> tuple[int, tuple[int, 
 
 
 def _merge(sizes: Ints, walks: list[Ints]) -> tuple[Ints, list[Ints]]:
-    """Axes of one entry dropped, and neighbours joined where every walk goes over both in equal steps."""
+    """Axes of size 1 are dropped, and neighbouring axes joined where in every array one stride covers both."""
     kept: list[tuple[int, ...]] = []
     for size, *steps in zip(sizes, *walks, strict=True):
         if size == 1:

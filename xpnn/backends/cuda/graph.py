@@ -1,4 +1,4 @@
-"""One recorded step: its buffers, how it is recorded, how it is replayed. Nothing here knows a device.
+"""One recorded step: its buffers, how it is recorded, how it is replayed. Independent of the device.
 
 What a graph of CUDA operations reads and writes is fixed when it is recorded. So of the arguments of a step
 
@@ -18,13 +18,13 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from xpnn.backends.cuda.trees import Path, flatten, rebuild
 from xpnn.kernels import Array
+from xpnn.trees import Path, flatten, rebuild
 
 Arrays: TypeAlias = dict[Path, Array]
 
 _recording = threading.RLock()
-"""One recording at a time: the garbage collector, which rests meanwhile, is the whole process's."""
+"""Only one recording runs at a time: it switches off the garbage collector, which the whole process shares."""
 
 
 class Room(Protocol):
@@ -34,22 +34,22 @@ class Room(Protocol):
     def __exit__(self, *error: Any) -> None: ...
 
     def begin(self) -> None:
-        """From here on operations are recorded, not carried out."""
+        """Start to record operations in place of running them."""
 
     def end(self) -> Callable[[], None]:
-        """What was recorded since `begin`, as a function that carries it out on the current stream."""
+        """A function that runs what was recorded since `begin` on the current stream."""
         ...
 
 
 class Recorder(Protocol):
-    """What recording takes of a device."""
+    """What a device offers for recording."""
 
     def is_array(self, a: Any) -> bool:
         """Whether `a` is an array of the device."""
         ...
 
     def place(self, a: Array) -> Hashable:
-        """Where its bytes are: address and strides."""
+        """Its address and strides."""
         ...
 
     def overlap(self, a: Array, b: Array) -> bool:
@@ -65,33 +65,33 @@ class Recorder(Protocol):
         ...
 
     def copy(self, target: Array, source: Array) -> None:
-        """On the device, in the order of the current stream."""
+        """Copy an array on the device, in the order of the current stream."""
 
     def room(self) -> Room:
-        """For a new graph."""
+        """The stream and the memory for a new graph."""
         ...
 
     def follow(self) -> None:
-        """Waits for the last replay, where that was on another stream."""
+        """Wait for the last replay if it ran on another stream."""
 
 
 @dataclass(frozen=True, eq=False)
 class InBuffer:
-    """An output that is a donated argument's new value."""
+    """An output that is the new value of a donated argument, in that argument's buffer."""
 
     a: Array
 
 
 @dataclass(frozen=True, eq=False)
 class Argument:
-    """An output that is an argument, just as it came."""
+    """An output that is one of the arguments, unchanged."""
 
     path: Path
 
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """An output in the graph's own memory."""
+    """An output that lies in the graph's own memory."""
 
     a: Array
 
@@ -110,13 +110,13 @@ class Graph:
             def trial(path: Path, leaf: Any) -> Any:
                 return clone(recorder, leaf) if path in buffers else fixed.get(path, leaf)
 
-            # Compiles kernels, chooses algorithms, fills the memory pool: too late while it is recorded.
+            # Compiles kernels, chooses algorithms and fills the memory pool, none of which is allowed during recording.
             step(*rebuild(args, trial))
             given = rebuild(args, lambda path, leaf: fixed.get(path, leaf))
             self.out, self.launch = self._record(step, given)
 
     def replay(self, leaves: dict[Path, Any]) -> Any:
-        """The step with these arguments. Nothing but the graph's own buffers changes before all memory is there."""
+        """Run the step with these arguments. Memory is allocated before anything but its buffers changes."""
         recorder, made = self.recorder, list[tuple[Array, Array]]()
         recorder.follow()
         out = self._hand_out(self.out, leaves, made)
@@ -131,7 +131,7 @@ class Graph:
         return out
 
     def _hand_out(self, out: Any, leaves: dict[Path, Any], made: list[tuple[Array, Array]]) -> Any:
-        """The outputs; those to be copied from the graph's memory are noted in `made`."""
+        """The outputs. Pairs (copy, original) of those that lie in the graph's memory are appended to `made`."""
         kind = out.__class__
         if kind is InBuffer:
             return out.a
@@ -145,18 +145,18 @@ class Graph:
         return leaves[out.path] if kind is Argument else out
 
     def _record(self, step: Callable[..., Any], args: Any) -> tuple[Any, Callable[[], None]]:
-        with still():
+        with without_garbage_collection():
             self.room.begin()
             try:
                 out = self._write_back(step(*args), args)
             except BaseException:
-                with contextlib.suppress(Exception):  # the first error is the one to tell
+                with contextlib.suppress(Exception):  # the first error is the one to report
                     self.room.end()
                 raise
             return out, self.room.end()
 
     def _write_back(self, out: Any, args: Any) -> Any:
-        """The end of what is recorded: new values go to their buffers. Gives the outputs as `replay` hands them out."""
+        """Record the copies of new values to their buffers. Returns the outputs as `_hand_out` takes them."""
         is_array, moves = self.recorder.is_array, []
         came = {id(a): path for path, a in flatten(args).items() if is_array(a) and path not in self.buffers}
 
@@ -175,7 +175,7 @@ class Graph:
         return placed
 
     def _move(self, moves: list[tuple[Array, Array]]) -> None:
-        """Copies to buffers. What lies in one is read before any is written."""
+        """Copy each array to its buffer. Arrays that lie in a buffer are copied aside first."""
         sources = [clone(self.recorder, a) if self._in_buffer(a) else a for _, a in moves]
         for (buffer, _), a in zip(moves, sources, strict=True):
             self.recorder.copy(buffer, a)
@@ -185,15 +185,15 @@ class Graph:
 
 
 def clone(recorder: Recorder, a: Array) -> Array:
-    """A copy without other references."""
+    """A new array with the same numbers."""
     copy = recorder.like(a)
     recorder.copy(copy, a)
     return copy
 
 
 @contextlib.contextmanager
-def still() -> Iterator[None]:
-    """No garbage collection: a destructor that frees memory of the device spoils what is being recorded."""
+def without_garbage_collection() -> Iterator[None]:
+    """Without garbage collection: a destructor that frees device memory would invalidate the recording."""
     with _recording:
         enabled = gc.isenabled()
         gc.disable()

@@ -1,7 +1,9 @@
-"""CuPy's matrix products, by cuBLASLt where it is there."""
+"""CuPy's matrix products, by cuBLASLt where it is installed; elsewhere by CuPy, in float32, and without recorded steps.
+
+`be`, in the kernels here, is a backend with the module `cupy` and with `products`: what `open_products` gives.
+"""
 
 import contextlib
-import functools
 import importlib
 import math
 import threading
@@ -19,26 +21,25 @@ from xpnn.backends.cuda.cublaslt import (
     CublasLt,
 )
 from xpnn.backends.cuda.products import Products, ReluMask
-from xpnn.backends.in_place import InPlace
 from xpnn.errors import BackendError
-from xpnn.kernels import Array
+from xpnn.kernels import Array, Kernels
 
 _setting = threading.Lock()
-"""CuPy's way to multiply float32 is the whole process's: one of our products at a time changes it."""
+"""How CuPy multiplies float32 is a setting of the process: held while one of our products changes it."""
 
 
 def find_cublaslt() -> str | None:
-    """The path of the library, found as CuPy finds its own; None where there is none."""
+    """The path of the library, found in the way CuPy finds its own; None if it is not installed."""
     try:
         found = importlib.import_module("cuda.pathfinder").load_nvidia_dynamic_lib("cublasLt")
-    except (ImportError, RuntimeError):  # an older CuPy, which has no pathfinder; no such library
+    except (ImportError, RuntimeError):  # an older CuPy has no pathfinder; or the library is missing
         return None
     return str(found.abs_path)
 
 
 @contextlib.contextmanager
 def unrounded(cupy: Any) -> Iterator[None]:
-    """CuPy multiplies float32 as it is, also where CUPY_TF32 or the surrounding program asks for TF32."""
+    """CuPy multiplies float32 without rounding its operands, even if CUPY_TF32 or the program asks for TF32."""
     core = cupy._core
     with _setting:
         before = core.get_compute_type(np.float32)
@@ -49,88 +50,90 @@ def unrounded(cupy: Any) -> Iterator[None]:
             core.set_compute_type(np.float32, before)
 
 
-class CudaProducts(InPlace):
-    """The overrides of what multiplies matrices. Where cuBLASLt cannot, CuPy does, in float32, and is not recorded."""
+def open_products(cupy: Any, precision: str) -> Products | None:
+    """Products by cuBLASLt on the current device; None if the library is not installed."""
+    path = find_cublaslt()
+    if path is not None:
+        return Products(cupy, CublasLt(path), precision)
+    if precision != "fp32":
+        raise BackendError(
+            f"precision {precision!r} needs cuBLASLt, which was not found",
+            why="CuPy's own products take other settings, for the whole process",
+            fix="install the CUDA toolkit, or the extra ctk of CuPy's wheel; or precision='fp32'",
+        )
+    return None
 
-    cupy: Any
 
-    @functools.cached_property
-    def products(self) -> Products | None:
-        """Made on first use, inside the backend's scope."""
-        path = find_cublaslt()
-        if path is not None:
-            return Products(self.cupy, CublasLt(path), self.precision)
-        if self.precision != "fp32":
-            raise BackendError(
-                f"precision {self.precision!r} needs cuBLASLt, which was not found",
-                why="CuPy's own products take other settings, for the whole process",
-                fix="install the CUDA toolkit, or the extra ctk of CuPy's wheel; or precision='fp32'",
-            )
-        return None
+def _multiply(be: Any, *args: Any, **settings: Any) -> Array | None:
+    return None if be.products is None else be.products(*args, **settings)
 
-    def _multiply(self, *args: Any, **settings: Any) -> Array | None:
-        return None if self.products is None else self.products(*args, **settings)
 
-    def operand(self, a: Array) -> Array:
-        """Rounded to bf16, where that is the precision: see `Products.operand`."""
-        return a if self.products is None else self.products.operand(a)
+def operand(be: Any, a: Array) -> Array:
+    """Rounded to bf16 where that is the precision; see `Products.operand`."""
+    return a if be.products is None else be.products.operand(a)
 
-    def matmul(self, a: Array, b: Array, out: Array | None = None) -> Array:
-        """Views are read as they lie; the result goes where it is wanted."""
-        y = self._multiply(a, b, out)
+
+def matmul(be: Any, a: Array, b: Array, out: Array | None = None) -> Array:
+    """Views are multiplied without a copy; the result goes straight to `out`."""
+    y = _multiply(be, a, b, out)
+    if y is not None:
+        return y
+    if be.products is not None:
+        a, b = be.products.widened(a), be.products.widened(b)
+    with unrounded(be.cupy):
+        return Kernels.matmul(be, a, b, out)
+
+
+def affine(be: Any, x: Array, W: Array, b: Array) -> Array:
+    """The bias is added in the epilogue of the product."""
+    y = _multiply(be, x, W, epilogue=BIAS, vector=b)
+    return Kernels.affine(be, x, W, b) if y is None else y
+
+
+def affine_relu(be: Any, x: Array, W: Array, b: Array) -> Array:
+    """Bias and ReLU are the epilogue of the product."""
+    y = _multiply(be, x, W, epilogue=RELU_BIAS, vector=b)
+    return Kernels.affine_relu(be, x, W, b) if y is None else y
+
+
+def affine_relu_with_mask(be: Any, x: Array, W: Array, b: Array) -> tuple[Array, Any]:
+    """The mask has a bit for each number, set in the epilogue of the product."""
+    if be.products is not None:
+        relu_mask = be.products.relu_mask(math.prod(x.shape[:-1]), W.shape[1])
+        y = be.products(x, W, epilogue=RELU_AUX_BIAS, vector=b, relu_mask=relu_mask)
         if y is not None:
-            return y
-        if self.products is not None:
-            a, b = self.products.widened(a), self.products.widened(b)
-        with unrounded(self.cupy):
-            return super().matmul(a, b, out)
+            return y, ReluMask(relu_mask.bits, y)
+    return Kernels.affine_relu_with_mask(be, x, W, b)
 
-    def affine(self, x: Array, W: Array, b: Array) -> Array:
-        """The bias added on the way out."""
-        y = self._multiply(x, W, epilogue=BIAS, vector=b)
-        return super().affine(x, W, b) if y is None else y
 
-    def affine_relu(self, x: Array, W: Array, b: Array) -> Array:
-        """Bias and ReLU on the way out."""
-        y = self._multiply(x, W, epilogue=RELU_BIAS, vector=b)
-        return super().affine_relu(x, W, b) if y is None else y
+def affine_grads(
+    be: Any,
+    x: Array,
+    W: Array,
+    dy: Array,
+    out: tuple[Array | None, Array | None] = (None, None),
+    need_dx: bool = True,
+    relu_mask: Any = None,
+) -> tuple[Array | None, Array, Array]:
+    """db comes from the epilogue of dW, except in bf16: it would be summed from rounded numbers there."""
+    d = be.operand(dy)
+    dx = _back(be, d, W, relu_mask) if need_dx else None
+    if d is dy:
+        db = be.xp.empty(dy.shape[1:], dtype=dy.dtype) if out[1] is None else out[1]
+        dW = _multiply(be, x.T, dy, out[0], SUMS_OF_FIRST, db)
+        if dW is not None:
+            return dx, dW, db
+    return dx, be.matmul(x.T, d, out[0]), be.column_sums(dy, out[1])
 
-    def affine_relu_with_mask(self, x: Array, W: Array, b: Array) -> tuple[Array, Any]:
-        """A bit for each number, set on the way out."""
-        if self.products is not None:
-            relu_mask = self.products.relu_mask(math.prod(x.shape[:-1]), W.shape[1])
-            y = self.products(x, W, epilogue=RELU_AUX_BIAS, vector=b, relu_mask=relu_mask)
-            if y is not None:
-                return y, ReluMask(relu_mask.bits, y)
-        return super().affine_relu_with_mask(x, W, b)
 
-    def affine_grads(
-        self,
-        x: Array,
-        W: Array,
-        dy: Array,
-        out: tuple[Array | None, Array | None] = (None, None),
-        need_dx: bool = True,
-        relu_mask: Any = None,
-    ) -> tuple[Array | None, Array, Array]:
-        """db while dW is summed up; of operands rounded to bf16 it would be rounded too."""
-        d = self.operand(dy)
-        dx = self._back(d, W, relu_mask) if need_dx else None
-        if d is dy:
-            db = self.xp.empty(dy.shape[1:], dtype=dy.dtype) if out[1] is None else out[1]
-            dW = self._multiply(x.T, dy, out[0], SUMS_OF_FIRST, db)
-            if dW is not None:
-                return dx, dW, db
-        return dx, self.matmul(x.T, d, out[0]), self.column_sums(dy, out[1])
-
-    def _back(self, d: Array, W: Array, relu_mask: Any) -> Array:
-        """dy W^T, and where a mask is given, 0 outside."""
-        if isinstance(relu_mask, ReluMask):
-            dx = self._multiply(d, W.T, epilogue=DRELU, relu_mask=relu_mask)
-            if dx is not None:
-                return dx
-            relu_mask = relu_mask.of
-        dx = self.matmul(d, W.T)
-        if relu_mask is None:
+def _back(be: Any, d: Array, W: Array, relu_mask: Any) -> Array:
+    """dx = dy W^T, and 0 where a given mask is not set."""
+    if isinstance(relu_mask, ReluMask):
+        dx = _multiply(be, d, W.T, epilogue=DRELU, relu_mask=relu_mask)
+        if dx is not None:
             return dx
-        return self.relu_grad(dx, self.xp.reshape(relu_mask, dx.shape), may_overwrite=True)
+        relu_mask = relu_mask.of
+    dx = be.matmul(d, W.T)
+    if relu_mask is None:
+        return dx
+    return be.relu_grad(dx, be.xp.reshape(relu_mask, dx.shape), may_overwrite=True)

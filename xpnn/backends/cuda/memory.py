@@ -1,4 +1,4 @@
-"""What is said when a GPU's memory is full."""
+"""The error for a GPU whose memory is full, with a number of samples that would fit."""
 
 import contextlib
 import traceback
@@ -9,11 +9,11 @@ from xpnn.errors import BackendError
 
 
 @contextlib.contextmanager
-def told_when_full(cupy: Any, what: str, samples: int, fix: str) -> Iterator[None]:
+def out_of_memory_guard(cupy: Any, what: str, samples: int, fix: str) -> Iterator[None]:
     """Around work on so many samples: CuPy's OutOfMemoryError, and no other, becomes a BackendError.
 
-    fix: with "{}" for a number of samples that would fit. Whatever the work had made is given up, and the pool gives
-    unused memory back to the GPU.
+    fix: with "{}" for a number of samples that would fit. Arrays of the failed work are released, and the pool returns
+    its unused memory to the GPU.
     """
     pool = cupy.get_default_memory_pool()
     before = pool.used_bytes()
@@ -26,7 +26,7 @@ def told_when_full(cupy: Any, what: str, samples: int, fix: str) -> Iterator[Non
     limit, (free, _) = pool.get_limit(), cupy.cuda.runtime.memGetInfo()
     room = limit or held + free
     pool.free_all_blocks()
-    fits = that_fits(samples, before, used, room)
+    fits = largest_that_fits(samples, before, used, room)
     raise BackendError(
         f"the GPU's memory is full: no room for {what} of {samples:,} samples",
         why=f"{more}; CuPy's pool uses {gib(used)} and holds {gib(held)} of {gib(room)}"
@@ -42,7 +42,7 @@ def unused(cupy: Any) -> int:
     return int(min(room, limit - pool.used_bytes()) if limit else room)
 
 
-def that_fits(samples: int, before: int, used: int, room: int) -> int:
+def largest_that_fits(samples: int, before: int, used: int, room: int) -> int:
     """The largest power of two of samples for which there should be room; 0 for none.
 
     `used` less `before` bytes went to `samples` of them when the memory was full. The work was not done then, so each

@@ -31,12 +31,12 @@ NUMBERS = {
 }
 
 ALIGNMENT = 256
-"""Bytes; an address need not be a multiple of more for any algorithm (the default of cuBLASLt's preference)."""
+"""Bytes: no algorithm needs a larger alignment (the default of cuBLASLt's preference)."""
 
 PLANS = 1024
-"""Products that are remembered; then the oldest is forgotten."""
+"""The most plans of products that are kept; then the oldest is dropped."""
 VECTOR = 16
-"""Bytes that must divide the address of a vector (of a bias, llm.c and Marian found so; the manual is silent)."""
+"""Bytes that must divide the address of a vector (found for a bias by llm.c and Marian; not in the manual)."""
 
 TO_BF16 = """
 unsigned int bits = __float_as_uint(x);
@@ -45,12 +45,12 @@ y = x != x ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
 """The upper half of a float32, rounded to nearest, ties to even; every NaN becomes the same one."""
 FROM_BF16 = "y = __uint_as_float((unsigned int)x << 16)"
 BF16 = np.dtype(np.uint16)
-"""Of arrays that hold bf16: NumPy and CuPy have no such numbers. Nothing else of that dtype is ever multiplied."""
+"""The dtype of arrays that hold bf16, which NumPy and CuPy do not have. No other arrays of it are multiplied."""
 
 
 @dataclass(frozen=True)
 class ReluMask:
-    """A bit for each number of the result of a ReLU, as cuBLASLt lays them: set where it is above 0; and the result."""
+    """A bit for each number of a ReLU's result `of`, in cuBLASLt's order: set where the number is above 0."""
 
     bits: Array
     of: Array = None
@@ -103,13 +103,13 @@ class Products:
         stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         dtype = np.float64 if numbers == "float64" else np.float32
         out = self.cupy.empty((*stack, a.shape[-2], b.shape[-1]), dtype) if out is None else out
-        product = gemm.plan(_lying(a), _lying(b))
-        if product is None:  # no way to read them as they lie
+        product = gemm.plan(_shape_and_strides(a), _shape_and_strides(b))
+        if product is None:  # the library cannot read them in place
             a, b = (
                 self.cupy.ascontiguousarray(self.cupy.broadcast_to(m, (*stack, *m.shape[-2:])))
                 for m in (a, b)
             )
-            product = gemm.plan(_lying(a), _lying(b))
+            product = gemm.plan(_shape_and_strides(a), _shape_and_strides(b))
         with self._lock:
             plan = self._plan(product, numbers, (b, a, out), epilogue, vector, relu_mask)
             if plan is not None:
@@ -117,18 +117,18 @@ class Products:
         return None if plan is None else out
 
     def operand(self, a: Array) -> Array:
-        """float32 in bf16, where that is the precision; everything else as it is. A transposed view stays one."""
+        """float32 as bf16 where that is the precision; other arrays unchanged. A transposed view stays transposed."""
         if self.precision != "bf16" or a.dtype != np.float32:
             return a
         order = sorted(range(a.ndim), key=lambda axis: -a.strides[axis])
         return self._to_bf16(a.transpose(order)).transpose(np.argsort(order).tolist())
 
     def widened(self, a: Array) -> Array:
-        """An operand as float32 again, for those who cannot multiply bf16."""
+        """A bf16 operand as float32 again, for products that cuBLASLt does not compute."""
         return self._from_bf16(a) if self.precision == "bf16" and a.dtype == BF16 else a
 
     def relu_mask(self, rows: int, columns: int) -> "ReluMask":
-        """Room for that of a result (rows, columns)."""
+        """An empty mask for a result (rows, columns)."""
         return ReluMask(self.cupy.empty((rows, line(columns) // 8), np.uint8))
 
     def _plan(
@@ -144,7 +144,7 @@ class Products:
         key = product, numbers, epilogue, aligned, 0 if vector is None else alignment(vector)
         if key not in self.plans:
             if self.cupy.cuda.get_current_stream().is_capturing():
-                return None  # too late to ask: the library may not answer while a stream is captured
+                return None  # the library may refuse to suggest an algorithm while a stream is captured
             given = address(vector), None if relu_mask is None else address(relu_mask.bits)
             plan = Plan(self.lt, self.handle, product, NUMBERS[numbers], epilogue, aligned, *given)
             usable = plan.algorithm is not None and self._works(plan, epilogue, arrays, vector, relu_mask)
@@ -154,7 +154,7 @@ class Products:
         return self.plans[key]
 
     def _works(self, plan: Plan, epilogue: int, *given: Any) -> bool:
-        """Tried once, beside what is wanted: an algorithm that was named may be refused all the same."""
+        """Try the plan once on other memory: the library may suggest an algorithm and then refuse or misapply it."""
         trials: dict[int, tuple[Callable[..., Any], ...]] = {
             PLAIN: (),
             BIAS: (self._runs,),
@@ -171,19 +171,19 @@ class Products:
     def _runs(
         self, plan: Plan, arrays: tuple[Array, ...], vector: Array, relu_mask: "ReluMask | None"
     ) -> tuple[Array]:
-        """What comes of a vector of NaN."""
+        """The result with a vector of NaN, in a tuple; BackendError if the library refuses."""
         *operands, out = arrays
         trial = self.cupy.empty_like(out)
         self._run(plan, (*operands, trial), self.cupy.full_like(vector, float("nan")), relu_mask)
         return (trial,)
 
     def _keeps_nan(self, *given: Any) -> bool:
-        """The manual says max(x, 0), and of NaN and 0 that may be 0, which would hide a fault."""
+        """Is ReLU(NaN) = NaN? The manual says max(x, 0), which may be 0 and would hide a fault."""
         (trial,) = self._runs(*given)
         return bool(self.cupy.isnan(trial).all())
 
     def _leaves_0(self, plan: Plan, arrays: tuple[Array, ...], bias: Array, relu_mask: "ReluMask") -> bool:
-        """No bit is set for 0: ReLU's slope is 0 there, and the manual does not say."""
+        """Is no bit set where the result is 0? ReLU's slope is 0 there; the manual does not say."""
         *operands, out = arrays
         own, trial = ReluMask(self.cupy.zeros_like(relu_mask.bits)), self.cupy.zeros_like(out)
         with plan.without_product():
@@ -191,7 +191,7 @@ class Products:
         return not bool(own.bits.any()) and not bool(trial.any())
 
     def _reads_mask(self, plan: Plan, arrays: tuple[Array, ...], _: None, relu_mask: "ReluMask") -> bool:
-        """It is read as it was written: of ones, those stay where the array that was masked is above 0."""
+        """Does the mask keep ones just where the array that it was made from is above 0?"""
         *operands, out = arrays
         trial = self.cupy.full_like(out, 1.0)
         with plan.without_product():
@@ -202,7 +202,7 @@ class Products:
         self, plan: Plan, arrays: tuple[Array, ...], vector: Array | None, relu_mask: "ReluMask | None"
     ) -> None:
         size = plan.algorithm.workspace if plan.algorithm is not None else 0
-        # From the pool of the moment: while a step is recorded that pool belongs to the graph alone.
+        # From the current pool, which belongs to the graph alone while a step is recorded.
         workspace = self.cupy.cuda.alloc(size) if size else None
         first, second, result = (a.data.ptr for a in arrays)
         plan.run(
@@ -216,14 +216,14 @@ class Products:
 
 
 def address(a: Array | None) -> int | None:
-    """Of an array's first number."""
+    """The address of an array's first number; None for no array."""
     return None if a is None else int(a.data.ptr)
 
 
 def alignment(a: Array) -> int:
-    """The largest power of two that divides its address, up to what matters."""
+    """The largest power of two that divides its address, at most ALIGNMENT."""
     return int(min(a.data.ptr & -a.data.ptr, ALIGNMENT))
 
 
-def _lying(a: Array) -> tuple[gemm.Ints, gemm.Ints]:
+def _shape_and_strides(a: Array) -> tuple[gemm.Ints, gemm.Ints]:
     return a.shape, tuple(step // a.itemsize for step in a.strides)

@@ -11,17 +11,17 @@ from xpnn.kernels import Array
 MEMORY_ALLOCATION = 2  # cudaError_t
 
 retired: list[tuple[Any, Any]] = []
-"""(device, memory pool) of graphs that are gone, while arrays are left in them."""
+"""(device, memory pool) of deleted graphs, as long as arrays are left in the pool."""
 
 
 def retire(device: Any, pool: Any) -> None:
-    """The memory of a graph that is gone goes back to the GPU: CuPy 14 forgets a pool with its free memory in it."""
+    """Return the memory of a deleted graph to the GPU: CuPy 14 deletes a pool without freeing its unused memory."""
     retired.append((device, pool))
     reclaim()
 
 
 def reclaim() -> None:
-    """Unused memory in the retired pools goes back; an array that outlives its graph keeps its pool."""
+    """Return unused memory of the retired pools to the GPU; an array that outlives its graph keeps its pool."""
     for entry in tuple(retired):
         device, pool = entry
         with device:
@@ -31,9 +31,9 @@ def reclaim() -> None:
 
 
 def grow(cupy: Any, size: int) -> Any:
-    """So many bytes more for a graph's pool, or OutOfMemoryError.
+    """Allocate so many bytes for a graph's pool, or raise OutOfMemoryError.
 
-    At CUDA's own error CuPy's pool gives back what is free in it and goes on: memory that the graph writes to.
+    At CUDA's own error CuPy's pool would free its unused blocks and try again: memory that the graph writes to.
     """
     try:
         return cupy.cuda.MemoryPointer(cupy.cuda.Memory(size), 0)
@@ -44,15 +44,15 @@ def grow(cupy: Any, size: int) -> Any:
 
 
 class CudaRecorder:
-    """What `Graph` takes of CuPy. One per backend, so that its replays follow one another."""
+    """The Recorder of `Graph` for CuPy. Each backend has one, so that its replays run one after the other."""
 
     def __init__(self, cupy: Any) -> None:
         self.cupy = cupy
         self.stream: Any = None
-        """Where the last replay went."""
+        """The stream of the last replay."""
 
     def is_array(self, a: Any) -> bool:
-        """A cupy.ndarray."""
+        """Is it a cupy.ndarray?"""
         return isinstance(a, self.cupy.ndarray)
 
     def place(self, a: Array) -> Hashable:
@@ -60,32 +60,32 @@ class CudaRecorder:
         return a.data.ptr, a.strides
 
     def overlap(self, a: Array, b: Array) -> bool:
-        """By their first and last bytes."""
+        """Do the ranges from their first to their last bytes overlap?"""
         return bool(self.cupy.may_share_memory(a, b))
 
     def whole(self, a: Array) -> bool:
-        """Row-major without gaps."""
+        """Is it row-major and without gaps?"""
         return bool(a.flags.c_contiguous)
 
     def like(self, a: Array) -> Array:
-        """From the pool of the moment."""
+        """An empty array of the same shape and dtype, from the current pool."""
         return self.cupy.empty(a.shape, a.dtype)
 
     def copy(self, target: Array, source: Array) -> None:
-        """By the copy engine where neither has gaps, else by a kernel; either may be recorded."""
+        """Copy by the copy engine where neither array has gaps, else by a kernel; both can be recorded."""
         if not (self.whole(target) and self.whole(source)):
             self.cupy.copyto(target, source)
         elif target.nbytes:
             target.data.copy_from_device_async(source.data, target.nbytes)
 
     def room(self) -> "CudaRoom":
-        """For a new graph. What other pools keep for later goes back first: a graph cannot use it."""
+        """A stream and a pool for a new graph. Other pools return unused memory first: a graph cannot use it."""
         self.cupy.get_default_memory_pool().free_all_blocks()
         reclaim()
         return CudaRoom(self.cupy)
 
     def follow(self) -> None:
-        """Replays share buffers: one on another stream has to wait for the last."""
+        """Replays share buffers, so one on another stream waits for the last."""
         stream = self.cupy.cuda.get_current_stream()
         if self.stream is not None and stream.ptr != self.stream.ptr:
             self.stream.synchronize()
@@ -107,7 +107,7 @@ class CudaRoom:
         weakref.finalize(self, retire, cupy.cuda.Device(), self.pool).atexit = False
 
     def __enter__(self) -> None:
-        self.cupy.cuda.get_current_stream().synchronize()  # what was written there is read here
+        self.cupy.cuda.get_current_stream().synchronize()  # the recorded step reads what that stream has written
         self._inside.enter_context(self.cupy.cuda.using_allocator(self.pool.malloc))
         self._inside.enter_context(self.stream)
 
@@ -117,13 +117,13 @@ class CudaRoom:
                 self.stream.synchronize()
 
     def begin(self) -> None:
-        """Capture in CuPy's mode, which lets the pool grow meanwhile. A limit would let it give back what is used."""
+        """Start a capture in CuPy's mode, which lets the pool grow; with a limit the pool might free blocks in use."""
         self.stream.synchronize()
         self.pool.set_limit(size=0)
         self.stream.begin_capture()
 
     def end(self) -> Callable[[], None]:
-        """The graph's launch, on the stream that is current then."""
+        """A function that launches the graph on the stream that is current at its call."""
         graph = self.stream.end_capture()
         graph.upload(self.stream)
         launch: Callable[[], None] = graph.launch

@@ -1,4 +1,4 @@
-"""Data that stays on the host, batch after batch on its way to the device: the next is sent while one is used."""
+"""Batches from the host to the device, one after the other: the next is sent while one is used."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,20 +8,20 @@ from xpnn.kernels import Array
 
 
 class Lane(Protocol):
-    """Room for one batch, on the host and on the device."""
+    """Memory for one batch, on the host and on the device."""
 
     def send(self, batch: Any) -> None:
-        """Start the transfer, once the last batch here has arrived and been used."""
+        """Start the transfer as soon as the last batch in this memory has arrived and been used."""
 
     def receive(self) -> Array:
-        """The batch, for work that is queued from now on."""
+        """The batch on the device, for work that is queued from now on."""
 
     def release(self) -> None:
-        """All work on it is queued."""
+        """Mark that all work on the batch has been queued."""
 
 
 def overlapped(batches: Iterable[Any], lanes: Sequence[Lane]) -> Iterator[Array]:
-    """Every batch in turn. It may be used until the next is asked for; then its lane is refilled."""
+    """Every batch in turn, valid until the next one is requested; then its lane is refilled."""
     free, underway = deque(lanes), deque[Lane]()
     for batch in batches:
         lane = free.popleft()
@@ -41,7 +41,7 @@ def _use(underway: deque[Lane], free: deque[Lane]) -> Iterator[Array]:
 
 
 class CudaLane:
-    """Pinned memory, an array on the GPU as large, and two events: arrived, and used."""
+    """Pinned memory, an array of the same size on the GPU, and two events: the batch has arrived, and has been used."""
 
     def __init__(self, cupy: Any, pinned: Any, stream: Any) -> None:
         self.cupy, self.empty_pinned, self.stream = cupy, pinned, stream
@@ -49,7 +49,7 @@ class CudaLane:
         self.host: Any = None
 
     def send(self, batch: Any) -> None:
-        """The first batch is the largest."""
+        """Allocates for the first batch, which is the largest."""
         if self.host is None:
             self.host = self.empty_pinned(batch.shape, batch.dtype)
             self.device = self.cupy.empty(batch.shape, batch.dtype)
@@ -62,10 +62,10 @@ class CudaLane:
         self.arrived.record(self.stream)
 
     def receive(self) -> Array:
-        """The current stream waits, the host does not."""
+        """The current stream waits for the batch, the host does not."""
         self.cupy.cuda.get_current_stream().wait_event(self.arrived)
         return self.device[: self.n]
 
     def release(self) -> None:
-        """In the order of the current stream."""
+        """Recorded on the current stream."""
         self.used.record(self.cupy.cuda.get_current_stream())

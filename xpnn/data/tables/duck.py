@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 from xpnn.data.tables.database import connect, db_error, in_words
@@ -17,6 +19,10 @@ SMALL = 1 << 25
 """Bytes of text up to which nobody needs to count."""
 NUMBER, WORD = 8, 64
 """Bytes in memory of an entry."""
+SECONDS, SLOWEST = 120, 500_000
+"""Files are looked through for so many seconds, and one more for each of so many bytes."""
+FREE, RATIO = 1 << 28, 200
+"""A table may take so many bytes in memory whatever the size of its files, and so many for each of their bytes."""
 
 
 def read_files(
@@ -33,17 +39,56 @@ def read_files(
     with plainly_named(files) as paths:
         try:
             with contextlib.closing(connect(paths)) as db:
-                query = query_of(db, formats, paths, name, label, as_words)
-                if weight(db, query, paths, files) < LARGE:
+                with deadline(db, name, files):
+                    query = query_of(db, formats, paths, name, label, as_words)
+                    wanted = weight(db, query, paths, files)
+                check_weight(wanted, name, files)
+                if wanted < LARGE:
                     return fetched(db, query, paths, name, as_words)
             return stored(paths, name, query, as_words)
         except db_error() as error:
             raise in_words(error, name, dict(zip(paths, files, strict=True))) from error
 
 
+def size_of(files: list[TableFile]) -> int:
+    """Bytes on the disk."""
+    return sum(os.stat(file.path).st_size for file in files)
+
+
+def check_weight(wanted: int, name: str, files: list[TableFile]) -> None:
+    """Raise DataError for a table that is far larger than its files: they were made to fill the memory."""
+    if wanted > FREE + RATIO * size_of(files):
+        raise DataError(
+            f"{name} would take {wanted:,} bytes, from files of {size_of(files):,}",
+            why=f"at most {RATIO} bytes are unpacked for each byte of a file, and {FREE:,} always",
+            fix="write the table less packed, such as to Parquet without compression or to CSV",
+        )
+
+
+@contextlib.contextmanager
+def deadline(db: Any, name: str, files: list[TableFile]) -> Iterator[None]:
+    """Raise DataError where looking through the files takes far longer than their size explains."""
+    seconds = SECONDS + size_of(files) / SLOWEST
+    timer = threading.Timer(seconds, db.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except db_error() as error:
+        if type(error).__name__ != "InterruptException":
+            raise
+        raise DataError(
+            f"{name} takes more than {seconds:.0f} s to look through",
+            why="it unpacks to far more than its size, or holds a very long line",
+            fix="check how the file was written",
+        ) from error
+    finally:
+        timer.cancel()
+
+
 def weight(db: Any, query: Query, paths: list[str], files: list[TableFile]) -> int:
     """About how many bytes the table takes in memory. A small file may stand for a large table where it is packed."""
-    size = sum(os.stat(file.path).st_size for file in files)
+    size = size_of(files)
     if size < SMALL and all(file.format != "parquet" and not file.packed for file in files):
         return size
     kinds = [kind for _, kind, *_ in db.execute(f"DESCRIBE {query.sql}", [paths]).fetchall()]

@@ -22,5 +22,5 @@ struct Stream {
         a = mix(word ^ longer(path, 2)) | 1;
         b = mix(word ^ longer(path, 3));
     }
-    __device__ Word operator[](int i) const { return mix(a * (Word)i + b); }
+    __device__ Word operator[](Word i) const { return mix(a * i + b); }
 };

@@ -1,21 +1,26 @@
-"""How a kernel is launched: what it may be given, how many blocks it gets, where its results go."""
+"""How a kernel is launched: the arrays it may take, the number of its blocks, the memory of its results."""
 
 from typing import Any
 
+from xpnn.backends import in_place
+from xpnn.backends.base import Backend
 from xpnn.backends.cuda.fused.source import KERNELS
-from xpnn.backends.in_place import InPlace
 from xpnn.kernels import Array
 
 LIMIT = 1 << 30
 """Elements of the largest array: the kernels count them by 32 bits, and add a grid's stride to that."""
 
 
-class Launching(InPlace):
-    """A backend whose arrays kernels can be launched on. What a kernel cannot take goes the reference's way."""
+class CudaBackend(Backend):
+    """A backend whose arrays CUDA kernels can be launched on. What a kernel cannot take, the reference computes."""
+
+    buffer = in_place.buffer
+    memoized = in_place.memoized
+    concat_flat = in_place.concat_flat
 
     @property
     def processors(self) -> int:
-        """The device's multiprocessors."""
+        """The number of the device's multiprocessors."""
         raise NotImplementedError
 
     def launch(self, name: str, grid: tuple[int, ...], args: tuple[Any, ...], **defines: int) -> None:
@@ -23,22 +28,23 @@ class Launching(InPlace):
         raise NotImplementedError
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
-        """An array that a kernel is about to fill."""
+        """An empty array for a kernel to fill."""
         return self.xp.empty(shape, dtype=dtype, device=self.device)
 
     def scalar(self, value: float | int | bool, dtype: Any = None) -> Array:
-        """Filled by a kernel: a copy from the host would wait, and no recorded step may make one."""
+        """Filled by a kernel: a copy from the host would wait, and cannot be recorded."""
         return self.xp.full((), value, dtype=dtype or self.dtype, device=self.device)
 
-    def _fits(self, *arrays: Array) -> bool:
+    def launchable(self, *arrays: Array) -> bool:
         """Are all of the model's dtype, neither empty nor too large?"""
         return all(a.dtype == self.dtype and 0 < a.size < LIMIT for a in arrays)
 
-    def _whole(self, a: Array) -> Array:
-        """`a` itself if its elements lie in order without gaps, else a copy of which that is true."""
-        return a if a.flags.c_contiguous else a.copy()
-
-    def _over(self, name: str, n: int, *args: Any, most: int = 8) -> None:
+    def launch_over(self, name: str, n: int, *args: Any, most: int = 8) -> None:
         """Launch with a thread for each of n elements, but at most so many blocks for each multiprocessor."""
         threads = KERNELS[name].block[0]
         self.launch(name, (min(-(-n // threads), most * self.processors),), args)
+
+
+def contiguous(a: Array) -> Array:
+    """`a` itself if its elements lie in order without gaps, else a copy of which that is true."""
+    return a if a.flags.c_contiguous else a.copy()

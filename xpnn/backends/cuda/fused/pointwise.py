@@ -1,106 +1,115 @@
-"""What treats every element alone: one pass over memory each."""
+"""Kernels that compute every element alone, in one pass: activations, masks, biases, gates, random draws."""
 
 import math
 from collections.abc import Callable
 from typing import Any
 
-from xpnn.backends.cuda.fused.launch import LIMIT, Launching
-from xpnn.kernels import Array
+from xpnn.backends.cuda.fused.launch import LIMIT, CudaBackend, contiguous
+from xpnn.kernels import Array, Kernels
 from xpnn.kernels.counter import stream
 from xpnn.random import Key
 
 
-class PointwiseKernels(Launching):
-    """Activations, masks, biases; random numbers, whose hash is computed where they are needed."""
+def relu(be: CudaBackend, x: Array) -> Array:
+    """One pass; NaN stays NaN."""
+    return _each(be, "relu", x) if be.launchable(x) else Kernels.relu(be, x)
 
-    def relu(self, x: Array) -> Array:
-        """NaN stays NaN."""
-        return self._each("relu", x) if self._fits(x) else super().relu(x)
 
-    def sigmoid(self, x: Array) -> Array:
-        """With one exponential."""
-        return self._each("sigmoid", x) if self._fits(x) else super().sigmoid(x)
+def sigmoid(be: CudaBackend, x: Array) -> Array:
+    """One pass, with one exponential for each element."""
+    return _each(be, "sigmoid", x) if be.launchable(x) else Kernels.sigmoid(be, x)
 
-    def softplus(self, x: Array) -> Array:
-        """One pass."""
-        return self._each("softplus", x) if self._fits(x) else super().softplus(x)
 
-    def relu_grad(self, dy: Array, y: Array, may_overwrite: bool = False) -> Array:
-        """Into dy where it may."""
-        if not self._fits(dy, y) or dy.shape != y.shape:
-            return super().relu_grad(dy, y, may_overwrite)
-        dy = self._whole(dy)
-        return self._each("relu_grad", dy, self._whole(y), out=dy if may_overwrite else None)
+def softplus(be: CudaBackend, x: Array) -> Array:
+    """One pass over memory."""
+    return _each(be, "softplus", x) if be.launchable(x) else Kernels.softplus(be, x)
 
-    def mask(self, x: Array, keep: Array) -> Array:
-        """Without an array of zeros."""
-        if not self._fits(x) or keep.dtype != self.xp.bool or keep.shape != x.shape:
-            return super().mask(x, keep)
-        return self._each("mask", x, self._whole(keep))
 
-    def _each(self, name: str, x: Array, *more: Any, out: Array | None = None) -> Array:
-        y = self.empty(x.shape, self.dtype) if out is None else out
-        self._over(name, x.size, self._whole(x), *more, y, x.size)
-        return y
+def relu_grad(be: CudaBackend, dy: Array, y: Array, may_overwrite: bool = False) -> Array:
+    """One pass, written over dy where that is allowed."""
+    if not be.launchable(dy, y) or dy.shape != y.shape:
+        return Kernels.relu_grad(be, dy, y, may_overwrite)
+    dy = contiguous(dy)
+    return _each(be, "relu_grad", dy, contiguous(y), out=dy if may_overwrite else None)
 
-    def affine(self, x: Array, W: Array, b: Array) -> Array:
-        """The bias is added in place."""
-        return self._add_bias(self.matmul(x, W), b)
 
-    def affine_relu(self, x: Array, W: Array, b: Array) -> Array:
-        """The bias and the ReLU in one pass, in place."""
-        return self._add_bias(self.matmul(x, W), b, rectified=True)
+def mask(be: CudaBackend, x: Array, keep: Array) -> Array:
+    """One pass, without an array of zeros."""
+    if not be.launchable(x) or keep.dtype != be.xp.bool or keep.shape != x.shape:
+        return Kernels.mask(be, x, keep)
+    return _each(be, "mask", x, contiguous(keep))
 
-    def _add_bias(self, y: Array, b: Array, rectified: bool = False) -> Array:
-        """y + b, or the larger of that and 0, written into y, which has no other references."""
-        if not self._fits(y, b) or not y.flags.c_contiguous:
-            return self.relu(y + b) if rectified else y + b
-        self._over("add_bias", y.size, y, self._whole(b), y.size, b.size, int(rectified))
-        return y
 
-    def lstm_step(self, a: Array, u: Array, c: Array) -> tuple[Array, Array, Array, Array]:
-        """All gates of a unit by one thread."""
-        if not self._fits(a, u, c) or not a.shape == u.shape == (len(c), 4 * c.shape[1]):
-            return super().lstm_step(a, u, c)
-        h, new, squashed = (self.empty(c.shape, self.dtype) for _ in range(3))
-        gates, given = self.empty(a.shape, self.dtype), map(self._whole, (a, u, c))
-        self._over("lstm_step", c.size, *given, c.size, c.shape[1], h, new, gates, squashed)
-        return h, new, gates, squashed
+def _each(be: CudaBackend, name: str, x: Array, *more: Any, out: Array | None = None) -> Array:
+    y = be.empty(x.shape, be.dtype) if out is None else out
+    be.launch_over(name, x.size, contiguous(x), *more, y, x.size)
+    return y
 
-    def lstm_step_grad(
-        self, dh: Array, dc: Array, c: Array, gates: Array, squashed: Array
-    ) -> tuple[Array, Array]:
-        """All gates of a unit by one thread."""
-        arrays = dh, dc, c, gates, squashed
-        if not self._fits(*arrays) or not dh.shape == dc.shape == c.shape == squashed.shape:
-            return super().lstm_step_grad(*arrays)
-        dz, old = self.empty(gates.shape, self.dtype), self.empty(c.shape, self.dtype)
-        self._over("lstm_step_grad", c.size, *map(self._whole, arrays), c.size, c.shape[1], dz, old)
-        return dz, old
 
-    def uniform(self, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
-        """Bit for bit the reference's."""
-        return self._draw("uniform", super().uniform, key, tick, shape)
+def add_bias(be: CudaBackend, y: Array, b: Array | None, relu: bool = False) -> Array:
+    """The bias and the ReLU in one pass, in place."""
+    if b is None or not be.launchable(y, b) or not y.flags.c_contiguous:
+        return Kernels.add_bias(be, y, b, relu)
+    be.launch_over("add_bias", y.size, y, contiguous(b), y.size, b.size, int(relu))
+    return y
 
-    def normal(self, key: Key, tick: Array, shape: tuple[int, ...]) -> Array:
-        """Bit for bit the reference's."""
-        return self._draw("normal", super().normal, key, tick, shape)
 
-    def _draw(
-        self, name: str, reference: Callable[..., Array], key: Key, tick: Array, shape: tuple[int, ...]
-    ) -> Array:
-        n = math.prod(shape)
-        if not 0 < n < LIMIT:
-            return reference(key, tick, shape)
-        out = self.empty(shape, self.dtype)
-        self._over(name, n, stream(key), tick, n, out)
-        return out
+def lstm_step(be: CudaBackend, a: Array, u: Array, c: Array) -> tuple[Array, Array, Array, Array]:
+    """One thread computes all gates of a unit."""
+    if not be.launchable(a, u, c) or not a.shape == u.shape == (len(c), 4 * c.shape[1]):
+        return Kernels.lstm_step(be, a, u, c)
+    h, new, squashed = (be.empty(c.shape, be.dtype) for _ in range(3))
+    gates, given = be.empty(a.shape, be.dtype), map(contiguous, (a, u, c))
+    be.launch_over("lstm_step", c.size, *given, c.size, c.shape[1], h, new, gates, squashed)
+    return h, new, gates, squashed
 
-    def keep_mask(self, key: Key, tick: Array, shape: tuple[int, ...], rate: float) -> Array:
-        """Bytes, four to a thread."""
-        n = math.prod(shape)
-        if not 0 < n < LIMIT:
-            return super().keep_mask(key, tick, shape, rate)
-        out = self.empty(shape, self.xp.bool)
-        self._over("keep_mask", -(-n // 4), stream(key), tick, math.ceil(rate * 2**24), n, out)
-        return out
+
+def lstm_step_grad(
+    be: CudaBackend, dh: Array, dc: Array, c: Array, gates: Array, squashed: Array
+) -> tuple[Array, Array]:
+    """One thread computes all gates of a unit."""
+    arrays = dh, dc, c, gates, squashed
+    if not be.launchable(*arrays) or not dh.shape == dc.shape == c.shape == squashed.shape:
+        return Kernels.lstm_step_grad(be, *arrays)
+    dz, old = be.empty(gates.shape, be.dtype), be.empty(c.shape, be.dtype)
+    be.launch_over("lstm_step_grad", c.size, *map(contiguous, arrays), c.size, c.shape[1], dz, old)
+    return dz, old
+
+
+def uniform(be: CudaBackend, key: Key, tick: Array, shape: tuple[int, ...], first: int = 0) -> Array:
+    """The bits of the reference, whose hash each thread computes for its own element."""
+    return _draw(be, "uniform", Kernels.uniform, key, tick, shape, first)
+
+
+def normal(be: CudaBackend, key: Key, tick: Array, shape: tuple[int, ...], first: int = 0) -> Array:
+    """The bits of the reference, whose hash each thread computes for its own element."""
+    return _draw(be, "normal", Kernels.normal, key, tick, shape, first)
+
+
+def _draw(
+    be: CudaBackend,
+    name: str,
+    reference: Callable[..., Array],
+    key: Key,
+    tick: Array,
+    shape: tuple[int, ...],
+    first: int,
+) -> Array:
+    n = math.prod(shape)
+    if not 0 < n < LIMIT:
+        return reference(be, key, tick, shape, first)
+    out = be.empty(shape, be.dtype)
+    be.launch_over(name, n, stream(key), tick, first, n, out)
+    return out
+
+
+def keep_mask(
+    be: CudaBackend, key: Key, tick: Array, shape: tuple[int, ...], rate: float, first: int = 0
+) -> Array:
+    """Each thread writes four bytes."""
+    n = math.prod(shape)
+    if not 0 < n < LIMIT:
+        return Kernels.keep_mask(be, key, tick, shape, rate, first)
+    out = be.empty(shape, be.xp.bool)
+    be.launch_over("keep_mask", -(-n // 4), stream(key), tick, math.ceil(rate * 2**24), first, n, out)
+    return out

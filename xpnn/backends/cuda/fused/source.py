@@ -11,7 +11,7 @@ REAL = {"float32": "float", "float64": "double"}
 
 @dataclass(frozen=True)
 class Kernel:
-    """The file of a kernel, without its ending, and the threads of its blocks."""
+    """The name of a kernel's file, without .cu, and the shape of its blocks of threads."""
 
     file: str
     block: tuple[int, ...] = (256,)
@@ -36,13 +36,13 @@ KERNELS = {
 
 @functools.cache
 def text(file: str, dtype: str, defines: tuple[tuple[str, int], ...] = ()) -> str:
-    """The source of a file for numbers of `dtype`, with what it includes, and the macros defined that it asks for."""
+    """The source of a file for numbers of `dtype`, with its includes, and with the given macros defined."""
     macros = "".join(f"#define {name} {value}\n" for name, value in defines)
     return f"{macros}typedef {REAL[dtype]} real;\n" + expanded(f"{file}.cu", set())
 
 
 def expanded(name: str, seen: set[str]) -> str:
-    """The text of a file with each `#include` replaced by what it names, the first time; none the next."""
+    """The text of a file with each `#include` replaced by the file it names, or by nothing if that is in already."""
     if name in seen:
         return ""
     seen.add(name)

@@ -1,163 +1,172 @@
-"""What slides windows over images."""
+"""Kernels that slide windows over images: columns, convolution, pooling."""
 
 import math
 from collections.abc import Iterator
 from typing import Any
 
-from xpnn.backends.cuda.fused.launch import LIMIT, Launching
-from xpnn.kernels import Array
+from xpnn.backends.cuda.fused.launch import LIMIT, CudaBackend, contiguous
+from xpnn.backends.cuda.fused.rows import down
+from xpnn.kernels import Array, Kernels
 from xpnn.window import Window, counts
 
 COLUMNS = 1 << 23
-"""Numbers of the column matrix at a time: it is read back from the second-level cache."""
+"""Numbers of the column matrix at a time, so that the product reads them from the second-level cache."""
 SIDE = 7
-"""Filters of up to that height and width a thread keeps in registers."""
+"""A thread keeps filters of up to that height and width in registers."""
 
 
-class FusedWindows(Launching):
-    """Columns, convolution as a product with them or, for images of one channel, without; pooling."""
+def im2col(be: CudaBackend, x: Array, window: Window, fill: float = 0.0) -> Array:
+    """One copy, without a padded image."""
+    shape = (len(x), *counts(x.shape, window), math.prod(window.kernel), x.shape[3])
+    if not be.launchable(x) or not 0 < math.prod(shape) < LIMIT:
+        return Kernels.im2col(be, x, window, fill)
+    cols = be.empty(shape, be.dtype)
+    _lines(be, "im2col", shape[0] * shape[1], (contiguous(x), cols), x.shape, window, float(fill))
+    return cols
 
-    _add_bias: Any  # from the pointwise table
-    _down: Any  # from the table of rows
 
-    def im2col(self, x: Array, window: Window, fill: float = 0.0) -> Array:
-        """One copy; padding is not stored first."""
-        shape = (len(x), *counts(x.shape, window), math.prod(window.kernel), x.shape[3])
-        if not self._fits(x) or not 0 < math.prod(shape) < LIMIT:
-            return super().im2col(x, window, fill)
-        cols = self.empty(shape, self.dtype)
-        self._lines("im2col", shape[0] * shape[1], (self._whole(x), cols), x.shape, window, float(fill))
-        return cols
+def col2im(be: CudaBackend, cols: Array, shape: tuple[int, ...], window: Window) -> Array:
+    """Each pixel gathers the columns that were copied from it."""
+    if not be.launchable(cols) or not 0 < math.prod(shape) < LIMIT:
+        return Kernels.col2im(be, cols, shape, window)
+    return _gathered(be, "col2im", shape, window, cols)
 
-    def col2im(self, cols: Array, shape: tuple[int, ...], window: Window) -> Array:
-        """Each place gathers what was taken from it."""
-        if not self._fits(cols) or not 0 < math.prod(shape) < LIMIT:
-            return super().col2im(cols, shape, window)
-        return self._gathered("col2im", shape, window, cols)
 
-    def _gathered(self, name: str, shape: tuple[int, ...], window: Window, *given: Array) -> Array:
-        x = self.empty(shape, self.dtype)
-        self._lines(name, shape[0] * shape[1], (*map(self._whole, given), x), shape, window)
-        return x
+def _gathered(be: CudaBackend, name: str, shape: tuple[int, ...], window: Window, *given: Array) -> Array:
+    x = be.empty(shape, be.dtype)
+    _lines(be, name, shape[0] * shape[1], (*map(contiguous, given), x), shape, window)
+    return x
 
-    def _lines(self, name: str, lines: int, arrays: Any, shape: Any, window: Window, *more: float) -> None:
-        """Launch with a block to a line of images, on windows over images of `shape`."""
-        (top, _), (left, _) = window.pads
-        places = *window.kernel, *window.stride, top, left, *window.dilation
-        numbers = lines, *shape[1:], *counts(shape, window), *places
-        self.launch(name, (min(lines, 16 * self.processors),), (*arrays, *numbers, *more))
 
-    def conv2d(
-        self, x: Array, W: Array, b: Array | None, window: Window, groups: int = 1, relu: bool = False
-    ) -> Array:
-        """A product with the columns of a few samples at a time; of one channel directly."""
-        shape = (len(x), *counts(x.shape, window), W.shape[3])
-        if groups > 1 or not self._fits(x, W) or not 0 < math.prod(shape) < LIMIT:
-            return super().conv2d(x, W, b, window, groups, relu)
-        y = self.empty(shape, self.dtype)
-        b = self.zeros((shape[3],)) if b is None else b
-        if direct(x, window):
-            given, blocks = (x, W, b), min(strips(shape), 8 * self.processors)
-            self._one_channel("conv1", blocks, given, shape, window, y, int(relu))
-            return y
-        kernels = self.operand(self.xp.reshape(W, (-1, shape[3])))
-        for few, cols in self._columns(x, window):
-            out = self.xp.reshape(y[few, ...], (-1, shape[3]))
-            product = self.matmul(cols, kernels, out)
-            if product is not out:
-                out[...] = product
-        return self._add_bias(y, b, relu)
+def _lines(
+    be: CudaBackend, name: str, lines: int, arrays: Any, shape: Any, window: Window, *more: float
+) -> None:
+    """Launch with one block for each line of the images, for windows over images of `shape`."""
+    (top, _), (left, _) = window.pads
+    places = *window.kernel, *window.stride, top, left, *window.dilation
+    numbers = lines, *shape[1:], *counts(shape, window), *places
+    be.launch(name, (min(lines, 16 * be.processors),), (*arrays, *numbers, *more))
 
-    def conv2d_dx(
-        self, dy: Array, W: Array, shape: tuple[int, ...], window: Window, groups: int = 1
-    ) -> Array:
-        """A few samples at a time."""
-        if groups > 1 or not self._fits(dy, W) or not 0 < math.prod(shape) < LIMIT:
-            return super().conv2d_dx(dy, W, shape, window, groups)
-        dx, kernels = self.empty(shape, self.dtype), self.operand(self.xp.reshape(W, (-1, W.shape[3]))).T
-        for few in batches(len(dy), math.prod(dy.shape[1:3]) * kernels.shape[1]):
-            part = dy[few, ...]
-            cols = self.matmul(self.xp.reshape(part, (-1, W.shape[3])), kernels)
-            given = self._whole(cols), dx[few, ...]
-            self._lines("col2im", len(part) * shape[1], given, shape, window)
-        return dx
 
-    def conv2d_dw(self, x: Array, dy: Array, window: Window, groups: int = 1) -> Array:
-        """A few samples at a time, summed; of one channel directly."""
-        if groups > 1 or not self._fits(x, dy):
-            return super().conv2d_dw(x, dy, window, groups)
-        filters = dy.shape[3]
-        dW = self.empty((*window.kernel, x.shape[3], filters), self.dtype)
-        if direct(x, window):
-            blocks = min(strips(dy.shape), 2 * self.processors)
-            parts = self.empty((blocks, dW.size), self.dtype)
-            self._one_channel("conv1_dw", blocks, (x, dy), dy.shape, window, parts)
-            return self._down("column_sums", (parts,), blocks, dW.size, dW)
-        total = None
-        for few, cols in self._columns(x, window):
-            part = self.matmul(cols.T, self.xp.reshape(dy[few, ...], (-1, filters)))
-            total = part if total is None else total + part
-        return self.xp.reshape(total, dW.shape)
-
-    def _columns(self, x: Array, window: Window) -> Iterator[tuple[slice, Array]]:
-        """(samples, their im2col as a matrix), a few samples at a time."""
-        per = math.prod(window.kernel) * x.shape[3]
-        for few in batches(len(x), math.prod(counts(x.shape, window)) * per):
-            yield few, self.xp.reshape(self.im2col(x[few, ...], window), (-1, per))
-
-    def _one_channel(
-        self, name: str, blocks: int, given: tuple[Array, ...], shape: Any, window: Window, *out: Any
-    ) -> None:
-        """Launch with 32 filters across, on the windows over the images given[0] that make up an array of `shape`."""
-        (top, _), (left, _) = window.pads
-        numbers = shape[0], *given[0].shape[1:3], *shape[1:3], top, left, shape[3]
-        macros = {"KH": window.kernel[0], "KW": window.kernel[1]}
-        whole = map(self._whole, given)
-        self.launch(name, (blocks, -(-shape[3] // 32)), (*whole, *numbers, *out), **macros)
-
-    def max_pool(self, x: Array, window: Window) -> tuple[Array, Array]:
-        """Value and tap in one pass."""
-        shape = (len(x), *counts(x.shape, window), x.shape[3])
-        if not self._fits(x) or math.prod(window.kernel) > 256:
-            return super().max_pool(x, window)
-        y, tap = self.empty(shape, self.dtype), self.empty(shape, self.xp.uint8)
-        self._lines("max_pool", shape[0] * shape[1], (self._whole(x), y, tap), x.shape, window)
-        return y, tap
-
-    def max_pool_grad(self, dy: Array, tap: Array, shape: tuple[int, ...], window: Window) -> Array:
-        """Each place gathers from the windows that chose it."""
-        if not self._fits(dy) or tap.dtype != self.xp.uint8 or not 0 < math.prod(shape) < LIMIT:
-            return super().max_pool_grad(dy, tap, shape, window)
-        return self._gathered("max_pool_grad", shape, window, dy, tap)
-
-    def sum_pool(self, x: Array, window: Window) -> Array:
-        """Without the columns."""
-        if not self._fits(x):
-            return super().sum_pool(x, window)
-        y = self.empty((len(x), *counts(x.shape, window), x.shape[3]), self.dtype)
-        self._lines("sum_pool", len(x) * y.shape[1], (self._whole(x), y), x.shape, window)
+def conv2d(
+    be: CudaBackend, x: Array, W: Array, b: Array | None, window: Window, groups: int = 1, relu: bool = False
+) -> Array:
+    """Products with the columns of a few samples at a time; images of one channel directly."""
+    shape = (len(x), *counts(x.shape, window), W.shape[3])
+    if groups > 1 or not be.launchable(x, W) or not 0 < math.prod(shape) < LIMIT:
+        return Kernels.conv2d(be, x, W, b, window, groups, relu)
+    y = be.empty(shape, be.dtype)
+    b = be.zeros((shape[3],)) if b is None else b
+    if direct(x, window):
+        given, blocks = (x, W, b), min(strips(shape), 8 * be.processors)
+        _one_channel(be, "conv1", blocks, given, shape, window, y, int(relu))
         return y
+    kernels = be.operand(be.xp.reshape(W, (-1, shape[3])))
+    for few, cols in _columns(be, x, window):
+        out = be.xp.reshape(y[few, ...], (-1, shape[3]))
+        product = be.matmul(cols, kernels, out)
+        if product is not out:
+            out[...] = product
+    return be.add_bias(y, b, relu)
 
-    def sum_pool_grad(self, dy: Array, shape: tuple[int, ...], window: Window) -> Array:
-        """Each place gathers from the windows that it is in."""
-        if not self._fits(dy) or not 0 < math.prod(shape) < LIMIT:
-            return super().sum_pool_grad(dy, shape, window)
-        return self._gathered("sum_pool_grad", shape, window, dy)
+
+def conv2d_dx(
+    be: CudaBackend, dy: Array, W: Array, shape: tuple[int, ...], window: Window, groups: int = 1
+) -> Array:
+    """Products and sums for a few samples at a time."""
+    if groups > 1 or not be.launchable(dy, W) or not 0 < math.prod(shape) < LIMIT:
+        return Kernels.conv2d_dx(be, dy, W, shape, window, groups)
+    dx, kernels = be.empty(shape, be.dtype), be.operand(be.xp.reshape(W, (-1, W.shape[3]))).T
+    for few in batches(len(dy), math.prod(dy.shape[1:3]) * kernels.shape[1]):
+        part = dy[few, ...]
+        cols = be.matmul(be.xp.reshape(part, (-1, W.shape[3])), kernels)
+        given = contiguous(cols), dx[few, ...]
+        _lines(be, "col2im", len(part) * shape[1], given, shape, window)
+    return dx
+
+
+def conv2d_dw(be: CudaBackend, x: Array, dy: Array, window: Window, groups: int = 1) -> Array:
+    """Products for a few samples at a time, summed; images of one channel directly."""
+    if groups > 1 or not be.launchable(x, dy):
+        return Kernels.conv2d_dw(be, x, dy, window, groups)
+    filters = dy.shape[3]
+    dW = be.empty((*window.kernel, x.shape[3], filters), be.dtype)
+    if direct(x, window):
+        blocks = min(strips(dy.shape), 2 * be.processors)
+        parts = be.empty((blocks, dW.size), be.dtype)
+        _one_channel(be, "conv1_dw", blocks, (x, dy), dy.shape, window, parts)
+        return down(be, "column_sums", (parts,), blocks, dW.size, dW)
+    total = None
+    for few, cols in _columns(be, x, window):
+        part = be.matmul(cols.T, be.xp.reshape(dy[few, ...], (-1, filters)))
+        total = part if total is None else total + part
+    return be.xp.reshape(total, dW.shape)
+
+
+def _columns(be: CudaBackend, x: Array, window: Window) -> Iterator[tuple[slice, Array]]:
+    """(samples, their im2col as a matrix), a few samples at a time."""
+    per = math.prod(window.kernel) * x.shape[3]
+    for few in batches(len(x), math.prod(counts(x.shape, window)) * per):
+        yield few, be.xp.reshape(be.im2col(x[few, ...], window), (-1, per))
+
+
+def _one_channel(
+    be: CudaBackend, name: str, blocks: int, given: tuple[Array, ...], shape: Any, window: Window, *out: Any
+) -> None:
+    """Launch with 32 filters across, on the windows over the images given[0] that make up an array of `shape`."""
+    (top, _), (left, _) = window.pads
+    numbers = shape[0], *given[0].shape[1:3], *shape[1:3], top, left, shape[3]
+    macros = {"KH": window.kernel[0], "KW": window.kernel[1]}
+    whole = map(contiguous, given)
+    be.launch(name, (blocks, -(-shape[3] // 32)), (*whole, *numbers, *out), **macros)
+
+
+def max_pool(be: CudaBackend, x: Array, window: Window) -> tuple[Array, Array]:
+    """The value and its tap in one pass."""
+    shape = (len(x), *counts(x.shape, window), x.shape[3])
+    if not be.launchable(x) or math.prod(window.kernel) > 256:
+        return Kernels.max_pool(be, x, window)
+    y, tap = be.empty(shape, be.dtype), be.empty(shape, be.xp.uint8)
+    _lines(be, "max_pool", shape[0] * shape[1], (contiguous(x), y, tap), x.shape, window)
+    return y, tap
+
+
+def max_pool_grad(be: CudaBackend, dy: Array, tap: Array, shape: tuple[int, ...], window: Window) -> Array:
+    """Each pixel gathers from the windows whose maximum it was."""
+    if not be.launchable(dy) or tap.dtype != be.xp.uint8 or not 0 < math.prod(shape) < LIMIT:
+        return Kernels.max_pool_grad(be, dy, tap, shape, window)
+    return _gathered(be, "max_pool_grad", shape, window, dy, tap)
+
+
+def sum_pool(be: CudaBackend, x: Array, window: Window) -> Array:
+    """One pass, without columns."""
+    if not be.launchable(x):
+        return Kernels.sum_pool(be, x, window)
+    y = be.empty((len(x), *counts(x.shape, window), x.shape[3]), be.dtype)
+    _lines(be, "sum_pool", len(x) * y.shape[1], (contiguous(x), y), x.shape, window)
+    return y
+
+
+def sum_pool_grad(be: CudaBackend, dy: Array, shape: tuple[int, ...], window: Window) -> Array:
+    """Each pixel gathers from the windows that cover it."""
+    if not be.launchable(dy) or not 0 < math.prod(shape) < LIMIT:
+        return Kernels.sum_pool_grad(be, dy, shape, window)
+    return _gathered(be, "sum_pool_grad", shape, window, dy)
 
 
 def direct(x: Array, window: Window) -> bool:
-    """Images of one channel under whole windows, neighbours of one another, that are small enough."""
+    """Can conv1 compute it: one channel, stride and dilation 1, and a filter that fits in registers?"""
     plain = window.stride == window.dilation == (1, 1)
     return x.shape[3] == 1 and plain and max(window.kernel) <= SIDE
 
 
 def strips(shape: tuple[int, ...]) -> int:
-    """Blocks that all strips of eight windows make, eight strips to a block."""
+    """The number of blocks: eight strips of eight windows in each."""
     n, rows, columns, _ = shape
     return -(-n * rows * -(-columns // 8) // 8)
 
 
 def batches(n: int, each: int) -> Iterator[slice]:
-    """Slices of n samples whose columns, `each` numbers a sample, make up COLUMNS."""
+    """Slices of n samples whose columns, `each` numbers for one sample, are about COLUMNS numbers."""
     few = max(1, COLUMNS // each)
     return (slice(start, start + few) for start in range(0, n, few))

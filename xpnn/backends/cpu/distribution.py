@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnn.backends.base import Backend
 from xpnn.kernels import cody
 
 BLOCK = 1 << 14
@@ -13,7 +14,7 @@ BLOCK = 1 << 14
 Host = np.ndarray[Any, Any]
 
 
-def normal_cdf(x: Host) -> Host:
+def normal_cdf(be: Backend, x: Host) -> Host:
     """`Kernels.normal_cdf`, block by block.
 
     In float32 MIDDLE serves near 0 too: there it is off by 5e-12, a thousandth of a rounding. A choice by `where`

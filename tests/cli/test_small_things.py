@@ -1,0 +1,128 @@
+"""What a newcomer types first: the kind of data guessed from its file, commands that can be typed, narrow terminals."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import on_a_terminal, workplace  # noqa: F401
+
+import xpnn
+from xpnn.cli.program import program
+from xpnn.data.kind import kind_of
+from xpnn.errors import UsageError
+
+pytestmark = pytest.mark.usefixtures("workplace")
+QUICK = ("--epochs", "1", "--hidden", "4")
+
+
+def write_table(path):
+    rows = [f"{i},{i * 7 % 11},{i % 2}" for i in range(60)]
+    Path(path).write_text("a,b,label\n" + "\n".join(rows) + "\n")
+
+
+def write_pictures(folder):
+    from PIL import Image
+
+    for name in ("cats", "dogs"):
+        Path(folder, name).mkdir(parents=True)
+        for i in range(4):
+            noise = np.random.default_rng(i).integers(0, 255, (8, 8), dtype=np.uint8)
+            Image.fromarray(noise).save(Path(folder, name, f"{i}.png"))
+
+
+class TestKind:
+    def test_names_of_files_tell(self, tmp_path):
+        write_pictures("pictures")
+        np.savez("a.npz", x=np.ones(3))
+        Path("parts").mkdir()
+        write_table("parts/a.csv")
+        Path("empty").mkdir()
+        for path, kind in {
+            "a.csv": "table", "a.csv.gz": "table", "a.parquet": "table", "parts/*.csv": "table", "parts": "table",
+            "a.npz": "npz", "pictures": "images", "empty": None, "missing": None, "a.txt~": None,
+        }.items():  # fmt: skip
+            assert kind_of(Path(path)) == kind, path
+
+    def test_a_table_needs_no_name_of_a_dataset(self, xp):
+        pytest.importorskip("duckdb")
+        write_table("birds.csv")
+        code, _, err = xp("train", "--data", "birds.csv", *QUICK)
+        assert code == 0
+        assert "birds.csv is taken as table: the same as xpnn train table birds.csv" in err
+        assert Path("runs/table-mlp-1").exists()
+
+    def test_a_name_that_is_given_is_believed(self, xp):
+        write_table("birds.csv")
+        code, _, err = xp("train", "mnist", "--data", "birds.csv")
+        assert code == 7
+        assert "xpnn train table FILE" in err
+
+    def test_a_path_in_place_of_a_name(self, xp):
+        write_table("my birds.csv")
+        code, _, err = xp("train", "my birds.csv")
+        assert code == 2
+        assert "fix: xpnn train table 'my birds.csv'" in err
+
+
+class TestProgram:
+    @pytest.fixture
+    def script(self):
+        """An executable called xpnn below the working folder."""
+        path = Path("env/bin/xpnn")
+        path.parent.mkdir(parents=True)
+        path.write_text("#!/bin/sh\n")
+        path.chmod(0o755)
+        return path
+
+    def test_on_the_path_it_has_its_name(self, script, monkeypatch):
+        monkeypatch.setattr(sys, "argv", [str(script.resolve())])
+        monkeypatch.setenv("PATH", str(script.parent.resolve()))
+        assert program() == "xpnn"
+
+    def test_elsewhere_it_has_its_path(self, script, monkeypatch):
+        monkeypatch.setattr(sys, "argv", [str(script)])
+        monkeypatch.setenv("PATH", "/usr/bin")
+        assert program() == "env/bin/xpnn"
+
+    def test_another_program_of_that_name_on_the_path(self, script, monkeypatch):
+        shutil.copytree("env", "other env")
+        monkeypatch.setattr(sys, "argv", ["other env/bin/xpnn"])
+        monkeypatch.setenv("PATH", str(script.parent.resolve()))
+        assert program() == "'other env/bin/xpnn'"
+
+    def test_as_a_module_of_this_python(self):
+        env = os.environ | {"PATH": str(Path(sys.executable).parent)}
+        done = subprocess.run(
+            [sys.executable, "-m", "xpnn", "train", "moons", *QUICK],
+            capture_output=True, text=True, env=env, check=True,
+        )  # fmt: skip
+        assert done.stdout.splitlines()[-1] == "next   python -m xpnn evaluate"
+
+
+def test_every_column_of_the_matrix_is_printed_in_a_narrow_terminal(xp):
+    assert xp("train", "strokes", *QUICK, "--out", "run")[0] == 0
+    seen, code = on_a_terminal("evaluate", "run", columns=50, TERM="dumb")
+    heads = " ".join(line for line in seen.splitlines() if "taken for" in line).replace(
+        "true \\ taken for", ""
+    )
+    assert code == 0
+    assert heads.split() == [str(digit) for digit in range(10)]
+
+
+@pytest.mark.parametrize("suffix", ["onnx", "pt", "keras", "pkl", "html"])
+def test_saving_under_the_suffix_of_another_format_is_refused(suffix):
+    model = xpnn.Model([xpnn.Dense(2)], input_shape=(3,))
+    with pytest.raises(UsageError, match=rf"safetensors, not \.{suffix}"):
+        model.save(f"a.{suffix}")
+    assert not os.listdir()
+
+
+def test_a_scale_is_shown_as_it_was_typed():
+    model = xpnn.Model([xpnn.Rescale(1 / 255), xpnn.Dense(2), xpnn.Dropout(0.25)], input_shape=(3,))
+    table = str(model.summary())
+    assert "Rescale(scale=1/255)" in table
+    assert "Dropout(rate=0.25)" in table

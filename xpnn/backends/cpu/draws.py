@@ -1,0 +1,66 @@
+"""NumPy's random draws: the reference's numbers, from words of 32 bits in place of 64."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from xpnn.backends.base import Backend
+from xpnn.kernels import Array
+from xpnn.kernels.counter import WORD, WORD16, counters
+from xpnn.random import Key
+
+WORDS = 1 << 14
+"""Random words per block."""
+MIX = [(np.uint32(16), np.uint32(0x21F0AAAD)), (np.uint32(15), np.uint32(0x735A2D97))]
+"""Shift and factor of the two rounds of `xpnn.kernels.counter.mix`."""
+
+
+def uniform(be: Backend, key: Key, tick: Array, shape: tuple[int, ...], first: int = 0) -> Array:
+    """The reference's numbers, from words of 32 bits."""
+    out = np.empty(math.prod(shape), be.dtype)
+    for start, words in random_words(key, int(tick), out.size, first):
+        np.multiply(words >> np.uint32(8), 2.0**-24, out=out[start : start + words.size], dtype=be.dtype)
+    return out.reshape(shape)
+
+
+def keep_mask(
+    be: Backend, key: Key, tick: Array, shape: tuple[int, ...], rate: float, first: int = 0
+) -> Array:
+    """The reference's mask, from whole words: their low 8 bits do not change the comparison."""
+    out, threshold = np.empty(math.prod(shape), np.bool_), math.ceil(rate * 2**24) << 8
+    for start, words in random_words(key, int(tick), out.size, first):
+        np.greater_equal(words, threshold, out=out[start : start + words.size])
+    return out.reshape(shape)
+
+
+def normal(be: Backend, key: Key, tick: Array, shape: tuple[int, ...], first: int = 0) -> Array:
+    """The reference's numbers, from words of 32 bits."""
+    total = np.full(math.prod(shape), -6 * WORD16, np.int32)
+    for part in range(6):
+        for start, words in random_words((*key, part), int(tick), total.size, first):
+            block = total[start : start + words.size]
+            block += (words & np.uint32(WORD16)).view(np.int32)
+            block += (words >> np.uint32(16)).view(np.int32)
+    return np.multiply(total, 2.0**-16, dtype=be.dtype).reshape(shape)
+
+
+def random_words(key: Key, tick: int, size: int, first: int = 0) -> Iterator[tuple[int, Array]]:
+    """(start, words): mix(A (first + i) + B) for i = start ..., by blocks in the same buffers, which stay in cache.
+
+    Words of 32 bits wrap by themselves, so the reference's masks fall away.
+    """
+    step, start = counters(key, tick)
+    start = (start + first * step) & WORD
+    ramp = np.arange(min(size, WORDS), dtype=np.uint32)
+    ramp *= np.uint32(step)
+    buffer, spare = np.empty_like(ramp), np.empty_like(ramp)
+    for i in range(0, size, WORDS):
+        n = min(WORDS, size - i)
+        x, shifted = buffer[:n], spare[:n]
+        np.add(ramp[:n], np.uint32((i * step + start) & WORD), out=x)
+        for shift, factor in MIX:
+            x ^= np.right_shift(x, shift, out=shifted)
+            x *= factor
+        x ^= np.right_shift(x, np.uint32(15), out=shifted)
+        yield i, x

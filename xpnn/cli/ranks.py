@@ -1,0 +1,89 @@
+"""Commands that several processes run together: rank 0 prints and writes, and what ends one ends all."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from xpnn.cli import together
+from xpnn.cli.options import Name
+from xpnn.cli.runs import Run
+from xpnn.cli.state import state
+
+if TYPE_CHECKING:
+    from xpnn.distributed import Communicator
+
+ENGINES = ("auto", "mpi", "nccl", "torch", "none")
+BATCH_NORMS = ("global", "local")
+COMPRESSIONS = ("bf16",)
+
+
+def distributed_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--distributed, --batch-norm and --gradient-compression."""
+    for option in (
+        click.option(
+            "--gradient-compression",
+            type=Name("compression", COMPRESSIONS),
+            help="Send gradients between processes in 16 bits.",
+        ),
+        click.option(
+            "--batch-norm",
+            type=Name("batch norm", BATCH_NORMS),
+            default="global",
+            show_default=True,
+            help="Normalize by the whole batch, or each process by its rows of it.",
+        ),
+        click.option(
+            "--distributed",
+            type=Name("engine", ENGINES),
+            default="auto",
+            show_default=True,
+            help="Share each batch with the processes that mpiexec, srun or torchrun started.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def join(engine: str, batch_norm: str, compression: str | None) -> "Communicator":
+    """The processes that run this command; all but rank 0 fall silent. Raises what `xpnn.distributed.connect` does."""
+    from xpnn.distributed import connect
+
+    group = connect(engine, batch_norm=batch_norm, compression=compression or "")
+    together.group = group
+    if group.rank:
+        state().quiet = True
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
+    return group
+
+
+class Elsewhere:
+    """In place of a lock, in the processes that write nothing."""
+
+    stale = ""
+
+    def release(self) -> None:
+        """Nothing is held."""
+
+
+class Watched(Run):
+    """A run's folder as the other processes see it: they read from it, and write nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, made=False, lock=Elsewhere())  # type: ignore[arg-type]
+
+    def write(self, about: dict[str, Any]) -> None:
+        """Rank 0 does."""
+
+    def close(self) -> None:
+        """Rank 0 does."""
+
+
+def shared_run(group: "Communicator", make: Callable[[], Run]) -> Run:
+    """The run that rank 0 makes or takes, for all ranks."""
+    run = make() if group.rank == 0 else None
+    folder = group.text("" if run is None else str(run.folder))
+    return run or Watched(Path(folder))

@@ -1,0 +1,110 @@
+"""Which processes this one trains with: found out from what a launcher says in the environment."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from xpnn.distributed.communicator import Communicator
+from xpnn.distributed.compression import COMPRESSIONS
+from xpnn.errors import UsageError, did_you_mean
+
+ENGINES = ("auto", "mpi", "nccl", "torch", "none")
+BATCH_NORMS = ("global", "local")
+MPI_SIZES = {
+    "PMI_SIZE": "mpiexec",
+    "OMPI_COMM_WORLD_SIZE": "Open MPI's mpiexec",
+    "SLURM_STEP_NUM_TASKS": "srun",
+    "SLURM_NTASKS": "Slurm",
+}
+"""How many processes a launcher of MPI says that there are, and which launcher it is."""
+LAUNCHES = {
+    "mpiexec": "the mpiexec of the MPI library that mpi4py uses: for the wheels, that of `pip install mpich`",
+    "Open MPI's mpiexec": "mpi4py built for Open MPI (pip install --no-binary=mpi4py mpi4py), or the mpiexec of the "
+    "`mpich` wheel",
+    "srun": "srun --mpi=pmi2 (or --mpi=pmix for Open MPI)",
+    "Slurm": "srun --mpi=pmi2 xpnn train ..., or --distributed none to train in one process",
+}
+"""What to start the processes with, where those of that launcher do not find each other."""
+
+
+def connect(
+    engine: str = "auto",
+    *,
+    batch_norm: str = "global",
+    compression: str = "",
+    environment: Mapping[str, str] = os.environ,
+) -> Communicator:
+    """The processes that were started together with this one, to be given to `Trainer` or `fit` as `communicator=`.
+
+    engine: "mpi" (mpi4py), "nccl" (MPI, and NCCL for the sums of CuPy's arrays; written, not yet run), "torch"
+    (torch.distributed, under torchrun), "none", or "auto": what the environment shows that this process was started by.
+    batch_norm, compression: see `Communicator`. Raises BackendError for an engine that is not installed; UsageError
+    where a launcher says that there are more processes and the engine finds one, for then each would train by itself.
+    """
+    if engine not in ENGINES:
+        raise UsageError(f"unknown engine {engine!r}", fix=did_you_mean(engine, ENGINES))
+    if batch_norm not in BATCH_NORMS:
+        raise UsageError(f"batch_norm={batch_norm!r}", fix=did_you_mean(batch_norm, BATCH_NORMS))
+    if compression and compression not in COMPRESSIONS:
+        raise UsageError(f"compression={compression!r}", fix=did_you_mean(compression, COMPRESSIONS))
+    found = opened(started_by(environment) if engine == "auto" else engine)
+    refuse_singleton(found, environment)
+    found.batch_norm, found.compression = batch_norm, compression
+    if found.size > 1:
+        sys.excepthook = ending_all(found, sys.excepthook)
+    return found
+
+
+def ending_all(group: Communicator, before: Callable[..., Any]) -> Callable[..., Any]:
+    """What Python does with an error that nobody caught; then all processes end: the others would wait for this one."""
+
+    def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        before(kind, error, trace)
+        group.abort(130 if kind is KeyboardInterrupt else getattr(error, "exit_code", 1))
+
+    return hook
+
+
+def started_by(environment: Mapping[str, str]) -> str:
+    """The engine for the launcher whose marks are in the environment."""
+    if "TORCHELASTIC_RUN_ID" in environment and number(environment, "WORLD_SIZE") > 1:
+        return "torch"
+    return "mpi" if any(number(environment, name) > 1 for name in MPI_SIZES) else "none"
+
+
+def opened(engine: str) -> Communicator:
+    """The communicator of that engine."""
+    if engine == "mpi":
+        from xpnn.distributed.mpi import MPICommunicator
+
+        return MPICommunicator()
+    if engine == "nccl":
+        from xpnn.distributed.nccl import NCCLCommunicator
+
+        return NCCLCommunicator()
+    if engine == "torch":
+        from xpnn.distributed.torch_group import TorchCommunicator
+
+        return TorchCommunicator()
+    return Communicator()
+
+
+def refuse_singleton(found: Communicator, environment: Mapping[str, str]) -> None:
+    """Raise UsageError where the engine sees one process and the environment says that there are more."""
+    if found.size > 1 or found.engine not in ("mpi", "nccl"):
+        return
+    for name, launcher in MPI_SIZES.items():
+        n = number(environment, name)
+        if n > 1:
+            raise UsageError(
+                f"{launcher} started {n} processes, and MPI sees one",
+                why=f"{name}={n}, but this process finds no other: each would train by itself, to the same files",
+                fix=LAUNCHES[launcher],
+            )
+
+
+def number(environment: Mapping[str, str], name: str) -> int:
+    """A whole number of the environment; 0 where there is none."""
+    value = environment.get(name, "")
+    return int(value) if value.isdecimal() else 0

@@ -1,0 +1,130 @@
+"""What several processes make small together: each computes its rows of a batch, and the gradients are added up."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from xpnn import fusion
+from xpnn.backends.share import Share
+from xpnn.distributed.communicator import Communicator
+from xpnn.distributed.plane import add_gradient, joined, sharing
+from xpnn.kernels import Array
+from xpnn.optimizers import Accumulate, Optimizer
+from xpnn.optimizers.base import State
+from xpnn.optimizers.wrapper import Wrapper
+from xpnn.training.step import Objective, Position, updater
+
+
+@dataclass(frozen=True)
+class SharedObjective(Objective):
+    """An Objective whose functions take a last argument more: the Share of the batch that the arrays are.
+
+    All ranks call them together, with their own rows, and get the same results: those of the whole batch.
+    """
+
+    group: Communicator = field(default_factory=Communicator)
+
+    def part(self, share: Share) -> Objective:
+        """The objective of one process, computed of that share."""
+        be = sharing(self.be, self.group, share)
+        return Objective(self.net, self.loss, self.layout, be, self.seed, self.mixing)
+
+    def gradient(  # type: ignore[override]
+        self, *, keep: bool = False, fuse: bool = False, add: bool = True
+    ) -> Callable[..., tuple[Array, Array, Array]]:
+        """gradient(theta, phi, tick, x, y, weight, total, share) -> loss, its gradient, new phi, of the whole batch.
+
+        add: False leaves loss and gradient as this rank's part; the parts add up to the whole.
+        """
+        be, group, size = joined(self.be, self.group), self.group, self.layout.size["theta"]
+        memory = self.be.buffer(size + 1) if keep else None
+        buffer = None if memory is None else self.layout.gradient_buffer(self.be, memory[:-1])
+        parts: dict[Share, Callable[..., Any]] = {}
+
+        def gradient(
+            theta: Array,
+            phi: Array,
+            tick: Array,
+            x: Any,
+            y: Any,
+            weight: Array | None,
+            total: Array | None,
+            share: Share,
+        ) -> tuple[Array, Array, Array]:
+            if share not in parts:
+                parts[share] = self.part(share).gradient(fuse=fuse, buffer=buffer)
+            value, grad, new_phi = parts[share](theta, phi, tick, x, y, weight, total)
+            home = memory
+            if share.total < group.size:  # computed by every rank, and counted once
+                if group.rank:
+                    value, grad, home = value * 0, grad * 0, None
+            elif new_phi is not phi and group.batch_norm == "local":
+                new_phi = be.all_reduce(new_phi * (share.rows / share.total))
+            if add:
+                value, grad = add_gradient(be, home, grad, value)
+            return value, grad, new_phi
+
+        return gradient
+
+    def divisor(self) -> Callable[..., Array]:
+        """divisor(tick, x, y, weight, share): of the whole batch."""
+        part = functools.cache(lambda share: self.part(share).divisor())
+        return lambda tick, x, y, weight, share: part(share)(tick, x, y, weight)
+
+    def step(
+        self, optimizer: Optimizer, *, fuse: bool = True
+    ) -> Callable[..., tuple[Array, Array, Array, State]]:
+        """step(theta, phi, state, x, y, weight, share) -> loss, theta, phi, state.
+
+        With Accumulate the gradients of its steps are added up by each rank for itself, and over the ranks once for
+        each update; of the other steps the loss alone is sent. Not so with JAX, whose compiled conditions hold no calls
+        to the host: there they are sent at every step.
+        """
+        once = accumulates(optimizer) and self.be.name != "jax"
+        be = joined(self.be, self.group) if once else self.be
+        gradient, divisor = self.gradient(keep=True, fuse=fuse, add=not once), self.divisor()
+        update = updater(fusion.fuse_optimizer(optimizer) if fuse else optimizer, be)
+
+        def step(
+            theta: Array, phi: Array, state: State, x: Any, y: Any, weight: Array | None, share: Share
+        ) -> tuple[Array, Array, Array, State]:
+            value, grad, new_phi = gradient(theta, phi, state["t"], x, y, weight, None, share)
+            if "divisor" in state:
+                total = divisor(state["t"], x, y, weight, share)
+                state = {**state, "divisor": total if total.ndim == 0 else total[0]}
+            if once:
+                good = be.all_finite(grad)
+                value = be.all_reduce(be.xp.where(good, value, be.xp.full_like(value, float("nan"))))
+                grad = be.xp.where(good, grad, be.xp.zeros_like(grad))
+            return update(theta, phi, state, value, grad, new_phi)
+
+        return step
+
+    def indexed_step(self, optimizer: Optimizer, *, fuse: bool = True) -> Callable[..., tuple[Any, ...]]:
+        """indexed(theta, phi, state, position, data, n, share): the n rows of the data that come next are the share."""
+        rescale, rest = fusion.split_rescale(self.net) if fuse and self.mixing is None else (None, self.net)
+        step = replace(self, net=rest).step(optimizer, fuse=fuse)
+
+        def indexed(
+            theta: Array,
+            phi: Array,
+            state: State,
+            position: Position,
+            data: tuple[Any, ...],
+            n: int,
+            share: Share,
+        ) -> tuple[Any, ...]:
+            x, y, weight, position = self.rows(position, data, n, rescale)
+            return *step(theta, phi, state, x, y, weight, share), position
+
+        return indexed
+
+
+def accumulates(optimizer: Optimizer) -> bool:
+    """Whether an Accumulate is part of it."""
+    while isinstance(optimizer, Wrapper):
+        if isinstance(optimizer, Accumulate):
+            return True
+        optimizer = optimizer.optimizer
+    return False

@@ -1,0 +1,116 @@
+"""The backend of a step that several processes share: what it computes of a batch, it computes of the whole batch."""
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from xpnn.backends.base import Backend
+from xpnn.backends.share import Share
+from xpnn.distributed.communicator import Communicator
+from xpnn.distributed.compression import add_compressed
+from xpnn.kernels import Array
+
+
+class Joined(Backend):
+    """Put before a backend's class: its sums go over all ranks."""
+
+    group: Communicator
+
+    def all_reduce(self, a: Array) -> Array:
+        """By the engine; inside a step that JAX compiles, by a call back to the host."""
+        return by_callback(self, a) if self.name == "jax" else self.group.reduce(self, a)
+
+
+class Sharing(Joined):
+    """Besides, batch normalization by the statistics of all ranks' rows."""
+
+    def values_per_feature(self, x: Array) -> int:
+        """Of the whole batch."""
+        share, n = self.share, super().values_per_feature(x)
+        return n * share.total // share.rows if share else n
+
+    def batch_norm(
+        self, x: Array, gain: Array, bias: Array, eps: float, relu: bool = False
+    ) -> tuple[Array, ...]:
+        """The reference, its two sums over all ranks."""
+        count = self.values_per_feature(x)
+        mean = self.all_reduce(self.column_sums(x)) / count
+        d = x - mean
+        var = self.all_reduce(self.column_sums(d * d)) / count
+        r = 1 / self.xp.sqrt(var + eps)
+        n = d * r
+        y = n * gain + bias
+        return self.relu(y) if relu else y, n, r, mean, var
+
+    def batch_norm_grad(self, dy: Array, n: Array, r: Array, gain: Array) -> tuple[Array, Array, Array]:
+        """The reference: dx by the sums over all ranks, which go in one message; the gradients are this rank's part."""
+        bias_grad, gain_grad = self.column_sums(dy), self.column_sums(dy * n)
+        both = self.all_reduce(self.xp.stack([bias_grad * gain, gain_grad * gain]))
+        both = both / self.values_per_feature(dy)
+        return r * (dy * gain - both[0, ...] - n * both[1, ...]), gain_grad, bias_grad
+
+
+COMBINED: dict[tuple[type[Joined], type[Backend]], type[Backend]] = {}
+"""Classes with one of those above before a backend's own."""
+
+
+def joined(be: Backend, group: Communicator) -> Backend:
+    """The backend with sums over the ranks, and nothing else changed."""
+    return made(be, Joined, group, None)
+
+
+def sharing(be: Backend, group: Communicator, share: Share) -> Backend:
+    """The backend for that share of a batch. A batch of fewer rows than ranks is not shared: all compute it."""
+    if share.total < group.size:
+        return be
+    return made(be, Sharing if group.batch_norm == "global" else Joined, group, share)
+
+
+def made(be: Backend, kind: type[Joined], group: Communicator, share: Share | None) -> Backend:
+    """A copy of the backend, of a class with `kind` before its own."""
+    new: Any = copy.copy(be)
+    key = kind, type(be)
+    if key not in COMBINED:
+        COMBINED[key] = type(f"{kind.__name__}{type(be).__name__}", key, {})
+    new.__class__ = COMBINED[key]
+    new.group, new.share = group, share
+    backend: Backend = new
+    return backend
+
+
+def by_callback(be: Joined, a: Array) -> Array:
+    """Compiled steps of JAX stop here, in the order in which they were written, until all ranks have come.
+
+    JAX calls back from a thread where 64 bits are off, and would round: they are handed over as pairs of 32.
+    """
+    import jax
+    from jax.experimental import io_callback
+
+    kind, wide = np.dtype(a.dtype), a.dtype.itemsize == 8
+    words = jax.lax.bitcast_convert_type(a, np.uint32) if wide else a
+
+    def add(part: Any) -> Any:
+        host = np.array(part, order="C").reshape(-1).view(kind)
+        be.group.add(host)
+        return host.view(np.uint32).reshape(words.shape) if wide else host.reshape(words.shape)
+
+    summed = io_callback(add, jax.ShapeDtypeStruct(words.shape, words.dtype), words, ordered=True)
+    result: Array = jax.lax.bitcast_convert_type(summed, a.dtype) if wide else summed
+    return result
+
+
+def add_gradient(be: Backend, memory: Array | None, grad: Array, value: Array) -> tuple[Array, Array]:
+    """-> (the sum of the losses, of the gradients): one message, the loss behind the gradient.
+
+    memory: a vector one longer than the gradient, of which grad is the beginning, where the library can write.
+    """
+    group: Communicator = be.group  # type: ignore[attr-defined]
+    if group.compression:
+        return be.all_reduce(value), add_compressed(be, group, grad)
+    if memory is None:
+        memory = be.xp.concat([grad, be.xp.reshape(value, (1,))])
+    else:
+        memory[-1:] = be.xp.reshape(value, (1,))
+    memory = be.all_reduce(memory)
+    return be.xp.reshape(memory[-1:], ()), memory[:-1]

@@ -1,0 +1,70 @@
+"""torch.distributed: `torchrun --nproc-per-node 4 ...`. gloo between processors, nccl between GPUs."""
+
+import os
+import sys
+from typing import Any
+
+import numpy as np
+
+from xpnn.backends.base import Backend, missing
+from xpnn.distributed.communicator import Communicator, Host
+from xpnn.kernels import Array
+
+
+class TorchCommunicator(Communicator):
+    """The processes that torchrun started. Raises BackendError without PyTorch.
+
+    Tensors of the torch backend are summed where they are, other arrays on the host by gloo.
+    """
+
+    engine = "torch"
+
+    def __init__(self) -> None:
+        try:
+            import torch
+            import torch.distributed as dist
+        except ImportError as error:
+            raise missing("torch", "PyTorch", error) from error
+        self.torch: Any = torch
+        self.dist: Any = dist
+        gpu = torch.cuda.is_available()
+        if gpu:
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+        dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo")
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+
+    def add(self, a: Host) -> None:
+        """all_reduce on the array's own memory; unsigned integers of 64 bits as signed ones, whose sums wrap alike."""
+        self.dist.all_reduce(self._tensor(a))
+
+    def broadcast(self, a: Host, root: int = 0) -> None:
+        """As it says."""
+        self.dist.broadcast(self._tensor(a), root)
+
+    def exchange(self, a: Host) -> Host:
+        """Everything to everyone, of which the rows for this rank are kept: gloo has no all-to-all."""
+        return np.ascontiguousarray(self.collect(a)[:, self.rank])
+
+    def collect(self, a: Host) -> Host:
+        """all_gather, of bytes."""
+        own = self.torch.from_numpy(np.ascontiguousarray(a).reshape(-1).view(np.uint8))
+        parts = [self.torch.empty_like(own) for _ in range(self.size)]
+        self.dist.all_gather(parts, own)
+        return np.stack([part.numpy() for part in parts]).view(a.dtype).reshape(self.size, *a.shape)
+
+    def reduce(self, be: Backend, a: Array) -> Array:
+        """In place for tensors."""
+        if be.name != "torch":
+            return super().reduce(be, a)
+        a = a if a.is_contiguous() else a.contiguous()
+        self.dist.all_reduce(a)
+        return a
+
+    def abort(self, code: int) -> None:
+        """End this process; torchrun ends the others."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+    def _tensor(self, a: Host) -> Any:
+        return self.torch.from_numpy(a.view(np.int64) if a.dtype == np.uint64 else a)

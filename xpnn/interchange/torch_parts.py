@@ -1,0 +1,194 @@
+"""The modules that PyTorch lacks or words otherwise, for networks that `to_torch` builds. Imports PyTorch."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class Chain(nn.Sequential):  # type: ignore[misc]
+    """One module after the other, the first of which takes several inputs."""
+
+    def forward(self, *xs: Any) -> Any:
+        """All inputs go to the first."""
+        first, *others = self
+        y = first(*xs)
+        for module in others:
+            y = module(y)
+        return y
+
+
+class Ordered(nn.Module):  # type: ignore[misc]
+    """Features in the order that they have in xpnn, where images are flattened with their channels last."""
+
+    def __init__(self, order: Any) -> None:
+        super().__init__()
+        self.register_buffer("order", torch.as_tensor(order), persistent=False)
+
+    def forward(self, x: Any) -> Any:
+        """(N, features)."""
+        return x[:, self.order]
+
+
+class Moved(nn.Module):  # type: ignore[misc]
+    """The channels from one axis to another: (N, C, ...) and (N, ..., C)."""
+
+    def __init__(self, source: int, target: int) -> None:
+        super().__init__()
+        self.source, self.target = source, target
+
+    def forward(self, x: Any) -> Any:
+        """The same numbers in another order of the axes."""
+        return torch.movedim(x, self.source, self.target)
+
+
+class Scaled(nn.Module):  # type: ignore[misc]
+    """scale x + offset, both numbers or one for each feature of the last axis."""
+
+    def __init__(self, scale: Any, offset: Any) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.as_tensor(scale), persistent=False)
+        self.register_buffer("offset", torch.as_tensor(offset), persistent=False)
+
+    def forward(self, x: Any) -> Any:
+        """In the weights' dtype, whatever x is of."""
+        return x.to(self.scale.dtype) * self.scale + self.offset
+
+
+class Positions(nn.Module):  # type: ignore[misc]
+    """x + P."""
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.P = nn.Parameter(torch.zeros(*shape))
+
+    def forward(self, x: Any) -> Any:
+        """Sequences of the length of P."""
+        return x + self.P
+
+
+class States(nn.Module):  # type: ignore[misc]
+    """What a recurrent module of PyTorch is wrapped in: all its states, or the last."""
+
+    def __init__(self, sequences: bool) -> None:
+        super().__init__()
+        self.sequences = sequences
+
+    def forward(self, found: Any) -> Any:
+        """found: (states, the last states of each direction), as LSTM, GRU and RNN give them."""
+        states, last = found
+        if self.sequences:
+            return states
+        last = last[0] if isinstance(last, tuple) else last
+        return torch.cat(tuple(last), dim=-1)
+
+
+class SelfAttention(nn.MultiheadAttention):  # type: ignore[misc]
+    """x attends to itself; causal: to what is before alone."""
+
+    def __init__(self, width: int, heads: int, dropout: float, causal: bool, bias: bool) -> None:
+        super().__init__(width, heads, dropout, bias, batch_first=True)
+        self.causal = causal
+
+    def forward(self, x: Any, real: Any = None) -> Any:
+        """real: 1 for keys that count, 0 for padding; (N, steps), or (N, steps, steps) for each query."""
+        steps = x.shape[1]
+        later = torch.ones(steps, steps, dtype=torch.bool, device=x.device).triu(1) if self.causal else None
+        padding = None if real is None else real == 0
+        if padding is not None and padding.ndim == 3:
+            hidden = padding if later is None else padding | later
+            later, padding = hidden.repeat_interleave(self.num_heads, 0), None
+        return super().forward(x, x, x, key_padding_mask=padding, attn_mask=later, need_weights=False)[0]
+
+
+class Residual(nn.Module):  # type: ignore[misc]
+    """x + f(x)."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__()
+        self.add_module("0", inner)
+
+    def forward(self, x: Any) -> Any:
+        """f is the one module inside."""
+        return x + self._modules["0"](x)
+
+
+class Merged(nn.Module):  # type: ignore[misc]
+    """Several values as one: side by side on an axis, or added, multiplied, averaged."""
+
+    def __init__(self, how: str, axis: int) -> None:
+        super().__init__()
+        self.how, self.axis = how, axis
+
+    def forward(self, *xs: Any) -> Any:
+        """Of equal shapes, but for that axis."""
+        if self.how == "concatenate":
+            return torch.cat(xs, dim=self.axis)
+        total = xs[0]
+        for x in xs[1:]:
+            total = total * x if self.how == "multiply" else total + x
+        return total / len(xs) if self.how == "average" else total
+
+
+class Parallel(nn.Module):  # type: ignore[misc]
+    """All modules see the same input; their results are merged."""
+
+    def __init__(self, inner: Sequence[Any], merged: Merged) -> None:
+        super().__init__()
+        for i, one in enumerate(inner):
+            self.add_module(str(i), one)
+        self.count, self.merged = len(inner), merged
+
+    def forward(self, x: Any) -> Any:
+        """In their order."""
+        return self.merged(*(self._modules[str(i)](x) for i in range(self.count)))
+
+
+class Graph(nn.Module):  # type: ignore[misc]
+    """Modules by name, each with the names of what it takes, in the order they run."""
+
+    def __init__(self, inputs: Sequence[str], nodes: Sequence[Any], outputs: Any) -> None:
+        super().__init__()
+        self.inputs, self.outputs = tuple(inputs), outputs
+        self.order = tuple((name, owner, tuple(given)) for name, owner, given, _ in nodes)
+        for name, owner, _, module in nodes:
+            if name == owner:
+                self.add_module(name, module)
+
+    def forward(self, *xs: Any) -> Any:
+        """One result, or a tuple of them."""
+        values = dict(zip(self.inputs, xs, strict=True))
+        for name, owner, given in self.order:
+            values[name] = self._modules[owner](*(values[one] for one in given))
+        if isinstance(self.outputs, str):
+            return values[self.outputs]
+        return tuple(values[name] for name in self.outputs)
+
+
+class Largest(nn.Module):  # type: ignore[misc]
+    """The largest value of each channel."""
+
+    def forward(self, x: Any) -> Any:
+        """(N, C, ...) to (N, C)."""
+        return x.flatten(2).amax(2)
+
+
+class Mean(nn.Module):  # type: ignore[misc]
+    """The mean of each channel."""
+
+    def forward(self, x: Any) -> Any:
+        """(N, C, ...) to (N, C)."""
+        return x.flatten(2).mean(2)
+
+
+class Real(nn.Module):  # type: ignore[misc]
+    """1 where the id is not that of padding, else 0."""
+
+    def __init__(self, pad: int) -> None:
+        super().__init__()
+        self.pad = pad
+
+    def forward(self, ids: Any) -> Any:
+        """Of the shape of the ids."""
+        return (ids != self.pad).to(torch.get_default_dtype())

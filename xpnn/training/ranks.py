@@ -1,0 +1,54 @@
+"""What keeps the processes of one run alike, each of which computes its rows of every batch."""
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+
+from xpnn.training.run import Run
+from xpnn.training.stepper import Stepper
+
+EVERY = 256
+"""Steps between two comparisons of the weights; besides, they are compared after every epoch."""
+
+
+def check_run(run: Run) -> None:
+    """Raise BackendError where the ranks do not begin the same run: seeds, settings and data are compared."""
+    group = run.trainer.communicator
+    if group.size == 1:
+        return
+    same = run.identity | {"epochs": run.epochs, "steps": run.steps}
+    digests = [digest(json.dumps(value, sort_keys=True).encode()) for value in same.values()]
+    names = [f"{name} of the run" for name in same]
+    group.check_same(names, digests, "one seed, the same settings and the same data on every rank")
+    if group.rank and "sum" in run.state:  # a state that was resumed from: what was accumulated is rank 0's
+        with run.model.backend.device_context():
+            run.trainer.state["sum"] = run.state["sum"] * 0
+    check_weights(run.trainer)
+
+
+def check_weights(trainer: Stepper) -> None:
+    """Raise BackendError, naming ranks and parameter, where weights or running statistics differ by a bit."""
+    group, model = trainer.communicator, trainer.model
+    if group.size == 1:
+        return
+    vectors, slots = model.snapshot(), model.layout.slots
+    digests = [digest(np.ascontiguousarray(vectors[name][a:b])) for name, a, b in slots.values()]
+    names = [f"parameter {path}, after step {trainer.steps}" for path in slots]
+    fix = "one kind of machine and the same versions of all libraries for every rank; resume from the last state"
+    group.check_same(names, digests, fix)
+
+
+def bring_home(trainer: Stepper) -> None:
+    """Before a state is saved inside an epoch: what the ranks have accumulated since the last update goes to rank 0."""
+    group, be = trainer.communicator, trainer.model.backend
+    if group.size > 1 and "sum" in trainer.state:
+        with be.device_context():
+            total = group.reduce(be, trainer.state["sum"] * 1)
+            trainer.state["sum"] = total * 0 if group.rank else total
+
+
+def digest(data: Any) -> bytes:
+    """8 bytes of BLAKE2b."""
+    return hashlib.blake2b(data, digest_size=8).digest()
