@@ -271,7 +271,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no further mutant after this time")
     parser.add_argument("--maps", type=Path, default=TOP / ".mutants", help="the folder of what reaches what")
-    parser.add_argument("--only", default="", help="files whose path contains this")
+    parser.add_argument("--only", nargs="*", default=[""], help="files whose path contains one of these")
     parser.add_argument("--docs", action="store_true", help="write the score into docs/coverage.md")
     options = parser.parse_args()
     began, results = time.monotonic(), []
@@ -287,7 +287,8 @@ def main():
             ]
             subprocess.run(command, cwd=TOP, check=False)
     reached = reach.load(sorted(options.maps.glob("*.json")))
-    files = [str(p.relative_to(TOP)) for p in sorted((TOP / "xpnn").rglob("*.py")) if options.only in str(p)]
+    files = [str(path.relative_to(TOP)) for path in sorted((TOP / "xpnn").rglob("*.py"))]
+    files = [name for name in files if any(one in name for one in options.only)]
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / "copy"
         shutil.copytree(
@@ -304,7 +305,8 @@ def main():
             results.append((name, fate))
             print(f"{fate}: {name}:{line} {what}: {difference} {by and f'[{by}]'}", flush=True)
     text = table(results)
-    note = f"`ci/mutants --seed {options.seed}`: {len(results)} of {options.count} drawn mutants were tried."
+    where = f", drawn from {', '.join(options.only)} alone" if options.only != [""] else ""
+    note = f"`ci/mutants --seed {options.seed}`: {len(results)} of {options.count} mutants were tried{where}."
     print(f"{note}\n\n{text}\n\n{time.monotonic() - began:.0f} s")
     if options.docs:
         part = f"## Mutants\n\n{note}\n\n{text}"

@@ -7,6 +7,8 @@ code the command line ends with.
 import difflib
 from collections.abc import Iterable
 
+from xpnn.printing import printable
+
 
 def first_line(error: BaseException) -> str:
     """The first line of a foreign exception's message, or its class name where the message is empty."""
@@ -21,7 +23,8 @@ class XpnnError(Exception):
     def __init__(self, what: str, *, why: str = "", fix: str = "") -> None:
         self.what, self.why, self.fix = what, why, fix
         lines = [what, f"  why: {why}" if why else "", f"  fix: {fix}" if fix else ""]
-        super().__init__("\n".join(line for line in lines if line))
+        # names from files are in it, and Python prints it to a terminal as it stands
+        super().__init__(printable("\n".join(line for line in lines if line)))
 
 
 class UsageError(XpnnError, ValueError):

@@ -29,4 +29,6 @@ def word_of(part: int | str) -> int:
     """A number as it is, a name as 32 bits."""
     if isinstance(part, int):
         return part
-    return int.from_bytes(hashlib.blake2b(part.encode(), digest_size=4).digest(), "little")
+    return int.from_bytes(
+        hashlib.blake2b(part.encode("utf-8", "surrogatepass"), digest_size=4).digest(), "little"
+    )

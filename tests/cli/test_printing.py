@@ -85,7 +85,7 @@ def test_labels_in_tables_and_pictures(xp, kind, tmp_path):
 
 @pytest.mark.parametrize("kind", NASTY)
 def test_names_in_errors(xp, kind):
-    name = NASTY[kind]
+    name = NASTY[kind].replace(".", "")
     for args in (
         ["evaluate", name],
         ["predict", name],
@@ -136,3 +136,29 @@ def test_a_picture_of_a_digit_with_such_a_name(xp):
         Image.fromarray(pixels).save(file)
         code, out, err = xp("predict", file, "--run", "m.safetensors")
         assert (code, commands(out + err)) == (0, set()), err
+
+
+def test_half_a_character_is_no_name_of_a_node():
+    """It could not be written to a file."""
+    with pytest.raises(xpnn.errors.UsageError, match="cannot be called"):
+        xpnn.Graph("x", [("a\udcff", xpnn.Dense(2), "x")], "a\udcff")
+
+
+@pytest.mark.parametrize("kind", ["escape", "title", "turned round", "lines"])
+def test_names_in_what_python_prints(kind):
+    """Summaries, explanations, reports and errors: of a model whose nodes somebody else named."""
+    from xpnn.interchange.report import Report
+
+    name = NASTY[kind].replace(".", "")
+    net = xpnn.Graph("x", [(name, xpnn.Dense(2), "x"), ("y", xpnn.ReLU(), name)], "y")
+    model = xpnn.Model([net], (3,), seed=0, loss="softmax_cross_entropy")
+    report = Report([(name, name, name)])
+    x, y = np.zeros((2, 3), np.float32), np.array([0, 1])
+    for text in (
+        model.summary(),
+        model.explain(x, y),
+        report,
+        xpnn.errors.UsageError(name, why=name, fix=name),
+    ):
+        assert commands(str(text)) == set()
+    assert len(str(report).splitlines()) == 1

@@ -19,6 +19,7 @@ from crafted_files import NASTY, changed, forge, model, mutated, pack, paths, re
 
 import xpnn
 from xpnn.errors import CheckpointError
+from xpnn.training.container import read_tensors
 
 MIB = 1 << 20
 
@@ -453,3 +454,11 @@ def test_memory_for_a_large_file_is_its_size(tmp_path):
     xpnn.Model([xpnn.Dense(2000)], (4000,), seed=0).save(path)
     data = path.read_bytes()
     refuse(path, data[:-1] + bytes([data[-1] ^ 1]), "checksum")
+
+
+def test_a_file_that_shrinks_while_it_is_read():
+    """Its length was right when the header was checked."""
+    header = {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
+    assert read_tensors(bytes(8), header)["a"].tolist() == [0, 0]
+    with pytest.raises(CheckpointError, match="grew shorter"):
+        read_tensors(bytes(7), header)

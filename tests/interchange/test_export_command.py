@@ -1,6 +1,7 @@
 """`xpnn export`: what it writes, says and refuses."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,28 @@ def test_as_python_and_as_c(xp, trained):
     assert "static void best_predict(const unsigned char *x, float *out0)" in text
     assert xp("export", "--to", "html")[0] == 0
     assert "<title>best</title>" in (trained / "best.html").read_text()
+
+
+def examples_on(page):
+    return json.loads(re.search(r"const about = (.*);", Path(page).read_text())[1])["examples"]
+
+
+def test_a_page_has_examples_of_what_everybody_has(xp):
+    """A test image of each class of MNIST; none of one's own pictures; a line where the data is gone."""
+    net = [xpnn.Flatten(), xpnn.Rescale(1 / 255), xpnn.Dense(10)]
+    xpnn.Model(net, (28, 28, 1), seed=0).save("best.safetensors")
+    names = [str(i) for i in range(10)]
+    for about, count, said in (
+        ({"dataset": "mnist", "data": None, "classes": names}, 10, ""),
+        ({"dataset": "images", "data": "/elsewhere/photos", "classes": names}, 0, ""),
+        ({"dataset": "no such dataset", "data": None, "classes": names}, 0, "no examples on the page: "),
+    ):
+        Path("run.json").write_text(json.dumps(about))
+        code, _, err = xp("export", "best.safetensors", "--to", "html")
+        assert code == 0
+        assert err.startswith(said)
+        assert bool(err) == bool(said)
+        assert len(examples_on("best.html")) == count
 
 
 ERRORS = [

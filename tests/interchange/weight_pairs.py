@@ -134,16 +134,10 @@ def keras_pairs():
     ids = keras.Sequential([K.Input((6,), dtype="int32"), K.Embedding(7, 4)])
     x = K.Input(sequence)
     attention = keras.Model(x, K.MultiHeadAttention(2, 2)(x, x))
-    valued = keras.Model(x, K.MultiHeadAttention(2, 3, value_dim=5, use_bias=False)(x, x))
     shared = keras.Model(x, K.GroupQueryAttention(3, 6, 2)(x, x))
     return made | {
         "Embedding": (ids, L.Embedding(7, 4), (6,)),
         "MultiHeadAttention": (attention, L.MultiHeadAttention(2), sequence),
-        "MultiHeadAttention with values of another size": (
-            valued,
-            L.MultiHeadAttention(2, 3, value_size=5, bias=False),
-            sequence,
-        ),
         "MultiHeadAttention with shared heads": (
             shared,
             L.MultiHeadAttention(6, 3, kv_heads=2),

@@ -23,7 +23,7 @@ NAMES = {
     for module in (xpnn, xpnn.initializers, xpnn.losses, xpnn.metrics, xpnn.optimizers, xpnn.schedules)
     for name in dir(module)
     if isinstance(getattr(module, name), type)
-}
+} | {cls.__name__: cls for cls in map(type, INITIALIZERS)}
 
 
 @pytest.mark.parametrize("value", [*DESCRIBED, *METRICS], ids=str)

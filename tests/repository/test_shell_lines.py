@@ -120,6 +120,7 @@ def ready(tmp_path_factory):
         folder / "bin/pip",
         f'#!/bin/sh\nexec {sys.executable} {folder}/small/pip.py {ROOT}/pyproject.toml "$@"\n',
     )
+    program(folder / "bin/mpiexec", '#!/bin/sh\nshift 2\nexec "$@"\n')  # of -n N COMMAND one process
     x, y, _, _ = xpnn.data.mnist()
     Image.fromarray(x[0, :, :, 0]).save(folder / "seven.png")
     for label in (0, 1):

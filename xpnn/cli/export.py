@@ -10,7 +10,8 @@ from xpnn.cli.command import Command
 from xpnn.cli.options import Name, json_option
 from xpnn.cli.output import echo, emit, size, status
 from xpnn.cli.runs import Saved, find_run
-from xpnn.errors import UsageError
+from xpnn.cli.samples import test_samples
+from xpnn.errors import UsageError, XpnnError
 
 if TYPE_CHECKING:
     from xpnn.interchange.program import Program
@@ -43,6 +44,21 @@ def to_html(model: "Model", path: Path, settings: dict[str, Any], classes: list[
     from xpnn.interchange import save_html
 
     return save_html(model, path, classes=classes, **settings)
+
+
+def examples_of(saved: Saved, model: "Model") -> list[Any]:
+    """Return a test image of each class, of a dataset that everybody has: pictures of the user's own are not shown."""
+    if saved.about.get("data") is not None or not saved.about.get("dataset") or len(model.input_shape) != 3:
+        return []
+    try:
+        samples = test_samples(saved, model, None, "leave out the examples")
+    except XpnnError as error:
+        status(f"no examples on the page: {error.what}")
+        return []
+    if samples.x_test.dtype != "uint8" or samples.x_test.shape[1:] != model.input_shape:
+        return []
+    firsts = {int(y): x for x, y in zip(samples.x_test[:500][::-1], samples.y_test[:500][::-1], strict=True)}
+    return [firsts[y] for y in sorted(firsts)[:12]]
 
 
 TARGETS: dict[str, Callable[..., "Program"]] = {
@@ -114,6 +130,8 @@ def command(
         settings["beside"] = True
     path = out or saved.weights.with_suffix(ENDINGS.get(target, f".{target}"))
     model = saved.load("numpy")
+    if target == "html":
+        settings["examples"] = examples_of(saved, model)
     program = TARGETS[target](model, path, settings, saved.classes)
     if model.backend.dtype_name != "float32":
         status(f"the weights are {model.backend.dtype_name} and are written as float32")

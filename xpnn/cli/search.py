@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -23,7 +22,8 @@ from optuna.trial import TrialState
 from xpnn.backends import get_backend
 from xpnn.cli import INTERRUPTED, TERMINATED, in_our_words, report
 from xpnn.cli.study import open_study, storage_errors
-from xpnn.cli.trials import STUDY, Task, settings_of
+from xpnn.cli.trials import Task, settings_of
+from xpnn.cli.workers import Worker
 from xpnn.data import Dataset, load
 from xpnn.errors import DivergedError, XpnnError
 from xpnn.random import host_rng
@@ -111,12 +111,25 @@ def work(task: Task, worker: int, trials: int, deadline: float, how: str) -> Non
     samples = without_test(data)
 
     def report(study: optuna.Study, trial: Any) -> None:
-        tell_trial(task, trial, is_best(study, trial), how)
+        if trial.state != TrialState.FAIL:
+            tell_trial(task, trial, is_best(study, trial), how)
 
+    if task.storage:
+        with storage_errors(task.place):
+            Worker(study, task.total).work(
+                lambda trial: shared_trial(task, samples, trial, deadline), report, deadline
+            )
+        return
     while trials > 0 and time.time() < deadline:
-        with storage_errors(Path(task.folder) / STUDY):
+        with storage_errors(task.place):
             study.optimize(lambda trial: objective(task, samples, trial, deadline), 1, callbacks=[report])
         trials -= 1
+
+
+def shared_trial(task: Task, samples: Dataset, trial: optuna.Trial, deadline: float) -> float:
+    """Return a trial's accuracy. Its point is drawn by a sampler of its own: no two workers have one seed."""
+    trial.study.sampler = optuna.samplers.TPESampler(seed=seed_of(task, 0, trial.number))
+    return objective(task, samples, trial, deadline)
 
 
 def is_best(study: optuna.Study, trial: Any) -> bool:

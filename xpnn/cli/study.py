@@ -11,6 +11,7 @@ from typing import Any
 
 import optuna
 
+from xpnn.cli.storage import open_storage
 from xpnn.cli.trials import STUDY, Task, settings_of
 from xpnn.errors import CheckpointError, FileError, UsageError, XpnnError, first_line
 from xpnn.printing import one_line
@@ -30,6 +31,9 @@ def open_study(task: Task) -> optuna.Study:
     Raises UsageError for one of another task, CheckpointError for a file that holds no study, FileError.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if task.storage:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)  # a surplus trial is no reason to warn
+        return checked(made(f"xpnn-{task.dataset}-{task.model}", open_storage(task.storage), task), task)
     path = Path(task.folder).resolve() / STUDY
     if is_link(path) or (path.exists() and not path.is_file()):
         raise FileError(f"{path} is a link or no regular file", fix="another --out")
@@ -38,27 +42,40 @@ def open_study(task: Task) -> optuna.Study:
         storage = optuna.storages.RDBStorage(
             "sqlite:///study.db", engine_kwargs={"creator": lambda: connect(path)}
         )
-        direction = "minimize" if task.regression else "maximize"
-        study = optuna.create_study(
-            study_name="xpnn", storage=storage, direction=direction, load_if_exists=True,
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=2),
-        )  # fmt: skip
-        if study.direction.name.lower() != direction:
+        return checked(made("xpnn", storage, task), task)
+
+
+def made(name: str, storage: Any, task: Task) -> optuna.Study:
+    """Return the study of that name, a new one where there is none."""
+    return optuna.create_study(
+        study_name=name, storage=storage, direction=direction_of(task), load_if_exists=True,
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=2),
+    )  # fmt: skip
+
+
+def direction_of(task: Task) -> str:
+    """Return how trials are compared: the error of a regression is to be small, an accuracy large."""
+    return "minimize" if task.regression else "maximize"
+
+
+def checked(study: optuna.Study, task: Task) -> optuna.Study:
+    """Return the study, its settings noted in it. Raises UsageError where they are those of another task."""
+    if study.direction.name.lower() != direction_of(task):
+        raise UsageError(
+            f"{task.place} holds trials of {'classes' if task.regression else 'numbers'}",
+            why="accuracies and errors could not be compared",
+            fix="another --storage" if task.storage else "another --out, or delete that folder first",
+        )
+    known = study.user_attrs
+    for name, value in task.fixed.items():
+        if name not in known:
+            study.set_user_attr(name, value)
+        elif known[name] != value:
             raise UsageError(
-                f"{path} holds trials of {'classes' if task.regression else 'numbers'}",
-                why="accuracies and errors could not be compared",
-                fix="another --out, or delete that folder first",
+                f"{task.place} holds trials of {name} {one_line(known[name])}, not {value}",
+                why="their results could not be compared",
+                fix="another --storage" if task.storage else "another --out, or delete that folder first",
             )
-        known = study.user_attrs
-        for name, value in task.fixed.items():
-            if name not in known:
-                study.set_user_attr(name, value)
-            elif known[name] != value:
-                raise UsageError(
-                    f"{path} holds trials of {name} {one_line(known[name])}, not {value}",
-                    why="their results could not be compared",
-                    fix="another --out, or delete that folder first",
-                )
     return study
 
 
@@ -85,7 +102,7 @@ def check_tables(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
+def storage_errors(path: Path | str) -> Iterator[None]:
     """Turn errors from the study's file into FileError (disk) or CheckpointError (content).
 
     Errors of xpnn, and those unrelated to the file, pass unchanged.
@@ -111,7 +128,7 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise not_a_study(path, error) from error
 
 
-def not_a_study(path: Path, error: BaseException) -> CheckpointError:
+def not_a_study(path: Path | str, error: BaseException) -> CheckpointError:
     """Return the error for a file that is damaged or no study."""
     return CheckpointError(
         f"{path} is no study of xpnn tune, or it is damaged",
@@ -137,7 +154,7 @@ def is_of_optuna(error: BaseException) -> bool:
     return "optuna" in modules[ours:]
 
 
-def checked_params(study: Any, path: Path) -> None:
+def checked_params(study: Any, path: Path | str) -> None:
     """Raise CheckpointError where a finished trial has other parameters than those that `xpnn tune` draws."""
     with storage_errors(path):
         trials = study.get_trials(deepcopy=False)

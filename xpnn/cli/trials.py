@@ -1,6 +1,7 @@
 """The settings common to all trials of `xpnn tune`, and those of a single trial."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from xpnn.cli.output import percent
@@ -22,6 +23,9 @@ class Task:
     device: str
     folder: str
     resize: tuple[int, int] | None = None
+    storage: str = ""
+    total: int = 0
+    """With a storage that several hosts share: how many trials it is to have."""
     task: str | None = None
 
     @property
@@ -37,6 +41,13 @@ class Task:
     def spelled(self, value: float) -> str:
         """A trial's value for people; of a regression in the units of its label."""
         return f"{value:.4g}" if self.regression else percent(value, 2)
+
+    @property
+    def place(self) -> str:
+        """Where the trials are kept, in words."""
+        from xpnn.cli.storage import named
+
+        return named(self.storage) if self.storage else str(Path(self.folder) / STUDY)
 
     @property
     def fixed(self) -> dict[str, Any]:

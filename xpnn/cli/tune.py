@@ -53,6 +53,15 @@ from xpnn.recipes import recipe_for
 @click.option(
     "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes that share the trials."
 )
+@click.option(
+    "--storage",
+    metavar="WHERE",
+    default="",
+    help="Share the trials with other hosts: postgresql://..., mysql://..., journal:PATH, grpc://HOST:PORT.",
+)
+@click.option(
+    "--worker", is_flag=True, help="Make trials of --storage; leave the result to the command without it."
+)
 @click.option("--epochs", type=click.IntRange(1), help="Of each trial.  [default: the dataset's own]")
 @click.option(
     "--seed", type=click.IntRange(0), default=42, show_default=True, help="Root of every random draw."
@@ -73,6 +82,8 @@ def command(
     trials: int,
     time_limit: float | None,
     jobs: int,
+    storage: str,
+    worker: bool,
     epochs: int | None,
     seed: int,
     data: Path | None,
@@ -99,31 +110,36 @@ def command(
     folder = out or ROOT / f"tune-{dataset}-{model}"
     path = None if data is None else str(data.resolve())
     count = epochs or recipe_for(dataset, model).epochs
+    if worker and not storage:
+        raise UsageError("--worker without --storage", fix="--storage WHERE, as the other workers have it")
     kind = table_task(path, label, kind) if dataset in TABLES else kind
-    task = Task(dataset, model, count, seed, path, label, be.name, be.device_name, str(folder), resize, kind)
+    where = be.name, be.device_name, str(folder)
+    task = Task(dataset, model, count, seed, path, label, *where, resize, storage, trials, kind)
     try:
         make_folder(folder)
     except (OSError, ValueError) as error:
         raise FileError(f"cannot make the folder {folder}", why=first_line(error)) from error
-    if (folder / BEST).exists() and not (folder / STUDY).exists():
+    if not storage and (folder / BEST).exists() and not (folder / STUDY).exists():
         raise UsageError(
             f"{folder} holds a {BEST} that no study beside it has made", fix="another --out, or move it away"
         )
     study = open_study(task)
-    checked_params(study, folder / STUDY)
-    with storage_errors(folder / STUDY):
+    checked_params(study, task.place)
+    with storage_errors(task.place):
         done = len(finished(study))
     if not as_json:
         made = f" · {done} made before" if done else ""
-        status(f"tune   {dataset} {model} · {trials} trials of {count} epochs{made} · {folder / STUDY}")
+        status(f"tune   {dataset} {model} · {trials} trials of {count} epochs{made} · {task.place}")
     how = "json" if as_json else "quiet" if state().quiet else "say"
     try:
         search(task, max(trials - done, 0), time_limit, jobs, how)
     except (KeyboardInterrupt, Stopped) as cause:
         stop = cause if isinstance(cause, Stopped) else interrupted()
-        stop.detail = f"the trials so far are in {folder / STUDY}; the same command goes on"
+        stop.detail = f"the trials so far are in {task.place}; the same command goes on"
         raise stop from cause
-    with storage_errors(folder / STUDY):
+    if worker:
+        return
+    with storage_errors(task.place):
         finish(study, task, as_json)
 
 

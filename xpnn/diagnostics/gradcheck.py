@@ -17,6 +17,7 @@ from xpnn.backends.base import Backend
 from xpnn.errors import XpnnError
 from xpnn.layers.base import Ctx, Layer, Shape, for_each, is_multiple
 from xpnn.layers.graph import Graph, as_net
+from xpnn.layers.lengths import Length, is_open, planned
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.wiring import NO_DX
 from xpnn.losses import Loss, MultiOutputLoss, get_loss
@@ -27,6 +28,8 @@ from xpnn.validation import check_input_shape
 
 H = 1e-5
 TOLERANCE = 1e-7
+LENGTH = 8
+"""In place of a size that is left open."""
 ENTRIES = 100
 """Arrays up to this size are checked entry by entry, larger ones along this many directions."""
 
@@ -58,10 +61,14 @@ def gradcheck(
     """Check every layer's input and parameter gradients, and the loss's, on random data.
 
     Inputs are drawn from N(0, 1) and kept 1e-3 away from 0, where ReLU and similar activations have no derivative. A
-    layer that is not differentiable gets a row that says so. Raises nothing for a wrong gradient: read `ok`.
+    size that input_shape leaves open (None) is taken for 8. A layer that is not differentiable gets a row that says so.
+    Raises nothing for a wrong gradient: read `ok`.
     """
     be = get_backend(backend, None, "float64")
-    chain, shape = as_net(net), check_input_shape(input_shape)
+    chain, shape = as_net(net), planned(check_input_shape(input_shape))
+    if is_open(shape):
+        chain.plan(shape)  # refuses layers that need the size
+        shape = tree_map(lambda _, n: LENGTH if isinstance(n, Length) else n, shape)
     rng = host_rng(seed, "gradcheck")
     rows = []
     with be.device_context():
@@ -126,7 +133,11 @@ def check_layer(
 
 
 def random_inputs(layer: Layer, shape: Shape, batch: int, rng: Any) -> dict[str, Host]:
-    """{"x": numbers from N(0, 1), or ids, or a mask}, as the layer takes it; of several inputs {"x0": ..., ...}."""
+    """{"x": numbers from N(0, 1), or ids, or a mask}, as the layer takes it; of several inputs {"x0": ..., ...}.
+
+    No id is one of padding: its row has no gradient, by design, though the outputs depend on it.
+    """
+    padding = set(paddings(layer, shape))
     several = is_multiple(shape)
     shapes = shape if several else (shape,)
     about = zip(
@@ -138,13 +149,24 @@ def random_inputs(layer: Layer, shape: Shape, batch: int, rng: Any) -> dict[str,
     found = {}
     for i, (one, kind, vocab_size) in enumerate(about):
         size = (batch, *one)
-        if kind in NO_DX:
-            a = rng.integers(0, (vocab_size or 2) if kind == "int" else 2, size)
-            a = a if kind == "int" else a * 1.0
+        if kind == "int":
+            known = [n for n in range(vocab_size or 2) if n not in padding] or [0]
+            a = np.array(known)[rng.integers(0, len(known), size)]
+        elif kind in NO_DX:
+            a = rng.integers(0, 2, size) * 1.0
         else:
             a = away_from_zero(rng.standard_normal(size))
         found[f"x{i}" if several else "x"] = a
     return found
+
+
+def paddings(layer: Layer, shape: Shape) -> Iterator[int]:
+    """The ids of padding of every embedding in it."""
+    own = getattr(layer, "padding_idx", None)
+    if own is not None:
+        yield own
+    for _, inner, given in layer.children(shape):
+        yield from paddings(inner, given)
 
 
 def contracted(

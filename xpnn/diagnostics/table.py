@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from xpnn.printing import one_line
+
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], sides: str, widest: Sequence[int] = ()) -> str:
     """Columns two spaces apart. `sides`: < or > for each; `widest`: where the first columns are cut, by …."""
@@ -19,7 +21,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], sides: str, widest
 
 
 def shortened(text: str, limit: int) -> str:
-    """Return the beginning and the end of a long text, which distinguish paths."""
+    """Return the beginning and the end of a long text, which distinguish paths; what does not show is written out."""
+    text = one_line(text, 10_000)
     if len(text) <= limit:
         return text
     kept = limit - 1

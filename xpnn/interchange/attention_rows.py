@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from xpnn.interchange.pointwise_rows import affine
+from xpnn.initializers import Sinusoidal
+from xpnn.interchange.pointwise_rows import FLOAT, affine
 from xpnn.interchange.program import Host, Program, Value
+from xpnn.layers.lengths import Length, is_open
 
 
 def attention(g: Program, layer: Any, p: Any, x: Any) -> str:
@@ -51,7 +53,11 @@ def visible(g: Program, layer: Any, p: Any, query: Value, memory: Value, mask: V
     if mask is not None:
         axes = [1, 2] if len(mask.shape) == 1 else [1]
         seen.append(g.op("Greater", g.op("Unsqueeze", mask.name, g.ints(axes)), g.constant(0.0)))
-    if layer.causal:
+    if layer.causal and is_open(query.shape):
+        place = positions(g, query.name, 1)
+        later = g.op("Greater", g.op("Unsqueeze", place, g.ints([0])), g.op("Unsqueeze", place, g.ints([1])))
+        seen.append(g.op("Not", later))
+    elif layer.causal:
         seen.append(g.constant(np.tril(np.ones((query.shape[0], memory.shape[0]))), np.bool_))
     if layer.attention_mask is not None:
         seen.append(g.constant(np.asarray(p["mask"]) > 0, np.bool_))
@@ -78,12 +84,33 @@ def turned(g: Program, x: str, time: int, width: int, size: int, layout: str, ba
     P, speed = np.zeros((width, width)), np.zeros(width)
     P[second, first], P[first, second] = -1, 1
     speed[first] = speed[second] = base ** (-np.arange(n) / n)
-    cos, sin = waves(g, time, speed)
+    cos, sin = waves(g, x, time, speed)
     partner = g.op("MatMul", x, g.constant(P))
     return str(g.op("Add", g.op("Mul", x, cos), g.op("Mul", partner, sin)))
 
 
-def waves(g: Program, time: int, speed: Host) -> tuple[str, str]:
-    """cos and sin of t speed, (time, features)."""
-    angle = np.arange(time)[:, None] * speed
-    return g.constant(np.cos(angle)), g.constant(np.sin(angle))
+def waves(g: Program, x: str, time: int, speed: Host) -> tuple[str, str]:
+    """cos and sin of t speed, (time, features), for x (N, heads, time, features)."""
+    if isinstance(time, Length):
+        place = g.op("Unsqueeze", positions(g, x, 2), g.ints([1]))
+        angle = g.op("Mul", place, g.constant(speed))
+        return g.op("Cos", angle), g.op("Sin", angle)
+    turn = np.arange(time)[:, None] * speed
+    return g.constant(np.cos(turn)), g.constant(np.sin(turn))
+
+
+def positions(g: Program, x: str, axis: int) -> str:
+    """0, 1, ..., as floats: so many as x has on that axis."""
+    size = g.op("Squeeze", g.op("Shape", x, start=axis, end=axis + 1), g.ints([0]))
+    return str(g.op("Cast", g.op("Range", g.constant(0, np.int64), size, g.constant(1, np.int64)), to=FLOAT))
+
+
+def positional(g: Program, layer: Any, p: Any, x: Value) -> str:
+    """x + P; of an open length P is computed."""
+    if "P" in p:
+        return str(g.op("Add", g.last(x).name, g.parameter("P", p["P"])))
+    place, x = np.arange(x.shape[1]), g.last(x)
+    speed = Sinusoidal().base ** (-(place // 2 * 2) / len(place))
+    angle = g.op("Mul", g.op("Unsqueeze", positions(g, x.name, 1), g.ints([1])), g.constant(speed))
+    P = g.op("Where", g.constant(place % 2 == 0, np.bool_), g.op("Sin", angle), g.op("Cos", angle))
+    return str(g.op("Add", x.name, P))

@@ -12,6 +12,7 @@ from xpnn.interchange import c_windows as windows
 from xpnn.interchange.interpret import run
 from xpnn.interchange.program import Host, Node, Program
 from xpnn.interchange.sequence_rows import Body
+from xpnn.layers.lengths import is_open
 from xpnn.printing import in_comment
 
 POINTWISE = {
@@ -66,6 +67,12 @@ class Writer:
     """Lines of C for the nodes, with the shape of every value for one sample."""
 
     def __init__(self, program: Program) -> None:
+        if is_open(tuple(shape for _, _, shape in program.inputs)):
+            raise UsageError(
+                "the network takes sequences of any length: C and the page need one",
+                why="every size is written out there",
+                fix="export the same layers made with a length in input_shape, with these parameters",
+            )
         self.program = program
         self.weights: dict[str, tuple[str, Host]] = {}
         self.buffers: dict[str, int] = {}

@@ -25,6 +25,9 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
     "Tanh": np.tanh,
     "Exp": np.exp,
     "Sqrt": np.sqrt,
+    "Cos": np.cos,
+    "Sin": np.sin,
+    "Range": np.arange,
 }
 LEFT_OUT = {"Resize": ("mode", "coordinate_transformation_mode", "nearest_mode")}
 """Attributes that the functions in `operations` take for granted."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from xpnn import layers as L
 from xpnn.layers.base import Layer, is_multiple
+from xpnn.layers.lengths import planned
 
 Host = np.ndarray[Any, Any]
 Shape = tuple[Any, ...]
@@ -63,7 +64,7 @@ class Flow:
 def leaves_of(model: Any, *, channels_first: bool) -> list[Leaf]:
     """All of them, in the order in which the network runs. channels_first: how the other library lays out images."""
     found: list[Leaf] = []
-    shape = model.input_shape
+    shape = planned(model.input_shape)
     several = is_multiple(shape)
     flows = tuple(start(one, channels_first) for one in (shape if several else (shape,)))
     walk(found, model.net, "", flows if several else flows[0], channels_first)

@@ -15,6 +15,7 @@ from xpnn.interchange.onnx_metadata import metadata
 from xpnn.interchange.program import Node, Program
 from xpnn.interchange.sequence_rows import Body
 from xpnn.interchange.trace import names_of, program_of
+from xpnn.layers.lengths import ASSUMED, Length
 from xpnn.system import user_path
 
 if TYPE_CHECKING:
@@ -96,11 +97,17 @@ def model_of(onnx: Any, program: Program, about: dict[str, str]) -> Any:
 
     helper = onnx.helper
     samples = ["N"]
+    several = sum(isinstance(n, Length) for _, _, shape in program.inputs for n in shape) > 1
+
+    def dims(name: str, shape: Any) -> list[int | str | None]:
+        """The sizes; one that is open has a name, and where it is computed from another it has none."""
+        words = [f"{name}_{i}" if several else "T" if n == ASSUMED else None for i, n in enumerate(shape)]
+        return [word if isinstance(n, Length) else n for word, n in zip(words, shape, strict=True)]
 
     def described(name: str, dtype: str, shape: Any) -> Any:
         """The type of an input or output."""
         kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-        return helper.make_tensor_value_info(name, kind, samples + list(shape))
+        return helper.make_tensor_value_info(name, kind, samples + dims(name, shape))
 
     graph = helper.make_graph(
         [node_of(onnx, node) for node in program.nodes],

@@ -41,7 +41,7 @@ def first_states(b: Builder, kind: str, inputs: Inputs, directions: int, first: 
     names = [inputs[i] if len(inputs) > i else "" for i in range(5, 5 + len(words))]
     for i, word in enumerate(words):
         if names[i] and names[i] not in b.values and np.any(b.constant(names[i], word)):
-            raise Refusal(f"{word} is a constant other than 0")
+            raise Refusal(f"{word} other than 0, kept as a constant")
     found = [b.values[name] for name in names if name in b.values]
     if found and (len(found) != len(words) or directions > 1):
         raise Refusal("first states of two directions, or of one of two states alone")

@@ -158,6 +158,11 @@ def unsqueeze(x: Any, axes: Any) -> Any:
     return np.expand_dims(x, tuple(axes))
 
 
+def squeeze(x: Any, axes: Any) -> Any:
+    """Without axes of 1."""
+    return np.squeeze(x, tuple(axes))
+
+
 def expand(x: Any, sizes: Any) -> Any:
     """Repeated to a shape."""
     return np.broadcast_to(np.float32(x), tuple(int(n) for n in sizes))

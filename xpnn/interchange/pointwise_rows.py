@@ -136,8 +136,3 @@ def padding_mask(g: Program, layer: Any, p: Any, x: Value) -> str:
     """0 where the id is that of padding, else 1."""
     padded = g.op("Equal", x.name, g.ints([layer.pad]))
     return str(g.op("Cast", g.op("Not", padded), to=FLOAT))
-
-
-def positional(g: Program, layer: Any, p: Any, x: Value) -> str:
-    """x + P."""
-    return str(g.op("Add", g.last(x).name, g.parameter("P", p["P"])))

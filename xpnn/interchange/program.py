@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from xpnn.errors import UsageError
+from xpnn.layers.lengths import Length, is_open
+
 Host = np.ndarray[Any, Any]
 Shape = tuple[Any, ...]
 
@@ -89,6 +92,7 @@ class Program:
     def op(self, kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
         """The name of the result of a new node; a list of names for several."""
         made = [self.name(f"{self.path or 'net'}/{kind}") for _ in range(outputs)]
+        attributes = {key: numbers(value) for key, value in attributes.items()}
         self.nodes.append(Node(kind, list(inputs), made, attributes, self.path))
         return made[0] if outputs == 1 else made
 
@@ -131,8 +135,26 @@ class Program:
         return Value(name, x.shape, True)
 
     def reshape(self, x: str, sizes: Sequence[int]) -> str:
-        """The same elements; 0 keeps a size, -1 is what is left."""
+        """The same elements; 0 keeps a size, -1 is what is left. A size that is open is what is left, too.
+
+        Raises UsageError for two of those.
+        """
+        if is_open(tuple(sizes)):
+            sizes = [0 if i == 0 else -1 if isinstance(n, Length) else n for i, n in enumerate(sizes)]
+            if sizes.count(-1) > 1:
+                raise UsageError(
+                    f"layer {self.path or '0'} cannot be exported for several sizes that are open",
+                    why="a Reshape of ONNX's leaves one open",
+                    fix="write the others out in input_shape",
+                )
         return str(self.op("Reshape", x, self.ints(sizes)))
+
+
+def numbers(value: Any) -> Any:
+    """An attribute with plain numbers for sizes that are open: whether they may stand there, `trace` asks."""
+    if isinstance(value, list):
+        return [numbers(one) for one in value]
+    return int(value) if isinstance(value, Length) else value
 
 
 def elements(shape: Shape) -> int:

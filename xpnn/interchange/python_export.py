@@ -35,6 +35,9 @@ ARITHMETIC = {
     "Tanh": "np.tanh({})",
     "Exp": "np.exp({})",
     "Sqrt": "np.sqrt({})",
+    "Cos": "np.cos({})",
+    "Sin": "np.sin({})",
+    "Range": "np.arange({}, {}, {})",
     "Identity": "{}",
 }
 """Operations that need no function of their own."""

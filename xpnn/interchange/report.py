@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from xpnn.errors import ShapeError, UsageError
+from xpnn.printing import one_line
 
 Host = np.ndarray[Any, Any]
 
@@ -28,10 +29,10 @@ class Report:
         return len(self.rows)
 
     def __str__(self) -> str:
-        widths = [max((len(row[i]) for row in self.rows), default=0) for i in (0, 1)]
+        rows = [tuple(one_line(text, 10_000) for text in row) for row in self.rows]
+        widths = [max((len(row[i]) for row in rows), default=0) for i in (0, 1)]
         return "\n".join(
-            f"{ours:<{widths[0]}}  <- {theirs:<{widths[1]}}  {note}".rstrip()
-            for ours, theirs, note in self.rows
+            f"{ours:<{widths[0]}}  <- {theirs:<{widths[1]}}  {note}".rstrip() for ours, theirs, note in rows
         )
 
 

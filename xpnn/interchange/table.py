@@ -19,7 +19,7 @@ TABLE |= {
     L.Maxout: points.maxout,
     L.Embedding: points.embedding,
     L.PaddingMask: points.padding_mask,
-    L.PositionalEncoding: points.positional,
+    L.PositionalEncoding: attention.positional,
     L.Flatten: points.flatten,
     L.Reshape: points.reshape,
     L.Rescale: points.rescale,

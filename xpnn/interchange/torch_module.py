@@ -14,6 +14,7 @@ from xpnn.interchange.program import Program, Value
 from xpnn.interchange.table import emit
 from xpnn.interchange.torch_windows import WINDOWED, Unknown
 from xpnn.layers.base import Layer, is_multiple
+from xpnn.layers.lengths import planned
 from xpnn.trees import tree_map
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def module_of(model: "Model", torch: Any, weights: dict[str, dict[str, Any]]) ->
 
     Raises UsageError, naming the layer, for what PyTorch has no module of.
     """
-    shape = model.input_shape
+    shape = planned(model.input_shape)
     flows = tuple(start(one, True) for one in (shape if is_multiple(shape) else (shape,)))
     builder = Builder(torch, weights)
     module, ends = builder.one(model.net, "", flows if is_multiple(shape) else flows[0])

@@ -1,5 +1,6 @@
 """From a model to the program that does what it does: preparation first, class probabilities last."""
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from xpnn.interchange.sequence_rows import Body
 from xpnn.interchange.table import emit
 from xpnn.layers import Dropout, Flatten, Rescale, Reshape, Sequential, Standardize
 from xpnn.layers.base import for_each, is_multiple
+from xpnn.layers.lengths import ASSUMED, is_open, planned
 from xpnn.losses import BinaryCrossEntropy, Focal, NegativeLogLikelihood, SoftmaxCrossEntropy
 from xpnn.trees import tree_map
 
@@ -44,8 +46,22 @@ def program_of(
         raise UsageError(
             f"channels={channels!r}: unknown layout", fix='"last" (N, H, W, C) or "first" (N, C, H, W)'
         )
-    g = Program(opset=opset)
-    net, p, shape = model.net, parameters_of(model), model.input_shape
+    make = functools.partial(
+        emitted, model, parameters_of(model), opset, channels, probabilities, preprocessing=preprocessing
+    )
+    g = make(planned(model.input_shape))
+    if is_open(planned(model.input_shape)):
+        for n in range(ASSUMED + 1, ASSUMED + 8):  # other remainders of all strides that there are
+            check_same(g, make(planned(model.input_shape, n)))
+    return g
+
+
+def emitted(
+    model: "Model", p: Any, opset: int, channels: str, probabilities: bool | None, shape: Shape, *,
+    preprocessing: bool,
+) -> Program:  # fmt: skip
+    """The operations for samples of that shape, which may be open in places."""
+    g, net = Program(opset=opset), model.net
     if not preprocessing:
         net, p, shape = without_preparation(net, p, shape)
     shapes = shape if is_multiple(shape) else (shape,)
@@ -65,6 +81,26 @@ def program_of(
         leave(g, value, label, channels, squash(loss, given, probabilities))
     leave_out_unused(g)
     return g
+
+
+def check_same(g: Program, other: Program) -> None:
+    """Raise UsageError where the operations for another length are not the same: they would be right for one alone."""
+    for node, twin in zip(g.nodes, other.nodes, strict=True):
+        pairs = zip(node.inputs, twin.inputs, strict=True)
+        numbers = [(g.constants.get(a), other.constants.get(b)) for a, b in pairs]
+        if node.kind != "Scan" and node.attributes != twin.attributes:
+            raise open_length(node)
+        if any(a is not None and not np.array_equal(a, b) for a, b in numbers):  # type: ignore[arg-type]
+            raise open_length(node)
+
+
+def open_length(node: Node) -> UsageError:
+    """The error for a layer whose operations depend on the length."""
+    return UsageError(
+        f"layer {node.path or '0'} cannot be exported for sequences of any length",
+        why=f"its {node.kind} would be right for one length alone",
+        fix="export the same layers made with that length in input_shape, with these parameters",
+    )
 
 
 def leave_out_unused(g: Program) -> None:

@@ -36,7 +36,7 @@ def as_rows(mask: Any) -> Any:
         a = np.asarray(mask)
         if a.ndim != 2 or not np.isin(a, (0, 1)).all():
             raise UsageError(
-                f"attention_mask of shape {a.shape} and dtype {a.dtype}: wanted (time, steps) of 0 and 1",
+                f"attention_mask={repr(mask)[:60]} of shape {a.shape}: wanted (time, steps) of 0 and 1",
                 fix="1, or True, where the query of a row may look at the key of a column",
             )
         rows = tuple("".join("1" if one else "0" for one in row) for row in a)

@@ -45,11 +45,11 @@ class Length(int):
     __radd__, __rmul__ = __add__, __mul__
 
 
-def planned(shape: Any) -> Any:
+def planned(shape: Any, assumed: int = ASSUMED) -> Any:
     """The shape, or tuple of shapes, with a `Length` in place of each None: as `Layer.plan` takes it."""
     if isinstance(shape, tuple):
-        return tuple(map(planned, shape))
-    return Length(ASSUMED) if shape is None else shape
+        return tuple(planned(part, assumed) for part in shape)
+    return Length(assumed) if shape is None else shape
 
 
 def shown(shape: Any) -> Any:

@@ -57,7 +57,7 @@ def check_names(inputs: Names, nodes: tuple[Node, ...], outputs: Names) -> None:
     """Raises UsageError unless every name is said once, known where it is used, and used."""
     names: set[str] = set()
     for name in (*listed(inputs), *(name for name, _, _ in nodes)):
-        if not name or "." in name:
+        if not name or "." in name or name != name.encode("utf-8", "ignore").decode():
             raise UsageError(
                 f"a node cannot be called {name!r}", why="names make the paths of parameters: a.b.W"
             )

@@ -1,0 +1,141 @@
+"""`xpnn tune` by workers on several hosts, which meet in a storage alone."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+optuna = pytest.importorskip("optuna")
+
+from optuna.trial import TrialState  # noqa: E402
+
+from xpnn.cli import run  # noqa: E402
+from xpnn.cli.storage import named, open_storage  # noqa: E402
+from xpnn.cli.workers import ALIVE, WORKER, Worker  # noqa: E402
+from xpnn.errors import BackendError, UsageError  # noqa: E402
+
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+TUNE = ("tune", "spiral", "--epochs", "1", "--trials", "6")
+
+
+@pytest.fixture(params=["journal", "sqlite"])
+def where(request, tmp_path):
+    return (
+        f"journal:{tmp_path}/trials.log" if request.param == "journal" else f"sqlite:///{tmp_path}/trials.db"
+    )
+
+
+def study(where, name="s"):
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna.create_study(study_name=name, storage=open_storage(where), load_if_exists=True)
+
+
+def ended(found):
+    return [t for t in found.get_trials() if t.state in ENDED]
+
+
+def test_workers_make_exactly_as_many_trials_as_wanted(where):
+    study(where)
+    workers = [Worker(study(where), 11, beat=1.0) for _ in range(3)]
+    threads = [
+        threading.Thread(
+            target=w.work, args=(lambda t: t.suggest_float("x", 0, 1), lambda *_: None, float("inf"))
+        )
+        for w in workers
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert len(ended(study(where))) == 11
+
+
+def test_the_trial_of_a_dead_worker_is_failed_and_made_up(where):
+    dead = study(where)
+    trial = dead.ask()
+    trial.set_user_attr(WORKER, "dead")
+    dead.set_user_attr(ALIVE + "dead", 3)
+    Worker(study(where), 4, beat=0.02).work(
+        lambda t: t.suggest_float("x", 0, 1), lambda *_: None, float("inf")
+    )
+    found = study(where).get_trials()
+    assert found[trial.number].state == TrialState.FAIL
+    assert len([t for t in found if t.state in ENDED]) == 4
+
+
+def test_the_trial_of_a_living_worker_is_waited_for(where):
+    other, here = Worker(study(where), 3, beat=1.0), Worker(study(where), 3, beat=1.0)
+    trial, done = other.study.ask(), threading.Event()
+    trial.set_user_attr(WORKER, other.name)
+
+    def make(t):
+        if t.number == 2:
+            done.set()
+        return 0.0
+
+    with other.living():
+        thread = threading.Thread(target=here.work, args=(make, lambda *_: None, float("inf")))
+        thread.start()
+        assert done.wait(30)
+        other.study.tell(trial, 1.0)
+    thread.join(30)
+    assert not thread.is_alive()
+    assert [t.state for t in study(where).get_trials()] == [TrialState.COMPLETE] * 3
+
+
+def command(folder, *args):
+    return subprocess.Popen(
+        [sys.executable, "-m", "xpnn", *TUNE, *args], cwd=folder, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_hosts_share_a_search_and_one_of_them_is_killed(tmp_path):
+    where = f"journal:{tmp_path}/trials.log"
+    victim = command(tmp_path, "--storage", where, "--worker", "--json")
+    line = victim.stdout.readline()  # its first trial has ended
+    assert '"event": "trial"' in line
+    victim.send_signal(signal.SIGKILL)
+    victim.communicate()
+    worker, main = (command(tmp_path, "--storage", where, *more) for more in (("--worker",), ()))
+    out, err = main.communicate(timeout=240)
+    assert main.returncode == 0, err
+    assert "6 trials" in out
+    _, err = worker.communicate(timeout=60)
+    assert worker.returncode == 0, err
+    trials = open_storage(where).get_all_trials(0)
+    points = [tuple(t.params.items()) for t in trials if t.state in ENDED]
+    assert len(points) == len(set(points)) == 6
+    assert os.listdir(tmp_path / "runs") == ["tune-spiral-mlp"]
+    assert (tmp_path / "runs/tune-spiral-mlp/best.toml").exists()
+
+
+@pytest.mark.parametrize("where", ["nonsense", "journal:", "grpc://nowhere", "redis://x", "postgresql:x"])
+def test_a_storage_of_another_form_is_refused(where):
+    with pytest.raises(UsageError, match="--storage"):
+        open_storage(where)
+
+
+def test_a_driver_that_is_missing_is_named():
+    pytest.importorskip("sqlalchemy")
+    if __import__("importlib.util").util.find_spec("psycopg2"):
+        pytest.skip("psycopg2 is installed")
+    with pytest.raises(BackendError, match="driver") as found:
+        open_storage("postgresql://me:secret@db/trials")
+    assert "pip install psycopg2-binary" in found.value.fix
+    assert "secret" not in str(found.value)
+
+
+def test_no_password_is_printed():
+    assert named("postgresql://me:secret@db/trials") == "postgresql://me:***@db/trials"
+    assert named("journal:trials.log") == "journal:trials.log"
+
+
+def test_a_worker_needs_a_storage(capsys):
+    assert run(["tune", "spiral", "--worker"]) == 2
+    assert "--storage WHERE" in capsys.readouterr().err

@@ -1,0 +1,65 @@
+"""Where the trials of `xpnn tune` are kept when several hosts share them: `--storage`."""
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from xpnn.errors import BackendError, UsageError, first_line
+
+DATABASES = ("postgresql", "mysql", "mariadb", "sqlite")
+FORMS = "postgresql://USER@HOST/NAME, mysql://USER@HOST/NAME, journal:PATH or grpc://HOST:PORT"
+DRIVERS = {
+    "postgresql": "psycopg2-binary",
+    "mysql": "mysqlclient",
+    "mariadb": "mysqlclient",
+    "grpc": "grpcio",
+}
+"""What pip calls the usual driver; another one is named in the URL, as postgresql+psycopg://."""
+
+
+def open_storage(where: str) -> Any:
+    """Open optuna's storage of that name.
+
+    journal:PATH is a file on a disk that all hosts see; grpc://HOST:PORT a server of optuna's. Raises UsageError for
+    another form, BackendError without the driver or where there is no answer.
+    """
+    kind, _, rest = where.partition(":")
+    try:
+        if kind == "journal" and rest:
+            from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+            path = str(Path(rest).expanduser())
+            return optuna.storages.JournalStorage(
+                JournalFileBackend(path, lock_obj=JournalFileOpenLock(path))
+            )
+        if kind == "grpc":
+            host, _, port = rest.removeprefix("//").rpartition(":")
+            if host and port.isdecimal():
+                proxy = optuna.storages.GrpcStorageProxy(host=host, port=int(port))
+                proxy.wait_server_ready(timeout=30)
+                return proxy
+        elif kind.partition("+")[0] in DATABASES and rest.startswith("//"):
+            return optuna.storages.RDBStorage(where)
+    except ImportError as error:
+        base, _, driver = kind.partition("+")
+        raise BackendError(
+            f"--storage {named(where)} needs a driver that is not installed",
+            why=first_line(error), fix=f"pip install {driver or DRIVERS.get(base, base)}",
+        ) from error  # fmt: skip
+    except Exception as error:
+        if not type(error).__module__.startswith(("sqlalchemy", "optuna", "grpc", "builtins")):
+            raise
+        raise BackendError(
+            f"cannot open --storage {named(where)}",
+            why=first_line(error),
+            fix="is the server running, and reachable?",
+        ) from error
+    raise UsageError(f"--storage {named(where)}", fix=FORMS)
+
+
+def named(where: str) -> str:
+    """The storage in a message: without a password."""
+    head, at, tail = where.rpartition("@")
+    user, colon, _ = head.partition("://")[2].partition(":")
+    return f"{head.partition('://')[0]}://{user}{':***' if colon else ''}@{tail}" if at else where
