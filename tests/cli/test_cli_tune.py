@@ -51,7 +51,8 @@ def test_the_best_trial_is_what_train_does_with_its_file(xp):
     found = tomllib.loads((FOLDER / "best.toml").read_text())
     assert found["hidden"] == [best.params["width"]] * best.params["depth"]
     assert found.keys() == {
-        "dataset", "model", "epochs", "seed", "hidden", "lr", "dropout", "optimizer", "batch_size",
+        "dataset", "model", "epochs", "seed", "hidden", "lr", "dropout", "optimizer", "batch_size", "schedule",
+        "weight_decay", "label_smoothing",
     }  # fmt: skip
     code, printed, _ = xp("train", "--config", FOLDER / "best.toml", "--json")
     assert code == 0
@@ -340,3 +341,21 @@ def test_children_end_with_their_parent_however_it_ends(tmp_path):
         assert int(process.stdout.readline()) > 0
         process.kill()
         assert process.stdout.read() == ""
+
+
+def test_what_matters_is_told_once_there_are_enough_trials():
+    """By a study in which the learning rate alone decides."""
+    pytest.importorskip("sklearn")
+    from xpnn.cli.tune import ENOUGH, importance
+
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+
+    def accuracy(trial):
+        return trial.suggest_float("lr", 0.0, 1.0) + 0 * trial.suggest_int("width", 1, 9)
+
+    study.optimize(accuracy, ENOUGH - 1)
+    assert importance(study) == []
+    study.optimize(accuracy, 30)
+    shares = importance(study)
+    assert [name for name, _ in shares] == ["lr", "width"]
+    assert shares[0][1] > 0.6

@@ -34,16 +34,24 @@ from xpnn.trees import tree_map
 
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 OPTIMIZERS = ("adamw", "adam", "rmsprop", "sgd")
+SCHEDULES = ("one-cycle", "cosine", "constant")
 
 
-def draw(trial: optuna.Trial, model: str) -> dict[str, Any]:
-    """Sample one point. For a transformer the width is a multiple of its heads; depth is for dense layers."""
+def draw(trial: optuna.Trial, model: str, *, classes: bool = True) -> dict[str, Any]:
+    """Sample one point. For a transformer the width is a multiple of its heads; depth is for dense layers.
+
+    Only labels that are classes can be smoothed.
+    """
     trial.suggest_float("lr", 1e-4, 1e-1, log=True)
     trial.suggest_int("width", 16, 512, step=16)
     trial.suggest_int("depth", 1, 1 if model in ("transformer", "rnn") else 3)
     trial.suggest_float("dropout", 0.0, 0.5, step=0.05)
     trial.suggest_categorical("optimizer", OPTIMIZERS)
     trial.suggest_categorical("batch_size", (32, 64, 128, 256, 512))
+    trial.suggest_categorical("schedule", SCHEDULES)
+    trial.suggest_float("weight_decay", 1e-6, 1e-1, log=True)
+    if classes:
+        trial.suggest_float("label_smoothing", 0.0, 0.2, step=0.05)
     return settings_of(trial.params)
 
 
@@ -65,7 +73,7 @@ def objective(task: Task, samples: Dataset, trial: optuna.Trial, deadline: float
     from xpnn.cli.network import make_loss, make_model
     from xpnn.training.trainer import Trainer
 
-    settings = draw(trial, task.model)
+    settings = draw(trial, task.model, classes=False) if task.regression else draw(trial, task.model)
     recipe = recipe_for(task.dataset, task.model).replace(**settings | {"hidden": tuple(settings["hidden"])})
     net = make_model(task.model, samples, recipe, get_backend(task.backend, task.device), task.seed)
     optimizer, score = recipe.make_optimizer(), score_of(samples)

@@ -19,7 +19,7 @@ from xpnn.cli.options import (
     open_backend,
     resize_option,
 )
-from xpnn.cli.output import echo, emit, status
+from xpnn.cli.output import echo, emit, percent, status
 from xpnn.cli.program import program
 from xpnn.cli.runs import ROOT
 from xpnn.cli.state import state
@@ -35,6 +35,9 @@ from xpnn.errors import BackendError, FileError, UsageError, first_line
 from xpnn.models import MODELS
 from xpnn.printing import one_line
 from xpnn.recipes import recipe_for
+
+ENOUGH = 10
+"""Trials from which the settings' importance is measured."""
 
 
 @click.command(cls=Command, examples=["xpnn tune spiral --trials 3 --epochs 2"])
@@ -97,9 +100,10 @@ def command(
 ) -> None:
     """Search for better settings.
 
-    Learning rate, width and depth of the hidden layers, dropout, optimizer and batch size, judged on samples held
-    out of the training set: by accuracy, of a regression by RMSE. Trials worse than the median of those before them
-    end early. The same command again goes on where it was stopped. Needs optuna: pip install 'xpnn[tune]'
+    Learning rate, its schedule, width and depth of the hidden layers, dropout, optimizer, weight decay, label smoothing
+    and batch size, judged on samples held out of the training set: by accuracy, of a regression by RMSE. Trials worse
+    than the median of those before them end early. The same command again goes on where it was stopped. Needs optuna:
+    pip install 'xpnn[tune]'
     """
     require_optuna()
     from xpnn.cli.search import search
@@ -162,6 +166,19 @@ def require_optuna() -> None:
         ) from error
 
 
+def importance(study: Any) -> list[tuple[str, float]]:
+    """Return how much of the accuracies' variance each setting explains, the largest first; [] from few trials."""
+    import optuna
+
+    if len(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))) < ENOUGH:
+        return []
+    try:
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+        return list(optuna.importance.get_param_importances(study, evaluator=evaluator).items())
+    except (ImportError, ValueError, RuntimeError):  # scikit-learn is missing, or all accuracies are equal
+        return []
+
+
 def finished(study: Any) -> list[Any]:
     """Return the trials that were completed or pruned."""
     from optuna.trial import TrialState
@@ -198,5 +215,7 @@ def finish(study: Any, task: Task, as_json: bool) -> None:
         emit({"event": "end", **result, task.measure: best.value, "settings": found, "config": str(path)})
         return
     echo(f"best   trial {best.number}, {what}")
+    if shares := importance(study):
+        echo("most   " + ", ".join(f"{name} {percent(share)}" for name, share in shares[:4]))
     echo(f"       {ended} trials, {ended - len(complete)} ended early · {path}")
     echo(f"next   {program()} train --config {shlex.quote(str(path))}")

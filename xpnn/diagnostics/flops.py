@@ -42,6 +42,7 @@ from xpnn.layers import (
     Recompute,
     Reshape,
     Residual,
+    SelectOutput,
     SimpleRNN,
     SpatialDropout,
     UpSampling2D,
@@ -142,6 +143,7 @@ def _(layer: Layer, shape: Shape) -> int:
 @flops.register(Concatenate)
 @flops.register(Flatten)
 @flops.register(Reshape)
+@flops.register(SelectOutput)
 @flops.register(ZeroPad2D)
 @flops.register(UpSampling2D)
 @flops.register(Embedding)

@@ -88,7 +88,8 @@ def check_names(names: Mapping[str, str], leaves: list[Leaf], groups: list[Group
 
 def fits(leaf: Leaf, found: dict[str, Host], shapes: Mapping[str, Any]) -> bool:
     """Whether every tensor has the shape of its parameter."""
-    return all(tuple(a.shape) == tuple(shapes.get(f"{leaf.path}.{k}", ())) for k, a in found.items())
+    wanted = {k: shapes.get(f"{leaf.path}.{k}" if leaf.path else k) for k in found}
+    return all(shape is None or tuple(found[k].shape) == tuple(shape) for k, shape in wanted.items())
 
 
 def take_over(
@@ -103,11 +104,24 @@ def take_over(
         arrays = read(leaf, tensors)
         for key, a in arrays.items():
             path = f"{leaf.path}.{key}" if leaf.path else key
+            if path not in shapes:
+                check_not_needed(leaf, name, key, a)
+                continue
             check_fit(f"{leaf.name}: {key}", name, a, shapes[path])
             found[path] = np.ascontiguousarray(a)
         report.add(f"{leaf.path} {type(leaf.layer).__name__}", name, note(leaf, tensors, arrays))
     model.load_parameters(found)
     return report
+
+
+def check_not_needed(leaf: Leaf, name: str, key: str, a: Host) -> None:
+    """Raise UsageError for numbers that the layer here was made without, such as a bias, unless they are 0."""
+    if np.any(a):
+        raise UsageError(
+            f"{name} has a bias, {leaf.name} has none",
+            why=f"{leaf.name} was made with bias=False, and the bias there is not 0",
+            fix=f"{type(leaf.layer).__name__}(..., bias=True) in the network here",
+        )
 
 
 def note(leaf: Leaf, tensors: Tensors, arrays: dict[str, Host]) -> str:
@@ -117,7 +131,8 @@ def note(leaf: Leaf, tensors: Tensors, arrays: dict[str, Host]) -> str:
         said.append("inputs reordered: images are flattened channels last here")
     if leaf.outputs is not None:
         said.append("outputs reordered: they become images, channels last here")
-    if leaf.kind in ("dense", "convolution", "transposed convolution") and len(tensors) == 1:
+    has_bias = getattr(leaf.layer, "bias", True)
+    if leaf.kind in ("dense", "convolution", "transposed convolution") and len(tensors) == 1 and has_bias:
         said.append("no bias there: 0 here")
     if leaf.kind == "attention":
         said.append("the keys' bias left out: softmax does not see it")

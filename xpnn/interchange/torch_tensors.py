@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnn.errors import UsageError
 from xpnn.interchange.leaves import Leaf
 from xpnn.layers import GRU, Bidirectional, MultiHeadAttention
 
@@ -35,7 +36,7 @@ def groups(state: dict[str, Host]) -> list[Group]:
             more = {f"out_proj.{name}": value for name, value in by_prefix.get(out, {}).items()}
             found.append(("attention", prefix, t | more))
         elif any(name.startswith("weight_ih_l") for name in t):
-            levels = sum(name.startswith("weight_ih_l") and not name.endswith("_reverse") for name in t)
+            levels = len({name.removesuffix("_reverse") for name in t if name.startswith("weight_ih_l")})
             for level in range(levels):
                 mine = {name: v for name, v in t.items() if f"_l{level}" in name}
                 found.append(("recurrent", prefix if levels == 1 else f"{prefix} level {level}", mine))
@@ -114,7 +115,10 @@ def attention(layer: MultiHeadAttention, t: Tensors) -> Tensors:
 
 
 def recurrent(layer: Any, t: Tensors) -> Tensors:
-    """Both biases become one, but for a GRU's candidate. A layer that reads backwards may be given the second half."""
+    """Both biases become one, but for a GRU's candidate. A layer of one direction takes the half that it is given.
+
+    Raises UsageError for both halves.
+    """
     named = {}
     for name, value in t.items():
         head, _, tail = name.partition("_l")
@@ -125,8 +129,14 @@ def recurrent(layer: Any, t: Tensors) -> Tensors:
             for i, tail in enumerate(("", "_reverse"))
             for k, v in direction(layer.layer, named, tail).items()
         }
-    alone = layer.reverse and "weight_ih" not in named
-    return direction(layer, named, "_reverse" if alone else "")
+    halves = [tail for tail in ("", "_reverse") if f"weight_ih{tail}" in named]
+    if len(halves) > 1:
+        raise UsageError(
+            f"the weights are of both directions, {type(layer).__name__} reads in one",
+            fix=f"Bidirectional({type(layer).__name__}(...)), or one half of the weights: names with _reverse are the "
+            "second",
+        )
+    return direction(layer, named, halves[0])
 
 
 def direction(layer: Any, t: Tensors, tail: str) -> Tensors:
