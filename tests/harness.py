@@ -279,25 +279,28 @@ def draw_loss(case):
     """(prediction, target, weight or None) on the host: float64, ids as int64."""
     rng = rng_of(case)
     prediction = 2 * rng.standard_normal(case.shape)
-    rows, last = case.shape[0], case.shape[-1]
+    rows, last = case.shape[:-1], case.shape[-1]
     target = {
         "ids": lambda: rng.integers(0, last, rows),
         "one-hot": lambda: np.eye(last)[rng.integers(0, last, rows)],
         "soft": lambda: rng.dirichlet(np.ones(last), rows),
         "real": lambda: prediction + away_from_kink(rng.standard_normal(case.shape)),
-        "ignored": lambda: np.where(np.arange(rows) % 3 == 1, -100, rng.integers(0, last, rows)),
+        "ignored": lambda: np.where(
+            np.arange(np.prod(rows)).reshape(rows) % 3 == 1, -100, rng.integers(0, last, rows)
+        ),
         "signs": lambda: rng.choice([-1.0, 1.0], case.shape),
         "counts": lambda: rng.integers(0, 5, case.shape) * 1.0,
         "unit": lambda: rng.uniform(0, 1, case.shape),
         "own": lambda: case.loss.random_target(rng, case.shape),
     }[case.target]()
-    return prediction, target, rng.uniform(0, 2, rows) if case.weighted else None
+    weighted = rows if case.weighted == "positions" else rows[:1]
+    return prediction, target, rng.uniform(0, 2, weighted) if case.weighted else None
 
 
 def loss_arrays_on(be, case):
     """(prediction, target, weight) of a loss case on a backend."""
     prediction, target, weight = draw_loss(case)
-    target = be.asarray(target, None if target.ndim == 1 else be.dtype)
+    target = be.asarray(target, None if target.dtype.kind == "i" else be.dtype)
     return be.asarray(prediction, be.dtype), target, None if weight is None else be.asarray(weight, be.dtype)
 
 

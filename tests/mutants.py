@@ -106,16 +106,16 @@ def other(value):
 
 def change(before, after):
     """What differs between two texts, in one line: `old => new`."""
-    lines = list(difflib.ndiff(before.splitlines(), after.splitlines()))
-    old, new = (" / ".join(line[2:].strip() for line in lines if line.startswith(sign)) for sign in "-+")
+    lines = list(difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm=""))[2:]
+    old, new = (" / ".join(line[1:].strip() for line in lines if line.startswith(sign)) for sign in "-+")
     return f"{old} => {new or 'nothing'}"
 
 
 def draw(count, seed, files):
     """Mutants drawn by the seed, files by their length: (file, line, what, change, text)."""
-    rng, found, seen = random.Random(seed), [], set()
+    rng, seen = random.Random(seed), set()
     sizes = [len((TOP / name).read_text().splitlines()) for name in files]
-    while len(found) < count:
+    while len(seen) < count:
         name = rng.choices(files, sizes)[0]
         tree = ast.parse((TOP / name).read_text())
         options = list(variants(tree))
@@ -125,8 +125,7 @@ def draw(count, seed, files):
         before, after = ast.unparse(tree), ast.unparse(ast.fix_missing_locations(edit(tree)))
         if before != after and (name, after) not in seen:
             seen.add((name, after))
-            found.append((name, line, what, change(before, after), after))
-    return found
+            yield name, line, what, change(before, after), after
 
 
 def scopes(tree, line):
@@ -204,6 +203,16 @@ def prepare(limit):
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+USAGE = 4
+"""What pytest ends with where it is asked for a test that is not there."""
+
+
+def missing(out, tests):
+    """Those that pytest says are not there: since they were mapped, they have changed their names."""
+    lost = re.findall(r"^ERROR: not found: (.*)$", out, re.M)
+    return {test for test in tests if any(line.endswith(test) for line in lost)}
+
+
 SOUND = set()
 """Tests that failed with a mutant and pass without: only such tests count."""
 
@@ -221,6 +230,11 @@ def killer(mutant, reached, folder):
                 code, out = run(folder, share, limit)
                 if code in (0, 5):
                     break
+                if code == USAGE:
+                    target.write_text(good)
+                    if lost := missing(out, share) & missing(run(folder, share, limit)[1], share):
+                        share = [test for test in share if test not in lost]
+                        continue
                 found = re.search(r"^(?:FAILED|ERROR) (\S+::.*?)(?: - .*)?$", out, re.M)
                 if found is None or found[1] not in share:
                     return f"ended with {code}"
@@ -232,17 +246,6 @@ def killer(mutant, reached, folder):
     finally:
         target.write_text(good)
     return ""
-
-
-def existing(reached, folder):
-    """The map without tests that are no longer there."""
-    env = {**os.environ, **QUICK, "PYTHONPATH": str(folder)}
-    done = subprocess.run([*PYTEST, "--collect-only"], cwd=folder, env=env, text=True, capture_output=True)
-    there = {line for line in done.stdout.splitlines() if "::" in line}
-    return {
-        name: {line: {t: s for t, s in tests.items() if t in there} for line, tests in lines.items()}
-        for name, lines in reached.items()
-    }
 
 
 def package(name):
@@ -294,7 +297,6 @@ def main():
         shutil.copytree(
             TOP, folder, ignore=shutil.ignore_patterns(".git", ".venv", ".mutants", "__pycache__", "runs")
         )
-        reached = existing(reached, folder)
         for mutant in draw(options.count, options.seed, files):
             if time.monotonic() - began > 60 * options.minutes:
                 break

@@ -148,9 +148,9 @@ class Network:
         """Checked targets on the device: ids as int64, everything else in the model's dtype."""
         return validation.targets(self.backend, y)
 
-    def check_sample_weight(self, weight: Any, samples: int) -> Array | None:
-        """Sample weights (N,), finite, at least 0 and not all 0, in the model's dtype."""
-        return validation.check_sample_weight(self.backend, weight, samples)
+    def check_sample_weight(self, weight: Any, samples: int, positions: tuple[int, ...] = ()) -> Array | None:
+        """Weights (N,) or (N, *positions), finite, at least 0 and not all 0, in the model's dtype."""
+        return validation.check_sample_weight(self.backend, weight, samples, positions)
 
     def check_loss(self, loss: Loss) -> None:
         """A loss is one number; one from logits does the squashing itself, and twice would flatten the gradients."""

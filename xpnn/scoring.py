@@ -87,7 +87,8 @@ def score(be: Backend, loss: Loss, out: Any, y: Any, seed: int) -> dict[str, flo
         found = {"loss": float(value)}
     ids, valid_mask = loss.target_ids(be, y), loss.valid_mask(be, y)
     if n_correct is not None and ids is not None:
-        n = math.prod(ids.shape) if valid_mask is None else int(be.xp.sum(valid_mask))
+        kept = None if valid_mask is None else be.xp.astype(valid_mask, be.xp.int64)
+        n = math.prod(ids.shape) if kept is None else int(be.xp.sum(kept))
         found["accuracy"] = int(n_correct) / n if n else math.nan
     return found
 

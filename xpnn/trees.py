@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 Tree: TypeAlias = Any
 Path: TypeAlias = tuple[int | str, ...]
+BRANCHES = (dict, tuple, list)
 
 
 def flatten(tree: Tree) -> dict[Path, Any]:
@@ -16,7 +17,7 @@ def flatten(tree: Tree) -> dict[Path, Any]:
 
 def _gather(tree: Tree, path: Path, found: dict[Path, Any]) -> None:
     """Into one dict, without generators: every replay of a recorded step begins with this."""
-    if not isinstance(tree, dict | tuple | list) or not tree:
+    if not isinstance(tree, BRANCHES) or not tree:
         found[path] = tree
         return
     for key, branch in tree.items() if isinstance(tree, dict) else enumerate(tree):
@@ -25,7 +26,7 @@ def _gather(tree: Tree, path: Path, found: dict[Path, Any]) -> None:
 
 def rebuild(tree: Tree, f: Callable[[Path, Any], Any], path: Path = ()) -> Tree:
     """The same tree with f(path, leaf) for each leaf; an empty branch is a leaf."""
-    if not isinstance(tree, dict | tuple | list) or not tree:
+    if not isinstance(tree, BRANCHES) or not tree:
         return f(path, tree)
     if isinstance(tree, dict):
         return {key: rebuild(branch, f, (*path, key)) for key, branch in tree.items()}
@@ -45,9 +46,11 @@ def leaves(tree: Tree) -> Iterator[tuple[str, Any]]:
 
 def tree_map(f: Callable[[str, Any], Any], tree: Tree) -> Tree:
     """The same tree with f(name, leaf) for each leaf; empty branches stay."""
+    if not isinstance(tree, BRANCHES):  # one array, as most samples are
+        return f("", tree)
     return rebuild(tree, lambda path, leaf: leaf if is_empty(leaf) else f(dotted(path), leaf))
 
 
 def is_empty(leaf: Any) -> bool:
     """Is it a branch without leaves?"""
-    return isinstance(leaf, dict | tuple | list) and not leaf
+    return isinstance(leaf, BRANCHES) and not leaf

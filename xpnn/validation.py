@@ -12,6 +12,7 @@ from xpnn.backends.convert import to_host
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Layer, Shape, for_each, is_multiple
+from xpnn.losses.base import same_sizes
 from xpnn.scratch import release
 
 Host = np.ndarray[Any, Any]
@@ -148,26 +149,35 @@ def ids(x: Host, vocab_size: int, name: str) -> Host:
 
 
 def targets(be: Backend, y: Any) -> Any:
-    """Checked targets on the device: ids as int64, everything else in the model's dtype. Of several outputs a tuple."""
+    """Checked targets on the device: ids, which are int64, as they are, all else in the model's dtype.
+
+    Of several outputs a tuple.
+    """
     if isinstance(y, tuple):
         return tuple(targets(be, part) for part in y)
-    return be.asarray(y if y.dtype == np.int64 and y.ndim == 1 else narrow(be, y, "y"))
+    return be.asarray(y if y.dtype == np.int64 else narrow(be, y, "y"))
 
 
-def check_sample_weight(be: Backend, weight: Any, samples: int) -> Array | None:
-    """Sample weights (N,), finite, at least 0 and not all 0, in the model's dtype."""
+def check_sample_weight(
+    be: Backend, weight: Any, samples: int, positions: tuple[int, ...] = ()
+) -> Array | None:
+    """Weights in the model's dtype: of samples (N,), or of each of their positions (N, *positions).
+
+    Finite, at least 0 and not all 0.
+    """
     if weight is None:
         return None
     w = to_host(weight)
-    if w.shape != (samples,):
+    if w.shape != (samples,) and not (w.shape[:1] == (samples,) and same_sizes(w.shape[1:], positions)):
+        more = f", or for each position: {(samples, *positions)}" if positions else ""
         raise ShapeError(
-            f"sample_weight has shape {w.shape}, x has {samples} samples", fix="one for each sample"
+            f"sample_weight has shape {w.shape}, x has {samples} samples", fix=f"one for each sample{more}"
         )
     bad = ~(np.isfinite(w) & (w >= 0))
     if bad.any() or not w.any():
-        i = int(np.argmax(bad))
+        at = tuple(np.argwhere(bad)[0].tolist()) if bad.any() else ()
         raise DataError(
-            f"sample_weight[{i}] is {w[i]}" if bad.any() else "every sample_weight is 0",
+            f"sample_weight{list(at)} is {w[at]}" if bad.any() else "every sample_weight is 0",
             why="weights are finite, at least 0 and not all 0",
         )
     return be.asarray(narrow(be, w, "sample_weight"))

@@ -79,7 +79,11 @@ class Planted:
         shapes = (
             {f"x{i}": s for i, s in enumerate(case.shape)} if is_multiple(case.shape) else {"x": case.shape}
         )
-        inputs = {} if case.ids else {name: 1 + len(shape) for name, shape in shapes.items()}
+        inputs = {
+            name: 1 + len(shape)
+            for (name, shape), kind in zip(shapes.items(), case.kinds, strict=True)
+            if kind not in ("int", "mask")
+        }
         specs = dict(leaves(case.layer.plan(case.shape)[0]))
         return inputs | {path: len(spec.shape) for path, spec in specs.items() if spec.trainable}
 

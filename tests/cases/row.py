@@ -38,7 +38,7 @@ class Case:
 
 @dataclass(frozen=True)
 class LossCase:
-    """A loss, the shape of the predictions, the form of its target, and whether samples are weighted.
+    """A loss, the shape of the predictions, the form of its target, and whether samples, or "positions", are weighted.
 
     target: "ids", "one-hot", "soft", "real", "unit" (from 0 to 1), "signs" (-1 and 1), "counts", "ignored" (ids, every
     third of them -100), or "own": what the loss's own `random_target` draws.
@@ -47,8 +47,9 @@ class LossCase:
     loss: Loss
     shape: tuple[Any, ...]
     target: str
-    weighted: bool = False
+    weighted: bool | str = False
 
     def __str__(self) -> str:
-        words = f"{short_repr(self.loss)}-{self.shape}-{self.target}{'-weighted' * self.weighted}"
+        how = f"-weighted{'-positions' * (self.weighted == 'positions')}" if self.weighted else ""
+        words = f"{short_repr(self.loss)}-{self.shape}-{self.target}{how}"
         return words.replace(" ", "")

@@ -61,6 +61,12 @@ ROWS = [
     Row(dense_relu(2), (2, 3, 5), "DenseReLU 3", reordered="everywhere"),
     Row((ReLU(), *dense_relu(2), Tanh(), Dense(3)), (5,), "ReLUInPlace 1, DenseReLU 3, Tanh, DenseReLU 1"),
     Row((Dense(1024), ReLU(), Dense(1024), ReLU(), Dense(3)), (6,), "DenseReLU 5", reordered="everywhere"),
+    Row(
+        (Dense(6), ReLU(), Dense(5, bias=False), ReLU(), Dense(3)),
+        (5,),
+        "DenseReLU 2, Dense, ReLUInPlace 1, DenseReLU 1",
+    ),
+    Row((Dense(6, bias=False), BatchNorm(), ReLU()), (8,), "Dense, BatchNorm, ReLUInPlace 1"),
     Row((Conv2D(3, 2),), (4, 5, 2), "ConvReLU 1"),
     Row((Conv2D(3, 2), ReLU()), (4, 5, 2), "ConvReLU 2"),
     Row((Conv2D(4, 3, 2, "same", groups=2), ReLU(), Conv2D(2, 1)), (6, 5, 2), "ConvReLU 2, ConvReLU 1"),

@@ -36,7 +36,7 @@ def test_parameters_have_the_path_of_their_layer():
         (Parallel((Tanh(), xpnn.Reshape((5,)))), (3,), "0.1"),
         (Parallel((Tanh(), Flatten())), (3, 2), "0"),
         (Parallel((Tanh(), Dense(4)), "add"), (3,), "0"),
-        (Parallel((Dense(1), Dense(4)), "multiply"), (3,), "0"),
+        (Parallel((Dense(2), Dense(4)), "multiply"), (3,), "0"),
         (Recompute(xpnn.Reshape((5,))), (3,), "0"),
         (Parallel((Tanh(),)), (), "0"),
     ],

@@ -299,6 +299,16 @@ def test_labels_that_do_not_fit_have_an_infinite_loss_and_no_gradient():
     assert_same(model.theta, before)
 
 
+def test_a_mean_over_sequences_is_one_over_all_rows():
+    """Of the divergence of (N, T, C): the sum, divided by N T."""
+    rng = np.random.default_rng(5)
+    t = rng.dirichlet(np.ones(4), (2, 3))
+    log_p = np.log(rng.dirichlet(np.ones(4), (2, 3)))
+    value, slopes = run_loss(losses.KLDivergence(), log_p, t)
+    assert value == pytest.approx(np.sum(t * (np.log(t) - log_p)) / 6, rel=1e-12)
+    np.testing.assert_allclose(slopes, -t / 6, rtol=1e-12)
+
+
 # What is refused
 
 
@@ -336,7 +346,7 @@ REFUSED = [
     (lambda: losses.Triplet(0.0), UsageError, ["margin=0.0"]),
     (lambda: losses.Contrastive(-1.0), UsageError, ["margin=-1.0"]),
     (fed(losses.Dice(), np.zeros((2, 3)), (3,)), ShapeError, ["Reshape((height, width, 1))"]),
-    (fed(losses.Dice(), np.zeros((2, 3)), (3, 1)), ShapeError, ["never broadcasts"]),
+    (fed(losses.Dice(), np.zeros((2, 4)), (3, 1)), ShapeError, ["never broadcasts"]),
     (fed(losses.Dice(), np.full((2, 3, 1), 2), (3, 1)), DataError, ["Dice: target (0, 0, 0) is 2"]),
     (lambda: losses.Dice(0.0), UsageError, ["smooth=0.0"]),
     (fed(losses.GaussianNLL(), np.zeros((2, 3)), (3,)), ShapeError, ["Dense(2 * targets)"]),

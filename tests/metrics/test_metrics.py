@@ -170,7 +170,7 @@ def test_counts_equal_scikit_learn(sklearn, absent):
 
 @pytest.mark.parametrize("metric", [Accuracy(), TopK(2), ConfusionMatrix(), F1()], ids=str)
 @pytest.mark.parametrize(
-    "shapes", [((6, 3), (6, 1)), ((6, 3), (1,)), ((6,), (6,)), ((6, 3), (6, 3)), ((6, 2, 3), (6, 2))]
+    "shapes", [((6, 3), (6, 1)), ((6, 3), (1,)), ((6,), (6,)), ((6, 3), (6, 3)), ((6, 2, 3), (6, 3))]
 )
 def test_nothing_is_broadcast(metric, shapes):
     scores, ids = np.ones(shapes[0]), np.zeros(shapes[1], int)

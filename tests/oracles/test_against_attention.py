@@ -170,29 +170,30 @@ def against(heads, given, W, b, size, mask, wanted, dy):
 
 # PyTorch's own samples
 
-MODULES, OPS = 8, 6
+MODULES, OPS = 16, 6
 """How many have a counterpart."""
 MORE_KEYS = "there are no keys beside those of the memory"
-ANY_MASK = "a mask hides tokens or the future, not single scores"
+NUMBERS = "a mask hides scores, it adds no numbers to them"
 DROPPED, SKEWED = "another library draws another mask", "the memory has no future"
 
 
 def module_sample(given):
     """True when it ran; otherwise the reason why it has no counterpart."""
     settings, masks = given.constructor_input.kwargs, given.forward_input.kwargs
-    if settings["add_bias_kv"] or settings["add_zero_attn"] or masks["attn_mask"] is not None:
-        return ANY_MASK if masks["attn_mask"] is not None else MORE_KEYS
+    if settings["add_bias_kv"] or settings["add_zero_attn"]:
+        return MORE_KEYS
     module = torch.nn.MultiheadAttention(**settings).double()
     with torch.no_grad():
         for a in module.parameters():
-            a.normal_()
+            a.normal_(std=0.3)  # scores of a few units, as above
     mask = masks["key_padding_mask"]
     q, k, v = (a.detach()[None].requires_grad_() for a in given.forward_input.args)
     flip = (lambda a: a) if settings["batch_first"] else (lambda a: a.transpose(0, 1))
     hidden = None if mask is None else mask[None].bool()
     if hidden is not None and hidden.all():
         hidden[0, 0] = False
-    wanted = flip(module(flip(q), flip(k), flip(v), key_padding_mask=hidden)[0])
+    scores = masks["attn_mask"]  # for each head, and the same for all
+    wanted = flip(module(flip(q), flip(k), flip(v), key_padding_mask=hidden, attn_mask=scores)[0])
     biases = torch.zeros(9).double() if module.in_proj_bias is None else module.in_proj_bias
     out = torch.zeros(3).double() if module.out_proj.bias is None else module.out_proj.bias
     W = dict(zip(("Wq", "Wk", "Wv"), (a.detach() for a in module.in_proj_weight.chunk(3)), strict=True))
@@ -200,6 +201,9 @@ def module_sample(given):
     W["Wo"] = module.out_proj.weight
     dy = np.random.default_rng(0).standard_normal(tuple(wanted.shape))
     seen = None if hidden is None else 1.0 - hidden.numpy()
+    if scores is not None:
+        assert (scores == scores[0]).all()
+        seen = (1.0 - scores[:1].numpy()) * (1.0 if seen is None else seen[:, None, :])
     against(3, (q, k, v), W, b, None, seen, wanted, dy)
     return True
 
@@ -208,7 +212,7 @@ def op_sample(info, sample):
     """The same for the function, whose leading axes are all samples of one head."""
     settings = sample.kwargs
     if "attn_mask" in settings or settings["dropout_p"] or settings["is_causal"]:
-        reasons = (("attn_mask" in settings, ANY_MASK), (settings["dropout_p"], DROPPED), (True, SKEWED))
+        reasons = (("attn_mask" in settings, NUMBERS), (settings["dropout_p"], DROPPED), (True, SKEWED))
         return next(reason for holds, reason in reasons if holds)
     lead = torch.broadcast_shapes(*(a.shape[:-2] for a in (sample.input, *sample.args)))
     q, k, v = (

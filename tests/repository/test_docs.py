@@ -45,7 +45,7 @@ def test_the_readme_prints_the_numbers_it_says(tmp_path):
 
 
 def test_the_readme_shows_a_layer_as_it_is():
-    """Line by line as in its file, which also has types, checks and docstrings."""
+    """Line by line as in its file, which also has types, checks, docstrings, and a Dense without a bias."""
     (shown,) = (block for block in blocks("README.md") if "(Layer)" in block)
     source = (ROOT / "xpnn" / "layers" / "dense.py").read_text()
     source = re.sub(

@@ -76,6 +76,12 @@ EXAMPLES = (
         oracle=True,
     ),
     Example(
+        "segmentation",
+        ("pixels right: 9", "overlap with the digits: 0.", "of the best threshold 0.33"),
+        ("assert of_network > 0.65", "assert of_network > 0.99"),
+        slow=True,
+    ),
+    Example(
         "two_backends",
         ("numpy   0.97", "largest relative difference of a loss"),
         ("(other_start == start).all()", "(other_start != start).all()"),

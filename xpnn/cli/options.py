@@ -94,6 +94,20 @@ class FilePath(Paths):
         return user_path(super().convert(value, param, ctx))  # --data=~/x: no shell looks behind the =
 
 
+class ThreadCount(click.ParamType):  # type: ignore[type-arg, unused-ignore]
+    """`2`: that many threads; `adapt`: as many as are fastest at the moment."""
+
+    name = "threads"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Return the number, or "adapt". Raises BadParameter for anything else."""
+        if value == "adapt":
+            return "adapt"
+        if not str(value).isdecimal() or not 1 <= int(value) <= 4096:
+            self.fail(f"{value!r}: wanted a whole number of at least 1, or adapt", param, ctx)
+        return int(value)
+
+
 class Widths(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     """`256,128`: the widths of the hidden layers; `none` for no hidden layer."""
 

@@ -42,6 +42,7 @@ FROM_RUN = (
     "task",
     "class_weight",
     "resize",
+    "threads",
 )
 BEGINNINGS = {
     "--out": "a run goes on in its own folder",

@@ -40,6 +40,7 @@ RUN: dict[str, Any] = {
     "dtype": ("float32", "float64", "bfloat16", "float16"),
     "precision": str,
     "seed": int,
+    "threads": (int, "adapt", None),
     "result": ({"test_accuracy": (int, float, None)}, None),
     "endings": (
         {

@@ -3,7 +3,6 @@
 import platform
 import shlex
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from xpnn.backends import DTYPES
 from xpnn.backends.cpu.allocator import keep_memory
 from xpnn.cli import Stopped, interrupted
 from xpnn.cli.config import Configured
+from xpnn.cli.events import Events
 from xpnn.cli.fitting import check_target, check_wanted, count_samples, train
 from xpnn.cli.machine import git_state, machine
 from xpnn.cli.network import make_loss, make_model, with_room
@@ -51,6 +51,7 @@ from xpnn.cli.resume import (
 )
 from xpnn.cli.runs import Run, new_run, old_run
 from xpnn.cli.state import state
+from xpnn.cli.threads import thread_setting, threads_of, threads_option
 from xpnn.cli.transfer import find_source, frozen, preparation_of, provenance, reuse, transfer_options
 from xpnn.data import DATASETS, Dataset, ImagePreparation, load
 from xpnn.data.datasets import TABLES
@@ -59,11 +60,9 @@ from xpnn.optimizers import OPTIMIZERS
 from xpnn.recipes import Recipe, recipe_for
 from xpnn.schedules import SCHEDULES
 from xpnn.training.callbacks import Callback
-from xpnn.training.history import Row
 
 if TYPE_CHECKING:
     from xpnn.model import Model
-    from xpnn.training.run import Run as TrainingRun
     from xpnn.training.trainer import Trainer
 
 
@@ -96,6 +95,7 @@ if TYPE_CHECKING:
 @click.option(
     "--seed", type=click.IntRange(0), default=42, show_default=True, help="Root of every random draw."
 )
+@threads_option
 @click.option("--data", type=FilePath(), metavar="PATH", help="The dataset's file, or folder of files.")
 @table_options
 @resize_option
@@ -121,6 +121,7 @@ def command(
     dtype: str,
     precision: str,
     seed: int,
+    threads: int | str | None,
     data: Path | None,
     label: str | None,
     task: str | None,
@@ -171,8 +172,10 @@ def command(
     else:
         net = make_model(model, samples, recipe, be, seed)
     optimizer.bind(net.layout.params)  # before there is a folder: raises where a pattern fits nothing
+    used = threads_of(threads, be)
     run = shared_run(group, lambda: old_run(resume, force) if resume else new_run(dataset, model, out, force))
     about = describe(samples, data, label, model, net, recipe, seed) | resume_entries(resume, endings)
+    about |= {"threads": used}
     about |= {"task": task, "class_weight": class_weight, "resize": resize and f"{resize[0]}x{resize[1]}"}
     if origin or freeze:
         about |= provenance(origin, freeze, net) | {"replaced_head": head}
@@ -182,7 +185,8 @@ def command(
         if group.size > 1 and not as_json:
             status(f"ranks  {group.size} processes ({group.engine}), each with its rows of every batch")
         events = start(about, why, samples, recipe, net, as_json)
-        watchers = [*endings.watchers(run, about), events]  # whatever comes of the events, the state is saved
+        setting = thread_setting(used)
+        watchers = [*setting, *endings.watchers(run, about), events]  # events last: the state is saved before
         state_file = None if resume is None else run.state
         trainer = train(net, samples, recipe, loss, optimizer, run, watchers, state_file, group)
         if group.rank:  # the rest is rank 0's
@@ -263,22 +267,6 @@ def start(
     from xpnn.training.progress import Progress
 
     return Callback() if state().quiet else Progress()
-
-
-class Events(Callback):
-    """A callback that prints every row as a JSON line. If the reader has gone, the run ends as by Ctrl-C."""
-
-    everywhere = False
-
-    error: OSError | None = None
-
-    def epoch(self, run: "TrainingRun", row: Row) -> None:
-        """Print the row."""
-        try:
-            if self.error is None:
-                emit({"event": "epoch", **asdict(row)})
-        except OSError as error:
-            self.error, run.stopped = error, "a reader that has gone"
 
 
 def score(net: "Model", trainer: "Trainer", data: Dataset, run: Run, began: float) -> dict[str, Any]:

@@ -31,9 +31,11 @@ class LinearBatchNorm(Rule):
 
     @staticmethod
     def match(layers: tuple[Layer, ...]) -> int:
-        """Conv2D or Dense, BatchNorm, and a ReLU if there is one."""
+        """Conv2D or Dense with a bias, BatchNorm, and a ReLU if there is one."""
         kinds = [type(layer) for layer in layers[:3]]
         if len(kinds) < 2 or kinds[0] not in LINEAR or kinds[1] is not BatchNorm:
+            return 0
+        if not getattr(layers[0], "bias", True):
             return 0
         return 3 if kinds[2:] == [ReLU] else 2
 

@@ -7,11 +7,11 @@ from xpnn.kernels import Array
 from xpnn.losses import MultiOutputLoss, SoftmaxCrossEntropy
 
 
-def matches(loss: Any, target: Array) -> bool:
+def matches(loss: Any, prediction: Array, target: Array) -> bool:
     """Whether the kernels compute this loss: the mean over ids, without smoothing, weights, or ids to ignore."""
     return (
         type(loss) is SoftmaxCrossEntropy
-        and target.ndim == 1
+        and target.ndim == prediction.ndim - 1
         and loss.reduction == "mean"
         and loss.label_smoothing == 0
         and loss.class_weight is None
@@ -26,14 +26,22 @@ def loss_and_gradient(
     if type(loss) is MultiOutputLoss:
         each = zip(loss.losses, prediction, target, strict=True)
         return loss.joined([loss_and_gradient(one, be, p, t, weight) for one, p, t in each])
-    if weight is None and matches(loss, target):
-        return be.softmax_cross_entropy(prediction, loss.check_ids(be, prediction, target))
+    if weight is None and matches(loss, prediction, target):
+        value, gradient = be.softmax_cross_entropy(*rows(loss, be, prediction, target))
+        return value, gradient if target.ndim == 1 else be.xp.reshape(gradient, prediction.shape)
     return loss(be, prediction, target, weight)
 
 
 def loss_and_correct(loss: Any, be: Backend, prediction: Any, target: Any) -> Any:
     """The reduced loss without its gradient, and how many labels are right (0-d int64; None for a regression)."""
-    if matches(loss, target):
-        ids = loss.check_ids(be, prediction, target)
-        return be.softmax_cross_entropy_and_correct(prediction, ids)
+    if matches(loss, prediction, target):
+        return be.softmax_cross_entropy_and_correct(*rows(loss, be, prediction, target))
     return loss(be, prediction, target)[0], loss.n_correct(be, prediction, target)
+
+
+def rows(loss: Any, be: Backend, prediction: Array, target: Array) -> tuple[Array, Array]:
+    """Logits (N, C) and ids (N,), where there are positions one of each for every position."""
+    ids = loss.check_ids(be, prediction, target)
+    if target.ndim == 1:
+        return prediction, ids
+    return be.xp.reshape(prediction, (-1, prediction.shape[-1])), be.xp.reshape(ids, (-1,))

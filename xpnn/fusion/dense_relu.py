@@ -19,9 +19,11 @@ class DenseReLU(Rule):
 
     @staticmethod
     def match(layers: tuple[Layer, ...]) -> int:
-        """Dense, ReLU, Dense, ReLU, ..., as far as it goes, but for a Dense that a BatchNorm follows."""
+        """Dense, ReLU, Dense, ReLU, ..., as far as it goes, but for a Dense without bias, or before a BatchNorm."""
         kinds, n = [*map(type, layers), None], 0
         while kinds[n] is (Dense, ReLU)[n % 2] and kinds[n + 1] is not BatchNorm:
+            if n % 2 == 0 and not layers[n].bias:  # type: ignore[attr-defined]
+                break
             n += 1
         return n
 

@@ -77,8 +77,9 @@ def product(out: str, a: str, b: str, shapes: tuple[Shape, Shape, Shape]) -> lis
     return nested(batch, inner) if batch else ["{", *inner, "}"]
 
 
-def reduced(out: str, x: str, shape: Shape, axes: Sequence[int], *, largest: bool) -> list[str]:
-    """The mean, or the largest, over some axes."""
+def reduced(out: str, x: str, shape: Shape, axes: Sequence[int], kind: str) -> list[str]:
+    """ONNX's ReduceSum, ReduceMean or ReduceMax over some axes."""
+    largest = kind == "ReduceMax"
     axes = [i % len(shape) for i in axes]
     made = tuple(1 if i in axes else n for i, n in enumerate(shape))
     size, count = math.prod(made), math.prod(shape) // math.prod(made)
@@ -86,7 +87,33 @@ def reduced(out: str, x: str, shape: Shape, axes: Sequence[int], *, largest: boo
     step = f"if ({value} > {to}) {to} = {value};" if largest else f"{to} += {value};"
     start = "-INFINITY" if largest else "0"
     lines = [f"for (int i = 0; i < {size}; i++) {out}[i] = {start};", *nested(shape, [step])]
-    return lines if largest else [*lines, f"for (int i = 0; i < {size}; i++) {out}[i] /= {count};"]
+    if kind != "ReduceMean":
+        return lines
+    return [*lines, f"for (int i = 0; i < {size}; i++) {out}[i] /= {count};"]
+
+
+def sliced(out: str, x: str, shapes: tuple[Shape, Shape], axis: int, start: int, step: int) -> list[str]:
+    """Some places of one axis."""
+    shape, made = shapes
+    terms = [
+        f"({start} + i{i} * {step}) * {far}" if i == axis else f"i{i} * {far}"
+        for i, far in enumerate(strides(shape))
+    ]
+    return nested(made, [f"{out}[{place(made, len(made))}] = {x}[{' + '.join(terms)}];"])
+
+
+def hardmax(out: str, x: str, shape: Shape, axis: int) -> list[str]:
+    """1 for the first of the largest along one axis, else 0."""
+    axis %= len(shape)
+    n, inner = shape[axis], math.prod(shape[axis + 1 :])
+    return [
+        f"for (int o = 0; o < {math.prod(shape[:axis])}; o++) for (int k = 0; k < {inner}; k++) {{",
+        f"  const int at = o * {n * inner} + k; int best = 0;",
+        f"  for (int j = 1; j < {n}; j++)",
+        f"    if ({x}[at + j * {inner}] > {x}[at + best * {inner}]) best = j;",
+        f"  for (int j = 0; j < {n}; j++) {out}[at + j * {inner}] = j == best;",
+        "}",
+    ]
 
 
 def softmax(out: str, x: str, shape: Shape, axis: int, *, log: bool) -> list[str]:

@@ -28,6 +28,7 @@ POINTWISE = {
     "Tanh": "tanhf({0})",
     "Exp": "expf({0})",
     "Sqrt": "sqrtf({0})",
+    "Abs": "fabsf({0})",
     "Erf": "erff({0})",
     "Cast": "(float){0}",
     "Relu": "{0} > 0 ? {0} : 0",
@@ -148,9 +149,14 @@ class Writer:
             return loops.product(out[0], words[0], words[1], (first, self.shape(names[1]), shape))
         if kind == "Transpose":
             return loops.transposed(out[0], words[0], first, a["perm"])
-        if kind in ("ReduceMean", "ReduceMax"):
+        if kind in ("ReduceSum", "ReduceMean", "ReduceMax"):
             axes = [int(i) for i in self.program.constants[names[1]]]
-            return loops.reduced(out[0], words[0], first, axes, largest=kind == "ReduceMax")
+            return loops.reduced(out[0], words[0], first, axes, kind)
+        if kind == "Hardmax":
+            return loops.hardmax(out[0], words[0], first, a["axis"])
+        if kind == "Slice":
+            start, _, axis, step = (int(self.program.constants[name][0]) for name in names[1:])
+            return loops.sliced(out[0], words[0], (first, shape), axis, start, step)
         if kind in ("Softmax", "LogSoftmax"):
             return loops.softmax(out[0], words[0], first, a["axis"], log=kind == "LogSoftmax")
         if kind == "Concat":

@@ -25,7 +25,7 @@ def concatenate(g: Program, layer: Any, p: Any, x: Any) -> Value:
 
 
 def merge(kind: str) -> Any:
-    """A row for Sum or Mean."""
+    """A row for Sum, Sub or Mean."""
 
     def row(g: Program, layer: Any, p: Any, x: Any) -> Value:
         """Element by element."""
@@ -51,6 +51,7 @@ def select_output(g: Program, layer: Any, p: Any, x: Any) -> Value:
 MERGES = {
     "concatenate": concatenate,
     "add": merge("Sum"),
+    "subtract": merge("Sub"),
     "average": merge("Mean"),
     "multiply": multiply,
 }

@@ -124,7 +124,7 @@ def batch_norm(g: Program, layer: Any, p: Any, x: Value) -> Value:
 def folded(layer: Any, p: Any, norm: Any, q: Any) -> dict[str, Any]:
     """The parameters of a linear layer with the BatchNorm behind it taken in: one layer does what two did."""
     scale = np.asarray(q["gain"], np.float64) / np.sqrt(np.asarray(q["var"], np.float64) + norm.eps)
-    W, b = np.asarray(p["W"], np.float64), np.asarray(p["b"], np.float64)
+    W, b = np.asarray(p["W"], np.float64), np.asarray(p.get("b", 0.0), np.float64)
     if (
         "Transpose" in type(layer).__name__
     ):  # its filters are on the axis before the last, one group after the other
@@ -140,7 +140,7 @@ def folded(layer: Any, p: Any, norm: Any, q: Any) -> dict[str, Any]:
 
 def layer_norm(g: Program, layer: Any, p: Any, x: Value) -> str:
     """LayerNormalization over the last axis."""
-    gain, bias = g.parameter("gain", p["gain"]), g.parameter("bias", p["bias"])
+    gain, bias = g.parameter("gain", p["gain"]), g.parameter("bias", p.get("bias", np.zeros_like(p["gain"])))
     return str(g.op("LayerNormalization", g.last(x).name, gain, bias, epsilon=layer.eps, axis=-1))
 
 

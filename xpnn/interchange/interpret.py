@@ -25,6 +25,7 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
     "Tanh": np.tanh,
     "Exp": np.exp,
     "Sqrt": np.sqrt,
+    "Abs": np.abs,
     "Cos": np.cos,
     "Sin": np.sin,
     "Range": np.arange,

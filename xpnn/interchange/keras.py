@@ -120,7 +120,10 @@ def group(word: str, name: str, layer: Any) -> Iterator[Group]:
         t["eps"] = float(layer.epsilon)
     if word == "batch_normalization":
         t["present"] = (*["gain"] * layer.scale, *["bias"] * layer.center, "mean", "var")
-    yield KINDS.get(word, word), name, t
+    kind = KINDS.get(word, word)
+    if word == "layer_normalization" and not layer.center:
+        kind = "vector of LayerNorm"
+    yield kind, name, t
 
 
 def snake(word: str) -> str:

@@ -128,7 +128,7 @@ def theirs(leaf: Leaf, p: dict[str, Host], t: dict[str, Any]) -> Arrays:
     """Keras's arrays of a leaf out of ours, shaped as those in t."""
     kind, old = leaf.kind, t["arrays"]
     if kind in ("dense", "convolution", "transposed convolution"):
-        made = [p["W"], p["b"]][: len(old)]
+        made = [p["W"], p.get("b", np.zeros(old[-1].shape, p["W"].dtype))][: len(old)]
     elif kind == "batch norm":
         made = [p[k] for k in t.get("present", ("gain", "bias", "mean", "var"))]
     elif kind == "attention":

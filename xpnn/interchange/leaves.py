@@ -12,6 +12,7 @@ import numpy as np
 from xpnn import layers as L
 from xpnn.layers.base import Layer, is_multiple
 from xpnn.layers.lengths import planned
+from xpnn.layers.merge_inputs import Merge
 
 Host = np.ndarray[Any, Any]
 Shape = tuple[Any, ...]
@@ -119,14 +120,20 @@ def walk_leaf(found: list[Leaf], layer: Layer, path: str, x: Any, cf: bool) -> A
     """A layer with nothing inside that counts."""
     if isinstance(x, tuple):
         out = layer.plan(tuple(one.shape for one in x))[1]
-        if isinstance(layer, L.Concatenate | L.Add | L.Multiply | L.Average):
+        if isinstance(layer, Merge):
             return merge(layer.merge, list(x), out)
+        if isinstance(layer, L.SelectOutput):
+            return x[layer.index]
         x = x[0]
     else:
         out = layer.plan(x.shape)[1]
+    if is_multiple(out):
+        return tuple(Flow(one, cf and len(one) == 3) for one in out)
     kind = next((kind for kind, classes in KINDS.items() if isinstance(layer, classes)), None)
     if isinstance(layer, L.PositionalEncoding) and layer.kind != "learned":
         kind = None
+    if isinstance(layer, L.LayerNorm) and not layer.bias:
+        kind = "vector"
     if isinstance(layer, L.Flatten):
         return Flow(out, order=flat_order(x)) if len(x.shape) > 1 else x
     if isinstance(layer, L.Reshape):

@@ -8,8 +8,8 @@ import numpy as np
 from xpnn.errors import CheckpointError, UsageError, first_line
 from xpnn.interchange.onnx_pointwise import STATISTICS
 from xpnn.interchange.onnx_training import LOSS
-from xpnn.interchange.onnx_values import Builder, Value, natural
-from xpnn.layers import Graph, Layer, Reshape, Sequential
+from xpnn.interchange.onnx_values import Builder, Layout, Value, has_windows, natural
+from xpnn.layers import Graph, Layer, Permute, Reshape, Sequential
 
 if TYPE_CHECKING:
     from xpnn.model import Model
@@ -84,8 +84,18 @@ def outputs_of(b: Builder, names: list[str]) -> list[Value]:
         if value is None:
             raise CheckpointError(f"the output {name[:60]!r} depends on no input")
         if mark[0] != LOSS or not any(value is b.values.get(other) for other in names):
-            found.append(settled(value))
+            found.append(in_order(b, settled(value)))
     return found
+
+
+def in_order(b: Builder, x: Value) -> Value:
+    """x with the axes of the file, where its inputs have them too: what a Transpose is in a graph without images."""
+    order = x.layout.order or ()
+    moved = any(one.layout.order not in (None, natural(one.rank)) for one in b.inputs)
+    if moved or has_windows(b) or order == natural(x.rank) or order[0] != 0 or x.flat is not None:
+        return x
+    axes = tuple(order.index(i) for i in range(1, x.rank))
+    return b.put("", Permute(axes), x, x.shape, Layout(natural(x.rank)))
 
 
 def settled(x: Value) -> Value:

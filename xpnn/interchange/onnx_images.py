@@ -198,6 +198,4 @@ RULES: dict[str, Rule] = {
     "AveragePool": average_pool,
     "GlobalAveragePool": global_pool(L.GlobalAveragePool, "GlobalAveragePool"),
     "GlobalMaxPool": global_pool(L.GlobalMaxPool, "GlobalMaxPool"),
-    "ReduceMean": global_pool(L.GlobalAveragePool, "ReduceMean"),
-    "ReduceMax": global_pool(L.GlobalMaxPool, "ReduceMax"),
 }

@@ -25,6 +25,7 @@ from xpnn.interchange import (
     onnx_rotary,
     onnx_sequences,
     onnx_shapes,
+    onnx_tensors,
     onnx_training,
     onnx_unbatched,
 )
@@ -51,6 +52,7 @@ RULES = {
         onnx_rotary,
         onnx_shapes,
         onnx_sequences,
+        onnx_tensors,
         onnx_training,
     )
     for kind, rule in module.RULES.items()
@@ -157,7 +159,7 @@ def add_input(b: Builder, entry: Any) -> None:
     if any(n <= 0 for n in dims[1:]):
         raise CheckpointError(
             f"input {name!r} has the shape {['N', *(n or '?' for n in dims[1:])]}",
-            why="a model here has samples of one shape",
+            why="the operations of a file are read for samples of one shape",
             fix="fix the sizes when exporting, all but that of the samples",
         )
     if math.prod(dims[1:]) > 2**40 or len(dims) > 8:

@@ -37,14 +37,16 @@ def mark_of(b: Builder, name: str, word: str) -> tuple[Any, ...] | None:
 
 
 def split(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
-    """Two halves of one axis."""
+    """Two halves of one axis, of which the second goes into a sigmoid."""
+    if len(outputs) != 2 or b.users.get(outputs[0]) != ["Mul"] or b.users.get(outputs[1]) != ["Sigmoid"]:
+        return False
     x = b.value(inputs[0])
     axis = axis_of(a.get("axis", 0), x.rank)
     sizes = b.optional(inputs, 1, "the sizes")
     given = a.get("split") if sizes is None else [int(n) for n in np.ravel(sizes)]
     halves = x.shape[axis] % 2 == 0 and (given is None or list(given) == [x.shape[axis] // 2] * 2)
-    if len(outputs) != 2 or axis == 0 or not halves:
-        raise Refusal("a Split into other parts than two halves of a GLU")
+    if axis == 0 or not halves:
+        return False
     for i, name in enumerate(outputs):
         b.marks[name] = (HALF, x, axis, i)
     return True

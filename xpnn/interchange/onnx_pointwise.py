@@ -64,7 +64,7 @@ def swish(a: dict[str, Any]) -> L.Layer:
 
 
 def clip(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
-    """Held between two numbers: ReLU or HardTanh of a scaled input."""
+    """Held between two numbers."""
     bounds: list[float | None] = []
     for i, word in ((1, "min"), (2, "max")):
         given = b.optional(inputs, i, "a bound")
@@ -74,23 +74,11 @@ def clip(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) 
     x = b.value(inputs[0])
     if low is None and high is None:
         b.same(outputs[0], x)
-    elif high is None:
-        b.elementwise(outputs[0], shifted(L.ReLU(), 1.0, -(low or 0.0)), x)
-    elif low is None:
-        b.elementwise(outputs[0], shifted(L.ReLU(), -1.0, high), x)
-    elif not low < high:
-        b.elementwise(outputs[0], L.Rescale(0.0, high), x)
+    elif low is not None and high is not None and low > high:  # then high it is
+        b.elementwise(outputs[0], L.Clip(high, high), x)
     else:
-        middle, half = (low + high) / 2, (high - low) / 2
-        layers = L.Rescale(1 / half, -middle / half), L.HardTanh(), L.Rescale(half, middle)
-        b.elementwise(outputs[0], L.HardTanh() if (low, high) == (-1, 1) else chained(*layers), x)
-
-
-def shifted(layer: L.Layer, sign: float, offset: float) -> L.Layer:
-    """sign (layer(sign x + offset) - offset)."""
-    if (sign, offset) == (1.0, 0.0):
-        return layer
-    return chained(L.Rescale(sign, offset), layer, L.Rescale(sign, -sign * offset))
+        usual: dict[Any, L.Layer] = {(0.0, None): L.ReLU(), (-1.0, 1.0): L.HardTanh()}
+        b.elementwise(outputs[0], usual.get((low, high), L.Clip(low, high)), x)
 
 
 def softmax(layer: Callable[[], L.Layer]) -> Rule:
@@ -183,14 +171,17 @@ def gemm(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) 
         b.wants(x, (1, 0))
         x = Value(x.name, x.shape[::-1], Layout(natural(2)))
     c = b.optional(inputs, 2, "the bias")
-    bias = np.zeros(W.shape[1]) if c is None else a.get("beta", 1.0) * c
+    if c is None:
+        dense(b, outputs[0], x, W, None)
+        return
+    bias = a.get("beta", 1.0) * c
     if bias.size not in (1, W.shape[1]) or (bias.size > 1 and bias.shape[-1] != W.shape[1]):
         raise Refusal(f"a bias of shape {bias.shape} for {W.shape[1]} outputs")
     dense(b, outputs[0], x, W, np.broadcast_to(bias.reshape(-1), (W.shape[1],)))
 
 
-def dense(b: Builder, out: str, x: Value, W: Host, bias: Host) -> Value:
-    """A Dense layer on the last axis."""
+def dense(b: Builder, out: str, x: Value, W: Host, bias: Host | None) -> Value:
+    """A Dense layer on the last axis, without a bias where there is none."""
     if W.shape[0] != x.shape[-1]:
         raise Refusal(f"a matrix of shape {W.shape} for samples of shape {x.shape[1:]}")
     if x.flat is not None:
@@ -198,7 +189,15 @@ def dense(b: Builder, out: str, x: Value, W: Host, bias: Host) -> Value:
     else:
         b.wants(x, natural(x.rank))
     shape = (*x.shape[:-1], W.shape[1])
-    return b.put(out, L.Dense(int(W.shape[1])), x, shape, Layout(natural(x.rank)), {"W": W, "b": bias})
+    layer, parameters = L.Dense(int(W.shape[1]), bias=bias is not None), {"W": W}
+    return b.put(
+        out,
+        layer,
+        x,
+        shape,
+        Layout(natural(x.rank)),
+        parameters if bias is None else parameters | {"b": bias},
+    )
 
 
 def matmul(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
@@ -212,7 +211,7 @@ def matmul(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]
         return
     if W.ndim != 2 or x.rank < 2:
         raise Refusal(f"a product of samples of shape {x.shape[1:]} with an array of shape {W.shape}")
-    dense(b, outputs[0], x, W, np.zeros(W.shape[1]))
+    dense(b, outputs[0], x, W, None)
 
 
 def dropout(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:

@@ -1,6 +1,8 @@
 """ONNX's operations that move, join or look up values as layers."""
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,9 @@ import numpy as np
 from xpnn import layers as L
 from xpnn.interchange.onnx_patterns import into_norm
 from xpnn.interchange.onnx_pointwise import Inputs, Rule, along, one_axis, scale_and_shift
+from xpnn.interchange.onnx_tensors import along_several
 from xpnn.interchange.onnx_values import (
+    WINDOWED,
     Builder,
     Host,
     Layout,
@@ -20,9 +24,6 @@ from xpnn.interchange.onnx_values import (
     last,
     natural,
 )
-
-WINDOWED = {"Conv", "ConvTranspose", "MaxPool", "AveragePool"}
-"""Operations that want channels last here."""
 
 
 def flatten(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
@@ -97,10 +98,13 @@ def transpose(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, A
     b.same(outputs[0], Value(x.name, [x.shape[i] for i in perm], Layout(order)))
 
 
-def joined(b: Builder, inputs: Inputs, what: str) -> list[Value]:
-    """Values of one shape, in one layout."""
+def joined(b: Builder, inputs: Inputs, what: str, *, broadcasts: bool = False) -> list[Value]:
+    """Values of one shape, in one layout. broadcasts: some may have axes of 1 where others have more."""
     found = [b.value(name) for name in inputs]
-    if len({x.shape for x in found}) > 1:
+    sizes = [set(one) - {1} for one in itertools.zip_longest(*(x.shape for x in found), fillvalue=0)]
+    at = (found[0].layout.order or (0,))[0]
+    fits = all(len(one) <= 1 for one in sizes) and len({x.shape[at] for x in found}) == 1
+    if len({x.shape for x in found}) > 1 and not (broadcasts and fits):
         raise Refusal(f"{what} of the shapes {[x.shape[1:] for x in found][:4]}, which broadcasts")
     for x in found[1:]:
         if (x.flat is None) != (found[0].flat is None) or (
@@ -123,15 +127,14 @@ def arithmetic(kind: str) -> Rule:
             return
         if a.get("broadcast") or kind == "Div":
             raise Refusal("values that broadcast" if kind != "Div" else "one value divided by another")
-        found = joined(b, inputs, kind)
+        found = joined(b, inputs, kind, broadcasts=True)
         x = found[0]
         if len(found) == 1:
             b.same(outputs[0], x)
             return
-        if kind == "Sub":
-            found[1] = b.elementwise("", L.Rescale(-1.0), found[1])
-        layer = {"Mul": L.Multiply(), "Mean": L.Average()}.get(kind, L.Add())
-        b.put(outputs[0], layer, found, x.shape, x.layout, flat=x.flat)
+        layer = {"Mul": L.Multiply(), "Mean": L.Average(), "Sub": L.Subtract()}.get(kind, L.Add())
+        shape = [max(sizes) for sizes in zip(*(one.shape for one in found), strict=True)]
+        b.put(outputs[0], layer, found, shape, x.layout, flat=x.flat)
 
     return rule
 
@@ -162,6 +165,10 @@ def with_constant(b: Builder, kind: str, out: str, x: Value, c: Host, first: boo
         b.wants(x, natural(3))
         b.put(out, L.PositionalEncoding("learned"), x, x.shape, x.layout, {"P": c})
         return
+    busy = [n for n in c.shape if n > 1]
+    if len(busy) > 1 and x.flat is None:
+        along_several(b, out, x, scale, shift)
+        return
     axis = one_axis(x, c)
     if bias_of_dense(b, out, x, axis, shift, kind):
         return
@@ -172,13 +179,14 @@ def with_constant(b: Builder, kind: str, out: str, x: Value, c: Host, first: boo
 
 
 def bias_of_dense(b: Builder, out: str, x: Value, axis: int, shift: Host, kind: str) -> bool:
-    """Put the constant into the bias of the Dense that has just made x: MatMul and Add are one layer here."""
+    """Give the Dense that has just made x the constant as its bias: MatMul and Add are one layer here."""
     if kind != "Add" or axis != x.rank - 1 or not b.nodes:
         return False
-    name, layer, _ = b.nodes[-1]
+    name, layer, given = b.nodes[-1]
     if name != x.name or not isinstance(layer, L.Dense) or not b.used_once(x):
         return False
-    b.parameters[f"{name}.b"] = b.parameters[f"{name}.b"] + shift.reshape(-1)
+    b.parameters[f"{name}.b"] = b.parameters.get(f"{name}.b", 0.0) + shift.reshape(-1)
+    b.nodes[-1] = name, replace(layer, bias=True), given
     b.taken_in(out, x)
     return True
 

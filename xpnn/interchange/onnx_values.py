@@ -92,6 +92,15 @@ def axis_of(n: Any, rank: int) -> int:
     return int(n) % rank
 
 
+WINDOWED = {"Conv", "ConvTranspose", "MaxPool", "AveragePool"}
+"""Operations that want channels last here."""
+
+
+def has_windows(b: "Builder") -> bool:
+    """Whether any node of the graph wants its channels last."""
+    return any(kind in WINDOWED for kinds in b.users.values() for kind in kinds)
+
+
 def last(rank: int, axis: int) -> Order:
     """That axis last, the others as they are."""
     axis = axis_of(axis, rank)

@@ -123,6 +123,23 @@ def reduce_max(x: Any, axes: Any, keepdims: Any = 1) -> Any:
     return x.max(tuple(axes), keepdims=bool(keepdims))
 
 
+def reduce_sum(x: Any, axes: Any, keepdims: Any = 1) -> Any:
+    """The sum over some axes."""
+    return x.sum(tuple(axes), keepdims=bool(keepdims))
+
+
+def hardmax(x: Any, axis: Any) -> Any:
+    """1 for the first of the largest, else 0."""
+    places = np.arange(x.shape[axis]).reshape([-1 if i == axis % x.ndim else 1 for i in range(x.ndim)])
+    return (places == np.expand_dims(x.argmax(axis), axis)).astype(x.dtype)
+
+
+def slice(x: Any, start: Any, stop: Any, axis: Any, step: Any) -> Any:
+    """Some places of one axis."""
+    last = stop[0] if stop[0] >= 0 else None
+    return np.moveaxis(np.moveaxis(x, axis[0], 0)[start[0] : last : step[0]], 0, axis[0])
+
+
 def reshape(x: Any, sizes: Any) -> Any:
     """The same numbers in another shape; 0 keeps a size."""
     return x.reshape([x.shape[i] if n == 0 else n for i, n in enumerate(sizes)])

@@ -39,7 +39,7 @@ def same(g: Program, layer: Any, p: Any, x: Value) -> Value:
 
 def dense(g: Program, layer: Any, p: Any, x: Value) -> str:
     """x W + b."""
-    return affine(g, g.last(x), p["W"], p["b"])
+    return affine(g, g.last(x), p["W"], p.get("b"))
 
 
 def affine(g: Program, x: Value, W: Any, b: Any, name: str = "") -> str:
@@ -55,7 +55,7 @@ def affine(g: Program, x: Value, W: Any, b: Any, name: str = "") -> str:
 
 def maxout(g: Program, layer: Any, p: Any, x: Value) -> str:
     """The largest of each unit's pieces."""
-    z = affine(g, g.last(x), p["W"], p["b"])
+    z = affine(g, g.last(x), p["W"], p.get("b"))
     z = g.reshape(z, [-1, *x.shape[:-1], layer.units, layer.pieces])
     return str(g.op("ReduceMax", z, g.ints([-1]), keepdims=0))
 

@@ -35,6 +35,7 @@ ARITHMETIC = {
     "Tanh": "np.tanh({})",
     "Exp": "np.exp({})",
     "Sqrt": "np.sqrt({})",
+    "Abs": "np.abs({})",
     "Cos": "np.cos({})",
     "Sin": "np.sin({})",
     "Range": "np.arange({}, {}, {})",

@@ -161,6 +161,8 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         layers = getattr(model.net, "layers", ())
         return [
             np.array(model.backend.to_numpy(named[f"{i}.{name}"]))
+            if f"{i}.{name}" in named
+            else np.zeros(layer.units)  # bias=False
             for i, layer in enumerate(layers)
             if isinstance(layer, Dense)
         ]

@@ -72,7 +72,12 @@ def to_mlp(model: "Model", *, classes: Sequence[Any] | None = None) -> Any:
     made = (MLPRegressor if kind == "regression" else MLPClassifier)(
         hidden_layer_sizes=hidden, activation=activation
     )
-    made.coefs_, made.intercepts_ = coefs, [np.array(home(named[f"{i}.b"])) for i in places]
+    biases = {i: named.get(f"{i}.b") for i in places}
+    made.coefs_ = coefs
+    made.intercepts_ = [
+        np.zeros(W.shape[1], W.dtype) if biases[i] is None else np.array(home(biases[i]))
+        for i, W in zip(places, coefs, strict=True)
+    ]
     made.n_layers_, made.n_outputs_ = len(coefs) + 1, coefs[-1].shape[1]
     made.n_features_in_, made.n_iter_, made.t_ = coefs[0].shape[0], 0, 0
     made.out_activation_ = {"classes": "softmax", "binary": "logistic"}.get(kind, "identity")

@@ -10,6 +10,7 @@ from xpnn.interchange import container_rows as containers
 from xpnn.interchange import image_rows as images
 from xpnn.interchange import pointwise_rows as points
 from xpnn.interchange import sequence_rows as sequences
+from xpnn.interchange import tensor_rows as tensors
 from xpnn.interchange.emit import TABLE, emit
 
 __all__ = ["TABLE", "emit"]
@@ -22,6 +23,15 @@ TABLE |= {
     L.PositionalEncoding: attention.positional,
     L.Flatten: points.flatten,
     L.Reshape: points.reshape,
+    L.Permute: tensors.permute,
+    L.Slice: tensors.slice_,
+    L.Split: tensors.split,
+    L.ReduceSum: tensors.reduction("ReduceSum"),
+    L.ReduceMean: tensors.reduction("ReduceMean"),
+    L.ReduceMax: tensors.reduction("ReduceMax"),
+    L.MaskedMean: tensors.masked_mean,
+    L.Offset: tensors.offset,
+    L.Scale: tensors.scale,
     L.Rescale: points.rescale,
     L.Standardize: points.standardize,
     L.ReLU: points.elementwise("Relu"),
@@ -42,7 +52,9 @@ TABLE |= {
     L.HardSigmoid: points.elementwise("HardSigmoid", alpha=1 / 6, beta=0.5),
     L.HardSwish: points.elementwise("HardSwish"),
     L.HardTanh: points.hard_tanh,
+    L.Clip: tensors.clip,
     L.Step: points.step,
+    L.Hardmax: points.along_channels("Hardmax"),
     L.Softmax: points.along_channels("Softmax"),
     L.LogSoftmax: points.along_channels("LogSoftmax"),
     L.Conv1D: images.convolution,
@@ -59,6 +71,7 @@ TABLE |= {
     L.BatchNorm: images.batch_norm,
     L.LayerNorm: images.layer_norm,
     L.RMSNorm: images.rms_norm,
+    L.LpNormalize: tensors.lp_normalize,
     L.GroupNorm: images.group_norm,
     L.InstanceNorm: images.group_norm,
     L.SimpleRNN: sequences.recurrent,
@@ -70,6 +83,7 @@ TABLE |= {
     L.RotaryPositions: attention.rotary_positions,
     L.Concatenate: containers.concatenate,
     L.Add: containers.merge("Sum"),
+    L.Subtract: containers.merge("Sub"),
     L.Average: containers.merge("Mean"),
     L.Multiply: containers.multiply,
     L.Sequential: containers.sequential,

@@ -109,6 +109,8 @@ def filled(model: "Model", leaves: list[Leaf], old: dict[str, Host]) -> dict[str
                 raise homeless_bias(homeless[0], owner)
             p, homeless = bias_into_norm(homeless, leaf, p), None
         made = theirs(leaf, p)
+        if "bias" in tensors and "bias" not in made:  # bias=False here
+            made["bias"] = np.zeros_like(tensors["bias"])
         if "bias" in made and "bias" not in tensors and leaf.kind != "batch norm":
             bias = made.pop("bias")
             if np.any(bias):

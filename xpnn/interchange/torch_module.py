@@ -1,5 +1,6 @@
 """A model as a torch.nn module of the same layers: images and what convolutions see have their channels first in it."""
 
+import math
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from xpnn.interchange.table import emit
 from xpnn.interchange.torch_windows import WINDOWED, Unknown
 from xpnn.layers.base import Layer, is_multiple
 from xpnn.layers.lengths import planned
+from xpnn.layers.merge_inputs import Merge
 from xpnn.trees import tree_map
 
 if TYPE_CHECKING:
@@ -147,7 +149,7 @@ class Builder:
 
     def of_several(self, layer: Layer, path: str, xs: tuple[Flow, ...], y: Flow, name: str) -> Steps:
         """A merge; attention with a mask of its keys."""
-        if isinstance(layer, L.Concatenate | L.Add | L.Multiply | L.Average):
+        if isinstance(layer, Merge):
             if len({x.first for x in xs}) > 1:
                 raise Unknown("its inputs have their channels on different axes there")
             return [(name, self.merged(layer.merge, y))]
@@ -283,6 +285,15 @@ class Builder:
         return self.nn.Sequential(module, self.parts.States(inner.sequences))
 
 
+def clipped(nn: Any, layer: L.Clip) -> Any:
+    """PyTorch's clamp as a module."""
+    low = -math.inf if layer.low is None else layer.low
+    high = math.inf if layer.high is None else layer.high
+    if low == high:
+        raise Unknown("two limits that are one")
+    return nn.Hardtanh(low, high)
+
+
 POINTWISE: dict[type[Layer], Callable[[Any, Any], Any]] = {
     L.ReLU: lambda nn, layer: nn.ReLU(),
     L.LeakyReLU: lambda nn, layer: nn.LeakyReLU(layer.slope),
@@ -297,6 +308,7 @@ POINTWISE: dict[type[Layer], Callable[[Any, Any], Any]] = {
     L.Tanh: lambda nn, layer: nn.Tanh(),
     L.Softplus: lambda nn, layer: nn.Softplus(),
     L.Softsign: lambda nn, layer: nn.Softsign(),
+    L.Clip: lambda nn, layer: clipped(nn, layer),
     L.HardSigmoid: lambda nn, layer: nn.Hardsigmoid(),
     L.HardSwish: lambda nn, layer: nn.Hardswish(),
     L.HardTanh: lambda nn, layer: nn.Hardtanh(),

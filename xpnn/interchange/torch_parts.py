@@ -115,16 +115,18 @@ class Residual(nn.Module):  # type: ignore[misc]
 
 
 class Merged(nn.Module):  # type: ignore[misc]
-    """Several values as one: side by side on an axis, or added, multiplied, averaged."""
+    """Several values as one: side by side on an axis, or added, subtracted, multiplied, averaged."""
 
     def __init__(self, how: str, axis: int) -> None:
         super().__init__()
         self.how, self.axis = how, axis
 
     def forward(self, *xs: Any) -> Any:
-        """Of equal shapes, but for that axis."""
+        """Of equal shapes, but for that axis, or axes of 1 that are repeated."""
         if self.how == "concatenate":
             return torch.cat(xs, dim=self.axis)
+        if self.how == "subtract":
+            return xs[0] - xs[1]
         total = xs[0]
         for x in xs[1:]:
             total = total * x if self.how == "multiply" else total + x

@@ -157,12 +157,12 @@ def theirs(leaf: Leaf, p: Tensors) -> Tensors:
     """PyTorch's tensors of a leaf out of ours."""
     kind = leaf.kind
     if kind == "dense":
-        W, b = p["W"], p["b"]
+        W, b = p["W"], p.get("b", np.zeros(p["W"].shape[-1], p["W"].dtype))
         if leaf.inputs is not None and leaf.inputs.size == len(W):
             W = W[np.argsort(leaf.inputs)]
         if leaf.outputs is not None and leaf.outputs.size == b.size:
             W, b = W[:, np.argsort(leaf.outputs)], b[np.argsort(leaf.outputs)]
-        return {"weight": W.T, "bias": b}
+        return {"weight": W.T, "bias": b} if "b" in p else {"weight": W.T}
     if kind in ("convolution", "transposed convolution"):
         return {"weight": np.moveaxis(p["W"], (-1, -2), (0, 1)), "bias": p["b"]}
     if kind == "batch norm":

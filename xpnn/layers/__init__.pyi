@@ -15,8 +15,14 @@ from xpnn.layers.base import Layer as Layer
 from xpnn.layers.base import Spec as Spec
 from xpnn.layers.batchnorm import BatchNorm as BatchNorm
 from xpnn.layers.bidirectional import Bidirectional as Bidirectional
+from xpnn.layers.clip import Clip as Clip
+from xpnn.layers.clip import Hardmax as Hardmax
+from xpnn.layers.constants import Offset as Offset
+from xpnn.layers.constants import Scale as Scale
 from xpnn.layers.conv import Conv2D as Conv2D
 from xpnn.layers.conv_transpose import ConvTranspose2D as ConvTranspose2D
+from xpnn.layers.cut import Slice as Slice
+from xpnn.layers.cut import Split as Split
 from xpnn.layers.dense import Dense as Dense
 from xpnn.layers.dropout import Dropout as Dropout
 from xpnn.layers.elastic import RandomElastic as RandomElastic
@@ -40,6 +46,7 @@ from xpnn.layers.layernorm import LayerNorm as LayerNorm
 from xpnn.layers.layernorm import RMSNorm as RMSNorm
 from xpnn.layers.logarithmic import LogSigmoid as LogSigmoid
 from xpnn.layers.logarithmic import LogSoftmax as LogSoftmax
+from xpnn.layers.lp_normalize import LpNormalize as LpNormalize
 from xpnn.layers.lstm import LSTM as LSTM
 from xpnn.layers.maxout import GLU as GLU
 from xpnn.layers.maxout import Maxout as Maxout
@@ -49,6 +56,7 @@ from xpnn.layers.merge_inputs import Add as Add
 from xpnn.layers.merge_inputs import Average as Average
 from xpnn.layers.merge_inputs import Concatenate as Concatenate
 from xpnn.layers.merge_inputs import Multiply as Multiply
+from xpnn.layers.merge_inputs import Subtract as Subtract
 from xpnn.layers.noise import AlphaDropout as AlphaDropout
 from xpnn.layers.noise import GaussianNoise as GaussianNoise
 from xpnn.layers.noise import SpatialDropout as SpatialDropout
@@ -56,6 +64,7 @@ from xpnn.layers.one_dim import AvgPool1D as AvgPool1D
 from xpnn.layers.one_dim import Conv1D as Conv1D
 from xpnn.layers.one_dim import MaxPool1D as MaxPool1D
 from xpnn.layers.padding import PaddingMask as PaddingMask
+from xpnn.layers.permute import Permute as Permute
 from xpnn.layers.pool import AvgPool2D as AvgPool2D
 from xpnn.layers.pool import MaxPool2D as MaxPool2D
 from xpnn.layers.positional import PositionalEncoding as PositionalEncoding
@@ -65,6 +74,10 @@ from xpnn.layers.random_transform import RandomShear as RandomShear
 from xpnn.layers.random_transform import RandomShift as RandomShift
 from xpnn.layers.random_transform import RandomZoom as RandomZoom
 from xpnn.layers.recompute import Recompute as Recompute
+from xpnn.layers.reduce import MaskedMean as MaskedMean
+from xpnn.layers.reduce import ReduceMax as ReduceMax
+from xpnn.layers.reduce import ReduceMean as ReduceMean
+from xpnn.layers.reduce import ReduceSum as ReduceSum
 from xpnn.layers.resize import GlobalAveragePool as GlobalAveragePool
 from xpnn.layers.resize import GlobalMaxPool as GlobalMaxPool
 from xpnn.layers.resize import UpSampling2D as UpSampling2D

@@ -12,7 +12,7 @@ from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
 
 @dataclass(frozen=True)
 class Dense(Layer):
-    """y = x W + b on the last axis.
+    """y = x W + b on the last axis; y = x W with bias=False, and then there is no parameter b.
 
     Shapes: x (..., n_in), W (n_in, units), b (units,), y (..., units).
     Backward: dW = x^T dy, db = sum of dy over all rows, dx = dy W^T.
@@ -23,6 +23,7 @@ class Dense(Layer):
     units: int
     init: Initializer = he_normal
     bias_init: Initializer = zeros
+    bias: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -30,14 +31,18 @@ class Dense(Layer):
             raise UsageError(f"Dense(units={self.units}): wanted a whole number of at least 1")
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """W and b; the last axis becomes `units`."""
+        """W, and b if there is a bias; the last axis becomes `units`."""
         if not shape or shape[-1] == 0:
             raise ShapeError("wants at least one feature on the last axis", why=f"got {shape}")
         W, b = Spec((shape[-1], self.units), self.init), Spec((self.units,), self.bias_init, decay=False)
+        if not self.bias:
+            return {"W": W}, (*shape[:-1], self.units)
         return {"W": W, "b": b}, (*shape[:-1], self.units)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps x."""
+        if not self.bias:
+            return cx.be.matmul(x, p["W"]), (x,)
         return cx.be.affine(x, p["W"], p["b"]), (x,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
@@ -45,6 +50,8 @@ class Dense(Layer):
         (x,) = cache
         rows, drows = flat_rows(cx.be, x), flat_rows(cx.be, dy)
         dx = cx.be.matmul(dy, p["W"].T) if cx.need_dx else None
+        if not self.bias:
+            return dx, {"W": cx.be.matmul(rows.T, drows)}
         return dx, {"W": cx.be.matmul(rows.T, drows), "b": cx.be.column_sums(drows)}
 
 

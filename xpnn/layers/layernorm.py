@@ -14,35 +14,39 @@ from xpnn.layers.normalize import inverse_root, moments, normalized_grad, scale_
 class LayerNorm(Layer):
     """y = gain (x - mean) / sqrt(var + eps) + bias, mean and var (divisor n) over the last axis of every row.
 
-    Shapes: x (..., n); gain, bias (n,). A row whose squares overflow, in float32 beyond 1.8e19, becomes NaN.
-    Source: Ba, Kiros, Hinton, arXiv:1607.06450 (2016).
+    Shapes: x (..., n); gain, bias (n,). With bias=False there is no parameter bias. A row whose squares overflow, in
+    float32 beyond 1.8e19, becomes NaN. Source: Ba, Kiros, Hinton, arXiv:1607.06450 (2016).
     """
 
     role = "normalization"
     trained = True
     eps: float = 1e-5
+    bias: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_eps(self, self.eps)
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """gain and bias."""
+        """gain, and bias if there is one."""
         features = last_axis(shape)
-        return {"gain": Spec(features, ones, decay=False), "bias": Spec(features, zeros, decay=False)}, shape
+        gain, bias = Spec(features, ones, decay=False), Spec(features, zeros, decay=False)
+        return ({"gain": gain, "bias": bias} if self.bias else {"gain": gain}), shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps n = (x - mean) / sqrt(var + eps) and 1 / sqrt(var + eps)."""
         d, _, var = moments(cx, x, -1)
         r = inverse_root(cx, var, self.eps)
         n = d * r
-        return n * p["gain"] + p["bias"], (n, r)
+        y = n * p["gain"]
+        return (y + p["bias"] if self.bias else y), (n, r)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """dx = (dn - mean(dn) - n mean(dn n)) / sqrt(var + eps), dn = dy gain."""
         n, r = cache
         dx = normalized_grad(cx, dy * p["gain"], n, r, -1) if cx.need_dx else None
-        return dx, scale_shift_grads(cx, n, dy)
+        grads = scale_shift_grads(cx, n, dy)
+        return dx, (grads if self.bias else {"gain": grads["gain"]})
 
 
 @dataclass(frozen=True)

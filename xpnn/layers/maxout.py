@@ -38,7 +38,7 @@ class GLU(Layer):
 
 @dataclass(frozen=True)
 class Maxout(Layer):
-    """y_j = the largest of z_j1 ... z_jk, z = x W + b: the maximum of `pieces` linear functions.
+    """y_j = the largest of z_j1 ... z_jk, z = x W + b: the maximum of `pieces` linear functions. bias=False: without b.
 
     Shapes: x (..., n_in), W (n_in, units pieces), b (units pieces,), y (..., units).
     Backward: dz = dy for the first of the largest, else 0; dW = x^T dz, db = sum of dz over all rows, dx = dz W^T.
@@ -50,6 +50,7 @@ class Maxout(Layer):
     pieces: int = 2
     init: Initializer = he_normal
     bias_init: Initializer = zeros
+    bias: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,16 +58,16 @@ class Maxout(Layer):
             raise UsageError(f"Maxout(units={self.units}, pieces={self.pieces}): wanted at least 1 of each")
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """W and b; the last axis becomes `units`."""
+        """W, and b if there is a bias; the last axis becomes `units`."""
         if not shape or shape[-1] == 0:
             raise ShapeError("wants at least one feature on the last axis", why=f"got {shape}")
         columns = self.units * self.pieces
         W, b = Spec((shape[-1], columns), self.init), Spec((columns,), self.bias_init, decay=False)
-        return {"W": W, "b": b}, (*shape[:-1], self.units)
+        return ({"W": W, "b": b} if self.bias else {"W": W}), (*shape[:-1], self.units)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps x, and which piece is the largest."""
-        z = cx.be.affine(x, p["W"], p["b"])
+        z = cx.be.affine(x, p["W"], p["b"]) if self.bias else cx.be.matmul(x, p["W"])
         z = cx.be.xp.reshape(z, (*x.shape[:-1], self.units, self.pieces))
         return cx.be.xp.max(z, axis=-1), (x, cx.be.xp.argmax(z, axis=-1))
 
@@ -78,4 +79,5 @@ class Maxout(Layer):
         dz = xp.reshape(dz, (*dy.shape[:-1], self.units * self.pieces))
         rows, drows = flat_rows(cx.be, x), flat_rows(cx.be, dz)
         dx = cx.be.matmul(dz, p["W"].T) if cx.need_dx else None
-        return dx, {"W": cx.be.matmul(rows.T, drows), "b": cx.be.column_sums(drows)}
+        db = {"b": cx.be.column_sums(drows)} if self.bias else {}
+        return dx, {"W": cx.be.matmul(rows.T, drows), **db}

@@ -62,9 +62,9 @@ class Residual(Layer):
 class Parallel(Layer):
     """y = merge(f_0(x), f_1(x), ...): every layer gets the same x.
 
-    merge: "concatenate" on the last axis, where the other axes agree; "add", "multiply" or "average", element by
-    element, where all shapes agree. Backward: with dy_i = dy on its part of the last axis, dy, dy prod_{j != i} f_j(x),
-    or dy / n, dx = sum_i (df_i/dx)^T dy_i. Parameters of f_i have the paths "i.W", ....
+    merge: "concatenate" on the last axis, where the other axes agree; "add", "subtract", "multiply" or "average",
+    element by element, where all shapes agree, or have 1 where others have more. Backward: with dy_i as in Concatenate,
+    Add, Subtract, Multiply or Average, dx = sum_i (df_i/dx)^T dy_i. Parameters of f_i have the paths "i.W", ....
     """
 
     role = "container"
@@ -118,7 +118,7 @@ class Parallel(Layer):
         return specs, merged_shape(self.merge, outs)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps what the layers keep, and their widths or, for a product, their outputs."""
+        """Keeps what the layers keep, and their outputs' widths, for a product the outputs, else their shapes."""
         ys, caches = [], []
         for i, layer in enumerate(self.layers):
             y, cache = layer.forward(cx.child(i), p[i], x)
@@ -130,7 +130,7 @@ class Parallel(Layer):
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """Each layer gets its part of dy; what comes back is added."""
         dxs, grads = [], []
-        shares = parts(self.merge, cache[1], len(self.layers), dy)
+        shares = parts(cx, self.merge, cache[1], dy)
         for i, (layer, part) in enumerate(zip(self.layers, shares, strict=True)):
             dx, grad = layer.backward(cx.child(i), p[i], cache[0][i], part)
             dxs.append(dx)

@@ -10,7 +10,11 @@ from xpnn.layers.merging import merged, merged_shape, parts
 
 
 class Merge(Layer, abstract=True):
-    """What they share."""
+    """What they share.
+
+    All but Concatenate take shapes that agree, or have 1 where another has more: (1, 1, C) beside (H, W, C) is repeated
+    for each pixel, and its gradient is the sum over them.
+    """
 
     multi_input = True
     merge: ClassVar[str]
@@ -22,14 +26,14 @@ class Merge(Layer, abstract=True):
         return {}, merged_shape(self.merge, shape)
 
     def forward(self, cx: Ctx, p: Tree, x: tuple[Array, ...]) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps the widths or, for a product, x."""
+        """Keeps the widths, for a product x, else the shapes."""
         y, kept = merged(cx, self.merge, x)
         return y, (len(x), kept)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
         """Each input gets its part of dy."""
-        n, kept = cache
-        return (tuple(parts(self.merge, kept, n, dy)) if cx.need_dx else None), {}
+        _, kept = cache
+        return (tuple(parts(cx, self.merge, kept, dy)) if cx.need_dx else None), {}
 
 
 @dataclass(frozen=True)
@@ -44,20 +48,27 @@ class Concatenate(Merge):
 
 @dataclass(frozen=True)
 class Add(Merge):
-    """y = x_0 + x_1 + ..., all of one shape; dx_i = dy."""
+    """y = x_0 + x_1 + ..., element by element, where axes of 1 are repeated; dx_i = dy, summed over those."""
 
     merge = "add"
 
 
 @dataclass(frozen=True)
+class Subtract(Merge):
+    """y = x_0 - x_1, where axes of 1 are repeated; dx_0 = dy, dx_1 = -dy, summed over those."""
+
+    merge = "subtract"
+
+
+@dataclass(frozen=True)
 class Multiply(Merge):
-    """y = x_0 x_1 ..., element by element, all of one shape; dx_i = dy prod_{j != i} x_j."""
+    """y = x_0 x_1 ..., where axes of 1 are repeated; dx_i = dy prod_{j != i} x_j, summed over those."""
 
     merge = "multiply"
 
 
 @dataclass(frozen=True)
 class Average(Merge):
-    """y = (x_0 + x_1 + ...) / n, all of one shape; dx_i = dy / n."""
+    """y = (x_0 + x_1 + ...) / n, where axes of 1 are repeated; dx_i = dy / n, summed over those."""
 
     merge = "average"

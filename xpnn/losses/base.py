@@ -4,6 +4,7 @@ A loss never broadcasts. Targets are checked once, on the host, when data enters
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
@@ -32,7 +33,9 @@ class Loss(Config, abstract=True):
 
     w_n is 1 without weights, c_n the number of losses of a sample where its class says nothing else: PyTorch's
     reductions, but for weights, by whose sum PyTorch's means seldom divide. A loss to train with is a number: "mean" or
-    "sum". Raises UsageError for another reduction.
+    "sum". Where outputs have positions, such as the pixels (H, W) of outputs (N, H, W, C), n runs over all of them:
+    a weight (N,) is that of all positions of a sample, weights (N, H, W) are one for each.
+    Raises UsageError for another reduction.
     """
 
     reduction: str = "mean"
@@ -73,19 +76,20 @@ class Loss(Config, abstract=True):
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
         """-> (losses (N, ...), slopes, counts): slopes are shaped like the prediction, the gradient of sum(losses).
 
-        counts (N,): what each sample adds to the denominator of the mean; None: 1 for each of its losses.
+        counts (N,), or (N, positions ...): what each adds to the denominator of the mean; None: 1 for each loss.
         """
         raise NotImplementedError
 
     def reduce(self, be: Backend, terms: Terms, weight: Array | None) -> tuple[Array, Array]:
-        """The terms, each sample weighted, as the class says."""
+        """The terms, each sample or position weighted, as the class says."""
         losses, slopes, counts = terms
         if weight is not None or counts is not None:
             share = be.xp.ones_like(counts) if weight is None else weight
             if self.reduction == "mean":
-                each = math.prod(losses.shape[1:]) if counts is None else counts
-                share = share / total_weight(be, share * each)
-            losses, slopes = by_sample(be, losses, share), by_sample(be, slopes, share)
+                alike = math.prod(losses.shape[share.ndim :])
+                counted = share * alike if counts is None else weighted(be, counts, share)
+                share = share / total_weight(be, counted)
+            losses, slopes = weighted(be, losses, share), weighted(be, slopes, share)
         elif self.reduction == "mean":
             return be.xp.mean(losses), slopes / math.prod(losses.shape)
         return losses if self.reduction == "none" else be.xp.sum(losses), slopes
@@ -98,13 +102,15 @@ class Loss(Config, abstract=True):
         return float(np.sum(values) if self.reduction == "sum" else np.average(values, weights=sizes))
 
     def counts(self, be: Backend, target: Array, weight: Array) -> Array:
-        """What each sample adds to the divisor of the mean, up to a factor that all share: (N,).
+        """What each sample, its positions together, adds to the divisor of the mean, up to a common factor: (N,).
 
         Means of parts, weighted by the sums of these, make the mean of the whole. Of a loss with a divisor for each
         output: (N, outputs).
         """
         kept = self.valid_mask(be, target)
-        return weight if kept is None else be.mask(weight, kept)
+        if kept is not None:
+            weight = be.mask(spread(be, weight, kept.shape), kept)
+        return per_sample(be, weight)
 
     def part(
         self, be: Backend, prediction: Array, target: Array, weight: Array | None, total: Array
@@ -121,8 +127,18 @@ class Loss(Config, abstract=True):
         return share * value, share * slopes
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
-        """The target as the loss wants it, for outputs of that shape per sample. Raises DataError or ShapeError."""
+        """The target as the loss wants it, for outputs of that shape per sample: ids as int64, all else as floats.
+
+        Raises DataError or ShapeError.
+        """
         raise NotImplementedError
+
+    def positions(self, outputs: tuple[int, ...]) -> tuple[int, ...]:
+        """The axes of a sample whose parts may have weights of their own: all but the last, which is what is compared.
+
+        (), where a sample is one whole.
+        """
+        return outputs[:-1]
 
     def labels(self, be: Backend, prediction: Array) -> Array:
         """Return what `Model.predict` returns."""
@@ -137,7 +153,7 @@ class Loss(Config, abstract=True):
         return None
 
     def valid_mask(self, be: Backend, target: Array) -> Array | None:
-        """Bool (N,): which targets count as hits or misses; None: all of them."""
+        """Bool (N,), or (N, positions ...): which targets count as hits or misses; None: all of them."""
         return None
 
     def n_correct(self, be: Backend, prediction: Array, target: Array) -> Array | None:
@@ -153,10 +169,29 @@ class Loss(Config, abstract=True):
         return rng.uniform(0.1, 0.9, shape)
 
 
-def by_sample(be: Backend, a: Array, share: Array) -> Array:
-    """a (N, ...), each sample times its share (N,): 0 where that is 0, also of an infinite loss."""
-    share = be.xp.broadcast_to(be.xp.reshape(share, (a.shape[0], *(1 for _ in a.shape[1:]))), a.shape)
+def spread(be: Backend, share: Array, shape: tuple[int, ...]) -> Array:
+    """A number for each sample (N,), or each of their positions (N, ...), given to all that lies behind it in `shape`.
+
+    Raises ShapeError unless the first axes are the same: nothing is broadcast.
+    """
+    own = tuple(share.shape)
+    if own != tuple(shape[: len(own)]):
+        raise ShapeError(
+            f"weights of shape {own} for losses of shape {tuple(shape)}",
+            why="wanted one for each sample, or for each of its positions",
+        )
+    return be.xp.broadcast_to(be.xp.reshape(share, (*own, *(1 for _ in shape[len(own) :]))), shape)
+
+
+def weighted(be: Backend, a: Array, share: Array) -> Array:
+    """a (N, ...), each sample or position times its share: 0 where that is 0, also of an infinite loss."""
+    share = spread(be, share, a.shape)
     return be.mask(a, share != 0) * share
+
+
+def per_sample(be: Backend, a: Array) -> Array:
+    """(N, ...) to (N,): the sum of all positions."""
+    return a if a.ndim == 1 else be.xp.sum(a, axis=tuple(range(1, a.ndim)))
 
 
 def total_weight(be: Backend, weights: Array) -> Array:
@@ -175,19 +210,33 @@ def same_shape(name: str, prediction: Array, target: Array) -> None:
         )
 
 
+def same_sizes(got: Sequence[int], wanted: Sequence[int | None]) -> bool:
+    """Whether an array has the sizes that are wanted; None: any size."""
+    return len(got) == len(wanted) and all(n in (size, None) for size, n in zip(got, wanted, strict=True))
+
+
 def as_target(be: Backend, loss: Any, y: Any) -> Any:
-    """Class ids as they are, all other targets in the model's dtype: a wider one would widen the gradient."""
+    """Class ids, which are whole numbers, as they are, all other targets in the model's dtype."""
     if isinstance(y, tuple):
         return tuple(as_target(be, one, part) for one, part in zip(loss.losses, y, strict=True))
-    ids = loss.kind in ("classes", "embeddings") and y.ndim == 1
+    ids = loss.kind in ("classes", "embeddings") and is_ids(be, y)
     return y if ids or y.dtype == be.dtype else be.xp.astype(y, be.dtype)
 
 
+def is_ids(be: Backend, y: Array) -> bool:
+    """Whether a target holds ids: rows of a class's shares are floats by now."""
+    found: bool = y.dtype == be.xp.int64 or be.xp.isdtype(y.dtype, "integral")
+    return found
+
+
 def check_real(target: Host, outputs: tuple[int, ...], name: str) -> Host:
-    """Targets of the outputs' own shape, finite; (N,) is taken as (N, 1) where the network has one output."""
-    if outputs == (1,) and target.ndim == 1:
-        target = target[:, None]
-    if target.ndim == 0 or target.shape[1:] != outputs:
+    """Targets of the outputs' own shape, finite, as floats.
+
+    (N,) is taken as (N, 1) where the network has one output, and (N, H, W) as (N, H, W, 1) where it has one a pixel.
+    """
+    if outputs[-1:] == (1,) and target.ndim and same_sizes(target.shape[1:], outputs[:-1]):
+        target = target[..., None]
+    if target.ndim == 0 or not same_sizes(target.shape[1:], outputs):
         raise ShapeError(
             f"{name}: targets of shape {target.shape} for outputs of shape (N, {', '.join(map(str, outputs))})",
             why="a loss never broadcasts",
@@ -200,4 +249,4 @@ def check_real(target: Host, outputs: tuple[int, ...], name: str) -> Host:
             why=f"{len(bad)} of {target.size} target values are not finite",
             fix="drop or fill those rows",
         )
-    return target
+    return target if target.dtype.kind == "f" else target.astype(np.result_type(target.dtype, np.float32))

@@ -93,6 +93,10 @@ class Dice(BinaryLoss):
         losses = 1 - xp.sum(score, axis=positions)
         return losses, p * be.sigmoid(-prediction) * (score - 2 * target) / lower, None
 
+    def positions(self, outputs: tuple[int, ...]) -> tuple[int, ...]:
+        """Return (): a mask is compared as a whole."""
+        return ()
+
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
         """The outputs' shape, with at least one axis of positions; every entry from 0 to 1."""
         check_positions(outputs)

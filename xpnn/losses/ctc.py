@@ -97,6 +97,10 @@ class CTC(Loss):
                 raise DataError(f"CTC: target {i} is {np.array2string(target[i], threshold=20)}", why=why)
         return target.astype(np.int64)
 
+    def positions(self, outputs: tuple[int, ...]) -> tuple[int, ...]:
+        """Return (): a sequence is compared as a whole."""
+        return ()
+
     def labels(self, be: Backend, prediction: Array) -> Array:
         """The likeliest class of each frame, blanks and repeats among them."""
         return be.xp.argmax(prediction, axis=-1)

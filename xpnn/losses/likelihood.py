@@ -1,6 +1,5 @@
 """Losses from log-probabilities and log-rates."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +16,10 @@ class NegativeLogLikelihood(WeightedClassLoss):
     """L = -sum_n s_n sum_c k_c q_nc l_nc / sum_n s_n sum_c k_c y_nc: softmax cross-entropy in two steps, for a net that
     gives log-probabilities.
 
-    l: (N, C), the logarithms of probabilities. Target: class ids (N,), or one-hot or soft rows (N, C) that sum to 1;
-    y: the target as rows; q = (1 - smoothing) y + smoothing / C; k: class weights (1 if none); s: sample weights (1 if
-    none), 0 where the id is `ignore_index`; a batch in which nothing counts has loss 0.
+    l: the logarithms of probabilities, (N, C), or (N, ..., C) with positions: n runs over all positions of all samples.
+    Target: class ids (N, ...), or one-hot or soft rows (N, ..., C) that sum to 1; y: the target as rows;
+    q = (1 - smoothing) y + smoothing / C; k: class weights (1 if none); s: weights of samples or positions (1 if none),
+    0 where the id is `ignore_index`; a batch in which nothing counts has loss 0.
     Gradient: -s_n k_k q_nk / (the same denominator). For ids it is PyTorch's `nll_loss` with `weight`.
     """
 
@@ -28,7 +28,7 @@ class NegativeLogLikelihood(WeightedClassLoss):
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
         """Classes of probability 0 (-inf) do not count unless they are the target."""
         q, counts = self.weighted_rows(be, prediction, target)
-        return -be.xp.sum(q * be.mask(prediction, q > 0), axis=1), -q, counts
+        return -be.xp.sum(q * be.mask(prediction, q > 0), axis=-1), -q, counts
 
     def probabilities(self, be: Backend, prediction: Array) -> Array | None:
         """Return e^l."""
@@ -53,8 +53,7 @@ class KLDivergence(Loss):
         terms = target * (
             be.xp.log(be.xp.where(some, target, be.xp.ones_like(target))) - be.mask(prediction, some)
         )
-        rows = math.prod(target.shape[1:-1])
-        return terms, -target, be.xp.full((target.shape[0],), rows, dtype=be.dtype, device=be.device)
+        return terms, -target, be.xp.ones_like(target[..., 0])
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
         """The outputs' shape, at least 0."""

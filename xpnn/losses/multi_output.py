@@ -86,6 +86,10 @@ class MultiOutputLoss(Loss):
             raise DataError(f"y has {[len(t) for t in found]} samples: wanted one number for all outputs")
         return tuple(found)
 
+    def positions(self, outputs: tuple[Any, ...]) -> tuple[int, ...]:
+        """Return (): outputs differ in their positions."""
+        return ()
+
     def labels(self, be: Backend, prediction: Any) -> Any:
         """Return a tuple of each output's labels."""
         return tuple(loss.labels(be, p) for loss, p in zip(self.losses, prediction, strict=True))

@@ -48,6 +48,10 @@ class PairLoss(Loss, abstract=True):
             raise DataError(f"{name}: label {i} is {target[i]}", why="class ids are whole numbers")
         return target.astype(np.int64)
 
+    def positions(self, outputs: tuple[int, ...]) -> tuple[int, ...]:
+        """Return (): samples are compared as a whole."""
+        return ()
+
     def random_target(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
         """Ids of two classes, both there."""
         return rng.permutation(np.arange(shape[0]) % 2)

@@ -27,7 +27,7 @@ class TopK(ClassMetric):
 
         A score may be infinite. A true class whose score is NaN is behind all others.
         """
-        xp, int64, ids = be.xp, be.xp.int64, self.counted(be, scores, ids)
+        xp, int64, (scores, ids) = be.xp, be.xp.int64, self.rows(be, scores, ids)
         classes = be.arange(scores.shape[1])[None, :]
         true = classes == ids[:, None]
         own = xp.sum(xp.where(true, scores, xp.zeros_like(scores)), axis=1)[:, None]
@@ -47,7 +47,7 @@ class Accuracy(ClassMetric):
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
         """[hits, samples that count]."""
-        ids = self.counted(be, scores, ids)
+        scores, ids = self.rows(be, scores, ids)
         hits = be.xp.argmax(scores, axis=1) == ids
         return be.xp.stack([be.xp.sum(be.xp.astype(each, be.xp.int64)) for each in (hits, ids >= 0)])
 
@@ -62,7 +62,8 @@ class ConfusionMatrix(ClassMetric):
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
         """(C, C): the product of the one-hot rows of truth and decision, in float64, which counts up to 2^53."""
-        xp, classes, ids = be.xp, scores.shape[1], self.counted(be, scores, ids)
+        xp, (scores, ids) = be.xp, self.rows(be, scores, ids)
+        classes = scores.shape[1]
         truth, decision = (
             xp.astype(be.one_hot(each, classes), xp.float64) for each in (ids, xp.argmax(scores, axis=1))
         )

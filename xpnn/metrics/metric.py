@@ -57,15 +57,14 @@ class Metric:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassMetric(Metric, abstract=True):
-    """A metric of scores (N, C), or (..., C) where `sequences` are taken, and class ids (N,).
+    """A metric of scores (N, C) and class ids (N,), or of a class for each position, (N, ..., C) and (N, ...).
 
-    A sample whose id is `ignore_index` does not count, as in the losses over classes. Any other id that is no class,
-    and a score that is NaN, is a DataError of `check` and so of a call; `count` alone leaves such an id out.
+    Each position counts as a sample does. One whose id is `ignore_index` does not count, as in the losses over classes.
+    Any other id that is no class, and a score that is NaN, is a DataError of `check` and so of a call; `count` alone
+    leaves such an id out.
     """
 
     ignore_index: int | None = None
-
-    sequences: ClassVar[bool] = False
 
     def classes(self, scores: Array) -> int:
         """How many classes there are."""
@@ -73,11 +72,10 @@ class ClassMetric(Metric, abstract=True):
 
     def check_shapes(self, scores: Array, ids: Array) -> None:
         """Raise ShapeError unless there is one id for each row of scores."""
-        axes = scores.ndim if self.sequences else 2
-        if scores.ndim < 2 or scores.ndim > axes or tuple(ids.shape) != tuple(scores.shape[:-1]):
+        if scores.ndim < 2 or tuple(ids.shape) != tuple(scores.shape[:-1]):
             raise ShapeError(
                 f"{type(self).__name__}: scores {tuple(scores.shape)} and ids {tuple(ids.shape)}",
-                why="wanted a row of scores for each id, (N, C) and (N,): nothing is broadcast",
+                why="wanted a row of scores for each id, (N, ..., C) and (N, ...): nothing is broadcast",
             )
 
     def counted(self, be: Backend, scores: Array, ids: Array) -> Array:
@@ -88,6 +86,11 @@ class ClassMetric(Metric, abstract=True):
         if self.ignore_index is not None:
             valid = valid & (ids != self.ignore_index)
         return be.xp.where(valid, ids, -be.xp.ones_like(ids))
+
+    def rows(self, be: Backend, scores: Array, ids: Array) -> tuple[Array, Array]:
+        """-> (scores (rows, C), ids (rows,) as `counted` gives them): a row for each position."""
+        ids = self.counted(be, scores, ids)
+        return be.xp.reshape(scores, (-1, scores.shape[-1])), be.xp.reshape(ids, (-1,))
 
     def check(self, be: Backend, scores: Array, ids: Array) -> None:
         """Name the first id that is no class, and the first row of scores with NaN."""

@@ -21,8 +21,6 @@ class LogLoss(ClassMetric):
 
     logits: bool = True
 
-    sequences = True
-
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
         """[sum, samples that count]."""
         xp, ids = be.xp, self.counted(be, scores, ids)
@@ -70,7 +68,7 @@ class CalibrationError(ClassMetric):
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
         """(3, bins): samples, hits, sum of confidences."""
-        xp, ids = be.xp, self.counted(be, scores, ids)
+        xp, (scores, ids) = be.xp, self.rows(be, scores, ids)
         p = xp.astype(scores, xp.float64)
         if self.logits:
             p = be.softmax(p)

@@ -13,6 +13,7 @@ from xpnn.training.run import Run
 from xpnn.training.statistics import Statistics
 from xpnn.training.stopping import StopOnSignal, TimeLimit
 from xpnn.training.tensorboard import TensorBoard
+from xpnn.training.threads import Threads
 from xpnn.training.trainer import Trainer
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Statistics",
     "StopOnSignal",
     "TensorBoard",
+    "Threads",
     "TimeLimit",
     "Trainer",
     "UseAverage",

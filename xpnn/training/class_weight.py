@@ -22,29 +22,34 @@ def weigh(class_weight: Any, loss: Loss, y: Any, train: Any, outputs: tuple[int,
     """
     if class_weight is None:
         return weight
-    if loss.kind not in ("classes", "binary") or isinstance(y, tuple) or len(outputs) > 1:
+    single = not isinstance(y, tuple) and (loss.kind == "classes" or outputs[-1:] in ((), (1,)))
+    if loss.kind not in ("classes", "binary") or not single:
         raise UsageError(
             f"class_weight with {type(loss).__name__}",
             why="it has no classes, or more than one output",
             fix="sample_weight",
         )
-    classes = outputs[0] if loss.kind == "classes" else 2
-    ignored = getattr(loss, "ignore_index", None)
-    rows = shares(y, classes, loss.kind == "classes", ignored)
-    w = weights_of(class_weight, rows[np.asarray(train)].sum(axis=0))
-    each = rows @ w + (1 - rows.sum(axis=1))  # an ignored sample: 1, which counts nothing
-    return each if weight is None else each * np.asarray(weight)
+    train = np.asarray(train)
+    if loss.kind == "binary":
+        p = y.reshape(len(y), *outputs[:-1]).astype(np.float64)
+        w = weights_of(class_weight, np.array([(1 - p[train]).sum(), p[train].sum()]))
+        each = (1 - p) * w[0] + p * w[1]
+    elif y.dtype.kind == "f":  # rows
+        w = weights_of(class_weight, y[train].reshape(-1, outputs[-1]).sum(axis=0, dtype=np.float64))
+        each = y @ w
+    else:
+        kept = np.full(y.shape, fill_value=True) if (i := loss.ignore_index) is None else y != i  # type: ignore[attr-defined]
+        counts = np.bincount(y[train][kept[train]], minlength=outputs[-1])
+        w = weights_of(class_weight, counts.astype(np.float64))
+        each = np.where(kept, w[np.where(kept, y, 0)], 1.0)  # an ignored one: 1, which counts nothing
+    return each if weight is None else times(each, np.asarray(weight))
 
 
-def shares(y: Host, classes: int, ids: bool, ignored: int | None) -> Host:
-    """Return (N, classes): the share of each class in a sample; 0 for ignored samples."""
-    if ids and y.ndim == 2:
-        return y.astype(np.float64)
-    if not ids:
-        p = y.reshape(len(y), -1)[:, 0].astype(np.float64)
-        return np.stack([1 - p, p], axis=1)
-    made: Host = (y[:, np.newaxis] == np.arange(classes)).astype(np.float64)
-    return made if ignored is None else made * (y != ignored)[:, np.newaxis]
+def times(each: Host, weight: Host) -> Host:
+    """The weights of classes (N, ...) times those that were given: of samples (N,), or as many."""
+    if weight.shape != each.shape[: weight.ndim]:
+        return weight  # which is refused where weights are checked
+    return each * weight.reshape(*weight.shape, *(1,) * (each.ndim - weight.ndim))
 
 
 def weights_of(class_weight: Any, counts: Host) -> Host:

@@ -29,12 +29,16 @@ LOOK = 32
 
 @dataclass(frozen=True)
 class Ids:
-    """Where ids are: number `part` of x or y, with `size` of them from 0 on, and one that may be anything."""
+    """Which array holds ids: number `part` of x or y, valid from 0 to size - 1, and `ignored` besides.
+
+    axes: how many ids in y have; an array of more is made of rows.
+    """
 
     name: str
     part: int
     size: int = 0
     ignored: int | None = None
+    axes: int = 1
 
     fix = "number them from 0, or give the network more of them"
 
@@ -42,7 +46,7 @@ class Ids:
         """Return the ids among a batch's arrays; None if they are not ids, such as rows of probabilities."""
         given = x if self.name == "x" else y
         a = given[self.part] if isinstance(given, tuple | list) else given
-        return None if self.name == "y" and a.ndim != 1 else a
+        return None if self.name == "y" and a.ndim != self.axes else a
 
     def allowed(self, be: Backend, a: Array) -> Array:
         """Bool, shaped like a: which of them are in range."""
@@ -110,8 +114,8 @@ def ids_of(model: Network, loss: Loss) -> tuple[Ids, ...]:
     losses = loss.losses if isinstance(loss, MultiOutputLoss) else (loss,)
     shapes = model.output_shape if is_multiple(model.output_shape) else (model.output_shape,)
     for i, (one, shape) in enumerate(zip(losses, shapes, strict=True)):
-        if isinstance(one, ClassLoss) and len(shape) == 1 and shape[0] is not None:
-            found.append(Ids("y", i, shape[0], one.ignore_index))
+        if isinstance(one, ClassLoss) and shape and shape[-1] is not None:
+            found.append(Ids("y", i, shape[-1], one.ignore_index, len(shape)))
         elif isinstance(one, CTC) and len(shape) == 2 and shape[1] is not None:
             most = shape[0] or 1 << 31  # frames; None where their number varies
             found.append(

@@ -13,7 +13,8 @@ from xpnn.config import Config
 from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, as_float
-from xpnn.losses.base import Loss
+from xpnn.losses.base import Loss, is_ids, spread
+from xpnn.losses.classes import one_hot
 
 if TYPE_CHECKING:
     from xpnn.network import Network
@@ -90,19 +91,21 @@ class CutMix(Mixing):
 def mix_targets(
     cx: Ctx, loss: Loss, y: Array, weight: Array | None, own: Array, classes: int
 ) -> tuple[Array, Array | None]:
-    """Rows (N, classes), w' y' = own w y + (1 - own) w_next y_next, and w' = own w + (1 - own) w_next (N,).
+    """Rows (N, ..., classes), w' y' = own w y + (1 - own) w_next y_next, and w' = own w + (1 - own) w_next (N, ...).
 
-    w: the weights, 0 for ignored labels. A row is 0 where w' is; w' is None where every w is 1.
+    Position by position where there are any. w: the weights, 0 for ignored labels. A row is 0 where w' is; w' is None
+    where every w is 1.
     """
     be, valid = cx.be, loss.valid_mask(cx.be, y)
-    y = be.one_hot(y, classes) if y.ndim == 1 else as_float(cx, y)
+    y = one_hot(be, y, classes) if is_ids(be, y) else as_float(cx, y)
     if weight is None and valid is None:
         return blend(cx, y, own), None
-    w = be.xp.ones_like(y[:, 0]) if weight is None else weight
+    w = be.xp.ones_like(y[..., 0]) if weight is None else weight
+    w = spread(be, w, y.shape[:-1])
     w = w if valid is None else be.mask(w, valid)
     mixed = blend(cx, w, own)
     divisor = be.xp.where(mixed > 0, mixed, be.xp.ones_like(mixed))
-    return blend(cx, w[:, None] * y, own) / divisor[:, None], mixed
+    return blend(cx, w[..., None] * y, own) / divisor[..., None], mixed
 
 
 def shares(cx: Ctx, alpha: float, n: int) -> Array:
@@ -134,6 +137,12 @@ def check_mixing(mixing: Mixing | None, model: "Network", loss: Loss) -> Mixing 
             if loss.kind != "classes"
             else f"{mixing!r} cannot mix ids",
             why="it mixes numbers, and labels as shares of classes",
+        )
+    if isinstance(mixing, CutMix) and len(model.output_shape) > 1:
+        raise UsageError(
+            f"{mixing!r} cannot be used with a label for each position: outputs {model.output_shape}",
+            why="it mixes one label a sample by the share of the image that is left",
+            fix="Mixup(), which mixes position by position",
         )
     mixing.check(model.input_shape)
     return mixing

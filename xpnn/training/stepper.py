@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 
 from xpnn import validation
+from xpnn.backends.base import Backend
 from xpnn.backends.share import Share
 from xpnn.distributed.communicator import Communicator
-from xpnn.distributed.objective import SharedObjective
 from xpnn.distributed.shares import own_rows
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.losses import Loss, get_loss
+from xpnn.losses.base import same_sizes
 from xpnn.network import Network
 from xpnn.optimizers import LBFGS, Optimizer, get_optimizer
 from xpnn.parameters import gather
@@ -21,6 +22,7 @@ from xpnn.training.accumulation import check_accumulation
 from xpnn.training.history import History
 from xpnn.training.ids import LOOK, first_bad, guarded, ids_of
 from xpnn.training.mixing import Mixing, check_mixing
+from xpnn.training.shared_objective import SharedObjective
 from xpnn.training.step import Objective, Position
 
 SMALLER = "batch_size={} (an estimate), or a smaller network"
@@ -134,11 +136,13 @@ class Stepper:
         for name, a, _ in samples[1:] + targets:
             if tuple(a.shape[:1]) != (n,):
                 raise ShapeError(f"{first} has {n} samples, {name} has shape {tuple(a.shape)}")
-        if weight is not None and tuple(weight.shape) != (n,):
+        each = (n, *self.loss.positions(model.output_shape))
+        if weight is not None and tuple(weight.shape) != (n,) and not same_sizes(weight.shape, each):
             raise ShapeError(
                 f"{first} has {n} samples, weight has shape {tuple(weight.shape)}, wanted ({n},)"
+                + (f" or {each}" if len(each) > 1 else "")
             )
-        x, y = tupled(x), tupled(y)
+        x, y = tupled(x), rows_as_floats(be, self.loss, tupled(y), model.output_shape)
         shared = self.communicator.size > 1
         on_host = be.name == "numpy" or shared
         if on_host and (error := first_bad(be, self.ids, x, y)):
@@ -210,6 +214,15 @@ class Stepper:
         if lr != self.lr:
             self.state["lr"] = self.model.backend.scalar(lr)
             self.lr = lr
+
+
+def rows_as_floats(be: Backend, loss: Loss, y: Any, outputs: Any) -> Any:
+    """Targets as they are, but for rows of whole numbers: floats from here on, so that whole numbers are ids."""
+    if isinstance(y, tuple):
+        each = zip(getattr(loss, "losses", (loss,)), y, outputs, strict=True)
+        return tuple(rows_as_floats(be, *one) for one in each)
+    rows = loss.kind == "classes" and y.ndim == len(outputs) + 1
+    return be.xp.astype(y, be.dtype) if rows and y.dtype != be.dtype else y
 
 
 def tupled(a: Any) -> Any:

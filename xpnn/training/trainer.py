@@ -72,10 +72,10 @@ class Trainer(Stepper):
         """Train for `epochs` passes over (x, y) in seeded, shuffled batches; the last batch may be short.
 
         validation: a share (0.1) or number (5000) of the samples, held out by a seeded, stratified draw, or a pair
-        (x, y). sample_weight: (N,), at least 0. class_weight: "balanced", {class id: weight} or one for each class, by
-        which samples are weighted besides. Raises DataError and ShapeError for data that cannot be trained on,
-        DivergedError when the loss stops being finite. callbacks: a plain function is called as f(run, row) after
-        each epoch.
+        (x, y). sample_weight: (N,), at least 0; or (N, T), (N, H, W), one for each position. class_weight: "balanced",
+        {class id: weight} or one for each class, by which samples and positions are weighted besides. Raises DataError
+        and ShapeError for data that cannot be trained on, DivergedError when the loss stops being finite. callbacks: a
+        plain function is called as f(run, row) after each epoch.
 
         resume: a file of `save_state` (see `Checkpoint`): a new trainer goes on where that run was, also inside an
         epoch. Everything else must be as it was; only `epochs`, which counts from the beginning of the run, may differ
@@ -93,7 +93,8 @@ class Trainer(Stepper):
         train, held = self._hold_out(y, validation)
         valid = self._given(validation) if held is None else self._slice(x, y, held)
         weight = weigh(class_weight, self.loss, y, train, model.output_shape, sample_weight)
-        data = (x, model.targets(y), model.check_sample_weight(weight, count(y)))
+        weight = model.check_sample_weight(weight, count(y), self.loss.positions(model.output_shape))
+        data = (x, model.targets(y), weight)
         if len(train) % batch_size == 1 or batch_size == 1:
             refuse_one(model.net, planned(model.input_shape))
         batches = len(Slices(len(train), batch_size))

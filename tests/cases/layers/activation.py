@@ -46,6 +46,12 @@ ROWS = [
     Case(xpnn.HardSwish(), (2, 3), batch=1),
     Case(xpnn.HardTanh(), (7,)),
     Case(xpnn.HardTanh(), (2, 3), batch=1),
+    Case(xpnn.Clip(-0.5, 1.5), (7,), batch=9),
+    Case(xpnn.Clip(high=0.3), (2, 3)),  # one limit
+    Case(xpnn.Clip(low=-0.3), (5,), batch=1),  # the other
+    Case(xpnn.Clip(), (3,)),  # none
+    Case(xpnn.Hardmax(), (5,)),
+    Case(xpnn.Hardmax(), (2, 3), batch=1),
     Case(xpnn.Softsign(), (7,)),
     Case(xpnn.Softsign(), (2, 3), batch=1),
     Case(xpnn.LogSoftmax(), (5,)),
@@ -66,6 +72,14 @@ def slope(f):
 
 
 PLANTED = {
+    xpnn.Clip: Planted(
+        Case(xpnn.Clip(-0.5, 0.5), (7,), batch=4),
+        {
+            "cache of another input": dx_from(lambda _, p, c, dy: dy * c[0][::-1]),
+            "limits forgotten": dx_from(lambda _, p, c, dy: dy),
+            "outside for inside": dx_from(lambda _, p, c, dy: dy * ~c[0]),
+        },
+    ),
     xpnn.ReLU: Planted(
         Case(xpnn.ReLU(), (7,), batch=4),
         {

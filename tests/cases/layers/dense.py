@@ -13,6 +13,8 @@ ROWS = [
     Case(xpnn.Dense(3), (7,), batch=1),  # a single row
     Case(xpnn.Dense(3, glorot_uniform, Normal(0.5)), (2, 3, 5)),  # more axes; a bias that is not 0
     Case(xpnn.Dense(33), (47,), batch=5),  # sizes that no block divides
+    Case(xpnn.Dense(4, bias=False), (5,)),  # without b
+    Case(xpnn.Dense(3, bias=False), (2, 5), batch=1),
 ]
 PLANTED = {
     xpnn.Dense: Planted(

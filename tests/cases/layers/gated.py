@@ -13,6 +13,7 @@ ROWS = [
     Case(xpnn.Maxout(3), (5,)),  # units chosen by itself
     Case(xpnn.Maxout(2, 3, glorot_uniform, Normal(0.5)), (2, 7), batch=1),  # more axes; a bias that is not 0
     Case(xpnn.Maxout(1, 1), (1,)),  # nothing to choose from
+    Case(xpnn.Maxout(3, bias=False), (5,)),
 ]
 
 

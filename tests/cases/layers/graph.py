@@ -40,6 +40,14 @@ WORDS = xpnn.Graph(
     outputs="state",
 )
 """Embedding and mask of the same ids."""
+SQUEEZE = xpnn.Parallel(
+    (
+        xpnn.Sequential(()),
+        [xpnn.ReduceMean((1, 2), True), xpnn.Dense(2), xpnn.ReLU(), xpnn.Dense(4), xpnn.Sigmoid()],
+    ),
+    "multiply",
+)
+"""Squeeze and excitation: channels weighted by what is in all of the image."""
 NORMED = xpnn.Graph(
     inputs=("x", "y"),
     nodes={
@@ -56,6 +64,12 @@ ROWS = [
     Case(xpnn.Add(), ((3,), (3,), (3,))),  # three
     Case(xpnn.Multiply(), ((2, 3), (2, 3), (2, 3))),  # three, each by the product of the others
     Case(xpnn.Average(), ((3,), (3,)), batch=1),
+    Case(xpnn.Subtract(), ((2, 3), (2, 3))),
+    Case(xpnn.Multiply(), ((2, 3, 4), (1, 1, 4))),  # a number for each channel
+    Case(xpnn.Add(), ((1, 3), (2, 1), (2, 3))),  # each of two repeated on another axis
+    Case(xpnn.Average(), ((1,), (3,)), batch=1),
+    Case(xpnn.Subtract(), ((3, 1), (1, 2))),
+    Case(SQUEEZE, (2, 3, 4)),
     Case(
         xpnn.Sequential((xpnn.Average(), xpnn.Dense(2), xpnn.Dropout(0.4))), ((2, 3), (2, 3))
     ),  # first in a chain
@@ -133,6 +147,13 @@ PLANTED = {
             "own input for the other's": EXCHANGED,
             "dy for both": dx_after(lambda layer, p, cache, dx, dy: (dy, dy)),
             "product of all": dx_after(lambda layer, p, cache, dx, dy: (dy * cache[1][0] * cache[1][1],) * 2),
+        },
+    ),
+    xpnn.Subtract: Planted(
+        Case(xpnn.Subtract(), ((4,), (4,)), batch=4),
+        {
+            "a sum's": dx_after(lambda layer, p, cache, dx, dy: (dy, dy)),
+            "inputs exchanged": EXCHANGED,
         },
     ),
     xpnn.Average: Planted(

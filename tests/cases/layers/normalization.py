@@ -3,7 +3,7 @@
 import numpy as np
 
 import xpnn
-from cases.planting import Planted
+from cases.planting import Planted, dx_after, dx_from
 from cases.row import Case
 
 ROWS = [
@@ -14,6 +14,11 @@ ROWS = [
     Case(xpnn.BatchNorm(0.0, 0.1), (1,), batch=2),  # statistics that never move
     Case(xpnn.LayerNorm(), (5,)),  # vectors
     Case(xpnn.LayerNorm(1e-3), (2, 3, 7), batch=1),  # images
+    Case(xpnn.LayerNorm(bias=False), (2, 5)),  # a gain alone
+    Case(xpnn.LpNormalize(), (5,)),  # length 1
+    Case(xpnn.LpNormalize(1), (2, 3)),  # by the sum of the sizes
+    Case(xpnn.LpNormalize(axis=1), (4, 3), batch=1),  # on another axis
+    Case(xpnn.LpNormalize(1, 2, 5.0), (2, 4, 3)),  # some rows are shorter than eps
     Case(xpnn.RMSNorm(), (5,)),  # vectors
     Case(xpnn.RMSNorm(0.1), (2, 3, 1), batch=1),  # one feature: all there is is eps
     Case(xpnn.GroupNorm(2), (3, 1, 6)),  # images
@@ -84,6 +89,16 @@ BIASES = {
     "gain's gradient for the bias": gain(lambda g, n, dy: {"bias": g["gain"], "gain": g["bias"]}),
 }
 PLANTED = {
+    xpnn.LpNormalize: Planted(
+        Case(xpnn.LpNormalize(), (5,), batch=4),
+        {
+            "length taken as constant": dx_from(lambda _, p, c, dy: dy / c[1]),
+            "length forgotten": dx_after(lambda _, p, c, dx, dy: dx * c[1]),
+            "of the 1-norm": dx_from(
+                lambda _, p, c, dy: (dy - np.sign(c[0]) * (dy * c[0]).sum(-1, keepdims=True)) / c[1]
+            ),
+        },
+    ),
     xpnn.BatchNorm: Planted(
         Case(xpnn.BatchNorm(), (5,), batch=4),
         normalization(0) | GAINS | BIASES,

@@ -24,6 +24,7 @@ ROWS += [
     LossCase(losses.KLDivergence(), (4, 3), "soft"),  # rows that sum to 1
     LossCase(losses.KLDivergence(), (4, 3), "one-hot", True),  # 0 log 0
     LossCase(losses.KLDivergence(reduction="none"), (3, 2, 5), "unit", True),
+    LossCase(losses.BinaryCrossEntropy(), (2, 3, 2, 1), "unit", "positions"),  # weights of pixels
     LossCase(losses.Dice(), (3, 4, 2), "unit"),  # over a map
     LossCase(losses.Dice(0.1), (1, 2, 3, 1), "unit"),  # over an image
     LossCase(losses.Dice(reduction="none"), (4, 3, 2), "unit", True),

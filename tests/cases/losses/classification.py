@@ -49,6 +49,25 @@ ROWS += [
     LossCase(losses.Focal(3.5), (1, 2), "ids"),  # an exponent that is no whole number
     LossCase(losses.Focal(ignore_index=-100), (7, 3), "ignored", True),
 ]
+ROWS += [  # with positions: tokens (N, T, C) and pixels (N, H, W, C)
+    LossCase(loss, shape, target, weighted)
+    for loss, shape, target, weighted in (
+        (losses.SoftmaxCrossEntropy(), (3, 4, 5), "ids", False),
+        (losses.SoftmaxCrossEntropy(), (2, 3, 2, 4), "ids", True),
+        (losses.SoftmaxCrossEntropy(0.2, CLASS_WEIGHTS), (3, 4, 5), "soft", "positions"),
+        (
+            losses.SoftmaxCrossEntropy(0.1, CLASS_WEIGHTS, ignore_index=-100),
+            (2, 3, 2, 5),
+            "ignored",
+            "positions",
+        ),
+        (losses.SoftmaxCrossEntropy(ignore_index=-100, reduction="sum"), (3, 4, 5), "ignored", True),
+        (losses.SoftmaxCrossEntropy(ignore_index=-100, reduction="none"), (3, 4, 5), "ignored", True),
+        (losses.NegativeLogLikelihood(ignore_index=-100), (3, 4, 5), "ignored", True),
+        (losses.Focal(ignore_index=-100), (2, 3, 2, 4), "ignored", "positions"),
+        (losses.Focal(), (3, 4, 5), "one-hot", False),
+    )
+]
 IDS = LossCase(losses.SoftmaxCrossEntropy(), (4, 5), "ids")
 SMOOTH = LossCase(losses.SoftmaxCrossEntropy(0.2), (4, 5), "ids")
 CLASSES = LossCase(losses.SoftmaxCrossEntropy(class_weight=CLASS_WEIGHTS), (4, 5), "ids")

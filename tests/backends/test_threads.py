@@ -1,0 +1,163 @@
+"""How many threads BLAS uses: by made-up control groups and clocks, never by timing."""
+
+import itertools
+
+import pytest
+
+from xpnn.backends.cpu import threads
+from xpnn.backends.cpu.threads import AdaptiveThreads, blas_threads, quota, usable_threads
+
+GROUPS = {
+    "2, a limit": ("0::/a/b\n", {"a/b/cpu.max": "150000 100000\n"}, 1.5),
+    "2, a limit above": ("0::/a/b\n", {"a/b/cpu.max": "max 100000\n", "a/cpu.max": "50000 100000\n"}, 0.5),
+    "2, the smaller": ("0::/a/b\n", {"a/b/cpu.max": "400000 100000", "a/cpu.max": "200000 100000"}, 2.0),
+    "2, in a container": ("0::/\n", {"cpu.max": "300000 100000\n"}, 3.0),
+    "2, a path of the host": ("0::/docker/0af\n", {"cpu.max": "300000 100000\n"}, 3.0),
+    "2, no limit": ("0::/a\n", {"a/cpu.max": "max 100000\n"}, None),
+    "2, none": ("0::/a\n", {}, None),
+    "1": (
+        "5:memory:/x\n4:cpu,cpuacct:/x\n",
+        {"cpu,cpuacct/x/cpu.cfs_quota_us": "250000\n", "cpu,cpuacct/x/cpu.cfs_period_us": "100000\n"},
+        2.5,
+    ),
+    "1, linked": ("4:cpu,cpuacct:/\n", {"cpu/cpu.cfs_quota_us": "1", "cpu/cpu.cfs_period_us": "4"}, 0.25),
+    "1, no limit": ("4:cpu:/\n", {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+    "both, of which 2 has no controllers": (
+        "4:cpu:/x\n0::/x\n",
+        {"cpu/x/cpu.cfs_quota_us": "200000", "cpu/x/cpu.cfs_period_us": "100000"},
+        2.0,
+    ),
+    "rubbish": ("0::/a\n", {"a/cpu.max": "lots of it\n"}, None),
+    "a period of 0": ("0::/a\n", {"a/cpu.max": "100 0\n"}, None),
+}
+
+
+def placed(tmp_path, groups, files):
+    for name, text in files.items():
+        path = tmp_path / "root" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "groups").write_text(groups)
+    return str(tmp_path / "groups"), str(tmp_path / "root")
+
+
+@pytest.mark.parametrize(("groups", "files", "wanted"), GROUPS.values(), ids=GROUPS)
+def test_the_quota_of_control_groups(tmp_path, groups, files, wanted):
+    assert quota(*placed(tmp_path, groups, files)) == wanted
+
+
+def test_without_control_groups(tmp_path):
+    assert quota(str(tmp_path / "none"), str(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("cores", "limit", "wanted"), [(8, None, 8), (8, 2.9, 2), (2, 16.0, 2), (4, 0.5, 1), (1, None, 1)]
+)
+def test_threads_follow_affinity_and_quota(monkeypatch, cores, limit, wanted):
+    monkeypatch.setattr(threads, "cores", lambda: cores)
+    monkeypatch.setattr(threads, "quota", lambda: limit)
+    assert usable_threads() == wanted
+
+
+def counts():
+    from threadpoolctl import threadpool_info
+
+    return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+
+def test_the_number_is_set_changed_and_set_back():
+    before = counts()
+    with blas_threads(1) as use:
+        assert set(counts()) == {1}
+        use(2)
+        assert max(counts()) == 2
+    assert counts() == before
+
+
+class Machine:
+    """A machine whose steps take seconds[number of threads], with a clock that they alone move."""
+
+    def __init__(self, seconds):
+        self.seconds, self.now, self.threads, self.spent = seconds, 0.0, max(seconds), {}
+
+    def use(self, threads):
+        self.threads = threads
+
+    def run(self, adaptive, seconds):
+        """Steps for so long; the share of the time on each number of threads, and the number of steps."""
+        end, spent, steps = self.now + seconds, dict.fromkeys(self.seconds, 0.0), 0
+        while self.now < end:
+            took = self.seconds[self.threads]
+            spent[self.threads] += took / seconds
+            self.now += took
+            steps += 1
+            adaptive.step()
+        return spent, steps
+
+
+def adaptive(machine):
+    return AdaptiveThreads(max(machine.seconds), machine.use, lambda: machine.now)
+
+
+QUIET, BUSY = {1: 7.0e-3, 2: 4.3e-3}, {1: 10.5e-3, 2: 34e-3}
+"""Mean steps of 784-1024-1024-10 at batch 32 on two cores, alone and beside two busy processes."""
+
+
+def test_threads_step_down_beside_others_and_up_again():
+    machine = Machine(QUIET)
+    chosen = adaptive(machine)
+    spent, steps = machine.run(chosen, 60)
+    assert chosen.threads == 2
+    assert steps * QUIET[2] > 0.97 * 60  # what the trials cost
+    machine.seconds = BUSY
+    spent, steps = machine.run(chosen, 3)
+    assert chosen.threads == 1
+    spent, steps = machine.run(chosen, 60)
+    assert spent[1] > 0.9
+    assert steps * BUSY[1] > 0.9 * 60
+    machine.seconds = QUIET
+    machine.run(chosen, 70)
+    spent, steps = machine.run(chosen, 60)
+    assert spent[2] > 0.95
+
+
+def test_small_products_end_on_one_thread():
+    machine = Machine({1: 1e-3, 2: 1.3e-3, 4: 1.9e-3, 8: 3.0e-3})
+    chosen = adaptive(machine)
+    machine.run(chosen, 30)
+    spent, _ = machine.run(chosen, 60)
+    assert spent[1] > 0.9
+
+
+def test_one_core_is_never_changed():
+    machine = Machine({1: 1e-3})
+    chosen = adaptive(machine)
+    machine.use = None  # to call it would raise
+    machine.run(chosen, 10)
+    assert chosen.threads == 1
+
+
+def test_what_lies_between_steps_counts_for_nothing():
+    """A validation of ten seconds after every hundredth step starts no trial."""
+    machine = Machine(QUIET)
+    chosen = adaptive(machine)
+    used = []
+    chosen.use = lambda n: (used.append(n), machine.use(n))
+    for _ in range(3):
+        for _ in range(100):
+            machine.now += machine.seconds[machine.threads]
+            chosen.step()
+        chosen.pause()
+        machine.now += 10
+    assert used in ([1, 2], [1, 2, 1, 2])  # the regular trials
+
+
+def test_a_trial_is_rare_where_it_gains_nothing():
+    machine = Machine(QUIET)
+    chosen, trials = adaptive(machine), []
+    chosen.use = lambda n: (trials.append(machine.now), machine.use(n))
+    machine.run(chosen, 500)
+    began = trials[::2]
+    gaps = [b - a for a, b in itertools.pairwise(began)]
+    assert gaps == sorted(gaps)
+    assert len(began) < 13

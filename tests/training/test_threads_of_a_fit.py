@@ -1,0 +1,92 @@
+"""The callback that sets BLAS's threads, and what the command line records of it."""
+
+import json
+
+import numpy as np
+import pytest
+from command_line import workplace  # noqa: F401
+
+import xpnn
+from xpnn.errors import UsageError
+from xpnn.training import Threads
+from xpnn.training.callbacks import Callback
+
+
+def blas_counts():
+    from threadpoolctl import threadpool_info
+
+    return {
+        pool["num_threads"]
+        for pool in threadpool_info()
+        if pool["user_api"] == "blas" and "numpy" in pool["filepath"]
+    }
+
+
+class Seen(Callback):
+    def step(self, run):
+        self.counts = blas_counts()
+
+
+def fit(*callbacks, backend="numpy"):
+    x = np.random.default_rng(0).standard_normal((64, 5))
+    model = xpnn.Model([xpnn.Dense(3)], (5,), backend=backend, seed=0)
+    model.fit(x, np.arange(64) % 3, epochs=2, batch_size=16, callbacks=callbacks, verbose=0)
+    return model.theta
+
+
+@pytest.mark.parametrize("adapt", [False, True])
+def test_a_fit_has_its_threads_and_gives_back_those_of_before(adapt):
+    before, seen = blas_counts(), Seen()
+    fit(Threads(3, adapt), seen)
+    assert seen.counts == {3}
+    assert blas_counts() == before
+
+
+def test_an_interrupted_fit_gives_them_back_too():
+    def stop(run, row):
+        raise KeyError
+
+    before = blas_counts()
+    with pytest.raises(KeyError):
+        fit(Threads(3), stop)
+    assert blas_counts() == before
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.5, True, "2"])
+def test_no_number_of_threads(n):
+    with pytest.raises(UsageError, match="whole number"):
+        Threads(n)
+
+
+def test_other_libraries_have_threads_of_their_own():
+    class Other(type(xpnn.get_backend("numpy"))):
+        name = "other"
+
+    with pytest.raises(UsageError, match="only NumPy's matrix products"):
+        fit(Threads(2), backend=Other("cpu", "float32"))
+
+
+@pytest.mark.usefixtures("workplace")
+@pytest.mark.parametrize(
+    ("flags", "wanted"), [((), None), (("--threads", 2), 2), (("--threads", "adapt"), "adapt")]
+)
+def test_a_run_records_its_threads_and_is_resumed_with_them(xp, tmp_path, flags, wanted):
+    from xpnn.training.threads import default_threads
+
+    folder = tmp_path / "run"
+    train = ["train", "spiral", "--epochs", 1, "--hidden", 4, "--backend", "numpy"]
+    assert xp(*train, "--schedule", "constant", "--out", folder, *flags)[0] == 0
+    recorded = json.loads((folder / "run.json").read_text())["threads"]
+    assert recorded == (default_threads() if wanted is None else wanted)
+    assert xp("train", "--resume", folder, "--epochs", 2)[0] == 0
+    assert json.loads((folder / "run.json").read_text())["threads"] == recorded
+
+
+@pytest.mark.usefixtures("workplace")
+@pytest.mark.parametrize(
+    "flags", [("--threads", "0"), ("--threads", "many"), ("--threads", 2, "--backend", "strict")]
+)
+def test_threads_that_cannot_be(xp, flags):
+    code, _, err = xp("train", "spiral", "--epochs", 1, *flags)
+    assert code in (2, 3)
+    assert "threads" in err

@@ -1,0 +1,168 @@
+"""ONNX's operations that cut, reduce and normalize along axes, and constants with numbers along several, as layers."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from xpnn import layers as L
+from xpnn.interchange.onnx_images import global_pool
+from xpnn.interchange.onnx_pointwise import Inputs, Rule, softmax
+from xpnn.interchange.onnx_values import (
+    Builder,
+    Host,
+    Layout,
+    Order,
+    Refusal,
+    Value,
+    axis_of,
+    chained,
+    channels_last,
+    has_windows,
+    last,
+    natural,
+)
+
+
+def order_of(b: Builder, x: Value) -> Order:
+    """The order of x's axes here; where nothing depends on it yet, images before a convolution have channels last.
+
+    Raises Refusal for flattened images, and where the samples do not come first.
+    """
+    if x.flat is not None:
+        raise Refusal("flattened images are cut or reduced along axes")
+    if x.layout.order is None:
+        x.layout.fix(channels_last(4) if x.rank == 4 and has_windows(b) else natural(x.rank))
+    order = x.layout.order or ()
+    if order[0] != 0:
+        raise Refusal("the axis of the samples is not the first")
+    return order
+
+
+def numbers(b: Builder, inputs: Inputs, i: int, a: dict[str, Any], word: str) -> list[int] | None:
+    """A list of whole numbers that is an input, or an attribute in older opsets; None where it is left out."""
+    given = b.optional(inputs, i, f"its {word}")
+    found = a.get(word) if given is None else np.ravel(given)
+    return None if found is None else [int(n) for n in found]
+
+
+def part(b: Builder, out: str, x: Value, axis: int, places: range) -> Value:
+    """Those places of one axis."""
+    stop = places[-1] + places.step
+    layer = L.Slice(places[0], stop if stop >= 0 else None, places.step, order_of(b, x).index(axis))
+    shape = [len(places) if i == axis else n for i, n in enumerate(x.shape)]
+    return b.put(out, layer, x, shape, Layout(order_of(b, x)))
+
+
+def slice_(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """One Slice for each axis that is cut."""
+    x = b.value(inputs[0])
+    starts, ends = numbers(b, inputs, 1, a, "starts") or [], numbers(b, inputs, 2, a, "ends") or []
+    axes = numbers(b, inputs, 3, a, "axes") or list(range(len(starts)))
+    steps = numbers(b, inputs, 4, a, "steps") or [1] * len(starts)
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        at = axis_of(axis, x.rank)
+        if step == 0:
+            raise Refusal("steps of 0")
+        n = x.shape[at]
+        places = range(*slice(start, end, step).indices(n))
+        if places == range(n):
+            continue
+        if at == 0 or not len(places):
+            raise Refusal("samples are left out" if at == 0 else "nothing is left")
+        x = part(b, "", x, at, places)
+    b.same(outputs[0], x)
+
+
+def split(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """One Slice for each part."""
+    x = b.value(inputs[0])
+    axis = axis_of(a.get("axis", 0), x.rank)
+    if axis == 0:
+        raise Refusal("axis 0 is that of the samples")
+    sizes, n = numbers(b, inputs, 1, a, "split"), x.shape[axis]
+    if sizes is None:
+        size = -(-n // len(outputs))
+        sizes = [min(size, n - size * i) for i in range(len(outputs))]
+    if sum(sizes) != n or min(sizes) < 1 or len(sizes) != len(outputs):
+        raise Refusal(f"an axis of {n} cut into {sizes}")
+    for out, (start, stop) in zip(
+        outputs, itertools.pairwise([0, *itertools.accumulate(sizes)]), strict=True
+    ):
+        part(b, out, x, axis, range(start, stop))
+
+
+def reduced(layer: Callable[..., L.Layer], pool: Rule | None = None, sign: int = 1) -> Rule:
+    """A rule for a reduction. pool: the rule for all axes but that of the channels. sign -1: -layer(-x)."""
+
+    def rule(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+        """Over the same axes, where they lie here."""
+        x = b.value(inputs[0])
+        found, keep = numbers(b, inputs, 1, a, "axes"), bool(a.get("keepdims", 1))
+        if not found and a.get("noop_with_empty_axes", 0):
+            b.same(outputs[0], x)
+            return
+        axes = {axis_of(n, x.rank) for n in found} if found else set(range(x.rank))
+        others = [i for i in range(1, x.rank) if i not in axes]
+        if pool is not None and x.rank > 2 and 0 not in axes and is_channel(b, x, others):
+            pool(b, inputs, outputs, a)
+            return
+        if 0 in axes:
+            raise Refusal("over the axis of the samples")
+        order = order_of(b, x)
+        shape = [1 if i in axes else n for i, n in enumerate(x.shape) if keep or i not in axes]
+        left = [i for i in order if keep or i not in axes]
+        made = tuple(sorted(left).index(i) for i in left)
+        one = layer(tuple(sorted(order.index(i) for i in axes)), keep)
+        whole = one if sign > 0 else chained(L.Rescale(-1.0), one, L.Rescale(-1.0))
+        b.put(outputs[0], whole, x, shape, Layout(made))
+
+    return rule
+
+
+def is_channel(b: Builder, x: Value, axes: list[int]) -> bool:
+    """Whether those axes are the channels' alone, which lie last here or may."""
+    order = x.layout.order
+    if len(axes) != 1 or order is None:
+        return (axes == [1] and (x.rank == 4 or has_windows(b))) or axes == [x.rank - 1]
+    return order[0] == 0 and order[-1] == axes[0] and order == last(x.rank, axes[0])
+
+
+def lp_normalization(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """x / |x|_p, zeros where that is 0."""
+    x = b.value(inputs[0])
+    axis = axis_of(a.get("axis", -1), x.rank)
+    if axis == 0:
+        raise Refusal("axis 0 is that of the samples")
+    b.elementwise(outputs[0], L.LpNormalize(int(a.get("p", 2)), order_of(b, x).index(axis)), x)
+
+
+def along_several(b: Builder, out: str, x: Value, scale: Host, shift: Host) -> None:
+    """scale x + shift, with numbers along any axes but that of the samples: Scale and Offset."""
+    order = order_of(b, x)
+    shape = (1,) * (x.rank - scale.ndim) + scale.shape
+    fits = all(n in (1, m) for n, m in zip(shape, x.shape, strict=False))
+    if len(shape) != x.rank or not fits or shape[0] != 1:
+        raise Refusal(f"a constant of shape {scale.shape} beside samples of shape {x.shape[1:]}")
+    axes = tuple(i for i, at in enumerate(order) if i and shape[at] > 1)
+    steps: list[tuple[L.Layer, Host]] = []
+    if np.any(scale != 1):
+        steps.append((L.Scale(axes), scale))
+    if np.any(shift) or not steps:
+        steps.append((L.Offset(axes), shift))
+    for i, (layer, c) in enumerate(steps):
+        c = c.reshape(shape).transpose(order)[0]
+        x = b.elementwise(out if i == len(steps) - 1 else "", layer, x, {"c": c})
+
+
+RULES: dict[str, Rule] = {
+    "Slice": slice_,
+    "Split": split,
+    "ReduceSum": reduced(L.ReduceSum),
+    "ReduceMean": reduced(L.ReduceMean, global_pool(L.GlobalAveragePool, "ReduceMean")),
+    "ReduceMax": reduced(L.ReduceMax, global_pool(L.GlobalMaxPool, "ReduceMax")),
+    "ReduceMin": reduced(L.ReduceMax, sign=-1),
+    "Hardmax": softmax(L.Hardmax),
+    "LpNormalization": lp_normalization,
+}

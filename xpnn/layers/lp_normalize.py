@@ -1,0 +1,53 @@
+"""Rows brought to length 1."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from xpnn.errors import UsageError
+from xpnn.kernels import Array
+from xpnn.kernels.length import length
+from xpnn.layers.axes import axis_of, check_axes
+from xpnn.layers.base import Ctx, Layer, Shape, Tree
+from xpnn.layers.layernorm import check_eps
+
+
+@dataclass(frozen=True)
+class LpNormalize(Layer):
+    """y = x / max(|x|_p, eps) along one axis, with |x|_1 = sum |x|, |x|_2 = sqrt(sum x^2): PyTorch's `normalize`.
+
+    axis: 1 is the first behind the samples', -1 the last. With n = |x|_p above eps, dx = (dy - s sum(dy y)) / n, where
+    s = sign(x) for p = 1 and y for p = 2; else dx = dy / eps. Raises UsageError for another p, and an eps of 0.
+    """
+
+    role = "normalization"
+    p: int = 2
+    axis: int = -1
+    eps: float = 1e-12
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_axes(self, self.axis)
+        check_eps(self, self.eps)
+        if self.p not in (1, 2):
+            raise UsageError(f"LpNormalize(p={self.p}): wanted 1 or 2")
+
+    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
+        """No parameters. Raises ShapeError where there is no such axis."""
+        axis_of(self.axis, shape)
+        return {}, shape
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Keeps y, max(n, eps), and s where n is above eps, else 0."""
+        xp, axis = cx.be.xp, axis_of(self.axis, x.shape[1:])
+        n = xp.sum(xp.abs(x), axis=axis, keepdims=True) if self.p == 1 else length(cx.be, x, axis)
+        above = n > self.eps
+        n = xp.where(above, n, xp.full_like(n, self.eps))
+        y = x / n
+        s = xp.sign(x) if self.p == 1 else y
+        return y, (y, n, cx.be.mask(s, xp.broadcast_to(above, s.shape)))
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        """dx = (dy - s sum(dy y)) / n."""
+        y, n, s = cache
+        axis = axis_of(self.axis, y.shape[1:])
+        return (dy - s * cx.be.xp.sum(dy * y, axis=axis, keepdims=True)) / n, {}
