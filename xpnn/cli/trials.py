@@ -63,6 +63,7 @@ def settings_of(params: dict[str, Any]) -> dict[str, Any]:
     rest = {name: value for name, value in params.items() if name not in ("width", "depth")}
     if "weight_decay" in rest:  # a study of an earlier version has none of the two
         rest["weight_decay"] = float(f"{rest['weight_decay']:.3g}")
+    if "label_smoothing" in rest:  # nor has one of numbers
         rest["label_smoothing"] = round(rest["label_smoothing"], 2)
     rest |= {"lr": float(f"{params['lr']:.3g}"), "dropout": round(params["dropout"], 2)}
     return {"hidden": [params["width"]] * params["depth"], **rest}
