@@ -36,6 +36,7 @@ BUILTINS = {
     "next",
     "range",
     "reversed",
+    "slice",
     "super",
     "tuple",
     "type",

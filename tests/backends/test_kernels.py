@@ -368,10 +368,10 @@ def convolved(groups):
         return a(*w.kernel, s[3] // groups, 2 * groups)
 
     return {
-        "conv2d": windows(lambda a, w, s, n: (a(*s), weights(a, w, s), a(2 * groups), w, groups))
+        "conv": windows(lambda a, w, s, n: (a(*s), weights(a, w, s), a(2 * groups), w, groups))
         + windows(lambda a, w, s, n: (a(*s), weights(a, w, s), a(2 * groups), w, groups, True)),
-        "conv2d_dx": windows(lambda a, w, s, n: (a(s[0], *n, 2 * groups), weights(a, w, s), s, w, groups)),
-        "conv2d_dw": windows(lambda a, w, s, n: (a(*s), a(s[0], *n, 2 * groups), w, groups)),
+        "conv_dx": windows(lambda a, w, s, n: (a(s[0], *n, 2 * groups), weights(a, w, s), s, w, groups)),
+        "conv_dw": windows(lambda a, w, s, n: (a(*s), a(s[0], *n, 2 * groups), w, groups)),
     }
 
 
@@ -387,14 +387,29 @@ def convolved_in_groups(depthwise):
         return windows(row)
 
     return {
-        "conv2d": changed(lambda a, w, s, W, out, g: (a(*s), W, a(out[3]), w, g)),
-        "conv2d_dx": changed(lambda a, w, s, W, out, g: (a(*out), W, s, w, g)),
-        "conv2d_dw": changed(lambda a, w, s, W, out, g: (a(*s), a(*out), w, g)),
+        "conv": changed(lambda a, w, s, W, out, g: (a(*s), W, a(out[3]), w, g)),
+        "conv_dx": changed(lambda a, w, s, W, out, g: (a(*out), W, s, w, g)),
+        "conv_dw": changed(lambda a, w, s, W, out, g: (a(*s), a(*out), w, g)),
     }
 
 
+def reading(axis):
+    """Places of one axis of (2, 5, 4, 3), some of them twice, some never."""
+    ids = np.array([2, 0, 2, 1, 2])
+    return lambda be: (be.asarray(normal(2, 5, 4, 3), be.dtype), be.asarray(ids), axis)
+
+
+def putting_back(axis):
+    """The adjoint of `reading`."""
+    ids, shape = np.array([2, 0, 2, 1, 2]), [2, 5, 4, 3]
+    n, shape[axis] = shape[axis], 5
+    return lambda be: (be.asarray(normal(*shape), be.dtype), be.asarray(ids), n, axis)
+
+
 ROWS |= {
-    "pad2d": windows(lambda a, w, s, n: (a(*s), w.pads, -INF)),
+    "pad": windows(lambda a, w, s, n: (a(*s), w.pads, -INF)),
+    "take_axis": [reading(axis) for axis in (1, 2, 3)],
+    "take_axis_grad": [putting_back(axis) for axis in (1, 2, 3)],
     "im2col": windows(lambda a, w, s, n: (a(*s), w, 0.5)),
     "col2im": windows(lambda a, w, s, n: (a(s[0], *n, w.kernel[0] * w.kernel[1], s[3]), s, w)),
     **convolved(1),
@@ -422,7 +437,7 @@ BITWISE = {
     "all_finite",
     "take_rows",
     "cond",
-    "pad2d",
+    "pad",
     "im2col",
     "max_pool",
 }
@@ -520,10 +535,10 @@ def test_windows_and_what_puts_them_back_are_adjoint(be, window, shape, groups):
         assert left == pytest.approx(
             inner(x, call("sum_pool_grad", sums, shape, window)), rel=1e-12, abs=1e-12
         )
-        left = inner(call("conv2d", x, W, None, window, groups), dy)
-        right = inner(x, call("conv2d_dx", dy, W, shape, window, groups))
+        left = inner(call("conv", x, W, None, window, groups), dy)
+        right = inner(x, call("conv_dx", dy, W, shape, window, groups))
         assert left == pytest.approx(right, rel=1e-12, abs=1e-12)
-        right = inner(W, call("conv2d_dw", x, dy, window, groups))
+        right = inner(W, call("conv_dw", x, dy, window, groups))
         assert left == pytest.approx(right, rel=1e-12, abs=1e-12)
 
 

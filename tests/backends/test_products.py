@@ -385,7 +385,7 @@ def test_without_the_library_cupy_multiplies():
 class InGroups(OnNumpy):
     """The reference's convolutions, which are CUDA's where there are groups."""
 
-    conv2d, conv2d_dx, conv2d_dw = Kernels.conv2d, Kernels.conv2d_dx, Kernels.conv2d_dw
+    conv, conv_dx, conv_dw = Kernels.conv, Kernels.conv_dx, Kernels.conv_dw
 
     def __init__(self):
         super().__init__()
@@ -393,16 +393,16 @@ class InGroups(OnNumpy):
 
 
 @pytest.mark.parametrize("groups", [2, 8])
-@pytest.mark.parametrize("name", ["conv2d", "conv2d_dx", "conv2d_dw"])
+@pytest.mark.parametrize("name", ["conv", "conv_dx", "conv_dw"])
 def test_a_convolution_in_groups_is_one_product_of_a_stack(name, groups):
     """A matrix for each group, with one step from the next to the next."""
     be, window = InGroups(), Window((3, 3), pads=((1, 1), (0, 0)))
     x, W, b = array(4, 6, 7, 8), array(3, 3, 8 // groups, 16), array(16)
-    dy = array(*Kernels.conv2d(NUMPY, x, W, b, window, groups).shape)
+    dy = array(*Kernels.conv(NUMPY, x, W, b, window, groups).shape)
     given = {
-        "conv2d": (x, W, b, window, groups),
-        "conv2d_dx": (dy, W, x.shape, window, groups),
-        "conv2d_dw": (x, dy, window, groups),
+        "conv": (x, W, b, window, groups),
+        "conv_dx": (dy, W, x.shape, window, groups),
+        "conv_dw": (x, dy, window, groups),
     }[name]
     got, wanted = (getattr(kernels, name)(*given) for kernels in (be, NUMPY))
     np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)

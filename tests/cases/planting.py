@@ -53,6 +53,11 @@ EVERY_LOSS = {
 }
 
 
+def can_be_seen(name, shape):
+    """A vector has no axes to swap; where there is one row, its gradient is that of the first row."""
+    return len(shape) > 1 if name == "axes swapped" else shape[0] > 1 if "first row" in name else True
+
+
 @dataclass(frozen=True)
 class Planted:
     """A row of one class, and the faults of its own that must be seen on it.
@@ -68,24 +73,24 @@ class Planted:
         """{name: fault}: its own, and those of EVERYWHERE in every array that its backward pass gives."""
         return self.own | {
             f"d{array} {name}": changed(array, fault)
-            for array, ndim in self.arrays().items()
+            for array, shape in self.arrays().items()
             for name, fault in EVERYWHERE.items()
-            if name != "axes swapped" or ndim > 1  # a vector has no axes to swap
+            if can_be_seen(name, shape)
         }
 
-    def arrays(self) -> dict[str, int]:
-        """{"x", or "x0", "x1", ... of several inputs, or the path of a trained parameter: its number of axes}."""
+    def arrays(self) -> dict[str, tuple[int, ...]]:
+        """{"x", or "x0", "x1", ... of several inputs, or the path of a trained parameter: its shape}."""
         case = self.case
         shapes = (
             {f"x{i}": s for i, s in enumerate(case.shape)} if is_multiple(case.shape) else {"x": case.shape}
         )
         inputs = {
-            name: 1 + len(shape)
+            name: (case.batch, *shape)
             for (name, shape), kind in zip(shapes.items(), case.kinds, strict=True)
             if kind not in ("int", "mask")
         }
         specs = dict(leaves(case.layer.plan(case.shape)[0]))
-        return inputs | {path: len(spec.shape) for path, spec in specs.items() if spec.trainable}
+        return inputs | {path: spec.shape for path, spec in specs.items() if spec.trainable}
 
 
 @dataclass(frozen=True)

@@ -167,10 +167,10 @@ OWN = {
         floats(normal(*s), normal(*s), *normal(2, s[-1]))
         for s in ((1024, 33), (1025, 2), (1100, 3, 40), (2, 1))
     ],
-    "conv2d": convolved(lambda x, W, b, dy, window, shape: (x, W, b, window))
+    "conv": convolved(lambda x, W, b, dy, window, shape: (x, W, b, window))
     + convolved(lambda x, W, b, dy, window, shape: (x, W, None, window, 1, True)),
-    "conv2d_dx": convolved(lambda x, W, b, dy, window, shape: (dy, W, shape, window)),
-    "conv2d_dw": convolved(lambda x, W, b, dy, window, shape: (x, dy, window)),
+    "conv_dx": convolved(lambda x, W, b, dy, window, shape: (dy, W, shape, window)),
+    "conv_dw": convolved(lambda x, W, b, dy, window, shape: (x, dy, window)),
 }
 """Rows beside those of every backend: sizes across the limits of packs, warps, blocks and grids."""
 ALL = {
@@ -228,11 +228,11 @@ LAUNCHES = {
     ("max_pool_grad", 0): ["max_pool_grad"],
     ("sum_pool", 0): ["sum_pool"],
     ("sum_pool_grad", 0): ["sum_pool_grad"],
-    ("conv2d", 0): ["im2col", "add_bias"],
-    ("conv2d", len(ROWS["conv2d"])): ["conv1"],
-    ("conv2d_dx", 0): ["col2im"],
-    ("conv2d_dw", 0): ["im2col"],
-    ("conv2d_dw", len(ROWS["conv2d_dw"])): ["conv1_dw", "column_sums"],
+    ("conv", 0): ["im2col", "add_bias"],
+    ("conv", len(ROWS["conv"])): ["conv1"],
+    ("conv_dx", 0): ["col2im"],
+    ("conv_dw", 0): ["im2col"],
+    ("conv_dw", len(ROWS["conv_dw"])): ["conv1_dw", "column_sums"],
 }
 """What a row of an override launches: nothing that is covered here falls back to the reference unseen."""
 
@@ -282,9 +282,9 @@ def test_a_large_batch_is_convolved_a_few_samples_at_a_time(monkeypatch):
     """Two samples' columns at a time, then the rest."""
     monkeypatch.setattr("xpnn.backends.cuda.fused.windows.COLUMNS", 2 * 6 * 7 * 9 * 4)
     be = emulated("float64")
-    for name in ("conv2d", "conv2d_dx", "conv2d_dw"):
+    for name in ("conv", "conv_dx", "conv_dw"):
         row = OWN[name][len(CONVOLUTIONS) - 1]
         agree(be, name, row)
         be.launched.clear()
         getattr(be, name)(*row(be))
-        assert be.launched["col2im" if name == "conv2d_dx" else "im2col"] == 2
+        assert be.launched["col2im" if name == "conv_dx" else "im2col"] == 2

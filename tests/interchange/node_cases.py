@@ -69,7 +69,10 @@ def run(case, folder):
         except XpnnError as error:
             found = found[0], found[1] or f"{error.what} {error.why}"
             continue
-        state, why = compared(answers, targets, batched, orders[1], rtol, atol)
+        ends = (
+            [(), *orders[1]] if node.op_type in LOSSES else orders[1]
+        )  # the loss is a number, or one for each sample
+        state, why = compared(answers, targets, batched, ends, rtol, atol)
         whole = len(kept) == len(wanted) and not any(a.dtype.kind in "iu" for a in targets)
         return (
             (state, why) if state == "wrong" or whole else ("in part", "numbers as float32, or first output")
@@ -164,8 +167,10 @@ def trained(model, x):
 
 def compared(found, wanted, batched, orders, rtol, atol):
     """Whether the answers are the file's outputs, their axes brought to its order."""
-    for a, b, order in itertools.zip_longest(found[: len(wanted)], wanted, orders):
-        if order is not None and a.ndim == len(order):
+    if len(found) < len(wanted):
+        return "wrong", f"{len(found)} outputs for {len(wanted)}"
+    for a, b, order in itertools.zip_longest(found[: len(wanted)], wanted, orders[: len(wanted)]):
+        if order and a.ndim == len(order):
             a = a.transpose(np.argsort(order))
         a = a if batched else a[0]
         if a.shape != b.shape or not np.allclose(a, b, rtol=rtol, atol=atol):

@@ -17,7 +17,7 @@ from xpnn.interchange import load_torch, to_torch, torch_tensors  # noqa: E402
 from xpnn.layers.base import for_each  # noqa: E402
 
 pytestmark = pytest.mark.oracle
-REFUSED = 0.25
+REFUSED = 0.4
 """At most that share of the rows is refused."""
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from xpnn import layers as L
 
 RNG_SHAPES = {"sequence": (6, 4), "image": (5, 6, 4), "row": (4,)}
+VOLUME = (3, 4, 5, 4)
 
 
 def torch_pairs():
@@ -18,6 +19,29 @@ def torch_pairs():
         "Conv1D": (nn.Conv1d(4, 6, 3), L.Conv1D(6, 3), sequence, True, whole),
         "Conv2D": (nn.Conv2d(4, 6, 3, groups=2), L.Conv2D(6, 3, groups=2), image, True, whole),
         "ConvTranspose2D": (nn.ConvTranspose2d(4, 6, 3, 2), L.ConvTranspose2D(6, 3, 2), image, True, whole),
+        "Conv3D": (nn.Conv3d(4, 6, 2, groups=2), L.Conv3D(6, 2, groups=2), VOLUME, True, whole),
+        "Conv3D without bias": (
+            nn.Conv3d(4, 3, 2, bias=False),
+            L.Conv3D(3, 2, bias=False),
+            VOLUME,
+            True,
+            whole,
+        ),
+        "ConvTranspose1D": (
+            nn.ConvTranspose1d(4, 6, 3, 2),
+            L.ConvTranspose1D(6, 3, 2),
+            sequence,
+            True,
+            whole,
+        ),
+        "ConvTranspose3D": (nn.ConvTranspose3d(4, 6, 2, 2), L.ConvTranspose3D(6, 2, 2), VOLUME, True, whole),
+        "SeparableConv2D": (
+            nn.Sequential(nn.Conv2d(4, 8, 3, groups=4, bias=False), nn.Conv2d(8, 3, 1)),
+            L.SeparableConv2D(3, 3, multiplier=2),
+            image,
+            True,
+            whole,
+        ),
         "BatchNorm": (nn.BatchNorm2d(4), L.BatchNorm(), image, True, whole),
         "LayerNorm": (nn.LayerNorm(4), L.LayerNorm(), sequence, False, whole),
         "RMSNorm": (nn.RMSNorm(4, eps=1e-6), L.RMSNorm(), sequence, False, whole),
@@ -102,6 +126,15 @@ def keras_pairs():
         "Conv1D": (K.Conv1D(6, 3), L.Conv1D(6, 3), sequence),
         "Conv2D": (K.Conv2D(6, 3, groups=2), L.Conv2D(6, 3, groups=2), image),
         "ConvTranspose2D": (K.Conv2DTranspose(6, 3, 2), L.ConvTranspose2D(6, 3, 2), image),
+        "Conv3D": (K.Conv3D(6, 2), L.Conv3D(6, 2), VOLUME),
+        "Conv3D without bias": (K.Conv3D(3, 2, use_bias=False), L.Conv3D(3, 2, bias=False), VOLUME),
+        "ConvTranspose1D": (K.Conv1DTranspose(6, 3, 2), L.ConvTranspose1D(6, 3, 2), sequence),
+        "ConvTranspose3D": (K.Conv3DTranspose(6, 2, 2), L.ConvTranspose3D(6, 2, 2), VOLUME),
+        "SeparableConv2D": (
+            K.SeparableConv2D(3, 3, depth_multiplier=2, padding="same"),
+            L.SeparableConv2D(3, 3, padding="same", multiplier=2),
+            image,
+        ),
         "BatchNorm": (K.BatchNormalization(), L.BatchNorm(0.01, 1e-3), image),
         "LayerNorm": (K.LayerNormalization(), L.LayerNorm(1e-3), sequence),
         "GroupNorm": (K.GroupNormalization(2), L.GroupNorm(2, 1e-3), image),

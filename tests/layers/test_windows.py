@@ -7,7 +7,17 @@ import pytest
 from comparison import NAMES, run_layer
 
 import xpnn
-from xpnn import AvgPool2D, Conv2D, GlobalAveragePool, GlobalMaxPool, MaxPool2D, UpSampling2D, ZeroPad2D
+from xpnn import (
+    AvgPool2D,
+    Conv2D,
+    ConvTranspose2D,
+    GlobalAveragePool,
+    GlobalMaxPool,
+    MaxPool2D,
+    UpSampling2D,
+    ZeroPad2D,
+)
+from xpnn.config import from_config, to_config
 from xpnn.errors import ShapeError, UsageError
 
 INF, NAN = math.inf, math.nan
@@ -36,6 +46,20 @@ INF, NAN = math.inf, math.nan
         (lambda: ZeroPad2D(-1), "padding=-1"),
         (lambda: ZeroPad2D("same"), "padding='same'"),
         (lambda: UpSampling2D((2, 0)), "size"),
+        (lambda: xpnn.Conv3D(4, (3, 3)), "kernel"),
+        (lambda: xpnn.Conv3D(4, 3, padding="full"), "unknown padding"),
+        (lambda: MaxPool2D(2, dilation=0), "dilation=0"),
+        (lambda: xpnn.SeparableConv2D(4, 3, multiplier=0), "multiplier=0"),
+        (lambda: xpnn.Pad(((1, -1),)), "pads"),
+        (lambda: xpnn.Pad(((1, 1),), "mirror"), "unknown mode"),
+        (lambda: xpnn.Pad(((1, 1),), "edge", 2.0), "only a constant"),
+        (lambda: xpnn.Resize(), "wanted one of both"),
+        (lambda: xpnn.Resize(3, 2.0), "wanted one of both"),
+        (lambda: xpnn.Resize(0), "size=0"),
+        (lambda: xpnn.Resize(scale=0.0), "above 0"),
+        (lambda: xpnn.Resize(3, mode="cubic"), "unknown mode"),
+        (lambda: xpnn.AdaptiveAvgPool(0), "size=0"),
+        (lambda: xpnn.LocalResponseNorm(0), "size=0"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(make, message):
@@ -56,6 +80,14 @@ def test_settings_that_mean_nothing_are_refused(make, message):
         (GlobalAveragePool(), (4,), "wants images"),
         (GlobalMaxPool(), (4,), "wants images"),
         (UpSampling2D(), (4, 2), "wants images"),
+        (xpnn.Conv3D(2, 2), (4, 4, 1), "wants volumes"),
+        (xpnn.Conv3D(2, 3), (4, 2, 4, 1), "span 3 values"),
+        (MaxPool2D(2, 1, 1, dilation=2), (1, 4, 1), "nothing but padding"),
+        (xpnn.Pad(((1, 1),)), (4, 1), "pads for samples of 1 axes"),
+        (xpnn.Pad(((3, 0),), "reflect"), (3,), "more than lies behind"),
+        (xpnn.Resize((3, 3)), (4, 1), "resizes 2 axes"),
+        (xpnn.Resize(scale=1.3), (4, 1), "no whole size"),
+        (xpnn.AdaptiveAvgPool((2, 2)), (4, 1), "sizes for 2 axes"),
         (ZeroPad2D(), (4, 2), "wants images"),
         (xpnn.Conv1D(2, 3), (2, 1), "span 3 values"),
         (xpnn.Conv1D(2, 3), (4, 4, 1), "wants sequences"),
@@ -109,3 +141,21 @@ def test_a_convolution_is_a_cross_correlation(name):
     W = np.arange(1.0, 10).reshape(3, 3, 1, 1)
     y = run_layer(Conv2D(1, 3), x, p={"W": W, "b": np.array([0.5])}, name=name)
     np.testing.assert_allclose(y[0, :, :, 0], [[6.5, 5.5], [3.5, 2.5]])
+
+
+def test_an_even_window_of_channels_reaches_one_further_up():
+    """As ONNX defines it: from c - floor((size - 1) / 2) to c + floor(size / 2)."""
+    x = np.arange(1.0, 6)
+    y = run_layer(xpnn.LocalResponseNorm(4, 2.0, 1.0, 0.5), x[None])
+    total = [sum(x[max(c - 1, 0) : c + 3] ** 2) for c in range(5)]
+    np.testing.assert_allclose(y[0], x / (0.5 + 0.5 * np.array(total)), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "layer", [Conv2D(3, 2), xpnn.Conv1D(3, 2), ConvTranspose2D(2, 2), MaxPool2D(), AvgPool2D()]
+)
+def test_files_from_before_the_new_settings_open(layer):
+    """A setting that a file does not have takes its default, which is what the layer did then."""
+    data = to_config(layer)
+    new = {"bias", "ceil_mode", "count_include_pad"} | ({"dilation"} if "pool" in data else set())
+    assert from_config({key: value for key, value in data.items() if key not in new}) == layer

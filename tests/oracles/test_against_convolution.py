@@ -159,16 +159,8 @@ def test_layer_equals_torch(layer, shape, oracle, scale):
 SAMPLES = 221
 """How many have a counterpart."""
 MORE = "output_padding stays below the stride"
-EMPTY, CEILING, INDICES = (
-    "no samples at all",
-    "no window may reach beyond the padding",
-    "the places are not given",
-)
-DILATED, COUNTED, DIVISOR = (
-    "pooling has no dilation",
-    "padding does not count in a mean",
-    "the divisor is the number",
-)
+EMPTY, INDICES = "no samples at all", "the places are not given"
+DIVISOR = "the divisor is the number"
 
 
 def whole(size):
@@ -201,20 +193,19 @@ def sampled_conv_transpose2d(
 def sampled_max_pool2d(
     x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
 ):
-    if 0 in x.shape or ceil_mode or whole(dilation) != (1, 1) or return_indices:
-        reasons = ((0 in x.shape, EMPTY), (ceil_mode, CEILING), (return_indices, INDICES), (True, DILATED))
-        return next(reason for holds, reason in reasons if holds)
-    return layers.MaxPool2D(whole(kernel_size), whole(stride) if stride else None, pads(padding))
+    if 0 in x.shape or return_indices:
+        return EMPTY if 0 in x.shape else INDICES
+    sizes = whole(kernel_size), whole(stride) if stride else None, pads(padding), whole(dilation)
+    return layers.MaxPool2D(*sizes, ceil_mode)
 
 
 def sampled_avg_pool2d(
     x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
 ):
-    counted = count_include_pad and any(whole(padding))
-    if 0 in x.shape or ceil_mode or divisor_override or counted:
-        reasons = ((0 in x.shape, EMPTY), (ceil_mode, CEILING), (divisor_override, DIVISOR), (True, COUNTED))
-        return next(reason for holds, reason in reasons if holds)
-    return layers.AvgPool2D(whole(kernel_size), whole(stride) if stride else None, pads(padding))
+    if 0 in x.shape or divisor_override:
+        return EMPTY if 0 in x.shape else DIVISOR
+    sizes = whole(kernel_size), whole(stride) if stride else None, pads(padding), 1
+    return layers.AvgPool2D(*sizes, ceil_mode, count_include_pad)
 
 
 SAMPLED = {

@@ -68,7 +68,7 @@ def conv(cls, spatial):
 def pool(cls, spatial):
     def translate(x, kernel_size, stride=None, padding=0, dilation=1, return_indices=False):
         if dilation != 1:
-            return "pooling has no dilation"
+            return "padding may be wider than half of a pool"
         cls(kernel_size, stride, padding).plan(shape_of(x, spatial))
         return None
 

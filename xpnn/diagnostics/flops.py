@@ -2,7 +2,7 @@
 
 An addition and a multiplication count 1 each, so a multiply-add is 2. A product with a matrix (n_in, n_out) is
 2 n_in n_out, its bias included: n_in products and n_in additions for each output. A convolution is
-2 kh kw (c_in / groups) filters rows columns, pads counted like values. A recurrent layer is its two products at every
+2 taps (c_in / groups) filters places, pads counted like values. A recurrent layer is its two products at every
 time. Pooling costs 1 for each tap; what only moves values, or does nothing outside of training, 0; everything else 1
 for each output. A container costs what is in it.
 """
@@ -14,15 +14,11 @@ from typing import Any
 from xpnn.layers import (
     GRU,
     LSTM,
+    AdaptiveAvgPool,
     Add,
     AlphaDropout,
     Average,
-    AvgPool1D,
-    AvgPool2D,
     Concatenate,
-    Conv1D,
-    Conv2D,
-    ConvTranspose2D,
     Dense,
     Dropout,
     Embedding,
@@ -33,24 +29,27 @@ from xpnn.layers import (
     Graph,
     Layer,
     Maxout,
-    MaxPool1D,
-    MaxPool2D,
     MultiHeadAttention,
     Multiply,
+    Pad,
     Parallel,
     PositionalEncoding,
     Recompute,
     Reshape,
     Residual,
     SelectOutput,
+    SeparableConv2D,
     SimpleRNN,
     SpatialDropout,
     UpSampling2D,
     ZeroPad2D,
 )
 from xpnn.layers.base import Shape, is_multiple
+from xpnn.layers.conv import Convolution
+from xpnn.layers.conv_transpose import TransposedConvolution
+from xpnn.layers.pool import Pooling
 from xpnn.trees import leaves
-from xpnn.window import pair
+from xpnn.window import per_axis
 
 
 @singledispatch
@@ -73,8 +72,7 @@ def weights(layer: Layer, shape: Shape) -> int:
 
 @flops.register(Dense)
 @flops.register(Maxout)
-@flops.register(Conv1D)
-@flops.register(Conv2D)
+@flops.register(Convolution)
 def _(layer: Layer, shape: Shape) -> int:
     """A multiply-add for every weight at every position of the output."""
     return 2 * weights(layer, shape) * math.prod(layer.plan(shape)[1][:-1])
@@ -88,10 +86,17 @@ def _(layer: Layer, shape: Shape) -> int:
     return 2 * weights(layer, shape) * int((shape[0] if is_multiple(shape) else shape)[0])
 
 
-@flops.register(ConvTranspose2D)
-def _(layer: ConvTranspose2D, shape: Shape) -> int:
+@flops.register(TransposedConvolution)
+def _(layer: TransposedConvolution, shape: Shape) -> int:
     """A multiply-add for every weight at every position of the input."""
     return 2 * weights(layer, shape) * math.prod(shape[:-1])
+
+
+@flops.register(SeparableConv2D)
+def _(layer: SeparableConv2D, shape: Shape) -> int:
+    """The FLOPs of its two convolutions."""
+    depth = layer.depth(shape[-1])
+    return flops(depth, shape) + flops(layer.point(), depth.plan(shape)[1])
 
 
 @flops.register(MultiHeadAttention)
@@ -125,15 +130,12 @@ def _(layer: Layer, shape: Any) -> int:
     return (len(shape) - 1 + isinstance(layer, Average)) * outputs(layer, shape)
 
 
-@flops.register(MaxPool1D)
-@flops.register(MaxPool2D)
-@flops.register(AvgPool1D)
-@flops.register(AvgPool2D)
-def _(layer: MaxPool1D | MaxPool2D | AvgPool1D | AvgPool2D, shape: Shape) -> int:
-    taps = layer.pool if isinstance(layer, MaxPool1D | AvgPool1D) else math.prod(pair(layer.pool))
-    return taps * outputs(layer, shape)
+@flops.register(Pooling)
+def _(layer: Pooling, shape: Shape) -> int:
+    return math.prod(per_axis(layer.pool, layer.axes)) * outputs(layer, shape)
 
 
+@flops.register(AdaptiveAvgPool)
 @flops.register(GlobalAveragePool)
 @flops.register(GlobalMaxPool)
 def _(layer: Layer, shape: Shape) -> int:
@@ -143,6 +145,7 @@ def _(layer: Layer, shape: Shape) -> int:
 @flops.register(Concatenate)
 @flops.register(Flatten)
 @flops.register(Reshape)
+@flops.register(Pad)
 @flops.register(SelectOutput)
 @flops.register(ZeroPad2D)
 @flops.register(UpSampling2D)

@@ -1,21 +1,20 @@
-"""A BatchNorm right behind a Conv2D or Dense, and the ReLU behind it if there is one."""
+"""A BatchNorm right behind a convolution or Dense, and the ReLU behind it if there is one."""
 
 import math
 from typing import Any
 
-from xpnn.fusion.conv_relu import ConvReLU
+from xpnn.fusion.conv_relu import CONVOLUTIONS, ConvReLU
 from xpnn.fusion.dense_relu import DenseReLU
 from xpnn.fusion.rule import Rule
 from xpnn.kernels import Array
 from xpnn.layers.activation import ReLU
 from xpnn.layers.base import Ctx, Layer, Tree
 from xpnn.layers.batchnorm import BatchNorm
-from xpnn.layers.conv import Conv2D
 from xpnn.layers.dense import Dense
 from xpnn.layers.normalize import inverse_root
 from xpnn.window import counts
 
-LINEAR: dict[type[Layer], type[Rule]] = {Conv2D: ConvReLU, Dense: DenseReLU}
+LINEAR: dict[type[Layer], type[Rule]] = dict.fromkeys(CONVOLUTIONS, ConvReLU) | {Dense: DenseReLU}
 """Layers that are linear in W and b, and the rules that compute them."""
 
 
@@ -31,11 +30,11 @@ class LinearBatchNorm(Rule):
 
     @staticmethod
     def match(layers: tuple[Layer, ...]) -> int:
-        """Conv2D or Dense with a bias, BatchNorm, and a ReLU if there is one."""
+        """A convolution, or Dense with a bias, BatchNorm, and a ReLU if there is one."""
         kinds = [type(layer) for layer in layers[:3]]
         if len(kinds) < 2 or kinds[0] not in LINEAR or kinds[1] is not BatchNorm:
             return 0
-        if not getattr(layers[0], "bias", True):
+        if isinstance(layers[0], Dense) and not layers[0].bias:
             return 0
         return 3 if kinds[2:] == [ReLU] else 2
 
@@ -45,14 +44,18 @@ class LinearBatchNorm(Rule):
 
     def _evaluate(self, cx: Ctx, p: tuple[Tree, ...], x: Array) -> Array:
         """With g taken into W where there are fewer weights than outputs, else into the outputs."""
-        be, layer, (W, b) = cx.be, self.layers[0], (p[0]["W"], p[0]["b"])
+        be, layer, W = cx.be, self.layers[0], p[0]["W"]
         g = p[1]["gain"] * inverse_root(cx, p[1]["var"], self.norm.eps)
-        shift = g * (b - p[1]["mean"]) + p[1]["bias"]
-        if type(layer) is Conv2D:
+        shift = (
+            p[1]["bias"] - g * p[1]["mean"]
+            if "b" not in p[0]
+            else g * (p[0]["b"] - p[1]["mean"]) + p[1]["bias"]
+        )
+        if type(layer) in CONVOLUTIONS:
             window = layer.window(x.shape[1:])
             if math.prod(W.shape[:-1]) <= x.shape[0] * math.prod(counts(x.shape, window)):
-                return be.conv2d(x, W * g, shift, window, layer.groups, self.relu)
-            y = be.conv2d(x, W, None, window, layer.groups) * g + shift
+                return be.conv(x, W * g, shift, window, layer.groups, self.relu)
+            y = be.conv(x, W, None, window, layer.groups) * g + shift
         elif W.shape[0] <= math.prod(x.shape[:-1]):
             return be.affine_relu(x, W * g, shift) if self.relu else be.affine(x, W * g, shift)
         else:

@@ -8,11 +8,11 @@ from xpnn.fusion.rule import Rule
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Tree
 from xpnn.layers.batchnorm import BatchNorm
-from xpnn.layers.pool import AvgPool2D, MaxPool2D
+from xpnn.layers.pool import AvgPool1D, AvgPool2D, AvgPool3D, MaxPool1D, MaxPool2D, MaxPool3D
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.shape import Flatten, Reshape
 
-RETURNS_NEW = (BatchNorm, MaxPool2D, AvgPool2D)
+RETURNS_NEW = (BatchNorm, MaxPool1D, MaxPool2D, MaxPool3D, AvgPool1D, AvgPool2D, AvgPool3D)
 """Layers whose dx is a new array without other references."""
 MOVES = (Flatten, Reshape)
 """Layers whose dx is dy, in another shape."""

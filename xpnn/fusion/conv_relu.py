@@ -6,7 +6,9 @@ from xpnn.fusion.rule import Rule, place
 from xpnn.kernels import Array
 from xpnn.layers.activation import ReLU
 from xpnn.layers.base import Ctx, Layer, Tree
-from xpnn.layers.conv import Conv2D
+from xpnn.layers.conv import Conv1D, Conv2D, Conv3D
+
+CONVOLUTIONS = (Conv1D, Conv2D, Conv3D)
 
 
 class ConvReLU(Rule):
@@ -14,8 +16,8 @@ class ConvReLU(Rule):
 
     @staticmethod
     def match(layers: tuple[Layer, ...]) -> int:
-        """Conv2D, ReLU; or Conv2D alone."""
-        if not layers or type(layers[0]) is not Conv2D:
+        """A convolution, ReLU; or a convolution alone."""
+        if not layers or type(layers[0]) not in CONVOLUTIONS:
             return 0
         return 2 if len(layers) > 1 and type(layers[1]) is ReLU else 1
 
@@ -23,20 +25,18 @@ class ConvReLU(Rule):
         """Keeps x, W and y."""
         conv, relu_follows = self.layers[0], len(p) == 2
         window = conv.window(x.shape[1:])
-        y = cx.be.conv2d(x, p[0]["W"], p[0]["b"], window, conv.groups, relu_follows)
+        y = cx.be.conv(x, p[0]["W"], p[0]["b"] if conv.bias else None, window, conv.groups, relu_follows)
         return y, (x, p[0]["W"], y)
 
     def backward(
         self, cx: Ctx, cache: tuple[Any, ...], dy: Array, need_dx: bool, out: Tree, may_overwrite: bool
     ) -> tuple[Array | None, tuple[Tree, ...]]:
-        """The ReLU's, then Conv2D's."""
+        """The ReLU's, then the convolution's."""
         be, conv, (x, W, y) = cx.be, self.layers[0], cache
         window = conv.window(x.shape[1:])
         if len(self.layers) == 2:
             dy = be.relu_grad(dy, y, may_overwrite)
-        grads = {
-            "W": be.conv2d_dw(x, dy, window, conv.groups),
-            "b": be.column_sums(dy, place(out, 0, "b")),
-        }
-        dx = be.conv2d_dx(dy, W, x.shape, window, conv.groups) if need_dx else None
+        db = {"b": be.column_sums(dy, place(out, 0, "b"))} if conv.bias else {}
+        grads = {"W": be.conv_dw(x, dy, window, conv.groups), **db}
+        dx = be.conv_dx(dy, W, x.shape, window, conv.groups) if need_dx else None
         return dx, (grads, *({},) * (len(self.layers) - 1))

@@ -192,14 +192,23 @@ class Writer:
                 f"for (int i = 0; i < {count}; i++) for (int j = 0; j < {n}; j++) "
                 f"{out[0]}[i * {n} + j] = {words[0]}[(int){words[1]}[i] * {n} + j];"
             ]
+        if kind == "LRN":
+            return windows.response(out[0], words[0], first, a)
         if kind == "Pad":
             ends = self.program.constants[node.inputs[1]]
             rank = len(first)
+            if "mode" in a:
+                sizes = zip(range(rank), first, ends, strict=False)
+                places = [windows.shown(i, n, int(before), a["mode"]) for i, n, before in sizes]
+                at = " + ".join(f"a{i} * {step}" for i, step in enumerate(loops.strides(first)))
+                to = loops.place(shape, rank)
+                return loops.nested(shape, [*places, f"{out[0]}[{to}] = {words[0]}[{at}];"])
             to = " + ".join(
                 f"(i{i} + {int(ends[i])}) * {step}" for i, step in enumerate(loops.strides(shape))
             )
             move = f"{out[0]}[{to}] = {words[0]}[{loops.place(first, rank)}];"
-            clear = f"for (int i = 0; i < {math.prod(shape)}; i++) {out[0]}[i] = 0;"
+            value = number(float(self.program.constants[node.inputs[2]])) if len(node.inputs) > 2 else "0"
+            clear = f"for (int i = 0; i < {math.prod(shape)}; i++) {out[0]}[i] = {value};"
             return [clear, *loops.nested(first, [move])]
         if kind == "Resize":
             scales = [int(v) for v in self.program.constants[node.inputs[2]]]

@@ -5,65 +5,51 @@ from typing import Any
 import numpy as np
 
 from xpnn.interchange.program import Program, Value
-from xpnn.layers.one_dim import flat
-from xpnn.window import Window, pair, place
+from xpnn.window import Window, pads_of, per_axis
 
 
-def wide(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """(H, W, C), with a sequence as an image of one row."""
-    return shape if len(shape) == 3 else (1, *shape)
-
-
-def both(setting: Any, images: bool) -> tuple[int, int]:
-    """A setting for height and width; a layer over sequences says that of the width."""
-    return pair(setting) if images else (1, setting)
-
-
-def padding_of(layer: Any, images: bool) -> Any:
-    """The padding, as one over images has it."""
-    return layer.padding if images else flat(layer.padding)
-
-
-def geometry(window: Window, images: bool) -> dict[str, Any]:
+def geometry(window: Window) -> dict[str, Any]:
     """The attributes of ONNX that say the same."""
-    axes = (0, 1) if images else (1,)
     return {
-        "kernel_shape": [window.kernel[i] for i in axes],
-        "strides": [window.stride[i] for i in axes],
-        "pads": [window.pads[i][end] for end in (0, 1) for i in axes],
+        "kernel_shape": list(window.kernel),
+        "strides": list(window.stride),
+        "pads": [ends[end] for end in (0, 1) for ends in window.pads],
     }
 
 
 def kernel_first(W: Any) -> Any:
-    """(height, width, channels, filters) to (filters, channels, height, width), of sequences likewise."""
+    """(positions..., channels, filters) to (filters, channels, positions...)."""
     return np.moveaxis(W, (-1, -2), (0, 1))
+
+
+def bias_of(g: Program, layer: Any, p: Any) -> str:
+    """The bias; zeros for a layer without one."""
+    return g.parameter("b", p["b"]) if "b" in p else g.constant(np.zeros(layer.filters))
 
 
 def convolution(g: Program, layer: Any, p: Any, x: Value) -> Value:
     """A convolution as ONNX's Conv."""
-    images = len(x.shape) == 3
-    kernel, stride, dilation = (both(one, images) for one in (layer.kernel, layer.stride, layer.dilation))
-    window = place(wide(x.shape), kernel, stride, padding_of(layer, images), dilation)
-    W, b = g.parameter("W", kernel_first(p["W"])), g.parameter("b", p["b"])
+    window = layer.window(x.shape)
+    W, b = g.parameter("W", kernel_first(p["W"])), bias_of(g, layer, p)
     name = g.op(
         "Conv", g.first(x).name, W, b,
-        group=layer.groups, dilations=list(dilation[-len(x.shape) + 1 :]), **geometry(window, images),
+        group=layer.groups, dilations=list(window.dilation), **geometry(window),
     )  # fmt: skip
     return Value(name, x.shape, True)
 
 
 def transposed_convolution(g: Program, layer: Any, p: Any, x: Value) -> Value:
-    """ConvTranspose, with its output's rows and columns given."""
+    """ConvTranspose, with its output's positions given by output_padding."""
     out = layer.plan(x.shape)[1]
-    window = place(out, pair(layer.kernel), pair(layer.stride), layer.padding, pair(layer.dilation))
+    window = layer.window(out)
     settings = zip(
-        x.shape[:2], out[:2], window.kernel, window.stride, window.dilation, window.pads, strict=True
+        x.shape[:-1], out[:-1], window.kernel, window.stride, window.dilation, window.pads, strict=True
     )
     more = [m + sum(pads) - (k - 1) * d - 1 - (n - 1) * s for n, m, k, s, d, pads in settings]
-    W, b = g.parameter("W", kernel_first(p["W"])), g.parameter("b", p["b"])
+    W, b = g.parameter("W", kernel_first(p["W"])), bias_of(g, layer, p)
     name = g.op(
         "ConvTranspose", g.first(x).name, W, b,
-        group=layer.groups, dilations=list(window.dilation), output_padding=more, **geometry(window, True),
+        group=layer.groups, dilations=list(window.dilation), output_padding=more, **geometry(window),
     )  # fmt: skip
     return Value(name, x.shape, True)
 
@@ -72,12 +58,16 @@ def pool(kind: str) -> Any:
     """A row for MaxPool or AveragePool."""
 
     def row(g: Program, layer: Any, p: Any, x: Value) -> Value:
-        """Pads do not count, which is ONNX's default."""
-        images = len(x.shape) == 3
-        stride = layer.pool if layer.stride is None else layer.stride
-        sizes = both(layer.pool, images), both(stride, images)
-        window = place(wide(x.shape), *sizes, padding_of(layer, images))
-        return Value(g.op(kind, g.first(x).name, **geometry(window, images)), x.shape, True)
+        """What ceil_mode adds is written as pads, which count only where count_include_pad says so."""
+        window, real = layer.window(x.shape), layer.within(x.shape)
+        counted = getattr(layer, "count_include_pad", False) and real.is_padded
+        given = geometry(window)
+        if max(window.dilation) > 1:
+            given["dilations"] = list(window.dilation)
+        if counted:
+            given |= geometry(real) | {"count_include_pad": 1}
+            given |= {"ceil_mode": 1} if window != real else {}
+        return Value(g.op(kind, g.first(x).name, **given), x.shape, True)
 
     return row
 
@@ -94,7 +84,7 @@ def global_pool(kind: str) -> Any:
 
 def up_sampling(g: Program, layer: Any, p: Any, x: Value) -> Value:
     """Resize, nearest neighbour."""
-    scales = g.constant([1, 1, *pair(layer.size)])
+    scales = g.constant([1, 1, *per_axis(layer.size, 2)])
     name = g.op(
         "Resize", g.first(x).name, "", scales,
         mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor",
@@ -104,13 +94,12 @@ def up_sampling(g: Program, layer: Any, p: Any, x: Value) -> Value:
 
 def zero_pad(g: Program, layer: Any, p: Any, x: Value) -> Value:
     """Pad, on height and width."""
-    sides = layer.padding
-    pads = ((sides, sides), (sides, sides)) if isinstance(sides, int) else sides
+    pads = pads_of(layer.padding, 2)
     full = [[0, 0] for _ in range(4)]
     for axis, ends in zip(x.position_axes, pads, strict=True):
         full[axis] = list(ends)
-    ends = g.ints([pad[end] for end in (0, 1) for pad in full])
-    return x._replace(name=g.op("Pad", x.name, ends))
+    sizes = g.ints([pad[end] for end in (0, 1) for pad in full])
+    return x._replace(name=g.op("Pad", x.name, sizes))
 
 
 def batch_norm(g: Program, layer: Any, p: Any, x: Value) -> Value:

@@ -9,6 +9,7 @@ import numpy as np
 
 from xpnn.errors import UsageError
 from xpnn.interchange.leaves import Leaf
+from xpnn.interchange.torch_tensors import bias_for
 from xpnn.layers import GRU, Bidirectional
 
 Host = np.ndarray[Any, Any]
@@ -18,9 +19,12 @@ KINDS = {
     "dense": "dense",
     "conv1d": "convolution of Conv1D",
     "conv2d": "convolution of Conv2D",
+    "conv3d": "convolution of Conv3D",
     "depthwise_conv1d": "convolution of Conv1D",
     "depthwise_conv2d": "convolution of Conv2D",
-    "conv2d_transpose": "transposed convolution",
+    "conv1d_transpose": "transposed convolution of ConvTranspose1D",
+    "conv2d_transpose": "transposed convolution of ConvTranspose2D",
+    "conv3d_transpose": "transposed convolution of ConvTranspose3D",
     "batch_normalization": "batch norm",
     "layer_normalization": "norm of LayerNorm",
     "group_normalization": "norm of GroupNorm/InstanceNorm",
@@ -55,6 +59,8 @@ def ours(leaf: Leaf, t: dict[str, Any]) -> dict[str, Host]:
         W = arrays[0]
         if t.get("depthwise"):
             W = W.reshape(*W.shape[:-2], 1, -1)
+        if kind != "dense":
+            return {"W": W} | bias_for(leaf, arrays[1] if len(arrays) > 1 else None, W)
         outputs = leaf.layer.units if kind == "dense" else leaf.layer.filters  # type: ignore[attr-defined]
         return {"W": W, "b": arrays[1] if len(arrays) > 1 else np.zeros(outputs, W.dtype)}
     if kind == "batch norm":

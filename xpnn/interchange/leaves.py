@@ -19,8 +19,8 @@ Shape = tuple[Any, ...]
 
 KINDS: dict[str, tuple[type[Layer], ...]] = {
     "dense": (L.Dense,),
-    "convolution": (L.Conv1D, L.Conv2D),
-    "transposed convolution": (L.ConvTranspose2D,),
+    "convolution": (L.Conv1D, L.Conv2D, L.Conv3D),
+    "transposed convolution": (L.ConvTranspose1D, L.ConvTranspose2D, L.ConvTranspose3D),
     "batch norm": (L.BatchNorm,),
     "norm": (L.LayerNorm, L.GroupNorm, L.InstanceNorm),
     "vector": (L.RMSNorm, L.PReLU),
@@ -30,7 +30,7 @@ KINDS: dict[str, tuple[type[Layer], ...]] = {
     "positions": (L.PositionalEncoding,),
 }
 """What the tensors of a layer look like, whatever library they come from."""
-FIRST_THERE = (L.Conv1D, L.MaxPool1D, L.AvgPool1D)
+FIRST_THERE = (L.Conv1D, L.ConvTranspose1D, L.MaxPool1D, L.AvgPool1D)
 """Layers over sequences that have their channels first in PyTorch."""
 
 
@@ -74,7 +74,7 @@ def leaves_of(model: Any, *, channels_first: bool) -> list[Leaf]:
 
 def start(shape: Shape, channels_first: bool) -> Flow:
     """An input; images have the other library's layout."""
-    return Flow(shape, channels_first and len(shape) == 3)
+    return Flow(shape, channels_first and len(shape) in (3, 4))
 
 
 def joined(path: str, name: str | int) -> str:
@@ -90,6 +90,9 @@ def walk(found: list[Leaf], layer: Layer, path: str, x: Any, cf: bool) -> Any:
         return x
     if isinstance(layer, L.Recompute):
         return walk(found, layer.layer, path, x, cf)
+    if isinstance(layer, L.SeparableConv2D):
+        h = walk(found, layer.depth(x.shape[-1]), joined(path, "depth"), x, cf)
+        return walk(found, layer.point(), joined(path, "point"), h, cf)
     if isinstance(layer, L.Residual):
         walk(found, layer.layer, joined(path, 0), x, cf)
         return Flow(x.shape, x.first, x.order)
@@ -138,7 +141,7 @@ def walk_leaf(found: list[Leaf], layer: Layer, path: str, x: Any, cf: bool) -> A
         return Flow(out, order=flat_order(x)) if len(x.shape) > 1 else x
     if isinstance(layer, L.Reshape):
         return reshaped(x, out, cf)
-    y = Flow(out, (cf and len(out) == 3) or (isinstance(layer, FIRST_THERE) and cf))
+    y = Flow(out, (cf and len(out) in (3, 4)) or (isinstance(layer, FIRST_THERE) and cf))
     if out == x.shape and kind not in ("dense", "recurrent", "attention"):
         y = Flow(out, x.first or y.first, x.order, list(x.makers))
     if kind is not None:
@@ -160,7 +163,7 @@ def flat_order(x: Flow) -> Host | None:
 
 def reshaped(x: Flow, out: Shape, cf: bool) -> Flow:
     """Images made of one row of features: the leaves that made the row have their outputs in another order there."""
-    y = Flow(out, cf and len(out) == 3)
+    y = Flow(out, cf and len(out) in (3, 4))
     if len(x.shape) == 1 and y.first:
         for leaf in x.makers:
             leaf.outputs = flat_order(y)

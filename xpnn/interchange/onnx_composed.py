@@ -49,30 +49,37 @@ def swiglu(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]
 
 
 def causal_conv(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
-    """A depthwise Conv1D that sees the past alone; past_state stands before the sequence in place of zeros."""
+    """A depthwise Conv1D that sees the past alone; past_state, or zeros, stand before the sequence.
+
+    The state that a next part of the sequence would go on from are the last steps of both.
+    """
     x, W = b.value(inputs[0]), b.constant(inputs[1], "the kernel")
     bias = b.optional(inputs, 2, "the bias")
     if x.rank != 3 or W.ndim != 3 or W.shape[:2] != (x.shape[1], 1):
         raise Refusal(f"a kernel of shape {W.shape} for samples of shape {x.shape[1:]}")
-    if len(outputs) > 1 and outputs[1] and b.uses.get(outputs[1]):
-        raise Refusal("its state is taken by another node")
     b.wants(x, channels_last(3))
     (n, c, steps), k, past = x.shape, int(W.shape[2]), past_of(b, inputs)
+    state = len(outputs) > 1 and bool(outputs[1]) and bool(b.uses.get(outputs[1]))
+    ahead = k - 1
     if past is not None:
         b.wants(past, channels_last(3))
         if past.shape != (n, c, k - 1):
             raise Refusal(f"a past of shape {past.shape[1:]}")
         flat = [b.put("", L.Flatten(), one, (n, one.shape[2] * c), x.layout) for one in (past, x)]
-        steps += k - 1
-        both = b.put("", L.Concatenate(), flat, (n, steps * c), x.layout)
-        x = b.put("", L.Reshape((steps, c)), both, (n, c, steps), x.layout)
-    layers: list[L.Layer] = [L.Conv1D(c, k, padding=(0 if past is not None else k - 1, 0), groups=c)]
+        both = b.put("", L.Concatenate(), flat, (n, (steps + k - 1) * c), x.layout)
+        x = b.put("", L.Reshape((steps + k - 1, c)), both, (n, c, steps + k - 1), x.layout)
+        ahead = 0
+    if state:
+        if k < 2 or x.shape[2] < k - 1:
+            raise Refusal("a state of more steps than the sequence has, or of none")
+        b.put(outputs[1], L.Slice(x.shape[2] - k + 1, None, 1, 1), x, (n, c, k - 1), x.layout)
+    layers: list[L.Layer] = [L.Conv1D(c, k, padding=(ahead, 0), groups=c)]
     if a.get("activation", "none") in ("silu", "swish"):
         layers.append(L.SiLU())
     found = {"W": np.moveaxis(W, (0, 1), (-1, -2)), "b": np.zeros(c) if bias is None else bias}
     prefix = "0." if len(layers) > 1 else ""
-    shape = (n, c, steps - k + 1 if past is not None else steps)
-    b.put(outputs[0], chained(*layers), x, shape, x.layout, {f"{prefix}{key}": v for key, v in found.items()})
+    named = {f"{prefix}{key}": v for key, v in found.items()}
+    b.put(outputs[0], chained(*layers), x, (n, c, steps), x.layout, named)
 
 
 def past_of(b: Builder, inputs: Inputs) -> Value | None:

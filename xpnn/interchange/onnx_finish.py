@@ -92,7 +92,14 @@ def in_order(b: Builder, x: Value) -> Value:
     """x with the axes of the file, where its inputs have them too: what a Transpose is in a graph without images."""
     order = x.layout.order or ()
     moved = any(one.layout.order not in (None, natural(one.rank)) for one in b.inputs)
-    if moved or has_windows(b) or order == natural(x.rank) or order[0] != 0 or x.flat is not None:
+    if (
+        b.loss is not None
+        or moved
+        or has_windows(b)
+        or order == natural(x.rank)
+        or order[0] != 0
+        or x.flat is not None
+    ):
         return x
     axes = tuple(order.index(i) for i in range(1, x.rank))
     return b.put("", Permute(axes), x, x.shape, Layout(natural(x.rank)))

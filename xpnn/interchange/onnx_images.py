@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from xpnn import layers as L
+from xpnn.errors import ShapeError
 from xpnn.interchange.onnx_pointwise import Inputs, Rule
 from xpnn.interchange.onnx_values import (
     Builder,
@@ -36,9 +37,9 @@ def pads_of(a: dict[str, Any], sizes: Sequence[int], k: Any, s: Any, d: Any) -> 
 
 
 def positions(x: Value) -> int:
-    """How many axes of positions x has. Raises Refusal for others than 1 and 2."""
-    if x.rank not in (3, 4):
-        raise Refusal(f"samples of shape {x.shape[1:]}: sequences and images are known")
+    """How many axes of positions x has. Raises Refusal for others than 1, 2 and 3."""
+    if x.rank not in (3, 4, 5):
+        raise Refusal(f"samples of shape {x.shape[1:]}: sequences, images and volumes are known")
     return x.rank - 2
 
 
@@ -48,13 +49,13 @@ def attributes(a: dict[str, Any], r: int) -> tuple[list[int], list[int]]:
 
 
 def setting(values: Sequence[int]) -> Any:
-    """A setting of a layer over images, or of one over sequences."""
-    return tuple(map(int, values)) if len(values) == 2 else int(values[0])
+    """A setting of a layer over images or volumes, or of one over sequences."""
+    return tuple(map(int, values)) if len(values) > 1 else int(values[0])
 
 
 def padding(p: Pads) -> Any:
-    """The padding of a layer over images, or of one over sequences."""
-    return tuple(p) if len(p) == 2 else tuple(p[0])
+    """The padding of a layer over images or volumes, or of one over sequences."""
+    return tuple(p) if len(p) > 1 else tuple(p[0])
 
 
 def convolution(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
@@ -72,14 +73,14 @@ def convolution(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str,
     settings = zip(x.shape[2:], p, k, d, s, strict=True)
     out = [(m + sum(q) - (ki - 1) * di - 1) // si + 1 for m, q, ki, di, si in settings]
     b.wants(x, channels_last(x.rank))
-    cls = L.Conv2D if r == 2 else L.Conv1D
-    layer = cls(n, setting(k), setting(s), padding(p), setting(d), g)
-    parameters = {"W": np.moveaxis(W, (0, 1), (-1, -2)), "b": np.zeros(n) if bias is None else bias}
+    cls = (L.Conv1D, L.Conv2D, L.Conv3D)[r - 1]
+    layer = cls(n, setting(k), setting(s), padding(p), setting(d), g, bias=bias is not None)
+    parameters = {"W": np.moveaxis(W, (0, 1), (-1, -2))} | ({} if bias is None else {"b": bias})
     b.put(outputs[0], layer, x, (x.shape[0], n, *out), Layout(channels_last(x.rank)), parameters)
 
 
 def transposed(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
-    """ConvTranspose; over sequences as one over images of one row."""
+    """ConvTranspose."""
     x, W = b.value(inputs[0]), b.constant(inputs[1], "the kernel")
     r, g = positions(x), a.get("group", 1)
     (s, d), k, n = attributes(a, r), W.shape[2:], int(W.shape[1] * g)
@@ -104,53 +105,41 @@ def transposed(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, 
         raise Refusal(f"pads {p} and an output_padding of {more}")
     out = [f + m - sum(q) for f, m, q in zip(full, more, p, strict=True)]
     bias = b.optional(inputs, 2, "the bias")
-    bias = np.zeros(n) if bias is None else bias
     b.wants(x, channels_last(x.rank))
-    kernel = np.moveaxis(W, (0, 1), (-1, -2))
-    layout, shape = Layout(channels_last(x.rank)), (x.shape[0], n, *out)
-    if r == 2:
-        layer = L.ConvTranspose2D(n, setting(k), setting(s), padding(p), setting(d), g, setting(more))
-        b.put(outputs[0], layer, x, shape, layout, {"W": kernel, "b": bias})
-        return
-    wide = L.ConvTranspose2D(
-        n, (1, int(k[0])), (1, int(s[0])), ((0, 0), p[0]), (1, int(d[0])), g, (0, more[0])
-    )
-    row, back = L.Reshape((1, x.shape[2], x.shape[1])), L.Reshape((out[0], n))
-    b.put(outputs[0], chained(row, wide, back), x, shape, layout, {"1.W": kernel[None], "1.b": bias})
+    cls = (L.ConvTranspose1D, L.ConvTranspose2D, L.ConvTranspose3D)[r - 1]
+    sizes = setting(k), setting(s), padding(p), setting(d)
+    layer = cls(n, *sizes, g, setting(more), bias=bias is not None)
+    parameters = {"W": np.moveaxis(W, (0, 1), (-1, -2))} | ({} if bias is None else {"b": bias})
+    b.put(outputs[0], layer, x, (x.shape[0], n, *out), Layout(channels_last(x.rank)), parameters)
 
 
 def pool(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any], *, largest: bool) -> None:
-    """MaxPool and AveragePool; ceil_mode by pads computed from the sizes."""
+    """MaxPool and AveragePool."""
     x = b.value(inputs[0])
     r = positions(x)
     k, (s, d) = [int(v) for v in a["kernel_shape"]], attributes(a, r)
-    if any(v != 1 for v in d):
-        raise Refusal("pooling with dilations")
     if len(outputs) > 1 and outputs[1]:
         raise Refusal("the places of the largest as an output")
-    real = pads_of(a, x.shape[2:], k, s, d)
-    p, out = [list(q) for q in real], []
-    for i, n in enumerate(x.shape[2:]):
-        span = n + sum(real[i]) - k[i]
-        steps = -(-span // s[i]) if a.get("ceil_mode", 0) else span // s[i]
-        if a.get("ceil_mode", 0) and steps * s[i] >= n + real[i][0]:
-            steps -= 1
-        p[i][1] += max(steps * s[i] + k[i] - (n + sum(real[i])), 0)
-        out.append(steps + 1)
-    counted = not largest and a.get("count_include_pad", 0) and any(map(any, real))
-    extra = [(0, q[1] - e[1]) for q, e in zip(p, real, strict=True)] if counted else [(q[0], q[1]) for q in p]
-    if any(max(q) >= ki for q, ki in zip(extra, k, strict=True)):
-        raise Refusal("pads as wide as the pool")
+    p, ceil = pads_of(a, x.shape[2:], k, s, d), bool(a.get("ceil_mode", 0))
+    counted = {} if largest else {"count_include_pad": bool(a.get("count_include_pad", 0))}
+    classes = ((L.AvgPool1D, L.MaxPool1D), (L.AvgPool2D, L.MaxPool2D), (L.AvgPool3D, L.MaxPool3D))[r - 1]
+    layer = classes[largest](setting(k), setting(s), padding(p), setting(d), ceil, **counted)
+    try:
+        out = layer.plan((*map(int, x.shape[2:]), int(x.shape[1])))[1]
+    except ShapeError as error:
+        raise Refusal(f"pooling that {error.what}") from error
     b.wants(x, channels_last(x.rank))
-    classes = ((L.AvgPool1D, L.MaxPool1D), (L.AvgPool2D, L.MaxPool2D))[r - 1]
-    layer: L.Layer = classes[largest](setting(k), setting(s), padding(extra))
-    if counted and r == 2:
-        layer = chained(L.ZeroPad2D(padding(list(real))), layer)
-    elif counted:
-        n, c = x.shape[2], x.shape[1]
-        wide = L.AvgPool2D((1, k[0]), (1, s[0]), ((0, 0), extra[0]))
-        layer = chained(L.Reshape((1, n, c)), L.ZeroPad2D(((0, 0), real[0])), wide, L.Reshape((out[0], c)))
-    b.put(outputs[0], layer, x, (*x.shape[:2], *out), Layout(channels_last(x.rank)))
+    b.put(outputs[0], layer, x, (*x.shape[:2], *out[:-1]), Layout(channels_last(x.rank)))
+
+
+def response(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """LRN."""
+    x = b.value(inputs[0])
+    layer = L.LocalResponseNorm(
+        int(a["size"]), float(a.get("alpha", 1e-4)), float(a.get("beta", 0.75)), float(a.get("bias", 1.0))
+    )
+    b.wants(x, channels_last(x.rank))
+    b.put(outputs[0], layer, x, x.shape, Layout(channels_last(x.rank)))
 
 
 def global_pool(layer: type[L.Layer], name: str) -> Rule:
@@ -196,6 +185,7 @@ RULES: dict[str, Rule] = {
     "ConvTranspose": transposed,
     "MaxPool": max_pool,
     "AveragePool": average_pool,
+    "LRN": response,
     "GlobalAveragePool": global_pool(L.GlobalAveragePool, "GlobalAveragePool"),
     "GlobalMaxPool": global_pool(L.GlobalMaxPool, "GlobalMaxPool"),
 }

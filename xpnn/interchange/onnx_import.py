@@ -15,6 +15,7 @@ import numpy as np
 from xpnn.errors import CheckpointError, UsageError, XpnnError, first_line
 from xpnn.interchange import (
     onnx_attention,
+    onnx_blocks,
     onnx_composed,
     onnx_constants,
     onnx_images,
@@ -46,6 +47,7 @@ RULES = {
         onnx_pointwise,
         onnx_composed,
         onnx_attention,
+        onnx_blocks,
         onnx_images,
         onnx_norms,
         onnx_resize,

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 
-def pad(x: Any, ends: Any) -> Any:
-    """Zeros around it."""
-    return np.pad(x, list(zip(ends[: x.ndim], ends[x.ndim :], strict=True)))
+def pad(x: Any, ends: Any, value: Any = 0.0, mode: Any = "constant") -> Any:
+    """More around it: a number, the edge, what is inside backwards, or from the other end on."""
+    more = {"constant_values": float(value)} if mode == "constant" else {}
+    return np.pad(x, list(zip(ends[: x.ndim], ends[x.ndim :], strict=True)), mode, **more)
 
 
 def resize(x: Any, scales: Any) -> Any:
@@ -77,17 +78,40 @@ def conv_transpose(
     return y[(slice(None), slice(None), *kept)] + b.reshape(-1, *[1] * r)
 
 
-def max_pool(x: Any, kernel_shape: Any, strides: Any, pads: Any) -> Any:
+def max_pool(x: Any, kernel_shape: Any, strides: Any, pads: Any, dilations: Any = None) -> Any:
     """The largest of each window."""
     r = len(kernel_shape)
-    taken = windows(x, kernel_shape, strides, pads, [1] * r, -np.inf)
+    taken = windows(x, kernel_shape, strides, pads, dilations or [1] * r, -np.inf)
     return taken.max(tuple(range(2 + r, 2 + 2 * r)))
 
 
-def average_pool(x: Any, kernel_shape: Any, strides: Any, pads: Any) -> Any:
-    """The mean of each window, pads left out."""
-    r = len(kernel_shape)
+def average_pool(
+    x: Any,
+    kernel_shape: Any,
+    strides: Any,
+    pads: Any,
+    dilations: Any = None,
+    count_include_pad: Any = 0,
+    ceil_mode: Any = 0,
+) -> Any:
+    """The mean of each window, pads left out or counted as zeros; what is beyond them never counts."""
+    r, real = len(kernel_shape), np.ones_like(x[:1, :1])
+    d = dilations or [1] * r
+    if count_include_pad:
+        ends = [(0, 0), (0, 0), *zip(pads[:r], pads[r:], strict=True)]
+        x, real, pads = np.pad(x, ends), np.pad(real, ends, constant_values=1), [0] * (2 * r)
+    if ceil_mode:
+        pads = list(pads)
+        for i in range(r):
+            room = x.shape[2 + i] + pads[i] + pads[r + i] - (kernel_shape[i] - 1) * d[i] - 1
+            pads[r + i] += -room % strides[i]
     axes = tuple(range(2 + r, 2 + 2 * r))
-    taken = windows(x, kernel_shape, strides, pads, [1] * r, 0)
-    real = windows(np.ones_like(x[:1, :1]), kernel_shape, strides, pads, [1] * r, 0)
-    return taken.sum(axes) / real.sum(axes)
+    total = windows(x, kernel_shape, strides, pads, d, 0).sum(axes)
+    return total / windows(real, kernel_shape, strides, pads, d, 0).sum(axes)
+
+
+def lrn(x: Any, alpha: Any, beta: Any, bias: Any, size: Any) -> Any:
+    """x over a power of the sum of its neighbours' squares, from channel to channel."""
+    squares = np.pad(x * x, [(0, 0), ((size - 1) // 2, size // 2), *[(0, 0)] * (x.ndim - 2)])
+    total = sum(squares[:, i : i + x.shape[1]] for i in range(size))
+    return x / (bias + alpha / size * total) ** beta

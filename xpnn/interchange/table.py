@@ -9,6 +9,7 @@ from xpnn.interchange import attention_rows as attention
 from xpnn.interchange import container_rows as containers
 from xpnn.interchange import image_rows as images
 from xpnn.interchange import pointwise_rows as points
+from xpnn.interchange import resample_rows as resample
 from xpnn.interchange import sequence_rows as sequences
 from xpnn.interchange import tensor_rows as tensors
 from xpnn.interchange.emit import TABLE, emit
@@ -59,15 +60,25 @@ TABLE |= {
     L.LogSoftmax: points.along_channels("LogSoftmax"),
     L.Conv1D: images.convolution,
     L.Conv2D: images.convolution,
+    L.Conv3D: images.convolution,
+    L.ConvTranspose1D: images.transposed_convolution,
     L.ConvTranspose2D: images.transposed_convolution,
+    L.ConvTranspose3D: images.transposed_convolution,
     L.MaxPool1D: images.pool("MaxPool"),
     L.MaxPool2D: images.pool("MaxPool"),
+    L.MaxPool3D: images.pool("MaxPool"),
     L.AvgPool1D: images.pool("AveragePool"),
     L.AvgPool2D: images.pool("AveragePool"),
+    L.AvgPool3D: images.pool("AveragePool"),
     L.GlobalAveragePool: images.global_pool("ReduceMean"),
     L.GlobalMaxPool: images.global_pool("ReduceMax"),
     L.UpSampling2D: images.up_sampling,
     L.ZeroPad2D: images.zero_pad,
+    L.Pad: resample.pad,
+    L.Resize: resample.resize,
+    L.AdaptiveAvgPool: resample.adaptive,
+    L.LocalResponseNorm: resample.response,
+    L.SeparableConv2D: resample.separable,
     L.BatchNorm: images.batch_norm,
     L.LayerNorm: images.layer_norm,
     L.RMSNorm: images.rms_norm,

@@ -55,8 +55,9 @@ def plain(prefix: str, t: Tensors) -> list[Group]:
     kind = {
         1: "norm" if bias else "vector",
         2: "dense" if bias else "matrix",
-        3: "convolution",
+        3: "kernel",
         4: "kernel",
+        5: "kernel",
     }.get(rank, f"{rank}-dimensional")
     return [(kind, prefix, t)]
 
@@ -73,8 +74,7 @@ def ours(leaf: Leaf, t: Tensors) -> Tensors:
         return {"W": W, "b": b}
     if kind in ("convolution", "transposed convolution"):
         W = np.moveaxis(t["weight"], (0, 1), (-1, -2))
-        filters = getattr(leaf.layer, "filters", W.shape[-1])
-        return {"W": W, "b": t.get("bias", np.zeros(filters, W.dtype))}
+        return {"W": W} | bias_for(leaf, t.get("bias"), W)
     if kind == "batch norm":
         one = t["running_var"]
         default = {"weight": np.ones_like(one), "bias": np.zeros_like(one)}
@@ -91,6 +91,14 @@ def ours(leaf: Leaf, t: Tensors) -> Tensors:
     if isinstance(leaf.layer, MultiHeadAttention):
         return attention(leaf.layer, t)
     return recurrent(leaf.layer, t)
+
+
+def bias_for(leaf: Leaf, b: Host | None, W: Host) -> Tensors:
+    """The bias of a convolution: theirs, or zeros where only ours has one."""
+    if b is not None:
+        return {"b": b}
+    here = getattr(leaf.layer, "bias", True)
+    return {"b": np.zeros(getattr(leaf.layer, "filters", W.shape[-1]), W.dtype)} if here else {}
 
 
 def moved(leaf: Leaf, a: Host) -> Host:
@@ -164,7 +172,8 @@ def theirs(leaf: Leaf, p: Tensors) -> Tensors:
             W, b = W[:, np.argsort(leaf.outputs)], b[np.argsort(leaf.outputs)]
         return {"weight": W.T, "bias": b} if "b" in p else {"weight": W.T}
     if kind in ("convolution", "transposed convolution"):
-        return {"weight": np.moveaxis(p["W"], (-1, -2), (0, 1)), "bias": p["b"]}
+        bias = {"bias": p["b"]} if "b" in p else {}
+        return {"weight": np.moveaxis(p["W"], (-1, -2), (0, 1)), **bias}
     if kind == "batch norm":
         found = {v: moved_back(leaf, p[k]) for k, v in BATCH_NORM.items()}
         return found | {"num_batches_tracked": np.zeros((), np.int64)}

@@ -9,6 +9,7 @@ from typing import Any
 
 from xpnn.kernels import (
     activations,
+    axes,
     base,
     counter,
     flat,
@@ -82,16 +83,19 @@ class Kernels:
     cond = flat.cond
     all_reduce = flat.all_reduce
 
-    pad2d = windows.pad2d
+    pad = windows.pad
     im2col = windows.im2col
     col2im = windows.col2im
-    conv2d = windows.conv2d
-    conv2d_dx = windows.conv2d_dx
-    conv2d_dw = windows.conv2d_dw
+    conv = windows.conv
+    conv_dx = windows.conv_dx
+    conv_dw = windows.conv_dw
     max_pool = windows.max_pool
     max_pool_grad = windows.max_pool_grad
     sum_pool = windows.sum_pool
     sum_pool_grad = windows.sum_pool_grad
+
+    take_axis = axes.take_axis
+    take_axis_grad = axes.take_axis_grad
 
     bilinear = sampling.bilinear
     bilinear_grad = sampling.bilinear_grad

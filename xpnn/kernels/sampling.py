@@ -11,7 +11,7 @@ def bilinear(be: Backend, x: Array, v: Array, u: Array) -> Array:
     """
     xp, (n, height, width, channels) = be.xp, x.shape
     row = width + 3
-    pixels = xp.reshape(be.pad2d(x, ((1, 2), (1, 2))), (-1, channels))
+    pixels = xp.reshape(be.pad(x, ((1, 2), (1, 2))), (-1, channels))
     (V, a), (U, b) = _whole_and_rest(be, v, height), _whole_and_rest(be, u, width)
     image = xp.reshape(be.arange(n) * ((height + 3) * row), (n, 1, 1))
     first = xp.reshape(image + V * row + U, (-1,))

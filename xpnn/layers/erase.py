@@ -7,7 +7,7 @@ from typing import Any
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree, as_float
-from xpnn.layers.resize import check_images
+from xpnn.window import check_positions
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class RandomErase(Layer):
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """Raises ShapeError for samples that are no images (height, width, channels)."""
-        check_images(shape)
+        check_positions(shape, 2)
         return {}, shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
@@ -87,7 +87,7 @@ class RandomFlip(Layer):
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """Raises ShapeError for samples that are no images (height, width, channels)."""
-        check_images(shape)
+        check_positions(shape, 2)
         return {}, shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""Layers that change the height and width of images, or sum them up to one number for each channel."""
+"""Layers that change the height and width of images, or sum up positions to one number for each channel."""
 
 import math
 from dataclasses import dataclass
@@ -7,14 +7,9 @@ from typing import Any, TypeAlias
 from xpnn.errors import ShapeError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
-from xpnn.window import Pair, Size, Window, at_least, check_padding, pair, place
+from xpnn.window import AXES, Pair, Window, at_least, check_padding, check_positions, pads_of, per_axis
 
 Pads: TypeAlias = int | tuple[tuple[int, int], tuple[int, int]]
-
-
-def check_images(shape: Shape) -> None:
-    """Raise ShapeError for samples other than (height, width, channels)."""
-    place(tuple(shape), (1, 1), (1, 1), "valid")
 
 
 @dataclass(frozen=True)
@@ -28,26 +23,22 @@ class ZeroPad2D(Layer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_padding(self, self.padding)
+        check_padding(self, self.padding, 2)
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """No parameters."""
-        check_images(shape)
-        (top, bottom), (left, right) = self._pads()
+        check_positions(shape, 2)
+        (top, bottom), (left, right) = pads_of(self.padding, 2)
         return {}, (top + shape[0] + bottom, left + shape[1] + right, shape[2])
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps nothing."""
-        return cx.be.pad2d(x, self._pads()), ()
+        return cx.be.pad(x, pads_of(self.padding, 2)), ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """The zeros are fixed."""
-        (top, bottom), (left, right) = self._pads()
+        (top, bottom), (left, right) = pads_of(self.padding, 2)
         return dy[:, top : dy.shape[1] - bottom, left : dy.shape[2] - right, :], {}
-
-    def _pads(self) -> tuple[Pair, Pair]:
-        pads = self.padding
-        return ((pads, pads), (pads, pads)) if isinstance(pads, int) else pads
 
 
 @dataclass(frozen=True)
@@ -57,7 +48,7 @@ class UpSampling2D(Layer):
     Shapes: x (N, H, W, C), y (N, s H, t W, C). Backward: dx is the sum of dy over each block.
     """
 
-    size: Size = 2
+    size: int | Pair = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,40 +56,34 @@ class UpSampling2D(Layer):
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """No parameters."""
-        check_images(shape)
-        s, t = pair(self.size)
+        check_positions(shape, 2)
+        s, t = per_axis(self.size, 2)
         return {}, (s * shape[0], t * shape[1], shape[2])
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps nothing."""
-        (s, t), (n, height, width, channels) = pair(self.size), x.shape
+        (s, t), (n, height, width, channels) = per_axis(self.size, 2), x.shape
         blocks = cx.be.xp.reshape(x, (n, height, 1, width, 1, channels))
         blocks = cx.be.xp.broadcast_to(blocks, (n, height, s, width, t, channels))
         return cx.be.xp.reshape(blocks, (n, s * height, t * width, channels)), ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """The blocks do not overlap."""
-        (s, t), (n, height, width, channels) = pair(self.size), dy.shape
+        (s, t), (n, height, width, channels) = per_axis(self.size, 2), dy.shape
         blocks = cx.be.xp.reshape(dy, (n, height // s, s, width // t, t, channels))
         return cx.be.xp.sum(blocks, axis=(2, 4)), {}
 
 
 def check_channels(shape: Shape) -> None:
-    """Raise ShapeError for samples that are neither images nor sequences."""
-    if len(shape) not in (2, 3) or 0 in shape:
-        raise ShapeError(
-            "wants images (height, width, channels) or sequences (time, channels)", why=f"got {shape}"
-        )
-
-
-def as_image(cx: Ctx, x: Array) -> Array:
-    """(N, H, W, C) of images, (N, 1, time, C) of sequences."""
-    return x if x.ndim == 4 else cx.be.xp.expand_dims(x, axis=1)
+    """Raise ShapeError for samples that are neither sequences, images nor volumes."""
+    if len(shape) - 1 not in AXES or 0 in shape:
+        known = " or ".join(AXES[axes][0] for axes in (2, 1, 3))
+        raise ShapeError(f"wants {known}", why=f"got {shape}")
 
 
 @dataclass(frozen=True)
 class GlobalAveragePool(Layer):
-    """y = the mean of each channel: (N, H, W, C) or (N, time, C) -> (N, C); dx = dy / (number of places) everywhere.
+    """y = the mean of each channel: (N, positions..., C) -> (N, C); dx = dy / (number of places) everywhere.
 
     Source: Lin, Chen, Yan, "Network in network", ICLR 2014.
     """
@@ -122,7 +107,7 @@ class GlobalAveragePool(Layer):
 
 @dataclass(frozen=True)
 class GlobalMaxPool(Layer):
-    """y = the largest value of each channel: (N, H, W, C) or (N, time, C) -> (N, C); dx = dy at the first of them.
+    """y = the largest value of each channel: (N, positions..., C) -> (N, C); dx = dy at the first of them.
 
     NaN counts as the largest.
     """
@@ -133,18 +118,12 @@ class GlobalMaxPool(Layer):
         return {}, shape[-1:]
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """One window as large as the image; keeps the place of the maximum."""
-        image = as_image(cx, x)
-        y, tap = cx.be.max_pool(image, one_window(image.shape))
-        return y[:, 0, 0, :], (tap, image.shape, x.shape)
+        """One window as large as the sample; keeps the place of the maximum."""
+        y, tap = cx.be.max_pool(x, Window(x.shape[1:-1], x.shape[1:-1]))
+        return cx.be.xp.reshape(y, (x.shape[0], x.shape[-1])), (tap, x.shape)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """The other places get 0."""
-        tap, image, shape = cache
-        dx = cx.be.max_pool_grad(dy[:, None, None, :], tap, image, one_window(image))
-        return cx.be.xp.reshape(dx, shape), {}
-
-
-def one_window(shape: Shape) -> Window:
-    """The whole of each image (N, H, W, C)."""
-    return Window((shape[1], shape[2]), (shape[1], shape[2]))
+        tap, shape = cache
+        dy = cx.be.xp.reshape(dy, tap.shape)
+        return cx.be.max_pool_grad(dy, tap, shape, Window(shape[1:-1], shape[1:-1])), {}

@@ -12,7 +12,7 @@ from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree, as_float, numbered
 from xpnn.layers.nested import checked_layers, plan_child
-from xpnn.layers.resize import check_images
+from xpnn.window import check_positions
 
 Transform: TypeAlias = tuple[Any, Any, Any, Any, Any, Any]
 """(a, b, c, d, e, f), numbers or one for each image: row a v + b u + c and column d v + e u + f, from the centre."""
@@ -34,7 +34,7 @@ class Geometric(Layer, abstract=True):
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """Raises ShapeError for samples that are no images (height, width, channels)."""
-        check_images(shape)
+        check_positions(shape, 2)
         return {}, shape
 
     def moves(self, cx: Ctx, n: int, size: tuple[int, int]) -> tuple[Transform, Field | None]:
@@ -82,7 +82,7 @@ class Warp(Geometric):
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """Raises ShapeError, naming the layer that cannot take the samples."""
-        check_images(shape)
+        check_positions(shape, 2)
         return tuple(
             plan_child(i, layer, shape, [str(shape)])[0] for i, layer in enumerate(self.layers)
         ), shape

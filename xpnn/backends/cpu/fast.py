@@ -2,7 +2,7 @@
 
 import numba
 
-from xpnn.backends.cpu import numba_kernels, windows
+from xpnn.backends.cpu import numba_kernels
 from xpnn.backends.numpy import NumpyBackend
 
 
@@ -27,4 +27,6 @@ class FastNumpyBackend(NumpyBackend):
     col2im = numba_kernels.col2im
     max_pool = numba_kernels.max_pool
     max_pool_grad = numba_kernels.max_pool_grad
-    conv2d_dx = windows.conv2d_dx_by_col2im
+    conv = numba_kernels.conv
+    conv_dx = numba_kernels.conv_dx
+    conv_dw = numba_kernels.conv_dw

@@ -147,20 +147,24 @@ def softmax_less_one_hot(e: Array, ids: Array) -> Any:
 @compiled
 def add_windows(cols: Array, out: Array, kernel: Any, stride: Any, start: Any, dilation: Any) -> None:
     """The adjoint of im2col: every column is added where it was copied from, in the order of the reference."""
-    count, rows, columns, _, channels = cols.shape
-    _, height, width, _ = out.shape
+    count, layers, rows, columns, _, channels = cols.shape
+    _, depth, height, width, _ = out.shape
     for n in range(count):
-        for a in range(kernel[0]):
-            for b in range(kernel[1]):
+        for t in range(kernel[0] * kernel[1] * kernel[2]):
+            e, a, b = t // kernel[2] // kernel[1], t // kernel[2] % kernel[1], t % kernel[2]
+            for h in range(layers):
+                p = h * stride[0] + e * dilation[0] - start[0]
+                if not 0 <= p < depth:
+                    continue
                 for i in range(rows):
-                    r = i * stride[0] + a * dilation[0] - start[0]
+                    r = i * stride[1] + a * dilation[1] - start[1]
                     if not 0 <= r < height:
                         continue
                     for j in range(columns):
-                        q = j * stride[1] + b * dilation[1] - start[1]
+                        q = j * stride[2] + b * dilation[2] - start[2]
                         if 0 <= q < width:
                             for c in range(channels):
-                                out[n, r, q, c] += cols[n, i, j, a * kernel[1] + b, c]
+                                out[n, p, r, q, c] += cols[n, h, i, j, t, c]
 
 
 @compiled

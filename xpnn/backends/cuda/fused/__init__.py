@@ -40,9 +40,9 @@ class FusedKernels(CudaBackend):
 
     im2col = windows.im2col
     col2im = windows.col2im
-    conv2d = windows.conv2d
-    conv2d_dx = windows.conv2d_dx
-    conv2d_dw = windows.conv2d_dw
+    conv = windows.conv
+    conv_dx = windows.conv_dx
+    conv_dw = windows.conv_dw
     max_pool = windows.max_pool
     max_pool_grad = windows.max_pool_grad
     sum_pool = windows.sum_pool

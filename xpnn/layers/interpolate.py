@@ -1,0 +1,191 @@
+"""Sequences, images and volumes of another size: interpolation, and means over cells of equal share."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from xpnn.backends.base import Backend
+from xpnn.errors import ShapeError, UsageError, did_you_mean
+from xpnn.kernels import Array
+from xpnn.layers.base import Ctx, Layer, Shape, Tree
+from xpnn.layers.resize import check_channels
+from xpnn.window import Sizes, at_least, longest_cell, per_axis
+
+MODES = ("linear", "nearest")
+COORDINATES = ("half_pixel", "align_corners", "asymmetric")
+ROUNDING = ("prefer_floor", "prefer_ceil", "floor", "ceil")
+
+
+@dataclass(frozen=True)
+class Resize(Layer):
+    """y[i] = x between the places that lie next to s(i), axis by axis, where n places become m.
+
+    coordinates: "half_pixel" s = (i + 1/2) n / m - 1/2; "align_corners" s = i (n - 1) / (m - 1); "asymmetric"
+    s = i n / m. mode "linear": (1 - t) x[k] + t x[k + 1] with k + t = s, held inside. "nearest": x at s rounded by
+    `rounding`: "prefer_floor" and "prefer_ceil" to the nearest and at a half down or up, "floor", "ceil".
+    PyTorch's bilinear and trilinear are linear with half_pixel or align_corners, its nearest is asymmetric with floor,
+    its nearest-exact half_pixel with prefer_ceil. Shapes: x (N, positions..., C), y (N, size..., C).
+    size: of y, one number for all axes or one for each; or scale: m = n scale, which must be whole. Nothing is smoothed
+    where y is smaller. Backward: dx is the adjoint, each dy shared by (1 - t) and t.
+    """
+
+    size: int | Sizes | None = None
+    scale: float | tuple[float, ...] | None = None
+    mode: str = "linear"
+    coordinates: str = "half_pixel"
+    rounding: str = "prefer_floor"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.size is None) == (self.scale is None):
+            raise UsageError(
+                f"Resize(size={self.size}, scale={self.scale}): wanted one of both",
+                fix="Resize(size=(64, 64))",
+            )
+        at_least(1, self, **({} if self.size is None else {"size": self.size}))
+        scales = self.scale if isinstance(self.scale, tuple) else (1.0 if self.scale is None else self.scale,)
+        if any(s <= 0 for s in scales):
+            raise UsageError(f"Resize(scale={self.scale}): wanted numbers above 0")
+        for name, known in (("mode", MODES), ("coordinates", COORDINATES), ("rounding", ROUNDING)):
+            word = getattr(self, name)
+            if word not in known:
+                raise UsageError(f"Resize({name}={word!r}): unknown {name}", fix=did_you_mean(word, known))
+
+    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
+        """No parameters. Raises ShapeError for a number of axes or a scale that does not fit."""
+        check_channels(shape)
+        return {}, (*self.sizes(shape[:-1]), shape[-1])
+
+    def sizes(self, positions: Sizes) -> Sizes:
+        """Those of y."""
+        given = self.size if self.scale is None else self.scale
+        wanted: tuple[Any, ...] = given if isinstance(given, tuple) else (given,) * len(positions)
+        if len(wanted) != len(positions):
+            raise ShapeError(f"resizes {len(wanted)} axes", why=f"got positions {positions}")
+        if self.scale is None:
+            return wanted
+        sizes = tuple(round(n * s) for n, s in zip(positions, wanted, strict=True))
+        if any(m < 1 or abs(n * s - m) > 1e-6 for n, s, m in zip(positions, wanted, sizes, strict=True)):
+            raise ShapeError(
+                f"has no whole size for scale {self.scale}",
+                why=f"got positions {positions}",
+                fix="give the size",
+            )
+        return sizes
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Axis by axis; keeps the shape."""
+        y = x
+        for axis, m in enumerate(self.sizes(x.shape[1:-1]), 1):
+            near, far, t = self._between(cx.be, x.shape[axis], m, x.ndim - axis)
+            y = (
+                cx.be.take_axis(y, near, axis)
+                if far is None
+                else ((1 - t) * cx.be.take_axis(y, near, axis) + t * cx.be.take_axis(y, far, axis))
+            )
+        return y, (x.shape,)
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        """Each place has its share of what was read from it."""
+        (shape,) = cache
+        for axis, m in enumerate(self.sizes(shape[1:-1]), 1):
+            n = shape[axis]
+            near, far, t = self._between(cx.be, n, m, len(shape) - axis)
+            if far is None:
+                dy = cx.be.take_axis_grad(dy, near, n, axis)
+            else:
+                share = cx.be.take_axis_grad((1 - t) * dy, near, n, axis)
+                dy = share + cx.be.take_axis_grad(t * dy, far, n, axis)
+        return dy, {}
+
+    def _between(self, be: Backend, n: int, m: int, ndim: int) -> tuple[Array, Any, Any]:
+        """(k, k + 1, t) for each of m places between n, t shaped for the first of `ndim` axes; (k, None, None)."""
+        xp, (above, below) = be.xp, self.places(be.arange(m), n, m)
+        if self.mode == "nearest":
+            return held(be, self.rounded(above, below), n - 1), None, None
+        above = held(be, above, (n - 1) * below)
+        near = above // below
+        t = xp.astype(above - near * below, be.dtype) / below
+        return near, held(be, near + 1, n - 1), xp.reshape(t, (m, *(1,) * (ndim - 1)))
+
+    def places(self, i: Any, n: int, m: int) -> tuple[Any, int]:
+        """s(i) as a fraction of whole numbers."""
+        if self.coordinates == "half_pixel":
+            return (2 * i + 1) * n - m, 2 * m
+        if self.coordinates == "asymmetric":
+            return i * n, m
+        return i * (n - 1), max(m - 1, 1)
+
+    def rounded(self, above: Any, below: int) -> Any:
+        """The fraction as a whole number."""
+        return {
+            "floor": above // below,
+            "ceil": -(-above // below),
+            "prefer_floor": -((below - 2 * above) // (2 * below)),
+            "prefer_ceil": (2 * above + below) // (2 * below),
+        }[self.rounding]
+
+
+def held(be: Backend, i: Array, last: int) -> Array:
+    """Whole numbers held between 0 and `last`."""
+    i = be.xp.where(i < 0, be.xp.zeros_like(i), i)
+    return be.xp.where(i < last, i, be.xp.full_like(i, last))
+
+
+@dataclass(frozen=True)
+class AdaptiveAvgPool(Layer):
+    """y[i] = the mean of x over the places floor(i n / m), ..., ceil((i + 1) n / m) - 1, axis by axis: n become m.
+
+    For any size of x the same size of y; where n is a multiple of m, windows side by side. Shapes: x (N, positions...,
+    C), y (N, size..., C). size: one number for all axes, or one for each. Backward: dx = the sum of dy / count over the
+    cells that a place is in. Source: He, Zhang, Ren, Sun, "Spatial pyramid pooling", ECCV 2014; cells as PyTorch's.
+    """
+
+    size: int | Sizes
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(1, self, size=self.size)
+
+    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
+        """No parameters. Raises ShapeError for another number of axes."""
+        check_channels(shape)
+        sizes = per_axis(self.size, len(shape) - 1)
+        if len(sizes) != len(shape) - 1:
+            raise ShapeError(f"has sizes for {len(sizes)} axes of positions", why=f"got {shape}")
+        return {}, (*sizes, shape[-1])
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        """Axis by axis; keeps the shape."""
+        xp, y = cx.be.xp, x
+        for axis, m in enumerate(per_axis(self.size, x.ndim - 2), 1):
+            ids, inside, count = cells(cx.be, y.shape[axis], m, x.ndim - axis)
+            each = xp.reshape(cx.be.take_axis(y, ids, axis), (*y.shape[:axis], m, -1, *y.shape[axis + 1 :]))
+            y = xp.sum(cx.be.mask(each, xp.broadcast_to(inside, each.shape)), axis=axis + 1) / count
+        return y, (x.shape,)
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        """The last axis first: each place has its share of the cells it is in."""
+        (shape,), xp = cache, cx.be.xp
+        for axis in range(len(shape) - 2, 0, -1):
+            ids, inside, count = cells(cx.be, shape[axis], dy.shape[axis], len(shape) - axis)
+            share = xp.expand_dims(dy / count, axis=axis + 1)
+            wide = (*dy.shape[: axis + 1], inside.shape[1], *dy.shape[axis + 1 :])
+            share = cx.be.mask(xp.broadcast_to(share, wide), xp.broadcast_to(inside, wide))
+            flat = xp.reshape(share, (*dy.shape[:axis], ids.shape[0], *dy.shape[axis + 1 :]))
+            dy = cx.be.take_axis_grad(flat, ids, shape[axis], axis)
+        return dy, {}
+
+
+def cells(be: Backend, n: int, m: int, ndim: int) -> tuple[Array, Array, Array]:
+    """The places of m cells among n, as many for each: (the places in a row, which are in their cell, how many are).
+
+    The last two are shaped for the first of `ndim` axes, (m, longest, 1, ...) and (m, 1, ...).
+    """
+    xp, i = be.xp, be.arange(m)
+    longest = longest_cell(n, m)
+    start, end = (i * n) // m, -((-(i + 1) * n) // m)
+    at = xp.reshape(start, (m, 1)) + xp.reshape(be.arange(longest), (1, longest))
+    inside, ones = at < xp.reshape(end, (m, 1)), (1,) * (ndim - 1)
+    ids = xp.reshape(xp.where(inside, at, xp.full_like(at, n - 1)), (-1,))
+    count = xp.reshape(xp.astype(end - start, be.dtype), (m, *ones))
+    return ids, xp.reshape(inside, (m, longest, *ones)), count
