@@ -82,6 +82,13 @@ class Standardize(Layer):
         """ "wide" where the digits of the model's dtype may not do for the differences between samples."""
         return "wide" if np.any(np.abs(self.mean) > LARGE * np.asarray(self.std)) else "any"
 
+    @functools.cached_property
+    def _rest(self) -> list[float]:
+        """What float32 leaves of each mean."""
+        mean = np.atleast_1d(np.asarray(self.mean, np.float64))
+        rest: list[float] = (mean - mean.astype(np.float32)).tolist()
+        return rest
+
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """mean and 1 / std of shape (features,)."""
         features = shape[-1:]
@@ -99,9 +106,8 @@ class Standardize(Layer):
         be = cx.be
         if x.dtype != be.xp.float64 or be.dtype == be.xp.float64:
             return (as_float(cx, x) - p["mean"]) * p["gain"], ()
-        mean = np.broadcast_to(np.asarray(self.mean, np.float64), p["mean"].shape)
-        rounding = be.asarray(mean - mean.astype(np.float32), be.xp.float64)
-        x = x - be.xp.astype(p["mean"], be.xp.float64) - rounding
+        rest = be.xp.stack([be.scalar(part, be.xp.float64) for part in self._rest])
+        x = x - be.xp.astype(p["mean"], be.xp.float64) - rest
         return as_float(cx, x) * p["gain"], ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
