@@ -99,12 +99,7 @@ def enlarge(
         raise Refusal(
             f"samples of shape {x.shape[1:]} resized to {tuple(sizes)}: all but the channels are known"
         )
-    uneven = [n * s != m for n, s, m in zip(x.shape[2:], scales[2:], sizes[1:], strict=True)]
-    if (
-        any(uneven)
-        and where != "align_corners"
-        and any(abs(n * s - m) > 1e-4 for n, s, m in zip(x.shape[2:], scales[2:], sizes[1:], strict=True))
-    ):
+    if any(abs(n * s - m) > 1e-4 for n, s, m in zip(x.shape[2:], scales[2:], sizes[1:], strict=True)):
         raise Refusal(f"resizing by {list(scales[1:])}, which gives no whole sizes")
     if where == "pytorch_half_pixel" and any(m == 1 < n for n, m in zip(x.shape[2:], sizes[1:], strict=True)):
         raise Refusal("resizing to one value with coordinates 'pytorch_half_pixel'")
