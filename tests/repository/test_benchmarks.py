@@ -180,7 +180,7 @@ def test_the_readme_section_is_replaced_alone():
     text = f"# a\n\n{readme.HEADING}\nold\n\n## Next\n\nmore\n"
     new = readme.put(text, readme.section(FOUND, "2000-01-31"))
     assert "old" not in new
-    assert new.startswith("# a\n\n## Speed\n\nA training step")
+    assert new.startswith("# a\n\n## Speed\n\nA step with Adam")
     assert new.endswith("|\n\n## Next\n\nmore\n")
     assert "| 784-128-10, batch 128 | 3.00 s | 1.50 s | 3.00 | 3.00 | 1.33 | - | - | 0.50 |" in new
     without = FOUND | {"cells": [STEP | {"seconds": {k: v for k, v in TIMES.items() if k != "xpnn-fast"}}]}
