@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 from xpnn.errors import FileError, first_line
@@ -13,10 +14,11 @@ TEMPORARY = re.compile(r"\.xpnn-(\d+)-[0-9a-f]{16}\.tmp")
 """The name of a file before it is whole: the number of the process that writes it, and a draw."""
 
 
-def write_durably(path: Path, data: bytes, *, keep: bool = False) -> None:
+def write_durably(path: Path, data: bytes | Iterable[bytes], *, keep: bool = False) -> None:
     """Write a temporary beside `path`, flush it to the disk, and rename it into place; then flush the folder.
 
-    keep: the file that was there stays as `previous(path)`, in place of an older one.
+    data: all of it, or piece by piece. keep: the file that was there stays as `previous(path)`, in place of an older
+    one.
     Raises FileError, also for a `path` that is a folder, a device or a pipe. The temporary is gone then, and
     `path` is untouched, or whole and new where only the last flush failed.
     """
@@ -95,11 +97,11 @@ def sweep(folder: Path) -> int:
     return count
 
 
-def _cannot_write(path: Path, data: bytes, error: OSError | ValueError) -> FileError:
+def _cannot_write(path: Path, data: bytes | Iterable[bytes], error: OSError | ValueError) -> FileError:
     why = (error.strerror if isinstance(error, OSError) else None) or first_line(error)
     return FileError(
         f"cannot write {path}",
-        why=f"{why} ({len(data):,} bytes to write)",
+        why=f"{why} ({len(data):,} bytes to write)" if isinstance(data, bytes) else why,
         fix="free space or choose another folder with --out; a file that was there is whole",
     )
 
@@ -108,11 +110,12 @@ def _temporary(folder: Path) -> Path:
     return folder / f".xpnn-{os.getpid()}-{secrets.token_hex(8)}.tmp"
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes | Iterable[bytes]) -> None:
     """A new file with the permissions that the umask leaves, on the disk when this returns."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     with open(handle, "wb") as file:
-        file.write(data)
+        for piece in [data] if isinstance(data, bytes) else data:
+            file.write(piece)
         file.flush()
         os.fsync(file.fileno())
 

@@ -69,8 +69,31 @@ ATTRIBUTES = {
         "build": "from_config",
         "brief": "short_repr",
     },
+    "training.step": {
+        "make_gradient": "Objective.gradient",
+        "make_step": "Objective.step",
+        "make_indexed_step": "Objective.indexed_step",
+    },
 }
 """{module of xpnn: {old name in it: the new one}}."""
+METHODS: dict[str, Callable[[Any], Callable[..., Any]]] = {
+    "Objective.gradient": lambda Objective: (
+        lambda net, loss, layout, be, seed, mixing=None, keep=False: Objective(
+            net, loss, layout, be, seed, mixing
+        ).gradient(keep=keep)
+    ),
+    "Objective.step": lambda Objective: (
+        lambda net, loss, optimizer, layout, be, seed, mixing=None: Objective(
+            net, loss, layout, be, seed, mixing
+        ).step(optimizer)
+    ),
+    "Objective.indexed_step": lambda Objective: (
+        lambda net, loss, optimizer, layout, be, seed, mixing=None: Objective(
+            net, loss, layout, be, seed, mixing
+        ).indexed_step(optimizer)
+    ),
+}
+"""{method that was a function: what makes that function of the class}."""
 CLASSES = {"Several": "MultiOutputLoss"}
 """{class in a model file: what it is called now}. Opening a file warns of nothing."""
 
@@ -112,8 +135,9 @@ def old_attributes(path: str) -> Callable[[str], Any]:
     def find(name: str) -> Any:
         if name not in ATTRIBUTES[path]:
             raise AttributeError(f"module 'xpnn.{path}' has no attribute {name!r}")
-        _warn(f"xpnn.{path}.{name}", ATTRIBUTES[path][name], stacklevel=3)
-        return vars(sys.modules[f"xpnn.{path}"])[ATTRIBUTES[path][name]]
+        now, there = ATTRIBUTES[path][name], vars(sys.modules[f"xpnn.{path}"])
+        _warn(f"xpnn.{path}.{name}", now, stacklevel=3)
+        return METHODS[now](there[now.partition(".")[0]]) if now in METHODS else there[now]
 
     return find
 

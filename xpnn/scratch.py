@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from tempfile import TemporaryDirectory
+    from tempfile import SpooledTemporaryFile, TemporaryDirectory
 
 _MAPS: "weakref.WeakSet[mmap.mmap]" = weakref.WeakSet()
 """What arrays that are still in use were mapped from."""
@@ -50,6 +50,13 @@ def keep(stream: IO[bytes], target: Path) -> None:
 
     with target.open("wb") as file:
         copyfileobj(stream, file)
+
+
+def spool() -> "SpooledTemporaryFile[bytes]":
+    """A file without a name for what is written first and read later: in memory while it is small."""
+    from tempfile import SpooledTemporaryFile
+
+    return SpooledTemporaryFile(1 << 26, prefix="xpnn-")
 
 
 class Scratch:

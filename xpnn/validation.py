@@ -17,6 +17,8 @@ from xpnn.scratch import release
 
 Host = np.ndarray[Any, Any]
 
+WIDE = ("float64", "int64", "uint64", "int32", "uint32")
+"""Dtypes whose digits float32 does not have."""
 LOOKED_THROUGH = 1 << 26
 """Bytes at a time."""
 
@@ -87,10 +89,11 @@ def one_input(be: Backend, shape: Shape, x: Any, name: str, kind: Any, vocab_siz
         return finite_on_host(x, name)
     if kind != "mask" and str(x.dtype).rsplit(".", maxsplit=1)[-1] in ("uint8", "bool"):
         return be.asarray(x)
+    wide = kind == "wide" and str(x.dtype).rsplit(".", maxsplit=1)[-1] in WIDE
     if isinstance(x, np.ndarray):
         with np.errstate(over="ignore"):  # what becomes infinite is reported below
-            x = x.astype(be.dtype_name, copy=False)
-    x = finite(be, be.asarray(x, be.dtype), name)
+            x = x.astype("float64" if wide else be.dtype_name, copy=False)
+    x = finite(be, be.asarray(x, be.xp.float64 if wide else be.dtype), name)
     with be.device_context():
         if kind == "mask" and not bool(be.xp.all((x == 0) | (x == 1))):
             raise DataError(
@@ -142,7 +145,7 @@ def ids(x: Host, vocab_size: int, name: str) -> Host:
             why=f"the layer knows the ids 0 to {known - 1}; {len(bad)} of {x.size} are not among them",
             fix="number the tokens from 0, or give the layer more of them",
         )
-    return x.astype(np.int64)
+    return x.astype(np.int64, copy=False)
 
 
 def targets(be: Backend, y: Any) -> Any:

@@ -14,13 +14,14 @@ from xpnn.cli import run
 CENTRES = {"cat": (0, 0), "dog": (3, 0), "eel": (0, 3), "fox": (3, 3), "zebra": (0, 0)}
 
 
-def write(path, classes, columns="u,v,label", count=40, seed=0, extra=""):
+def write(path, classes, columns="u,v,label", count=40, seed=0, extra="", ids=False):
     """Points about the centre of their class, the columns in any order; `extra` is a value of column w."""
     rng = np.random.default_rng(seed)
     lines = [columns]
     for name in classes:
         for u, v in rng.normal(0, 0.3, (count, 2)) + CENTRES[name]:
             row = {"u": f"{u:.4f}", "v": f"{v:.4f}", "label": name, "w": extra}
+            row |= {"id": f"{len(lines) + 6:03d}"} if ids else {}
             lines.append(",".join(row[column] for column in columns.split(",")))
     path.write_text("\n".join(lines) + "\n")
     return str(path)
@@ -235,6 +236,45 @@ class TestPredict:
         (tmp_path / "three.csv").write_text("x,y,z\n1,2,3\n4,5,6\n")
         code, _, err = xp("predict", tmp_path / "r", "three.csv")
         assert (code, "3 columns" in err) == (4, True)
+
+    def test_a_large_table_is_answered_in_its_order(self, xp, trained, tmp_path, monkeypatch):
+        """Part by part, as the same rows in memory; ids in its own spelling; scored whole."""
+        path = write(
+            tmp_path / "rows.csv", ["dog", "cat", "eel"], "id,u,v,label", seed=3, extra="7", ids=True
+        )
+        columns = ("--columns", "id,label")
+        small = xp("predict", trained / "run", path)[1], xp("predict", trained / "run", path, *columns)[1]
+        scores = evaluated(xp, trained, path)[1]
+        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        monkeypatch.setattr("xpnn.data.tables.stored.FEW", 16)
+        monkeypatch.setattr("xpnn.cli.evaluate.MANY", 50)
+        code, out, _ = xp("predict", trained / "run", path)
+        assert (code, out) == (0, small[0])
+        code, out, err = xp("predict", trained / "run", path, *columns)
+        assert (code, out) == (0, small[1])
+        assert out.splitlines()[1].startswith("007,")
+        assert xp("predict", trained / "run", path, *columns, "--out", "answers.csv")[0] == 0
+        assert (tmp_path / "answers.csv").read_text() == small[1]
+        code, out, err = xp("predict", trained / "run", path, "--columns", "row,answer")
+        assert [line.split(",")[0] for line in out.splitlines()[1:]] == [str(i) for i in range(1, 121)]
+        assert err.count("numbered from 1") == 1
+        lines = [json.loads(line) for line in xp("predict", trained / "run", path, "--json")[1].splitlines()]
+        assert [line["row"] for line in lines] == list(range(1, 121))
+        found = evaluated(xp, trained, path)[1]
+        assert found["confusion"] == scores["confusion"]
+        assert found["loss"] == pytest.approx(scores["loss"])
+
+    def test_a_bad_file_leaves_no_rows(self, xp, trained, tmp_path, monkeypatch):
+        """It goes wrong in its second part: --out holds those of the others alone."""
+        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        monkeypatch.setattr("xpnn.data.tables.stored.FEW", 8)
+        good = write(tmp_path / "good.csv", ["cat"], "u,v", count=20)
+        bad = tmp_path / "bad.csv"
+        bad.write_text("u,v\n" + "1,2\n" * 11 + "x,2\n")
+        code, _, err = xp("predict", trained / "run", bad, good, "--out", "answers.csv")
+        assert code == 4
+        assert "column 'u', row 12: 'x'" in err
+        assert len((tmp_path / "answers.csv").read_text().splitlines()) == 21
 
     def test_a_model_without_a_file(self, xp, trained):
         code, _, err = xp("predict", trained / "run")

@@ -91,6 +91,31 @@ def test_the_same_command_goes_on(xp, monkeypatch):
     assert len(trials()) == 6
 
 
+def test_a_regression_is_judged_by_its_error(xp):
+    """The smallest RMSE wins, in the units of the label, and its file trains to it."""
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 300))
+    rows = zip(a, b, 500 + 100 * a - 30 * b, strict=True)
+    Path("prices.csv").write_text("a,b,price\n" + "".join(f"{a:.4f},{b:.4f},{c:.3f}\n" for a, b, c in rows))
+    command = ["tune", "table", "--data", "prices.csv", "--epochs", 3, "--trials", 4, "--json"]
+    code, out, _ = xp(*command)
+    assert code == 0
+    *each, end = [json.loads(line) for line in out.splitlines()]
+    assert end["valid_rmse"] == min(event["valid_rmse"] for event in each if not event["pruned"])
+    assert 0 < end["valid_rmse"] < 300
+    config = Path("runs/tune-table-mlp/best.toml")
+    assert tomllib.loads(config.read_text())["task"] == "regression"
+    assert "validation RMSE" in config.read_text()
+    code, told, _ = xp("train", "--config", config, "--json")
+    assert code == 0
+    rows = [json.loads(line) for line in told.splitlines()][1:-1]
+    scale = np.std([500 + 100 * a - 30 * b for a, b in zip(a, b, strict=True)])
+    assert end["valid_rmse"] == pytest.approx(scale * min(r["valid_loss"] for r in rows) ** 0.5, rel=0.1)
+    code, _, err = xp(*command, "--task", "classification")
+    assert code == 2
+    assert "holds trials of numbers" in err
+
+
 def test_a_study_of_something_else(xp):
     assert xp(*QUICK, "--trials", 1)[0] == 0
     code, out, err = xp("tune", "spiral", "--epochs", "3", "--trials", 1)

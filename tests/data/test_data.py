@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import xpnn.data
 from xpnn.data import epoch_order, load, spiral, stratified_split
-from xpnn.data.batches import Slices
+from xpnn.data.batches import BlockOrder, Slices
 from xpnn.data.folder import NAMES
 from xpnn.errors import DataError, FileError, UsageError
 from xpnn.random import host_rng
@@ -435,6 +435,29 @@ class TestBatches:
         orders = {tuple(epoch_order(seed, epoch, 50)) for seed in range(5) for epoch in range(5)}
         assert len(orders) == 25
         np.testing.assert_array_equal(epoch_order(3, 4, 50), epoch_order(3, 4, 50))
+
+    @pytest.mark.parametrize("n", [1, 255, 256, 70_000, 65_536, 131_072, 200_001])
+    def test_an_epoch_of_blocks_is_a_permutation(self, n):
+        order = BlockOrder(0, 1, n)
+        whole = np.asarray(order)
+        assert len(order) == n
+        assert np.array_equal(np.sort(whole), np.arange(n))
+        for cut in (slice(0, 1), slice(n // 2, n // 2 + 999), slice(n - 1, n), slice(60_000, 140_000)):
+            assert np.array_equal(order[cut], whole[cut])
+
+    def test_blocks_are_mixed(self):
+        """A batch comes from all over, and another epoch has another order."""
+        order = BlockOrder(0, 1, 1 << 20)
+        batch = order[1000:2000]
+        assert len(np.unique(batch // 256)) > 200
+        assert np.ptp(batch) > 900_000
+        assert (BlockOrder(0, 2, 1 << 20)[1000:2000] == batch).mean() < 0.01
+        assert np.array_equal(BlockOrder(0, 1, 1 << 20)[1000:2000], batch)
+
+    def test_many_samples_come_in_blocks(self, monkeypatch):
+        monkeypatch.setattr("xpnn.data.batches.MANY", 100)
+        assert isinstance(epoch_order(0, 1, 100), BlockOrder)
+        assert isinstance(epoch_order(0, 1, 99), np.ndarray)
 
     def test_golden_orders(self):
         assert epoch_order(0, 0, 10).tolist() == GOLDEN_ORDERS[0]

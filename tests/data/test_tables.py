@@ -12,7 +12,7 @@ import pytest
 import xpnn
 from xpnn.data import load, prepare_table, read_csv, read_table
 from xpnn.data.tables.columns import CategoryColumn, DateColumn, NumberColumn
-from xpnn.data.tables.dataset import check_room
+from xpnn.data.tables.samples import check_room
 from xpnn.data.tables.stored import StoredTable
 from xpnn.errors import BackendError, DataError, FileError, UsageError
 from xpnn.scratch import Scratch, release
@@ -453,6 +453,9 @@ class TestLibraries:
         np.testing.assert_allclose(x, StandardScaler().fit_transform(a), rtol=1e-5, atol=1e-6)
 
 
+MEASURED = ("mean", "std", "fill", "means", "stds")
+
+
 class TestLarge:
     """What is kept on the disk is the same table, the same preparation, the same samples."""
 
@@ -481,19 +484,62 @@ class TestLarge:
         assert contents(large.part(slice(100, 110))) == contents(small.part(slice(100, 110)))
         assert any("is large" in note for note in large.notes)
 
-    def test_it_is_the_same_dataset(self, tmp_path, text, monkeypatch):
-        path = write(tmp_path, text)
-        small = load("table", path)
+    @pytest.mark.parametrize("label", ["kept", "age"])
+    def test_it_is_the_same_dataset(self, tmp_path, text, monkeypatch, label):
+        path = write(tmp_path, text.replace(",NA,", ",33.5,") if label == "age" else text)
+        small = load("table", path, label=label)
         monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
-        monkeypatch.setattr("xpnn.data.tables.dataset.MANY", 64)
+        monkeypatch.setattr("xpnn.data.tables.stored.MANY", 64)
+        monkeypatch.setattr("xpnn.data.tables.stored.FEW", 40)
         monkeypatch.setattr("xpnn.data.tables.dataset.KEPT", 1000)
-        large = load("table", path)
-        assert large.preparation == small.preparation
+        monkeypatch.setattr("xpnn.data.tables.dataset.VALIDATION", 0.0)
+        large = load("table", path, label=label)
+        assert large.preparation.features == small.preparation.features
+        assert large.preparation.left_out == small.preparation.left_out
+        assert large.preparation.classes == small.preparation.classes
+        for a, b in zip(large.preparation.columns, small.preparation.columns, strict=True):
+            close = {k: pytest.approx(v, rel=1e-13) for k, v in vars(b).items() if k in MEASURED}
+            assert vars(a) == vars(b) | close
         for a, b in zip((*large.x, *large.x_test), (*small.x, *small.x_test), strict=True):
-            assert np.array_equal(a, b)
-        assert np.array_equal(large.y, small.y)
-        monkeypatch.setattr("xpnn.data.tables.dataset.KEPT", 40)
-        assert len(load("table", path).y_test) <= 50
+            np.testing.assert_allclose(a, b, rtol=1e-6)
+        for a, b in ((large.y, small.y), (large.y_test, small.y_test)):
+            np.testing.assert_allclose(a, b, rtol=1e-13)
+        assert large.validation is None
+
+    def test_three_parts_of_which_two_are_bounded(self, tmp_path, text, monkeypatch):
+        """One for the test, one to choose the best epoch by: no row is in two, and none is lost."""
+        path = write(tmp_path, text)
+        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        data = load("table", path)
+        parts = [data.x[0], data.x_test[0], data.validation[0][0]]
+        assert sum(map(len, parts)) == 500
+        assert len({row.tobytes() for part in parts for row in part}) == 500
+        assert len(data.validation[1]) == len(parts[2]) > 10
+        monkeypatch.setattr("xpnn.data.tables.dataset.KEPT", 20)
+        data = load("table", path)
+        assert 0 < len(data.y_test) <= 40
+        assert 0 < len(data.validation[1]) <= 40
+
+    def test_a_class_with_one_row_is_trained_on(self, tmp_path, text, monkeypatch):
+        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        monkeypatch.setattr("xpnn.data.tables.stored.MANY", 64)
+        lines = text.splitlines()
+        for i in range(3, 60, 2):
+            lines[i] = f"{lines[i].rpartition(',')[0]},rare{i}"
+        data = load("table", write(tmp_path, "\n".join(lines) + "\n"))
+        assert set(data.y) == set(range(len(data.classes)))
+        assert len(data.classes) == 31
+        assert any("held out" in note and "rare" in note for note in data.notes)
+
+    def test_medians_are_those_of_a_part(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        monkeypatch.setattr("xpnn.data.tables.summary.SAMPLE", 500)
+        text = "a,label\n" + "".join(f"{i},{'yn'[i % 2]}\n" for i in range(5000))
+        data = load("table", write(tmp_path, text))
+        (found,) = data.preparation.columns
+        assert found.fill != 2499.5
+        assert abs(found.fill - 2499.5) < 500
+        assert any("medians are those of about 500 rows" in note for note in data.notes)
 
     def test_what_is_wrong_is_named(self, tmp_path, text, monkeypatch):
         monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)

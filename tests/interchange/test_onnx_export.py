@@ -9,7 +9,19 @@ from cases import LAYERS
 from onnx_runs import TOLERANCE, difference, fed, model_of, session
 
 import xpnn
-from xpnn import BatchNorm, Conv2D, ConvTranspose2D, Dense, Flatten, MaxPool2D, ReLU, Rescale, Sequential
+from xpnn import (
+    AvgPool2D,
+    BatchNorm,
+    Conv2D,
+    ConvTranspose2D,
+    Dense,
+    Flatten,
+    MaxPool2D,
+    Pad,
+    ReLU,
+    Rescale,
+    Sequential,
+)
 from xpnn.errors import UsageError
 from xpnn.interchange import image_rows, save_onnx, sequence_rows
 from xpnn.interchange.onnx_export import OPSETS, serialized
@@ -186,6 +198,12 @@ def test_settings_that_mean_nothing(settings, tmp_path):
     with pytest.raises(UsageError, match=str(next(iter(settings.values())))):
         save_onnx(model, tmp_path / "m.onnx", **settings)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("layer", [AvgPool2D(2, dilation=2), Pad(((1, 1), (0, 0), (0, 0)), "wrap")], ids=str)
+def test_what_an_older_opset_does_not_have_is_refused(layer):
+    with pytest.raises(UsageError, match="from opset 19 on"):
+        program_of(xpnn.Model([layer], (5, 5, 1), seed=0), opset=18)
 
 
 FAULTS = {

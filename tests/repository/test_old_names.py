@@ -174,6 +174,30 @@ def test_losses_by_their_old_names_in_code_and_in_files():
         losses.Severall  # noqa: B018
 
 
+def test_functions_that_are_methods_of_an_objective():
+    from xpnn.training import step
+
+    model = xpnn.Model([xpnn.Dense(2)], (3,), seed=0, dtype="float64")
+    be, loss = model.backend, losses.SoftmaxCrossEntropy()
+    about = (model.layout, be, 0)
+    arrays = np.ones((4, 3)), np.array([0, 1, 1, 0])
+    with renamed(r"xpnn\.training\.step\.make_gradient", r"Objective\.gradient"):
+        gradient = step.make_gradient(model.net, loss, *about)
+    value, grad, _ = gradient(model.theta, model.phi, np.int64(0), *arrays)
+    optimizer = xpnn.SGD(0.1).bind(model.layout.params)
+    state = {**optimizer.init(be, model.theta), "ok": be.scalar(True, be.xp.bool)}
+    with renamed(r"xpnn\.training\.step\.make_step", r"Objective\.step"):
+        once = step.make_step(model.net, loss, optimizer, *about)
+    before = np.array(model.theta)
+    loss_before, theta, *_ = once(np.array(before), model.phi, dict(state), *arrays)
+    assert loss_before == value
+    np.testing.assert_allclose(theta, before - 0.1 * grad)
+    with renamed(r"xpnn\.training\.step\.make_indexed_step", r"Objective\.indexed_step"):
+        indexed = step.make_indexed_step(model.net, loss, optimizer, *about)
+    position = be.scalar(0, np.int64), np.array([2, 0, 3, 1])
+    assert indexed(before, model.phi, dict(state), position, (*arrays, None), 4)[0] == pytest.approx(value)
+
+
 @pytest.mark.parametrize("path", MODULES)
 def test_modules(path):
     """In a fresh interpreter, since a module is imported once."""

@@ -21,9 +21,29 @@ def embedding(be):
     return xpnn.Trainer(model, "cross_entropy", xpnn.SGD(0.1))
 
 
-def with_one(a, value):
+FRAMES = RNG.normal(size=(4, 6, 3)).astype("f4")
+SPELLED = np.array([[1, 2], [3, -1], [2, 1], [1, -1]])
+WITH_LENGTHS = np.hstack([np.array([[6], [5], [4], [6]]), SPELLED])
+YES = RNG.integers(0, 2, (16, 1)).astype("f4")
+
+
+def sequences(be, **loss):
+    model = xpnn.Model([xpnn.Dense(4)], (6, 3), seed=0, backend=be)
+    return xpnn.Trainer(model, xpnn.losses.CTC(**loss), xpnn.SGD(0.1))
+
+
+def with_lengths(be):
+    return sequences(be, input_lengths=True)
+
+
+def binary(be):
+    model = xpnn.Model([xpnn.Dense(1)], (6,), seed=0, backend=be)
+    return xpnn.Trainer(model, "binary_cross_entropy", xpnn.SGD(0.1))
+
+
+def with_one(a, value, at=7):
     a = a.copy()
-    a.reshape(-1)[7] = value
+    a.reshape(-1)[at] = value
     return a
 
 
@@ -39,11 +59,24 @@ BAD = {
         "10 ids to embed",
     ),
     "a token too many": (embedding, with_one(TOKENS, 10), np.zeros(8, int), r"x\[1, 2\] is 10", "0 to 9"),
+    "a label too many": (sequences, FRAMES, with_one(SPELLED, 4, 4), r"y\[2, 0\] is 4", "0 to 3 but not"),
+    "the blank": (sequences, FRAMES, with_one(SPELLED, 0, 4), r"y\[2, 0\] is 0", "the blank, 0, or -1"),
+    "a negative label": (sequences, FRAMES, with_one(SPELLED, -2, 3), r"y\[1, 1\] is -2", "1 of 8"),
+    "too many frames": (with_lengths, FRAMES, with_one(WITH_LENGTHS, 7, 3), r"y\[1, 0\] is 7", "1 to 6"),
+    "no frame": (with_lengths, FRAMES, with_one(WITH_LENGTHS, 0, 3), r"y\[1, 0\] is 0", "1 to 6 frames"),
+    "a target of 2": (binary, X, with_one(YES, 2), r"y\[7, 0\] is 2.0", "from 0 to 1; 1 of 16"),
+    "a negative target": (binary, X, with_one(YES, -1), r"y\[7, 0\] is -1.0", "from 0 to 1"),
+    "a target that is none": (binary, X, with_one(YES, np.nan), r"y\[7, 0\] is nan", "from 0 to 1"),
 }
 
 
-def good(trainer):
-    return (X, Y) if trainer.model.input_shape == (6,) else (TOKENS, np.zeros(8, int))
+GOOD = {
+    dense: (X, Y),
+    embedding: (TOKENS, np.zeros(8, int)),
+    sequences: (FRAMES, SPELLED),
+    with_lengths: (FRAMES, WITH_LENGTHS),
+    binary: (X, YES),
+}
 
 
 @pytest.mark.parametrize("what", BAD)
@@ -53,7 +86,7 @@ def test_a_step_with_an_id_out_of_range_changes_nothing_and_is_named(backend, wh
     make, x, y, first, why = BAD[what]
     trainer = make(backend)
     be = trainer.model.backend
-    fine = [be.asarray(a) for a in good(trainer)]
+    fine = [be.asarray(a) for a in GOOD[make]]
     assert np.isfinite(float(trainer.step(*fine)))
     before = trainer.model.snapshot()["theta"]
     if backend == "numpy":

@@ -11,12 +11,15 @@ import numpy as np
 from xpnn.cli.command import Command
 from xpnn.cli.options import FilePath, backend_line, backend_option, json_option, open_backend
 from xpnn.cli.output import console, detail, echo, emit, percent, status
-from xpnn.cli.regression import in_units, regression_line
+from xpnn.cli.regression import MANY, in_units, regression_line
 from xpnn.cli.runs import find_run
 from xpnn.cli.samples import test_samples
 from xpnn.data import Dataset
+from xpnn.data.batches import Slices
 from xpnn.metrics import ConfusionMatrix
+from xpnn.parameters import rows_of
 from xpnn.printing import one_line
+from xpnn.scratch import release
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,13 +55,21 @@ def command(run: Path | None, data: Path | None, backend: str, as_json: bool) ->
         for note in samples.notes if data is not None else ():
             status(f"       {note}")
     began = time.perf_counter()
-    x, y = model.check_xy(samples.x_test, samples.y_test, model.loss)
-    loss = model.score(x, model.targets(y))["loss"]
+    losses, matrices, sizes = [], [], []
+    measure = ConfusionMatrix(ignore_index=getattr(model.loss, "ignore_index", None))
+    for cut in Slices(len(samples.y_test), MANY):
+        x, y = rows_of(samples.x_test, cut.start, cut.stop), samples.y_test[cut]
+        x, y = model.check_xy(x, y, model.loss)
+        losses.append(model.score(x, model.targets(y))["loss"])
+        sizes.append(cut.stop - cut.start)
+        if samples.classes:
+            with be.device_context():
+                matrices.append(measure(be, model.outputs(x), model.targets(y)))
+        release()
+    loss = model.loss.over_batches(losses, sizes)
     result: dict[str, Any] = {"samples": len(samples.y_test)}
     if samples.classes:
-        with be.device_context():
-            ignored = getattr(model.loss, "ignore_index", None)
-            matrix = ConfusionMatrix(ignore_index=ignored)(be, model.outputs(x), model.targets(y))
+        matrix = np.sum(matrices, axis=0)
         result |= summarise(matrix, samples)
     else:
         result |= in_units(model, samples)

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,27 +15,36 @@ from xpnn.cli.runs import Saved
 from xpnn.data import TablePreparation, read_npy, read_npz
 from xpnn.data.tables.files import STDIN, expand
 from xpnn.data.tables.preparation import listed
-from xpnn.data.tables.reading import is_index, read_table
+from xpnn.data.tables.reading import read_table, unnamed
 from xpnn.data.tables.stored import AnyTable
+from xpnn.data.tables.summary import summarize
+from xpnn.data.tables.table import Table
 from xpnn.durable import write_durably
 from xpnn.errors import DataError, UsageError, XpnnError
+from xpnn.scratch import spool
 
 if TYPE_CHECKING:
     from xpnn.model import Model
 
 ARRAYS = (".npy", ".npz")
+MANY = 1 << 16
+"""Rows of an array that are answered together."""
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """A model's answers for the rows of one file; `shares` (N, C): probabilities, None for a regression."""
+    """A model's answers for rows of one file; `shares` (N, C): probabilities, None for a regression.
+
+    start: the number of rows of the file before them.
+    """
 
     file: str
     label: str
     answers: NDArray[Any]
     classes: tuple[str, ...]
     shares: NDArray[Any] | None
-    table: AnyTable | None = None
+    table: Table | None = None
+    start: int = 0
 
     def __len__(self) -> int:
         return len(self.answers)
@@ -56,36 +65,50 @@ def predict_rows(
     """
     from xpnn.cli import report
 
-    code, pieces, header = 0, io.StringIO(), [""]
-    several = len(files) > 1
-    for file, error in every_file(files):
-        try:
-            if error is not None:
-                raise error
-            found = answer(saved, model, file, columns)
-        except XpnnError as problem:
-            if not several:
-                raise
-            code = report(problem)
-            continue
-        if as_json:
-            for event in events(found):
-                emit(event)
-            continue
-        names, rows = laid_out(found, columns, several)
-        writer = csv.writer(pieces, lineterminator="\n")
-        if header != names:
-            header = names
-            writer.writerow(names)
-        writer.writerows(rows)
+    code, header, several = 0, [""], len(files) > 1
+    with spool() as kept:
+        for file, error in every_file(files):
+            place, before, count = kept.tell(), header, 0
+            try:
+                if error is not None:
+                    raise error
+                for found in answers(saved, model, file, columns):
+                    if as_json:
+                        for event in events(found):
+                            emit(event)
+                        continue
+                    names, rows = laid_out(found, columns, several)
+                    text = as_csv(names if header != names else None, rows)
+                    header, count = names, count + len(found)
+                    if out is None:
+                        write(text.removesuffix("\n"))
+                    else:
+                        kept.write(text.encode())
+            except XpnnError as problem:
+                if not several:
+                    raise
+                code = report(problem)
+                kept.seek(place)
+                kept.truncate()
+                header = before if out is not None else header
+                continue
+            if out is not None and not as_json:
+                status(f"{file}: {count:,} rows answered")
         if out is not None:
-            status(f"{found.file}: {len(found):,} rows answered")
-    if out is not None:
-        write_durably(out, pieces.getvalue().encode())
-        status(f"saved  {out}")
-    elif not as_json:
-        write(pieces.getvalue().removesuffix("\n"))
+            kept.seek(0)
+            write_durably(out, iter(lambda: kept.read(1 << 20), b""))
+            status(f"saved  {out}")
     return code
+
+
+def as_csv(names: list[str] | None, rows: Iterable[Any]) -> str:
+    """Lines of CSV, with a first one of names where there are some."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if names is not None:
+        writer.writerow(names)
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def every_file(files: tuple[Path, ...]) -> Iterator[tuple[Path, XpnnError | None]]:
@@ -103,38 +126,60 @@ def every_file(files: tuple[Path, ...]) -> Iterator[tuple[Path, XpnnError | None
                 yield file, None
 
 
-def answer(saved: Saved, model: "Model", file: Path, columns: tuple[str, ...]) -> Answers:
-    """Return the answers for one file. Raises DataError for rows that the model cannot take."""
+def answers(saved: Saved, model: "Model", file: Path, columns: tuple[str, ...]) -> Iterator[Answers]:
+    """Yield the answers for one file, part by part: it may be larger than memory.
+
+    Raises DataError for rows that the model cannot take.
+    """
     preparation = model.preparation
     if isinstance(preparation, TablePreparation):
         named = read_table(str(file), as_words=columns)
         preparation.check_columns(named)
         for note in (*named.notes, *preparation.remarks(named)):
             status(f"{file}: {note}")
-        answers, shares = preparation.predict(model, named)
-        return Answers(str(file), preparation.label, answers, preparation.classes, shares, named)
-    table = None if file.suffix in ARRAYS else read_table(str(file), as_words=columns)
-    x = array_of(file) if table is None else matrix_of(table, model, columns)
-    classes = tuple(saved.classes)
-    if model.loss.kind not in ("classes", "binary"):
-        return Answers(str(file), "prediction", model.predict(x), (), None, table)
-    ids, shares = np.atleast_1d(model.predict(x)), model.predict_proba(x)
-    if shares.shape[1:] == (1,):  # of a single yes or no
-        shares = np.concatenate([1 - shares, shares], axis=1)
-    names = classes if len(classes) == shares.shape[-1] else tuple(map(str, range(shares.shape[-1])))
-    return Answers(str(file), "label", np.array(names, object)[ids], names, shares, table)
+        for start, part in named.parts():
+            found, shares = preparation.predict(model, part)
+            yield Answers(str(file), preparation.label, found, preparation.classes, shares, part, start)
+        return
+    for start, table, x in samples_of(file, model, columns):
+        if model.loss.kind not in ("classes", "binary"):
+            yield Answers(str(file), "prediction", model.predict(x), (), None, table, start)
+            continue
+        ids, shares = np.atleast_1d(model.predict(x)), model.predict_proba(x)
+        if shares.shape[1:] == (1,):  # of a single yes or no
+            shares = np.concatenate([1 - shares, shares], axis=1)
+        classes, many = tuple(saved.classes), shares.shape[-1]
+        names = classes if len(classes) == many else tuple(map(str, range(many)))
+        yield Answers(str(file), "label", np.array(names, object)[ids], names, shares, table, start)
 
 
-def matrix_of(table: AnyTable, model: "Model", columns: tuple[str, ...]) -> NDArray[Any]:
-    """Return the columns of numbers, in order, for a model that has no column names."""
-    kept = [values for name, values in table.items() if name not in columns and not is_index(values)]
+def samples_of(
+    file: Path, model: "Model", columns: tuple[str, ...]
+) -> Iterator[tuple[int, Table | None, NDArray[Any]]]:
+    """Yield the samples in a file for a model that has no column names, each part with the number of its first row.
+
+    For a table, its columns of numbers, in order. Raises DataError for samples that the model does not take.
+    """
+    if file.suffix in ARRAYS:
+        x = array_of(file)
+        for start in range(0, len(x), MANY):
+            yield start, None, x[start : start + MANY]
+        return
+    table = read_table(str(file), as_words=columns)
+    kept = [name for name in table if name not in columns and not numbers_rows(table, name)]
     if len(model.input_shape) != 1 or len(kept) != model.input_shape[0]:
         raise DataError(
             f"{table.name} has {len(kept)} columns, the model takes samples of shape {model.input_shape}",
             why="it was not trained on a table, and remembers no names of columns",
             fix="give as many columns of numbers, in order, or an array in a .npy file",
         )
-    return np.stack([values.numbers() for values in kept], axis=1)
+    for start, part in table.parts():
+        yield start, part, np.stack([part[name].numbers() for name in kept], axis=1)
+
+
+def numbers_rows(table: AnyTable, name: str) -> bool:
+    """Whether a column is the unnamed index of a data frame."""
+    return unnamed(name) and summarize(table, name).numbered
 
 
 def array_of(file: Path) -> NDArray[Any]:
@@ -153,7 +198,11 @@ def array_of(file: Path) -> NDArray[Any]:
 def events(found: Answers) -> Iterator[dict[str, Any]]:
     """Yield a JSON object for each row."""
     for i in range(len(found)):
-        event: dict[str, Any] = {"file": found.file, "row": i + 1, found.label: plain(found.answers[i])}
+        event: dict[str, Any] = {
+            "file": found.file,
+            "row": found.start + i + 1,
+            found.label: plain(found.answers[i]),
+        }
         if found.shares is not None:
             event |= {"probability": float(found.shares[i].max())}
             event |= {"probabilities": dict(zip(found.classes, found.shares[i].tolist(), strict=True))}
@@ -174,7 +223,7 @@ def laid_out(
         return list(columns), zip(*made, strict=True)
     names = ["file", "row", found.label] if several else [found.label]
     answers = found.answers.tolist() if found.answers.ndim == 1 else list(map(str, found.answers.tolist()))
-    made = [[found.file] * len(found), range(1, len(found) + 1), answers] if several else [answers]
+    made = [[found.file] * len(found), numbered(found), answers] if several else [answers]
     if found.shares is not None:
         names += [f"probability {name}" for name in found.classes]
         made += [[f"{share:.6g}" for share in column] for column in found.shares.T.tolist()]
@@ -191,13 +240,20 @@ def asked_for(found: Answers, name: str, place: int, columns: tuple[str, ...]) -
     if found.shares is not None and share in found.classes:
         return [f"{value:.6g}" for value in found.shares[:, found.classes.index(share)]]
     if place == len(columns) - 1:
-        status(f"column {name!r} of the output: the answers ({found.label!r} in training)")
+        if not found.start:
+            status(f"column {name!r} of the output: the answers ({found.label!r} in training)")
         return found.answers.tolist()
     if place == 0:
-        status(f"column {name!r} of the output: {found.file} has none, so the rows are numbered from 1")
-        return range(1, len(found) + 1)
+        if not found.start:
+            status(f"column {name!r} of the output: {found.file} has none, so the rows are numbered from 1")
+        return numbered(found)
     raise UsageError(
         f"--columns {','.join(columns)}: nothing is called {name!r}",
         why=f"{found.file} has {listed(found.table or ())}, and the answer is {found.label!r}",
         fix="--columns ID,ANSWER: a column of the file, then the answers",
     )
+
+
+def numbered(found: Answers) -> range:
+    """The number of each row in its file, from 1."""
+    return range(found.start + 1, found.start + len(found) + 1)

@@ -5,20 +5,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnn.data import Dataset, TablePreparation
+from xpnn.data.batches import Slices
+from xpnn.data.tables.summary import Moments
+from xpnn.parameters import rows_of
 
 if TYPE_CHECKING:
     from xpnn.model import Model
+
+MANY = 1 << 16
+"""Samples at a time: there may be more than fit into memory."""
 
 
 def in_units(model: "Model", data: Dataset) -> dict[str, float]:
     """Return R2, MAE and RMSE of the test samples: R2 = 1 - sum (y - p)^2 / sum (y - mean y)^2, which has no unit."""
     preparation = model.preparation
     assert isinstance(preparation, TablePreparation)
-    truth, answers = preparation.answers(data.y_test), preparation.answers(model.predict(data.x_test))
-    error = truth - answers
-    spread, squares = float(((truth - truth.mean()) ** 2).sum()), float((error**2).sum())
-    r2 = 1 - squares / spread if spread else float(squares == 0)
-    return {"r2": r2, "mae": float(np.abs(error).mean()), "rmse": float(np.sqrt((error**2).mean()))}
+    truths, errors, absolute = Moments(), Moments(), 0.0
+    for cut in Slices(len(data.y_test), MANY):
+        truth = preparation.answers(data.y_test[cut])
+        error = truth - preparation.answers(model.predict(rows_of(data.x_test, cut.start, cut.stop)))
+        truths.add(truth)
+        errors.add(error)
+        absolute += float(np.abs(error).sum())
+    squares = errors.squares + errors.n * errors.spread()[0] ** 2
+    r2 = 1 - squares / truths.squares if truths.squares else float(squares == 0)
+    return {"r2": r2, "mae": absolute / errors.n, "rmse": float(np.sqrt(squares / errors.n))}
 
 
 def regression_line(result: dict[str, Any], prefix: str = "") -> str:

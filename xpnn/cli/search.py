@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +25,7 @@ from xpnn.cli.study import open_study, storage_errors
 from xpnn.cli.trials import Task, settings_of
 from xpnn.cli.workers import Worker
 from xpnn.data import Dataset, load
-from xpnn.errors import DivergedError, UsageError, XpnnError
+from xpnn.errors import DivergedError, XpnnError
 from xpnn.random import host_rng
 from xpnn.recipes import recipe_for
 from xpnn.training.history import Row
@@ -37,8 +37,11 @@ OPTIMIZERS = ("adamw", "adam", "rmsprop", "sgd")
 SCHEDULES = ("one-cycle", "cosine", "constant")
 
 
-def draw(trial: optuna.Trial, model: str) -> dict[str, Any]:
-    """Sample one point. For a transformer the width is a multiple of its heads; depth is for dense layers."""
+def draw(trial: optuna.Trial, model: str, *, classes: bool = True) -> dict[str, Any]:
+    """Sample one point. For a transformer the width is a multiple of its heads; depth is for dense layers.
+
+    Only labels that are classes can be smoothed.
+    """
     trial.suggest_float("lr", 1e-4, 1e-1, log=True)
     trial.suggest_int("width", 16, 512, step=16)
     trial.suggest_int("depth", 1, 1 if model in ("transformer", "rnn") else 3)
@@ -47,32 +50,33 @@ def draw(trial: optuna.Trial, model: str) -> dict[str, Any]:
     trial.suggest_categorical("batch_size", (32, 64, 128, 256, 512))
     trial.suggest_categorical("schedule", SCHEDULES)
     trial.suggest_float("weight_decay", 1e-6, 1e-1, log=True)
-    trial.suggest_float("label_smoothing", 0.0, 0.2, step=0.05)
+    if classes:
+        trial.suggest_float("label_smoothing", 0.0, 0.2, step=0.05)
     return settings_of(trial.params)
 
 
 class Watch(Callback):
-    """A callback that reports validation accuracies to the study, and ends trials that are pruned or too late."""
+    """A callback that reports each epoch's score to the study, and ends trials that are pruned or too late."""
 
-    def __init__(self, trial: optuna.Trial, deadline: float) -> None:
-        self.trial, self.deadline = trial, deadline
+    def __init__(self, trial: optuna.Trial, deadline: float, score: Callable[[Row], float]) -> None:
+        self.trial, self.deadline, self.score = trial, deadline, score
 
     def epoch(self, run: Run, row: Row) -> None:
         """Report the epoch. Raises TrialPruned if the study gives the trial up."""
-        self.trial.report(row.valid_accuracy or 0.0, row.epoch)
+        self.trial.report(self.score(row), row.epoch)
         if time.time() > self.deadline or self.trial.should_prune():
             raise optuna.TrialPruned
 
 
 def objective(task: Task, samples: Dataset, trial: optuna.Trial, deadline: float) -> float:
-    """Return the best validation accuracy of one training; one that diverges is pruned."""
+    """Return the best validation score of one training; one that diverges is pruned."""
     from xpnn.cli.network import make_loss, make_model
     from xpnn.training.trainer import Trainer
 
-    settings = draw(trial, task.model)
+    settings = draw(trial, task.model, classes=False) if task.regression else draw(trial, task.model)
     recipe = recipe_for(task.dataset, task.model).replace(**settings | {"hidden": tuple(settings["hidden"])})
     net = make_model(task.model, samples, recipe, get_backend(task.backend, task.device), task.seed)
-    optimizer = recipe.make_optimizer()
+    optimizer, score = recipe.make_optimizer(), score_of(samples)
     trainer = Trainer(net, make_loss(samples, recipe), optimizer, schedule=recipe.schedule)
     try:
         trainer.fit(
@@ -81,20 +85,24 @@ def objective(task: Task, samples: Dataset, trial: optuna.Trial, deadline: float
             epochs=task.epochs,
             batch_size=recipe.batch_size,
             validation=samples.validation or recipe.validation,
-            callbacks=[Watch(trial, deadline)],
+            callbacks=[Watch(trial, deadline, score)],
         )
     except DivergedError as error:
         raise optuna.TrialPruned(str(error)) from error
-    return float(max(trainer.history["valid_accuracy"]))
+    scores = map(score, trainer.history.rows)
+    return min(scores) if task.regression else max(scores)
+
+
+def score_of(samples: Dataset) -> Callable[[Row], float]:
+    """What an epoch is judged by: accuracy, or of a regression the RMSE in the units of its label."""
+    if samples.classes:
+        return lambda row: row.valid_accuracy or 0.0
+    scale = getattr(samples.preparation, "label_std", 1.0)
+    return lambda row: scale * math.sqrt(math.inf if row.valid_loss is None else row.valid_loss)
 
 
 def without_test(samples: Dataset) -> Dataset:
     """Return the data without its test samples."""
-    if not samples.classes:
-        raise UsageError(
-            f"the label of {samples.name} is a number, and xpnn tune judges by accuracy",
-            fix="xpnn train with other settings, or --label for a column of classes",
-        )
     return replace(samples, x_test=tree_map(lambda _, a: a[:0], samples.x_test), y_test=samples.y_test[:0])
 
 
@@ -107,11 +115,12 @@ def work(task: Task, worker: int, trials: int, deadline: float, how: str) -> Non
     """Make `trials` trials; how: say, json or quiet, the form of a report. Other processes may do the same."""
     study = open_study(task)
     study.sampler = optuna.samplers.TPESampler(seed=seed_of(task, worker, len(study.trials)))
-    samples = without_test(load(task.dataset, task.data, task.seed, task.label, resize=task.resize))
+    data = load(task.dataset, task.data, task.seed, task.label, task.task, resize=task.resize)
+    samples = without_test(data)
 
     def report(study: optuna.Study, trial: Any) -> None:
         if trial.state != TrialState.FAIL:
-            tell_trial(trial, is_best(study, trial), how)
+            tell_trial(task, trial, is_best(study, trial), how)
 
     if task.storage:
         with storage_errors(task.place):
@@ -136,17 +145,18 @@ def is_best(study: optuna.Study, trial: Any) -> bool:
     return bool(trial.state == TrialState.COMPLETE and study.best_trial.number == trial.number)
 
 
-def tell_trial(trial: Any, best: bool, how: str) -> None:
+def tell_trial(task: Task, trial: Any, best: bool, how: str) -> None:
     """Print one line by one write, since several processes share the terminal."""
     settings = settings_of(trial.params)
     pruned = trial.state == TrialState.PRUNED
-    value = max(trial.intermediate_values.values(), default=0.0) if pruned else trial.value
+    best_of, nothing = (min, math.inf) if task.regression else (max, 0.0)
+    value = best_of(trial.intermediate_values.values(), default=nothing) if pruned else trial.value
     if how == "json":
         event = {
             "event": "trial",
             "trial": trial.number,
             "pruned": pruned,
-            "valid_accuracy": value,
+            task.measure: value if math.isfinite(value) else None,
             "best": best,
         }
         sys.stdout.write(json.dumps(event | {"settings": settings}) + "\n")
@@ -154,20 +164,20 @@ def tell_trial(trial: Any, best: bool, how: str) -> None:
     elif how == "say":
         widths = "-".join(map(str, settings["hidden"]))
         sys.stderr.write(
-            f"{trial.number:5d}{'*' if best else ' '}{100 * value:8.2f} %{settings['lr']:10.2e}  {widths:<12}"
+            f"{trial.number:5d}{'*' if best else ' '}{task.spelled(value):>10}{settings['lr']:10.2e}  {widths:<12}"
             f"{settings['dropout']:7.2f}  {settings['optimizer']:<9}{settings['batch_size']:6d}"
             f"{'  ended early' if pruned else ''}\n"
         )
 
 
-HEAD = "trial  valid_acc        lr  hidden      dropout  optimizer batch"
+HEAD = "trial  {}        lr  hidden      dropout  optimizer batch"
 
 
 def search(task: Task, trials: int, limit: float | None, jobs: int, how: str) -> None:
     """All trials that are left, shared among `jobs` processes. Raises XpnnError when one of them fails."""
     deadline = math.inf if limit is None else time.time() + limit
     if how == "say" and trials:
-        sys.stderr.write(HEAD + "\n")
+        sys.stderr.write(HEAD.format("valid_rmse" if task.regression else " valid_acc") + "\n")
     if jobs == 1:
         return work(task, 0, trials, deadline, how)
     spawn = multiprocessing.get_context("spawn")

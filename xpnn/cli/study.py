@@ -33,7 +33,7 @@ def open_study(task: Task) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if task.storage:
         optuna.logging.set_verbosity(optuna.logging.ERROR)  # a surplus trial is no reason to warn
-        return checked(made(f"xpnn-{task.dataset}-{task.model}", open_storage(task.storage)), task)
+        return checked(made(f"xpnn-{task.dataset}-{task.model}", open_storage(task.storage), task), task)
     path = Path(task.folder).resolve() / STUDY
     if is_link(path) or (path.exists() and not path.is_file()):
         raise FileError(f"{path} is a link or no regular file", fix="another --out")
@@ -42,19 +42,30 @@ def open_study(task: Task) -> optuna.Study:
         storage = optuna.storages.RDBStorage(
             "sqlite:///study.db", engine_kwargs={"creator": lambda: connect(path)}
         )
-        return checked(made("xpnn", storage), task)
+        return checked(made("xpnn", storage, task), task)
 
 
-def made(name: str, storage: Any) -> optuna.Study:
+def made(name: str, storage: Any, task: Task) -> optuna.Study:
     """Return the study of that name, a new one where there is none."""
     return optuna.create_study(
-        study_name=name, storage=storage, direction="maximize", load_if_exists=True,
+        study_name=name, storage=storage, direction=direction_of(task), load_if_exists=True,
         pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP, n_warmup_steps=2),
     )  # fmt: skip
 
 
+def direction_of(task: Task) -> str:
+    """Return how trials are compared: the error of a regression is to be small, an accuracy large."""
+    return "minimize" if task.regression else "maximize"
+
+
 def checked(study: optuna.Study, task: Task) -> optuna.Study:
     """Return the study, its settings noted in it. Raises UsageError where they are those of another task."""
+    if study.direction.name.lower() != direction_of(task):
+        raise UsageError(
+            f"{task.place} holds trials of {'classes' if task.regression else 'numbers'}",
+            why="accuracies and errors could not be compared",
+            fix="another --storage" if task.storage else "another --out, or delete that folder first",
+        )
     known = study.user_attrs
     for name, value in task.fixed.items():
         if name not in known:
@@ -62,7 +73,7 @@ def checked(study: optuna.Study, task: Task) -> optuna.Study:
         elif known[name] != value:
             raise UsageError(
                 f"{task.place} holds trials of {name} {one_line(known[name])}, not {value}",
-                why="their accuracies could not be compared",
+                why="their results could not be compared",
                 fix="another --storage" if task.storage else "another --out, or delete that folder first",
             )
     return study

@@ -25,6 +25,11 @@ from xpnn.cli.runs import ROOT
 from xpnn.cli.state import state
 from xpnn.cli.trials import BEST, STUDY, Task, settings_of
 from xpnn.data import DATASETS
+from xpnn.data.datasets import TABLES
+from xpnn.data.tables.labels import choose_label, guess_task
+from xpnn.data.tables.preparation import TASKS
+from xpnn.data.tables.reading import read_table
+from xpnn.data.tables.summary import summarize
 from xpnn.durable import make_folder, write_durably
 from xpnn.errors import BackendError, FileError, UsageError, first_line
 from xpnn.models import MODELS
@@ -66,6 +71,9 @@ ENOUGH = 10
 )
 @click.option("--data", type=FilePath(), metavar="PATH", help="The dataset's file, or folder of files.")
 @click.option("--label", metavar="NAME", help="Of a table: the column of the labels.")
+@click.option(
+    "--task", "kind", type=click.Choice(TASKS), help="Of a table.  [default: guessed from the label]"
+)
 @resize_option
 @click.option("--out", type=FilePath(), metavar="DIR", help="[default: runs/tune-DATASET-MODEL]")
 @backend_option
@@ -83,6 +91,7 @@ def command(
     seed: int,
     data: Path | None,
     label: str | None,
+    kind: str | None,
     resize: tuple[int, int] | None,
     out: Path | None,
     backend: str,
@@ -92,9 +101,9 @@ def command(
     """Search for better settings.
 
     Learning rate, its schedule, width and depth of the hidden layers, dropout, optimizer, weight decay, label smoothing
-    and batch size, judged by the accuracy on samples held out of the training set. Trials worse than the median of
-    those before them end early. The same command again goes on where it was stopped. Needs optuna: pip install
-    'xpnn[tune]'
+    and batch size, judged on samples held out of the training set: by accuracy, of a regression by RMSE. Trials worse
+    than the median of those before them end early. The same command again goes on where it was stopped. Needs optuna:
+    pip install 'xpnn[tune]'
     """
     require_optuna()
     from xpnn.cli.search import search
@@ -107,8 +116,9 @@ def command(
     count = epochs or recipe_for(dataset, model).epochs
     if worker and not storage:
         raise UsageError("--worker without --storage", fix="--storage WHERE, as the other workers have it")
+    kind = table_task(path, label, kind) if dataset in TABLES else kind
     where = be.name, be.device_name, str(folder)
-    task = Task(dataset, model, count, seed, path, label, *where, resize, storage, trials)
+    task = Task(dataset, model, count, seed, path, label, *where, resize, storage, trials, kind)
     try:
         make_folder(folder)
     except (OSError, ValueError) as error:
@@ -135,6 +145,15 @@ def command(
         return
     with storage_errors(task.place):
         finish(study, task, as_json)
+
+
+def table_task(path: str | None, label: str | None, kind: str | None) -> str | None:
+    """ "regression" where the labels of a table are numbers; else what was asked for."""
+    if kind is not None or path is None:
+        return kind
+    table = read_table(path, label)
+    labels = summarize(table, choose_label(table, label)[0], different=True)
+    return "regression" if guess_task(labels)[0] == "regression" else None
 
 
 def require_optuna() -> None:
@@ -183,8 +202,9 @@ def finish(study: Any, task: Task, as_json: bool) -> None:
     best, path = study.best_trial, Path(task.folder) / BEST
     found = {name: value for name, value in task.fixed.items() if value is not None}
     found |= settings_of(best.params)
+    what = f"validation {'RMSE' if task.regression else 'accuracy'} {task.spelled(best.value)}"
     head = (
-        f"# Found by xpnn tune: trial {best.number}, validation accuracy {percent(best.value, 2)}.",
+        f"# Found by xpnn tune: trial {best.number}, {what}.",
         f"# xpnn train --config {one_line(shlex.quote(str(path)), 1000)}",
     )
     lines = [*head, *(toml_line(name, value) for name, value in found.items())]
@@ -192,9 +212,9 @@ def finish(study: Any, task: Task, as_json: bool) -> None:
     ended = len(finished(study))
     if as_json:
         result = {"trials": ended, "pruned": ended - len(complete), "best_trial": best.number}
-        emit({"event": "end", **result, "valid_accuracy": best.value, "settings": found, "config": str(path)})
+        emit({"event": "end", **result, task.measure: best.value, "settings": found, "config": str(path)})
         return
-    echo(f"best   trial {best.number}, validation accuracy {percent(best.value, 2)}")
+    echo(f"best   trial {best.number}, {what}")
     if shares := importance(study):
         echo("most   " + ", ".join(f"{name} {percent(share)}" for name, share in shares[:4]))
     echo(f"       {ended} trials, {ended - len(complete)} ended early · {path}")

@@ -3,8 +3,10 @@
     batch b of epoch e = order_e[b B : (b + 1) B]        the last one may be shorter
 
 The order depends on the seed and the epoch alone, so a run that resumes in epoch 5 shuffles as epoch 5.
+From 16,777,216 samples on it is made as it is read, from shuffled blocks: see `BlockOrder`.
 """
 
+import functools
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -19,9 +21,51 @@ from xpnn.data.rows import by_position
 from xpnn.errors import DataError, UsageError
 from xpnn.random import host_rng
 
+MANY, BLOCK, WINDOW = 1 << 24, 1 << 8, 1 << 16
 
-def epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
-    """The permutation of 0 ... n - 1 in which epoch `epoch` visits `n` samples."""
+
+@dataclass(frozen=True, eq=False)
+class BlockOrder:
+    """A shuffled order of 0 ... n - 1 in little memory: slices of it are made when they are asked for.
+
+    Blocks of 256 samples come in random order, and each 256 blocks are shuffled together, so a batch comes from 256
+    places. A permutation of all would take 8 bytes for each sample, and samples on the disk would be read one by one.
+    """
+
+    seed: int
+    epoch: int
+    n: int
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, cut: slice) -> NDArray[np.int64]:
+        start, stop, _ = cut.indices(self.n)
+        windows = range(start // WINDOW, -(-max(stop, start + 1) // WINDOW))
+        first = windows.start * WINDOW
+        return np.concatenate([self._window(i) for i in windows])[start - first : stop - first]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[:], dtype)
+
+    @functools.cached_property
+    def _blocks(self) -> NDArray[np.int64]:
+        return host_rng(self.seed, "shuffle", self.epoch).permutation(self.n // BLOCK)
+
+    @functools.lru_cache(2)  # noqa: B019
+    def _window(self, i: int) -> NDArray[np.int64]:
+        """Positions i WINDOW ... (i + 1) WINDOW; the last has the samples that fill no block."""
+        many = WINDOW // BLOCK
+        rows = (self._blocks[i * many : (i + 1) * many, None] * BLOCK + np.arange(BLOCK)).reshape(-1)
+        if (i + 1) * WINDOW >= self.n:
+            rows = np.concatenate([rows, np.arange(self.n // BLOCK * BLOCK, self.n)])
+        return host_rng(self.seed, "shuffle", self.epoch, i).permutation(rows)
+
+
+def epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64] | BlockOrder:
+    """The permutation of 0 ... n - 1 in which epoch `epoch` visits `n` samples: what gives slices of it."""
+    if n >= MANY:
+        return BlockOrder(seed, epoch, n)
     return host_rng(seed, "shuffle", epoch).permutation(n)
 
 
@@ -106,7 +150,7 @@ class Batches:
         """Batches in an epoch."""
         return len(Slices(self._n, self.batch_size))
 
-    def order(self, epoch: int) -> NDArray[np.int64]:
+    def order(self, epoch: int) -> NDArray[np.int64] | BlockOrder:
         """The samples of that epoch, in order."""
         n = self._n
         if self.weights is None:

@@ -1,6 +1,7 @@
 """Splits that last: by a hash, which more data does not move, and into k folds, each held out once."""
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -20,9 +21,16 @@ def hash_split(keys: Iterable[str | bytes], held_out: float, salt: str = "") -> 
     """
     if not 0 <= held_out <= 1:
         raise UsageError(f"held_out={held_out}: wanted a share from 0 to 1")
-    below = round(held_out * 2**64)
-    mask = np.fromiter((_hash(key, salt) < below for key in keys), bool)
+    mask = hash_parts(keys, (held_out,), salt) == 1
     return np.flatnonzero(~mask), np.flatnonzero(mask)
+
+
+def hash_parts(keys: Iterable[str | bytes], shares: tuple[float, ...], salt: str = "") -> NDArray[np.int8]:
+    """The part of each key: 1 for the first of `shares`, 2 for the next, ..., 0 for what is left."""
+    ends = [round(sum(shares[: i + 1]) * 2**64) for i in range(len(shares))]
+    return np.fromiter(
+        ((bisect_right(ends, _hash(key, salt)) + 1) % (len(ends) + 1) for key in keys), np.int8
+    )
 
 
 def _hash(key: str | bytes, salt: str) -> int:

@@ -47,14 +47,22 @@ class Look(NamedTuple):
     frames: int
 
 
-def look_at(path: Path) -> Look:
-    """The head of a file of a picture; its pixels are not decoded. Raises what `open_image` raises."""
+def look_at(path: Path, wanted: Callable[[Look], bool]) -> tuple[Look, "Image | None"]:
+    """The head of a file of a picture, and the decoded image as it was seen, where the head says that it is wanted.
 
-    def head(image: "Image") -> Look:
+    Raises what `open_image` raises.
+    """
+
+    def head(image: "Image") -> tuple[Look, "Image | None"]:
         across = image.getexif().get(ORIENTATION, 1) in SIDEWAYS
         size = (image.width, image.height) if across else (image.height, image.width)
         frames = int(getattr(image, "n_frames", 1))
-        return Look(size, is_grey(image), is_deep(image.mode), image.has_transparency_data, frames)
+        look = Look(size, is_grey(image), is_deep(image.mode), image.has_transparency_data, frames)
+        if not wanted(look):
+            return look, None
+        image.seek(0)
+        image.load()
+        return look, upright(image)
 
     return _opened(path, head)
 
@@ -119,6 +127,8 @@ def upright(image: "Image") -> "Image":
     """The picture as the camera's note of its orientation (EXIF) says it was seen."""
     from PIL import ImageOps
 
+    if image.getexif().get(ORIENTATION, 1) == 1:
+        return image
     return ImageOps.exif_transpose(image)
 
 
@@ -194,7 +204,8 @@ def as_sample(
 
     if is_deep(image.mode):
         image = Image.fromarray(np.rint(grey_levels(image, background, levels)).astype(np.uint8))
-    image = flat(image, background).convert("L" if channels == 1 else "RGB")
+    mode, image = "L" if channels == 1 else "RGB", flat(image, background)
+    image = image if image.mode == mode else image.convert(mode)
     if size is not None and (image.height, image.width) != size:
         image = image.resize(size[::-1], Image.Resampling.BILINEAR)  # it averages where it makes smaller
     pixels: NDArray[Any] = np.asarray(image, dtype=np.uint8)

@@ -8,7 +8,7 @@ level is black and the same white in all; where they are transparent, one backgr
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,8 @@ from xpnn.system import user_path
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 WORKERS = 4
 """Threads that decode: Pillow works outside the interpreter's lock."""
+TOGETHER = 64
+"""Pictures that a thread reads at a time."""
 NAMED = 5
 """Files that an error names."""
 
@@ -94,25 +96,21 @@ def read_image_set(
 ) -> ImageSet:
     """`read_images`, with what was found out on the way."""
     path, wanted = user_path(path), wanted or Wanted()
-    known = wanted.preparation
     groups, notes = _class_folders(path, wanted.classes)
     files = [file for group in groups.values() for file in group]
-    looks = [look_at(file) for file in files]
-    size = wanted.size or _one_size(files, looks)
+    x, done, looks = _first_pass(files, wanted, watch)
+    size = x.shape[1:3]
     channels = wanted.channels or (1 if all(look.grey for look in looks) else 3)
     levels = wanted.levels or _levels([f for f, look in zip(files, looks, strict=True) if look.deep])
     clear = [f for f, look in zip(files, looks, strict=True) if look.transparent]
     background = _background(clear) if wanted.background is None else wanted.background
-    x = np.empty((len(files), *size, channels), np.uint8)
+    if x.shape[-1] != channels:
+        x, done = np.empty((len(files), *size, channels), np.uint8), np.zeros(len(files), bool)
 
     def read(i: int) -> None:
-        image = open_upright(files[i])
-        if known is None:
-            x[i] = as_sample(image, channels, background, levels, size)
-        else:
-            x[i] = prepare_one(known, image, str(files[i])).pixels
+        x[i] = as_sample(open_upright(files[i]), channels, background, levels, size)
 
-    _each(read, range(len(files)), watch)
+    _each(read, np.flatnonzero(~done).tolist(), watch)
     _check_varied(x, files)
     y = np.repeat(np.arange(len(groups), dtype=np.int64), [len(group) for group in groups.values()])
     notes += _remarks(looks, size, levels, background)
@@ -164,16 +162,51 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def _one_size(files: list[Path], looks: list[Look]) -> tuple[int, int]:
-    height, width = looks[0].size
-    for file, look in zip(files, looks, strict=True):
-        if look.size != looks[0].size:
-            raise DataError(
-                f"{file} is {look.size[1]} x {look.size[0]} pixels, {files[0]} is {width} x {height}",
-                why="wanted pictures of one size",
-                fix="--resize 64 (or resize=(64, 64) in Python) brings all of them to 64 x 64",
+def _first_pass(
+    files: list[Path], wanted: Wanted, watch: Watch | None
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_], list[Look]]:
+    """Each file opened once: the pixels of those that are like the first, which of them are read, and all heads.
+
+    Left for later is what depends on all pictures: deep and transparent ones, and colour among grey. Raises DataError
+    for pictures of several sizes where none is wanted.
+    """
+    first, _ = look_at(files[0], lambda look: False)
+    size = wanted.size or first.size
+    channels = wanted.channels or (1 if first.grey else 3)
+    x, done = np.empty((len(files), *size, channels), np.uint8), np.zeros(len(files), bool)
+    looks = [first] * len(files)
+    known = wanted.preparation
+    levels, background = wanted.levels or BYTES, 255 if wanted.background is None else wanted.background
+
+    def plain(look: Look) -> bool:
+        alike = wanted.channels is not None or look.grey == first.grey
+        deep = look.deep and wanted.levels is None
+        return known is not None or (
+            alike and not deep and not (look.transparent and wanted.background is None)
+        )
+
+    def read(i: int) -> None:
+        looks[i], image = look_at(files[i], plain)
+        if wanted.size is None and looks[i].size != size:
+            raise _another_size(files[i], looks[i].size, files[0], size)
+        if image is not None:
+            x[i] = (
+                as_sample(image, channels, background, levels, size)
+                if known is None
+                else prepare_one(known, image, str(files[i])).pixels
             )
-    return height, width
+            done[i] = True
+
+    _each(read, range(len(files)), watch)
+    return x, done, looks
+
+
+def _another_size(file: Path, size: tuple[int, int], first: Path, wanted: tuple[int, int]) -> DataError:
+    return DataError(
+        f"{file} is {size[1]} x {size[0]} pixels, {first} is {wanted[1]} x {wanted[0]}",
+        why="wanted pictures of one size",
+        fix="--resize 64 (or resize=(64, 64) in Python) brings all of them to 64 x 64",
+    )
 
 
 def _levels(deep: list[Path]) -> Levels:
@@ -202,12 +235,18 @@ def _shows(file: Path) -> tuple[bool, bool]:
     return white, black
 
 
-def _each(read: Callable[[int], None], numbers: range, watch: Watch | None) -> None:
+def _each(read: Callable[[int], None], numbers: Sequence[int], watch: Watch | None) -> None:
     """read(i) for all of them, in threads; the first error in their order is raised."""
+
+    def several(start: int) -> None:
+        for i in numbers[start : start + TOGETHER]:
+            read(i)
+
     with ThreadPoolExecutor(WORKERS) as pool:
-        for done, _ in enumerate(pool.map(read, numbers), 1):
-            if watch is not None and (done % 100 == 0 or done == len(numbers)):
-                watch(done, len(numbers))
+        starts = range(0, len(numbers), TOGETHER)
+        for start, _ in zip(starts, pool.map(several, starts), strict=True):
+            if watch is not None:
+                watch(min(start + TOGETHER, len(numbers)), len(numbers))
 
 
 def _check_varied(x: NDArray[np.uint8], files: list[Path]) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnn.errors import UsageError
 from xpnn.interchange.program import Program, Value
 from xpnn.window import Window, pads_of, per_axis
 
@@ -63,6 +64,11 @@ def pool(kind: str) -> Any:
         counted = getattr(layer, "count_include_pad", False) and real.is_padded
         given = geometry(window)
         if max(window.dilation) > 1:
+            if kind == "AveragePool" and g.opset < 19:
+                raise UsageError(
+                    f"layer {g.path or '0'} {type(layer).__name__} has dilation={layer.dilation}, in opset {g.opset}",
+                    why="ONNX has means over taps that lie apart from opset 19 on", fix="opset=19",
+                )  # fmt: skip
             given["dilations"] = list(window.dilation)
         if counted:
             given |= geometry(real) | {"count_include_pad": 1}

@@ -169,8 +169,9 @@ class Layer(Config, abstract=True):
     def input_kind(self) -> Kind | tuple[Kind, ...]:
         """What it takes; of several inputs a tuple, or one word for all.
 
-        "float": the model's dtype; "any": every real dtype (the layer converts); "int": ids as int64, and there is no
-        dx; "mask": 0 and 1 in the model's dtype, without a dx; None: passes on whatever comes.
+        "float": the model's dtype; "any": every real dtype (the layer converts); "wide": the same, and numbers with
+        more digits than float32 come as float64; "int": ids as int64, and there is no dx; "mask": 0 and 1 in the
+        model's dtype, without a dx; None: passes on whatever comes.
         """
         return "float"
 
@@ -221,7 +222,7 @@ def as_input(net: Layer, be: Backend, x: Any) -> Any:
 def as_kind(kind: Any, be: Backend, x: Array) -> Array:
     """One input in the dtype that a layer of this `input_kind` takes."""
     wanted = be.xp.int64 if kind == "int" else be.dtype
-    return x if kind == "any" or x.dtype == wanted else be.xp.astype(x, wanted)
+    return x if kind in ("any", "wide") or x.dtype == wanted else be.xp.astype(x, wanted)
 
 
 def as_float(cx: Ctx, x: Array) -> Array:

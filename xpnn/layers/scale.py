@@ -3,6 +3,8 @@
 They take any real dtype (uint8 images stay uint8 until here) and give the model's dtype.
 """
 
+import functools
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,10 +52,10 @@ class Standardize(Layer):
 
     `Standardize.fit(x_train)` measures them, as floats of 64 bits over all axes but the last (divisor N, as
     scikit-learn's StandardScaler); a feature that never changes, but for rounding, gets std 1. They are kept in phi:
-    saved, not trained.
+    saved, not trained. Where a mean is large beside its std, such as times in seconds, a network that begins with
+    this layer keeps its samples in float64 until the mean is subtracted: 1.6e9 + 1 is 1.6e9 in float32.
     """
 
-    input_kind = "any"
     mean: float | tuple[float, ...]
     std: float | tuple[float, ...]
 
@@ -71,8 +73,21 @@ class Standardize(Layer):
         low, high = rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
         rounding = 8 * np.finfo(np.float64).eps * np.maximum(np.abs(low), np.abs(high))
         constant = (low == high) | (std <= rounding)
+        warn_of_lost_digits(rows.dtype, mean, np.where(constant, np.inf, std))
         mean, std = np.where(constant, low, mean), np.where(constant, 1.0, std)
         return cls(tuple(mean.tolist()), tuple(std.tolist()))
+
+    @functools.cached_property
+    def input_kind(self) -> str:
+        """ "wide" where the digits of the model's dtype may not do for the differences between samples."""
+        return "wide" if np.any(np.abs(self.mean) > LARGE * np.asarray(self.std)) else "any"
+
+    @functools.cached_property
+    def _rest(self) -> list[float]:
+        """What float32 leaves of each mean."""
+        mean = np.atleast_1d(np.asarray(self.mean, np.float64))
+        rest: list[float] = (mean - mean.astype(np.float32)).tolist()
+        return rest
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """mean and 1 / std of shape (features,)."""
@@ -87,9 +102,33 @@ class Standardize(Layer):
         }, shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps nothing."""
-        return (as_float(cx, x) - p["mean"]) * p["gain"], ()
+        """Keeps nothing. What is wider than the model's dtype is narrowed when the mean is subtracted."""
+        be = cx.be
+        if x.dtype != be.xp.float64 or be.dtype == be.xp.float64:
+            return (as_float(cx, x) - p["mean"]) * p["gain"], ()
+        rest = be.xp.stack([be.scalar(part, be.xp.float64) for part in self._rest])
+        x = x - be.xp.astype(p["mean"], be.xp.float64) - rest
+        return as_float(cx, x) * p["gain"], ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """dx = dy / std; the statistics are not trained."""
         return dy * p["gain"], {}
+
+
+LARGE = 1000
+"""|mean| / std from which a mean is large: float32 has 7 digits."""
+
+
+def warn_of_lost_digits(dtype: Any, mean: Any, std: Any) -> None:
+    """Say so where the samples' own dtype has rounded their differences away."""
+    if dtype.kind != "f" or dtype.itemsize > 4:
+        return
+    spacing = np.abs(np.spacing(mean.astype(dtype))).astype(np.float64)
+    bad = np.flatnonzero(spacing > std / LARGE)
+    if len(bad):
+        i = int(bad[0])
+        warnings.warn(
+            f"feature {i} is about {mean[i]:.6g} and given as {dtype}, in which numbers of that size are "
+            f"{spacing[i]:.3g} apart: give it as float64, or subtract {mean[i]:.0f} first",
+            stacklevel=3,
+        )

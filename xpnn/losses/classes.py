@@ -197,7 +197,7 @@ def check_ids(ids: Host, classes: int, ignore: int | None = None) -> Host:
             f"{int(bad.sum())} of {ids.size} are not",
             fix="renumber the classes from 0, or widen the last layer",
         )
-    return ids.astype(np.int64)
+    return ids.astype(np.int64, copy=False)
 
 
 def check_rows(rows: Host, classes: int) -> Host:

@@ -1,5 +1,7 @@
 """A callback that uses the averaged weights of EMA or SWA."""
 
+import numpy as np
+
 from xpnn.data.batches import Slices
 from xpnn.errors import UsageError
 from xpnn.training.batch_statistics import measure
@@ -27,4 +29,4 @@ class UseAverage(Callback):
         with be.device_context():
             run.model.theta = run.state["average"] + be.scalar(0)
             parts = Slices(len(run.train), run.batch_size)
-            measure(run.model, run.data[0], (be.asarray(run.train[part]) for part in parts))
+            measure(run.model, run.data[0], (be.asarray(np.asarray(run.train[part])) for part in parts))

@@ -14,7 +14,7 @@ from xpnn.losses import Loss
 Host = np.ndarray[Any, Any]
 
 
-def weigh(class_weight: Any, loss: Loss, y: Any, train: Host, outputs: tuple[int, ...], weight: Any) -> Any:
+def weigh(class_weight: Any, loss: Loss, y: Any, train: Any, outputs: tuple[int, ...], weight: Any) -> Any:
     """Return the sample weights (N,), times those of the classes. `train`: the rows that "balanced" counts.
 
     class_weight: "balanced", {class id: weight} or one weight for each class. Raises UsageError for a loss without
@@ -29,6 +29,7 @@ def weigh(class_weight: Any, loss: Loss, y: Any, train: Host, outputs: tuple[int
             why="it has no classes, or more than one output",
             fix="sample_weight",
         )
+    train = np.asarray(train)
     if loss.kind == "binary":
         p = y.reshape(len(y), *outputs[:-1]).astype(np.float64)
         w = weights_of(class_weight, np.array([(1 - p[train]).sum(), p[train].sum()]))

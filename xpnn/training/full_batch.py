@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from xpnn.data.batches import Slices, epoch_order
+from xpnn.data.batches import Slices
 from xpnn.distributed.plane import joined
 from xpnn.distributed.shares import own_rows
 from xpnn.kernels import Array
@@ -24,7 +24,7 @@ class FullBatch:
     def __init__(self, run: Run, rule: LBFGS) -> None:
         self.run, self.rule, trainer = run, rule, run.trainer
         be, samples = trainer.model.backend, len(run.train)
-        order = run.train[epoch_order(trainer.model.seed, 1, samples)]
+        order = run.order(1)
         batches, group = [order[part] for part in Slices(samples, run.batch_size)], trainer.communicator
         self.be = be
         self.parts: list[tuple[Array, tuple[Any, ...]]] = [(be.asarray(rows), ()) for rows in batches]

@@ -1,11 +1,16 @@
-"""Ids out of range in `Trainer.step`, whose data was not checked beforehand: class ids, and ids to embed.
+"""Ids and targets out of range in `Trainer.step`, whose data was not checked beforehand.
 
-On NumPy a step refuses ids that are out of range before it computes. Elsewhere the host would have to wait for the
-device to see them: there the step changes nothing, its loss is NaN, and `check_steps` names the id.
+    ids to embed, class ids       0 to size - 1
+    labels of sequences (CTC)     0 to size - 1 but not the blank, -1 as padding; lengths from 1 to the frames
+    targets of yes or no          0 to 1
+
+On NumPy a step refuses what is out of range before it computes. Elsewhere the host would have to wait for the
+device to see it: there the step changes nothing, its loss is NaN, and `check_steps` names the first bad entry.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +18,8 @@ from xpnn.backends.base import Backend
 from xpnn.errors import DataError
 from xpnn.kernels import Array
 from xpnn.layers.base import for_each, is_multiple
-from xpnn.losses import Loss, MultiOutputLoss
+from xpnn.losses import CTC, Loss, MultiOutputLoss
+from xpnn.losses.binary import BinaryLoss
 from xpnn.losses.classes import ClassLoss
 from xpnn.network import Network
 
@@ -21,17 +27,20 @@ LOOK = 32
 """Steps between two looks at the losses: each look waits for the device."""
 
 
-class Ids(NamedTuple):
-    """Which array holds ids: number `part` of x or y, valid from 0 to size - 1, and `ignore_index` besides.
+@dataclass(frozen=True)
+class Ids:
+    """Which array holds ids: number `part` of x or y, valid from 0 to size - 1, and `ignored` besides.
 
     axes: how many ids in y have; an array of more is made of rows.
     """
 
     name: str
     part: int
-    size: int
+    size: int = 0
     ignored: int | None = None
     axes: int = 1
+
+    fix = "number them from 0, or give the network more of them"
 
     def of(self, x: Any, y: Any) -> Array | None:
         """Return the ids among a batch's arrays; None if they are not ids, such as rows of probabilities."""
@@ -39,22 +48,86 @@ class Ids(NamedTuple):
         a = given[self.part] if isinstance(given, tuple | list) else given
         return None if self.name == "y" and a.ndim != self.axes else a
 
+    def allowed(self, be: Backend, a: Array) -> Array:
+        """Bool, shaped like a: which of them are in range."""
+        whole = be.xp.astype(a, be.xp.int64)
+        known = (whole >= 0) & (whole < self.size)
+        return known if self.ignored is None else known | (whole == self.ignored)
+
+    @property
+    def why(self) -> str:
+        """What is in range."""
+        what = "classes" if self.name == "y" else "ids to embed"
+        return f"{self.size} {what} are numbered 0 to {self.size - 1}"
+
+
+@dataclass(frozen=True)
+class SequenceLabels(Ids):
+    """The padded labels (N, S) of `CTC`; frames: with a column of lengths before them, the longest, else 0."""
+
+    blank: int = 0
+    frames: int = 0
+
+    fix = "labels without the blank, and -1 at the end of shorter rows"
+
+    def of(self, x: Any, y: Any) -> Array | None:
+        """All labels."""
+        return y[self.part] if isinstance(y, tuple | list) else y
+
+    def allowed(self, be: Backend, a: Array) -> Array:
+        """Labels, padding, lengths."""
+        whole = be.xp.astype(a, be.xp.int64)
+        known = (whole >= -1) & (whole < self.size) & (whole != self.blank)
+        if not self.frames:
+            return known
+        lengths = (whole[:, :1] >= 1) & (whole[:, :1] <= self.frames)
+        return be.xp.concat([lengths, known[:, 1:]], axis=1)
+
+    @property
+    def why(self) -> str:
+        """What is in range."""
+        first = f", the first column is from 1 to {self.frames} frames" if self.frames else ""
+        return f"labels are 0 to {self.size - 1} but not the blank, {self.blank}, or -1 as padding{first}"
+
+
+@dataclass(frozen=True)
+class Shares(Ids):
+    """Targets of yes or no, of any shape."""
+
+    why = "targets are probabilities of the class 1, from 0 to 1"
+    fix = "for more than two classes use softmax_cross_entropy"
+
+    def of(self, x: Any, y: Any) -> Array | None:
+        """All targets."""
+        return y[self.part] if isinstance(y, tuple | list) else y
+
+    def allowed(self, be: Backend, a: Array) -> Array:
+        """NaN is not."""
+        return (a >= 0) & (a <= 1) if "bool" not in str(a.dtype) else a | ~a
+
 
 def ids_of(model: Network, loss: Loss) -> tuple[Ids, ...]:
-    """Return a description of all the ids that a step reads."""
+    """Return a description of everything that a step reads and that has a range."""
     n = len(model.input_shape) if is_multiple(model.input_shape) else 1
     kinds, sizes = for_each(model.net.input_kind, n), for_each(model.net.vocab_size, n)
-    found = [Ids("x", i, sizes[i]) for i in range(n) if kinds[i] == "int" and sizes[i]]
+    found: list[Ids] = [Ids("x", i, sizes[i]) for i in range(n) if kinds[i] == "int" and sizes[i]]
     losses = loss.losses if isinstance(loss, MultiOutputLoss) else (loss,)
     shapes = model.output_shape if is_multiple(model.output_shape) else (model.output_shape,)
     for i, (one, shape) in enumerate(zip(losses, shapes, strict=True)):
         if isinstance(one, ClassLoss) and shape and shape[-1] is not None:
             found.append(Ids("y", i, shape[-1], one.ignore_index, len(shape)))
+        elif isinstance(one, CTC) and len(shape) == 2 and shape[1] is not None:
+            most = shape[0] or 1 << 31  # frames; None where their number varies
+            found.append(
+                SequenceLabels("y", i, shape[1], blank=one.blank, frames=most if one.input_lengths else 0)
+            )
+        elif isinstance(one, BinaryLoss):
+            found.append(Shares("y", i))
     return tuple(found)
 
 
 def guarded(step: Callable[..., Any], be: Backend, ids: tuple[Ids, ...]) -> Callable[..., Any]:
-    """Wrap the step: ids out of range are replaced by 0 and state["ok"] becomes False, so that nothing changes."""
+    """Wrap the step: entries out of range are replaced by 0 and state["ok"] becomes False, so that nothing changes."""
     if not ids:
         return step
 
@@ -64,7 +137,7 @@ def guarded(step: Callable[..., Any], be: Backend, ids: tuple[Ids, ...]) -> Call
             a = one.of(x, y)
             if a is None:
                 continue
-            known = in_range(be, a, one)
+            known = one.allowed(be, a)
             ok = ok & be.xp.all(known)
             a = be.xp.where(known, a, be.xp.zeros_like(a))
             x, y = (put(x, one.part, a), y) if one.name == "x" else (x, put(y, one.part, a))
@@ -73,34 +146,24 @@ def guarded(step: Callable[..., Any], be: Backend, ids: tuple[Ids, ...]) -> Call
     return checked
 
 
-def in_range(be: Backend, a: Array, ids: Ids) -> Array:
-    """Return Bool, shaped like a: True where an id is valid."""
-    whole = be.xp.astype(a, be.xp.int64)
-    known = (whole >= 0) & (whole < ids.size)
-    return known if ids.ignored is None else known | (whole == ids.ignored)
-
-
 def put(given: Any, part: int, a: Array) -> Any:
     """Return the batch's arrays with the ids replaced."""
     return (*given[:part], a, *given[part + 1 :]) if isinstance(given, tuple) else a
 
 
 def first_bad(be: Backend, ids: tuple[Ids, ...], x: Any, y: Any, when: str = "") -> DataError | None:
-    """Return the error for the first id out of range, or None. `when` ends its first line."""
+    """Return the error for the first entry out of range, or None. `when` ends its first line."""
     for one in ids:
         a = one.of(x, y)
         if a is None:
             continue
-        host = np.asarray(be.to_numpy(a))
-        bad = (host < 0) | (host >= one.size)
-        bad = bad if one.ignored is None else bad & (host != one.ignored)
+        bad = ~np.asarray(be.to_numpy(one.allowed(be, a)))
         if bad.any():
-            at = tuple(map(int, np.argwhere(bad)[0]))
+            host, at = np.asarray(be.to_numpy(a)), tuple(map(int, np.argwhere(bad)[0]))
             several = isinstance(x if one.name == "x" else y, tuple | list)
-            what = "classes" if one.name == "y" else "ids to embed"
             return DataError(
                 f"{one.name}{f'[{one.part}]' if several else ''}{list(at)} is {host[at]}{when}",
-                why=f"{one.size} {what} are numbered 0 to {one.size - 1}; {int(bad.sum())} of {host.size} are not",
-                fix="number them from 0, or give the network more of them",
+                why=f"{one.why}; {int(bad.sum())} of {bad.size} are not",
+                fix=one.fix,
             )
     return None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends.share import Share
-from xpnn.data.batches import Slices, epoch_order
+from xpnn.data.batches import Slices
 from xpnn.distributed.shares import own_rows
 from xpnn.kernels import Array
 from xpnn.parameters import gather
@@ -26,7 +26,8 @@ class MiniBatches:
     def __init__(self, run: Run) -> None:
         self.run, self.trainer, self.data = run, run.trainer, run.data
         self.cuts = list(Slices(len(run.train), run.batch_size))
-        self.order, self.number, self.waiting = run.train, 0, list[Array]()
+        self.order: Any = run.train
+        self.number, self.waiting = 0, list[Array]()
         run.sync = self.sync
         self.group, self.mixing = run.trainer.communicator, run.trainer.augment is not None
         each_step = any(type(callback).step is not Callback.step for callback in run.callbacks)
@@ -35,11 +36,12 @@ class MiniBatches:
     def __call__(self, epoch: int) -> float | None:
         """Train for an epoch; return its loss, or None if a callback stopped the run inside it."""
         run, be, samples = self.run, self.trainer.model.backend, len(self.run.train)
-        self.order, self.number = run.train[epoch_order(run.model.seed, epoch, samples)], epoch
+        self.order, self.number = run.order(epoch), epoch
         each_step = [callback for callback in run.callbacks if type(callback).step is not Callback.step]
         done = len(run.losses)
         resident = all(be.owns(a) for _, a in leaves(self.data) if a is not None)
-        values = self._indexed(done) if resident else self._streamed(done)
+        at_once = resident and isinstance(self.order, np.ndarray)
+        values = self._indexed(done) if at_once else self._streamed(done)
         for cut, value in zip(self.cuts[done:], values, strict=True):
             run.batch = functools.partial(self.batch, cut)
             self.waiting.append(value)
@@ -62,17 +64,15 @@ class MiniBatches:
             run.stopped = self.group.first_text(run.stopped)
         return bool(run.stopped)
 
-    def _parts(self, done: int) -> list[tuple[np.ndarray[Any, Any], Share | None]]:
-        """The samples of each batch from number `done` on, and of several processes this one's share in it."""
-        batches = [self.order[cut] for cut in self.cuts[done:]]
-        if self.group.size == 1:
-            return [(rows, None) for rows in batches]
-        return [own_rows(self.group, rows, self.mixing) for rows in batches]
+    def _part(self, cut: slice) -> tuple[np.ndarray[Any, Any], Share | None]:
+        """The samples of a batch, and of several processes this one's share in it."""
+        rows = self.order[cut]
+        return (rows, None) if self.group.size == 1 else own_rows(self.group, rows, self.mixing)
 
     def _indexed(self, done: int) -> Iterator[Array]:
         """Yield the losses from batch number `done` on, for data on the device: only the order is sent, once."""
         trainer, be = self.trainer, self.trainer.model.backend
-        parts = self._parts(0)
+        parts = [self._part(cut) for cut in self.cuts]
         with be.device_context():
             start = sum(len(rows) for rows, _ in parts[:done])
             order = self.order if self.group.size == 1 else np.concatenate([rows for rows, _ in parts])
@@ -87,19 +87,19 @@ class MiniBatches:
         """Yield the same losses for data on the host: the next rows are sent while the last ones are used."""
         trainer, be = self.trainer, self.trainer.model.backend
         x, *rest = self.data
-        parts = self._parts(done)
-        rows = [some for some, _ in parts]
+        cuts = self.cuts[done:]
 
         def stream(a: Any) -> Iterator[Array]:
             if be.owns(a):
-                return (gather(be, a, be.asarray(some)) for some in rows)
-            return be.uploads(a[some] for some in rows)
+                return (gather(be, a, be.asarray(self._part(cut)[0])) for cut in cuts)
+            return be.uploads(a[self._part(cut)[0]] for cut in cuts)
 
         batches = zip(*map(stream, x), strict=True) if isinstance(x, tuple) else stream(x)
-        for some, share in parts:
+        for cut in cuts:
+            some, share = self._part(cut)
             with be.device_context():
                 batch, given = next(batches), gather(be, tuple(rest), be.asarray(some))
-            if some is rows[-1]:
+            if cut is cuts[-1]:
                 trainer.end_epoch()
             yield (
                 trainer.step(batch, *given)

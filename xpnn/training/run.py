@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from xpnn.data.batches import Slices
+from xpnn.data.batches import Slices, epoch_order
 from xpnn.kernels import Array
 from xpnn.losses import Loss
 from xpnn.network import Network
@@ -90,7 +90,7 @@ class Run:
 
     trainer: Stepper
     data: tuple[Any, Any, Array | None]
-    train: np.ndarray[Any, Any]  # the rows of data that are trained on
+    train: np.ndarray[Any, Any] | range  # the rows of data that are trained on
     validation: Any  # the checked pair (x, y), or what was given in its place
     batch_size: int
     epochs: int
@@ -107,6 +107,11 @@ class Run:
         """What the course of the run depends on, as plain JSON. Computed once, as it contains a hash of the data."""
         batches = len(Slices(len(self.train), self.batch_size))
         return identity(self.trainer, self.data, self.validation, self.batch_size, batches)
+
+    def order(self, epoch: int) -> Any:
+        """The rows of data in the order of that epoch: what gives slices of it, each an array."""
+        order = epoch_order(self.model.seed, epoch, len(self.train))
+        return order if isinstance(self.train, range) else self.train[np.asarray(order)]
 
     def save_state(self, path: str | Path) -> None:
         """Write everything that `fit(..., resume=path)` needs to go on from here.

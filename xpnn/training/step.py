@@ -14,6 +14,7 @@ from xpnn.losses.base import Loss, as_target
 from xpnn.optimizers.base import Optimizer, State
 from xpnn.optimizers.wrapper import Wrapper
 from xpnn.parameters import GradientBuffer, Layout, count, gather
+from xpnn.renamed import old_attributes
 from xpnn.training.mixing import MIXING, Mixing, blend, mix_targets
 
 Position: TypeAlias = tuple[Array, Array]
@@ -180,3 +181,6 @@ def updater(optimizer: Optimizer, be: Backend) -> Callable[..., tuple[Array, Arr
         return value, theta, phi, {**tree, "ok": ok}
 
     return update
+
+
+__getattr__ = old_attributes("training.step")

@@ -110,9 +110,10 @@ class Stepper:
 
         The loss is NaN where it or a gradient was not finite; then nothing was changed. Raises DeviceError for an
         array of another library or device, ShapeError for one that does not fit, UsageError with LBFGS. Several inputs
-        or outputs: tuples. Class ids and ids to embed that are out of range raise DataError on NumPy; elsewhere the
-        loss is NaN, nothing is changed, and `check_steps`, which every 32nd step calls, raises it. Of several processes
-        each is given the whole batch, and computes its rows; ids are checked by all of them.
+        or outputs: tuples. Class ids, ids to embed, labels of CTC and targets of yes or no that are out of range raise
+        DataError on NumPy; elsewhere the loss is NaN, nothing is changed, and `check_steps`, which every 32nd step
+        calls, raises it. Of several processes each is given the whole batch, and computes its rows; ids are checked by
+        all of them.
         """
         model, be = self.model, self.model.backend
         if isinstance(self.optimizer, LBFGS):
@@ -172,7 +173,7 @@ class Stepper:
         return value
 
     def check_steps(self) -> None:
-        """Look at the losses of the last steps. Raises DataError where ids out of range made one of them NaN.
+        """Look at the losses of the last steps. Raises DataError where ids or targets out of range made one NaN.
 
         It waits for the device. The weights are those of before that step; a new Trainer goes on from them.
         """

@@ -152,7 +152,9 @@ class Trainer(Stepper):
         champion = next((one for one in reversed(self.history.rows) if one.best), None)
         return replace(row, best=champion is None or self.history.score(row) > self.history.score(champion))
 
-    def _hold_out(self, y: Any, validation: Any) -> tuple[np.ndarray[Any, Any], Any]:
+    def _hold_out(self, y: Any, validation: Any) -> tuple[np.ndarray[Any, Any] | range, Any]:
+        if is_pair_or_nothing(validation):
+            return range(count(y)), None  # as numbers they would take 8 bytes for each sample
         classes = self.loss.kind in ("classes", "binary", "several")
         return hold_out(
             y if classes else tree_map(lambda _, a: a.astype(np.float64), y), validation, self.model.seed
@@ -180,11 +182,16 @@ class Trainer(Stepper):
 
 def hold_out(y: Any, validation: Any, seed: int) -> tuple[np.ndarray[Any, Any], Any]:
     """Return the training samples and the validation samples (None without validation) for that seed."""
-    if validation is None or isinstance(validation, tuple | list) or validation == 0:
+    if is_pair_or_nothing(validation):
         return np.arange(count(y)), None
     validation = int(validation) if isinstance(validation, np.integer) else validation
     strata = y[0] if isinstance(y, tuple) else y  # of several targets the first
     return stratified_split(strata, validation, host_rng(seed, "validation"))
+
+
+def is_pair_or_nothing(validation: Any) -> bool:
+    """Whether nothing is held out."""
+    return validation is None or isinstance(validation, tuple | list) or validation == 0
 
 
 def check_count(name: str, value: Any) -> int:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from xpnn.data.tables.preparation import Predictor, TablePreparation
@@ -18,4 +19,6 @@ def answers(model: Predictor, table: Any) -> NDArray[Any]:
             why="it was trained on arrays, or on something else",
             fix="x, y, preparation = xpnn.data.prepare_table(table), and Model(..., preparation=preparation)",
         )
-    return preparation.predict(model, read_table(table))[0]
+    named = read_table(table)
+    preparation.check_columns(named)
+    return np.concatenate([preparation.predict(model, part)[0] for _, part in named.parts()])

@@ -28,7 +28,9 @@ def connect(paths: list[str], file: Path | None = None) -> Any:
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "allow_community_extensions": False,
-        "temp_directory": "",
+        "temp_directory": ""
+        if file is None
+        else str(file.parent),  # where it may put what exceeds its memory
     }
     db = duckdb.connect(":memory:" if file is None else str(file), config=settings)
     try:

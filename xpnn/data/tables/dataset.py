@@ -1,25 +1,20 @@
 """A table as a dataset: split by a hash of each row, prepared by what the training rows say."""
 
-from collections.abc import Iterable, Iterator
 from typing import Any
 
-import numpy as np
-
 from xpnn.data.dataset import Dataset
-from xpnn.data.folds import hash_split, keep_classes
 from xpnn.data.tables.fitting import fit_preparation, relabelled, what_became
 from xpnn.data.tables.labels import choose_label, guess_task
-from xpnn.data.tables.preparation import TablePreparation, count_of, listed
+from xpnn.data.tables.preparation import TablePreparation, check_labelled, count_of, listed
 from xpnn.data.tables.reading import read_table
+from xpnn.data.tables.samples import KEPT, take_samples
+from xpnn.data.tables.sides import all_rows, keep_classes, split_by_hash
 from xpnn.data.tables.stored import AnyTable, StoredTable
-from xpnn.errors import DataError, FileError, UsageError
-from xpnn.scratch import Scratch, temporary_place
+from xpnn.data.tables.summary import Summary, median_line, summarize
+from xpnn.errors import DataError, UsageError
 
-TEST = 0.2
-FEW, MANY = 1 << 12, 1 << 16
-"""Rows that are looked at together: of a table in memory, and of one on the disk, where each look takes a while."""
-KEPT = 200_000
-"""Rows of a table on the disk that are held out at most, and kept in memory."""
+TEST, VALIDATION = 0.2, 0.08
+"""Shares of the rows that are held out, the second only of a table on the disk."""
 
 
 def table_dataset(
@@ -38,50 +33,66 @@ def table_dataset(
     table = read_table(source, label)
     if known is not None and not relabel:
         check_same_label(table, known, label, task)
-        label, task, why, guess = check_label(table, known), known.task, "as in the model", "as in the model"
+        label, why = check_label(table, known), "as in the model"
     else:
         label, why = choose_label(table, label)
-        task, guess = (task, "--task") if task is not None else guess_task(table[label])
-    share = min(TEST, KEPT / 1.1 / table.rows) if isinstance(table, StoredTable) else TEST
-    train, held = hash_split(row_keys(table, label), share)
+    labels = summarize(table, label, different=True)
+    if known is not None and not relabel:
+        task, guess = known.task, "as in the model"
+    else:
+        task, guess = (task, "--task") if task is not None else guess_task(labels)
+    check_labelled(labels)
+    large = isinstance(table, StoredTable)
+    sides = split_by_hash(table, label, shares_of(table))
     notes = list(table.notes)
     if task == "classification":
-        train, held, moved = keep_classes(table[label].words(), train, held)
+        sides, moved = keep_classes(table, label, sides)
         notes += moved_line(moved)
-    if not len(held) or not len(train):
+    if not all(sides.count(part) for part in (0, 1)):
         raise DataError(
             f"{table.name} holds {table.rows} rows, and a fifth of them is none",
             why="rows to test with are taken by a hash",
             fix="more rows",
         )
     if known is None:
-        preparation = fit_preparation(table, label, task, train)
+        preparation = fit_preparation(table, labels, task, sides)
         notes = what_became(preparation) + notes
     else:
-        preparation = relabelled(known, table[label], task, train) if relabel else known
+        preparation = relabelled(known, table, labels, task, sides) if relabel else known
         notes += preparation.remarks(table)
-    y = preparation.targets(table[label])
-    x, x_test = split_samples(table, preparation, train, held)
-    much = "a fifth" if share == TEST else f"{100 * share:.2g} %"
+    if known is None:
+        notes += median_line(table)
+    (x, x_test, *x_valid), (y, y_test, *y_valid) = take_samples(table, preparation, sides)
+    much = " % for the test, ".join(f"{100 * share:.2g}" for share in shares_of(table))
+    much = f"{much} % to choose the best epoch by," if large else "a fifth"
     return Dataset(
         name,
-        x, y[train], x_test, y[held],
+        x, y, x_test, y_test,
         preparation.classes,
         f"{source}, {much} held out by hash",
         preparation,
-        (label_line(preparation, table, why, guess), *notes),
+        (label_line(preparation, labels, why, guess), *notes),
         held_out=True,
+        validation=(x_valid[0], y_valid[0]) if large and len(y_valid[0]) else None,
     )  # fmt: skip
+
+
+def shares_of(table: AnyTable) -> tuple[float, ...]:
+    """What is held out: a fifth; of a table on the disk a part for the test, and one to choose the best epoch by."""
+    if not isinstance(table, StoredTable):
+        return (TEST,)
+    most = KEPT / 1.1 / table.rows
+    return min(TEST, most), min(VALIDATION, most)
 
 
 def whole_table(source: Any, preparation: TablePreparation) -> Dataset:
     """All rows of a table as test samples of a model, matched by name. Raises DataError for what it does not know."""
     table = read_table(source, preparation.label)
-    labels = table[check_label(table, preparation)]
-    y = preparation.targets(labels)
-    none, x = split_samples(table, preparation, np.arange(0), np.arange(table.rows))
+    check_labelled(summarize(table, check_label(table, preparation)))
+    preparation.check_columns(table)
     notes = (*table.notes, *preparation.remarks(table), f"all {table.rows:,} rows of {source} are used")
-    return Dataset("table", none, y[:0], x, y, preparation.classes, str(source), preparation, notes)
+    (none, x), (no_y, y) = take_samples(table, preparation, all_rows(table, 1))
+    return Dataset("table", none, no_y, x, y, preparation.classes, str(source), preparation, notes)
 
 
 def check_same_label(
@@ -107,13 +118,12 @@ def check_label(table: AnyTable, preparation: TablePreparation) -> str:
     return preparation.label
 
 
-def label_line(preparation: TablePreparation, table: AnyTable, why: str, guess: str) -> str:
+def label_line(preparation: TablePreparation, labels: Summary, why: str, guess: str) -> str:
     """What the label is, and what it was taken for."""
     what = f"label {preparation.label!r} ({why}): {preparation.task} ({guess})"
     if preparation.classes:
         return f"{what}, classes {listed(preparation.classes)}"
-    numbers = table[preparation.label].numbers()
-    return f"{what}, from {numbers.min():g} to {numbers.max():g}"
+    return f"{what}, from {labels.numbers.low:g} to {labels.numbers.high:g}"
 
 
 def moved_line(names: list[str]) -> list[str]:
@@ -123,55 +133,3 @@ def moved_line(names: list[str]) -> list[str]:
         if names
         else []
     )
-
-
-def row_keys(table: AnyTable, label: str) -> Iterator[bytes]:
-    """What names each row: the bytes of its numbers and its words, the label left out."""
-    names = [name for name in table if name != label]
-    size = MANY if isinstance(table, StoredTable) else FEW
-    for start in range(0, table.rows, size):
-        part = table.part(slice(start, start + size))
-        if not start:
-            numbers = [name for name in names if part[name].kind in ("numbers", "booleans")]
-            words = [name for name in names if name not in numbers]
-        some: Iterable[bytes] = (b"",) * part.rows
-        if numbers:
-            matrix = np.stack([part[name].numbers() for name in numbers], axis=1).astype("<f8")
-            some = (row.tobytes() for row in matrix)
-        if words:
-            text = zip(*(part[name].words() for name in words), strict=True)
-            some = (a + "\0".join(row).encode() for a, row in zip(some, text, strict=True))
-        yield from some
-
-
-def check_room(size: int) -> None:
-    """Raises FileError where the folder for temporary files has no room for so many bytes."""
-    folder, free = temporary_place()
-    if size > free:
-        raise FileError(
-            f"the samples of this table take {size / 1e9:.1f} GB, {folder} has {free / 1e9:.1f} GB free",
-            fix="TMPDIR=FOLDER, on a larger disk",
-        )
-
-
-def split_samples(table: AnyTable, preparation: TablePreparation, *parts: Any) -> list[Any]:
-    """The samples of several parts of a table, each given by the numbers of its rows, rising.
-
-    Of a table on the disk they are on the disk too, but for a part of at most 200,000 rows.
-    """
-    if not isinstance(table, StoredTable):
-        return [preparation.samples(table.part(rows)) for rows in parts]
-    check_room(table.rows * (4 * len(preparation.features) + 8 * len(preparation.embedded)))
-    shapes = ((len(preparation.features),), *((),) * len(preparation.embedded))
-    dtypes = ("float32", *("int64",) * len(preparation.embedded))
-    files = [[Scratch(dtype, shape) for dtype, shape in zip(dtypes, shapes, strict=True)] for _ in parts]
-    for start in range(0, table.rows, MANY):
-        piece = preparation.samples(table.part(slice(start, start + MANY)))
-        arrays = piece if isinstance(piece, tuple) else (piece,)
-        for rows, several in zip(parts, files, strict=True):
-            low, high = np.searchsorted(rows, (start, start + MANY))
-            for array, file in zip(arrays, several, strict=True):
-                file.write(array[rows[low:high] - start])
-    found = [tuple(file.array() for file in several) for several in files]
-    found = [tuple(map(np.array, one)) if len(one[0]) <= KEPT else one for one in found]
-    return [one if preparation.embedded else one[0] for one in found]

@@ -45,7 +45,7 @@ def read_files(
                 check_weight(wanted, name, files)
                 if wanted < LARGE:
                     return fetched(db, query, paths, name, as_words)
-            return stored(paths, name, query)
+            return stored(paths, name, query, as_words)
         except db_error() as error:
             raise in_words(error, name, dict(zip(paths, files, strict=True))) from error
 

@@ -1,26 +1,25 @@
 """From a table to its preparation: what each column becomes, measured on the rows that are trained on."""
 
 import re
-from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from xpnn.data.tables.columns import (
     MOST_VALUES,
-    PARTS,
     CategoryColumn,
     Column,
     DateColumn,
     NumberColumn,
-    date_part,
 )
 from xpnn.data.tables.labels import choose_label, class_names, guess_task
 from xpnn.data.tables.preparation import LeftOut, TablePreparation, check_labelled, joined
-from xpnn.data.tables.reading import is_index, read_table
+from xpnn.data.tables.reading import read_table, unnamed
+from xpnn.data.tables.samples import take_samples
+from xpnn.data.tables.sides import Sides, all_rows
 from xpnn.data.tables.stored import AnyTable
+from xpnn.data.tables.summary import Summary, summarize
 from xpnn.data.tables.values import Values
 from xpnn.errors import DataError
 
@@ -49,22 +48,30 @@ def prepare_table(
     """
     table = read_table(source, label)
     name, _ = choose_label(table, label)
-    preparation = fit_preparation(table, name, task or guess_task(table[name])[0], slice(None))
-    return preparation.samples(table), preparation.targets(table[name]), preparation
+    labels = summarize(table, name, different=True)
+    preparation = fit_preparation(table, labels, task or guess_task(labels)[0])
+    (x,), (y,) = take_samples(table, preparation, all_rows(table, 0))
+    return x, y, preparation
 
 
-def fit_preparation(table: AnyTable, label: str, task: str, rows: Any) -> TablePreparation:
-    """Columns, scaling and label of a table, measured on its `rows`. Raises DataError where no column is left."""
-    labels = table[label]
+def fit_preparation(
+    table: AnyTable, labels: Summary, task: str, sides: Sides | None = None
+) -> TablePreparation:
+    """Columns, scaling and label of a table, measured on its rows to train on, which are part 0 of `sides`, or all.
+
+    labels: the summary of all labels. Raises DataError where no column is left.
+    """
     check_labelled(labels)
     classes = class_names(labels) if task == "classification" else ()
-    mean, std = (0.0, 1.0) if classes else spread(labels[rows].numbers())
+    mean, std = (0.0, 1.0) if classes else summarize(table, labels.name, sides).numbers.spread()
     columns: list[Column] = []
     left_out: list[LeftOut] = []
-    for name, values in table.items():
-        if name == label:
+    for name in table:
+        if name == labels.name:
             continue
-        found = pixel_column(values, rows) if table.pixels else fit_column(values, values[rows])
+        found = (
+            pixel_column(table[name], sides) if table.pixels else fit_column(summarize(table, name, sides))
+        )
         (left_out if isinstance(found, LeftOut) else columns).append(found)  # type: ignore[arg-type]
     if not columns:
         raise DataError(
@@ -76,137 +83,85 @@ def fit_preparation(table: AnyTable, label: str, task: str, rows: Any) -> TableP
         first = columns[0]
         assert isinstance(first, CategoryColumn)
         columns[0] = CategoryColumn(first.name, first.values, 0, indicator=True)
-    return TablePreparation(label, task, classes, tuple(columns), tuple(left_out), mean, std)
+    return TablePreparation(labels.name, task, classes, tuple(columns), tuple(left_out), mean, std)
 
 
-def relabelled(known: TablePreparation, labels: Values, task: str, rows: Any) -> TablePreparation:
+def relabelled(
+    known: TablePreparation, table: AnyTable, labels: Summary, task: str, sides: Sides
+) -> TablePreparation:
     """The columns of a preparation with another label."""
     check_labelled(labels)
     classes = class_names(labels) if task == "classification" else ()
-    mean, std = (0.0, 1.0) if classes else spread(labels[rows].numbers())
+    mean, std = (0.0, 1.0) if classes else summarize(table, labels.name, sides).numbers.spread()
     return replace(known, label=labels.name, task=task, classes=classes, label_mean=mean, label_std=std)
 
 
-def pixel_column(values: Values, rows: Any) -> Column | LeftOut:
+def pixel_column(values: Values, sides: Sides | None) -> Column | LeftOut:
     """One pixel: all of them are scaled alike, since rare ink in a corner is no reason to magnify it."""
-    data = values.data[rows]
+    data = values.data if sides is None else values.data[sides.mask(0)]
     if data.min() == data.max():
         return LeftOut(values.name, f"constant: {data[0]} in every row")
     return NumberColumn(values.name, 0.0, 255.0, 0.0)
 
 
-def fit_column(values: Values, train: Values) -> Column | LeftOut:
+def fit_column(column: Summary) -> Column | LeftOut:
     """What a column becomes, by all of its entries; its statistics are those of the training rows."""
-    name, there = values.name, train[~train.missing]
-    if is_index(values):
+    name, missing = column.name, column.train_missing > 0
+    if unnamed(name) and column.numbered:
         return LeftOut(name, "it numbers the rows")
-    if not len(there):
-        return LeftOut(name, "nothing in it" if values.missing.all() else "nothing in the rows to train on")
-    if not train.missing.any() and constant(there):
-        return LeftOut(name, f"constant: {str(there[:1].words()[0])[:40]} in every row")
-    if (
-        NAMED_ID.fullmatch(name)
-        and len(train) > 2
-        and is_whole(there)
-        and count_different(there) == len(train)
-    ):
+    if column.train_missing == column.train:
+        everywhere = column.missing == column.rows
+        return LeftOut(name, "nothing in it" if everywhere else "nothing in the rows to train on")
+    if not missing and column.constant:
+        return LeftOut(name, f"constant: {column.first[:40]} in every row")
+    if NAMED_ID.fullmatch(name) and column.train > 2 and column.whole and column.all_different():
         return LeftOut(name, "it names the rows: different in each, and called an id")
-    if values.kind == "dates":
-        return fit_dates(there, bool(train.missing.any()))
-    if values.kind == "numbers":
-        return fit_numbers(there, bool(train.missing.any()))
-    return fit_words(values, train)
+    if column.kind == "dates":
+        return fit_dates(column, missing)
+    if column.kind == "numbers":
+        return NumberColumn(name, *column.numbers.spread(), column.median(), missing)
+    return fit_words(column, missing)
 
 
-def constant(there: Values) -> bool:
-    """Whether all entries are one."""
-    return bool((there.data == there.data[0]).all())
-
-
-def count_different(there: Values) -> int:
-    """How many different entries there are."""
-    return len(set(there.data.tolist()))
-
-
-def is_whole(values: Values) -> bool:
-    """Words, or whole numbers."""
-    return values.kind == "words" or (
-        values.kind == "numbers" and bool(np.array_equal(values.numbers(), np.floor(values.numbers())))
-    )
-
-
-def fit_numbers(there: Values, indicator: bool) -> NumberColumn:
-    """Mean, standard deviation and median of what is there; with a missing entry also an indicator."""
-    x = there.numbers()
-    mean, std = spread(x)
-    return NumberColumn(there.name, mean, std, float(np.median(x)), indicator)
-
-
-def spread(x: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean and standard deviation in float64; std is 1 where all numbers are one, whatever rounding makes of it."""
-    mean = float(x.mean())
-    std = float((x - mean).std())  # the squares of what is large would cancel
-    noise = 8 * np.finfo(np.float64).eps * max(abs(float(x.min())), abs(float(x.max())))
-    return mean, std if x.min() < x.max() and std > noise else 1.0
-
-
-def fit_words(values: Values, train: Values) -> Column | LeftOut:
+def fit_words(column: Summary, indicator: bool) -> Column | LeftOut:
     """One-hot up to 20 values, an Embedding of those that occur twice beyond; nothing where hardly any does."""
-    check_typos(values)
-    there = train[~train.missing]
-    words = there.words().tolist()
-    different = len(set(words))
-    dates = sum(bool(DAY_FIRST.fullmatch(word)) for word in words)
-    if dates > NEARLY * len(words):
+    check_typos(column)
+    words, count = column.words, column.train - column.train_missing
+    dates = sum(number for word, number in words.items() if DAY_FIRST.fullmatch(word))
+    if dates > NEARLY * count:
         return LeftOut(
-            values.name,
-            f"dates such as {words[0]!r}, whose day and month cannot be told apart; write them as 2024-05-31",
+            column.name,
+            f"dates such as {column.first!r}, whose day and month cannot be told apart; write them as 2024-05-31",
         )
-    if sum(bool(FORMATTED.fullmatch(word)) for word in words) > NEARLY * len(words):
+    if sum(number for word, number in words.items() if FORMATTED.fullmatch(word)) > NEARLY * count:
         return LeftOut(
-            values.name, f"numbers such as {words[0]!r}; write them with digits and a point, as 1234.5"
+            column.name, f"numbers such as {column.first!r}; write them with digits and a point, as 1234.5"
         )
-    indicator = bool(train.missing.any())
-    if different <= ONE_HOT:
-        return CategoryColumn(values.name, tuple(sorted(set(words))), 0, indicator)
-    counts = Counter(words)
-    known = [word for word, count in counts.most_common(MOST_VALUES) if count > 1]
-    if sum(counts[word] for word in known) < len(words) / 2:
+    if len(words) <= ONE_HOT:
+        return CategoryColumn(column.name, tuple(sorted(words)), 0, indicator)
+    known = [word for word, number in words.most_common(MOST_VALUES) if number > 1]
+    if sum(words[word] for word in known) < count / 2:
         return LeftOut(
-            values.name, f"{different:,} different words in {len(there):,} rows: names or free text"
+            column.name, f"{column.how_many()} different words in {count:,} rows: names or free text"
         )
     width = max(2, min(32, round(len(known) ** 0.5)))
-    return CategoryColumn(values.name, tuple(sorted(known)), width)
+    return CategoryColumn(column.name, tuple(sorted(known)), width)
 
 
-def check_typos(values: Values) -> None:
+def check_typos(column: Summary) -> None:
     """Raises DataError, naming the row, where nearly all words of a column are numbers and one is not."""
-    if values.kind != "words":
-        return
-    there = np.flatnonzero(~values.missing)
-    numbers = np.array([is_number(values.data[i]) for i in there])
-    if not numbers.all() and numbers.mean() >= NEARLY:
-        raise values.bad(there[int(np.argmin(numbers))], "a number, as in nearly all rows of that column")
+    numbers, words = column.typing_errors[True], column.typing_errors[False]
+    if column.no_number is not None and numbers >= NEARLY * (numbers + words):
+        raise column.no_number
 
 
-def is_number(word: Any) -> bool:
-    """Whether float takes it."""
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
-
-
-def fit_dates(there: Values, indicator: bool) -> Column | LeftOut:
+def fit_dates(column: Summary, indicator: bool) -> Column | LeftOut:
     """Those parts of a date that differ between rows."""
-    dates = there.dates()
-    parts = {part: date_part(dates, part) for part in PARTS}
-    parts = {part: x for part, x in parts.items() if x.min() < x.max()}
+    parts = {part: moments for part, moments in column.parts.items() if moments.low < moments.high}
     if not parts:
-        return LeftOut(there.name, f"constant: {dates[0]} in every row that has one")
-    means, stds = zip(*map(spread, parts.values()), strict=True)
-    return DateColumn(there.name, tuple(parts), means, stds, indicator)
+        return LeftOut(column.name, f"constant: {column.first} in every row that has one")
+    means, stds = zip(*(moments.spread() for moments in parts.values()), strict=True)
+    return DateColumn(column.name, tuple(parts), means, stds, indicator)
 
 
 def what_became(preparation: TablePreparation) -> list[str]:

@@ -5,7 +5,8 @@ import re
 import numpy as np
 
 from xpnn.data.tables.stored import AnyTable
-from xpnn.data.tables.values import Values
+from xpnn.data.tables.summary import Summary
+from xpnn.data.tables.values import plain
 from xpnn.errors import DataError, UsageError, did_you_mean
 
 USUAL = ("label", "class", "target", "y")
@@ -53,7 +54,7 @@ def choose_label(table: AnyTable, label: str | int | None) -> tuple[str, str]:
     return names[-1], "the last column"
 
 
-def guess_task(labels: Values) -> tuple[str, str]:
+def guess_task(labels: Summary) -> tuple[str, str]:
     """ "classification" or "regression", and why. Words, booleans and few whole numbers are classes."""
     if labels.kind in ("words", "booleans"):
         return "classification", "words"
@@ -61,30 +62,27 @@ def guess_task(labels: Values) -> tuple[str, str]:
         raise DataError(
             f"column {labels.name!r} holds dates", why="a label is a class or a number", fix="--label NAME"
         )
-    values = labels.numbers()
-    values = values[~np.isnan(values)]
-    different = np.unique(values)
-    if not np.array_equal(different, np.floor(different)):
+    different, count = np.array(sorted(labels.different or ())), labels.numbers.n
+    if not labels.whole:
         return "regression", "real numbers"
     dense = len(different) and different[0] in (0, 1) and len(different) == different[-1] - different[0] + 1
-    if len(different) <= FEW and len(different) <= max(2, len(values) / 2):
+    if len(different) <= FEW and len(different) <= max(2, count / 2):
         return "classification", f"{len(different)} different whole numbers"
-    if dense and len(different) <= MOST_CLASSES and len(values) >= PER_CLASS * len(different):
+    if dense and len(different) <= MOST_CLASSES and count >= PER_CLASS * len(different):
         return "classification", f"whole numbers from {different[0]:.0f} to {different[-1]:.0f} without a gap"
-    return "regression", f"{len(different):,} different numbers"
+    return "regression", f"{labels.how_many()} different numbers"
 
 
-def class_names(labels: Values) -> tuple[str, ...]:
+def class_names(labels: Summary) -> tuple[str, ...]:
     """The different labels, numbers by size, words in order. Raises DataError for fewer than 2 or more than 1,000."""
-    words = set(labels.words())
+    numbers = labels.kind == "numbers"
+    words = {plain(value) for value in labels.different or ()} if numbers else set(labels.words)
     if not 2 <= len(words) <= MOST_CLASSES:
         raise DataError(
-            f"column {labels.name!r} holds {len(words):,} different label{'s' * (len(words) != 1)} "
-            f"in {len(labels):,} rows",
+            f"column {labels.name!r} holds {labels.how_many()} different label{'s' * (len(words) != 1)} "
+            f"in {labels.rows:,} rows",
             why=f"wanted 2 to {MOST_CLASSES:,} classes",
             fix="--label NAME for another column"
-            + (", or --task regression" if labels.kind == "numbers" and len(words) > 1 else ""),
+            + (", or --task regression" if numbers and len(words) > 1 else ""),
         )
-    if labels.kind == "numbers":
-        return tuple(sorted(words, key=float))
-    return tuple(sorted(words))
+    return tuple(sorted(words, key=float if numbers else None))

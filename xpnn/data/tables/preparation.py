@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from xpnn.config import Config
 from xpnn.data.preparation import MOST_CLASSES, Preparation, check_choice, check_names, check_shapes
 from xpnn.data.tables.columns import CategoryColumn, Column, NumberColumn
+from xpnn.data.tables.stored import AnyTable
+from xpnn.data.tables.summary import Summary
 from xpnn.data.tables.values import Values, spelled_as
 from xpnn.errors import DataError, UsageError
 
@@ -139,7 +141,10 @@ class TablePreparation(Preparation):
 
     def targets(self, labels: Values) -> NDArray[Any]:
         """Class ids int64 (N,), or scaled numbers float64 (N,). Raises DataError for a missing or unknown label."""
-        check_labelled(labels)
+        if labels.missing.any():
+            found = Summary(labels.name)
+            found.add(labels)
+            check_labelled(found)
         if self.task == "regression":
             return (labels.numbers() - self.label_mean) / self.label_std
         number = {name: i for i, name in enumerate(self.classes)}
@@ -162,7 +167,7 @@ class TablePreparation(Preparation):
         names: NDArray[Any] = np.array(self.classes, object)[outputs]
         return names
 
-    def remarks(self, table: Mapping[str, Values]) -> list[str]:
+    def remarks(self, table: AnyTable) -> list[str]:
         """What is said of a table before it is scored: what it has that training had not."""
         known = {column.name for column in self.columns} | {one.name for one in self.left_out} | {self.label}
         found = [
@@ -171,23 +176,25 @@ class TablePreparation(Preparation):
             if name not in known
         ]
         for column in self.columns:
-            values = table[column.name]
-            missing = int(values.missing.sum())
-            if isinstance(column, NumberColumn) and missing and not column.indicator:
-                found.append(
-                    f"{column.name!r}: {missing:,} missing, filled with the training median {column.fill:g}"
+            if isinstance(column, NumberColumn) and not column.indicator:
+                missing = sum(int(values.missing.sum()) for values in table.pieces(column.name))
+                line = f"{missing:,} missing, filled with the training median {column.fill:g}"
+                found += [f"{column.name!r}: {line}"] if missing else []
+            if isinstance(column, CategoryColumn):
+                new = sorted(
+                    {word for values in table.pieces(column.name) for word in column.unknown(values)}
                 )
-            if isinstance(column, CategoryColumn) and (new := column.unknown(values)):
-                found.append(f"{column.name!r}: {count_of(new, 'value')} {listed(new)} not met in training")
+                line = f"{count_of(new, 'value')} {listed(new)} not met in training"
+                found += [f"{column.name!r}: {line}"] if new else []
         return found
 
 
-def check_labelled(labels: Values) -> None:
+def check_labelled(labels: Summary) -> None:
     """Raises DataError, naming the first row, where a label is missing."""
-    if labels.missing.any():
+    if labels.missing:
         raise DataError(
-            f"column {labels.name!r} has no label in {int(labels.missing.sum()):,} of {len(labels):,} rows, "
-            f"first in row {labels.row(np.argmax(labels.missing)):,}",
+            f"column {labels.name!r} has no label in {labels.missing:,} of {labels.rows:,} rows, "
+            f"first in row {labels.first_missing:,}",
             why="a missing label is no class; rows count from 1, without the header",
             fix="fill them, leave those rows out, or name another column with --label",
         )

@@ -14,6 +14,7 @@ from xpnn.data.tables.labels import choose_label, class_names, guess_task
 from xpnn.data.tables.pixels import read_pixels
 from xpnn.data.tables.preparation import check_labelled
 from xpnn.data.tables.stored import AnyTable
+from xpnn.data.tables.summary import summarize
 from xpnn.errors import DataError
 
 
@@ -57,9 +58,9 @@ def read_csv(
     """
     table = read_table(path, label)
     name, _ = choose_label(table, label)
-    labels = table[name]
-    check_labelled(labels)
-    task = task or guess_task(labels)[0]
+    labels, found = table[name], summarize(table, name, different=True)
+    check_labelled(found)
+    task = task or guess_task(found)[0]
     features = [values for key, values in table.items() if key != name and not is_index(values)]
     for values in features:
         lost = values.missing
@@ -74,7 +75,7 @@ def read_csv(
     x = as_matrix(table, features)
     if task == "regression":
         return x, labels.numbers(), ()
-    classes = class_names(labels)
+    classes = class_names(found)
     number = {word: i for i, word in enumerate(classes)}
     return x, np.array([number[word] for word in labels.words()], np.int64), classes
 
@@ -88,9 +89,13 @@ def as_matrix(table: AnyTable, features: list[Any]) -> NDArray[Any]:
 
 def is_index(values: Any) -> bool:
     """An unnamed column of 0, 1, 2, ..., as a data frame's to_csv writes it."""
-    unnamed = (
-        values.name in ("", "column0")
-        or values.name.startswith("Unnamed:")
-        or values.name == "__index_level_0__"
+    return (
+        unnamed(values.name)
+        and values.kind == "numbers"
+        and np.array_equal(values.data, np.arange(len(values)))
     )
-    return unnamed and values.kind == "numbers" and np.array_equal(values.data, np.arange(len(values)))
+
+
+def unnamed(name: str) -> bool:
+    """What a column without a name is called."""
+    return name in ("", "column0", "__index_level_0__") or name.startswith("Unnamed:")

@@ -1,7 +1,8 @@
 """Tables larger than memory: kept by DuckDB in a file of their own while they are used, read column by column."""
 
+import functools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,8 +15,8 @@ from xpnn.data.tables.values import Values
 from xpnn.errors import DataError
 from xpnn.scratch import temporary_folder, temporary_place
 
-MANY = 1 << 20
-"""Rows of words that are read at a time."""
+MANY, FEW = 1 << 20, 1 << 16
+"""Rows that are read at a time: of one column, and of all."""
 AS_TEXT = ("VARCHAR", "UUID", "TIME")
 
 
@@ -36,21 +37,29 @@ class StoredTable(Mapping[str, Values]):
     pixels: bool = False
 
     def __getitem__(self, key: str) -> Values:
-        sql = self.expressions[key]
-        query = f"SELECT {sql} AS entry FROM entries"
-        if not self.rows or self.db.execute(f"SELECT typeof({sql}) FROM entries LIMIT 1").fetchone() != (
-            "VARCHAR",
-        ):
-            return as_values(key, self.db.execute(query).fetchnumpy()["entry"])
-        data, missing = np.empty(self.rows, object), np.empty(self.rows, bool)
+        pieces = list(self.pieces(key))
+        data, missing = (np.concatenate([getattr(one, of) for one in pieces]) for of in ("data", "missing"))
+        return Values(key, data, missing)
+
+    @functools.cached_property
+    def kinds(self) -> dict[str, str]:
+        """{name: kind of the column}."""
+        return self.part(slice(0, FEW)).kinds
+
+    def pieces(self, name: str) -> Iterator[Values]:
+        """A column, piece by piece."""
         shared: dict[str, str] = {"": ""}  # one object for all rows of one word
         for start in range(0, self.rows, MANY):
-            piece = f"{query} WHERE rowid >= {start} AND rowid < {start + MANY} ORDER BY rowid"
-            values = as_values(key, self.db.execute(piece).fetchnumpy()["entry"])
-            stop = start + len(values)
-            data[start:stop] = [shared.setdefault(word, word) for word in values.data]
-            missing[start:stop] = values.missing
-        return Values(key, data, missing)
+            (values,) = self._read((name,), start, start + MANY)
+            if values.kind == "words" and len(shared) < MANY:
+                data = np.array([shared.setdefault(word, word) for word in values.data], object)
+                values = replace(values, data=data)
+            yield values
+
+    def parts(self) -> Iterator[tuple[int, Table]]:
+        """All rows, part by part, each with the number of its first row."""
+        for start in range(0, self.rows, FEW):
+            yield start, self.part(slice(start, start + FEW))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.expressions)
@@ -65,18 +74,24 @@ class StoredTable(Mapping[str, Values]):
     def part(self, rows: slice) -> Table:
         """The rows of a slice, in memory."""
         start, stop, _ = rows.indices(self.rows)
-        what = ", ".join(f"{sql} AS c{i}" for i, sql in enumerate(self.expressions.values()))
+        columns = dict(zip(self, self._read(tuple(self), start, stop), strict=True))
+        return Table(self.name, columns, self.headed, self.notes)
+
+    def _read(self, names: tuple[str, ...], start: int, stop: int) -> list[Values]:
+        what = ", ".join(f"{self.expressions[name]} AS c{i}" for i, name in enumerate(names))
         query = f"SELECT {what} FROM entries WHERE rowid >= {start} AND rowid < {stop} ORDER BY rowid"
         arrays = self.db.execute(query).fetchnumpy()
-        columns = {name: as_values(name, arrays[f"c{i}"], first=start + 1) for i, name in enumerate(self)}
-        return Table(self.name, columns, self.headed, self.notes)
+        return [as_values(name, arrays[f"c{i}"], first=start + 1) for i, name in enumerate(names)]
 
 
 AnyTable: TypeAlias = Table | StoredTable
 
 
-def stored(paths: list[str], name: str, query: Query) -> StoredTable:
-    """The result of a query, written to a file in the folder for temporary ones. Raises DuckDB's errors."""
+def stored(paths: list[str], name: str, query: Query, as_words: tuple[str, ...] = ()) -> StoredTable:
+    """The result of a query, written to a file in the folder for temporary ones; its words tidied but for `as_words`.
+
+    Raises DuckDB's errors.
+    """
     folder = temporary_folder()
     db = connect(paths, Path(folder.name) / "table.duckdb")
     try:
@@ -89,7 +104,7 @@ def stored(paths: list[str], name: str, query: Query) -> StoredTable:
         (rows,) = db.execute("SELECT count(*) FROM entries").fetchone()
         if not rows:
             raise DataError(f"{name} holds no rows", why="wanted columns with a row for each sample")
-        found = tidied(db, query.headed)
+        found = tidied(db, query.headed, as_words)
     except BaseException:
         db.close()
         folder.cleanup()
@@ -100,19 +115,21 @@ def stored(paths: list[str], name: str, query: Query) -> StoredTable:
     return StoredTable(name, db, folder, found, rows, query.headed, (*query.notes, note))
 
 
-def tidied(db: Any, headed: bool) -> dict[str, str]:
+def tidied(db: Any, headed: bool, as_words: tuple[str, ...] = ()) -> dict[str, str]:
     """For each column the SQL of its tidied entries: see `tidy`, of which this is the same for tables on the disk."""
     kinds = db.execute(
         "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'entries'"
     ).fetchall()
     expressions = {}
     for i, (name, kind) in enumerate(kinds):
-        sql = identifier(name)
-        if kind in AS_TEXT:
+        sql, known = identifier(name), name if headed else str(i)
+        if kind in AS_TEXT and known in as_words:
+            sql = f"CAST({sql} AS VARCHAR)"
+        elif kind in AS_TEXT:
             sql = f"trim(CAST({sql} AS VARCHAR))"
             sql = f"CASE WHEN {sql} IN ({', '.join(map(literal, sorted(MISSING)))}) THEN NULL ELSE {sql} END"
             number = f"try_cast({sql} AS DOUBLE)"
             there, numbers = db.execute(f"SELECT count({sql}), count({number}) FROM entries").fetchone()
             sql = number if there and there == numbers else sql
-        expressions[name if headed else str(i)] = sql
+        expressions[known] = sql
     return expressions

@@ -44,6 +44,19 @@ class Table(Mapping[str, Values]):
         """How many there are."""
         return len(next(iter(self.columns.values()))) if self.columns else 0
 
+    @property
+    def kinds(self) -> dict[str, str]:
+        """{name: kind of the column}."""
+        return {name: values.kind for name, values in self.items()}
+
+    def pieces(self, name: str) -> Iterator[Values]:
+        """A column, piece by piece, each of a multiple of 8 rows but for the last: here in one."""
+        yield self[name]
+
+    def parts(self) -> Iterator[tuple[int, "Table"]]:
+        """All rows, part by part, each with the number of its first row: here in one."""
+        yield 0, self
+
     def part(self, rows: Any) -> "Table":
         """Those rows."""
         columns = {name: values[rows] for name, values in self.columns.items()}
