@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnn.layers import Flatten, Layer, Reshape, Sequential
+from xpnn.interchange.onnx_joining import before_joining, side_by_side
+from xpnn.layers import Flatten, Layer, Permute, Reshape, Sequential
 from xpnn.losses import Loss
 
 Host = np.ndarray[Any, Any]
@@ -245,6 +246,11 @@ class Builder:
             order = natural(x.rank)
             x.layout.fix(order)
         joined = groups(x.shape, shape, old, new)
+        if old == 0 and not side_by_side(joined, [i for i in order[1:] if x.shape[i] > 1]):
+            end = channels_last(len(shape)) if has_windows(self) else natural(len(shape))
+            order = before_joining(joined, end, x.rank)
+            axes = tuple((x.layout.order or ()).index(i) for i in order[1:])
+            x = self.put("", Permute(axes), x, x.shape, Layout(order))
         left: list[int] = []
         ours = [i for i in order[1:] if x.shape[i] > 1]
         while ours:
