@@ -6,15 +6,11 @@ A test checks that each can be made.
 EQUIVALENT = {
     (
         "xpnn/training/class_weight.py",
-        "each = rows @ w + (1 - rows.sum(axis=1)) => each = rows @ w - (1 - rows.sum(axis=1))",
-    ): "the bracket is 0 but for ignored samples, and their loss and gradient are 0 whatever their weight",
+        "each = np.where(kept, w[np.where(kept, y, 0)], 1.0) => each = np.where(kept, w[np.where(kept, y, 0)], 2.0)",
+    ): "the loss and gradient of an ignored sample are 0 whatever its weight",
     (
         "xpnn/training/class_weight.py",
-        "classes = outputs[0] if loss.kind == 'classes' else 2"
-        " => classes = outputs[0] if loss.kind == 'classes' else 3",
-    ): "the number is read for class ids alone",
-    (
-        "xpnn/training/class_weight.py",
-        "p = y.reshape(len(y), -1)[:, 0].astype(np.float64) => p = y.reshape(len(y), -2)[:, 0].astype(np.float64)",
+        "w = weights_of(class_weight, y[train].reshape(-1, outputs[-1]).sum(axis=0, dtype=np.float64))"
+        " => w = weights_of(class_weight, y[train].reshape(-2, outputs[-1]).sum(axis=0, dtype=np.float64))",
     ): "to NumPy any size below 0 is the one that it works out",
 }
