@@ -14,7 +14,7 @@ from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
 from xpnn.layers.dense import flat_rows
 from xpnn.layers.dropout import Dropout
 from xpnn.layers.recurrent import check_sequence
-from xpnn.layers.rotary import check_base, check_layout, turned
+from xpnn.layers.rotary import check_base, check_layout, rotated
 from xpnn.window import at_least
 
 QKV = ("Wq", "Wk", "Wv")
@@ -34,12 +34,12 @@ class MultiHeadAttention(Layer):
     (width, kv_heads size), Wv (width, kv_heads value_size), Wo (heads value_size, features).
     causal: position t sees those up to t alone. attention_mask: (time, steps) of 0 and 1, or True and False, for all
     samples alike; kept as rows such as "110". A query that may see nothing gets o = 0, and gives no gradient.
-    rotary: "half" or "interleaved" turns q and k by their positions; see `RotaryPositions`, whose base it takes.
+    rotary: "half" or "interleaved" rotates q and k by their positions; see `RotaryPositions`, whose base it takes.
     dropout: the rate at which weights, of softmax's, are dropped while training.
     Backward, with a = softmax's weights: dWo = o^T dy, dbo = sum of dy, do = dy Wo^T; dv = a^T do, da = do v^T;
     dz = a (da - sum(a da)); dq = dz k / sqrt(size), dk = dz^T q / sqrt(size); then as for three Dense layers. dx is
     shaped as what came: a tuple for a tuple, None for the mask. Heads of k and v that are shared add up what each use
-    sends back; turned q and k are turned back.
+    sends back; rotated q and k are rotated back.
     Source: Vaswani et al., "Attention is all you need", NeurIPS 2017; dividing by softmax's sum after the product with
     v: Dao, Fu, Ermon, Rudra, Re, "FlashAttention", NeurIPS 2022; shared heads: Ainslie et al., EMNLP 2023.
     """
@@ -130,7 +130,7 @@ class MultiHeadAttention(Layer):
         W = {names: self._weights(cx, p, names) for names in (*given, "o")}
         q, k, v = [part for names, a in given.items() for part in self._project(cx, p, W[names], a, names)]
         if self.rotary:
-            q, k = (turned(cx, a, self.rotary, self.rotary_base) for a in (q, k))
+            q, k = (rotated(cx, a, self.rotary, self.rotary_base) for a in (q, k))
         q = self._grouped(cx, q * (1 / math.sqrt(q.shape[3])))
         z = self._apart(cx, cx.be.matmul(q, cx.be.xp.matrix_transpose(k)))
         e, r = exponentials(cx, z, self._visible(cx, p, z, mask))
@@ -151,7 +151,7 @@ class MultiHeadAttention(Layer):
         dz = self._grouped(cx, e * (da - xp.sum(e * da, axis=-1, keepdims=True) * r))
         dq, dk = self._apart(cx, product(dz, k)) * (1 / math.sqrt(q.shape[3])), product(t(dz), q)
         if self.rotary:
-            dq, dk = (turned(cx, a, self.rotary, self.rotary_base, back=True) for a in (dq, dk))
+            dq, dk = (rotated(cx, a, self.rotary, self.rotary_base, back=True) for a in (dq, dk))
         if not self.cross:
             dx, more = self._project_back(cx, W["qkv"], x, "qkv", (dq, dk, dv))
             return ((dx, None) if self.masked and cx.need_dx else dx), grads | more

@@ -1,4 +1,4 @@
-"""Rotary positions: features in pairs, each pair turned by an angle that grows with the position."""
+"""Rotary positions: features in pairs, each pair rotated by an angle that grows with the position."""
 
 import math
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ LAYOUTS = ("half", "interleaved")
 class RotaryPositions(Layer):
     """(a, b) becomes (a cos - b sin, b cos + a sin) of the angle t base^(-2 i / size), for pair i at position t.
 
-    So the product of two vectors that are turned at positions s and t depends on t - s alone. layout says which
+    So the product of two vectors that are rotated at positions s and t depends on t - s alone. layout says which
     features make pair i: "half", features i and i + size / 2, as in GPT-NeoX and Llama; "interleaved", features 2 i and
-    2 i + 1, as in the paper and GPT-J. heads: the features are those of so many heads side by side, each turned alike.
-    size: how many features of each head are turned, the first ones; all by default.
+    2 i + 1, as in the paper and GPT-J. heads: the features are those of so many heads side by side, each rotated alike.
+    size: how many features of each head are rotated, the first ones; all by default.
     Shapes: x and y (time, features), any time. Backward: the same turn by the opposite angle.
     Source: Su, Lu, Pan, Murtadha, Wen, Liu, "RoFormer: enhanced transformer with rotary position embedding", 2021.
     """
@@ -49,24 +49,24 @@ class RotaryPositions(Layer):
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps nothing."""
-        return self._turned(cx, x), ()
+        return self._rotated(cx, x), ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """By the opposite angle."""
-        return (self._turned(cx, dy, back=True) if cx.need_dx else None), {}
+        return (self._rotated(cx, dy, back=True) if cx.need_dx else None), {}
 
-    def _turned(self, cx: Ctx, x: Array, back: bool = False) -> Array:
+    def _rotated(self, cx: Ctx, x: Array, back: bool = False) -> Array:
         xp, (n, time, features) = cx.be.xp, x.shape
         width = features // self.heads
         size = width if self.size is None else self.size
         heads = xp.permute_dims(xp.reshape(x, (n, time, self.heads, width)), (0, 2, 1, 3))
-        y = turned(cx, heads[..., :size], self.layout, self.base, back)
+        y = rotated(cx, heads[..., :size], self.layout, self.base, back)
         y = y if size == width else xp.concat([y, heads[..., size:]], axis=-1)
         return xp.reshape(xp.permute_dims(y, (0, 2, 1, 3)), x.shape)
 
 
-def turned(cx: Ctx, x: Array, layout: str, base: float, back: bool = False) -> Array:
-    """x (..., time, size) with every pair turned by its angle; back: by the opposite angle."""
+def rotated(cx: Ctx, x: Array, layout: str, base: float, back: bool = False) -> Array:
+    """x (..., time, size) with every pair rotated by its angle; back: by the opposite angle."""
     xp, n = cx.be.xp, x.shape[-1] // 2
     speed = xp.exp(xp.astype(cx.be.arange(n), cx.be.dtype) * (-math.log(base) / n))
     angle = xp.astype(cx.be.arange(x.shape[-2]), cx.be.dtype)[:, None] * speed
