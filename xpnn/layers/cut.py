@@ -45,7 +45,7 @@ class Slice(Layer):
         return {}, (*shape[: axis - 1], n, *shape[axis:])
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keep the shape. A negative step is a positive one, then reversed, since not every library has negative steps."""
+        """Keep the shape. Not every library has negative steps: the values are cut forwards, then reversed."""
         axis = axis_of(self.axis, x.shape[1:])
         low, high, step = self._forwards(x.shape[axis])
         y = x[(*along(axis, low, high + 1, step), ...)]
