@@ -49,8 +49,8 @@ def section(found: dict[str, Any], stem: str) -> str:
     ours = next(name for name in reversed(OURS) if all(name in record["seconds"] for record in there))
     base = "xpnn with numba" if ours == "xpnn-fast" else "xpnn"
     words = (
-        f"A step with Adam in float32 on {about['cores']} cores of an {about['processor']}: the time, then each rival's "
-        f"over that of {base}, medians of {found['rounds']} rounds. Floor: the bare matrix products. All: "
+        f"A step with Adam in float32 on {about['cores']} cores of an {about['processor']}: the time, then each "
+        f"rival's over that of {base}, medians of {found['rounds']} rounds. Floor: the bare matrix products. All: "
         f"`benchmarks/reports/{stem}.md`; `ci/bench` measures your machine."
     )
     lines = [
