@@ -18,7 +18,7 @@ def library_of(a: Any) -> str:
 
 
 def name_of(a: Any) -> str:
-    """`scipy.csr_matrix`, `list`."""
+    """Return the name of its type, such as `scipy.csr_matrix` or `list`."""
     library = library_of(a)
     return type(a).__name__ if library in ("builtins", "numpy") else f"{library}.{type(a).__name__}"
 

@@ -15,7 +15,7 @@ from xpnn.printing import one_line
 
 
 class Numbers(click.ParamType):  # type: ignore[type-arg, unused-ignore]
-    """`0.5` or `0.485,0.456,0.406`."""
+    """Numbers, one for all channels or one for each: `0.5` or `0.485,0.456,0.406`."""
 
     name = "numbers"
 

@@ -66,7 +66,7 @@ class Elsewhere:
     stale = ""
 
     def release(self) -> None:
-        """Nothing is held."""
+        """Do nothing: rank 0 holds the lock."""
 
 
 class Watched(Run):
@@ -76,10 +76,10 @@ class Watched(Run):
         super().__init__(folder, made=False, lock=Elsewhere())  # type: ignore[arg-type]
 
     def write(self, about: dict[str, Any]) -> None:
-        """Rank 0 does."""
+        """Do nothing: rank 0 writes."""
 
     def close(self) -> None:
-        """Rank 0 does."""
+        """Do nothing: rank 0 closes the run."""
 
 
 def shared_run(group: "Communicator", make: Callable[[], Run]) -> Run:

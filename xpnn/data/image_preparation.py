@@ -78,7 +78,7 @@ class ImagePreparation(Preparation):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """`classes`."""
+        """Return `classes`."""
         return self.classes
 
     def inputs(self, x: Any) -> Any:

@@ -158,7 +158,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def is_picture(path: Path) -> bool:
-    """By its name."""
+    """Return whether the name has the suffix of a picture."""
     return path.suffix.lower() in SUFFIXES
 
 

@@ -38,7 +38,7 @@ class TorchCommunicator(Communicator):
         self.dist.all_reduce(self._tensor(a))
 
     def broadcast(self, a: Host, root: int = 0) -> None:
-        """As it says."""
+        """torch.distributed.broadcast."""
         self.dist.broadcast(self._tensor(a), root)
 
     def exchange(self, a: Host) -> Host:

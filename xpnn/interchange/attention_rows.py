@@ -34,7 +34,7 @@ def attention(g: Program, layer: Any, p: Any, x: Any) -> str:
     k = heads(g.op("MatMul", memory.name, g.parameter("Wk", p["Wk"])), steps, layer.shared_heads, size)
     v = heads(affine(g, memory, p["Wv"], p.get("bv"), "v"), steps, layer.shared_heads, value)
     if layer.rotary:
-        q, k = (turned(g, a, time, size, size, layer.rotary, layer.rotary_base) for a in (q, k))
+        q, k = (rotated(g, a, time, size, size, layer.rotary, layer.rotary_base) for a in (q, k))
     z = apart(g.op("MatMul", grouped(q), g.op("Transpose", k, perm=[0, 1, 3, 2])))
     seen = visible(g, layer, p, query, memory, inputs[-1] if layer.masked else None)
     if seen:
@@ -67,16 +67,16 @@ def visible(g: Program, layer: Any, p: Any, query: Value, memory: Value, mask: V
 
 
 def rotary_positions(g: Program, layer: Any, p: Any, x: Value) -> str:
-    """Every head turned alike."""
+    """Rotate every head alike."""
     time, features = x.shape
     width = features // layer.heads
     heads = g.reshape(g.last(x).name, [0, time, layer.heads, width])
     heads = g.op("Transpose", heads, perm=[0, 2, 1, 3])
-    y = turned(g, heads, time, width, layer.size or width, layer.layout, layer.base)
+    y = rotated(g, heads, time, width, layer.size or width, layer.layout, layer.base)
     return g.reshape(g.op("Transpose", y, perm=[0, 2, 1, 3]), [0, time, features])
 
 
-def turned(g: Program, x: str, time: int, width: int, size: int, layout: str, base: float) -> str:
+def rotated(g: Program, x: str, time: int, width: int, size: int, layout: str, base: float) -> str:
     """x (N, heads, time, width) as x cos + (x P) sin, where P puts every feature's partner, signed, in its place."""
     n = size // 2
     first = np.arange(n) if layout == "half" else 2 * np.arange(n)

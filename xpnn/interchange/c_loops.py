@@ -117,7 +117,7 @@ def hardmax(out: str, x: str, shape: Shape, axis: int) -> list[str]:
 
 
 def softmax(out: str, x: str, shape: Shape, axis: int, *, log: bool) -> list[str]:
-    """Along one axis."""
+    """Write softmax along one axis."""
     axis %= len(shape)
     n, inner = shape[axis], math.prod(shape[axis + 1 :])
     outer = math.prod(shape[:axis])

@@ -108,7 +108,7 @@ class Writer:
         return self.word(name), self.shape(name)
 
     def lines(self, node: Node) -> list[str]:
-        """One node."""
+        """Write the lines of one node."""
         if node.kind == "Shape" or all(self.is_sizes(name) for name in node.inputs if name):
             self.sizes |= set(node.outputs)
             return []

@@ -28,7 +28,7 @@ def merge(kind: str) -> Any:
     """A row for Sum, Sub or Mean."""
 
     def row(g: Program, layer: Any, p: Any, x: Any) -> Value:
-        """Element by element."""
+        """Combine the inputs element by element."""
         parts = alike(g, x)
         return parts[0]._replace(name=g.op(kind, *(one.name for one in parts)))
 
@@ -44,7 +44,7 @@ def multiply(g: Program, layer: Any, p: Any, x: Any) -> Value:
 
 
 def select_output(g: Program, layer: Any, p: Any, x: Any) -> Value:
-    """One of them."""
+    """Take one of several values."""
     return x[layer.index]  # type: ignore[no-any-return]
 
 

@@ -88,12 +88,12 @@ def run_nodes(nodes: list[Node], values: dict[str, Any]) -> None:
 
 
 def loop(node: Node, given: list[Any], values: dict[str, Any]) -> Any:
-    """A Scan."""
+    """Run a Scan."""
     body: Body = node.attributes["body"]
     states = len(body.inputs) - 2
 
     def step(*arguments: Any) -> Any:
-        """The body, once."""
+        """Run the body of a Scan once."""
         values.update(zip(body.inputs, arguments, strict=True))
         run_nodes(body.nodes, values)
         return [values[name] for name in body.outputs]

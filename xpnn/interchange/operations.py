@@ -151,12 +151,12 @@ def transpose(x: Any, perm: Any) -> Any:
 
 
 def concat(*parts: Any, axis: Any) -> Any:
-    """Side by side."""
+    """Concatenate along an axis."""
     return np.concatenate(parts, axis)
 
 
 def split(x: Any, axis: Any, num_outputs: Any) -> Any:
-    """Equal parts."""
+    """Split into equal parts along an axis."""
     return np.split(x, num_outputs, axis)
 
 

@@ -31,7 +31,7 @@ def lstm(x: Any, W: Any, R: Any, B: Any, *first: Any, hidden_size: Any, directio
     """Gates in ONNX's order i, o, f, c."""
 
     def step(a: Any, u: Any, h: Any, c: Any) -> Any:
-        """One step."""
+        """Compute one step of the recurrence."""
         i, o, f, g = np.split(a + u, 4, -1)
         c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
         return sigmoid(o) * np.tanh(c), c
@@ -45,7 +45,7 @@ def gru(
     """Gates in ONNX's order z, r, h."""
 
     def step(a: Any, u: Any, h: Any, c: Any) -> Any:
-        """One step."""
+        """Compute one step of the recurrence."""
         (az, ar, an), (uz, ur, un) = np.split(a, 3, -1), np.split(u, 3, -1)
         z, n = sigmoid(az + uz), np.tanh(an + sigmoid(ar + ur) * un)
         return (1 - z) * n + z * h, c

@@ -128,7 +128,7 @@ def reshape(g: Program, layer: Any, p: Any, x: Value) -> str:
 
 
 def embedding(g: Program, layer: Any, p: Any, x: Value) -> str:
-    """Rows of W."""
+    """Gather rows of W."""
     return str(g.op("Gather", g.parameter("W", p["W"]), x.name))
 
 

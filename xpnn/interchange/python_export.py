@@ -161,7 +161,7 @@ class Writer:
         return f"W[{key}]" if a.dtype == np.float32 else f"(W[{key}] > 0)"
 
     def lines(self, node: Node) -> list[str]:
-        """One node."""
+        """Write the lines of one node."""
         if node.kind == "Scan":
             return self.loop(node)
         inputs = [self.word(name) for name in node.inputs if name]
@@ -171,7 +171,7 @@ class Writer:
         return [f"{results} = {call}{layer}"]
 
     def call(self, node: Node, inputs: list[str]) -> str:
-        """The right side."""
+        """Write the right side of an assignment."""
         if node.kind in ARITHMETIC:
             return ARITHMETIC[node.kind].format(*inputs)
         name = function_of(node.kind)
@@ -186,7 +186,7 @@ class Writer:
         self.used[name] = None
 
     def functions(self) -> list[str]:
-        """Their texts."""
+        """Return the source of the functions that are called."""
         return [inspect.getsource(find(name)).rstrip() for name in self.used]
 
     def loop(self, node: Node) -> list[str]:

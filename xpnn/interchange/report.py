@@ -19,7 +19,7 @@ class Report:
     rows: list[tuple[str, str, str]] = field(default_factory=list)
 
     def add(self, ours: str, theirs: str, note: str = "") -> None:
-        """One more row."""
+        """Add a row."""
         self.rows.append((ours, theirs, note))
 
     def __iter__(self) -> Iterator[tuple[str, str, str]]:

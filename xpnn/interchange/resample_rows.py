@@ -78,7 +78,7 @@ def response(g: Program, layer: Any, p: Any, x: Value) -> Value:
 
 
 def separable(g: Program, layer: Any, p: Any, x: Value) -> Value:
-    """Two convolutions."""
+    """Write the depthwise and the pointwise convolution."""
     depth, point = layer.depth(int(x.shape[-1])), layer.point()
     with g.inside("depth"):
         h = convolution(g, depth, p["depth"], x)

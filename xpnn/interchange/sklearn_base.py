@@ -193,7 +193,7 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         return {**state, "_made": made}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """The inverse."""
+        """The inverse of `__getstate__`."""
         from xpnn.model import Model
         from xpnn.training import Trainer
 

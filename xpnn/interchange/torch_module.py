@@ -39,7 +39,7 @@ def module_of(model: "Model", torch: Any, weights: dict[str, dict[str, Any]]) ->
     if (
         isinstance(ends, Flow) and ends.first and len(ends.shape) == 2
     ):  # sequences come in with their channels last
-        module = torch.nn.Sequential(module, builder.turned(ends.shape, False))
+        module = torch.nn.Sequential(module, builder.permuted_to(ends.shape, False))
     if isinstance(ends, Flow) and ends.order is not None:
         module = torch.nn.Sequential(module, builder.parts.Ordered(ends.order))
     module = module.to(getattr(torch, model.backend.dtype_name))
@@ -95,9 +95,9 @@ class Builder:
 
     def alike(self, module: Any, flow: Flow, first: bool) -> Any:
         """The module with its result in that layout."""
-        return module if flow.first == first else self.nn.Sequential(module, self.turned(flow.shape, first))
+        return module if flow.first == first else self.nn.Sequential(module, self.permuted_to(flow.shape, first))
 
-    def turned(self, shape: tuple[int, ...], first: bool) -> Any:
+    def permuted_to(self, shape: tuple[int, ...], first: bool) -> Any:
         """From one layout to the other."""
         return self.parts.Moved(len(shape), 1) if first else self.parts.Moved(1, len(shape))
 
@@ -141,10 +141,10 @@ class Builder:
         """The module between changes of layout. first: the one that it takes and gives; None: any."""
         steps = [(name, module)]
         if first is not None and len(x.shape) > 1 and first != x.first:
-            steps.insert(0, (f"{name}_turned", self.turned(x.shape, first)))
+            steps.insert(0, (f"{name}_permuted", self.permuted_to(x.shape, first)))
         now = x.first if first is None else first
         if len(y.shape) > 1 and now != y.first and not isinstance(module, self.nn.Unflatten):
-            steps.append((f"{name}_back", self.turned(y.shape, y.first)))
+            steps.append((f"{name}_back", self.permuted_to(y.shape, y.first)))
         return steps
 
     def of_several(self, layer: Layer, path: str, xs: tuple[Flow, ...], y: Flow, name: str) -> Steps:

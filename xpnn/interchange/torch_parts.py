@@ -143,7 +143,7 @@ class Parallel(nn.Module):  # type: ignore[misc]
         self.count, self.merged = len(inner), merged
 
     def forward(self, x: Any) -> Any:
-        """In their order."""
+        """Apply the parts in their order."""
         return self.merged(*(self._modules[str(i)](x) for i in range(self.count)))
 
 

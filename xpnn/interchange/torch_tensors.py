@@ -148,7 +148,7 @@ def recurrent(layer: Any, t: Tensors) -> Tensors:
 
 
 def direction(layer: Any, t: Tensors, tail: str) -> Tensors:
-    """One direction."""
+    """Return the tensors of one direction."""
     w, u = t[f"weight_ih{tail}"], t[f"weight_hh{tail}"]
     if not layer.bias and f"bias_ih{tail}" not in t:
         return {"W": w.T, "U": u.T}

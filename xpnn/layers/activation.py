@@ -154,7 +154,7 @@ class Step(Layer):
         return cx.be.xp.astype(x > self.threshold, x.dtype), ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """Always an error."""
+        """Raise UsageError: the layer has no useful derivative."""
         path = ".".join(map(str, cx.key[1:]))
         raise UsageError(
             f"layer {path} Step cannot be trained through",

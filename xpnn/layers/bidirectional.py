@@ -41,7 +41,7 @@ class Bidirectional(Layer):
 
     @functools.cached_property
     def directions(self) -> tuple[Any, Any]:
-        """f and f'."""
+        """The two directions, f and f'."""
         f: Any = self.layer
         return f, dataclasses.replace(f, reverse=True)
 
@@ -62,12 +62,12 @@ class Bidirectional(Layer):
         return ("float", *first, *self.directions[0].input_kind[1:]) if self.multi_input else "float"
 
     def children(self, shape: Shape) -> list[Child]:
-        """Forwards and backwards."""
+        """Return the forward and the backward layer."""
         each = self._split(shape) if self.multi_input else (shape, shape)
         return [Child(str(i), f, one) for i, (f, one) in enumerate(zip(self.directions, each, strict=True))]
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """Two copies."""
+        """Return the parameters of both directions."""
         if self.multi_input and len(shape) != len(self.input_kind):
             raise ShapeError(f"takes {len(self.input_kind)} inputs", why=f"got {shape}")
         (_, f, there), (_, back, again) = self.children(shape)

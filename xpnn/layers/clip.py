@@ -62,7 +62,7 @@ class Hardmax(Layer):
         return cx.be.xp.astype(first == cx.be.arange(x.shape[-1]), x.dtype), ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """Always an error."""
+        """Raise UsageError: the layer has no useful derivative."""
         path = ".".join(map(str, cx.key[1:]))
         raise UsageError(
             f"layer {path} Hardmax cannot be trained through",

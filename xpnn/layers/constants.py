@@ -28,7 +28,7 @@ class SampleConstant(Layer, abstract=True):
 
     @functools.cached_property
     def trained(self) -> bool:
-        """Whether c is."""
+        """Whether c is trained."""
         return self.trainable
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:

@@ -32,7 +32,7 @@ class GroupNorm(Layer):
             raise UsageError(f"GroupNorm(groups={self.groups}): wanted a whole number of at least 1")
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """gain and bias. Raises ShapeError unless the groups divide the channels."""
+        """Return the parameters gain and bias. Raises ShapeError unless the groups divide the channels."""
         features = last_axis(shape)
         if shape[-1] % self.groups:
             raise ShapeError(f"cannot make {self.groups} equal groups", why=f"of {shape[-1]} channels")
@@ -64,7 +64,7 @@ class InstanceNorm(Layer):
         check_eps(self, self.eps)
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """gain and bias."""
+        """Return the parameters gain and bias."""
         features = last_axis(shape)
         return scale_shift_plan(shape, features, math.prod(shape[:-1]))
 

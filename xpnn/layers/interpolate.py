@@ -56,7 +56,7 @@ class Resize(Layer):
         return {}, (*self.sizes(shape[:-1]), shape[-1])
 
     def sizes(self, positions: Sizes) -> Sizes:
-        """Those of y."""
+        """Return the spatial sizes of y."""
         given = self.size if self.scale is None else self.scale
         wanted: tuple[Any, ...] = given if isinstance(given, tuple) else (given,) * len(positions)
         if len(wanted) != len(positions):

@@ -54,7 +54,7 @@ class Residual(Layer):
         return (dy + dx if cx.need_dx else None), (grads,)
 
     def update_stats(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
-        """f's new statistics."""
+        """Return f's new statistics."""
         return (self.layer.update_stats(cx.child(0), p[0], cache[0]),)
 
 

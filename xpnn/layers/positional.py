@@ -41,7 +41,7 @@ class PositionalEncoding(Layer):
 
     @functools.cached_property
     def trained(self) -> bool:
-        """Whether P is."""
+        """Whether P is trained."""
         return self.kind == "learned"
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:

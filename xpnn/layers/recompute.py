@@ -1,4 +1,4 @@
-"""Time for memory."""
+"""Recomputation of activations (gradient checkpointing): less memory for more time."""
 
 import functools
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Recompute(Layer):
 
     @functools.cached_property
     def input_kind(self) -> Any:
-        """What f takes."""
+        """The kind of input that f takes."""
         return self.layer.input_kind
 
     @functools.cached_property
@@ -37,12 +37,12 @@ class Recompute(Layer):
 
     @functools.cached_property
     def output_kind(self) -> Any:
-        """What f gives."""
+        """The kind of output that f returns."""
         return self.layer.output_kind
 
     @functools.cached_property
     def differentiable(self) -> bool:
-        """Whether f is."""
+        """Whether f is differentiable."""
         return self.layer.differentiable
 
     @functools.cached_property
@@ -55,7 +55,7 @@ class Recompute(Layer):
         return self.layer.children(shape)
 
     def min_batch_size(self, shape: Shape) -> int:
-        """What f needs."""
+        """The smallest batch that f accepts while training."""
         return self.layer.min_batch_size(shape)
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:

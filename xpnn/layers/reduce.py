@@ -43,7 +43,7 @@ class ReduceSum(Reduction):
         return cx.be.xp.sum(x, axis=axes, keepdims=self.keepdims), (x.shape,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dy, spread out."""
+        """Broadcast dy to the reduced axes."""
         (shape,) = cache
         return cx.be.xp.broadcast_to(self.spread(cx, dy, shape), shape), {}
 

@@ -71,11 +71,11 @@ class SequenceLabels(Ids):
     fix = "labels without the blank, and -1 at the end of shorter rows"
 
     def of(self, x: Any, y: Any) -> Array | None:
-        """All labels."""
+        """Return all labels."""
         return y[self.part] if isinstance(y, tuple | list) else y
 
     def allowed(self, be: Backend, a: Array) -> Array:
-        """Labels, padding, lengths."""
+        """Return where labels, padding and lengths are valid."""
         whole = be.xp.astype(a, be.xp.int64)
         known = (whole >= -1) & (whole < self.size) & (whole != self.blank)
         if not self.frames:
@@ -98,11 +98,11 @@ class Shares(Ids):
     fix = "for more than two classes use softmax_cross_entropy"
 
     def of(self, x: Any, y: Any) -> Array | None:
-        """All targets."""
+        """Return all targets."""
         return y[self.part] if isinstance(y, tuple | list) else y
 
     def allowed(self, be: Backend, a: Array) -> Array:
-        """NaN is not."""
+        """Return where targets lie between 0 and 1; NaN does not."""
         return (a >= 0) & (a <= 1) if "bool" not in str(a.dtype) else a | ~a
 
 

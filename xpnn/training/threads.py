@@ -28,7 +28,7 @@ class Threads(Callback):
         self._adaptive: AdaptiveThreads | None = None
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
-        """Set the number."""
+        """Set the number of threads."""
         if run.model.backend.name != "numpy":
             raise UsageError(
                 f"Threads on backend {run.model.backend.name!r}",
@@ -45,7 +45,7 @@ class Threads(Callback):
         self._adaptive = AdaptiveThreads(most, changed) if self.adapt else None
 
     def step(self, run: Run) -> None:
-        """Time the step."""
+        """Measure the step's time."""
         if self._adaptive is not None:
             self._adaptive.step()
 

@@ -55,7 +55,7 @@ def copy_windows(be: Backend, x: Array, window: Window, cols: Array, fill: float
 
 
 def col2im(be: Backend, cols: Array, shape: tuple[int, ...], window: Window) -> Array:
-    """Added in place."""
+    """As the reference, added in place."""
     total = np.zeros(padded_shape(shape, window), cols.dtype)
     for t, at in enumerate(taps(shape, window)):
         total[:, *at] += cols[..., t, :]

@@ -56,7 +56,7 @@ class CudaRecorder:
         return isinstance(a, self.cupy.ndarray)
 
     def place(self, a: Array) -> Hashable:
-        """Address and strides."""
+        """Return the address and the strides of an array."""
         return a.data.ptr, a.strides
 
     def overlap(self, a: Array, b: Array) -> bool:

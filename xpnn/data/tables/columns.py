@@ -93,7 +93,7 @@ class CategoryColumn(Column):
 
     @property
     def embedding(self) -> int:
-        """`width`."""
+        """Return `width`."""
         return self.width
 
     def features(self) -> tuple[str, ...]:

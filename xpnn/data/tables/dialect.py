@@ -112,7 +112,7 @@ def arguments(options: dict[str, Any]) -> list[str]:
 
 
 def types_of(types: dict[str, str]) -> str:
-    """`types={'a': 'VARCHAR'}`."""
+    """Return the option `types={'a': 'VARCHAR'}`."""
     inner = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in types.items())
     return f"types={{{inner}}}" if types else "auto_detect=true"
 

@@ -95,7 +95,7 @@ def pandas_column(name: str, series: Any) -> Values:
 
 
 def from_polars(series: Any) -> Values:
-    """A polars Series."""
+    """Return a polars Series as one of ours."""
     missing = np.asarray(series.is_null().to_numpy(), bool)
     data = series.to_numpy()
     if data.dtype.kind == "O" or data.dtype.kind not in "biufM":

@@ -72,7 +72,7 @@ class TablePreparation(Preparation):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """`classes`."""
+        """Return `classes`."""
         return self.classes
 
     @property
@@ -87,7 +87,7 @@ class TablePreparation(Preparation):
 
     @property
     def input_shape(self) -> Any:
-        """Of one sample."""
+        """The shape of one sample."""
         matrix = (len(self.features),)
         return (matrix, *((),) * len(self.embedded)) if self.embedded else matrix
 

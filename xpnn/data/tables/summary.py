@@ -39,7 +39,7 @@ class Moments:
     high: float = -np.inf
 
     def add(self, x: NDArray[np.float64]) -> None:
-        """More numbers."""
+        """Take more numbers into the summary."""
         if not len(x):
             return
         self.low, self.high = min(self.low, float(x.min())), max(self.high, float(x.max()))

@@ -58,7 +58,7 @@ class Table(Mapping[str, Values]):
         yield 0, self
 
     def part(self, rows: Any) -> "Table":
-        """Those rows."""
+        """Return those rows."""
         columns = {name: values[rows] for name, values in self.columns.items()}
         return Table(self.name, columns, self.headed, self.notes, self.pixels)
 
