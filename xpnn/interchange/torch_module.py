@@ -95,7 +95,9 @@ class Builder:
 
     def alike(self, module: Any, flow: Flow, first: bool) -> Any:
         """The module with its result in that layout."""
-        return module if flow.first == first else self.nn.Sequential(module, self.permuted_to(flow.shape, first))
+        return (
+            module if flow.first == first else self.nn.Sequential(module, self.permuted_to(flow.shape, first))
+        )
 
     def permuted_to(self, shape: tuple[int, ...], first: bool) -> Any:
         """From one layout to the other."""

@@ -23,7 +23,7 @@ class TopK(ClassMetric):
             raise UsageError(f"TopK(k={self.k}): wanted at least 1")
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
-        """[hits, samples that count]. The rank is the number of classes that are not behind the true one: no sorting.
+        """[n_correct, samples that count]. The rank, without sorting, is the number of classes not behind the true one.
 
         A score may be infinite. A true class whose score is NaN is behind all others.
         """
@@ -33,11 +33,11 @@ class TopK(ClassMetric):
         own = xp.sum(xp.where(true, scores, xp.zeros_like(scores)), axis=1)[:, None]
         behind = (scores < own) | ((scores == own) & (classes >= ids[:, None]))
         before = xp.logical_not(behind)
-        hits = (xp.sum(xp.astype(before, int64), axis=1) < self.k) & (ids >= 0)
-        return xp.stack([xp.sum(xp.astype(each, int64)) for each in (hits, ids >= 0)])
+        n_correct = (xp.sum(xp.astype(before, int64), axis=1) < self.k) & (ids >= 0)
+        return xp.stack([xp.sum(xp.astype(each, int64)) for each in (n_correct, ids >= 0)])
 
     def result(self, counts: Any) -> Any:
-        """Return hits / samples."""
+        """Return n_correct / samples."""
         return mean_of(counts[0], counts[1])
 
 
@@ -46,13 +46,13 @@ class Accuracy(ClassMetric):
     """The share of samples whose class has the highest score."""
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
-        """[hits, samples that count]."""
+        """[n_correct, samples that count]."""
         scores, ids = self.rows(be, scores, ids)
-        hits = be.xp.argmax(scores, axis=1) == ids
-        return be.xp.stack([be.xp.sum(be.xp.astype(each, be.xp.int64)) for each in (hits, ids >= 0)])
+        n_correct = be.xp.argmax(scores, axis=1) == ids
+        return be.xp.stack([be.xp.sum(be.xp.astype(each, be.xp.int64)) for each in (n_correct, ids >= 0)])
 
     def result(self, counts: Any) -> Any:
-        """Return hits / samples."""
+        """Return n_correct / samples."""
         return mean_of(counts[0], counts[1])
 
 
@@ -91,37 +91,37 @@ class Precision(ConfusionMatrix):
 
     def result(self, counts: Any) -> Any:
         """A float, or one per class."""
-        hits, support, taken = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+        n_correct, support, taken = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
         if self.average == "micro":
-            return float(self.ratio(hits.sum(), support.sum(), taken.sum()))
-        each = self.ratio(hits, support, taken)
+            return float(self.ratio(n_correct.sum(), support.sum(), taken.sum()))
+        each = self.ratio(n_correct, support, taken)
         if self.average is None:
             return each
         present = (support + taken) > 0  # scikit-learn averages over the classes that occur at all
         weights = support if self.average == "weighted" else present.astype(np.float64)
         return float((each * weights).sum() / max(weights.sum(), 1))
 
-    def ratio(self, hits: Any, support: Any, taken: Any) -> Any:
-        """Return hits / (samples predicted as the class)."""
-        return _ratio(hits, taken)
+    def ratio(self, n_correct: Any, support: Any, taken: Any) -> Any:
+        """Return n_correct / (samples predicted as the class)."""
+        return _ratio(n_correct, taken)
 
 
 @dataclass(frozen=True)
 class Recall(Precision):
     """Of the samples of class c, the share predicted as c. `average` as in Precision."""
 
-    def ratio(self, hits: Any, support: Any, taken: Any) -> Any:
-        """Return hits / (samples of the class)."""
-        return _ratio(hits, support)
+    def ratio(self, n_correct: Any, support: Any, taken: Any) -> Any:
+        """Return n_correct / (samples of the class)."""
+        return _ratio(n_correct, support)
 
 
 @dataclass(frozen=True)
 class F1(Precision):
-    """The harmonic mean of precision and recall: 2 hits / (support + taken). `average` as in Precision."""
+    """The harmonic mean of precision and recall: 2 n_correct / (support + taken). `average` as in Precision."""
 
-    def ratio(self, hits: Any, support: Any, taken: Any) -> Any:
-        """Return 2 hits / (samples of the class + samples predicted as it)."""
-        return _ratio(2 * hits, support + taken)
+    def ratio(self, n_correct: Any, support: Any, taken: Any) -> Any:
+        """Return 2 n_correct / (samples of the class + samples predicted as it)."""
+        return _ratio(2 * n_correct, support + taken)
 
 
 def _ratio(a: Any, b: Any) -> Host:

@@ -78,7 +78,7 @@ class ClassMetric(Metric, abstract=True):
                 why="wanted a row of scores for each id, (N, ..., C) and (N, ...): nothing is broadcast",
             )
 
-    def counted(self, be: Backend, scores: Array, ids: Array) -> Array:
+    def valid_ids(self, be: Backend, scores: Array, ids: Array) -> Array:
         """The ids as int64, -1 for those that do not count."""
         self.check_shapes(scores, ids)
         ids = be.xp.astype(ids, be.xp.int64)
@@ -88,13 +88,13 @@ class ClassMetric(Metric, abstract=True):
         return be.xp.where(valid, ids, -be.xp.ones_like(ids))
 
     def rows(self, be: Backend, scores: Array, ids: Array) -> tuple[Array, Array]:
-        """-> (scores (rows, C), ids (rows,) as `counted` gives them): a row for each position."""
-        ids = self.counted(be, scores, ids)
+        """-> (scores (rows, C), ids (rows,) as `valid_ids` gives them): a row for each position."""
+        ids = self.valid_ids(be, scores, ids)
         return be.xp.reshape(scores, (-1, scores.shape[-1])), be.xp.reshape(ids, (-1,))
 
     def check(self, be: Backend, scores: Array, ids: Array) -> None:
         """Name the first id that is no class, and the first row of scores with NaN."""
-        given, known = be.to_numpy(ids), be.to_numpy(self.counted(be, scores, ids))
+        given, known = be.to_numpy(ids), be.to_numpy(self.valid_ids(be, scores, ids))
         wrong = np.argwhere((known < 0) & (True if self.ignore_index is None else given != self.ignore_index))
         if len(wrong):
             bad = given[tuple(wrong[0])]

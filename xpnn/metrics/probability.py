@@ -23,7 +23,7 @@ class LogLoss(ClassMetric):
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
         """[sum, samples that count]."""
-        xp, ids = be.xp, self.counted(be, scores, ids)
+        xp, ids = be.xp, self.valid_ids(be, scores, ids)
         z = xp.astype(scores, xp.float64)
         hot = be.arange(z.shape[-1]) == ids[..., None]
         own = xp.sum(xp.where(hot, z, xp.zeros_like(z)), axis=-1)

@@ -35,7 +35,7 @@ class ROCAUC(ClassMetric):
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
         """(columns + 1, N): the log-odds of each class, then the ids, -1 for those that do not count."""
-        ids, odds = self.counted(be, scores, ids), log_odds(be, scores, self.logits)
+        ids, odds = self.valid_ids(be, scores, ids), log_odds(be, scores, self.logits)
         return be.xp.concat([odds.T, be.xp.astype(ids, be.xp.float64)[None, :]])
 
     def classes(self, scores: Array) -> int:

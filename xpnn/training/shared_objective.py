@@ -55,14 +55,14 @@ class SharedObjective(Objective):
             if share not in parts:
                 parts[share] = self.part(share).gradient(fuse=fuse, buffer=buffer)
             value, grad, new_phi = parts[share](theta, phi, tick, x, y, weight, total)
-            home = memory
+            out = memory
             if share.total < group.size:  # computed by every rank, and counted once
                 if group.rank:
-                    value, grad, home = value * 0, grad * 0, None
+                    value, grad, out = value * 0, grad * 0, None
             elif new_phi is not phi and group.batch_norm == "local":
                 new_phi = be.all_reduce(new_phi * (share.rows / share.total))
             if add:
-                value, grad = add_gradient(be, home, grad, value)
+                value, grad = add_gradient(be, out, grad, value)
             return value, grad, new_phi
 
         return gradient

@@ -67,10 +67,10 @@ class Objective:
             if weight is not None:
                 weight = as_float(cx, weight)
             if mixing is not None:
-                x, own = mixing(cx.child(MIXING), x)
+                x, share = mixing(cx.child(MIXING), x)
             out, cache = net.forward(cx, p, as_input(net, be, x))
             if mixing is not None:
-                y, weight = mix_targets(cx, loss, y, weight, own, out.shape[-1])
+                y, weight = mix_targets(cx, loss, y, weight, share, out.shape[-1])
             y = as_target(be, loss, y)
             if be.share is not None:
                 value, dout = part_of_batch(loss, be, out, y, weight, total)
@@ -78,12 +78,12 @@ class Objective:
                 value, dout = loss.part(be, out, y, weight, total)
             else:
                 value, dout = loss_of(be, out, y, weight)
-            home = buffer or make_buffer(be)
-            _, grads = fusion.backward(net, cx, p, cache, dout, home.tree)
+            written = buffer or make_buffer(be)
+            _, grads = fusion.backward(net, cx, p, cache, dout, written.tree)
             new_phi = (
                 layout.update_stats(be, phi, net.update_stats(cx, p, cache)) if layout.size["phi"] else phi
             )
-            return value, layout.join(be, grads, home), new_phi
+            return value, layout.join(be, grads, written), new_phi
 
         return gradient
 
@@ -101,8 +101,8 @@ class Objective:
             weight = be.zeros((count(y),)) + 1 if weight is None else as_float(cx, weight)
             counts = loss.counts(be, as_target(be, loss, y), weight)
             if mixing is not None:
-                _, own = mixing(cx.child(MIXING), x)
-                counts = blend(cx, counts, own)
+                _, share = mixing(cx.child(MIXING), x)
+                counts = blend(cx, counts, share)
             return be.all_reduce(be.xp.sum(counts, axis=0))
 
         return divisor

@@ -46,10 +46,10 @@ def uneven_paper(page: Grey, dark: bool, bent: bool) -> Grey:
     from PIL import Image, ImageFilter
 
     height, width = page.shape
-    turned = page if dark else 255 - page
+    inverted = page if dark else 255 - page
     scale = min(1.0, COARSE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    coarse = np.asarray(Image.fromarray(turned).resize(size, Image.Resampling.BOX), dtype=np.float32)
+    coarse = np.asarray(Image.fromarray(inverted).resize(size, Image.Resampling.BOX), dtype=np.float32)
     surface = _surface(coarse) if bent else np.full_like(coarse, 128)
     level = Image.fromarray((128 * coarse / surface).clip(0, 255).astype(np.uint8))
     square = max(3, round(STROKE * min(size)) | 1)
@@ -57,7 +57,7 @@ def uneven_paper(page: Grey, dark: bool, bent: bool) -> Grey:
     closed = closed.filter(ImageFilter.GaussianBlur(BLUR))
     estimate = Image.fromarray(np.asarray(closed, dtype=np.float32) / 128 * surface)
     paper = np.asarray(estimate.resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32)
-    lost = np.maximum(paper - turned, 0)
+    lost = np.maximum(paper - inverted, 0)
     strength: Grey = lost / np.maximum(paper, 0.2 * paper.max()) if dark else lost / 255
     return strength
 
