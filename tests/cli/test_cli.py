@@ -31,6 +31,7 @@ START = {
     "dtype": str, "precision": str, "seed": int, "machine": dict, "git": (dict, type(None)), "versions": dict,
     "endings": dict, "why": str, "train": int, "valid": int, "test": int, "notes": list,
     "task": (str, type(None)), "class_weight": (str, type(None)), "resize": (str, type(None)),
+    "threads": (int, str, type(None)),
 }  # fmt: skip
 EPOCH = {
     "event": str, "epoch": int, "train_loss": float, "valid_loss": float, "valid_accuracy": float, "lr": float,

@@ -170,7 +170,7 @@ def test_bad_trials_end_early(monkeypatch):
     study, accuracies = search.open_study(task()), iter([0.9] * 4 * 5 + [0.1] * 4)
 
     def train(trial):
-        watch = search.Watch(trial, float("inf"))
+        watch = search.Watch(trial, float("inf"), lambda row: row.valid_accuracy)
         for epoch in range(1, 5):
             row = SimpleNamespace(epoch=epoch, valid_accuracy=next(accuracies))
             watch.epoch(None, row)
@@ -203,7 +203,7 @@ def test_the_time_limit(xp):
     code, out, err = xp(*QUICK, "--time-limit", "1e-6")
     assert (code, out) == (2, "")
     assert "no trial came to its end" in err
-    watch = search.Watch(search.open_study(task()).ask(), 0.0)
+    watch = search.Watch(search.open_study(task()).ask(), 0.0, lambda row: row.valid_accuracy)
     with pytest.raises(optuna.TrialPruned):
         watch.epoch(None, SimpleNamespace(epoch=1, valid_accuracy=1.0))
 
