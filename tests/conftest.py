@@ -97,13 +97,14 @@ IDLE = {
     "test_calls_may_interleave_and_caches_are_not_used_up": ("jax",),
     "test_one_row_equals_its_batch": ("jax", "readonly"),
     "test_gradient_is_the_derivative": ("readonly",),
-    "test_without_dx_the_gradients_are_the_same": ("readonly",),
-    "test_saved_and_loaded_elsewhere_it_is_the_same": ("fast", "readonly"),
+    "test_without_dx_the_gradients_are_the_same": ("jax", "readonly"),
+    "test_saved_and_loaded_elsewhere_it_is_the_same": ("jax", "fast", "readonly"),
 }
 """Ways to run in which a row would cost time and show nothing.
 
-A JAX array has no strides and cannot be written to, and its layers are those of the other libraries. NumPy whose arrays
-are read-only computes as NumPy does. A model that is loaded is on NumPy as the user has it, whichever way was asked.
+A JAX array has no strides and cannot be written to; its layers are those of the other libraries, and each call is
+compiled anew. NumPy whose arrays are read-only computes as NumPy does. A model that is loaded is on NumPy as the user has
+it, whichever way was asked.
 """
 
 
@@ -112,6 +113,8 @@ def is_idle(item):
     name, params = getattr(item, "originalname", ""), getattr(item, "callspec", None) and item.callspec.params
     if name in IDLE:
         return params["mode"] in IDLE[name]
+    if name == "test_plan_dtype_and_values_hold_and_inputs_stay":  # the gradients are checked in float64
+        return (params["mode"], params["any_be"]) == ("jax", "float64")
     if name != "test_override_equals_the_reference" or params["mode"] == "cupy":
         return False
     try:
