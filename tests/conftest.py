@@ -103,8 +103,8 @@ IDLE = {
 """Ways to run in which a row would cost time and show nothing.
 
 A JAX array has no strides and cannot be written to; its layers are those of the other libraries, and each call is
-compiled anew. NumPy whose arrays are read-only computes as NumPy does. A model that is loaded is on NumPy as the user has
-it, whichever way was asked.
+compiled anew. NumPy whose arrays are read-only computes as NumPy does. A model that is loaded is on NumPy as the user
+has it, whichever way was asked.
 """
 
 
