@@ -69,9 +69,17 @@ def check_weight(wanted: int, name: str, files: list[TableFile]) -> None:
 def deadline(db: Any, name: str, files: list[TableFile]) -> Iterator[None]:
     """Raise DataError where looking through the files takes far longer than their size explains."""
     seconds = SECONDS + size_of(files) / SLOWEST
-    timer = threading.Timer(seconds, db.interrupt)
-    timer.daemon = True
-    timer.start()
+    done = threading.Event()
+
+    def interrupt() -> None:
+        """Interrupt until it is noticed: DuckDB forgets an interrupt that comes between two queries."""
+        finished = done.wait(seconds)
+        while not finished:
+            db.interrupt()
+            finished = done.wait(0.05)
+
+    watch = threading.Thread(target=interrupt, daemon=True)
+    watch.start()
     try:
         yield
     except db_error() as error:
@@ -83,7 +91,8 @@ def deadline(db: Any, name: str, files: list[TableFile]) -> Iterator[None]:
             fix="check how the file was written",
         ) from error
     finally:
-        timer.cancel()
+        done.set()
+        watch.join()
 
 
 def weight(db: Any, query: Query, paths: list[str], files: list[TableFile]) -> int:
