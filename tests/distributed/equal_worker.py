@@ -75,7 +75,10 @@ def loss_rows():
             layers = [xpnn.Dense(math.prod(case.shape[1:])), xpnn.Reshape(case.shape[1:])]
             if loss.wants == "log-probabilities":
                 layers.append(xpnn.LogSoftmax())
-            yield f"{case}-{reduction}", Row(layers, x, y, loss, weight)
+            slow = (
+                SGD if reduction == "mean" else xpnn.SGD(0.001, momentum=0.5)
+            )  # a sum's gradient is N times as long
+            yield f"{case}-{reduction}", Row(layers, x, y, loss, weight, slow)
 
 
 def layer_rows():

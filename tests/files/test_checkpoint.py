@@ -21,8 +21,9 @@ from xpnn.losses import SoftmaxCrossEntropy
 GOLDEN = {
     "model-1": "a84bdee87dcf2c0b047028302491fff79a7bc11f781a4535b755f189dc7f570f",
     "model-2": "22159381083c283391d257f91736b9ed55498b5a2e3e6264db91dc23ab8932bf",
+    "model-3": "10859e60c3462e0ab0485bc5f0eb72ef8a5589d7649cdf32f3b0e16a5180010f",
 }
-"""Format 1, written once and kept: later versions must go on reading them. Since the second, losses have settings more.
+"""Format 1, written once and kept: later versions must read them. The second has more settings of losses, the third `bias`.
 
 The last is what is written today: a setting added to a class that is in it needs another file."""
 X = np.linspace(-1, 1, 12).reshape(3, 2, 2, 1)
@@ -140,7 +141,7 @@ def test_the_header_holds_this_and_no_more(tmp_path, monkeypatch):
     zeros = {"type": "Constant", "value": 0.0}
 
     def dense(units):
-        return {"type": "Dense", "units": units, "init": he, "bias_init": zeros}
+        return {"type": "Dense", "units": units, "init": he, "bias_init": zeros, "bias": True}
 
     inner = {"type": "Sequential", "layers": [dense(2)]}
     rescale = {"type": "Rescale", "scale": 0.5, "offset": 0.0}
