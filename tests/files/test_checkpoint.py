@@ -23,7 +23,7 @@ GOLDEN = {
     "model-2": "22159381083c283391d257f91736b9ed55498b5a2e3e6264db91dc23ab8932bf",
     "model-3": "10859e60c3462e0ab0485bc5f0eb72ef8a5589d7649cdf32f3b0e16a5180010f",
 }
-"""Format 1, written once and kept: later versions must read them. The second has more settings of losses, the third `bias`.
+"""Format 1, written once and kept: later versions must read them. The second adds settings of losses, the third `bias`.
 
 The last is what is written today: a setting added to a class that is in it needs another file."""
 X = np.linspace(-1, 1, 12).reshape(3, 2, 2, 1)

@@ -1,5 +1,6 @@
 """torch.distributed: `torchrun --nproc-per-node 4 ...`. gloo between processors, nccl between GPUs."""
 
+import atexit
 import os
 import sys
 from typing import Any
@@ -32,6 +33,7 @@ class TorchCommunicator(Communicator):
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
         dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo")
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        atexit.register(self._leave)
 
     def add(self, a: Host) -> None:
         """all_reduce on the array's own memory; unsigned integers of 64 bits as signed ones, whose sums wrap alike."""
@@ -65,6 +67,11 @@ class TorchCommunicator(Communicator):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+    def _leave(self) -> None:
+        """End gloo's threads before the interpreter ends: a C++ thread that is left running would abort the process."""
+        if self.dist.is_initialized():
+            self.dist.destroy_process_group()
 
     def _tensor(self, a: Host) -> Any:
         return self.torch.from_numpy(a.view(np.int64) if a.dtype == np.uint64 else a)
