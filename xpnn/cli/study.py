@@ -122,6 +122,8 @@ def storage_errors(path: Path | str) -> Iterator[None]:
         raise not_a_study(path, cause) from error
     except optuna.TrialPruned:
         raise
+    except UnicodeDecodeError as error:  # of the text in the file, which sqlite3 decodes
+        raise not_a_study(path, error) from error
     except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
         if not is_of_optuna(error):
             raise

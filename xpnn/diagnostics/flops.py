@@ -33,10 +33,12 @@ from xpnn.layers import (
     Multiply,
     Pad,
     Parallel,
+    Offset,
     PositionalEncoding,
     Recompute,
     Reshape,
     Residual,
+    Scale,
     SelectOutput,
     SeparableConv2D,
     SimpleRNN,
@@ -117,8 +119,10 @@ def _(layer: Graph, shape: Shape) -> int:
 
 
 @flops.register(PositionalEncoding)
+@flops.register(Offset)
+@flops.register(Scale)
 def _(layer: Layer, shape: Shape) -> int:
-    """One addition for each output."""
+    """One addition or product for each output."""
     return outputs(layer, shape)
 
 
