@@ -54,8 +54,14 @@ EVERY_LOSS = {
 
 
 def can_be_seen(name, shape):
-    """A vector has no axes to swap; where there is one row, its gradient is that of the first row."""
-    return len(shape) > 1 if name == "axes swapped" else shape[0] > 1 if "first row" in name else True
+    """A vector has no axes to swap, even in a matrix; where there is one row, its gradient is that of the first row."""
+    return (
+        sum(n > 1 for n in shape) > 1
+        if name == "axes swapped"
+        else shape[0] > 1
+        if "first row" in name
+        else True
+    )
 
 
 @dataclass(frozen=True)

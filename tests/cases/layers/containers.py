@@ -70,7 +70,7 @@ def last_branch(layer, cx, p, cache, dy, right):
     """dx of the last branch alone."""
     _, grads = right(layer, cx, p, cache, dy)
     i = len(layer.layers) - 1
-    part = parts(layer.merge, cache[1], i + 1, dy)[i]
+    part = parts(cx, layer.merge, cache[1], dy)[i]
     return layer.layers[i].backward(cx.child(i), p[i], cache[0][i], part)[0], grads
 
 
