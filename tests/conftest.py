@@ -35,10 +35,10 @@ gc.set_threshold(100_000, 50, 100)
 LIBRARIES = "numba|torch|jax|keras|sklearn|scipy|onnx"
 LIBRARIES += "|mpi4py|onnxruntime|cupy|pooch|optuna|tensorboardX|matplotlib|pandas|joblib"
 SKIPS = {
-    r"backend cupy: ": 5200,
-    r"backend torch: .* not installed": 5200,
-    r"backend jax: .* not installed": 5200,
-    r"could not import 'xpnn.backends.cpu.fast'": 5200,
+    r"backend cupy: ": 5600,
+    r"backend torch: .* not installed": 5600,
+    r"backend jax: .* not installed": 5600,
+    r"could not import 'xpnn.backends.cpu.fast'": 5600,
     rf"could not import '({LIBRARIES})(\.[\w.]+)?'": 60,
     r"jax is not installed": 2,
     r"(?i)fashion-mnist": 20,

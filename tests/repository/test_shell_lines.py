@@ -300,6 +300,9 @@ def test_ci_test(checkout):
 def test_the_lines_are_found():
     """A document that says it in another way would not be run."""
     lines = [line for name in DOCUMENTS for block in blocks(name) for line, _ in block]
-    assert len(lines) == sum((ROOT / name).read_text().count("\n$ ") for name in DOCUMENTS) > 6
+    texts = [re.sub(r"```text\n.*?```", "", (ROOT / name).read_text(), flags=re.S) for name in DOCUMENTS]
+    assert (
+        len(lines) == sum(text.count("\n$ ") for text in texts) > 6
+    )  # a text block takes minutes, or files of others
     assert {line.split()[1] for line in table()} == set(xpnn.cli.COMMANDS)
     assert sum("--resume" in line for line in [*spans(), *table()]) == 2

@@ -323,7 +323,9 @@ def send(*signals):
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_lets_the_batch_end(sent):
+def test_a_signal_lets_the_batch_end(sent, request):
+    meaning = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, meaning))
     before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
     listener = StopOnSignal()
     trainer = fitted(At(6, send(sent)), listener)
