@@ -305,4 +305,4 @@ def test_the_lines_are_found():
         len(lines) == sum(text.count("\n$ ") for text in texts) > 6
     )  # a text block takes minutes, or files of others
     assert {line.split()[1] for line in table()} == set(xpnn.cli.COMMANDS)
-    assert sum("--resume" in line for line in [*spans(), *table()]) == 2
+    assert sum("--resume" in line for line in [*spans(), *table()]) == 3
