@@ -45,6 +45,8 @@ IMPORTS = {
     "interchange/torch.py": ["imports torch"],
     "interchange/torch_parts.py": ["imports torch", "imports torch"],
     "distributed/nccl.py": ["imports cupy", "imports cupy.cuda"],
+    "distributed/jax_group.py": ["imports jax"],
+    "distributed/jax_plane.py": ["imports jax"],
     "distributed/plane.py": ["imports jax", "imports jax.experimental"],
     "distributed/torch_group.py": ["imports torch", "imports torch.distributed"],
 }
