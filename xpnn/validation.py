@@ -9,6 +9,7 @@ import numpy as np
 
 from xpnn.backends.base import Backend
 from xpnn.backends.convert import to_host
+from xpnn.data.stored_array import StoredArray, stored
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Layer, Shape, for_each, is_multiple
@@ -73,6 +74,12 @@ def one_input(be: Backend, shape: Shape, x: Any, name: str, kind: Any, vocab_siz
     kind: what the layer takes. Ids, of which there are `vocabulary`, become int64. Raises ShapeError, or DataError for
     no samples at all, for NaN or infinity, for what is no id, and for a mask that holds more than 0 and 1.
     """
+    x = stored(x)
+    if isinstance(x, StoredArray) and kind in ("float", "wide"):
+        check_shape(name, x, shape)
+        if x.shape[0] == 0:
+            raise DataError(f"{name} has no samples")
+        return finite_on_host(x, name)  # type: ignore[arg-type]
     if be.owns(x):
         be.require(name, x)
     else:

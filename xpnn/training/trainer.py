@@ -11,6 +11,7 @@ import numpy as np
 
 from xpnn.data.batches import Slices
 from xpnn.data.split import stratified_split
+from xpnn.data.stored_array import StoredArray
 from xpnn.errors import UsageError
 from xpnn.layers.lengths import planned
 from xpnn.layers.nested import refuse_one
@@ -161,9 +162,13 @@ class Trainer(Stepper):
         )
 
     def _slice(self, x: Any, y: Any, held: np.ndarray[Any, Any]) -> tuple[Any, Any]:
-        rows = self.model.backend.asarray(held)
-        with self.model.backend.device_context():
-            return gather(self.model.backend, x, rows), self.model.targets(tree_map(lambda _, a: a[held], y))
+        be = self.model.backend
+        with be.device_context():
+            rows = be.asarray(held)
+            x = tree_map(
+                lambda _, a: a.subset(held) if isinstance(a, StoredArray) else gather(be, a, rows), x
+            )
+            return x, self.model.targets(tree_map(lambda _, a: a[held], y))
 
     def _given(self, validation: Any) -> tuple[Any, Any] | None:
         if not isinstance(validation, tuple | list):
