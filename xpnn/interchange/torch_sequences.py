@@ -44,7 +44,8 @@ class Recurrent(nn.Module):  # type: ignore[misc]
         k = self.states
         if given:
             return tuple(torch.stack(given[i::k]) for i in range(k))
-        return (x.new_zeros(self.directions, x.shape[0], self.inner.hidden_size),) * k
+        zeros: Any = x.new_zeros(self.directions, x.shape[0], self.inner.hidden_size)
+        return tuple(zeros for _ in range(k))
 
     def packed(self, x: Any, cells: Any, begin: tuple[Any, ...], real: Any) -> tuple[Any, tuple[Any, ...]]:
         """(y at every step, the last states), of the steps that are real."""
