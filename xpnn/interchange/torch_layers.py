@@ -88,8 +88,8 @@ def of_one(b: Any, layer: Layer, path: str, x: Flow, y: Flow) -> Made:
     if isinstance(layer, L.GlobalAveragePool | L.GlobalMaxPool):
         return True, parts.Mean() if isinstance(layer, L.GlobalAveragePool) else parts.Largest()
     if isinstance(layer, L.AdaptiveAvgPool):
-        classes = nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d
-        return True, classes[len(x.shape) - 2](per_axis(layer.size, len(x.shape) - 1))
+        pools = nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d
+        return True, pools[len(x.shape) - 2](per_axis(layer.size, len(x.shape) - 1))
     if (
         isinstance(layer, L.LocalResponseNorm) and many and layer.size % 2
     ):  # even ones see other neighbours there
