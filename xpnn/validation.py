@@ -9,12 +9,12 @@ import numpy as np
 
 from xpnn.backends.base import Backend
 from xpnn.backends.convert import to_host
-from xpnn.data.stored_array import StoredArray, stored
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Layer, Shape, for_each, is_multiple
 from xpnn.losses.base import same_sizes
 from xpnn.scratch import release
+from xpnn.stored_array import StoredArray, stored
 
 Host = np.ndarray[Any, Any]
 

@@ -5,8 +5,8 @@ import pytest
 
 import xpnn
 from xpnn.data import Batches, load
-from xpnn.data.stored_array import StoredArray
 from xpnn.errors import DataError, UsageError
+from xpnn.stored_array import StoredArray
 from xpnn.training import Checkpoint, Trainer
 from xpnn.training.run import Callback
 

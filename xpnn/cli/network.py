@@ -6,10 +6,10 @@ import numpy as np
 
 from xpnn.backends import Backend
 from xpnn.data import Dataset, TablePreparation
-from xpnn.data.stored_array import StoredArray
 from xpnn.errors import UsageError
 from xpnn.models import build
 from xpnn.recipes import Recipe
+from xpnn.stored_array import StoredArray
 
 if TYPE_CHECKING:
     from xpnn.layers import Layer

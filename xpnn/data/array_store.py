@@ -10,9 +10,9 @@ from xpnn.backends.base import missing
 from xpnn.data.dataset import Dataset, Location
 from xpnn.data.folds import row_keys
 from xpnn.data.idx import cannot_read
-from xpnn.data.stored_array import WINDOW, StoredArray
 from xpnn.data.user_data import NAMES, check_pair, class_ids, held_out, numbered, only_tested, required
 from xpnn.errors import DataError, FileError, first_line
+from xpnn.stored_array import WINDOW, StoredArray
 from xpnn.system import user_path
 
 CODECS = {

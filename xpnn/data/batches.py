@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from xpnn.data.chunk_order import ChunkOrder
+from xpnn.chunk_order import ChunkOrder
 from xpnn.data.rows import by_position
-from xpnn.data.stored_array import StoredArray, stored
 from xpnn.errors import DataError, UsageError
 from xpnn.random import host_rng
+from xpnn.stored_array import StoredArray, stored
 
 MANY, BLOCK, WINDOW = 1 << 24, 1 << 8, 1 << 16
 

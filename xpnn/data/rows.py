@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from xpnn.backends import advice
 from xpnn.backends.convert import to_host
-from xpnn.data.stored_array import stored
 from xpnn.errors import DataError
+from xpnn.stored_array import stored
 
 Rows = NDArray[np.int64]
 TABLES = ("pandas", "polars", "pyarrow", "cudf", "modin", "dask")

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from xpnn.data.arrays import names_in, read_npy, read_npz
 from xpnn.data.dataset import Dataset, Location
 from xpnn.data.folds import hash_split, keep_classes, row_keys
-from xpnn.data.stored_array import StoredArray
 from xpnn.data.tables.dataset import moved_line
 from xpnn.data.tables.preparation import count_of, listed
 from xpnn.errors import DataError, UsageError
+from xpnn.stored_array import StoredArray
 from xpnn.system import user_path
 from xpnn.validation import finite_on_host
 

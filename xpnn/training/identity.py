@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from xpnn.config import short_repr, to_config
-from xpnn.data.stored_array import StoredArray
 from xpnn.errors import CheckpointError, UsageError
 from xpnn.schedules import Schedule
 from xpnn.scratch import release
+from xpnn.stored_array import StoredArray
 from xpnn.training.stepper import Stepper
 from xpnn.trees import leaves
 

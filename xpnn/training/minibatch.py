@@ -8,10 +8,10 @@ import numpy as np
 
 from xpnn.backends.share import Share
 from xpnn.data.batches import Slices
-from xpnn.data.stored_array import StoredArray
 from xpnn.distributed.shares import own_rows
 from xpnn.kernels import Array
 from xpnn.parameters import gather
+from xpnn.stored_array import StoredArray
 from xpnn.training import ranks
 from xpnn.training.diverged import explain_divergence, explain_overflow, not_finite
 from xpnn.training.run import Callback, Run

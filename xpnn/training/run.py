@@ -10,11 +10,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from xpnn.data.batches import Slices, epoch_order
-from xpnn.data.stored_array import StoredArray
 from xpnn.kernels import Array
 from xpnn.losses import Loss
 from xpnn.network import Network
 from xpnn.optimizers import Optimizer
+from xpnn.stored_array import StoredArray
 from xpnn.system import user_path
 from xpnn.training.history import History, Row
 from xpnn.training.identity import identity

@@ -11,7 +11,6 @@ import numpy as np
 
 from xpnn.data.batches import Slices
 from xpnn.data.split import stratified_split
-from xpnn.data.stored_array import StoredArray
 from xpnn.errors import UsageError
 from xpnn.layers.lengths import planned
 from xpnn.layers.nested import refuse_one
@@ -19,6 +18,7 @@ from xpnn.optimizers import LBFGS
 from xpnn.parameters import count, gather
 from xpnn.random import host_rng
 from xpnn.renamed import old_members
+from xpnn.stored_array import StoredArray
 from xpnn.system import user_path
 from xpnn.training import ranks
 from xpnn.training.accumulation import check_accumulation

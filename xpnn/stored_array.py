@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpnn.backends import advice
-from xpnn.data.chunk_order import ChunkOrder
+from xpnn.chunk_order import ChunkOrder
 from xpnn.errors import DataError
 
 Rows = NDArray[np.int64]
