@@ -1,5 +1,6 @@
 """Where the trials of `xpnn tune` are kept when several hosts share them: `--storage`."""
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def open_storage(where: str) -> Any:
                 proxy.wait_server_ready(timeout=30)
                 return proxy
         elif kind.partition("+")[0] in DATABASES and rest.startswith("//"):
-            return optuna.storages.RDBStorage(where)
+            return optuna.storages.RDBStorage(with_driver(where))
     except ImportError as error:
         base, _, driver = kind.partition("+")
         raise BackendError(
@@ -56,6 +57,13 @@ def open_storage(where: str) -> Any:
             fix="is the server running, and reachable?",
         ) from error
     raise UsageError(f"--storage {named(where)}", fix=FORMS)
+
+
+def with_driver(where: str) -> str:
+    """The URL with the driver that is installed. What PostgreSQL's is without one depends on SQLAlchemy's version."""
+    kind, _, rest = where.partition(":")
+    there = [name for name in ("psycopg2", "psycopg") if importlib.util.find_spec(name)]
+    return f"postgresql+{there[0]}:{rest}" if kind == "postgresql" and there else where
 
 
 def named(where: str) -> str:

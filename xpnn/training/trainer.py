@@ -148,7 +148,7 @@ class Trainer(Stepper):
         self.run.save_state(path)
 
     def _row(self, epoch: int, train_loss: float, seconds: float, valid: tuple[Any, Any] | None) -> Row:
-        scores = self.model.score(*valid) if valid is not None else {}
+        scores = ranks.evaluate(self, *valid) if valid is not None else {}
         row = Row(epoch, train_loss, scores.get("loss"), scores.get("accuracy"), self.lr, seconds, best=False)
         champion = next((one for one in reversed(self.history.rows) if one.best), None)
         return replace(row, best=champion is None or self.history.score(row) > self.history.score(champion))
