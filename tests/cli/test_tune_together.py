@@ -155,7 +155,7 @@ def test_hosts_share_a_search_and_one_of_them_is_killed(tmp_path, where):
     assert "6 trials" in out
     _, err = worker.communicate(timeout=60)
     assert worker.returncode == 0, err
-    trials = open_storage(where).get_all_trials(0)
+    trials = study(where, "xpnn-spiral-mlp").get_trials()
     points = [tuple(t.params.items()) for t in trials if t.state in ENDED]
     assert len(points) == len(set(points)) == 6
     assert os.listdir(tmp_path / "runs") == ["tune-spiral-mlp"]
