@@ -83,8 +83,8 @@ class Model(Network):
             (x, y) or (x, y, sample_weight), from a PyTorch DataLoader, `data.Batches`, an iterator, or a function that
             returns one for each epoch.
         y: targets: class ids (N,) or one-hot rows (N, C) for a classifier, numbers for a regression.
-        loss: a name, a Loss, or a function, see `losses.function.FunctionLoss`; the model's own by default, and another
-            one becomes the model's.
+        loss: a name, a Loss, or a function, see `losses.FunctionLoss`; the model's own by default, and another one
+            becomes the model's.
         optimizer: a name, such as "sgd", or an object that has its settings: Adam(1e-3).
         schedule: what multiplies the learning rate from step to step, such as "cosine"; None: 1.
         augment: Mixup() or CutMix(); augmentation of single images is made of layers.

@@ -37,7 +37,7 @@ def test_the_guide_runs(tmp_path):
 @pytest.mark.slow
 def test_the_readme_prints_the_numbers_it_says(tmp_path):
     block = blocks("README.md")[0]
-    said = re.search(r"# \{'loss': ([\d.]+), 'accuracy': ([\d.]+)\}", block)
+    said = re.search(r"# about \{'loss': ([\d.]+), 'accuracy': ([\d.]+)\}", block)
     out = run(block, tmp_path)
     got = re.search(r"\{'loss': ([\d.]+), 'accuracy': ([\d.]+)\}", out)
     assert abs(float(got[1]) - float(said[1])) < 0.01

@@ -120,8 +120,7 @@ class Layer(Config, abstract=True):
 
         Raises UsageError for an entry that is no layer, and for a class in place of an object.
         """
-        from xpnn.layers import Sequential
-        from xpnn.layers.custom import Custom
+        from xpnn.layers import Custom, Sequential
 
         if isinstance(value, list | tuple):
             return Sequential(tuple(value))

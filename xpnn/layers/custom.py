@@ -12,6 +12,8 @@ from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
 from xpnn.layers.lengths import is_open
 
+__all__ = ["Custom"]
+
 
 @dataclass(frozen=True)
 class Custom(Layer, abstract=True):

@@ -9,6 +9,8 @@ from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.losses.base import Host, Loss, Terms, check_real
 
+__all__ = ["FunctionLoss"]
+
 RETURNS = "return loss, gradient: numbers (N, ...) or their mean, and its gradient by the prediction"
 
 

@@ -23,8 +23,7 @@ from xpnn.layers.budget import limited
 from xpnn.layers.graph import Graph
 from xpnn.layers.lengths import ASSUMED, planned
 from xpnn.layers.sequential import Sequential
-from xpnn.losses import Loss, MeanSquaredError
-from xpnn.losses.function import FunctionLoss
+from xpnn.losses import FunctionLoss, Loss, MeanSquaredError
 from xpnn.network import Network
 from xpnn.parameters import Layout
 from xpnn.reading import unreadable

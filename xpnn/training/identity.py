@@ -8,8 +8,7 @@ import numpy as np
 
 from xpnn.config import short_repr, to_config
 from xpnn.errors import CheckpointError, UsageError
-from xpnn.losses import Loss
-from xpnn.losses.function import FunctionLoss
+from xpnn.losses import FunctionLoss, Loss
 from xpnn.schedules import Schedule
 from xpnn.scratch import release
 from xpnn.training.stepper import Stepper
