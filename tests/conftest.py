@@ -33,7 +33,7 @@ alone.stay()
 gc.set_threshold(100_000, 50, 100)
 
 LIBRARIES = "numba|torch|jax|keras|sklearn|scipy|onnx"
-LIBRARIES += "|mpi4py|onnxruntime|cupy|pooch|optuna|tensorboardX|matplotlib|pandas|joblib"
+LIBRARIES += "|mpi4py|h5py|zarr|onnxruntime|cupy|pooch|optuna|tensorboardX|matplotlib|pandas|joblib"
 SKIPS = {
     r"backend cupy: ": 5600,
     r"backend torch: .* not installed": 5600,
