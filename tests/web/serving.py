@@ -98,3 +98,19 @@ def accessible(page, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     found = axe.Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
+
+
+def until(page, condition, seconds=20):
+    """Wait for an expression of JavaScript to be true. By one evaluation: the page's policy allows no later ones."""
+    page.evaluate(
+        """([text, seconds]) => new Promise((done, fail) => {
+            const holds = eval(`() => (${text})`), end = performance.now() + 1000 * seconds;
+            const look = () => {
+                if (holds()) done();
+                else if (performance.now() > end) fail(new Error(`not true: ${text}`));
+                else requestAnimationFrame(look);
+            };
+            look();
+        })""",
+        [condition, seconds],
+    )

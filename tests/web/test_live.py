@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from serving import accessible, browsing, served
+from serving import accessible, browsing, served, until
 
 import xpnn
 from xpnn.errors import CheckpointError
@@ -264,17 +264,17 @@ def test_ten_tabs_and_the_end(tmp_path):
             tab.request("GET", "/events")
             streams.append(tab.getresponse())
         for stream in streams:
-            assert json.loads(until(stream, "run"))["epochs"] == 2
+            assert json.loads(heard(stream, "run"))["epochs"] == 2
         append(folder, 3)
         for stream in streams:
-            assert json.loads(until(stream, "run"))["epochs"] == 3
+            assert json.loads(heard(stream, "run"))["epochs"] == 3
     for stream, tab in zip(streams, tabs, strict=True):
-        assert until(stream, "end") == "{}"
+        assert heard(stream, "end") == "{}"
         assert stream.read().strip() == b""
         tab.close()
 
 
-def until(stream, event):
+def heard(stream, event):
     """The data of the next event of that kind."""
     while True:
         line = stream.readline().decode()
@@ -311,13 +311,13 @@ def test_train_watched_and_killed(tmp_path):
     line = http.client.HTTPConnection(urlsplit(address).netloc, timeout=20)
     line.request("GET", "/events")
     stream = line.getresponse()
-    first = json.loads(until(stream, "run"))
+    first = json.loads(heard(stream, "run"))
     assert (first["name"], first["state"]) == ("spiral-mlp-1", "training")
-    assert json.loads(until(stream, "run"))["epochs"] > first["epochs"]
+    assert json.loads(heard(stream, "run"))["epochs"] > first["epochs"]
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    assert until(stream, "end") == "{}"
+    assert heard(stream, "end") == "{}"
     line.close()
 
 
@@ -333,7 +333,7 @@ def test_the_page_follows_a_training(tmp_path):
         with browsing(address, fine=("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE", "ERR_EMPTY")) as page:
             first = page.get_by_role("row", name="first")
             first.get_by_text("training").wait_for()
-            page.wait_for_function("document.querySelectorAll('#charts path.curve').length >= 4")
+            until(page, "document.querySelectorAll('#charts path.curve').length >= 4")
             assert "validation 0.5" in page.get_by_role("img", name="Loss").get_attribute("aria-label")
             append(folder, 3)
             first.get_by_text("3 of 9").wait_for()
@@ -360,21 +360,15 @@ def test_two_runs_by_keyboard(tmp_path):
             if not box.is_checked():
                 box.focus()
                 page.keyboard.press("Space")
-                page.wait_for_function(
-                    f"new URLSearchParams(location.search).getAll('run').includes('{name}')"
-                )
-        page.wait_for_function(
-            "document.querySelectorAll('#charts figure:first-child path.curve').length === 4"
-        )
+                until(page, f"new URLSearchParams(location.search).getAll('run').includes('{name}')")
+        until(page, "document.querySelectorAll('#charts figure:first-child path.curve').length === 4")
         assert page.get_by_role("row", name="lr").first.locator(".differs").all_text_contents()[0] == "lr"
         chart = page.get_by_role("img", name="Loss")
         chart.focus()
         page.keyboard.press("ArrowRight")
         assert "epoch 1: " in page.locator("#charts .said").first.text_content()
         page.reload()
-        page.wait_for_function(
-            "document.querySelectorAll('#charts figure:first-child path.curve').length === 4"
-        )
+        until(page, "document.querySelectorAll('#charts figure:first-child path.curve').length === 4")
 
 
 def test_accessible_and_text_of_others_stays_text(tmp_path):
@@ -385,7 +379,7 @@ def test_accessible_and_text_of_others_stays_text(tmp_path):
     about = json.loads((folder / "run.json").read_text()) | {"classes": [bad] * 3}
     (folder / "run.json").write_text(json.dumps(about))
     with served(runs=tmp_path) as address, browsing(address, width=360) as page:
-        page.wait_for_function("document.querySelectorAll('#charts path.curve').length >= 4")
+        until(page, "document.querySelectorAll('#charts path.curve').length >= 4")
         accessible(page, 360)
         page.set_viewport_size({"width": 1100, "height": 900})
         page.emulate_media(color_scheme="dark")

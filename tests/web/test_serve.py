@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from serving import HOST, asked, predicted, served
+from serving import HOST, accessible, asked, browsing, predicted, served, until
 
 import xpnn
 from xpnn.web import guard
@@ -346,3 +346,47 @@ def test_no_word_of_a_bug_goes_out(model, monkeypatch):
         status, answer = predicted(address, {"inputs": X.tolist()})
     assert status == 500
     assert re.fullmatch(r"unexpected ZeroDivisionError", answer["error"]["what"])
+
+
+# The page of a model
+
+
+def test_the_page_asks_the_server(model):
+    """A line of numbers: the answers are those of the server's model, with the names of its classes."""
+    with served(served=Served(model, "animals", NAMES)) as address, browsing(address, fine=("400",)) as page:
+        page.get_by_label("4 numbers").fill("1, 2.5 -3 0.25")
+        until(page, "document.getElementById('rows').children.length === 3")
+        shown = [float(text.removesuffix(" %")) for text in page.locator("#rows .number").all_text_contents()]
+        np.testing.assert_allclose(shown, 100 * model.predict_proba(X[:1].astype(np.float32))[0], atol=0.051)
+        assert page.locator("#rows .name").all_text_contents() == list(NAMES)
+        assert page.get_by_text("those of the model on the server").is_visible()
+        page.get_by_role("link", name="Playground").click()
+        page.get_by_role("heading", name="Playground").wait_for()
+
+
+def test_the_page_of_pictures_and_of_tables():
+    """A drawing by mouse is answered by the server; a table's page has a field for each column."""
+    net = [xpnn.Rescale(1 / 255), xpnn.Conv2D(2, 5), xpnn.ReLU(), xpnn.Flatten(), xpnn.Dense(10)]
+    model = xpnn.Model(net, (28, 28, 1), seed=0)
+    with served(served=Served(model, "digits")) as address, browsing(address, width=360) as page:
+        box = page.locator("#pad").bounding_box()
+        page.mouse.move(box["x"] + 60, box["y"] + 60)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 180, box["y"] + 200, steps=5)
+        page.mouse.up()
+        until(page, "document.getElementById('rows').children.length === 10")
+        pixels = "document.getElementById('seen').getContext('2d').getImageData(0, 0, 28, 28).data"
+        x = np.array(page.evaluate(f"Array.from({pixels})"), np.uint8).reshape(1, 28, 28, 4)[..., :1]
+        numbers = "[...document.querySelectorAll('#rows .number')].map((one) => parseFloat(one.textContent))"
+        wanted = np.round(100 * model.predict_proba(x)[0], 3).tolist()
+        until(page, f"{numbers}.every((n, i) => Math.abs(n - {wanted}[i]) < 0.06)")
+        accessible(page, 360)
+        assert page.locator("#layers .layer").count() == 3
+    rows = [{"age": 20 + i, "sex": "mf"[i % 2], "lived": ["no", "yes"][i % 2]} for i in range(40)]
+    _, _, preparation = xpnn.data.prepare_table(rows, label="lived")
+    table = xpnn.Model([xpnn.Dense(2)], preparation.input_shape, seed=0, preparation=preparation)
+    with served(served=Served(table, "people")) as address, browsing(address, fine=("400",)) as page:
+        page.get_by_label("age", exact=True).fill("33")
+        page.get_by_label("sex", exact=True).fill("f")
+        (wanted,) = table.predict_table([{"age": 33, "sex": "f"}])
+        until(page, f"document.getElementById('best').textContent.startsWith('{wanted} ')")
