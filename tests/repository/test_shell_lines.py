@@ -215,7 +215,7 @@ def needs(line):
         "import": "onnx",
     }
     for word, library in extras.items():
-        if line.startswith(f"xpnn {word}"):
+        if line.startswith(f"xpnn {word}") or (word == "serve" and "--watch" in line):
             pytest.importorskip(library)
 
 

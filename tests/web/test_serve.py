@@ -115,6 +115,17 @@ def test_rows_of_a_table():
         assert "sex" in answer["error"]["what"]
 
 
+def test_a_regression_answers_in_the_units_of_its_table():
+    rows = [{"age": 20 + i, "height": 150.0 + i} for i in range(40)]
+    _, _, preparation = xpnn.data.prepare_table(rows, label="height")
+    model = xpnn.Model([xpnn.Dense(1)], preparation.input_shape, loss="mse", seed=0, preparation=preparation)
+    with served(served=Served(model, "people")) as address:
+        status, answer = predicted(address, {"rows": [{"age": 33}]})
+    assert status == 200
+    np.testing.assert_allclose(answer["predictions"], model.predict_table([{"age": 33}]))
+    assert answer["predictions"] != answer["outputs"][0]
+
+
 def test_the_description(address):
     status, _, text = asked(address, path="/openapi.json")
     about = json.loads(text)
@@ -299,6 +310,7 @@ def test_the_command_until_it_is_stopped(place, sent, code, word):
     )  # fmt: skip
     event = json.loads(process.stdout.readline())
     assert (event["event"], event["pages"]) == ("serving", ["/", "/runs", "/playground"])
+    assert event["address"].startswith("http://127.0.0.1:")
     status, answer = predicted(event["address"], {"inputs": X.tolist()})
     assert (status, answer["predictions"][0] in NAMES) == (200, True)
     with socket.create_connection((HOST, urlsplit(event["address"]).port)):  # somebody who never goes

@@ -1,5 +1,6 @@
 """Samples as JSON to a model's answers as JSON."""
 
+import contextlib
 import json
 import math
 from typing import TYPE_CHECKING, Any
@@ -62,24 +63,32 @@ class Predictor:
         fine = isinstance(rows, list) and all(isinstance(row, dict) and row for row in rows)
         if not fine or not 1 <= len(rows) <= MOST:
             raise DataError(f"rows: wanted a list of 1 to {MOST:,} objects such as {{column: value}}")
-        return {"predictions": self.model.predict_table(rows).tolist()} | self._of_arrays(
-            preparation.inputs(rows)
-        )
+        return self._of_arrays(preparation.inputs(rows)) | {
+            "predictions": self.model.predict_table(rows).tolist()
+        }
 
     def _of_arrays(self, x: Any) -> dict[str, Any]:
-        model = self.model
-        found: dict[str, Any] = {"outputs": listed(model.forward(x))}
-        try:
-            found["probabilities"] = listed(model.predict_proba(x))
-        except UsageError:  # a regression
-            found["probabilities"] = None
-        try:
-            labels = model.predict(x)
-        except UsageError:  # outputs that belong to no loss
-            labels = None
-        found["predictions"] = listed(labels)
-        if found["probabilities"] is not None and isinstance(labels, np.ndarray) and labels.ndim == 1:
-            found["predictions"] = [self._name(int(label)) for label in labels]
+        model, be = self.model, self.model.backend
+        if is_multiple(model.output_shape):
+            return self._of_several(x)
+        with be.device_context():
+            out = model.outputs(model.inputs(x))
+            kind = model.net.output_kind
+            p = out if kind == "probabilities" else model.loss.probabilities(be, out)
+            labels = be.to_numpy(model.loss.labels(be, out))
+            found = {"outputs": be.to_numpy(out), "probabilities": None if p is None else be.to_numpy(p)}
+        if labels.ndim == 2 and model.output_shape == (1,):
+            labels = labels[:, 0]
+        names = p is not None and labels.ndim == 1
+        predictions = [self._name(int(label)) for label in labels] if names else listed(labels)
+        return {name: listed(a) for name, a in found.items()} | {"predictions": predictions}
+
+    def _of_several(self, x: Any) -> dict[str, Any]:
+        """Return the answer of a network with several outputs: a list for each of them."""
+        found = {"outputs": listed(self.model.forward(x)), "probabilities": None, "predictions": None}
+        with contextlib.suppress(UsageError):  # outputs that belong to no loss, or a regression among them
+            found["predictions"] = listed(self.model.predict(x))
+            found["probabilities"] = listed(self.model.predict_proba(x))
         return found
 
     def _name(self, label: int) -> str | int:
