@@ -19,8 +19,6 @@ import threading
 import time
 from urllib.parse import urlsplit
 
-import psutil
-
 import xpnn
 from xpnn.models import build
 
@@ -61,6 +59,8 @@ def seconds(address: str, bodies: list[bytes], rate: float, count: int) -> list[
 
 def used(process: int) -> float:
     """Seconds of processor time that a process has used."""
+    import psutil
+
     times = psutil.Process(process).cpu_times()
     return times.user + times.system
 

@@ -76,7 +76,7 @@ function boundary() {
     pen.fillStyle = `rgb(${COLOURS[part.y[i]]})`; pen.strokeStyle = ring ? "#111" : "#fff"; pen.lineWidth = 1;
     pen.fill(); pen.stroke();
   });
-  byId("plane-text").textContent = chosen ? `Shown is unit ${chosen.unit} of layer ${chosen.layer + 1}; choose it again for the classes.` : "The colour is the class that the network answers. White rings: points it learns from; dark rings: test.";
+  byId("plane-text").textContent = chosen ? `Shown is unit ${chosen.unit + 1} of layer ${chosen.layer + 1}; choose it again for the classes.` : "The colour is the class that the network answers. White rings: points it learns from; dark rings: test.";
 }
 const largest = (rows, j) => Math.max(1e-9, ...rows.map((row) => Math.abs(row[j])));
 let views = [];
@@ -86,7 +86,7 @@ function columns() {
   const counts = [2, ...net.layers.map((layer) => layer.b.length)];
   views = counts.map((count, i) => Array.from({ length: count }, (_, j) => {
     const canvas = element("canvas"), button = element("button");
-    button.setAttribute("aria-label", i === 0 ? `Input x${j + 1}` : i < net.layers.length ? `Unit ${j} of layer ${i}` : `Class ${j}`);
+    button.setAttribute("aria-label", i === 0 ? `Input x${j + 1}` : i < net.layers.length ? `Unit ${j + 1} of layer ${i}` : `Class ${j}`);
     if (i > 0) { button.setAttribute("aria-pressed", "false"); button.addEventListener("click", () => choose(i - 1, j)); } else button.disabled = true;
     button.append(canvas);
     return { canvas, button };
