@@ -8,7 +8,6 @@ import numpy as np
 
 from xpnn.errors import UsageError
 from xpnn.parameters import count, rows_of
-from xpnn.scoring import scores
 from xpnn.training.run import Run
 from xpnn.training.stepper import Stepper
 from xpnn.trees import tree_map
@@ -63,16 +62,16 @@ def check_weights(trainer: Stepper) -> None:
     group.check_same(names, digests, fix)
 
 
-def evaluate(trainer: Stepper, x: Any, y: Any) -> dict[str, float]:
+def evaluate(trainer: Stepper, x: Any, y: Any, metrics: Any = None) -> dict[str, Any]:
     """`Network.score` of samples that every rank has: each computes the outputs of its rows, all measure them all."""
     group, model, n = trainer.communicator, trainer.model, count(x)
     if group.size == 1 or n < group.size:
-        return model.score(x, y)
+        return model.score(x, y, metrics=metrics)
     be = model.backend
     with be.device_context():
         own = model.outputs(rows_of(x, *group.rows(n)))
         out = tree_map(lambda _, a: be.asarray(group.all_rows(be.to_numpy(a), n)), own)
-        return scores(be, model.loss, out, y, model.seed)
+    return model.score_outputs(out, y, metrics=metrics)
 
 
 def bring_home(trainer: Stepper) -> None:
