@@ -131,7 +131,7 @@ class Objective:
                 state = {
                     **state,
                     "divisor": D if D.ndim == 0 else D[0],
-                }  # of several outputs, which count alike
+                }  # of several outputs, which count equally
             return update(theta, phi, state, value, grad, new_phi)
 
         return step
