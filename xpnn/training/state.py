@@ -163,7 +163,7 @@ def read_network(path: Path) -> tuple[Sequential | Graph, Any, dict[str, Host]]:
 def pair_up(
     callbacks: list[Callback], saved: list[Any], tensors: dict[str, Host], own: dict[str, Host]
 ) -> list[tuple[Callback, dict[str, Any], dict[str, Host] | None]]:
-    """Return each callback with the saved state of the first one of its class; a callback without one starts from scratch."""
+    """Return each callback with the saved state of the first one of its class; without one it starts from scratch."""
     left, found = list(enumerate(saved)), []
     for callback in callbacks:
         match = next((one for one in left if one[1].get("type") == type(callback).__name__), None)
