@@ -3,6 +3,7 @@
 Libraries are distinguished by the names of their modules and by what their objects can do; none is imported.
 """
 
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,12 @@ def refuse_container(a: Any) -> None:
         )
     if isinstance(a, set | frozenset):
         raise DataError(f"a {kind} is no array", why="it has no order", fix="np.array(sorted(x))")
+    if isinstance(a, str | bytes | PurePath):
+        path = isinstance(a, PurePath) or PurePath(str(a)).suffix != ""
+        readers = (
+            "xpnn.data.prepare_table (tables), read_npy, read_npz, or read_images (a folder of pictures)"
+        )
+        raise DataError(f"{str(a)[:80]!r} is no array", fix=f"read it with {readers}" if path else "")
     if a is None:
         raise DataError("None is no array", why="was a result not returned?")
 

@@ -1,5 +1,6 @@
 """The losses that a user picks by name: `loss="huber"`."""
 
+from xpnn.backends.advice import name_of
 from xpnn.errors import UsageError, did_you_mean
 from xpnn.losses.base import Loss
 from xpnn.names import usable_by_name
@@ -56,6 +57,12 @@ def get_loss(loss: str | Loss) -> Loss:
         return loss
     known = LOSSES | {name: LOSSES[full] for name, full in SHORT.items()}
     if not isinstance(loss, str) or loss not in known:
+        if callable(loss) and not isinstance(loss, type):
+            raise UsageError(
+                f"loss of type {name_of(loss)}",
+                why="a loss has a gradient written by hand",
+                fix="a subclass of xpnn.losses.Loss, or a name: " + ", ".join(known),
+            )
         raise UsageError(f"unknown loss {loss!r}", fix=_meant(loss) or did_you_mean(loss, known))
     return known[loss]()
 
