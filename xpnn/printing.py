@@ -34,6 +34,17 @@ def in_comment(text: object) -> str:
     return re.sub(r"[^\w .,:;()\[\]=+-]", "?", str(text))
 
 
+def library_of(a: object) -> str:
+    """The package that the object's class comes from."""
+    return type(a).__module__.partition(".")[0]
+
+
+def name_of(a: object) -> str:
+    """Return the name of its type, such as `scipy.csr_matrix` or `list`."""
+    library = library_of(a)
+    return type(a).__name__ if library in ("builtins", "numpy") else f"{library}.{type(a).__name__}"
+
+
 def listed(names: Iterable[object]) -> str:
     """The first names, quoted, and how many more."""
     return joined([repr(str(name)[:40]) for name in names])

@@ -9,19 +9,9 @@ from typing import Any
 import numpy as np
 
 from xpnn.errors import DataError, first_line
+from xpnn.printing import library_of, name_of
 
 REAL = "xpnn takes real numbers: bool, integer or floating point"
-
-
-def library_of(a: Any) -> str:
-    """The package that the object's class comes from."""
-    return type(a).__module__.partition(".")[0]
-
-
-def name_of(a: Any) -> str:
-    """Return the name of its type, such as `scipy.csr_matrix` or `list`."""
-    library = library_of(a)
-    return type(a).__name__ if library in ("builtins", "numpy") else f"{library}.{type(a).__name__}"
 
 
 def refuse_container(a: Any) -> None:

@@ -1,9 +1,9 @@
 """The losses that a user picks by name: `loss="huber"`."""
 
-from xpnn.backends.advice import name_of
 from xpnn.errors import UsageError, did_you_mean
 from xpnn.losses.base import Loss
 from xpnn.names import usable_by_name
+from xpnn.printing import name_of
 
 __all__ = ["LOSSES", "get_loss"]
 

@@ -1,9 +1,9 @@
 """The optimizers that a user picks by name: `optimizer="adam"`."""
 
-from xpnn.backends.advice import library_of, name_of
 from xpnn.errors import UsageError, did_you_mean
 from xpnn.names import usable_by_name
 from xpnn.optimizers.base import Optimizer
+from xpnn.printing import library_of, name_of
 
 __all__ = ["FULL_BATCH", "OPTIMIZERS", "get_optimizer"]
 
