@@ -62,8 +62,11 @@ def open_storage(where: str) -> Any:
 def with_driver(where: str) -> str:
     """The URL with the driver that is installed. What PostgreSQL's is without one depends on SQLAlchemy's version."""
     kind, _, rest = where.partition(":")
-    there = [name for name in ("psycopg2", "psycopg") if importlib.util.find_spec(name)]
-    return f"postgresql+{there[0]}:{rest}" if kind == "postgresql" and there else where
+    if kind == "postgresql" and importlib.util.find_spec("psycopg2"):
+        return f"postgresql+psycopg2:{rest}"
+    if kind == "postgresql" and importlib.util.find_spec("psycopg"):
+        return f"postgresql+psycopg:{rest}"
+    return where
 
 
 def named(where: str) -> str:
