@@ -106,6 +106,10 @@ def as_values(name: str, data: Any, missing: Any = None, first: int = 1) -> Valu
     return Values(name, plain, hidden, first)
 
 
+CONTAINERS = list | tuple | dict | set | bytes | np.ndarray
+"""What is no single number, word or date."""
+
+
 def from_list(name: str, entries: list[Any]) -> NDArray[Any]:
     """Numbers and booleans as such, everything else as objects."""
     kinds = {type(entry) for entry in entries if entry is not None}
@@ -123,8 +127,9 @@ def from_objects(name: str, data: NDArray[Any], missing: NDArray[np.bool_]) -> N
     if {str}.issuperset(map(type, data[~missing])):
         return np.where(missing, "", data)
     for i, entry in enumerate(data):
-        if not missing[i]:  # pandas.NA has no truth, so its name is looked at first
-            missing[i] = entry is None or str(entry) == "<NA>" or bool(np.any(entry != entry))
+        if not missing[i] and not isinstance(entry, CONTAINERS):  # arrays of arrays have no truth
+            # pandas.NA has none either, so its name is looked at first
+            missing[i] = entry is None or str(entry) == "<NA>" or bool(entry != entry)
     there = [entry for entry, lost in zip(data, missing, strict=True) if not lost]
     if there and all(isinstance(entry, bool | np.bool_) for entry in there):
         return np.where(missing, False, data).astype(bool)
@@ -132,9 +137,7 @@ def from_objects(name: str, data: NDArray[Any], missing: NDArray[np.bool_]) -> N
         return np.where(missing, np.nan, data).astype(np.float64)
     if there and all(isinstance(entry, datetime.date) for entry in there):
         return np.where(missing, np.datetime64("NaT"), data).astype("datetime64[us]")
-    odd = next(
-        (entry for entry in there if isinstance(entry, list | tuple | dict | set | bytes | np.ndarray)), None
-    )
+    odd = next((entry for entry in there if isinstance(entry, CONTAINERS)), None)
     if odd is not None:
         raise DataError(
             f"column {name!r} holds {type(odd).__name__} objects",
