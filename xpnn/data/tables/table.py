@@ -108,6 +108,10 @@ def as_values(name: str, data: Any, missing: Any = None, first: int = 1) -> Valu
     return Values(name, plain, hidden, first)
 
 
+CONTAINERS = list | tuple | dict | set | bytes | np.ndarray
+"""What is no single number, word or date."""
+
+
 def from_list(name: str, entries: list[Any]) -> NDArray[Any]:
     """Numbers and booleans as such, everything else as objects."""
     kinds = {type(entry) for entry in entries if entry is not None}
@@ -125,8 +129,9 @@ def from_objects(name: str, data: NDArray[Any], missing: NDArray[np.bool_]) -> N
     if {str}.issuperset(map(type, data[~missing])):
         return np.where(missing, "", data)
     for i, entry in enumerate(data):
-        if not missing[i]:  # pandas.NA has no truth, so its name is looked at first
-            missing[i] = entry is None or str(entry) == "<NA>" or bool(np.any(entry != entry))
+        if not missing[i] and not isinstance(entry, CONTAINERS):  # arrays of arrays have no truth
+            # pandas.NA has none either, so its name is looked at first
+            missing[i] = entry is None or str(entry) == "<NA>" or bool(entry != entry)
     there = [entry for entry, lost in zip(data, missing, strict=True) if not lost]
     if there and all(isinstance(entry, bool | np.bool_) for entry in there):
         return np.where(missing, False, data).astype(bool)
@@ -143,6 +148,7 @@ def from_objects(name: str, data: NDArray[Any], missing: NDArray[np.bool_]) -> N
         return np.array(list(times), "datetime64[us]")
     if there and all(isinstance(entry, datetime.date) for entry in there):
         return np.where(missing, np.datetime64("NaT"), data).astype("datetime64[us]")
+<<<<<<< HEAD
     for entry in there:
         if isinstance(entry, list | tuple | dict | set | bytes | np.ndarray):
             what = "bytes" if isinstance(entry, bytes) else "objects" if isinstance(entry, dict) else "lists"
@@ -151,6 +157,15 @@ def from_objects(name: str, data: NDArray[Any], missing: NDArray[np.bool_]) -> N
                 why="wanted one number, word, boolean or date in each row",
                 fix="give each of their entries a column of its own",
             )
+=======
+    odd = next((entry for entry in there if isinstance(entry, CONTAINERS)), None)
+    if odd is not None:
+        raise DataError(
+            f"column {name!r} holds {type(odd).__name__} objects",
+            why="wanted one number, word, boolean or date in each row",
+            fix="spread them over columns of their own",
+        )
+>>>>>>> 969bc2c6d7b3ee89087d129af6edb8e6f40674c0
     return np.array(["" if lost else str(entry) for entry, lost in zip(data, missing, strict=True)], object)
 
 
