@@ -148,24 +148,14 @@ def from_objects(name: str, data: NDArray[Any], missing: NDArray[np.bool_]) -> N
         return np.array(list(times), "datetime64[us]")
     if there and all(isinstance(entry, datetime.date) for entry in there):
         return np.where(missing, np.datetime64("NaT"), data).astype("datetime64[us]")
-<<<<<<< HEAD
     for entry in there:
-        if isinstance(entry, list | tuple | dict | set | bytes | np.ndarray):
+        if isinstance(entry, CONTAINERS):
             what = "bytes" if isinstance(entry, bytes) else "objects" if isinstance(entry, dict) else "lists"
             raise DataError(
                 f"column {name!r} holds {what}",
                 why="wanted one number, word, boolean or date in each row",
                 fix="give each of their entries a column of its own",
             )
-=======
-    odd = next((entry for entry in there if isinstance(entry, CONTAINERS)), None)
-    if odd is not None:
-        raise DataError(
-            f"column {name!r} holds {type(odd).__name__} objects",
-            why="wanted one number, word, boolean or date in each row",
-            fix="spread them over columns of their own",
-        )
->>>>>>> 969bc2c6d7b3ee89087d129af6edb8e6f40674c0
     return np.array(["" if lost else str(entry) for entry, lost in zip(data, missing, strict=True)], object)
 
 
