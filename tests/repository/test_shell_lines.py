@@ -154,13 +154,16 @@ def write_tables(folder, pixels, labels):
         lines = [",".join(map(str, row)) for row in [head, *rows]]
         (folder / name).write_text("\n".join(lines) + "\n")
     rng = np.random.default_rng(0)
-    for name, count in (("passengers.csv", 300), ("more.csv", 20)):
-        lines = ["id,age,sex,town,boarded,survived"]
-        for i, sex in enumerate(rng.choice(["f", "m"], count)):
-            age, town = "" if i % 9 == 0 else round(rng.normal(40, 12)), f"t{rng.integers(29)}"
-            kept = "yes" if (sex == "f") != (rng.random() < 0.1) else "no"
-            lines.append(f"{100 + i},{age},{sex},{town},1912-04-{1 + i % 28:02d},{kept}")
-        (folder / name).write_text("\n".join(lines) + "\n")
+    (folder / "titanic").mkdir()
+    for name, count, known in (("train", 300, True), ("more", 20, True), ("test", 20, False)):
+        lines = ["PassengerId,Pclass,Name,Sex,Age,Fare,Embarked" + ",Survived" * known]
+        for i, sex in enumerate(rng.choice(["female", "male"], count)):
+            age, town = "" if i % 9 == 0 else round(rng.normal(28, 12)), rng.choice(["S", "C", "Q", ""])
+            kept = int((sex == "female") != (rng.random() < 0.1))
+            fare = f"{rng.lognormal(3):.4f}"
+            row = f'{100 + i},{1 + i % 3},"Braund, Mr. Owen {i}",{sex},{age},{fare},{town}'
+            lines.append(row + f",{kept}" * known)
+        (folder / f"titanic/{name}.csv").write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture
@@ -183,16 +186,39 @@ def check(folder, line):
     needs(line)
     for name, real in PLACES.items():
         line = re.sub(rf"\b{re.escape(name)}\b", real, line)
+    if line.startswith("xpnn serve"):
+        return until_it_serves(folder, line)
     done = bash(folder, line)
     assert done.returncode == 0, f"{line}\n{done.stderr}"
     return done.stderr + done.stdout
 
 
+def until_it_serves(folder, line):
+    """The line, ended when it says where it serves; what it said."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("XPNN_")}
+    env |= {"PATH": f"{folder}/bin:{env['PATH']}", "PYTHONPATH": f"{folder}/small{os.pathsep}{ROOT}"}
+    process = subprocess.Popen(
+        ["bash", "-c", f"exec {line} --port 0"], cwd=folder, env=env, stdout=subprocess.PIPE, text=True
+    )
+    said = process.stdout.readline()
+    process.terminate()
+    process.stdout.close()
+    assert process.wait() == 143
+    assert said.startswith("serving http://127.0.0.1:")
+    return said
+
+
 def needs(line):
     """Extras that a line cannot do without."""
-    extras = {"tune": "optuna", "plot": "matplotlib", "export": "onnx", "import": "onnx"}
+    extras = {
+        "serve": "starlette",
+        "tune": "optuna",
+        "plot": "matplotlib",
+        "export": "onnx",
+        "import": "onnx",
+    }
     for word, library in extras.items():
-        if line.startswith(f"xpnn {word}"):
+        if line.startswith(f"xpnn {word}") or (word == "serve" and "--watch" in line):
             pytest.importorskip(library)
 
 
