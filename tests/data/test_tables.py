@@ -531,6 +531,12 @@ class TestLibraries:
             "2025-01",
         ]
 
+    def test_large_integers_of_polars_stay_whole(self):
+        import polars as pl
+
+        table = read_table(pl.DataFrame({"i": [2**60 + 1, 3]}))
+        assert table["i"].words().tolist() == [str(2**60 + 1), "3"]
+
     def test_what_has_no_names_says_so(self):
         import polars as pl
         import scipy.sparse
