@@ -108,7 +108,7 @@ def as_values(name: str, data: Any, missing: Any = None, first: int = 1) -> Valu
     return Values(name, plain, hidden, first)
 
 
-CONTAINERS = list | tuple | dict | set | bytes | np.ndarray
+CONTAINERS = (list, tuple, dict, set, bytes, np.ndarray)
 """What is no single number, word or date."""
 
 
