@@ -45,9 +45,10 @@ def layer_norm(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, 
     found = {"gain": np.broadcast_to(b.constant(inputs[1], "the gain"), over).reshape(-1)}
     layer: L.Layer = L.RMSNorm(eps)
     if a["kind"] == "LayerNormalization":
-        layer = L.LayerNorm(eps)
         bias = b.optional(inputs, 2, "the bias")
-        found["bias"] = np.zeros(size) if bias is None else np.broadcast_to(bias, over).reshape(-1)
+        layer = L.LayerNorm(eps, bias is not None)
+        if bias is not None:
+            found["bias"] = np.broadcast_to(bias, over).reshape(-1)
     if axis != x.rank - 1:
         row = L.Reshape((*x.shape[1:axis], size))
         layer, found = chained(row, layer, L.Reshape(x.shape[1:])), {f"1.{k}": v for k, v in found.items()}

@@ -5,6 +5,7 @@ something else takes is refused there.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -167,8 +168,15 @@ def reshape(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[s
             raise Refusal(f"normalized groups of {x.shape} become {tuple(sizes)}")
         b.wants(x, channels_last(x.rank))
         c = x.shape[1]
-        parameters = {"gain": np.repeat(gain, c // groups), "bias": np.repeat(bias, c // groups)}
-        b.put(outputs[0], L.GroupNorm(groups, eps), x, x.shape, x.layout, parameters)
+        parameters = {"gain": np.repeat(gain, c // groups)}
+        if np.any(bias):
+            parameters["bias"] = np.repeat(bias, c // groups)
+        layer = (
+            L.InstanceNorm(eps, bool(np.any(bias)))
+            if groups == c
+            else L.GroupNorm(groups, eps, bool(np.any(bias)))
+        )
+        b.put(outputs[0], layer, x, x.shape, x.layout, parameters)
         return True
     x = b.values.get(inputs[0])
     if x is None or b.users.get(outputs[0]) != ["InstanceNormalization"] or x.rank < 3 or len(sizes) != 3:
@@ -210,7 +218,7 @@ def into_norm(b: Builder, out: str, x: Value, axis: int, scale: Any, shift: Any)
     """Put scale and shift into the normalization that has just made x, where nothing else takes that."""
     if not b.nodes or b.nodes[-1][0] != x.name or not isinstance(b.nodes[-1][1], NORMS) or x.flat is not None:
         return False
-    name, layer, _ = b.nodes[-1]
+    name, layer, given = b.nodes[-1]
     order = x.layout.order
     if (
         not b.used_once(x)
@@ -221,7 +229,8 @@ def into_norm(b: Builder, out: str, x: Value, axis: int, scale: Any, shift: Any)
         return False
     scale, shift = scale.reshape(-1), shift.reshape(-1)
     b.parameters[f"{name}.gain"] = b.parameters[f"{name}.gain"] * scale
-    if type(layer) is not L.RMSNorm:
-        b.parameters[f"{name}.bias"] = b.parameters[f"{name}.bias"] * scale + shift
+    if not isinstance(layer, L.RMSNorm) and (layer.bias or np.any(shift)):
+        b.parameters[f"{name}.bias"] = b.parameters.get(f"{name}.bias", 0.0) * scale + shift
+        b.nodes[-1] = name, replace(layer, bias=True), given
     b.taken_in(out, x)
     return True

@@ -9,7 +9,7 @@ import numpy as np
 
 from xpnn.errors import UsageError
 from xpnn.interchange.leaves import Leaf
-from xpnn.layers import GRU, Bidirectional, MultiHeadAttention
+from xpnn.layers import GRU, Bidirectional, LayerNorm, MultiHeadAttention
 
 Host = np.ndarray[Any, Any]
 Tensors = dict[str, Host]
@@ -80,7 +80,7 @@ def ours(leaf: Leaf, t: Tensors) -> Tensors:
         default = {"weight": np.ones_like(one), "bias": np.zeros_like(one)}
         return {k: moved(leaf, (default | t)[v]) for k, v in BATCH_NORM.items()}
     if kind == "norm":
-        return {"gain": moved(leaf, t["weight"]), "bias": moved(leaf, t["bias"])}
+        return {k: moved(leaf, t[v]) for k, v in (("gain", "weight"), ("bias", "bias")) if v in t}
     if kind == "vector":
         name = "slope" if type(leaf.layer).__name__ == "PReLU" else "gain"
         return {name: moved(leaf, t["weight"])}
@@ -200,10 +200,13 @@ def theirs(leaf: Leaf, p: Tensors) -> Tensors:
         bias = {"bias": p["b"]} if "b" in p else {}
         return {"weight": np.moveaxis(p["W"], (-1, -2), (0, 1)), **bias}
     if kind == "batch norm":
+        p = {"bias": np.zeros_like(p["gain"])} | p
         found = {v: moved_back(leaf, p[k]) for k, v in BATCH_NORM.items()}
         return found | {"num_batches_tracked": np.zeros((), np.int64)}
     if kind == "norm":
-        return {"weight": moved_back(leaf, p["gain"]), "bias": moved_back(leaf, p["bias"])}
+        if not isinstance(leaf.layer, LayerNorm):  # their modules always have a bias
+            p = {"bias": np.zeros_like(p["gain"])} | p
+        return {v: moved_back(leaf, p[k]) for k, v in (("gain", "weight"), ("bias", "bias")) if k in p}
     if kind == "vector":
         return {"weight": moved_back(leaf, next(iter(p.values())))}
     if kind == "table":
