@@ -82,7 +82,7 @@ def test_normalizations_without_a_bias_both_ways_and_on_the_way_out(tmp_path):
         load_torch(model, there)
     xpnn.interchange.save_onnx(model, tmp_path / "m.onnx")
     again = xpnn.interchange.load_onnx(tmp_path / "m.onnx")
-    assert again.net.layers[1:3] == tuple(NORMS[1:])
+    assert [one for one in again.net.layers if type(one).__name__.endswith("Norm")] == NORMS[1:]
     np.testing.assert_allclose(again.forward(x), model.predict_proba(x), atol=1e-6)
 
 

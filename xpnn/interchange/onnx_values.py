@@ -7,7 +7,7 @@ last without a single transpose.
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,7 @@ class Layout:
         elif root._order != tuple(order):
             raise Refusal(
                 f"its input would have to change its layout from {root._order} to {tuple(order)}, "
-                "and no layer does that"
+                "which moves the axis of the samples"
             )
 
     def join(self, other: "Layout") -> None:
@@ -117,6 +117,8 @@ class Builder:
     """The network so far: nodes with their layers and parameters, and the values and constants by ONNX's names.
 
     marks: results that are no value of a layer alone, but a step on the way to one: see `onnx_patterns`.
+    opened: which axes of an input, by its name here, have sizes that are open.
+    pending: results whose layer is made by `makers` when something takes them: see `onnx_scores`.
     loss: what the graph ends in, where that is a loss. batched: whether the graph's arrays have an axis of samples.
     """
 
@@ -127,9 +129,12 @@ class Builder:
         self.nodes: list[tuple[str, Layer, Any]] = []
         self.parameters: dict[str, Host] = {}
         self.inputs: list[Value] = []
+        self.opened: dict[str, set[int]] = {}
         self.notes: list[str] = []
         self.opposites: dict[str, Value] = {}
         self.marks: dict[str, tuple[Any, ...]] = {}
+        self.pending: dict[str, Any] = {}
+        self.makers: dict[str, Callable[[], None]] = {}
         self.names_of: dict[str, list[str]] = {}
         self.uses: dict[str, int] = {}
         self.users: dict[str, list[str]] = {}
@@ -159,6 +164,8 @@ class Builder:
 
     def value(self, name: str) -> Value:
         """What depends on the samples. Raises Refusal for a constant."""
+        if name in self.makers and name not in self.values:
+            self.makers[name]()
         if name in self.values:
             return self.values[name]
         if name in self.constants:
@@ -168,11 +175,14 @@ class Builder:
         raise Refusal(f"its input {name[:60]!r} is made by no node before it")
 
     def wants(self, x: Value, order: Sequence[int]) -> Value:
-        """x in that layout. Raises Refusal where it has another."""
+        """x in that layout, permuted where it has another. Raises Refusal where that would move the samples."""
         if x.flat is not None:
             raise Refusal("flattened images go on to something else than a Dense layer")
-        x.layout.fix(order)
-        return x
+        now, order = x.layout.order, tuple(order)
+        if now is None or now == order or now[0] != order[0]:
+            x.layout.fix(order)
+            return x
+        return self.put("", Permute([now.index(i) for i in order[1:]]), x, x.shape, Layout(order))
 
     def put(
         self, out: str, layer: Layer, inputs: Value | Sequence[Value], shape: Sequence[int], layout: Layout,
