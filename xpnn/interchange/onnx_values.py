@@ -182,7 +182,7 @@ class Builder:
         if now is None or now == order or now[0] != order[0]:
             x.layout.fix(order)
             return x
-        return self.put("", Permute([now.index(i) for i in order[1:]]), x, x.shape, Layout(order))
+        return self.put("", Permute(tuple(now.index(i) for i in order[1:])), x, x.shape, Layout(order))
 
     def put(
         self, out: str, layer: Layer, inputs: Value | Sequence[Value], shape: Sequence[int], layout: Layout,
