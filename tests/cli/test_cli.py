@@ -153,6 +153,7 @@ class TestTrain:
             "film",
             "last.1.safetensors",
             "last.safetensors",
+            "live.json",
             "metrics.jsonl",
             "run.json",
         ]
@@ -414,7 +415,7 @@ class TestEndings:
         xpnn.load("runs/spiral-mlp-1/best.safetensors")
         kept = {p.name for p in Path("runs/spiral-mlp-1").iterdir()}
         assert kept - {"best.1.safetensors", "last.1.safetensors"} == {
-            "best.safetensors", "film", "last.safetensors", "metrics.jsonl", "run.json",
+            "best.safetensors", "film", "last.safetensors", "live.json", "metrics.jsonl", "run.json",
         }  # fmt: skip
         assert about()["result"] is None
 

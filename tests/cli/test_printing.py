@@ -1,7 +1,10 @@
 """Text from files and names is printed as text: it commands no terminal, no table and no picture."""
 
+import io
 import json
+import sys
 import unicodedata
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -162,3 +165,39 @@ def test_names_in_what_python_prints(kind):
     ):
         assert commands(str(text)) == set()
     assert len(str(report).splitlines()) == 1
+
+
+def test_a_terminal_without_utf_8_gets_question_marks(monkeypatch):
+    from xpnn import cli
+
+    monkeypatch.setattr(cli, "STOPPING", ())
+    monkeypatch.setattr(cli, "open_closed_streams", lambda: None)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding="latin-1") for _ in range(2)]
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+    warnings.showwarning("a → b", UserWarning, "f.py", 1)
+    print("a → b")
+    for stream, text in zip(streams, ("a ? b", "xpnn: note: a ? b"), strict=True):
+        stream.flush()
+        assert stream.buffer.getvalue().decode("latin-1").endswith(f"{text}\n")
+
+
+def test_a_line_is_cut_where_it_is_longer_than_allowed():
+    assert one_line("abcde", 5) == "abcde"
+    assert one_line("abcdef", 5) == "abcd…"
+    assert one_line("a\nb\tc", 80) == r"a\nb\tc"
+    assert len(one_line("a" * 500)) == 80
+
+
+def test_what_cannot_be_written_is_dropped(tmp_path, monkeypatch):
+    """A reader that has gone: what is left in the buffer must not fail when the interpreter ends."""
+    from xpnn.cli import drop_output
+
+    with open(tmp_path / "out", "w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        out.write("left in the buffer")
+        drop_output()
+    assert (tmp_path / "out").read_text() == ""

@@ -47,6 +47,8 @@ IMPORTS = {
     "interchange/torch_parts.py": ["imports torch", "imports torch"],
     "interchange/torch_sequences.py": ["imports torch", "imports torch", "imports torch.nn.utils.rnn"],
     "distributed/nccl.py": ["imports cupy", "imports cupy.cuda"],
+    "distributed/jax_group.py": ["imports jax"],
+    "distributed/jax_plane.py": ["imports jax"],
     "distributed/plane.py": ["imports jax", "imports jax.experimental"],
     "distributed/torch_group.py": ["imports torch", "imports torch.distributed"],
 }

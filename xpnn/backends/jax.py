@@ -30,7 +30,7 @@ class JaxBackend(Backend):
         """A jax.Device; an absent GPU is an error, never the CPU."""
         kind, _, index = device.partition(":")
         try:
-            return self.jax.devices(kind)[int(index or 0)]
+            return self.jax.local_devices(backend=kind)[int(index or 0)]
         except (RuntimeError, IndexError) as error:
             raise BackendError(
                 f"JAX has no device {device!r}", why=first_line(error), fix="device='cpu'"
