@@ -186,7 +186,10 @@ def test_states_and_values_of_another_size():
     """Layers with several outputs, and heads whose values are narrower than their keys, in and back."""
     x = K.Input((6, 4))
     y, h, c = K.LSTM(3, return_sequences=True, return_state=True)(x)
-    there = keras.Model(x, [K.MultiHeadAttention(2, 3, value_dim=1)(y, y), h, c])
+    seen, _ = K.MultiHeadAttention(2, 3, value_dim=1)(
+        y, y, return_attention_scores=True
+    )  # else it needs one size
+    there = keras.Model(x, [seen, h, c])
     nodes = {"l": (LSTM(3, True, return_state=True), "x")}
     nodes |= {f"y{i}": (xpnn.SelectOutput(i), "l") for i in range(3)}
     nodes["a"] = (MultiHeadAttention(2, 3, value_size=1), "y0")
