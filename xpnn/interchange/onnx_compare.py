@@ -50,10 +50,9 @@ def opposite(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, An
 
 def mask_of(b: Builder, x: Value, shape: Sequence[int]) -> Value:
     """x as a mask with samples of that shape: what it was before it got axes of 1 and was compared with 0."""
-    nodes = {name: (layer, given) for name, layer, given in b.nodes}
     name = x.name
-    while name in nodes and isinstance(nodes[name][0], L.Reshape | L.Step):
-        name = nodes[name][1]
+    while isinstance(b.node(name)[0], L.Reshape | L.Step):
+        name = b.node(name)[1]
         for other in b.names_of.get(name, ()):
             found = b.values.get(other)
             if found is not None and found.shape == (found.shape[0], *shape):

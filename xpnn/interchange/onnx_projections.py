@@ -57,10 +57,9 @@ def projected(b: Builder, rows: Sequence[Value], heads: tuple[int, int]) -> Proj
 
 def traced(b: Builder, rows: Value) -> Traced | None:
     """From rows (samples, time, features) back to a Dense, through scales, reshapes and one rotation."""
-    nodes = {name: (layer, given) for name, layer, given in b.nodes}
     name, scale, turn = rows.name, 1.0, None
-    while name in nodes:
-        layer, given = nodes[name]
+    while b.node(name)[0] is not None:
+        layer, given = b.node(name)
         if isinstance(layer, L.Dense):
             x = known(b, given)
             W, bias = b.parameters[f"{name}.W"], b.parameters.get(f"{name}.b")

@@ -68,10 +68,11 @@ def rotation(b: Builder, out: str, x: Value, y: Value) -> bool:
 
     False for any other sum.
     """
-    nodes = {name: (layer, given) for name, layer, given in b.nodes}
-    (one, source), (other, product) = (nodes.get(v.name, (None, "")) for v in (x, y))
-    dense, given = nodes.get(product, (None, ""))
-    if not isinstance(one, L.Scale) or not isinstance(other, L.Scale) or not isinstance(dense, L.Dense):
+    (one, source), (other, product) = b.node(x.name), b.node(y.name)
+    if not isinstance(one, L.Scale) or not isinstance(other, L.Scale):
+        return False
+    dense, given = b.node(product)
+    if not isinstance(dense, L.Dense):
         return False
     if dense.bias or given != source or x.rank != 4 or x.layout.order != HEADS or y.layout.order != HEADS:
         return False

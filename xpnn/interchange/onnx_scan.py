@@ -64,9 +64,11 @@ def is_zero(b: Builder, name: str) -> bool:
 
 def affine(b: Builder, gates: Value) -> tuple[Value, dict[str, Host]]:
     """x and the parameters of the Dense whose results go into the loop."""
-    node = next(((layer, given) for name, layer, given in b.nodes if name == gates.name), (None, ""))
+    node = b.node(gates.name)
+    if not isinstance(node[0], L.Dense):
+        raise Refusal("a loop over something else than products with a matrix")
     x = next((b.values[name] for name in b.names_of.get(node[1], ()) if name in b.values), None)
-    if not isinstance(node[0], L.Dense) or x is None or gates.layout.order != BY_TIME or gates.rank != 3:
+    if x is None or gates.layout.order != BY_TIME or gates.rank != 3:
         raise Refusal("a loop over something else than products with a matrix")
     found = {"W": b.parameters[f"{gates.name}.W"]}
     if node[0].bias:

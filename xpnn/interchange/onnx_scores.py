@@ -5,7 +5,7 @@ else takes it. Projections before it become its own.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from xpnn import layers as L
 from xpnn.interchange.onnx_attention import HEADS, attended, given_heads, masked_settings, rows
 from xpnn.interchange.onnx_compare import mask_of
+from xpnn.interchange.onnx_pending import Pending, Scores
 from xpnn.interchange.onnx_projections import Projected, projected
 from xpnn.interchange.onnx_values import Builder, Host, Layout, Refusal, Value, axis_of, natural
 
@@ -20,47 +21,6 @@ SCORES, WEIGHTS, VISIBLE = "scores of attention", "weights of attention", "sever
 GROUPED = "queries in a row, of heads that share keys"
 HIDDEN = -1e30
 """What is added to a score, or stands for it, where a query may not look; or less."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """scale q k^T. names: of the masks; seen: which keys each query sees for all samples; real: which count.
-
-    shared: how many heads of keys there are, where several heads of queries share one, and 0 where none do; then
-    apart says whether the queries of each head lie by themselves, or in a row with those of its neighbours.
-    """
-
-    q: Value
-    k: Value
-    scale: float = 1.0
-    names: tuple[str, ...] = ()
-    seen: Host | None = None
-    real: Value | None = None
-    softmax: bool = False
-    shared: int = 0
-    apart: bool = True
-
-
-@dataclass
-class Pending:
-    """Attention whose layer is not made yet. turned: (samples, time, heads, features); joined: heads side by side."""
-
-    scores: Scores
-    v: Value
-    turned: bool = False
-    joined: bool = False
-    apart: bool = True
-
-    @property
-    def heads(self) -> int:
-        """1 for arrays without an axis of heads."""
-        return self.scores.q.shape[1] if self.v.rank == 4 else 1
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Samples, time, and the features of all heads."""
-        n, time = self.scores.q.shape[0], self.scores.q.shape[-2]
-        return n, time, self.heads * self.v.shape[-1]
 
 
 def applied(b: Builder, kind: str, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
@@ -87,6 +47,10 @@ def product(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[s
     pending = b.pending.get(inputs[0])
     if weights is not None and weights.apart == bool(weights.shared):
         raise Refusal("weights of heads that share keys, in another order than the values")
+    if weights is not None and weights.seen is not None and not (weights.zeroed or weights.seen.any(1).all()):
+        raise Refusal("a query that may see no key, and gets a mean of all values")
+    if weights is not None and weights.real is not None and not weights.zeroed:
+        b.notes.append("a query that may see no key gets 0, not a mean of all values")
     if weights is not None:
         wait(
             b,
@@ -137,7 +101,7 @@ def chosen(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[st
         if weights is not None:
             if not keep or np.any(c) or inputs[0] not in weights.names:
                 raise Refusal("weights of attention under another mask than the scores")
-            return put(b, outputs[0], weights)
+            return put(b, outputs[0], replace(weights, zeroed=True))
         if scores is not None and np.all(c < HIDDEN):
             found = replace(scores, names=(*scores.names, inputs[0]))
             for one in b.marks.get(inputs[0], (VISIBLE, inputs[0]))[1:]:

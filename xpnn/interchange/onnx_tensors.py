@@ -123,9 +123,8 @@ def reduced(layer: Callable[..., L.Layer], pool: Rule | None = None, sign: int =
 
 def maxout(b: Builder, out: str, x: Value, axes: set[int]) -> bool:
     """Maxout, where x is a Dense cut into pieces on the last axis and reduced over it; False for anything else."""
-    nodes = {name: (layer, given) for name, layer, given in b.nodes}
-    cut, product = nodes.get(x.name, (None, ""))
-    dense, given = nodes.get(product, (None, ""))
+    cut, product = b.node(x.name)
+    dense, given = b.node(product) if isinstance(cut, L.Reshape) else (None, "")
     source = next((b.values[n] for n in b.names_of.get(given, ()) if n in b.values), None)
     units, pieces = x.shape[-2:] if x.rank > 2 else (0, 0)
     if axes != {x.rank - 1} or not isinstance(cut, L.Reshape) or not isinstance(dense, L.Dense):
@@ -155,12 +154,10 @@ def is_channel(b: Builder, x: Value, axes: list[int]) -> bool:
 
 def masked_mean(b: Builder, out: str, total: Value, count: Value) -> bool:
     """MaskedMean, where sum(x mask) is divided by sum(mask), held above 1, over time: False for other quotients."""
-    nodes = {name: (layer, given) for name, layer, given in b.nodes}
-    none: tuple[Any, Any] = (None, "")
-    above, weighted = nodes.get(total.name, none)
-    floor, counted = nodes.get(count.name, none)
-    below, weight = nodes.get(counted, none)
-    product, parts = nodes.get(weighted, none)
+    (above, weighted), (floor, counted) = b.node(total.name), b.node(count.name)
+    if not isinstance(above, L.ReduceSum) or not isinstance(floor, L.Clip):
+        return False
+    (below, weight), (product, parts) = b.node(counted), b.node(weighted)
     over_time = above == below == L.ReduceSum((1,)) and floor == L.Clip(1.0, None)
     if not over_time or not isinstance(product, L.Multiply) or len(parts) != 2 or parts[1] != weight:
         return False

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnn.interchange.onnx_joining import before_joining, side_by_side
+from xpnn.interchange.onnx_joining import before_joining, side_by_side, with_ones
 from xpnn.layers import Flatten, Layer, Permute, Reshape, Sequential
 from xpnn.losses import Loss
 
@@ -141,6 +141,7 @@ class Builder:
         self.loss: Loss | None = None
         self.label = ""
         self._names: set[str] = set()
+        self._places: dict[str, int] = {}
 
     def name(self, wanted: str) -> str:
         """A name for a node: letters, digits and underscores of ONNX's, with a number where it is taken."""
@@ -191,6 +192,7 @@ class Builder:
         """A node of our graph; its value is known by ONNX's name `out` where there is one."""
         name = self.name(self.label or out)
         given: Any = inputs.name if isinstance(inputs, Value) else tuple(x.name for x in inputs)
+        self._places[name] = len(self.nodes)
         self.nodes.append((name, layer, given))
         for key, a in (parameters or {}).items():
             self.parameters[f"{name}.{key}"] = a
@@ -198,6 +200,10 @@ class Builder:
         if not 0 < math.prod(made.shape) < 2**40:
             raise Refusal(f"its result would have the shape {made.shape}")
         return self.same(out, made) if out else made
+
+    def node(self, name: str) -> tuple[Any, Any]:
+        """The layer that makes the value of that name, and what it takes; (None, "") for an input."""
+        return self.nodes[self._places[name]][1:] if name in self._places else (None, "")
 
     def elementwise(
         self, out: str, layer: Layer, x: Value, parameters: dict[str, Any] | None = None
@@ -268,19 +274,11 @@ class Builder:
             if ours[: len(before)] != before:
                 raise Refusal(f"{x.shape} becomes {shape}, which joins axes that are not side by side here")
             ours, left = ours[len(before) :], left + after
-        made = with_ones(shape, new, left, order == channels_last(x.rank) and x.rank > 2)
+        usual = [natural(len(shape)), channels_last(len(shape))]
+        prefer_last = order == channels_last(x.rank) and x.rank > 2
+        made = with_ones(shape, new, left, usual[::-1] if prefer_last else usual)
         inner = tuple(shape[i] for i in made[1:])
         return self.put(out, Reshape(inner), x, shape, Layout(made))
-
-
-def with_ones(shape: Sequence[int], batch: int, others: list[int], prefer_last: bool) -> Order:
-    """An order of all axes with those others in theirs. Axes of 1 may stand anywhere: as is usual, where that fits."""
-    rank = len(shape)
-    usual = [channels_last(rank), natural(rank)] if prefer_last else [natural(rank), channels_last(rank)]
-    for order in usual:
-        if order[0] == batch and [i for i in order[1:] if shape[i] > 1] == others:
-            return order
-    return (batch, *(i for i, n in enumerate(shape) if n == 1 and i != batch), *others)
 
 
 def new_batch(old: Sequence[int], new: Sequence[int], at: int) -> int:
