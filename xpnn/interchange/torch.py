@@ -16,6 +16,7 @@ from xpnn.interchange.natural import natural
 from xpnn.interchange.report import Report, check_fit
 from xpnn.interchange.torch_module import module_of
 from xpnn.interchange.torch_tensors import groups, ours, projected_widths, taken_apart, theirs
+from xpnn.layers import MultiHeadAttention
 from xpnn.system import user_path
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def placed(
     base, _, level = prefix.partition(" level ")
     found = {}
     start = f"{base}." if base else ""
-    if leaf.kind == "attention" and f"{start}q_proj.weight" in old:
+    if isinstance(leaf.layer, MultiHeadAttention) and f"{start}q_proj.weight" in old:
         widths = projected_widths(leaf.layer, made["out_proj.weight"].shape[0])
         for key, a in taken_apart(made, start, old, widths).items():
             if key in old:
