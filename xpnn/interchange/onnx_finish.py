@@ -83,7 +83,7 @@ def parts_of(b: Builder, names: list[str]) -> tuple[list[Value], list[Value], No
     outputs = outputs_of(b, names)
     nodes = needed(b, outputs)
     used = {one for _, _, given in nodes for one in listed(given)} | {x.name for x in outputs}
-    inputs = [settled(x) for x in b.inputs if x.name in used]
+    inputs = [with_layout(x) for x in b.inputs if x.name in used]
     if not inputs:
         raise CheckpointError("the file's outputs depend on no input")
     for x in inputs:
@@ -155,7 +155,7 @@ def outputs_of(b: Builder, names: list[str]) -> list[Value]:
         if value is None:
             raise CheckpointError(f"the output {name[:60]!r} depends on no input")
         if mark[0] != LOSS or not any(value is b.values.get(other) for other in names):
-            found.append(in_order(b, settled(value)))
+            found.append(in_order(b, with_layout(value)))
     return found
 
 
@@ -176,7 +176,7 @@ def in_order(b: Builder, x: Value) -> Value:
     return b.put("", Permute(axes), x, x.shape, Layout(natural(x.rank)))
 
 
-def settled(x: Value) -> Value:
+def with_layout(x: Value) -> Value:
     """x with a layout: the file's where no layer wanted another."""
     if x.layout.order is None:
         x.layout.fix(natural(x.rank))

@@ -27,7 +27,7 @@ def groups(state: dict[str, Host]) -> list[Group]:
         by_prefix.setdefault(prefix, {})[name] = value
     found: list[Group] = []
     taken: set[str] = set()
-    apart = {prefix: name for prefix in by_prefix if (name := projections(prefix, by_prefix)) is not None}
+    apart = {prefix: four for prefix in by_prefix if (four := projections(prefix, by_prefix)) is not None}
     for prefix, t in by_prefix.items():
         if prefix in taken:
             continue
