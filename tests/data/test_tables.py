@@ -13,6 +13,7 @@ import pytest
 import xpnn
 from xpnn.data import load, prepare_table, read_csv, read_table
 from xpnn.data.tables.columns import CategoryColumn, DateColumn, NumberColumn
+from xpnn.data.tables.dialect import first_is_data, separator
 from xpnn.data.tables.samples import check_room
 from xpnn.data.tables.stored import StoredTable
 from xpnn.errors import BackendError, DataError, FileError, UsageError
@@ -705,3 +706,22 @@ def test_a_table_that_keeps_duckdb_busy_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(duck, "SLOWEST", 1e12)
     with pytest.raises(DataError, match=r"a\.csv\.gz takes more than 0 s to look through"):
         read_table(path)
+
+
+@pytest.mark.parametrize(("first", "types", "data"), [
+    (["2.5", "1.5"], ["DOUBLE", "DOUBLE"], True), (["7", "8", "a"], ["BIGINT", "BIGINT", "VARCHAR"], True),
+    (["0", "1", "2"], ["DOUBLE"] * 3, False), (["1", "2", "3"], ["DOUBLE"] * 3, False),
+    (["2", "3", "4"], ["DOUBLE"] * 3, True), (["0", "2", "4"], ["DOUBLE"] * 3, True),
+    (["a", "b"], ["DOUBLE", "DOUBLE"], False), (["1", "b"], ["DOUBLE", "DOUBLE"], False),
+    (["a", "b"], ["VARCHAR", "VARCHAR"], False), (["1", "2.5"], ["DOUBLE"] * 3, False),
+    (["0", "b"], ["DOUBLE", "VARCHAR"], True),
+])  # fmt: skip
+def test_a_first_line_of_numbers_is_data_unless_it_counts_the_columns(first, types, data):
+    assert first_is_data(first, types) is data
+
+
+@pytest.mark.parametrize(
+    ("line", "mark"), [("a,b;c,d", ","), ("a;b;c,d", ";"), ("a\tb", "\t"), ("a|b|c,d", "|"), ("ab", "")]
+)
+def test_what_separates_the_names(line, mark):
+    assert separator(line) == mark

@@ -38,7 +38,7 @@ def refuse_container(a: Any) -> None:
                         fix="Trainer.step on each batch of .as_numpy_iterator()")  # fmt: skip
     if library_of(a) == "torch" and "Dataset" in kind:
         raise DataError(f"a {name} is no array", why="its samples come one by one, with their labels",
-                        fix="np.stack([np.asarray(x) for x, _ in dataset]); y likewise")  # fmt: skip
+                        fix="np.stack([np.asarray(x) for x, _ in dataset]), and y in the same way")  # fmt: skip
     if hasattr(a, "__next__"):
         raise DataError(
             f"a {kind} is no array",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 CLEARLY = 0.25
-"""A border this share of the range away from its dark end, or nearer, is dark; light likewise."""
+"""A border this share of the range away from its dark end, or nearer, is dark; the same for light."""
 MOST = 0.9
 """Of the pictures of a set with one polarity so many have a clear border, and none the other way."""
 COLOURED = 64

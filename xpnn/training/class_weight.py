@@ -1,6 +1,6 @@
 """Weights of classes as weights of samples: each sample counts as much as its class.
 
-"balanced"    N / (classes that occur x samples of the class), as in scikit-learn: each class weighs alike
+"balanced"    N / (classes that occur x samples of the class), as in scikit-learn: each class weighs the same
 """
 
 from collections.abc import Mapping
