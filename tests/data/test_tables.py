@@ -79,7 +79,7 @@ class TestReadCsv:
             ("a,b\n", {}, r"holds no rows"),
             ("", {}, r"holds nothing"),
             ("1\n2\n", {}, r"holds one column"),
-            (b"a,b\n1,\xff\n2,x\n", {}, r"no text in UTF-8"),
+            (b"a,b\n1,\xff\n2,x\n", {}, r"not text in UTF-8"),
             ("a,b\n1,2\n3,4\n", {"label": "c"}, r"no column 'c'"),
             ("1,2\n3,4\n", {"label": "c"}, r"no column 'c'\n.*holds no names"),
             ("a,b\n1,2\n3,4\n", {"label": 2}, r"no column 2"),
@@ -487,7 +487,7 @@ def test_rows_predict_as_samples_do(tmp_path):
     assert np.array_equal(again.predict_proba(rows), again.predict_proba(x))
     with pytest.raises(DataError, match="no column 'age'"):
         again.predict_table([{"sex": "f"}])
-    with pytest.raises(UsageError, match="remembers no table"):
+    with pytest.raises(UsageError, match="was not trained on a table"):
         xpnn.Model(layers, (4,), seed=0).predict_table(rows)
 
 
