@@ -62,7 +62,10 @@ def with_room(recipe: Recipe, samples: int) -> Recipe:
     return recipe.replace(validation=MOST_VALIDATION) if many else recipe
 
 
-FEWEST_STEPS, SMALLEST_BATCH = 50, 16
+FEWEST_STEPS = 50
+"""Steps of an epoch, below which batches get smaller."""
+SMALLEST_BATCH = 16
+"""Samples, below which they do not."""
 OWN_PICTURES = ("images", "npz", "idx")
 """Data of any size: the other recipes are made for one dataset, or for small batches."""
 
