@@ -196,7 +196,7 @@ def finish(study: Any, task: Task, as_json: bool) -> None:
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if not complete:
         raise UsageError(
-            "no trial came to its end", why="the time was too short, or all of them diverged",
+            "no trial was finished", why="the time was too short, or all of them diverged",
             fix="a longer --time-limit, or fewer --epochs",
         )  # fmt: skip
     best, path = study.best_trial, Path(task.folder) / BEST
