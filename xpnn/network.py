@@ -72,12 +72,34 @@ class Network:
             preparation.check_model(self.input_shape, self.output_shape)
         with self.backend.device_context():
             if vectors is None:
-                self.theta, self.phi = self.layout.initialize(self.backend, self.seed)
+                self._theta, self._phi = self.layout.initialize(self.backend, self.seed)
             else:
-                self.theta, self.phi = self.layout.load(self.backend, vectors)
+                self._theta, self._phi = self.layout.load(self.backend, vectors)
         self._forward: Callable[..., Array] = self.backend.compile(self._run, resident=(0,))
         self._out_of = functools.lru_cache(LENGTHS)(lambda shape: self.net.plan(shape)[1])
         self._split = by_identity(functools.partial(self.layout.split, self.backend))
+
+    @property
+    def theta(self) -> Array:
+        """All trainable parameters as one vector."""
+        return self.backend.lend(self._theta)
+
+    @theta.setter
+    def theta(self, vector: Array) -> None:
+        self._theta = vector
+
+    @property
+    def phi(self) -> Array:
+        """All running statistics as one vector."""
+        return self.backend.lend(self._phi)
+
+    @phi.setter
+    def phi(self, vector: Array) -> None:
+        self._phi = vector
+
+    def given_away(self) -> tuple[Array, Array]:
+        """theta and phi, for a step that may use their memory for the new ones which it returns."""
+        return self._theta, self._phi
 
     def copy(self, backend: str | Backend | None = None) -> Self:
         """The same network, with the same seed and copies of the parameters, on its own backend or on another one."""
@@ -180,7 +202,7 @@ class Network:
     def parameters(self) -> dict[str, Array]:
         """{"2.W": array, ...}: live views of theta and phi where the library has views, else their present values."""
         with self.backend.device_context():
-            return dict(leaves(self._tree()))
+            return {path: self.backend.lend(a) for path, a in leaves(self._tree())}
 
     def load_parameters(self, named: dict[str, Any], *, strict: bool = True) -> None:
         """Put arrays in place of parameters: {"0.W": ..., "0.b": ...}, all that `parameters` names.
@@ -222,7 +244,7 @@ class Network:
 
     def _tree(self) -> Any:
         """The parameters by name."""
-        return self._split(self.theta, self.phi)
+        return self._split(self._theta, self._phi)
 
     def _run(self, p: Any, x: Any) -> Any:
         """The pure forward pass, as in evaluation: no dropout."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends.base import Backend, missing
+from xpnn.backends.inductor import TRACED, CompiledWhenItPays
 from xpnn.errors import BackendError
 from xpnn.kernels import Array
 
@@ -63,13 +64,23 @@ class TorchBackend(Backend):
         """No gradient tape: the backward passes are ours."""
         return self.xp.no_grad()
 
+    def compile(
+        self,
+        step: Callable[..., Any],
+        donated: tuple[int, ...] = (),
+        resident: tuple[int, ...] = (),
+        static: tuple[int, ...] = (),
+    ) -> Callable[..., Any]:
+        """Inductor compiles the step where that pays, once for each set of shapes."""
+        return CompiledWhenItPays(self, step)
+
     def normal_cdf(self, x: Array) -> Array:
         """P(x) = erfc(-x / sqrt 2) / 2: torch.special's ndtr loses the tail in float32."""
         return 0.5 * self.torch.special.erfc(-math.sqrt(0.5) * x)
 
     def cond(self, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:
-        """On the CPU one branch runs; on a GPU reading `ok` would wait for the device."""
-        if self.device.type != "cpu":
+        """On the CPU one branch runs; on a GPU reading `ok` would wait for the device, and a trace cannot read it."""
+        if self.device.type != "cpu" or TRACED.get():
             return super().cond(ok, then, tree)
         new: dict[str, Array] = then(tree) if ok else tree
         return new

@@ -16,6 +16,7 @@ from xpnn.losses import Loss, get_loss
 from xpnn.losses.base import same_sizes
 from xpnn.network import Network
 from xpnn.optimizers import LBFGS, Optimizer, get_optimizer
+from xpnn.optimizers.base import State
 from xpnn.parameters import gather
 from xpnn.schedules import Schedule, get_schedule
 from xpnn.training.accumulation import check_accumulation
@@ -62,7 +63,7 @@ class Stepper:
             self._take_weights()
         bound = self._bound = self.optimizer.bind(model.layout.params)
         with be.device_context():
-            self.state = {**bound.init(be, model.theta), "ok": be.scalar(True, be.xp.bool)}
+            self._state = {**bound.init(be, model.theta), "ok": be.scalar(True, be.xp.bool)}
         if isinstance(self.optimizer, LBFGS) and self.schedule != get_schedule(None):
             raise UsageError(
                 "LBFGS with a schedule",
@@ -92,9 +93,20 @@ class Stepper:
         An epoch that was cut short starts again with the next fit, unless that one resumes from a state.
         """
 
+    @property
+    def state(self) -> State:
+        """The optimizer's arrays, by name."""
+        for a in self._state.values():
+            self.model.backend.lend(a)
+        return self._state
+
+    @state.setter
+    def state(self, arrays: State) -> None:
+        self._state = arrays
+
     def compile(self, f: Callable[..., Any], **positions: tuple[int, ...]) -> Callable[..., Any]:
-        """`Backend.compile`, but where sums over processes cannot be recorded: those of CUDA graphs go by the host."""
-        recorded = self.communicator.size > 1 and self.model.backend.name == "cupy"
+        """`Backend.compile`, but where sums over processes cannot be recorded: there they go by the host."""
+        recorded = self.communicator.size > 1 and self.model.backend.name in ("cupy", "torch")
         return f if recorded else self.model.backend.compile(f, **positions)
 
     def _take_weights(self) -> None:
@@ -168,7 +180,7 @@ class Stepper:
         with be.device_context(), be.oom_guard("a training step", n, SMALLER):
             self._set_rate()
             value: Array
-            value, model.theta, model.phi, self.state = self._step(model.theta, model.phi, self.state, *given)
+            value, model.theta, model.phi, self._state = self._step(*model.given_away(), self._state, *given)
         self.steps += 1
         return value
 
@@ -196,23 +208,23 @@ class Stepper:
         model, be = self.model, self.model.backend
         with be.device_context(), be.oom_guard("a training step", n, SMALLER):
             self._set_rate()
-            value, model.theta, model.phi, self.state, position = self._indexed(
-                model.theta, model.phi, self.state, position, data, n, *(() if share is None else (share,))
+            value, model.theta, model.phi, self._state, position = self._indexed(
+                *model.given_away(), self._state, position, data, n, *(() if share is None else (share,))
             )
         self.steps += 1
         return value, position
 
     def end_epoch(self) -> None:
         """Announce that the next step is the last of its epoch: `Accumulate` makes an update with it."""
-        if "last" in self.state:
+        if "last" in self._state:
             with self.model.backend.device_context():
-                self.state["last"] = self.model.backend.scalar(True, self.model.backend.xp.bool)
+                self._state["last"] = self.model.backend.scalar(True, self.model.backend.xp.bool)
 
     def _set_rate(self) -> None:
         done = self.steps - self.first
         lr = self.rate * self.schedule(done, max(self.total - self.first, done + 1))
         if lr != self.lr:
-            self.state["lr"] = self.model.backend.scalar(lr)
+            self._state["lr"] = self.model.backend.scalar(lr)
             self.lr = lr
 
 
