@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from xpnn.backends.base import Backend, missing
-from xpnn.errors import BackendError, first_line
+from xpnn.errors import BackendError, UsageError, did_you_mean, first_line
 from xpnn.kernels import Array
 from xpnn.trees import flatten, rebuild
 
@@ -17,7 +17,6 @@ class JaxBackend(Backend):
     """jax.numpy, which follows the standard itself."""
 
     name = "jax"
-    devices = ("cpu", "cuda")
 
     def load(self) -> Any:
         """Import JAX only here."""
@@ -29,15 +28,32 @@ class JaxBackend(Backend):
         self._own: WeakValueDictionary[int, Any] = WeakValueDictionary()  # results that steps alone have seen
         return jax.numpy
 
+    def check_device(self, device: str) -> None:
+        """JAX is asked, once it is loaded."""
+
     def open_device(self, device: str) -> Any:
-        """A jax.Device; an absent GPU is an error, never the CPU."""
-        kind, _, index = device.partition(":")
+        """A jax.Device: cpu, gpu, cuda, rocm, tpu, METAL or another platform of JAX's; an absent one is an error."""
+        kind, colon, index = device.partition(":")
+        if colon and not index.isdecimal():
+            raise UsageError(
+                f"backend 'jax' has no device {device!r}", fix=did_you_mean(kind, self.devices_here())
+            )
         try:
-            return self.jax.devices(kind)[int(index or 0)]
-        except (RuntimeError, IndexError) as error:
+            found = self.jax.devices(kind)[int(index or 0)]
+            with self.device_context():
+                for dtype in (self.dtype_name, "int64"):
+                    self.xp.zeros((1,), dtype=dtype, device=found).block_until_ready()
+        except (RuntimeError, IndexError, TypeError) as error:
             raise BackendError(
-                f"JAX has no device {device!r}", why=first_line(error), fix="device='cpu'"
+                f"JAX has no device {device!r} with {self.dtype_name} and int64",
+                why=first_line(error),
+                fix="device='cpu'",
             ) from error
+        return found
+
+    def devices_here(self) -> tuple[str, ...]:
+        """The platforms of the devices that JAX takes by default, and `cpu`."""
+        return tuple(dict.fromkeys(["cpu", *(device.platform for device in self.jax.devices())]))
 
     def version(self) -> str:
         """The version of JAX."""

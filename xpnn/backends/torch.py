@@ -1,4 +1,4 @@
-"""PyTorch tensors, on the CPU or a CUDA GPU. Its autograd is never used."""
+"""PyTorch tensors, on the CPU or an accelerator. Its autograd is never used."""
 
 import math
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import numpy as np
 
 from xpnn.backends.base import Backend, missing
 from xpnn.backends.inductor import TRACED, CompiledWhenItPays
-from xpnn.errors import BackendError
+from xpnn.backends.torch_devices import kinds_here, open_torch_device
 from xpnn.kernels import Array
 
 
@@ -16,7 +16,6 @@ class TorchBackend(Backend):
     """PyTorch through array-api-compat."""
 
     name = "torch"
-    devices = ("cpu", "cuda")
 
     def load(self) -> Any:
         """Import torch only here."""
@@ -28,13 +27,16 @@ class TorchBackend(Backend):
         self.torch = torch
         return xp
 
+    def check_device(self, device: str) -> None:
+        """PyTorch is asked, once it is loaded."""
+
     def open_device(self, device: str) -> Any:
-        """A torch.device; `cuda` without a usable GPU is an error, never the CPU."""
-        if device != "cpu" and not self.xp.cuda.is_available():
-            raise BackendError(
-                "PyTorch sees no CUDA device", why="torch.cuda.is_available() is False", fix="device='cpu'"
-            )
-        return self.xp.device(device)
+        """A torch.device; an accelerator that is not usable is an error, never the CPU."""
+        return open_torch_device(self.torch, device, self.dtype_name)
+
+    def devices_here(self) -> tuple[str, ...]:
+        """`cpu`, and the accelerators that can be used."""
+        return kinds_here(self.torch)
 
     def version(self) -> str:
         """The version of torch: its Array API namespace has none."""
