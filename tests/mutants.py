@@ -3,19 +3,26 @@
     python tests/mutants.py --count 300 --seed 1        draws mutants, runs tests, prints the score by package
 
 A fault is an operator, constant, default or comparison that is another, a deleted statement, or two swapped arguments.
-Which tests reach which lines is measured once, folder by folder of tests, and kept in `.mutants/` (remove it to have
-it measured anew). Each mutant is tried in a copy of the tree, nearest tests first, until one fails. Those that change
-nothing that could be observed stand in `equivalents.py`, each with its reason, and count neither way.
+Which tests reach which lines is measured once, folder by folder of tests, and kept in `.mutants/` (remove a file to
+have its folder measured anew). Rows are measured on NumPy alone, and in tests/backends on what is written for others
+too: what another backend would notice beyond that counts for nothing. Tests that start commands as processes of their
+own are tried only where they also run the line themselves. Each mutant is tried in a copy of the tree, nearest tests
+first, until one fails. Those that change nothing that could be observed stand in `equivalents.py`, each with its
+reason, and count neither way.
 """
 
 import argparse
 import ast
+import contextlib
 import copy
 import difflib
+import importlib
+import math
 import os
 import random
 import re
 import resource
+import select
 import shutil
 import signal
 import subprocess
@@ -25,7 +32,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import named_numbers
 import pages
+import pytest
 import reach
 from equivalents import EQUIVALENT
 
@@ -37,14 +46,43 @@ SWAPS = {
     ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And,
 }  # fmt: skip
 STATEMENTS = ast.Expr | ast.Assign | ast.AugAssign | ast.If | ast.Raise
-BUDGETS = ((12, 3.0), (50, 20.0), (200, 120.0))
+BUDGETS = ((12, 3.0), (60, 15.0), (150, 45.0))
 """First this many tests of this many seconds together, then, where none failed, this many more, and again."""
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin"]
-QUICK = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+PYTEST = ["-q", "-x", "-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin", "@tests.txt"]
+QUICK = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 """Other plugins are not loaded: some import half of the environment."""
+PRELOADED = (
+    "numpy",
+    "numpy.testing",
+    "hypothesis.strategies",
+    "array_api_compat.numpy",
+    "rich.table",
+    "click",
+    "filelock",
+)
+"""Imported once: every run of the tests is a fork of this process."""
+MEMORY = 24 << 30
+"""Bytes that a process may address: a mutant must not take what the machine has."""
+MAPPED = {"backends": "numpy fast strict torch"}
+"""Ways to run the rows while it is measured what reaches what; NumPy alone for folders that are not named."""
+OUTSIDE = (
+    "anywhere",
+    "benchmarks",
+    "contributing",
+    "docs",
+    "examples",
+    "faults",
+    "harness",
+    "mutants",
+    "shell_lines",
+    "writeups",
+)
+"""Tests of tests/repository that are not measured: they start processes, or plant faults themselves."""
 MODES = ("numpy", "fast", "readonly", "strict", "torch", "jax", "cupy")
 GENERATED = r"test_default|test_public"
 """Tests that look at every definition without running it: they can notice what changes in a signature."""
+NUMBERS = "tests/repository/test_defaults.py::test_a_named_number_is_the_documented_one"
+"""The same for numbers with a name, file by file."""
 
 
 def variants(tree):
@@ -77,9 +115,11 @@ def variants(tree):
 
 
 def is_quiet(node):
-    """What is said and what only a type checker reads."""
+    """What is said, what only a type checker reads, and assertions; `strict=True` of zip is one."""
     if isinstance(node, ast.If):
         return "TYPE_CHECKING" in ast.unparse(node.test)
+    if isinstance(node, ast.keyword):
+        return node.arg == "strict"
     return isinstance(node, ast.Raise | ast.JoinedStr | ast.Assert)
 
 
@@ -141,18 +181,39 @@ def begin(node):
 
 
 def tests_of(reached, name, line):
-    """{test: seconds} of those that run a line; for what runs at import, those that run the definition around it."""
-    lines = reached.get(name, {})
-    if lines.get(line):
+    """{test: seconds} of those that run a line. For what runs at import: those that run the definition around it, or
+    the lines that use the name that is given a value there, and those that look at all definitions."""
+    source, lines = (TOP / name).read_text(), reached.get(name, {})
+    tree = ast.parse(source)
+    at_import = not any(isinstance(node, ast.FunctionDef) and in_body(node, line) for node in ast.walk(tree))
+    if lines.get(line) and not at_import:
         return lines[line]
-    for scope in scopes(ast.parse((TOP / name).read_text()), line):
+    using = users(tree, source, line)
+    for scope in [using, *scopes(tree, line)]:
         if found := {test: s for at in scope for test, s in lines.get(at, {}).items()}:
             break
     else:
         beside = [other for other in reached if Path(other).parent == Path(name).parent]
         found = {test: s for near in beside for some in reached[near].values() for test, s in some.items()}
     signatures = {test: s for some in reached.get(name, {}).values() for test, s in some.items()}
-    return found | {test: s for test, s in signatures.items() if re.search(GENERATED, test)}
+    found = found | {test: s for test, s in signatures.items() if re.search(GENERATED, test)}
+    return found | ({f"{NUMBERS}[{name}]": 0.0} if using and named_numbers.named(source) else {})
+
+
+def in_body(function, line):
+    return function.body[0].lineno <= line <= function.end_lineno
+
+
+def users(tree, source, line):
+    """The lines that use what a statement of the module gives a value to."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.lineno <= line <= node.end_lineno:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+            return [
+                i for i, text in enumerate(source.splitlines(), 1) if names & set(re.findall(r"\w+", text))
+            ]
+    return []
 
 
 def nearest(tests, name):
@@ -161,7 +222,9 @@ def nearest(tests, name):
     ordered = reach.in_turn(sorted(tests, key=tests.get), lambda test: test.split("[")[0])
     near = {test: len(words & set(re.findall(r"[a-z]+", test.split("[")[0]))) for test in tests}
     place = {test: i for i, test in enumerate(ordered)}
-    return sorted(ordered, key=lambda test: place[test] - 12 * near[test])
+    return sorted(
+        ordered, key=lambda test: -math.inf if test.startswith(NUMBERS) else place[test] - 12 * near[test]
+    )
 
 
 def shares(tests, name):
@@ -177,30 +240,58 @@ def shares(tests, name):
 
 
 def run(folder, tests, limit):
-    """The exit code of the tests in a copy of the tree; "never" where they do not end."""
+    """The exit code of the tests in a copy of the tree, and what was printed; "never" where they do not end."""
     modes = " ".join(mode for mode in MODES if any(re.search(rf"\b{mode}\b", test) for test in tests))
-    env = {**os.environ, **QUICK, "PYTHONPATH": str(folder), "XPNN_TEST_MODES": modes or "numpy"}
-    listed = folder / "tests.txt"
-    listed.write_text("\n".join(tests))
-    process = subprocess.Popen(
-        [*PYTEST, "-x", f"@{listed}"], cwd=folder, env=env, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        preexec_fn=lambda: prepare(limit),
-    )  # fmt: skip
-    try:
-        out, _ = process.communicate(timeout=30 * limit)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, 9)
-        process.wait()
-        return "never", ""
-    return process.returncode, out
+    (folder / "tests.txt").write_text("\n".join(tests))
+    for name in PRELOADED:
+        importlib.import_module(name)
+    child = os.fork()
+    if child == 0:
+        code = 99
+        try:
+            prepare(folder, modes or "numpy", limit)
+            code = pytest.main(PYTEST)
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+    watch, handle = select.poll(), os.pidfd_open(child)
+    watch.register(handle, select.POLLIN)
+    ended = watch.poll(30_000 * limit)
+    os.close(handle)
+    with contextlib.suppress(ProcessLookupError):  # with what it has left running
+        os.killpg(child, signal.SIGKILL)
+    status = os.waitpid(child, 0)[1]
+    return os.waitstatus_to_exitcode(status) if ended else "never", (folder / "output.txt").read_text()
 
 
-def prepare(limit):
-    """In the child: seconds of the processor, so that a busy machine kills no mutant; and Ctrl-C means what it does in
-    a terminal, which a shell's background jobs ignore."""
+def prepare(folder, modes, limit):
+    """In the child: nothing of this tree is left, only the copy. Seconds are those of the processor, so that a busy
+    machine kills no mutant; and Ctrl-C means what it does in a terminal, which a shell's background jobs ignore."""
+    os.setsid()
+    os.chdir(folder)
+    os.environ |= {**QUICK, "PYTHONPATH": str(folder), "XPNN_TEST_MODES": modes}
+    sys.path[:] = [str(folder), *(path for path in sys.path if path and not is_here(path))]
+    for name, module in list(sys.modules.items()):
+        if name != "__main__" and is_here(getattr(module, "__file__", None) or "/"):
+            del sys.modules[name]
+    importlib.invalidate_caches()
+    out = os.open("output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
     resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def is_here(path):
+    return Path(path).resolve().is_relative_to(TOP)
+
+
+def write(target, text):
+    """Without what Python compiled from the text before, whose time and length may be the same."""
+    target.write_text(text)
+    for kept in target.parent.glob(f"__pycache__/{target.stem}.*"):
+        kept.unlink()
 
 
 USAGE = 4
@@ -226,25 +317,25 @@ def killer(mutant, reached, folder):
         for share, seconds in shares(tests_of(reached, name, line), name):
             limit = int(60 + 10 * seconds)
             while share:
-                target.write_text(text)
+                write(target, text)
                 code, out = run(folder, share, limit)
                 if code in (0, 5):
                     break
                 if code == USAGE:
-                    target.write_text(good)
+                    write(target, good)
                     if lost := missing(out, share) & missing(run(folder, share, limit)[1], share):
                         share = [test for test in share if test not in lost]
                         continue
                 found = re.search(r"^(?:FAILED|ERROR) (\S+::.*?)(?: - .*)?$", out, re.M)
                 if found is None or found[1] not in share:
                     return f"ended with {code}"
-                target.write_text(good)
+                write(target, good)
                 if found[1] in SOUND or run(folder, [found[1]], limit)[0] == 0:
                     SOUND.add(found[1])
                     return found[1]
                 share.remove(found[1])
     finally:
-        target.write_text(good)
+        write(target, good)
     return ""
 
 
@@ -278,17 +369,12 @@ def main():
     parser.add_argument("--docs", action="store_true", help="write the score into docs/coverage.md")
     options = parser.parse_args()
     began, results = time.monotonic(), []
-    if not options.maps.exists():
-        for folder in sorted({path.parent for path in (TOP / "tests").glob("*/test_*.py")}):
-            command = [
-                sys.executable,
-                reach.__file__,
-                options.maps / f"{folder.name}.json",
-                folder,
-                "-m",
-                "not slow",
-            ]
-            subprocess.run(command, cwd=TOP, check=False)
+    for folder in sorted({path.parent for path in (TOP / "tests").glob("*/test_*.py")}):
+        if not (kept := options.maps / f"{folder.name}.json").exists():
+            left = [f"--ignore={folder / f'test_{name}.py'}" for name in OUTSIDE]
+            modes = {"XPNN_TEST_MODES": MAPPED.get(folder.name, "numpy")}
+            command = [sys.executable, reach.__file__, kept, folder, "-m", "not slow", *left]
+            subprocess.run(command, cwd=TOP, env=os.environ | modes, check=False)
     reached = reach.load(sorted(options.maps.glob("*.json")))
     files = [str(path.relative_to(TOP)) for path in sorted((TOP / "xpnn").rglob("*.py"))]
     files = [name for name in files if any(one in name for one in options.only)]

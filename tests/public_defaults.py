@@ -12,7 +12,7 @@ MODULES = ["xpnn", *(f"xpnn.{name}" for name in PARTS.split())]
 PAGE = Path(__file__).parents[1] / "docs" / "defaults.md"
 HEAD = """# Defaults
 
-What a setting is when it is left out, of everything public. Written by `python tests/public_defaults.py`; a test holds
+What a setting is when it is left out, of everything public. Written by `python ci/names.py`; a test holds
 the code to this page, so no default changes unnoticed.
 
 | | defaults |

@@ -83,6 +83,8 @@ RECIPES = {
     "csv": TABLE,
     "images": Recipe(validation=0.1, batch_size=64),
     "npz": Recipe(validation=0.1, batch_size=64),
+    "hdf5": Recipe(validation=0.1, batch_size=64),
+    "zarr": Recipe(validation=0.1, batch_size=64),
 }
 
 IMAGES: dict[str, Any] = {"input_dropout": 0.0, "batch_size": 128, "lr": 2e-3}

@@ -14,6 +14,7 @@ from xpnn.kernels import Array
 from xpnn.layers.base import Layer, Shape, for_each, is_multiple
 from xpnn.losses.base import same_sizes
 from xpnn.scratch import release
+from xpnn.stored_array import StoredArray, stored
 
 Host = np.ndarray[Any, Any]
 
@@ -73,6 +74,12 @@ def one_input(be: Backend, shape: Shape, x: Any, name: str, kind: Any, vocab_siz
     kind: what the layer takes. Ids, of which there are `vocabulary`, become int64. Raises ShapeError, or DataError for
     no samples at all, for NaN or infinity, for what is no id, and for a mask that holds more than 0 and 1.
     """
+    x = stored(x)
+    if isinstance(x, StoredArray) and kind in ("float", "wide"):
+        check_shape(name, x, shape)
+        if x.shape[0] == 0:
+            raise DataError(f"{name} has no samples")
+        return finite_on_host(x, name)  # type: ignore[arg-type]
     if be.owns(x):
         be.require(name, x)
     else:

@@ -1,7 +1,10 @@
 """Text from files and names is printed as text: it commands no terminal, no table and no picture."""
 
+import io
 import json
+import sys
 import unicodedata
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -162,3 +165,21 @@ def test_names_in_what_python_prints(kind):
     ):
         assert commands(str(text)) == set()
     assert len(str(report).splitlines()) == 1
+
+
+def test_a_terminal_without_utf_8_gets_question_marks(monkeypatch):
+    from xpnn import cli
+
+    monkeypatch.setattr(cli, "STOPPING", ())
+    monkeypatch.setattr(cli, "open_closed_streams", lambda: None)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding="latin-1") for _ in range(2)]
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+    warnings.showwarning("a → b", UserWarning, "f.py", 1)
+    print("a → b")
+    for stream, text in zip(streams, ("a ? b", "xpnn: note: a ? b"), strict=True):
+        stream.flush()
+        assert stream.buffer.getvalue().decode("latin-1").endswith(f"{text}\n")

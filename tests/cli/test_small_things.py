@@ -43,7 +43,8 @@ class TestKind:
         Path("empty").mkdir()
         for path, kind in {
             "a.csv": "table", "a.csv.gz": "table", "a.parquet": "table", "parts/*.csv": "table", "parts": "table",
-            "a.npz": "npz", "pictures": "images", "empty": None, "missing": None, "a.txt~": None,
+            "a.npz": "npz", "a.h5": "hdf5", "a.zarr": "zarr", "pictures": "images", "empty": None,
+            "missing": None, "a.txt~": None,
         }.items():  # fmt: skip
             assert kind_of(Path(path)) == kind, path
 

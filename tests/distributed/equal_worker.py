@@ -173,22 +173,24 @@ def all_rows():
     yield from other_rows()
 
 
-def few_rows():
-    """For libraries that compile each step."""
-    wanted = (
-        "weights",
-        "validation",
-        "batches of 1",
-        "norm, weights",
-        "Mixup(alpha=0.4), ignored",
-        "LBFGS, norm",
-    )
-    for name, row in other_rows():
-        if name in wanted or name.startswith("Accumulate(optimizer=SGD"):
-            yield name, row
+FEW = ("weights", "validation", "batches of 1", "norm, weights", "Mixup(alpha=0.4), ignored", "LBFGS, norm")
+COMPILED = ("norm, weights", "Mixup(alpha=0.4), ignored", "LBFGS, triplets")
+"""Dropout, BatchNorm, ignored labels and weights, mixing, the whole batch's outputs, sums outside of a step."""
 
 
-PARTS = {"all": all_rows, "losses": loss_rows, "layers": layer_rows, "others": other_rows, "few": few_rows}
+def named_rows(names, *beginnings):
+    """Those of the other rows."""
+    return ((name, row) for name, row in other_rows() if name in names or name.startswith(beginnings))
+
+
+PARTS = {
+    "all": all_rows,
+    "losses": loss_rows,
+    "layers": layer_rows,
+    "others": other_rows,
+    "few": lambda: named_rows(FEW, "Accumulate(optimizer=SGD"),
+    "compiled": lambda: named_rows(COMPILED, f"{xpnn.Accumulate(SGD, 2)}, norm"),
+}
 
 
 def difference(a, b):
@@ -199,8 +201,8 @@ def difference(a, b):
     return float(np.nanmax(abs(a - b), initial=0))
 
 
-def main(folder, part, backend="numpy"):
-    group, report = connect("mpi"), {}
+def main(folder, part, backend="numpy", engine="mpi"):
+    group, report = connect(engine), {}
     here = Path(folder) / str(group.rank)
     for name, row in PARTS[part]():
         here.write_text(name)

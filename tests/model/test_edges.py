@@ -101,29 +101,57 @@ def test_constraints_want_a_model_first():
         optimizer.init(be, np.zeros(3, np.float32))
 
 
-COUNTERS = [("steps", -1), ("steps", 10**6), ("epochs", 0), ("total", -5)]
+def fitted(**more):
+    model = xpnn.Model([xpnn.Dense(2)], (3,), seed=0)
+    x, y = np.ones((8, 3), np.float32), np.arange(8) % 2
+    xpnn.Trainer(model, "softmax_cross_entropy", xpnn.SGD(0.1)).fit(x, y, epochs=2, batch_size=4, **more)
+    return model
 
 
-@pytest.mark.parametrize(("name", "value"), COUNTERS[:1] + COUNTERS[2:3])
-def test_counters_of_a_state_that_cannot_be(tmp_path, monkeypatch, name, value):
+@pytest.fixture
+def forged(tmp_path, monkeypatch):
+    """forged(change): resumes from the state of a run of 4 steps, after change(what it says, its arrays)."""
     from xpnn.training import Checkpoint, state
-
-    def fitted(**more):
-        model = xpnn.Model([xpnn.Dense(2)], (3,), seed=0)
-        x, y = np.ones((8, 3), np.float32), np.arange(8) % 2
-        xpnn.Trainer(model, "softmax_cross_entropy", xpnn.SGD(0.1)).fit(x, y, epochs=2, batch_size=4, **more)
 
     path = tmp_path / "state"
     fitted(callbacks=[Checkpoint(path)])
-    real = state.read_state
+    about, tensors = state.read_state(path)
 
-    def forged(path):
-        about, tensors = real(path)
-        return {**about, name: value}, tensors
+    def resume(change):
+        now, arrays = dict(about), dict(tensors)
+        change(now, arrays)
+        monkeypatch.setattr(state, "read_state", lambda path: (now, arrays))
+        return fitted(resume=path)
 
-    monkeypatch.setattr(state, "read_state", forged)
+    return resume
+
+
+COUNTERS = {
+    "steps": -1, "epochs": 0, "first": 5, "first of -1": -1, "losses": np.zeros(3), "rows": np.zeros((3, 7)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COUNTERS)
+def test_counters_of_a_state_that_cannot_be(forged, name):
+    def change(about, tensors):
+        (tensors if isinstance(COUNTERS[name], np.ndarray) else about)[name.split()[0]] = COUNTERS[name]
+
     with pytest.raises(CheckpointError, match="counters"):
-        fitted(resume=path)
+        forged(change)
+
+
+def test_counters_at_their_limits(forged):
+    """A fit that has just begun, after as many steps as the trainer had taken before."""
+    forged(lambda about, tensors: about.update(first=4))
+    forged(lambda about, tensors: about.update(steps=0, first=0))
+
+
+@pytest.mark.parametrize("name", ["theta", "phi", "state.t", "state.lr"])
+def test_arrays_of_a_state_that_are_missing_or_of_another_shape(forged, name):
+    with pytest.raises(CheckpointError, match=f"no array {name}"):
+        forged(lambda about, tensors: tensors.pop(name))
+    with pytest.raises(CheckpointError, match=f"no array {name}"):
+        forged(lambda about, tensors: tensors.update({name: tensors[name][None]}))
 
 
 @pytest.mark.usefixtures("workplace")

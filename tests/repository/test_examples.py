@@ -48,7 +48,7 @@ EXAMPLES = (
             "test image 0 shows 7, the network says 7",
             "Fashion-MNIST",
         ),
-        ("0.9742", "0.9999"),
+        ("epochs=6", "epochs=1"),
         slow=True,
     ),
     Example(
@@ -60,7 +60,7 @@ EXAMPLES = (
     Example(
         "s3_digits",
         ("101,770 parameters", "wanted above 97.00%", "true 2 5 7 7 9 1 5 4 5 4"),
-        ("accuracy > 0.97", "accuracy > 0.9999"),
+        ("epochs=8", "epochs=1"),
         ("s3_digits.png", "s3_loss.png"),
         slow=True,
     ),
@@ -78,7 +78,7 @@ EXAMPLES = (
     Example(
         "segmentation",
         ("pixels right: 9", "overlap with the digits: 0.", "of the best threshold 0.33"),
-        ("assert of_network > 0.65", "assert of_network > 0.99"),
+        ("digits, 1500", "digits, 25"),
         slow=True,
     ),
     Example(

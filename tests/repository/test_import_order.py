@@ -21,7 +21,7 @@ ORDER = (
     {"network", "scoring"},
     {"fusion"},  # below the network: its passes are the fused ones
     {"layers", "losses", "optimizers", "metrics", "schedules", "initializers", "models", "recipes", "data"}
-    | {"validation"},
+    | {"validation", "stored_array", "chunk_order"},
     {"parameters"},
     {"backends"},
     {"kernels"},

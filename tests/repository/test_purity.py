@@ -43,8 +43,12 @@ BY_NAME = {"__init__.py", "names.py", "renamed.py", "cli/__init__.py", "intercha
 """Import modules of the package whose names stand in a table in the same file, or are those of a folder's files."""
 IMPORTS = {
     "interchange/torch.py": ["imports torch"],
+    "interchange/torch_operations.py": ["imports torch", "imports torch.nn"],
     "interchange/torch_parts.py": ["imports torch", "imports torch"],
+    "interchange/torch_sequences.py": ["imports torch", "imports torch", "imports torch.nn.utils.rnn"],
     "distributed/nccl.py": ["imports cupy", "imports cupy.cuda"],
+    "distributed/jax_group.py": ["imports jax"],
+    "distributed/jax_plane.py": ["imports jax"],
     "distributed/plane.py": ["imports jax", "imports jax.experimental"],
     "distributed/torch_group.py": ["imports torch", "imports torch.distributed"],
 }

@@ -39,7 +39,7 @@ class JaxBackend(Backend):
                 f"backend 'jax' has no device {device!r}", fix=did_you_mean(kind, self.devices_here())
             )
         try:
-            found = self.jax.devices(kind)[int(index or 0)]
+            found = self.jax.local_devices(backend=kind)[int(index or 0)]
             with self.device_context():
                 for dtype in (self.dtype_name, "int64"):
                     self.xp.zeros((1,), dtype=dtype, device=found).block_until_ready()

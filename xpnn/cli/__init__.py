@@ -32,6 +32,7 @@ COMMANDS = {
     "export": "Write a trained model to a file that runs without xpnn.",
     "import": "Turn a network in an ONNX file into a model file.",
     "plot": "Draw a run.",
+    "runs": "List runs, or compare some of them.",
     "tune": "Search for better settings.",
     "init": "Print a file of settings to edit.",
     "backends": "Show which array libraries work here.",
@@ -39,6 +40,8 @@ COMMANDS = {
     "completion": "Print a script that completes commands in your shell.",
 }
 """And the first line of each one's help, so that `xpnn --help` need not import them."""
+MODULES = {"runs": "list_runs"}
+"""Where the module of a command is not called as the command: `xpnn.cli.runs` is the folders themselves."""
 BUG, IO, INTERRUPTED, TERMINATED = 1, 7, 130, 143
 MOST = 2000
 """Characters of one line of an error."""
@@ -65,7 +68,9 @@ class Commands(click.Group):
             if ctx.resilient_parsing:  # a shell completes what is not a command yet
                 return None
             raise UsageError(f"unknown command {cmd_name!r}", fix=did_you_mean(cmd_name, COMMANDS))
-        command: click.Command = importlib.import_module(f"xpnn.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(
+            f"xpnn.cli.{MODULES.get(cmd_name, cmd_name)}"
+        ).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

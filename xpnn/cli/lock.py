@@ -41,7 +41,7 @@ class Lock:
                     why="a lock is a file of the folder itself; what is there is left alone",
                     fix="remove it, or choose another folder with --out",
                 )
-        known = _read(self.holder)
+        known = holder_of(folder)
         self.handle = self._lock_folder(known)
         try:
             self.file = self._lock_file(known)
@@ -122,10 +122,10 @@ class Lock:
         )
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Return what the file says; {} if it is missing or malformed."""
+def holder_of(folder: Path) -> dict[str, Any]:
+    """Return what the folder's file says of its holder; {} if it is missing or malformed."""
     try:
-        with open_regular(path) as file:
+        with open_regular(folder / HOLDER) as file:
             holder = json.loads(file.read(1000))
     except (OSError, ValueError, RecursionError):
         return {}

@@ -36,15 +36,16 @@ class Log(Callback):
         append_durably(self.path, line_of(asdict(row)).encode())
 
 
-def read_history(folder: Path) -> History:
+def read_history(folder: Path, quiet: bool = False) -> History:
     """Return the rows of metrics.jsonl; [] without that file. Raises CheckpointError when it is damaged, FileError.
 
-    A last line that was cut off while it was written is left out, with a message.
+    A last line that was cut off while it was written is left out, with a message; without one where `quiet`: a run
+    that trains may be in the middle of writing it.
     """
     path = folder / METRICS
     if not path.exists() and not path.is_symlink():
         return History()
     rows, cut = read_lines(path, ROW)
-    if cut:
+    if cut and not quiet:
         status(f"note   {path}: the last line is cut short, and left out")
     return History([Row(**entries) for entries in rows])

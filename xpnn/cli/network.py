@@ -9,6 +9,7 @@ from xpnn.data import Dataset, TablePreparation
 from xpnn.errors import UsageError
 from xpnn.models import build
 from xpnn.recipes import Recipe
+from xpnn.stored_array import StoredArray
 
 if TYPE_CHECKING:
     from xpnn.layers import Layer
@@ -96,9 +97,11 @@ def preprocessing(data: Dataset, recipe: Recipe, seed: int) -> list["Layer"]:
     from xpnn.layers import Rescale, Standardize
     from xpnn.training.trainer import hold_out
 
-    if data.name != "npz" or data.x.dtype == "uint8":
+    if data.name not in ("npz", "hdf5", "zarr") or data.x.dtype == "uint8":
         return []
     train, _ = hold_out(data.y, recipe.validation, seed)
+    if isinstance(data.x, StoredArray):
+        train = train[:: data.x.some()]
     return [(Rescale if len(data.input_shape) > 1 else Standardize).fit(data.x[train])]
 
 

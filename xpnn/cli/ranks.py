@@ -16,7 +16,7 @@ from xpnn.cli.state import state
 if TYPE_CHECKING:
     from xpnn.distributed import Communicator
 
-ENGINES = ("auto", "mpi", "nccl", "torch", "none")
+ENGINES = ("auto", "mpi", "nccl", "torch", "jax", "none")
 BATCH_NORMS = ("global", "local")
 COMPRESSIONS = ("bf16",)
 

@@ -17,9 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from xpnn.chunk_order import ChunkOrder
 from xpnn.data.rows import by_position
 from xpnn.errors import DataError, UsageError
 from xpnn.random import host_rng
+from xpnn.stored_array import StoredArray, stored
 
 MANY, BLOCK, WINDOW = 1 << 24, 1 << 8, 1 << 16
 
@@ -106,10 +108,11 @@ class Batch(NamedTuple):
 class Batches:
     """Shuffled batches of `x` (N, ...) and `y` (N, ...), for your own loop around `Trainer.step`.
 
-    Only the rows of a batch are ever read: `x` may be memory-mapped (`read_npy`) and larger than memory, a dataset of
-    h5py or zarr, or anything with a shape that takes an array of row numbers. Lists, DataFrames and Series are taken by
-    position, whatever their index. weights: (N,), the chance of each sample, relative to the others;
-    balanced: each class as often as the others, whatever it counts; both draw N samples with replacement, without
+    Only the rows of a batch are ever read: `x` may be memory-mapped (`read_npy`) and larger than memory, or anything
+    with a shape that takes an array of row numbers. A dataset of h5py or zarr is read in whole chunks, which a thread
+    reads ahead: see `StoredArray`. Lists, DataFrames and Series are taken by position, whatever
+    their index. weights: (N,), the chance of each sample, relative to the others; balanced: each class as often as the
+    others, whatever it counts; both draw N samples with replacement, without
     them each epoch visits every sample once. ahead: so many batches are read in advance by a thread.
 
         for batch in Batches(x, y, ahead=2).epochs(5, start=(3, 40)):
@@ -131,7 +134,10 @@ class Batches:
     _take_y: Callable[[Any], NDArray[Any]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "x", stored(self.x))
         (n, take_x), (labels, take_y) = by_position(self.x, "x"), by_position(self.y, "y")
+        if self._in_chunks:
+            take_x = self.x.by_chunks
         Slices(n, self.batch_size)
         if n != labels:
             raise DataError(f"x has {n} samples, y has {labels}", fix="one label for each sample")
@@ -150,9 +156,17 @@ class Batches:
         """Batches in an epoch."""
         return len(Slices(self._n, self.batch_size))
 
-    def order(self, epoch: int) -> NDArray[np.int64] | BlockOrder:
+    @property
+    def _in_chunks(self) -> bool:
+        """Whether x is read in the order of its chunks: not where samples are picked by their weights."""
+        return isinstance(self.x, StoredArray) and self.weights is None and not self.balanced
+
+    def order(self, epoch: int) -> NDArray[np.int64] | BlockOrder | ChunkOrder:
         """The samples of that epoch, in order."""
         n = self._n
+        if self._in_chunks:
+            order: ChunkOrder = self.x.order(self.seed, epoch, range(n))
+            return order
         if self.weights is None:
             return epoch_order(self.seed, epoch, n)
         return host_rng(self.seed, "draw", epoch).choice(n, n, p=self.weights)
@@ -164,7 +178,8 @@ class Batches:
         iterator is closed or forgotten. Raises UsageError in a forked process, to which the thread does not come along.
         """
         places = self._places(count, start)
-        if not self.ahead:
+        ahead = self.ahead or (self.x.window * self.x.chunk // self.batch_size if self._in_chunks else 0)
+        if not ahead:
             yield from (self._read(*place) for place in places)
             return
         with ThreadPoolExecutor(1, "xpnn-batches") as pool:
@@ -172,7 +187,7 @@ class Batches:
             owner = os.getpid()
             for place in places:
                 waiting.append(pool.submit(self._read, *place))
-                if len(waiting) > self.ahead:
+                if len(waiting) > ahead:
                     yield waiting.popleft().result()
                     check_process(owner)
             while waiting:

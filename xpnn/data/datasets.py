@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xpnn.data.array_store import hdf5_dataset, zarr_dataset
 from xpnn.data.dataset import Dataset, Location
 from xpnn.data.emnist import KMNIST_CLASSES, emnist, kmnist
 from xpnn.data.fashion import FASHION_CLASSES, find_fashion
@@ -163,5 +164,9 @@ DATASETS = {
     ),
     "npz": Source(
         "arrays x and y, in an .npz archive or a folder of .npy files", lambda path, seed: npz_dataset(path)
+    ),
+    "hdf5": Source("datasets x and y in an HDF5 file, read in chunks", lambda path, seed: hdf5_dataset(path)),
+    "zarr": Source(
+        "arrays x and y in a group of Zarr, read in chunks", lambda path, seed: zarr_dataset(path)
     ),
 }

@@ -7,12 +7,15 @@ from xpnn.data.folder import NAMES, find_files
 from xpnn.data.images import is_picture
 from xpnn.data.tables.files import is_table
 
+SUFFIXES = {".h5": "hdf5", ".hdf5": "hdf5", ".zarr": "zarr"}
 LOOKED_AT = 200
 """The most entries of a folder that are looked at."""
 
 
 def kind_of(path: Path) -> str | None:
-    """Return `table`, `npz`, `idx` or `images`; None if the names do not tell."""
+    """Return `table`, `npz`, `hdf5`, `zarr`, `idx` or `images`; None if the names do not tell."""
+    if path.suffix.lower() in SUFFIXES:
+        return SUFFIXES[path.suffix.lower()]
     if path.suffix.lower() in (".npz", ".npy"):
         return "npz"
     if is_table(path):

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from xpnn.backends import advice
 from xpnn.backends.convert import to_host
 from xpnn.errors import DataError
+from xpnn.stored_array import stored
 
 Rows = NDArray[np.int64]
 TABLES = ("pandas", "polars", "pyarrow", "cudf", "modin", "dask")
-ON_DISK = ("h5py", "zarr")
 
 
 def by_position(a: Any, name: str) -> tuple[int, Callable[[Rows], NDArray[Any]]]:
@@ -22,12 +22,8 @@ def by_position(a: Any, name: str) -> tuple[int, Callable[[Rows], NDArray[Any]]]
     too, of which only the rows asked for are read. Lists and frames are made arrays. Raises DataError for what has no
     rows that can be taken by number.
     """
-    library = advice.library_of(a)
-    if library == "h5py":
-        return _length(a, name), lambda rows: _rising(a, rows)
-    if library == "zarr" and hasattr(a, "oindex"):
-        return _length(a, name), lambda rows: np.asarray(a.oindex[rows])
-    if library in TABLES or isinstance(a, list | tuple) or not hasattr(a, "__getitem__"):
+    a = stored(a)
+    if advice.library_of(a) in TABLES or isinstance(a, list | tuple) or not hasattr(a, "__getitem__"):
         a = to_host(a)  # raises with advice for what is no array
     elif not isinstance(a, np.ndarray):
         advice.refuse_container(a)
@@ -46,10 +42,3 @@ def _length(a: Any, name: str) -> int:
     if not len(a.shape):
         raise DataError(f"{name} is a single number, wanted samples (N, ...)")
     return int(a.shape[0])
-
-
-def _rising(a: Any, rows: Rows) -> NDArray[Any]:
-    """Rows of an h5py dataset, which gives them in rising order only, each once."""
-    once, back = np.unique(rows, return_inverse=True)
-    found: NDArray[Any] = np.asarray(a[once])[back]
-    return found

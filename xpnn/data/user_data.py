@@ -4,6 +4,7 @@ Where nothing says which samples are for the test, a fifth is taken by a hash of
 name), so that adding samples moves none from one side to the other.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from xpnn.data.folds import hash_split, keep_classes, row_keys
 from xpnn.data.tables.dataset import moved_line
 from xpnn.data.tables.preparation import count_of, listed
 from xpnn.errors import DataError, UsageError
+from xpnn.stored_array import StoredArray
 from xpnn.system import user_path
 from xpnn.validation import finite_on_host
 
@@ -47,23 +49,23 @@ def npz_dataset(path: Location) -> Dataset:
             why="wanted x and y, or x_train and y_train",
             fix="numpy.savez(path, x=x, y=y)",
         )
-    x, y = arrays[names[0]], _labels(arrays[names[1]], f"{path}, {names[1]}")
-    _check_pair(x, y, str(path))
+    x, y = arrays[names[0]], class_ids(arrays[names[1]], f"{path}, {names[1]}")
+    check_pair(x, y, str(path))
     finite_on_host(x, f"{path}, {names[0]}")
     if not {*names[2:]} <= arrays.keys():
-        return held_out("npz", x, y, _numbered(y), row_keys(x), str(path))
-    x_test, y_test = arrays[names[2]], _labels(arrays[names[3]], f"{path}, {names[3]}")
-    _check_pair(x_test, y_test, str(path))
+        return held_out("npz", x, y, numbered(y), row_keys(x), str(path))
+    x_test, y_test = arrays[names[2]], class_ids(arrays[names[3]], f"{path}, {names[3]}")
+    check_pair(x_test, y_test, str(path))
     finite_on_host(x_test, f"{path}, {names[2]}")
     if x.shape[1:] != x_test.shape[1:]:
         raise DataError(
             f"{path}: samples of shape {x.shape[1:]} to train on, {x_test.shape[1:]} to test with"
         )
-    classes = _numbered(np.concatenate([y, y_test]))
-    return Dataset("npz", x, y, x_test, y_test, classes, str(path), None, _only_tested(y, y_test, classes))
+    classes = numbered(np.concatenate([y, y_test]))
+    return Dataset("npz", x, y, x_test, y_test, classes, str(path), None, only_tested(y, y_test, classes))
 
 
-def _only_tested(y: NDArray[Any], y_test: NDArray[Any], classes: tuple[str, ...]) -> tuple[str, ...]:
+def only_tested(y: NDArray[Any], y_test: NDArray[Any], classes: tuple[str, ...]) -> tuple[str, ...]:
     """A line about classes that nothing is trained on."""
     names = [classes[k] for k in np.setdiff1d(y_test, y)]
     return (
@@ -78,7 +80,8 @@ def _folder(path: Path) -> dict[str, NDArray[Any]]:
     return {p.stem: read_npy(p) for p in sorted(path.glob("*.npy")) if p.stem in known}
 
 
-def _labels(y: NDArray[Any], name: str) -> NDArray[np.int64]:
+def class_ids(y: NDArray[Any], name: str) -> NDArray[np.int64]:
+    """Class numbers as int64. Raises DataError for anything else."""
     if y.ndim != 1 or not np.isin(y.dtype.kind, list("biu")) or (len(y) and y.min() < 0):
         raise DataError(
             f"{name} is {y.dtype} of shape {y.shape}",
@@ -88,7 +91,8 @@ def _labels(y: NDArray[Any], name: str) -> NDArray[np.int64]:
     return np.array(y, np.int64)
 
 
-def _check_pair(x: NDArray[Any], y: NDArray[Any], name: str) -> None:
+def check_pair(x: Any, y: NDArray[Any], name: str) -> None:
+    """Raise DataError unless there is a label for each sample, and a sample."""
     if x.ndim < 2 or len(x) != len(y) or not len(y):
         raise DataError(
             f"{name}: samples of shape {x.shape}, labels of shape {y.shape}",
@@ -96,7 +100,8 @@ def _check_pair(x: NDArray[Any], y: NDArray[Any], name: str) -> None:
         )
 
 
-def _numbered(y: NDArray[np.int64]) -> tuple[str, ...]:
+def numbered(y: NDArray[np.int64]) -> tuple[str, ...]:
+    """A name for each class number up to the largest. Raises DataError where most of them do not occur."""
     largest, different = int(y.max()), len(np.unique(y))
     if largest >= MOST_CLASSES and largest >= 10 * different:
         raise DataError(
@@ -108,7 +113,7 @@ def _numbered(y: NDArray[np.int64]) -> tuple[str, ...]:
 
 
 def held_out(
-    name: str, x: NDArray[Any], y: NDArray[Any], classes: tuple[str, ...], keys: list[Any], path: str
+    name: str, x: Any, y: NDArray[Any], classes: tuple[str, ...], keys: Iterable[Any], path: str
 ) -> Dataset:
     """The dataset with a fifth of the samples held out by a hash of their keys. Raises DataError for too few."""
     train, held, moved = keep_classes(y, *hash_split(keys, TEST))
@@ -120,4 +125,7 @@ def held_out(
         )
     note = f"{path}, a fifth held out by hash"
     notes = tuple(moved_line([classes[int(k)] for k in moved]))
-    return Dataset(name, x[train], y[train], x[held], y[held], classes, note, None, notes, held_out=True)
+    some = x.subset if isinstance(x, StoredArray) else x.__getitem__
+    return Dataset(
+        name, some(train), y[train], some(held), y[held], classes, note, None, notes, held_out=True
+    )

@@ -1,6 +1,6 @@
 """What a run asks of the processes that share it. Every method that communicates is called by all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,6 +23,8 @@ class Communicator:
     """
 
     engine: ClassVar[str] = "none"
+    equal_rows: ClassVar[bool] = False
+    """Whether a batch that cannot be divided into equal shares is computed by every rank."""
     rank: int = 0
     size: int = 1
     batch_norm: str = "global"
@@ -41,6 +43,14 @@ class Communicator:
     def collect(self, a: Host) -> Host:
         """(n,) -> (size, n): every rank's a."""
         return a[None]
+
+    def compile(self, be: Backend, f: Callable[..., Any], **positions: Any) -> Callable[..., Any]:
+        """`Backend.compile`, but where sums over processes cannot be recorded: there they go by the host."""
+        return f if self.size > 1 and be.name in ("cupy", "torch") else be.compile(f, **positions)
+
+    def inside(self, be: Backend) -> Backend:
+        """The backend as a step that was compiled for all processes uses it."""
+        return be
 
     def abort(self, code: int) -> None:
         """End every process of the run at once, with that exit code."""

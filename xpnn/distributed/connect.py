@@ -9,7 +9,7 @@ from xpnn.distributed.communicator import Communicator
 from xpnn.distributed.compression import COMPRESSIONS
 from xpnn.errors import UsageError, did_you_mean
 
-ENGINES = ("auto", "mpi", "nccl", "torch", "none")
+ENGINES = ("auto", "mpi", "nccl", "torch", "jax", "none")
 BATCH_NORMS = ("global", "local")
 MPI_SIZES = {
     "PMI_SIZE": "mpiexec",
@@ -38,7 +38,8 @@ def connect(
     """The processes that were started together with this one, to be given to `Trainer` or `fit` as `communicator=`.
 
     engine: "mpi" (mpi4py), "nccl" (MPI, and NCCL for the sums of CuPy's arrays; written, not yet run), "torch"
-    (torch.distributed, under torchrun), "none", or "auto": what the environment shows that this process was started by.
+    (torch.distributed, under torchrun), "jax" (jax.distributed, for models of the jax backend), "none", or "auto": what
+    the environment shows that this process was started by.
     batch_norm, compression: see `Communicator`. Raises BackendError for an engine that is not installed; UsageError
     where a launcher says that there are more processes and the engine finds one, for then each would train by itself.
     """
@@ -70,6 +71,8 @@ def started_by(environment: Mapping[str, str]) -> str:
     """The engine for the launcher whose marks are in the environment."""
     if "TORCHELASTIC_RUN_ID" in environment and number(environment, "WORLD_SIZE") > 1:
         return "torch"
+    if "JAX_COORDINATOR_ADDRESS" in environment and number(environment, "JAX_NUM_PROCESSES") > 1:
+        return "jax"
     return "mpi" if any(number(environment, name) > 1 for name in MPI_SIZES) else "none"
 
 
@@ -87,18 +90,22 @@ def opened(engine: str) -> Communicator:
         from xpnn.distributed.torch_group import TorchCommunicator
 
         return TorchCommunicator()
+    if engine == "jax":
+        from xpnn.distributed.jax_group import JaxCommunicator
+
+        return JaxCommunicator()
     return Communicator()
 
 
 def refuse_singleton(found: Communicator, environment: Mapping[str, str]) -> None:
     """Raise UsageError where the engine sees one process and the environment says that there are more."""
-    if found.size > 1 or found.engine not in ("mpi", "nccl"):
+    if found.size > 1 or found.engine not in ("mpi", "nccl", "jax"):
         return
     for name, launcher in MPI_SIZES.items():
         n = number(environment, name)
         if n > 1:
             raise UsageError(
-                f"{launcher} started {n} processes, and MPI sees one",
+                f"{launcher} started {n} processes, and {found.engine.upper()} sees one",
                 why=f"{name}={n}, but this process finds no other: each would train by itself, to the same files",
                 fix=LAUNCHES[launcher],
             )

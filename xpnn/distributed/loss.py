@@ -3,7 +3,7 @@
 from typing import Any
 
 from xpnn.backends.base import Backend
-from xpnn.backends.share import Share
+from xpnn.distributed.plane import Joined
 from xpnn.kernels import Array
 from xpnn.losses import Loss, MultiOutputLoss
 from xpnn.parameters import count
@@ -11,24 +11,21 @@ from xpnn.trees import tree_map
 
 
 def part_of_batch(
-    loss: Loss, be: Backend, prediction: Any, target: Any, weight: Array | None, total: Array | None
+    loss: Loss, be: Joined, prediction: Any, target: Any, weight: Array | None, total: Array | None
 ) -> tuple[Array, Any]:
     """-> (what these samples add to the loss, the gradient of the whole loss with respect to their prediction).
 
     be: knows the samples' share. total: the divisor of the mean, where it is one over more than this batch.
     A loss that compares samples is computed of all ranks' outputs by each.
     """
-    share = be.share
-    assert share is not None
     if loss.compares:
-        prediction, target, weight = whole(be, share, (prediction, target, weight))
+        prediction, target, weight = whole(be, (prediction, target, weight))
         value, slopes = (
             loss(be, prediction, target, weight)
             if total is None
             else loss.part(be, prediction, target, weight, total)
         )
-        own = tree_map(lambda _, a: a[share.first : share.first + share.rows, ...], slopes)
-        return (value if share.first == 0 else value * 0), own
+        return be.once(value), tree_map(lambda _, a: be.own_rows(a), slopes)
     if total is None:
         total = divisor_of_batch(loss, be, target, weight)
     return loss.part(be, prediction, target, weight, total)
@@ -46,14 +43,6 @@ def divisor_of_batch(loss: Loss, be: Backend, target: Any, weight: Array | None)
     return xp.where(total > 0, total, xp.ones_like(total))
 
 
-def whole(be: Backend, share: Share, tree: Any) -> Any:
-    """Every array of these samples as that of the whole batch: the sum of arrays that are 0 but for their own rows."""
-
-    def one(_: str, a: Any) -> Any:
-        if a is None:
-            return None
-        before, after = share.first, share.total - share.first - share.rows
-        empty = [be.xp.zeros((n, *a.shape[1:]), dtype=a.dtype, device=be.device) for n in (before, after)]
-        return be.all_reduce(be.xp.concat([empty[0], a, empty[1]]))
-
-    return tree_map(one, tree)
+def whole(be: Joined, tree: Any) -> Any:
+    """Every array of these samples as that of the whole batch."""
+    return tree_map(lambda _, a: None if a is None else be.all_rows(a), tree)

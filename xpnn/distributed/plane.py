@@ -9,6 +9,7 @@ from xpnn.backends.base import Backend
 from xpnn.backends.share import Share
 from xpnn.distributed.communicator import Communicator
 from xpnn.distributed.compression import add_compressed
+from xpnn.distributed.jax_plane import AxisShare, Psum
 from xpnn.kernels import Array
 
 
@@ -20,6 +21,27 @@ class Joined(Backend):
     def all_reduce(self, a: Array) -> Array:
         """By the engine; inside a step that JAX compiles, by a call back to the host."""
         return by_callback(self, a) if self.name == "jax" else self.group.reduce(self, a)
+
+    def all_rows(self, a: Array) -> Array:
+        """Every rank's rows of this batch: the sum of arrays that are 0 but for the rank's own."""
+        share = self.share
+        assert share is not None
+        before, after = share.first, share.total - share.first - share.rows
+        empty = [self.xp.zeros((n, *a.shape[1:]), dtype=a.dtype, device=self.device) for n in (before, after)]
+        return self.all_reduce(self.xp.concat([empty[0], a, empty[1]]))
+
+    def own_rows(self, a: Array) -> Array:
+        """This rank's rows of the whole batch."""
+        assert self.share is not None
+        return a[self.share.first : self.share.first + self.share.rows, ...]
+
+    def once(self, a: Array) -> Array:
+        """What every rank has computed, so that it counts once in a sum: zeros on all but rank 0."""
+        return a * 0 if self.group.rank else a
+
+    def add_compressed(self, a: Array) -> Array:
+        """The sum of all ranks' vectors, sent in 16 bits."""
+        return add_compressed(self, self.group, a)
 
 
 class Sharing(Joined):
@@ -51,31 +73,33 @@ class Sharing(Joined):
         return r * (dy * gain - both[0, ...] - n * both[1, ...]), gain_grad, bias_grad
 
 
-COMBINED: dict[tuple[type[Joined], type[Backend]], type[Backend]] = {}
+COMBINED: dict[tuple[type, ...], type[Backend]] = {}
 """Classes with one of those above before a backend's own."""
 
 
-def joined(be: Backend, group: Communicator) -> Backend:
+def joined(be: Backend, group: Communicator) -> Joined:
     """The backend with sums over the ranks, and nothing else changed."""
     return made(be, Joined, group, None)
 
 
 def sharing(be: Backend, group: Communicator, share: Share) -> Backend:
-    """The backend for that share of a batch. A batch of fewer rows than ranks is not shared: all compute it."""
-    if share.total < group.size:
+    """The backend for that share of a batch: itself where the share is the whole, which every rank then computes."""
+    if share.rows == share.total:
         return be
     return made(be, Sharing if group.batch_norm == "global" else Joined, group, share)
 
 
-def made(be: Backend, kind: type[Joined], group: Communicator, share: Share | None) -> Backend:
+def made(be: Backend, kind: type[Joined], group: Communicator, share: Share | None) -> Joined:
     """A copy of the backend, of a class with `kind` before its own."""
     new: Any = copy.copy(be)
-    key = kind, type(be)
+    key: tuple[type, ...] = kind, type(be)
+    if group.engine == "jax" and be.name == "jax":
+        key, share = (Psum, *key), share and AxisShare(*share)
     if key not in COMBINED:
-        COMBINED[key] = type(f"{kind.__name__}{type(be).__name__}", key, {})
+        COMBINED[key] = type("".join(one.__name__ for one in key), key, {})
     new.__class__ = COMBINED[key]
     new.group, new.share = group, share
-    backend: Backend = new
+    backend: Joined = new
     return backend
 
 
@@ -100,14 +124,13 @@ def by_callback(be: Joined, a: Array) -> Array:
     return result
 
 
-def add_gradient(be: Backend, memory: Array | None, grad: Array, value: Array) -> tuple[Array, Array]:
+def add_gradient(be: Joined, memory: Array | None, grad: Array, value: Array) -> tuple[Array, Array]:
     """-> (the sum of the losses, of the gradients): one message, the loss behind the gradient.
 
     memory: a vector one longer than the gradient, of which grad is the beginning, where the library can write.
     """
-    group: Communicator = be.group  # type: ignore[attr-defined]
-    if group.compression:
-        return be.all_reduce(value), add_compressed(be, group, grad)
+    if be.group.compression:
+        return be.all_reduce(value), be.add_compressed(grad)
     if memory is None:
         memory = be.xp.concat([grad, be.xp.reshape(value, (1,))])
     else:

@@ -13,11 +13,11 @@ Rows = np.ndarray[Any, Any]
 def own_rows(group: Communicator, rows: Rows, mixing: bool) -> tuple[Rows, Share]:
     """Of the rows of a batch this rank's, and their share in it.
 
-    All of them where there are fewer than ranks. mixing: each sample is mixed with the next, so that of the rank
-    behind comes along.
+    All of them where there are fewer than ranks, or where the ranks want equal shares and cannot have them.
+    mixing: each sample is mixed with the next, so that of the rank behind comes along.
     """
     n = len(rows)
-    if n < group.size:
+    if n < group.size or (group.equal_rows and n % group.size):
         return rows, Share(0, n, n)
     first, stop = group.rows(n)
     own = rows[first:stop]

@@ -130,13 +130,15 @@ def walk_leaf(found: list[Leaf], layer: Layer, path: str, x: Any, cf: bool) -> A
         x = x[0]
     else:
         out = layer.plan(x.shape)[1]
-    if is_multiple(out):
-        return tuple(Flow(one, cf and len(one) == 3) for one in out)
     kind = next((kind for kind, classes in KINDS.items() if isinstance(layer, classes)), None)
     if isinstance(layer, L.PositionalEncoding) and layer.kind != "learned":
         kind = None
     if isinstance(layer, L.LayerNorm) and not layer.bias:
         kind = "vector"
+    if is_multiple(out):
+        if kind is not None:
+            found.append(Leaf(path, layer, kind, x.shape))
+        return tuple(Flow(one, cf and len(one) in (3, 4)) for one in out)
     if isinstance(layer, L.Flatten):
         return Flow(out, order=flat_order(x)) if len(x.shape) > 1 else x
     if isinstance(layer, L.Reshape):

@@ -7,6 +7,11 @@ import torch
 from torch import nn
 
 
+def inputs_of(xs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The inputs of a module: given one by one, or as the tuple that a module before it gave."""
+    return xs[0] if len(xs) == 1 and isinstance(xs[0], tuple) else xs
+
+
 class Chain(nn.Sequential):  # type: ignore[misc]
     """One module after the other, the first of which takes several inputs."""
 
@@ -68,22 +73,6 @@ class Positions(nn.Module):  # type: ignore[misc]
         return x + self.P
 
 
-class States(nn.Module):  # type: ignore[misc]
-    """What a recurrent module of PyTorch is wrapped in: all its states, or the last."""
-
-    def __init__(self, sequences: bool) -> None:
-        super().__init__()
-        self.sequences = sequences
-
-    def forward(self, found: Any) -> Any:
-        """found: (states, the last states of each direction), as LSTM, GRU and RNN give them."""
-        states, last = found
-        if self.sequences:
-            return states
-        last = last[0] if isinstance(last, tuple) else last
-        return torch.cat(tuple(last), dim=-1)
-
-
 class SelfAttention(nn.MultiheadAttention):  # type: ignore[misc]
     """x attends to itself; causal: to what is before alone."""
 
@@ -91,15 +80,11 @@ class SelfAttention(nn.MultiheadAttention):  # type: ignore[misc]
         super().__init__(width, heads, dropout, bias, batch_first=True)
         self.causal = causal
 
-    def forward(self, x: Any, real: Any = None) -> Any:
-        """real: 1 for keys that count, 0 for padding; (N, steps), or (N, steps, steps) for each query."""
+    def forward(self, x: Any) -> Any:
+        """(N, steps, width)."""
         steps = x.shape[1]
         later = torch.ones(steps, steps, dtype=torch.bool, device=x.device).triu(1) if self.causal else None
-        padding = None if real is None else real == 0
-        if padding is not None and padding.ndim == 3:
-            hidden = padding if later is None else padding | later
-            later, padding = hidden.repeat_interleave(self.num_heads, 0), None
-        return super().forward(x, x, x, key_padding_mask=padding, attn_mask=later, need_weights=False)[0]
+        return super().forward(x, x, x, attn_mask=later, need_weights=False)[0]
 
 
 class Residual(nn.Module):  # type: ignore[misc]
@@ -123,6 +108,7 @@ class Merged(nn.Module):  # type: ignore[misc]
 
     def forward(self, *xs: Any) -> Any:
         """Of equal shapes, but for that axis, or axes of 1 that are repeated."""
+        xs = inputs_of(xs)
         if self.how == "concatenate":
             return torch.cat(xs, dim=self.axis)
         if self.how == "subtract":
@@ -166,6 +152,45 @@ class Graph(nn.Module):  # type: ignore[misc]
         if isinstance(self.outputs, str):
             return values[self.outputs]
         return tuple(values[name] for name in self.outputs)
+
+
+class Selected(nn.Module):  # type: ignore[misc]
+    """One of several values."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__()
+        self.index = index
+
+    def forward(self, *xs: Any) -> Any:
+        """Counted from 0."""
+        return inputs_of(xs)[self.index]
+
+
+class Each(nn.Module):  # type: ignore[misc]
+    """A module of its own for each of several values."""
+
+    def __init__(self, modules: Sequence[Any]) -> None:
+        super().__init__()
+        for i, one in enumerate(modules):
+            self.add_module(str(i), one)
+
+    def forward(self, *xs: Any) -> Any:
+        """A tuple of as many."""
+        return tuple(self._modules[str(i)](x) for i, x in enumerate(inputs_of(xs)))
+
+
+class Cropped(nn.Module):  # type: ignore[misc]
+    """Positions left out before and behind."""
+
+    def __init__(self, before: Sequence[int], behind: Sequence[int]) -> None:
+        super().__init__()
+        self.ends = tuple(zip(before, behind, strict=True))
+
+    def forward(self, x: Any) -> Any:
+        """(N, C, ...)."""
+        for axis, (first, last) in enumerate(self.ends, 2):
+            x = x.narrow(axis, first, x.shape[axis] - first - last)
+        return x
 
 
 class Largest(nn.Module):  # type: ignore[misc]

@@ -89,7 +89,7 @@ def ours(leaf: Leaf, t: Tensors) -> Tensors:
     if kind == "positions":
         return {"P": t["P"].reshape(t["P"].shape[-2:])}
     if isinstance(leaf.layer, MultiHeadAttention):
-        return attention(leaf.layer, t)
+        return attention(leaf, t)
     return recurrent(leaf.layer, t)
 
 
@@ -108,18 +108,43 @@ def moved(leaf: Leaf, a: Host) -> Host:
     return a if order is None or order.size != a.size else a[order]
 
 
-def attention(layer: MultiHeadAttention, t: Tensors) -> Tensors:
-    """in_proj cut into q, k and v. k's bias is left out: softmax does not see it."""
+def projected_widths(layer: MultiHeadAttention, features: int) -> tuple[int, int, int]:
+    """How wide all queries, keys and values of the heads are, for x of so many features."""
+    size = layer.size or features // layer.heads
+    value = layer.value_size or size
+    return layer.heads * size, layer.shared_heads * size, layer.shared_heads * value
+
+
+def attention(leaf: Leaf, t: Tensors) -> Tensors:
+    """in_proj cut into q, k and v. k's bias is left out: softmax does not see it.
+
+    Raises UsageError for a bias of keys that are rotated: then the softmax does see it.
+    """
+    layer, Wo = leaf.layer, t["out_proj.weight"]
+    assert isinstance(layer, MultiHeadAttention)
+    widths = projected_widths(layer, Wo.shape[0])
     if "in_proj_weight" in t:
-        q, k, v = np.split(t["in_proj_weight"], 3)
+        q, k, v = parts_of(t["in_proj_weight"], widths)
     else:
         q, k, v = (t[f"{name}_proj_weight"] for name in "qkv")
-    width, n = q.shape[0], t["out_proj.weight"].shape[0]
-    found = {"Wq": q.T, "Wk": k.T, "Wv": v.T, "Wo": t["out_proj.weight"].T}
+    found = {"Wq": q.T, "Wk": k.T, "Wv": v.T, "Wo": Wo.T}
     if not layer.bias and "in_proj_bias" not in t:
         return found
-    bq, _, bv = np.split(t.get("in_proj_bias", np.zeros(3 * width, q.dtype)), 3)
-    return found | {"bq": bq, "bv": bv, "bo": t.get("out_proj.bias", np.zeros(n, q.dtype))}
+    given = t.get("in_proj_bias", np.zeros(sum(widths), q.dtype))
+    bq, bk, bv = parts_of(given, widths)
+    if layer.rotary and np.any(bk):
+        raise UsageError(
+            f"{leaf.name} has no bias of its keys, the weights there have one",
+            why="with rotary positions it counts, for keys are turned after it is added",
+        )
+    return found | {"bq": bq, "bv": bv, "bo": t.get("out_proj.bias", np.zeros(Wo.shape[0], q.dtype))}
+
+
+def parts_of(a: Host, widths: tuple[int, int, int]) -> list[Host]:
+    """Queries, keys and values; three equal parts where there are not as many numbers as the layer wants."""
+    n = len(a)
+    ends = [widths[0], widths[0] + widths[1]] if n == sum(widths) else [n // 3, 2 * (n // 3)]
+    return np.split(a, ends)
 
 
 def recurrent(layer: Any, t: Tensors) -> Tensors:

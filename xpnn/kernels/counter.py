@@ -79,4 +79,4 @@ def normal(be: Backend, key: Key, tick: Array, shape: tuple[int, ...], first: in
 def numbers(be: Backend, shape: tuple[int, ...], first: int) -> Array:
     """first, first + 1, ...: one for each element."""
     n = be.arange(math.prod(shape))
-    return n + first if first else n
+    return n if isinstance(first, int) and not first else n + first

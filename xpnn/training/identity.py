@@ -10,6 +10,7 @@ from xpnn.config import short_repr, to_config
 from xpnn.errors import CheckpointError, UsageError
 from xpnn.schedules import Schedule
 from xpnn.scratch import release
+from xpnn.stored_array import StoredArray
 from xpnn.training.stepper import Stepper
 from xpnn.trees import leaves
 
@@ -44,6 +45,12 @@ def fingerprint(trainer: Stepper, data: Any) -> str:
     be, total = trainer.model.backend, hashlib.sha256()
     for path, a in leaves(tuple(data)):
         if a is None:
+            continue
+        if isinstance(a, StoredArray):
+            total.update(f"{path}{a.dtype}{a.shape}{a.chunk}x{a.window}".encode())
+            few = max(1, PIECE * len(a) // max(1, a.nbytes))
+            for start in range(0, len(a), few):
+                total.update(np.ascontiguousarray(a[start : start + few]).data)
             continue
         with be.device_context():
             host = np.ascontiguousarray(be.to_numpy(a) if be.owns(a) else np.asarray(a))

@@ -11,6 +11,7 @@ from xpnn.data.batches import Slices
 from xpnn.distributed.shares import own_rows
 from xpnn.kernels import Array
 from xpnn.parameters import gather
+from xpnn.stored_array import StoredArray
 from xpnn.training import ranks
 from xpnn.training.diverged import explain_divergence, explain_overflow, not_finite
 from xpnn.training.run import Callback, Run
@@ -92,7 +93,8 @@ class MiniBatches:
         def stream(a: Any) -> Iterator[Array]:
             if be.owns(a):
                 return (gather(be, a, be.asarray(self._part(cut)[0])) for cut in cuts)
-            return be.uploads(a[self._part(cut)[0]] for cut in cuts)
+            rows = (self._part(cut)[0] for cut in cuts)
+            return be.uploads(a.read(rows) if isinstance(a, StoredArray) else (a[some] for some in rows))
 
         batches = zip(*map(stream, x), strict=True) if isinstance(x, tuple) else stream(x)
         for cut in cuts:

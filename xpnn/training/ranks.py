@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnn.errors import UsageError
 from xpnn.training.run import Run
 from xpnn.training.stepper import Stepper
 
@@ -18,6 +19,7 @@ def check_run(run: Run) -> None:
     group = run.trainer.communicator
     if group.size == 1:
         return
+    check_batch(run)
     same = run.identity | {"epochs": run.epochs, "steps": run.steps}
     digests = [digest(json.dumps(value, sort_keys=True).encode()) for value in same.values()]
     names = [f"{name} of the run" for name in same]
@@ -26,6 +28,24 @@ def check_run(run: Run) -> None:
         with run.model.backend.device_context():
             run.trainer.state["sum"] = run.state["sum"] * 0
     check_weights(run.trainer)
+
+
+def check_batch(run: Run) -> None:
+    """Raise UsageError for batches, or gradients, that this engine cannot share as they are."""
+    group, n, rows = run.trainer.communicator, run.batch_size, len(run.train)
+    if group.equal_rows and group.size <= n <= rows and n % group.size:
+        less = n - n % group.size
+        raise UsageError(
+            f"batches of {n} samples for {group.size} processes",
+            why=f"with {group.engine} each of them takes as many samples",
+            fix=f"a batch size of {less} or {less + group.size}",
+        )
+    if group.compression and group.engine != "jax" and run.model.backend.name == "jax":
+        raise UsageError(
+            f"compressed gradients of JAX, sent by {group.engine}",
+            why="a compiled step hands its gradients over as they are",
+            fix="--distributed jax, or no compression",
+        )
 
 
 def check_weights(trainer: Stepper) -> None:

@@ -14,6 +14,7 @@ from xpnn.kernels import Array
 from xpnn.losses import Loss
 from xpnn.network import Network
 from xpnn.optimizers import Optimizer
+from xpnn.stored_array import StoredArray
 from xpnn.system import user_path
 from xpnn.training.history import History, Row
 from xpnn.training.identity import identity
@@ -110,6 +111,9 @@ class Run:
 
     def order(self, epoch: int) -> Any:
         """The rows of data in the order of that epoch: what gives slices of it, each an array."""
+        x = self.data[0][0] if isinstance(self.data[0], tuple) else self.data[0]
+        if isinstance(x, StoredArray):
+            return x.order(self.model.seed, epoch, self.train)
         order = epoch_order(self.model.seed, epoch, len(self.train))
         return order if isinstance(self.train, range) else self.train[np.asarray(order)]
 

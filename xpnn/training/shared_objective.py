@@ -56,9 +56,8 @@ class SharedObjective(Objective):
                 parts[share] = self.part(share).gradient(fuse=fuse, buffer=buffer)
             value, grad, new_phi = parts[share](theta, phi, tick, x, y, weight, total)
             out = memory
-            if share.total < group.size:  # computed by every rank, and counted once
-                if group.rank:
-                    value, grad, out = value * 0, grad * 0, None
+            if share.rows == share.total:  # computed by every rank, and counted once
+                value, grad, out = be.once(value), be.once(grad), None if group.rank else memory
             elif new_phi is not phi and group.batch_norm == "local":
                 new_phi = be.all_reduce(new_phi * (share.rows / share.total))
             if add:
@@ -78,10 +77,10 @@ class SharedObjective(Objective):
         """step(theta, phi, state, x, y, weight, share) -> loss, theta, phi, state.
 
         With Accumulate the gradients of its steps are added up by each rank for itself, and over the ranks once for
-        each update; of the other steps the loss alone is sent. Not so with JAX, whose compiled conditions hold no calls
-        to the host: there they are sent at every step.
+        each update; of the other steps the loss alone is sent. Not so with JAX under MPI, whose compiled conditions
+        hold no calls to the host: there they are sent at every step.
         """
-        once = accumulates(optimizer) and self.be.name != "jax"
+        once = accumulates(optimizer) and (self.be.name != "jax" or self.group.engine == "jax")
         be = joined(self.be, self.group) if once else self.be
         gradient, divisor = self.gradient(keep=True, fuse=fuse, add=not once), self.divisor()
         update = updater(fusion.fuse_optimizer(optimizer) if fuse else optimizer, be)

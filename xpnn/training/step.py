@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from xpnn import fusion
 from xpnn.backends.base import Backend
 from xpnn.distributed.loss import part_of_batch
+from xpnn.distributed.plane import Joined
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_float, as_input
 from xpnn.losses.base import Loss, as_target
@@ -72,7 +73,7 @@ class Objective:
             if mixing is not None:
                 y, weight = mix_targets(cx, loss, y, weight, share, out.shape[-1])
             y = as_target(be, loss, y)
-            if be.share is not None:
+            if isinstance(be, Joined) and be.share is not None:
                 value, dout = part_of_batch(loss, be, out, y, weight, total)
             elif total is not None:
                 value, dout = loss.part(be, out, y, weight, total)

@@ -70,9 +70,11 @@ class Stepper:
                 why="its line search finds the step lengths",
                 fix="leave the schedule out",
             )
-        parts = model.net, self.loss, model.layout, be, model.seed, self.augment
-        self.objective = Objective(*parts)
-        self.shared_objective = SharedObjective(*parts, group=self.communicator)
+        self.objective = Objective(model.net, self.loss, model.layout, be, model.seed, self.augment)
+        group = self.communicator
+        self.shared_objective = SharedObjective(
+            **vars(self.objective) | {"be": group.inside(be)}, group=group
+        )
         self.ids = ids_of(model, self.loss)
         self._unread: list[tuple[int, Array, Any, Any]] = []
         """Steps whose losses are still unread: number, loss, x, y; of a backend where that takes time."""
@@ -105,9 +107,8 @@ class Stepper:
         self._state = arrays
 
     def compile(self, f: Callable[..., Any], **positions: tuple[int, ...]) -> Callable[..., Any]:
-        """`Backend.compile`, but where sums over processes cannot be recorded: there they go by the host."""
-        recorded = self.communicator.size > 1 and self.model.backend.name in ("cupy", "torch")
-        return f if recorded else self.model.backend.compile(f, **positions)
+        """`Backend.compile`, or what the processes that share the run make of it."""
+        return self.communicator.compile(self.model.backend, f, **positions)
 
     def _take_weights(self) -> None:
         """Those of rank 0, on every rank."""

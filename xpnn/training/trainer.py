@@ -18,6 +18,7 @@ from xpnn.optimizers import LBFGS
 from xpnn.parameters import count, gather
 from xpnn.random import host_rng
 from xpnn.renamed import old_members
+from xpnn.stored_array import StoredArray
 from xpnn.system import user_path
 from xpnn.training import ranks
 from xpnn.training.accumulation import check_accumulation
@@ -161,9 +162,13 @@ class Trainer(Stepper):
         )
 
     def _slice(self, x: Any, y: Any, held: np.ndarray[Any, Any]) -> tuple[Any, Any]:
-        rows = self.model.backend.asarray(held)
-        with self.model.backend.device_context():
-            return gather(self.model.backend, x, rows), self.model.targets(tree_map(lambda _, a: a[held], y))
+        be = self.model.backend
+        with be.device_context():
+            rows = be.asarray(held)
+            x = tree_map(
+                lambda _, a: a.subset(held) if isinstance(a, StoredArray) else gather(be, a, rows), x
+            )
+            return x, self.model.targets(tree_map(lambda _, a: a[held], y))
 
     def _given(self, validation: Any) -> tuple[Any, Any] | None:
         if not isinstance(validation, tuple | list):
