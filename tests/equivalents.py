@@ -13,4 +13,8 @@ EQUIVALENT = {
         "w = weights_of(class_weight, y[train].reshape(-1, outputs[-1]).sum(axis=0, dtype=np.float64))"
         " => w = weights_of(class_weight, y[train].reshape(-2, outputs[-1]).sum(axis=0, dtype=np.float64))",
     ): "to NumPy any size below 0 is the one that it works out",
+    (
+        "xpnn/layers/bidirectional.py",
+        "if dx is None or back is None: => if dx is None and back is None:",
+    ): "both directions are told the same about dx: neither gives one, or both do",
 }

@@ -8,7 +8,7 @@ have its folder measured anew). Rows are measured on NumPy alone, and in tests/b
 too: what another backend would notice beyond that counts for nothing. Tests that start commands as processes of their
 own are tried only where they also run the line themselves. Each mutant is tried in a copy of the tree, nearest tests
 first, until one fails. Those that change nothing that could be observed stand in `equivalents.py`, each with its
-reason, and count neither way.
+reason, and count neither way; nor do those in lines that need a GPU.
 """
 
 import argparse
@@ -344,19 +344,36 @@ def package(name):
 
 
 def table(results):
-    """Markdown: what became of the mutants, by package. `results` are (file, "killed", "survived" or "equivalent")."""
+    """Markdown: what became of the mutants, by package. `results` are (file, one of FATES)."""
     score = Counter((package(name), fate) for name, fate in results)
-    lines = ["| package | mutants | equivalent | killed | survived |", "|---|---|---|---|---|"]
+    lines = [
+        "| package | mutants | equivalent | killed | survived | for a GPU |",
+        "|---|---|---|---|---|---|",
+    ]
     for one in [*sorted({p for p, _ in score}), "all"]:
         n = {f: sum(k for (p, fate), k in score.items() if fate == f and one in (p, "all")) for f in FATES}
-        lines.append(f"| {one} | {sum(n.values())} | {n['equivalent']} | {n['killed']} | {n['survived']} |")
+        lines.append(
+            f"| {one} | {sum(n.values())} | {n['equivalent']} | {n['killed']} | {n['survived']} | {n['gpu']} |"
+        )
     real = max(n["killed"] + n["survived"], 1)
     return "\n".join(
         [*lines, "", f"{100 * n['killed'] / real:.1f} % of those that are not equivalent are killed."]
     )
 
 
-FATES = ("equivalent", "killed", "survived")
+FATES = ("equivalent", "killed", "survived", "gpu")
+GPU = ("xpnn/backends/cuda/", "xpnn/backends/cupy.py")
+"""What runs on a GPU, but for the part that the tests run on stand-ins."""
+
+
+def fate_of(mutant, reached, folder):
+    """What became of it, and what noticed. Lines for a GPU that nothing here runs are counted by themselves."""
+    name, line, _, difference, _ = mutant
+    if (name, difference) in EQUIVALENT:
+        return "equivalent", ""
+    if by := killer(mutant, reached, folder):
+        return "killed", by
+    return "gpu" if name.startswith(GPU) and not reached.get(name, {}).get(line) else "survived", ""
 
 
 def main():
@@ -387,9 +404,7 @@ def main():
             if time.monotonic() - began > 60 * options.minutes:
                 break
             name, line, what, difference, _ = mutant
-            equivalent = (name, difference) in EQUIVALENT
-            by = "" if equivalent else killer(mutant, reached, folder)
-            fate = "equivalent" if equivalent else "killed" if by else "survived"
+            fate, by = fate_of(mutant, reached, folder)
             results.append((name, fate))
             print(f"{fate}: {name}:{line} {what}: {difference} {by and f'[{by}]'}", flush=True)
     text = table(results)

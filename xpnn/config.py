@@ -67,7 +67,9 @@ def check_class(cls: type[Config]) -> None:
     if (own is not None and own.frozen) or cls.__module__.startswith("xpnn."):  # fused parts are never saved
         return
     adds = "__init__" in cls.__dict__ or bool(inspect.get_annotations(cls))
-    if own is None and not adds and dataclasses.is_dataclass(cls):
+    if own is None and not adds:
+        if not dataclasses.is_dataclass(cls):  # it has no settings: methods alone
+            dataclasses.dataclass(frozen=True)(cls)
         return
     how = "is a dataclass, but not a frozen one" if own is not None else "is no dataclass"
     settings = (
@@ -94,7 +96,11 @@ def short_repr(value: Any) -> str:
     ):
         return f"1/{round(1 / value)}"
     if not isinstance(value, Config):
-        return repr(value)
+        text = repr(value)
+        known = getattr(
+            value, "__name__", f"{type(value).__name__}()"
+        )  # of a function, or of an object of a user's
+        return known if " at 0x" in text else text
     fields = dataclasses.fields(value)  # type: ignore[arg-type]
     changed = [f for f in fields if getattr(value, f.name) != f.default]
     return f"{type(value).__name__}({', '.join(f'{f.name}={short_repr(getattr(value, f.name))}' for f in changed)})"

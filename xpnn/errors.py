@@ -112,3 +112,11 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(str(word)[:80], known, n=1, cutoff=0.5)
     guess = f"did you mean {close[0]!r}? " if close else ""
     return f"{guess}one of: {', '.join(known)}"
+
+
+def missing(thing: object, method: str, gives: str) -> UsageError:
+    """The error for a part of the user's own that lacks a method."""
+    name = type(thing).__name__
+    return UsageError(
+        f"{name} has no method {method.partition('(')[0]}", fix=f"def {method}: ... return {gives}"
+    )

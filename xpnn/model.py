@@ -10,7 +10,9 @@ from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import for_each
 from xpnn.losses import Loss, MultiOutputLoss, get_loss
+from xpnn.metrics.chosen import as_metrics
 from xpnn.network import Host, Network
+from xpnn.renamed import MEMBERS
 from xpnn.scoring import check_meaning
 from xpnn.system import user_path
 from xpnn.trees import tree_map
@@ -18,11 +20,27 @@ from xpnn.validation import check_suffix
 
 if TYPE_CHECKING:
     from xpnn.diagnostics.explain import Explanation
+    from xpnn.diagnostics.summary import Summary
     from xpnn.distributed import Communicator
     from xpnn.optimizers import Optimizer
     from xpnn.schedules import Schedule
     from xpnn.training import Callback, History
     from xpnn.training.mixing import Mixing
+
+INTERNAL = {
+    "check_loss",
+    "check_sample_weight",
+    "check_xy",
+    "inputs",
+    "layout",
+    "output_shape_for",
+    "outputs",
+    "phi",
+    "score",
+    "targets",
+    "theta",
+}
+"""Public to trainer and diagnostics."""
 
 
 class Model(Network):
@@ -41,15 +59,17 @@ class Model(Network):
     def fit(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         *,
-        loss: "str | Loss | None" = None,
+        loss: "str | Loss | Callable[..., Any] | None" = None,
         optimizer: "str | Optimizer" = "adam",
         schedule: "str | Schedule | None" = None,
         augment: "Mixing | None" = None,
         epochs: int = 5,
         batch_size: int = 128,
-        validation: float | int | tuple[Any, Any] | None = None,
+        steps_per_epoch: int | None = None,
+        validation: Any = None,
+        metrics: Any = (),
         sample_weight: Any = None,
         class_weight: Any = None,
         callbacks: "Sequence[Callback | Callable[..., Any]]" = (),
@@ -57,28 +77,57 @@ class Model(Network):
         communicator: "Communicator | None" = None,
         verbose: int = 1,
     ) -> "History":
-        """Train from the present weights with a fresh optimizer; see `Trainer.fit`. augment: Mixup or CutMix.
+        """Train from the present weights with a fresh optimizer, and return the history, a row per epoch.
 
-        loss: the model's own by default; another one becomes the model's. verbose=1 prints a row per epoch.
+        x: samples (N, ...), arrays of any library, lists or frames; of several inputs a tuple. Without y: batches
+            (x, y) or (x, y, sample_weight), from a PyTorch DataLoader, `data.Batches`, an iterator, or a function that
+            returns one for each epoch.
+        y: targets: class ids (N,) or one-hot rows (N, C) for a classifier, numbers for a regression.
+        loss: a name, a Loss, or a function, see `losses.FunctionLoss`; the model's own by default, and another one
+            becomes the model's.
+        optimizer: a name, such as "sgd", or an object that has its settings: Adam(1e-3).
+        schedule: what multiplies the learning rate from step to step, such as "cosine"; None: 1.
+        augment: Mixup() or CutMix(); augmentation of single images is made of layers.
+        epochs: passes over the data. batch_size: samples of a step; the last one of an epoch may have fewer.
+        steps_per_epoch: of batches whose number `len` does not tell.
+        validation: a share (0.1) or number (5000) of the samples, held out by a seeded, stratified draw; or a pair
+            (x, y); or batches. Measured after each epoch.
+        metrics: measured on the validation samples besides loss and accuracy: ["f1", TopK(3), f], where f(y, predicted)
+            is a function such as scikit-learn's; or a dict, whose keys name the columns.
+        sample_weight: (N,), or one for each position. class_weight: "balanced", {class: weight}, or one for each.
+        callbacks: objects of Callback classes, or functions f(run, row), called after each epoch.
+        resume: a file of `Checkpoint`, whose run goes on; everything else must be as it was.
         communicator: of several processes that train together, see `xpnn.distributed.connect`.
+        verbose: 1 prints a row per epoch, with a bar on a terminal and in a notebook; 0 prints nothing.
+        Raises DataError and ShapeError for data that does not fit, UsageError for settings that do not, DivergedError
+        where the loss stops being finite.
         """
         from xpnn.training import Trainer
 
         watchers = list(callbacks)
         if verbose:
-            from xpnn.training.progress import Progress
+            from xpnn.training.notebook import progress
 
-            watchers.append(Progress())
+            watchers.append(progress())
         trainer = Trainer(
             self, loss, optimizer, schedule=schedule, augment=augment, communicator=communicator
         )
         return trainer.fit(
-            x, y, epochs=epochs, batch_size=batch_size, validation=validation,
-            sample_weight=sample_weight, class_weight=class_weight, callbacks=watchers, resume=resume,
+            x, y, epochs=epochs, batch_size=batch_size, steps_per_epoch=steps_per_epoch, validation=validation,
+            metrics=metrics, sample_weight=sample_weight, class_weight=class_weight, callbacks=watchers, resume=resume,
         )  # fmt: skip
 
-    def evaluate(self, x: Any, y: Any, *, loss: "str | Loss | None" = None) -> dict[str, float]:
-        """{"loss": mean loss, "accuracy": share of hits}; a regression has no accuracy.
+    def evaluate(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        loss: "str | Loss | Callable[..., Any] | None" = None,
+        metrics: Any = (),
+    ) -> dict[str, Any]:
+        """{"loss": mean loss, "accuracy": share of hits, "f1": ...}; a regression has no accuracy.
+
+        metrics: as in `fit`; here one may be an array, such as a ConfusionMatrix. Without y: batches (x, y).
 
         Of several outputs also {"loss[0]": ..., "accuracy[0]": ..., ...}. `loss`: the trained one by default; with
         reduction="sum", "loss" is the sum over all samples. A loss that compares samples is measured on shuffled
@@ -86,8 +135,13 @@ class Model(Network):
         """
         measure = self.loss if loss is None else get_loss(loss)
         self.check_loss(measure)
+        chosen = as_metrics(metrics)
+        if y is None:
+            from xpnn.training.source import collected
+
+            x, y = collected(x)
         x, y = self.check_xy(x, y, measure)
-        return self.score(x, self.targets(y), measure)
+        return self.score(x, self.targets(y), measure, chosen)
 
     def predict(self, x: Any) -> Any:
         """Class ids (N,) for a classifier, 0 or 1 for a binary one, the outputs for a regression; as NumPy.
@@ -131,7 +185,7 @@ class Model(Network):
         x: Any,
         y: Any,
         *,
-        loss: "str | Loss | None" = None,
+        loss: "str | Loss | Callable[..., Any] | None" = None,
         optimizer: "str | Optimizer | None" = None,
     ) -> "Explanation":
         """One training step on the batch (x, y), layer by layer; nothing is changed.
@@ -144,8 +198,11 @@ class Model(Network):
 
         return explain(self, x, y, loss=loss, optimizer=optimizer)
 
-    def summary(self) -> str:
-        """A table of layers: shapes, parameters, their bytes, and FLOPs of one sample on its way forward."""
+    def summary(self) -> "Summary":
+        """A table of layers: shapes, parameters, their bytes, and FLOPs of one sample on its way forward.
+
+        Text that a shell and a notebook show as it is; in a program `print(model.summary())`.
+        """
         from xpnn.diagnostics.summary import summary
 
         return summary(self)
@@ -161,6 +218,14 @@ class Model(Network):
 
         check_suffix(path)
         save_model(self, user_path(path), keep=keep)
+
+    def __dir__(self) -> list[str]:
+        """Without what training alone calls, so that an editor completes what a person calls."""
+        return [name for name in super().__dir__() if name not in INTERNAL and name not in MEMBERS["Network"]]
+
+    def _repr_html_(self) -> str:
+        """The summary, in a notebook."""
+        return self.summary()._repr_html_()
 
     def _host(self, tree: Any) -> Any:
         return tree_map(lambda _, a: self.backend.to_numpy(a), tree)

@@ -2,7 +2,7 @@
 
 import functools
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -19,6 +19,7 @@ from xpnn.layers.base import Ctx, Layer, as_input, is_multiple
 from xpnn.layers.graph import as_net
 from xpnn.layers.lengths import is_open, planned, shown
 from xpnn.losses import Loss, MultiOutputLoss, get_loss
+from xpnn.metrics.chosen import Chosen, values
 from xpnn.nesting import allow_nesting
 from xpnn.parameters import Layout, count, on_device, rows_of
 from xpnn.renamed import old_members
@@ -52,7 +53,7 @@ class Network:
         precision: str | None = None,
         seed: int | None = None,
         vectors: dict[str, Host] | None = None,
-        loss: "str | Loss | None" = None,
+        loss: "str | Loss | Callable[..., Any] | None" = None,
         preparation: "Preparation | None" = None,
     ) -> None:
         self.net = as_net(net)
@@ -194,10 +195,15 @@ class Network:
                 return tuple(map(be.xp.concat, zip(*parts, strict=True)))
             return be.xp.concat(parts)
 
-    def score(self, x: Any, y: Any, loss: Loss | None = None) -> dict[str, float]:
+    def score(
+        self, x: Any, y: Any, loss: Loss | None = None, metrics: Mapping[str, Chosen] | None = None
+    ) -> dict[str, Any]:
         """`evaluate` for arrays that are checked and on the device already."""
-        with self.backend.device_context():
-            return scores(self.backend, loss or self.loss, self.outputs(x), y, self.seed)
+        be, loss = self.backend, loss or self.loss
+        with be.device_context():
+            out = self.outputs(x)
+            found = scores(be, loss, out, y, self.seed)
+            return found | (values(be, loss, self.net.output_kind, out, y, metrics) if metrics else {})
 
     def parameters(self) -> dict[str, Array]:
         """{"2.W": array, ...}: live views of theta and phi where the library has views, else their present values."""

@@ -230,6 +230,11 @@ ROWS = {
             be.asarray(np.array([0, 3, -1, 10**6])),
         ),  # no such ids
     ],
+    "softmax_cross_entropy_gradient_and_correct": [
+        lambda be: (be.asarray(normal(6, 5), be.dtype), be.asarray(np.arange(6) % 5)),
+        lambda be: (be.asarray(normal(4, 3), be.dtype), be.asarray(np.array([0, 3, -1, 10**6]))),
+        lambda be: (be.asarray(FIRST, be.dtype), be.asarray(np.arange(len(FIRST)) % 3)),
+    ],
     "softmax_cross_entropy_and_correct": [
         lambda be: (be.asarray(normal(6, 5), be.dtype), be.asarray(np.arange(6) % 5)),
         lambda be: (be.asarray(80 * normal(1, 3), be.dtype), be.asarray(np.array([2]))),

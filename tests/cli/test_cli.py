@@ -35,7 +35,7 @@ START = {
 }  # fmt: skip
 EPOCH = {
     "event": str, "epoch": int, "train_loss": float, "valid_loss": float, "valid_accuracy": float, "lr": float,
-    "seconds": float, "best": bool,
+    "seconds": float, "best": bool, "train_accuracy": float,
 }  # fmt: skip
 END = {
     "event": str, "test_accuracy": float, "test_loss": float, "best_epoch": int, "stopped": (str, type(None)),
@@ -122,7 +122,7 @@ class TestTrain:
             == "data   spiral, generated (seed 42), a third held out   train 1,800 · valid 200 · test 1,000"
         )
         assert model == "model  mlp 2-8-3 · 51 parameters · 0.2 KB"
-        assert head.split() == ["epoch", "train_loss", "valid_loss", "valid_acc", "lr", "time"]
+        assert head.split() == ["epoch", "train_loss", "train_acc", "valid_loss", "valid_acc", "lr", "time"]
         assert len(rows) == 2
         assert all(
             re.fullmatch(r" +\d[* ] +\d\.\d{4} +\d\.\d{4} +\d+\.\d\d % +\S+ +\d+\.\ds", row) for row in rows
@@ -153,6 +153,7 @@ class TestTrain:
             "film",
             "last.1.safetensors",
             "last.safetensors",
+            "live.json",
             "metrics.jsonl",
             "run.json",
         ]
@@ -414,7 +415,7 @@ class TestEndings:
         xpnn.load("runs/spiral-mlp-1/best.safetensors")
         kept = {p.name for p in Path("runs/spiral-mlp-1").iterdir()}
         assert kept - {"best.1.safetensors", "last.1.safetensors"} == {
-            "best.safetensors", "film", "last.safetensors", "metrics.jsonl", "run.json",
+            "best.safetensors", "film", "last.safetensors", "live.json", "metrics.jsonl", "run.json",
         }  # fmt: skip
         assert about()["result"] is None
 

@@ -66,7 +66,7 @@ def test_every_setting_has_a_variable(shown, monkeypatch):
         "device": "cpu", "dtype": "float64", "precision": "tf32", "seed": "5", "label": "name", "out": "there",
         "freeze": "0.* 1.b", "require_accuracy": "0.5", "early_stopping": "4", "checkpoint_every": "2",
         "time_limit": "1.5", "task": "regression", "class_weight": "balanced", "resize": "48x64", "distributed": "none",
-        "batch_norm": "local", "gradient_compression": "bf16", "force_lock": "1", "threads": "adapt",
+        "batch_norm": "local", "gradient_compression": "bf16", "force_lock": "1", "threads": "adapt", "watch": "1",
     }  # fmt: skip
     without = {"data", "from", "replace_head"}  # the first is XPNN_DATA's, of the others see the transfer
     assert set(values) | without == {key_of(param) for param in settings(train)}

@@ -4,12 +4,14 @@ import json
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import xpnn
+from xpnn.cli.plot import PICTURES, NotDrawnError
 
 EVERYTHING = ["curves", "confusion", "weights", "activations", "gradients", "boundary"]
 
@@ -144,3 +146,24 @@ class TestErrors:
         assert code == 2
         assert "no run.json beside model.safetensors" in err
         assert xp("plot", "nowhere")[0] == 7
+
+
+POINTS, LINE = {"input_shape": (2,), "classes": "ab"}, {"input_shape": (2,), "classes": ()}
+UNDRAWN = [
+    ("confusion", LINE, "a regression has no classes"),
+    ("boundary", LINE, "a regression has no boundary"),
+    ("boundary", {"input_shape": (3,), "classes": "ab"}, "no points of a plane"),
+    ("film", LINE, "a regression has no boundary"),
+    ("film", POINTS, "kept no weights"),
+    ("film", {"input_shape": (3,), "classes": "ab"}, "no points of a plane"),
+    ("mistakes", POINTS, "no images"),
+    ("curves", POINTS, r"no metrics\.jsonl"),
+]
+
+
+@pytest.mark.parametrize(("name", "samples", "why"), UNDRAWN)
+def test_why_a_picture_is_not_drawn(tmp_path, name, samples, why):
+    saved = SimpleNamespace(weights=tmp_path / "best.safetensors", folder=tmp_path, about={})
+    subject = SimpleNamespace(samples=SimpleNamespace(**samples), saved=saved, history=())
+    with pytest.raises(NotDrawnError, match=why):
+        PICTURES[name](subject, tmp_path / "a.png")

@@ -24,6 +24,8 @@ pytestmark = pytest.mark.usefixtures("workplace")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 DOCUMENTS = ("init", "completion")
 """What they print is meant for a file."""
+ENDLESS = ("serve",)
+"""They run until they are stopped: see tests/web."""
 
 
 def command(name):
@@ -81,7 +83,7 @@ def needs(name):
         pytest.importorskip(library)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ENDLESS])
 class TestEveryCommand:
     def test_example(self, xp, place, name):
         """As it stands in the help; into a pipe goes no escape code."""
@@ -136,6 +138,11 @@ class TestEveryCommand:
             assert flag in out
         assert command(name).get_short_help_str(limit=200) == COMMANDS[name]
         assert not re.search(r"^ +--[\w-]+( [A-Z,]+)?$\n +-", out, re.M)  # every flag says what it does
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_help_of_what_runs_until_it_is_stopped(xp, name, monkeypatch):
+    TestEveryCommand().test_help(xp, name, monkeypatch)
 
 
 @pytest.mark.parametrize("name", ["train", "predict"])

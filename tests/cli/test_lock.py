@@ -221,3 +221,20 @@ def test_a_pipe_in_the_place_of_a_lock_keeps_nobody_waiting(folder, train, name)
     code, said = train()
     assert code == 7
     assert f"{folder / name} is not a regular file" in said
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded")  # this thread alone forks
+def test_a_forked_process_gives_nothing_back(folder):
+    """It closes its copy; the lock, and the files that say so, are its parent's."""
+    lock = Lock(folder)
+    held = sorted(path.name for path in folder.iterdir())
+    child = os.fork()
+    if child == 0:
+        lock.release()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert sorted(path.name for path in folder.iterdir()) == held != []
+    with pytest.raises(FileError, match="another training writes"):
+        Lock(folder)
+    lock.release()
+    assert not list(folder.iterdir())

@@ -183,3 +183,21 @@ def test_a_terminal_without_utf_8_gets_question_marks(monkeypatch):
     for stream, text in zip(streams, ("a ? b", "xpnn: note: a ? b"), strict=True):
         stream.flush()
         assert stream.buffer.getvalue().decode("latin-1").endswith(f"{text}\n")
+
+
+def test_a_line_is_cut_where_it_is_longer_than_allowed():
+    assert one_line("abcde", 5) == "abcde"
+    assert one_line("abcdef", 5) == "abcd…"
+    assert one_line("a\nb\tc", 80) == r"a\nb\tc"
+    assert len(one_line("a" * 500)) == 80
+
+
+def test_what_cannot_be_written_is_dropped(tmp_path, monkeypatch):
+    """A reader that has gone: what is left in the buffer must not fail when the interpreter ends."""
+    from xpnn.cli import drop_output
+
+    with open(tmp_path / "out", "w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        out.write("left in the buffer")
+        drop_output()
+    assert (tmp_path / "out").read_text() == ""

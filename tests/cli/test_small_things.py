@@ -127,3 +127,12 @@ def test_a_scale_is_shown_as_it_was_typed():
     table = str(model.summary())
     assert "Rescale(scale=1/255)" in table
     assert "Dropout(rate=0.25)" in table
+
+
+@pytest.mark.parametrize(("share", "wanted"), [
+    (0.0, ""), (1 / 192, "▏"), (0.5, "█" * 12), (0.52, "█" * 12 + "▌"), (1.0, "█" * 24),
+])  # fmt: skip
+def test_a_bar_is_drawn_to_an_eighth_of_a_character(share, wanted):
+    from xpnn.cli.predict_pictures import bar
+
+    assert bar(share) == wanted

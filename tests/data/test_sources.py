@@ -204,6 +204,11 @@ class TestArrays:
         for name, a in (("x_train", x), ("y_train", y), ("x_test", x[:7]), ("y_test", y[:7])):
             np.save(folder / f"{name}.npy", a)
         assert len(load("npz", folder).x_test) == 7
+        for missing in ("x_test", "y_test"):  # half a test set is none: samples are held out
+            part = {"x_train": x, "y_train": y, "x_test": x[:7], "y_test": y[:7]}
+            del part[missing]
+            np.savez(tmp_path / "c.npz", **part)
+            assert len(load("npz", tmp_path / "c.npz").x_test) not in (0, 7)
         for bad, why in (
             ({"a": x}, "wanted x and y"),
             ({"x": x, "y": y[:5]}, "labels of shape"),

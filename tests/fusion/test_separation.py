@@ -25,6 +25,7 @@ SPEED = {
     "relu_mask",
     "softmax_cross_entropy",
     "softmax_cross_entropy_and_correct",
+    "softmax_cross_entropy_gradient_and_correct",
     "take_rescaled",
 }
 """Kernels that compute several layers together, and arguments that say where results may be written."""

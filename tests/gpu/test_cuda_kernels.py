@@ -138,7 +138,14 @@ OWN = {
     "softmax": [
         floats(20 * normal(*s)) for s in ((70, 100), (1000, 3), (2, 5, 33), (1, 1), (3, 32), (2000, 16))
     ],
-    **dict.fromkeys(("softmax_cross_entropy", "softmax_cross_entropy_and_correct"), CLASSIFIED),
+    **dict.fromkeys(
+        (
+            "softmax_cross_entropy",
+            "softmax_cross_entropy_and_correct",
+            "softmax_cross_entropy_gradient_and_correct",
+        ),
+        CLASSIFIED,
+    ),
     "column_sums": [
         floats(normal(*s) / 64) for s in ((1024, 33), (1025, 1), (3000, 70), (1, 40), (70, 2, 5))
     ],
@@ -211,6 +218,7 @@ LAUNCHES = {
     ("softmax_cross_entropy", 5): ["softmax_cross_entropy", "total"],
     ("softmax_cross_entropy_and_correct", 0): ["softmax_cross_entropy"],
     ("softmax_cross_entropy_and_correct", 4): ["softmax_cross_entropy", "total"],
+    ("softmax_cross_entropy_gradient_and_correct", 0): ["softmax_cross_entropy"],
     ("column_sums", 0): ["column_sums"],
     ("column_sums", 3): ["column_sums", "column_sums"],
     ("all_finite", 0): ["all_finite"],

@@ -11,6 +11,7 @@ from PIL import Image
 
 import xpnn
 from xpnn import plots
+from xpnn.diagnostics.find_lr import RateSweep
 from xpnn.errors import BackendError, FileError, ShapeError
 from xpnn.plots.style import shades
 from xpnn.training import History, Row
@@ -222,3 +223,32 @@ def with_latex(folder):
         program.chmod(0o755)
     here = os.pathsep.join([os.path.dirname(__file__), *sys.path])
     return os.environ | {"PATH": f"{folder}/bin{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": here}
+
+
+SIZES = {
+    "loss curve": (lambda path: plots.loss_curve(history(0.5), path), (6.4, 4)),
+    "training curves": (lambda path: plots.training_curves(history(0.5), path), (6.4, 7.8)),
+    "rates": (lambda path: plots.lr_finder(RateSweep((0.1, 1.0), (2.0, 1.0), (2.0, 1.0), 0.1, False), path), (6.4, 4)),
+    "few classes": (lambda path: plots.confusion_matrix(np.eye(3, dtype=int), "abc", path), (5.7, 4.5)),
+    "ten classes": (lambda path: plots.confusion_matrix(np.eye(10, dtype=int), "abcdefghij", path), (8.0, 6.8)),
+    "six digits": (lambda path: plots.digit_grid(np.zeros((6, 4, 4)), np.zeros(6), np.zeros(6), path), (7, 3.2)),
+    "six mistakes": (
+        lambda path: plots.worst_mistakes(np.zeros((6, 4, 4)), np.ones(6, int), np.tile([0.9, 0.1], (6, 1)), path),
+        (7.4, 4.4),
+    ),
+    "a matrix": (lambda path: plots.first_weights(xpnn.Model([xpnn.Dense(2)], (4,)), path), (7, 3.0)),
+    "a wide matrix": (lambda path: plots.first_weights(xpnn.Model([xpnn.Dense(2)], (40,)), path), (7, 7.6)),
+    "nine units": (lambda path: plots.first_weights(pixels(9), path), (7, 2.5)),
+}  # fmt: skip
+
+
+def pixels(units):
+    return xpnn.Model([xpnn.Flatten(), xpnn.Dense(units)], (3, 3, 1))
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_pictures_grow_with_what_they_show(tmp_path, monkeypatch, name):
+    """In inches; nothing is painted."""
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *args, **kwargs: None)
+    draw, size = SIZES[name]
+    assert draw(tmp_path / "a.png").get_size_inches().tolist() == pytest.approx(size)

@@ -34,10 +34,18 @@ def test_the_guide_runs(tmp_path):
     assert (tmp_path / "pictures" / "lr.png").exists()
 
 
+def test_the_page_of_own_parts_runs(tmp_path):
+    out = run("\n".join(blocks("docs/own-parts.md")), tmp_path)
+    lines = out.splitlines()
+    assert float(lines[0]) < 0.1
+    assert 0.9 < float(lines[1]) < 1.8  # the 0.9-quantile of N(0, 1) is 1.28
+    assert (tmp_path / "gain.safetensors").exists()
+
+
 @pytest.mark.slow
 def test_the_readme_prints_the_numbers_it_says(tmp_path):
     block = blocks("README.md")[0]
-    said = re.search(r"# \{'loss': ([\d.]+), 'accuracy': ([\d.]+)\}", block)
+    said = re.search(r"# about \{'loss': ([\d.]+), 'accuracy': ([\d.]+)\}", block)
     out = run(block, tmp_path)
     got = re.search(r"\{'loss': ([\d.]+), 'accuracy': ([\d.]+)\}", out)
     assert abs(float(got[1]) - float(said[1])) < 0.01

@@ -30,6 +30,7 @@ ORDER = (
         "system",
         "durable",
         "printing",
+        "html",
         "reading",
         "trees",
         "xpnn",

@@ -82,8 +82,9 @@ def test_the_score_counts_equivalent_mutants_neither_way():
     results = [("xpnn/model.py", "killed")] * 3 + [
         ("xpnn/cli/run.py", "survived"),
         ("xpnn/cli/run.py", "equivalent"),
+        ("xpnn/backends/cuda/graph.py", "gpu"),
     ]
     text = mutants.table(results)
-    assert "| cli | 2 | 1 | 0 | 1 |" in text
-    assert "| all | 5 | 1 | 3 | 1 |" in text
+    assert "| cli | 2 | 1 | 0 | 1 | 0 |" in text
+    assert "| all | 6 | 1 | 3 | 1 | 1 |" in text
     assert "75.0 % of those that are not equivalent are killed." in text

@@ -183,16 +183,39 @@ def check(folder, line):
     needs(line)
     for name, real in PLACES.items():
         line = re.sub(rf"\b{re.escape(name)}\b", real, line)
+    if line.startswith("xpnn serve"):
+        return until_it_serves(folder, line)
     done = bash(folder, line)
     assert done.returncode == 0, f"{line}\n{done.stderr}"
     return done.stderr + done.stdout
 
 
+def until_it_serves(folder, line):
+    """The line, ended when it says where it serves; what it said."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("XPNN_")}
+    env |= {"PATH": f"{folder}/bin:{env['PATH']}", "PYTHONPATH": f"{folder}/small{os.pathsep}{ROOT}"}
+    process = subprocess.Popen(
+        ["bash", "-c", f"exec {line} --port 0"], cwd=folder, env=env, stdout=subprocess.PIPE, text=True
+    )
+    said = process.stdout.readline()
+    process.terminate()
+    process.stdout.close()
+    assert process.wait() == 143
+    assert said.startswith("serving http://127.0.0.1:")
+    return said
+
+
 def needs(line):
     """Extras that a line cannot do without."""
-    extras = {"tune": "optuna", "plot": "matplotlib", "export": "onnx", "import": "onnx"}
+    extras = {
+        "serve": "starlette",
+        "tune": "optuna",
+        "plot": "matplotlib",
+        "export": "onnx",
+        "import": "onnx",
+    }
     for word, library in extras.items():
-        if line.startswith(f"xpnn {word}"):
+        if line.startswith(f"xpnn {word}") or (word == "serve" and "--watch" in line):
             pytest.importorskip(library)
 
 

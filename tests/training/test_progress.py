@@ -16,13 +16,14 @@ def shown(row):
 
 
 def test_a_row_stands_under_its_head():
-    best = shown((7, 0.12345, 0.5, 0.98765, 0.001, 12.34, True))
-    assert best == "    7*      0.1235      0.5000    98.77 %  1.00e-03   12.3s"
+    best = shown((7, 0.12345, 0.5, 0.98765, 0.001, 12.34, True, 0.5))
+    assert best == "    7*      0.1235    50.00 %      0.5000    98.77 %  1.00e-03   12.3s"
     assert shown((12, 2.0, None, None, 0.5, 0.06, False)) == (
-        "   12       2.0000           -          -  5.00e-01    0.1s"
+        "   12       2.0000          -           -          -  5.00e-01    0.1s"
     )
+    assert shown((12, 2.0, None, None, 0.5, 0.06, False, None, {"f1": 0.5})).endswith("0.1s      0.5000")
     assert len(best) == len(HEAD)
-    assert HEAD.index("valid_acc") + len("valid_acc") == best.index("%") + 1
+    assert HEAD.index("valid_acc") + len("valid_acc") == best.rindex("%") + 1
 
 
 def test_the_bar_counts_epochs_samples_and_the_time():
@@ -31,6 +32,7 @@ def test_the_bar_counts_epochs_samples_and_the_time():
     bar = Progress(Console(file=text, force_terminal=True, width=90))
     run = xpnn.Trainer(xpnn.Model([xpnn.Dense(2)], (3,), seed=0), "softmax_cross_entropy")
     run.history = [Row(k, 1.0, None, None, 0.1, 1.0, True) for k in (1, 2, 3)]
+    run.metrics = {}
     bar.start(run, epochs=2, samples=60, batch_size=30)
     try:
         (task,) = bar.bar.tasks

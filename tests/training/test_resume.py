@@ -541,10 +541,10 @@ BLOCKED = (
     """import sys
 from xpnn.training import Trainer
 step = Trainer.indexed_step
-def blocked(*args):
+def blocked(*args, **count):
     print("inside", flush=True)
     sys.stdin.read()
-    return step(*args)
+    return step(*args, **count)
 Trainer.indexed_step = blocked
 """
     + MAIN

@@ -40,7 +40,7 @@ def refuse_container(a: Any) -> None:
         raise DataError(
             f"a {name} is no array",
             why="it hands out batches, and fit cuts its own",
-            fix="Trainer.step(be.asarray(x), be.asarray(y)) for each batch (x, y), or fit on the arrays behind it",
+            fix="fit(loader) without y, where its batches are (x, y); or fit on the arrays behind it",
         )
     if "tensorflow" in type(a).__module__ and "Dataset" in kind:
         raise DataError(f"a {name} is no array", why="it hands out batches, and fit cuts its own",
@@ -52,7 +52,7 @@ def refuse_container(a: Any) -> None:
         raise DataError(
             f"a {kind} is no array",
             why="it can be gone through once, and training goes through its data every epoch",
-            fix="np.array(list(x)) keeps it, if it ends; for an endless one Trainer.step on each batch",
+            fix="np.array(list(x)) keeps it, if it ends; of batches (x, y): fit(batches, steps_per_epoch=100)",
         )
     if isinstance(a, dict):
         raise DataError(

@@ -6,7 +6,17 @@ import numpy as np
 
 from xpnn.backends import in_place
 from xpnn.backends.base import Backend
-from xpnn.backends.cpu import distribution, draws, pointwise, products, resample, rows, vectors, windows
+from xpnn.backends.cpu import (
+    classes,
+    distribution,
+    draws,
+    pointwise,
+    products,
+    resample,
+    rows,
+    vectors,
+    windows,
+)
 from xpnn.kernels import Array
 
 
@@ -49,6 +59,8 @@ class NumpyBackend(Backend):
     sigmoid = pointwise.sigmoid
     normal_cdf = distribution.normal_cdf
     lstm_step = pointwise.lstm_step
+
+    softmax_cross_entropy_gradient_and_correct = classes.softmax_cross_entropy_gradient_and_correct
 
     uniform = draws.uniform
     keep_mask = draws.keep_mask

@@ -33,6 +33,8 @@ COMMANDS = {
     "import": "Turn a network in an ONNX file into a model file.",
     "plot": "Draw a run.",
     "runs": "List runs, or compare some of them.",
+    "serve": "Serve a model's page, its JSON endpoint, and runs as they train.",
+    "playground": "Write a page on which a small network trains on points in the plane.",
     "tune": "Search for better settings.",
     "init": "Print a file of settings to edit.",
     "backends": "Show which array libraries work here.",

@@ -1,6 +1,5 @@
 """The events of `xpnn train --json`: a line for each epoch."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from xpnn.cli.output import emit
@@ -22,6 +21,6 @@ class Events(Callback):
         """Print the row."""
         try:
             if self.error is None:
-                emit({"event": "epoch", **asdict(row)})
+                emit({"event": "epoch", **row.to_dict()})
         except OSError as error:
             self.error, run.stopped = error, "a reader that has gone"

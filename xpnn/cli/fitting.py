@@ -13,6 +13,7 @@ from xpnn.recipes import Recipe
 from xpnn.scratch import in_use, release
 from xpnn.training.callbacks import Callback, KeepBest
 from xpnn.training.film import Film
+from xpnn.web.recorder import Recorder
 
 if TYPE_CHECKING:
     from xpnn.distributed import Communicator
@@ -44,6 +45,7 @@ def train(
     watchers = [signals, *([Release()] if in_use() else []), KeepBest(run.weights), Log(run.folder / METRICS)]
     if data.input_shape == (2,):
         watchers.append(Film(run.folder / FILM))  # small, and what `xpnn plot` makes a moving picture of
+    watchers.append(Recorder(run.folder))
     trainer = Trainer(net, loss, optimizer, schedule=recipe.schedule, communicator=group)
     trainer.fit(
         data.x,

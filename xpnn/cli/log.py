@@ -1,6 +1,5 @@
 """metrics.jsonl: a line for each epoch."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ METRICS = "metrics.jsonl"
 NUMBER = (int, float)
 ROW: dict[str, Any] = {
     "epoch": int, "train_loss": NUMBER, "valid_loss": (*NUMBER, None), "valid_accuracy": (*NUMBER, None),
-    "lr": NUMBER, "seconds": NUMBER, "best": bool,
+    "lr": NUMBER, "seconds": NUMBER, "best": bool, "train_accuracy": (*NUMBER, None),
 }  # fmt: skip
 
 
@@ -28,12 +27,12 @@ class Log(Callback):
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
         """Keep the rows of a resumed run up to its checkpoint; those after it will be written again."""
-        lines = (line_of(asdict(row)) for row in run.history)
+        lines = (line_of(row.to_dict()) for row in run.history)
         write_durably(self.path, "".join(lines).encode())
 
     def epoch(self, run: Run, row: Row) -> None:
         """Append a line, so that the cost does not grow with the number of epochs."""
-        append_durably(self.path, line_of(asdict(row)).encode())
+        append_durably(self.path, line_of(row.to_dict()).encode())
 
 
 def read_history(folder: Path, quiet: bool = False) -> History:
@@ -45,7 +44,7 @@ def read_history(folder: Path, quiet: bool = False) -> History:
     path = folder / METRICS
     if not path.exists() and not path.is_symlink():
         return History()
-    rows, cut = read_lines(path, ROW)
+    rows, cut = read_lines(path, ROW, optional={"train_accuracy"})
     if cut and not quiet:
         status(f"note   {path}: the last line is cut short, and left out")
     return History([Row(**entries) for entries in rows])

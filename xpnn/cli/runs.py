@@ -1,4 +1,4 @@
-"""Run folders: `runs/DATASET-MODEL-N/` with best.safetensors, last.safetensors, run.json and metrics.jsonl."""
+"""Run folders: `runs/DATASET-MODEL-N/` with best.safetensors, last.safetensors, run.json, metrics.jsonl, live.json."""
 
 import contextlib
 import json
@@ -16,13 +16,14 @@ from xpnn.durable import TEMPORARY, make_folder, previous, sweep, write_durably
 from xpnn.errors import CheckpointError, FileError, UsageError
 from xpnn.printing import one_line
 from xpnn.system import is_link
+from xpnn.web.record import LIVE
 
 if TYPE_CHECKING:
     from xpnn.model import Model
 
 ROOT = Path("runs")
 WEIGHTS, STATE, FILM = "best.safetensors", "last.safetensors", "film"
-OWN = {WEIGHTS, previous(Path(WEIGHTS)).name, STATE, previous(Path(STATE)).name, ABOUT, METRICS, FILM}
+OWN = {WEIGHTS, previous(Path(WEIGHTS)).name, STATE, previous(Path(STATE)).name, ABOUT, METRICS, FILM, LIVE}
 """The names that a run may write, and remove."""
 FRAME = re.compile(r"epoch-\d{4,}(\.1)?\.safetensors")
 
@@ -65,7 +66,7 @@ class Run:
         frames = [
             path for path in (self.folder / FILM).glob("epoch-*.safetensors") if FRAME.fullmatch(path.name)
         ]
-        for path in (self.folder / METRICS, *frames, self.folder / ABOUT):
+        for path in (self.folder / METRICS, *frames, self.folder / LIVE, self.folder / ABOUT):
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # not there, or it holds something else
             (self.folder / FILM).rmdir()

@@ -53,6 +53,7 @@ from xpnn.cli.runs import Run, new_run, old_run
 from xpnn.cli.state import state
 from xpnn.cli.threads import thread_setting, threads_of, threads_option
 from xpnn.cli.transfer import find_source, frozen, preparation_of, provenance, reuse, transfer_options
+from xpnn.cli.watching import Page, watch_option
 from xpnn.data import DATASETS, Dataset, ImagePreparation, load
 from xpnn.data.datasets import TABLES
 from xpnn.models import ACTIVATIONS, MODELS
@@ -111,6 +112,7 @@ if TYPE_CHECKING:
 )
 @ending_options
 @distributed_options
+@watch_option
 @json_option
 def command(
     dataset: str,
@@ -133,6 +135,7 @@ def command(
     replace_head: bool,
     require_accuracy: float | None,
     resume: Path | None,
+    watch: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -173,6 +176,7 @@ def command(
         net = make_model(model, samples, recipe, be, seed)
     optimizer.bind(net.layout.params)  # before there is a folder: raises where a pattern fits nothing
     used = threads_of(threads, be)
+    page = Page(watch and group.rank == 0)
     run = shared_run(group, lambda: old_run(resume, force) if resume else new_run(dataset, model, out, force))
     about = describe(samples, data, label, model, net, recipe, seed) | resume_entries(resume, endings)
     about |= {"threads": used}
@@ -185,6 +189,7 @@ def command(
         if group.size > 1 and not as_json:
             status(f"ranks  {group.size} processes ({group.engine}), each with its rows of every batch")
         events = start(about, why, samples, recipe, net, as_json)
+        page.open(run.folder, as_json)
         setting = thread_setting(used)
         watchers = [*setting, *endings.watchers(run, about), events]  # events last: the state is saved before
         state_file = None if resume is None else run.state
@@ -201,6 +206,7 @@ def command(
         raise stop from cause
     finally:
         run.close()
+        page.close()  # last, so that it shows the end
     if as_json:
         emit({"event": "end", **result})
     else:

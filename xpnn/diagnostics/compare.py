@@ -8,7 +8,7 @@ does, so there what is beyond the tolerance is a bug.
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from xpnn.diagnostics.explain import finite
 from xpnn.diagnostics.table import number, table
 from xpnn.diagnostics.trace import Host, Trace, Visit, trace
 from xpnn.errors import BackendError
+from xpnn.html import preformatted
 from xpnn.losses import Loss, get_loss
 from xpnn.network import Network
 
@@ -80,6 +81,10 @@ class Comparison:
         """Return `to_dict` as JSON."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
+    def _repr_html_(self) -> str:
+        """The tables, in a notebook."""
+        return preformatted(str(self))
+
     def __str__(self) -> str:
         blocks = [
             f"{gap.backend} beside {self.reference}: {verdict(gap)}\n{rows(gap)}" for gap in self.backends
@@ -95,7 +100,7 @@ def compare_backends(
     y: Any,
     *,
     backends: Sequence[str] | None = None,
-    loss: str | Loss | None = None,
+    loss: str | Loss | Callable[..., Any] | None = None,
     dtype: str | None = None,
     tolerance: float | None = None,
 ) -> Comparison:

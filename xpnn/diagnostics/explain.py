@@ -7,6 +7,7 @@ at every place.
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from xpnn.diagnostics.table import number, table
 from xpnn.diagnostics.trace import Host, Visit, trace
+from xpnn.html import preformatted
 from xpnn.losses import Loss, get_loss
 from xpnn.network import Network
 from xpnn.optimizers import Optimizer, get_optimizer
@@ -70,6 +72,10 @@ class Explanation:
         """Return `to_dict` as JSON."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
+    def _repr_html_(self) -> str:
+        """The tables, in a notebook."""
+        return preformatted(str(self))
+
     def __str__(self) -> str:
         size = number(self.gradient_norm)
         head = f"{self.samples} samples: loss {number(self.loss)} ({self.loss_name}), |gradient| {size}"
@@ -82,7 +88,7 @@ def explain(
     x: Any,
     y: Any,
     *,
-    loss: str | Loss | None = None,
+    loss: str | Loss | Callable[..., Any] | None = None,
     optimizer: str | Optimizer | None = None,
 ) -> Explanation:
     """The first step that a trainer would make on the batch (x, y); see `Model.explain`."""

@@ -8,14 +8,16 @@ by a factor instead of a sum, as is usual since.
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from xpnn.data.batches import Slices, epoch_order
+from xpnn.diagnostics.table import number
 from xpnn.errors import DivergedError, UsageError
+from xpnn.html import html_table
 from xpnn.losses import Loss
 from xpnn.network import Network
 from xpnn.optimizers import Optimizer
@@ -48,13 +50,26 @@ class RateSweep:
     suggestion: float | None
     diverged: bool
 
+    def __str__(self) -> str:
+        best = "no rate at which the loss falls" if self.suggestion is None else f"{self.suggestion:.3g}"
+        end = ", ended by a loss that rose" if self.diverged else ""
+        span = f"{self.rates[0]:.3g} to {self.rates[-1]:.3g}" if self.rates else "none"
+        return f"suggestion: {best}; {len(self.rates)} rates, {span}{end}"
+
+    def _repr_html_(self) -> str:
+        """A tenth of the rates, with their losses, and the suggestion."""
+        every = max(1, len(self.rates) // 10)
+        points = zip(self.rates, self.losses, self.smoothed, strict=True)
+        rows = [[number(value) for value in point] for point in list(points)[::every]]
+        return html_table(("learning rate", "loss", "smoothed"), rows, note=str(self))
+
 
 def find_lr(
     model: Network,
     x: Any,
     y: Any,
     *,
-    loss: str | Loss = "softmax_cross_entropy",
+    loss: str | Loss | Callable[..., Any] = "softmax_cross_entropy",
     optimizer: str | Optimizer = "adam",
     low: float = 1e-7,
     high: float = 10.0,

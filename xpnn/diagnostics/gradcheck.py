@@ -14,7 +14,9 @@ import numpy as np
 
 from xpnn.backends import get_backend
 from xpnn.backends.base import Backend
+from xpnn.diagnostics.table import table
 from xpnn.errors import XpnnError
+from xpnn.html import html_table
 from xpnn.layers.base import Ctx, Layer, Shape, for_each, is_multiple
 from xpnn.layers.graph import Graph, as_net
 from xpnn.layers.lengths import Length, is_open, planned
@@ -28,6 +30,7 @@ from xpnn.validation import check_input_shape
 
 H = 1e-5
 TOLERANCE = 1e-7
+HEAD = ("path", "layer", "array", "error", "directions", "")
 LENGTH = 8
 """In place of a size that is left open."""
 ENTRIES = 100
@@ -49,15 +52,38 @@ class GradientCheck:
     note: str = ""
 
 
+class GradientChecks(list[GradientCheck]):
+    """A row for each array. Printed, and in a notebook, a table."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether every gradient is right."""
+        return all(row.ok for row in self)
+
+    def _cells(self) -> list[tuple[str, ...]]:
+        marks = (("ok" if row.ok else "WRONG") + (f": {row.note}" if row.note else "") for row in self)
+        return [
+            (row.path, row.layer, row.array, f"{row.error:.1e}", str(row.directions), mark)
+            for row, mark in zip(self, marks, strict=True)
+        ]
+
+    def __str__(self) -> str:
+        return table(HEAD, self._cells(), "<<<>><")
+
+    def _repr_html_(self) -> str:
+        """The table, in a notebook."""
+        return html_table(HEAD, self._cells())
+
+
 def gradcheck(
     net: Layer | Sequence[Layer],
     input_shape: Shape,
     *,
-    loss: str | Loss | None = None,
+    loss: str | Loss | Callable[..., Any] | None = None,
     backend: str = "numpy",
     batch: int = 4,
     seed: int = 0,
-) -> list[GradientCheck]:
+) -> GradientChecks:
     """Check every layer's input and parameter gradients, and the loss's, on random data.
 
     Inputs are drawn from N(0, 1) and kept 1e-3 away from 0, where ReLU and similar activations have no derivative. A
@@ -70,7 +96,7 @@ def gradcheck(
         chain.plan(shape)  # refuses layers that need the size
         shape = tree_map(lambda _, n: LENGTH if isinstance(n, Length) else n, shape)
     rng = host_rng(seed, "gradcheck")
-    rows = []
+    rows = GradientChecks()
     with be.device_context():
         for path, layer, given in flatten(chain, shape):
             key = (int(part) if part.isdecimal() else part for part in path.split("."))

@@ -5,6 +5,7 @@ import math
 from xpnn.config import short_repr
 from xpnn.diagnostics.flops import flops
 from xpnn.diagnostics.table import table
+from xpnn.html import html_table
 from xpnn.layers.base import Layer, Shape
 from xpnn.layers.lengths import is_open, planned
 from xpnn.layers.sequential import Sequential
@@ -12,7 +13,22 @@ from xpnn.network import Network
 from xpnn.trees import leaves
 
 
-def summary(model: Network) -> str:
+class Summary(str):
+    """The table as text. A shell shows it as it is, a notebook as a table; print it in a program."""
+
+    head: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    note: str
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        """The same cells, none of them cut."""
+        return html_table(self.head, self.rows, note=self.note)
+
+
+def summary(model: Network) -> Summary:
     """One line per layer: path, layer, shape of one sample out, parameters, their bytes, FLOPs; then the totals.
 
     Settings are cut where they do not fit into 80 columns. FLOPs: of the forward pass of one sample; a multiply-add
@@ -30,7 +46,9 @@ def summary(model: Network) -> str:
     )
     where = f"{be.dtype_name} on {be.name}/{be.device_name}, seed {model.seed}"
     others = sum(max(len(row[k]) for row in (head, *rows)) + 2 for k in range(len(head)) if k != 1)
-    return "\n".join([table(head, rows, "<<<>>>", (80, max(20, 80 - others))), total, where])
+    text = Summary("\n".join([table(head, rows, "<<<>>>", (80, max(20, 80 - others))), total, where]))
+    text.head, text.rows, text.note = head, rows, f"{total}\n{where}"
+    return text
 
 
 def _rows(net: Layer, shape: Shape, prefix: str, width: int) -> list[tuple[str, ...]]:

@@ -11,7 +11,7 @@ from typing import Any
 from xpnn.fusion.batch_norm import LinearBatchNorm
 from xpnn.fusion.chain import FusedSequential
 from xpnn.fusion.conv_relu import ConvReLU
-from xpnn.fusion.cross_entropy import loss_and_correct, loss_and_gradient
+from xpnn.fusion.cross_entropy import loss_and_correct, loss_and_gradient, loss_gradient_and_correct
 from xpnn.fusion.dense_relu import DenseReLU
 from xpnn.fusion.relu import ReLUInPlace
 from xpnn.fusion.rescale import gather_rescaled, split_rescale
@@ -31,6 +31,7 @@ __all__ = [
     "gather_rescaled",
     "loss_and_correct",
     "loss_and_gradient",
+    "loss_gradient_and_correct",
     "split_rescale",
 ]
 

@@ -1,4 +1,4 @@
-"""Softmax cross-entropy against class ids that all count alike: loss and gradient, or loss and hits, at once."""
+"""Softmax cross-entropy against class ids that all count alike: loss, gradient and hits at once."""
 
 from typing import Any
 
@@ -37,6 +37,18 @@ def loss_and_correct(loss: Any, be: Backend, prediction: Any, target: Any) -> An
     if matches(loss, prediction, target):
         return be.softmax_cross_entropy_and_correct(*rows(loss, be, prediction, target))
     return loss(be, prediction, target)[0], loss.n_correct(be, prediction, target)
+
+
+def loss_gradient_and_correct(
+    loss: Any, be: Backend, prediction: Any, target: Any, weight: Array | None = None
+) -> Any:
+    """What `loss_and_gradient` gives, and how many labels are right (0-d int64), of a loss that has labels."""
+    if weight is None and matches(loss, prediction, target):
+        given = rows(loss, be, prediction, target)
+        value, gradient, correct = be.softmax_cross_entropy_gradient_and_correct(*given)
+        return value, gradient if target.ndim == 1 else be.xp.reshape(gradient, prediction.shape), correct
+    correct = loss.n_correct(be, prediction, target)
+    return *loss(be, prediction, target, weight), correct
 
 
 def rows(loss: Any, be: Backend, prediction: Array, target: Array) -> tuple[Array, Array]:

@@ -47,44 +47,71 @@ def save_html(
         raise UsageError(
             "channels='first' for a page", fix="leave it out: the page brings pictures to that form itself"
         )
-    from xpnn import __version__
-
     program = program_of(model, probabilities=probabilities, preprocessing=preprocessing)
     if len(program.inputs) != 1 or len(program.outputs) != 1 or program.inputs[0][1] == "int64":
         raise UsageError(
             "a page shows networks of one input of numbers and one output",
             fix="--to onnx, py or c take all others",
         )
-    preparation = model.preparation
-    _, dtype, shape = program.inputs[0]
-    ((_, out),) = program.outputs
-    about: dict[str, Any] = {
-        "name": path.stem,
+    about = about_of(model, path.stem, classes, examples, shows_probabilities(model, probabilities))
+    about |= {"shape": list(program.inputs[0][2]), "bytes": program.inputs[0][1] == "uint8"}
+    write_durably(path, page_of(about, script(program, layers_of(model))).encode())
+    return program
+
+
+def about_of(
+    model: "Model", name: str, classes: Sequence[str], examples: Any, probabilities: bool
+) -> dict[str, Any]:
+    """What the page has to know of the model, beside its weights."""
+    return {
+        "name": name,
         "text": description(model),
-        "shape": list(shape),
-        "bytes": dtype == "uint8",
-        "outputs": math.prod(out),
+        "shape": list(model.input_shape),
+        "bytes": False,
+        "outputs": count_of(model.output_shape),
         "classes": list(names_of(model, classes)),
-        "examples": [encoded(image, shape) for image in examples],
-        "crop": getattr(preparation, "crop", "none"),
-        "probabilities": shows_probabilities(model, probabilities),
+        "examples": [encoded(image, model.input_shape) for image in examples],
+        "crop": getattr(model.preparation, "crop", "none"),
+        "probabilities": probabilities,
+    }
+
+
+def page_of(about: dict[str, Any], model: str, more: str = "", links: str = "") -> str:
+    """The page as text. model: a script with `predict` and `layers`; more: a script before that of the page."""
+    own = {
+        name.upper(): (PAGE / f"{name}.js").read_text(encoding="utf-8")
+        for name in ("picture", "drawing", "inside", "page")
     }
     parts = {
-        "TITLE": html.escape(path.stem),
-        "VERSION": __version__,
+        "TITLE": html.escape(str(about["name"])),
+        "LINKS": links,
         "STYLE": (PAGE / "style.css").read_text(encoding="utf-8"),
-        "ABOUT": json.dumps(about).replace("<", "\\u003c"),
-        "MODEL": script(program, layers_of(model)),
-        "PICTURE": (PAGE / "picture.js").read_text(encoding="utf-8"),
-        "DRAWING": (PAGE / "drawing.js").read_text(encoding="utf-8"),
-        "INSIDE": (PAGE / "inside.js").read_text(encoding="utf-8"),
-        "PAGE": (PAGE / "page.js").read_text(encoding="utf-8"),
+        "ABOUT": in_script(about),
+        "MODEL": model,
+        "MORE": more,
+        **own,
     }
-    text = (PAGE / "page.html").read_text(encoding="utf-8")
-    # in one pass: what is put in may hold the marks of other parts
-    text = re.sub(rf"\{{\{{({'|'.join(parts)})\}}\}}", lambda mark: parts[mark[1]], text)
-    write_durably(path, text.encode())
-    return program
+    return filled((PAGE / "page.html").read_text(encoding="utf-8"), parts)
+
+
+def count_of(shape: Any) -> int:
+    """The numbers in one output; those of several outputs together. A size that is open counts once."""
+    if shape and isinstance(shape[0], tuple):
+        return sum(map(count_of, shape))
+    return math.prod(size or 1 for size in shape)
+
+
+def in_script(value: Any) -> str:
+    """Plain data as JSON that cannot end the script in which it stands."""
+    return json.dumps(value).replace("<", "\\u003c")
+
+
+def filled(text: str, parts: dict[str, str]) -> str:
+    """The text with each {{NAME}} replaced, in one pass: what is put in may hold the marks of other parts."""
+    from xpnn import __version__
+
+    parts = {"VERSION": __version__, **parts}
+    return re.sub(rf"\{{\{{({'|'.join(parts)})\}}\}}", lambda mark: parts[mark[1]], text)
 
 
 def encoded(image: Any, shape: tuple[int, ...]) -> str:

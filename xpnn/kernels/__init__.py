@@ -63,6 +63,7 @@ class Kernels:
 
     softmax_cross_entropy = losses.softmax_cross_entropy
     softmax_cross_entropy_and_correct = losses.softmax_cross_entropy_and_correct
+    softmax_cross_entropy_gradient_and_correct = losses.softmax_cross_entropy_gradient_and_correct
 
     lstm_step = gates.lstm_step
     lstm_step_grad = gates.lstm_step_grad

@@ -1,4 +1,4 @@
-"""Softmax cross-entropy for class ids, with its gradient or with the number of correct predictions."""
+"""Softmax cross-entropy for class ids, with its gradient, the number of correct predictions, or both."""
 
 from xpnn.kernels.base import Array, Backend
 
@@ -19,3 +19,11 @@ def softmax_cross_entropy_and_correct(be: Backend, z: Array, ids: Array) -> tupl
     z = z - xp.max(z, axis=1, keepdims=True)
     own = xp.sum(be.mask(z, ids[:, None] == be.arange(z.shape[1])[None, :]), axis=1)
     return xp.mean(xp.log(xp.sum(xp.exp(z), axis=1)) - own), xp.sum(hits)
+
+
+def softmax_cross_entropy_gradient_and_correct(
+    be: Backend, z: Array, ids: Array
+) -> tuple[Array, Array, Array]:
+    """Loss and gradient of `softmax_cross_entropy`, and the number correct of `softmax_cross_entropy_and_correct`."""
+    correct = be.xp.astype(be.xp.argmax(z, axis=1) == ids, be.xp.int64)
+    return *be.softmax_cross_entropy(z, ids), be.xp.sum(correct)

@@ -25,6 +25,7 @@ from xpnn.layers.conv import Conv3D as Conv3D
 from xpnn.layers.conv_transpose import ConvTranspose1D as ConvTranspose1D
 from xpnn.layers.conv_transpose import ConvTranspose2D as ConvTranspose2D
 from xpnn.layers.conv_transpose import ConvTranspose3D as ConvTranspose3D
+from xpnn.layers.custom import Custom as Custom
 from xpnn.layers.cut import Slice as Slice
 from xpnn.layers.cut import Split as Split
 from xpnn.layers.dense import Dense as Dense

@@ -10,6 +10,7 @@ import numpy as np
 
 from xpnn.backends.base import Backend
 from xpnn.config import Config
+from xpnn.errors import UsageError, missing
 from xpnn.initializers.base import Host, Initializer
 from xpnn.kernels import Array
 from xpnn.random import Key
@@ -115,10 +116,20 @@ class Layer(Config, abstract=True):
 
     @classmethod
     def coerce(cls, value: Any) -> "Layer | None":
-        """A Sequential of the layers in a list. Raises UsageError for an entry that is none."""
-        from xpnn.layers import Sequential
+        """A Sequential of the layers in a list; an object with forward or backward as `Custom`.
 
-        return Sequential(tuple(value)) if isinstance(value, list | tuple) else None
+        Raises UsageError for an entry that is no layer, and for a class in place of an object.
+        """
+        from xpnn.layers import Custom, Sequential
+
+        if isinstance(value, list | tuple):
+            return Sequential(tuple(value))
+        methods = hasattr(value, "forward") or hasattr(value, "backward")
+        if methods and isinstance(value, type):
+            raise UsageError(
+                f"{value.__name__} is a class", fix=f"{value.__name__}(), an object of that class"
+            )
+        return Custom(value) if methods else None
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """Shape of one sample in -> (specs of the parameters, shape of one sample out). Raises ShapeError."""
@@ -126,11 +137,11 @@ class Layer(Config, abstract=True):
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """-> (y, cache): the cache is exactly what backward needs."""
-        raise NotImplementedError
+        raise missing(self, "forward(self, cx, p, x)", "y, cache")
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """-> (dx, gradients shaped like p)."""
-        raise NotImplementedError
+        raise missing(self, "backward(self, cx, p, cache, dy)", "dx, gradients shaped like p")
 
     def update_stats(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
         """-> the new values of those entries of phi that a training step changes; most layers change none."""

@@ -14,12 +14,19 @@ def checked_layers(name: str, layers: Any, chains: bool = False) -> tuple[Layer,
     """A tuple of layers; with `chains` an entry may be a list of them. Raises UsageError, naming one that is none."""
     if not isinstance(layers, Iterable):
         raise UsageError(f"{name}(layers={layers!r}): wanted a list of layers")
-    found: tuple[Layer, ...] = tuple(Layer.coerce(one) or one if chains else one for one in layers)
+    found: tuple[Layer, ...] = tuple(as_layer(one, chains) for one in layers)
     for i, layer in enumerate(found):
         if not isinstance(layer, Layer):
             hint = f"{layer.__name__}()" if isinstance(layer, type) else "a layer such as Dense(10)"
             raise UsageError(f"entry {i} of {name} is not a layer: {layer!r}", fix=f"write {hint}")
     return found
+
+
+def as_layer(given: Any, chains: bool) -> Any:
+    """An object with forward and backward as a layer, with `chains` a list too; all else as it is."""
+    if isinstance(given, Layer | type) or (isinstance(given, list | tuple) and not chains):
+        return given
+    return Layer.coerce(given) or given
 
 
 def plan_child(

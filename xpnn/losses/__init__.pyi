@@ -9,6 +9,7 @@ from xpnn.losses.cosine import CosineEmbedding as CosineEmbedding
 from xpnn.losses.cross_entropy import SoftmaxCrossEntropy as SoftmaxCrossEntropy
 from xpnn.losses.ctc import CTC as CTC
 from xpnn.losses.focal import Focal as Focal
+from xpnn.losses.function import FunctionLoss as FunctionLoss
 from xpnn.losses.gaussian import GaussianNLL as GaussianNLL
 from xpnn.losses.likelihood import KLDivergence as KLDivergence
 from xpnn.losses.likelihood import NegativeLogLikelihood as NegativeLogLikelihood

@@ -12,7 +12,7 @@ import numpy as np
 
 from xpnn.backends.base import Backend
 from xpnn.config import Config
-from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean
+from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean, missing
 from xpnn.kernels import Array
 
 __all__ = ["Loss"]
@@ -78,7 +78,7 @@ class Loss(Config, abstract=True):
 
         counts (N,), or (N, positions ...): what each adds to the denominator of the mean; None: 1 for each loss.
         """
-        raise NotImplementedError
+        raise missing(self, "terms(self, be, prediction, target)", "losses, slopes, None")
 
     def reduce(self, be: Backend, terms: Terms, weight: Array | None) -> tuple[Array, Array]:
         """The terms, each sample or position weighted, as the class says."""
@@ -131,7 +131,7 @@ class Loss(Config, abstract=True):
 
         Raises DataError or ShapeError.
         """
-        raise NotImplementedError
+        raise missing(self, "check(self, target, outputs)", "target")
 
     def positions(self, outputs: tuple[int, ...]) -> tuple[int, ...]:
         """The axes of a sample whose parts may have weights of their own: all but the last, which is what is compared.

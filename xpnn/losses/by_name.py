@@ -1,7 +1,11 @@
 """The losses that a user picks by name: `loss="huber"`."""
 
+from collections.abc import Callable
+from typing import Any
+
 from xpnn.errors import UsageError, did_you_mean
 from xpnn.losses.base import Loss
+from xpnn.losses.function import FunctionLoss
 from xpnn.names import usable_by_name
 
 __all__ = ["LOSSES", "get_loss"]
@@ -50,10 +54,16 @@ ELSEWHERE = {
 """What other libraries call them: refused by these names, for some of theirs want probabilities, not logits."""
 
 
-def get_loss(loss: str | Loss) -> Loss:
-    """A loss by name, or the loss itself."""
+def get_loss(loss: "str | Loss | Callable[..., Any]") -> Loss:
+    """A loss by name, the loss itself, or a function as one. Raises UsageError for anything else."""
     if isinstance(loss, Loss):
         return loss
+    if isinstance(loss, type):
+        missing = f"it derives from no Loss: class {loss.__name__}(Loss), with methods terms and check"
+        fix = f"{loss.__name__}(), an object" if issubclass(loss, Loss) else missing
+        raise UsageError(f"loss={loss.__name__} is a class", fix=fix)
+    if callable(loss):
+        return FunctionLoss(loss)
     known = LOSSES | {name: LOSSES[full] for name, full in SHORT.items()}
     if not isinstance(loss, str) or loss not in known:
         raise UsageError(f"unknown loss {loss!r}", fix=_meant(loss) or did_you_mean(loss, known))

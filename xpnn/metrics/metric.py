@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from xpnn.backends.base import Backend
-from xpnn.errors import DataError, ShapeError
+from xpnn.errors import DataError, ShapeError, missing
 from xpnn.kernels import Array
 from xpnn.settings import check_settings
 
@@ -35,7 +35,7 @@ class Metric:
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
         """int64 counts, or float64 sums, of one batch."""
-        raise NotImplementedError
+        raise missing(self, "count(self, be, scores, ids)", "counts")
 
     def merge(self, be: Backend, a: Array, b: Array) -> Array:
         """The counts of two batches together; most are sums."""
@@ -43,7 +43,7 @@ class Metric:
 
     def result(self, counts: Any) -> Any:
         """The value for (merged) counts on the host."""
-        raise NotImplementedError
+        raise missing(self, "result(self, counts)", "a number")
 
     def check(self, be: Backend, scores: Array, ids: Array) -> None:
         """Raise DataError for values that `count`, which a backend may compile, cannot refuse."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from xpnn.backends.base import Backend
 from xpnn.config import Config
-from xpnn.errors import UsageError
+from xpnn.errors import UsageError, missing
 from xpnn.kernels import Array, Rule
 from xpnn.kernels.length import scaled
 from xpnn.parameters import ParamInfo
@@ -46,7 +46,7 @@ class Optimizer(Config, abstract=True):
     @property
     def lr(self) -> float:
         """The learning rate that a schedule multiplies."""
-        raise NotImplementedError
+        raise missing(self, "lr", "a number; or a field lr")
 
     def bind(self, params: tuple[ParamInfo, ...]) -> "Optimizer":
         """A copy that knows where the parameters lie: `model.layout.places`. `init` and `update` are then the copy's.
@@ -68,11 +68,11 @@ class Optimizer(Config, abstract=True):
 
     def init(self, be: Backend, theta: Array) -> State:
         """The state before the first step, a flat dict with t = 0 and lr among it."""
-        raise NotImplementedError
+        raise missing(self, "init(self, be, theta)", "a dict with t and lr")
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
         """One step: the new theta and state. The old ones are given away, and not to be used again."""
-        raise NotImplementedError
+        raise missing(self, "update(self, be, theta, grad, state)", "theta, state")
 
 
 @dataclass(frozen=True)

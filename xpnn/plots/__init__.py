@@ -1,9 +1,10 @@
 """Pictures, by matplotlib (the extra `plot`), which is imported when the first plot is made.
 
-Every function writes one file, makes its folder, and returns the matplotlib figure. The ending of `path` chooses
-the format: .png, .svg (whose words stay text); .gif for animations. Classes and curves differ in lightness, marker,
-hatching or line style, never in hue alone, so that the pictures survive a grey printer. Raises BackendError where
-matplotlib is missing, UsageError for another kind of file, and FileError where `path` cannot be written.
+Every function returns the matplotlib figure, which a notebook shows; with a `path` it writes one file, and makes its
+folder. The ending of `path` chooses the format: .png, .svg (whose words stay text); .gif for animations. Classes and
+curves differ in lightness, marker, hatching or line style, never in hue alone, so that the pictures survive a grey
+printer. Raises BackendError where matplotlib is missing, UsageError for another kind of file, and FileError where
+`path` cannot be written.
 """
 
 from xpnn.plots.boundary import animate_boundary, decision_boundary

@@ -69,7 +69,12 @@ class _Plane:
 
 
 def decision_boundary(
-    model: Model, x: ArrayLike, y: ArrayLike, path: str | Path, title: str = "", classes: Sequence[str] = ()
+    model: Model,
+    x: ArrayLike,
+    y: ArrayLike,
+    path: str | Path | None = None,
+    title: str = "",
+    classes: Sequence[str] = (),
 ) -> Any:
     """The class `model` predicts at every point of the plane, under the points x (N, 2) with their ids y (N,).
 
@@ -93,7 +98,7 @@ def animate_boundary(
     frames: Sequence[tuple[int, dict[str, NDArray[Any]]]],
     x: ArrayLike,
     y: ArrayLike,
-    path: str | Path,
+    path: str | Path | None = None,
     title: str = "",
     classes: Sequence[str] = (),
 ) -> Any:

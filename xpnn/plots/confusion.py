@@ -14,7 +14,9 @@ WIDEST = 30
 """Classes up to which the counts are written into the cells."""
 
 
-def confusion_matrix(counts: ArrayLike, classes: Sequence[str], path: str | Path, title: str = "") -> Any:
+def confusion_matrix(
+    counts: ArrayLike, classes: Sequence[str], path: str | Path | None = None, title: str = ""
+) -> Any:
     """Row i, column j: how many samples of class i were predicted as j, as `metrics.ConfusionMatrix` counts them.
 
     Only mistakes are shaded, the more the darker; the diagonal, where the decisions are right, is hatched.

@@ -8,14 +8,14 @@ from xpnn.plots.style import new_figure, plain
 from xpnn.training import History
 
 
-def loss_curve(history: History, path: str | Path, title: str = "") -> Any:
+def loss_curve(history: History, path: str | Path | None = None, title: str = "") -> Any:
     """Loss against epoch: a solid line for training, a dashed one for validation."""
     with new_figure(path, (6.4, 4)) as figure:
         _loss(figure.add_subplot(title=plain(title), xlabel="epoch"), history)
     return figure
 
 
-def training_curves(history: History, path: str | Path, title: str = "") -> Any:
+def training_curves(history: History, path: str | Path | None = None, title: str = "") -> Any:
     """Loss, validation accuracy (where there is one) and learning rate, one below the other.
 
     A dotted line stands at the best epoch, whose weights are kept.
@@ -35,7 +35,7 @@ def training_curves(history: History, path: str | Path, title: str = "") -> Any:
     return figure
 
 
-def lr_finder(sweep: RateSweep, path: str | Path, title: str = "") -> Any:
+def lr_finder(sweep: RateSweep, path: str | Path | None = None, title: str = "") -> Any:
     """Loss against learning rate on a log axis: grey dots, their smoothed curve black, the suggestion a dashed line.
 
     The axis of the loss shows the fall and the turn; what rises far above the first loss leaves the frame.

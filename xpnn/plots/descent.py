@@ -15,9 +15,9 @@ def animate_descent(
     f: Callable[..., Any],
     points: ArrayLike,
     span: tuple[float, float],
-    path: str | Path,
+    path: str | Path | None = None,
     title: str = "gradient descent",
-) -> None:
+) -> Any:
     """A GIF of gradient descent: points (steps + 1, 1) walk on the curve f(x), (steps + 1, 2) on a map of f(x, y).
 
     `span` is the interval of every axis; f takes one array per axis.
@@ -58,3 +58,4 @@ def animate_descent(
             axes.set_title(f"{title}, step {step}: f = {float(f(*points[step])):+.4f}")
 
         animate(figure, path, len(track), draw)
+    return figure

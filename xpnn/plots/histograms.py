@@ -13,7 +13,7 @@ from xpnn.plots.style import new_figure, plain
 ACROSS, BINS = 3, 50
 
 
-def activation_histograms(trace: Trace, path: str | Path, title: str = "") -> Any:
+def activation_histograms(trace: Trace, path: str | Path | None = None, title: str = "") -> Any:
     """The outputs of every layer of a `diagnostics.trace`; each title says how many of them are 0."""
     panels = {
         f"{visit.path} {type(visit.layer).__name__}": np.concatenate([y.reshape(-1) for y in visit.y])
@@ -22,7 +22,7 @@ def activation_histograms(trace: Trace, path: str | Path, title: str = "") -> An
     return _histograms(panels, "output", "outputs", path, title)
 
 
-def gradient_histograms(trace: Trace, path: str | Path, title: str = "") -> Any:
+def gradient_histograms(trace: Trace, path: str | Path | None = None, title: str = "") -> Any:
     """The gradient of the loss by every parameter."""
     panels = {
         f"{visit.path}.{name}": gradient.reshape(-1)
@@ -32,7 +32,9 @@ def gradient_histograms(trace: Trace, path: str | Path, title: str = "") -> Any:
     return _histograms(panels, "gradient", "entries", path, title)
 
 
-def _histograms(panels: dict[str, NDArray[Any]], value: str, count: str, path: str | Path, title: str) -> Any:
+def _histograms(
+    panels: dict[str, NDArray[Any]], value: str, count: str, path: str | Path | None, title: str
+) -> Any:
     rows = max(1, math.ceil(len(panels) / ACROSS))
     with new_figure(path, (8.4, 0.6 + 1.9 * rows)) as figure:
         grid = figure.subplots(rows, ACROSS, squeeze=False).reshape(-1)

@@ -15,7 +15,9 @@ MOST = 20
 """Mistakes in one picture."""
 
 
-def digit_grid(images: ArrayLike, true: ArrayLike, predicted: ArrayLike, path: str | Path) -> Any:
+def digit_grid(
+    images: ArrayLike, true: ArrayLike, predicted: ArrayLike, path: str | Path | None = None
+) -> Any:
     """Images (N, H, W) or (N, H, W, 1) in rows of five, each with its label and prediction; errors are framed."""
     images, true, predicted = np.asarray(images), np.asarray(true), np.asarray(predicted)
     with new_figure(path, (7, 1.6 * -(-len(images) // ACROSS))) as figure:
@@ -28,7 +30,7 @@ def worst_mistakes(
     images: ArrayLike,
     true: ArrayLike,
     probabilities: ArrayLike,
-    path: str | Path,
+    path: str | Path | None = None,
     classes: Sequence[str] = (),
     title: str = "",
 ) -> Any:

@@ -1,6 +1,7 @@
 """What all pictures share: sizes, markers that differ in grey, and how the file is written."""
 
 import contextlib
+import functools
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from xpnn.system import user_path
 
 MARKERS = "os^Dv*PX"
 HATCHES = ("", "....", "////", "\\\\\\\\", "xxxx", "++++", "----", "||||")
-DPI, DPI_GIF = 120, 80
+DPI, DPI_GIF, DPI_NOTEBOOK = 120, 80, 90
 FRAMES_PER_SECOND = 8
 PAUSE = 8
 """Frames for which an animation rests on its last picture."""
@@ -43,22 +44,25 @@ def shades(classes: int) -> NDArray[Any]:
 
 
 @contextlib.contextmanager
-def new_figure(path: str | Path, size: tuple[float, float], save: bool = True) -> Iterator[Any]:
-    """Yield an empty figure, saved at the end unless `save` is False. pyplot is avoided: its figures are global.
+def new_figure(path: str | Path | None, size: tuple[float, float], save: bool = True) -> Iterator[Any]:
+    """Yield an empty figure, saved at the end unless `path` is None or `save` False, where an animation is saved.
+
+    pyplot is avoided: its figures are global. A notebook shows the figure that a function returns.
 
     A file matplotlibrc, which matplotlib reads from the working folder, is without effect: it could start LaTeX.
     """
     check_settings_file()
     try:
         from matplotlib import rc_context, rcdefaults
-        from matplotlib.figure import Figure
     except ImportError as error:
         raise BackendError(
             "pictures need matplotlib, which is not installed", fix="pip install 'xpnn[plot]'"
         ) from error
     with rc_context():
         rcdefaults()
-        figure, kind = Figure(figsize=size, layout="constrained"), user_path(path).suffix[1:].lower()
+        figure = figure_class()(figsize=size, layout="constrained")
+        kind = "" if path is None else user_path(path).suffix[1:].lower()
+        save = save and path is not None
         if save and kind not in figure.canvas.get_supported_filetypes():
             raise UsageError(
                 f"cannot draw {path}", why=f"{kind!r} is no kind of picture", fix="PATH.png or PATH.svg"
@@ -69,7 +73,23 @@ def new_figure(path: str | Path, size: tuple[float, float], save: bool = True) -
             with rc_context(TEXT):
                 about = {"Date": None} if kind == "svg" else None
                 figure.savefig(memory, format=kind, dpi=DPI, metadata=about)
-            write_durably(user_path(path), memory.getvalue())
+            write_durably(user_path(path), memory.getvalue())  # type: ignore[arg-type]
+
+
+@functools.cache
+def figure_class() -> Any:
+    """matplotlib's Figure, which a notebook shows as a picture, also where pyplot was never imported."""
+    from matplotlib.figure import Figure
+
+    class Picture(Figure):
+        """A figure of matplotlib's."""
+
+        def _repr_png_(self) -> bytes:
+            memory = io.BytesIO()
+            self.savefig(memory, format="png", dpi=DPI_NOTEBOOK)
+            return memory.getvalue()
+
+    return Picture
 
 
 def check_settings_file() -> None:
@@ -83,11 +103,17 @@ def check_settings_file() -> None:
         )
 
 
-def animate(figure: Any, path: str | Path, steps: int, draw: Any) -> None:
-    """Write a GIF: `draw(step)` changes the figure for each step, and the last picture stays for a second."""
+def animate(figure: Any, path: str | Path | None, steps: int, draw: Any) -> None:
+    """Write a GIF: `draw(step)` changes the figure for each step, and the last picture stays for a second.
+
+    Without a path the figure shows the last step.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
+    if path is None:
+        draw(steps - 1)
+        return
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once: otherwise every frame would be, and shake
     figure.set_dpi(DPI_GIF)

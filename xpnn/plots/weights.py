@@ -14,7 +14,7 @@ from xpnn.plots.style import new_figure, plain
 MOST, ACROSS = 64, 8
 
 
-def first_weights(model: Model, path: str | Path, title: str = "") -> Any:
+def first_weights(model: Model, path: str | Path | None = None, title: str = "") -> Any:
     """The first matrix of the model: black is negative, white positive, grey 0.
 
     Over images, each unit of a dense layer is an image of its weights, each filter of a convolution one of its kernel
@@ -59,7 +59,7 @@ def as_images(W: NDArray[Any], input_shape: tuple[int, ...]) -> NDArray[Any] | N
     return tiles
 
 
-def _matrix(W: NDArray[Any], name: str, path: str | Path, title: str) -> Any:
+def _matrix(W: NDArray[Any], name: str, path: str | Path | None, title: str) -> Any:
     top = float(np.abs(W).max()) or 1.0
     with new_figure(path, (7, 1.6 + min(6.0, 0.35 * len(W)))) as figure:
         axes = figure.add_subplot()

@@ -17,6 +17,12 @@ class UseAverage(Callback):
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
         """Raises UsageError for an optimizer that keeps no average."""
+        if run.data[0] is None and run.model.layout.size["phi"]:
+            raise UsageError(
+                "UseAverage on ready-made batches",
+                why="BatchNorm's statistics are measured anew on the training samples",
+                fix="training.update_bn after the fit",
+            )
         if "average" not in run.state:
             raise UsageError(
                 f"{type(run.optimizer).__name__} keeps no average of the weights",
@@ -28,5 +34,7 @@ class UseAverage(Callback):
         be = run.model.backend
         with be.device_context():
             run.model.theta = run.state["average"] + be.scalar(0)
+            if run.data[0] is None:
+                return
             parts = Slices(len(run.train), run.batch_size)
             measure(run.model, run.data[0], (be.asarray(np.asarray(run.train[part])) for part in parts))

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import warnings
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -22,7 +23,7 @@ from xpnn.layers.budget import limited
 from xpnn.layers.graph import Graph
 from xpnn.layers.lengths import ASSUMED, planned
 from xpnn.layers.sequential import Sequential
-from xpnn.losses import Loss
+from xpnn.losses import FunctionLoss, Loss, MeanSquaredError
 from xpnn.network import Network
 from xpnn.parameters import Layout
 from xpnn.reading import unreadable
@@ -72,7 +73,7 @@ def pack(model: Network) -> bytes:
         "input_shape": to_config(model.input_shape),
         "dtype": model.backend.dtype_name,
         "seed": model.seed,
-        "loss": to_config(model.loss),
+        "loss": to_config(as_saved(model.loss)),
     }
     if model.preparation is not None:
         about["preparation"] = to_config(model.preparation)
@@ -84,6 +85,19 @@ def pack(model: Network) -> bytes:
             why=f"its description would take more than {MAX_HEADER:,} bytes",
         )
     return data
+
+
+def as_saved(loss: Loss) -> Loss:
+    """The loss as a file holds it: mean_squared_error for a function, with a warning."""
+    if not isinstance(loss, FunctionLoss):
+        return loss
+    warnings.warn(
+        f"a file holds no functions: the loss {loss.name} is saved as mean_squared_error; evaluate(x, y, loss=...) "
+        "takes yours again",
+        UserWarning,
+        stacklevel=3,
+    )
+    return MeanSquaredError()
 
 
 def load_model(kind: type[N], path: str | Path, backend: str | Backend = "numpy", *where: str | None) -> N:

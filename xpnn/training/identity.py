@@ -8,6 +8,7 @@ import numpy as np
 
 from xpnn.config import short_repr, to_config
 from xpnn.errors import CheckpointError, UsageError
+from xpnn.losses import FunctionLoss, Loss
 from xpnn.schedules import Schedule
 from xpnn.scratch import release
 from xpnn.stored_array import StoredArray
@@ -29,7 +30,7 @@ def identity(
         "input_shape": to_config(model.input_shape),
         "dtype": model.backend.dtype_name,
         "seed": model.seed,
-        "loss": to_config(trainer.loss),
+        "loss": loss_identity(trainer.loss),
         "optimizer": to_config(trainer.optimizer),
         "schedule": to_config(trainer.schedule),
         "augment": to_config(trainer.augment),
@@ -38,6 +39,11 @@ def identity(
         "validation": held,
         "data": fingerprint(trainer, data),
     }
+
+
+def loss_identity(loss: Loss) -> Any:
+    """The loss as JSON; of a function its name, which is all that can be compared."""
+    return {"type": "FunctionLoss", "f": loss.name} if isinstance(loss, FunctionLoss) else to_config(loss)
 
 
 def fingerprint(trainer: Stepper, data: Any) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +20,23 @@ def line_of(entries: dict[str, Any]) -> str:
     return f'{text}, "crc32": "{zlib.crc32(text.encode()):08x}"}}\n'
 
 
-def read_lines(path: Path, schema: dict[str, Any]) -> tuple[list[dict[str, Any]], bool]:
+def read_lines(
+    path: Path, schema: dict[str, Any], optional: Set[str] = frozenset()
+) -> tuple[list[dict[str, Any]], bool]:
     """Return the entries of each line without checksums, and whether an incomplete last line was left out.
 
-    Every key of `schema` (see `misfit`) has to be there. Lines without a checksum are read too: xpnn 0.1 wrote none.
+    Every key of `schema` (see `misfit`) has to be there, but for `optional` ones, which earlier versions did not write.
+    Lines without a checksum are read too: xpnn 0.1 wrote none.
     Raises CheckpointError for a line that is damaged, FileError.
     """
     lines = read_bounded(path, MOST).split(b"\n")
-    return [_checked(line, schema, f"{path}", number) for number, line in enumerate(lines[:-1], 1)], bool(
-        lines[-1]
-    )
+    found = [_checked(line, schema, optional, f"{path}", i) for i, line in enumerate(lines[:-1], 1)]
+    return found, bool(lines[-1])
 
 
-def _checked(line: bytes, schema: dict[str, Any], name: str, number: int) -> dict[str, Any]:
+def _checked(
+    line: bytes, schema: dict[str, Any], optional: Set[str], name: str, number: int
+) -> dict[str, Any]:
     try:
         entries = read_json(line, "line")
         if not isinstance(entries, dict):
@@ -39,7 +44,7 @@ def _checked(line: bytes, schema: dict[str, Any], name: str, number: int) -> dic
         written = entries.pop("crc32", None)
         if written is not None and written != f"{zlib.crc32(line.rpartition(b', ')[0]):08x}":
             raise CheckpointError("its checksum does not match")
-        if entries.keys() != schema.keys():
+        if not schema.keys() - optional <= entries.keys() <= schema.keys():
             raise CheckpointError(f"wanted {', '.join(schema)}")
         if found := misfit(entries, schema):
             raise CheckpointError(found)

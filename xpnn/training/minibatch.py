@@ -14,6 +14,7 @@ from xpnn.parameters import gather
 from xpnn.stored_array import StoredArray
 from xpnn.training import ranks
 from xpnn.training.diverged import explain_divergence, explain_overflow, not_finite
+from xpnn.training.history import Tally
 from xpnn.training.run import Callback, Run
 from xpnn.trees import leaves
 
@@ -28,7 +29,8 @@ class MiniBatches:
         self.run, self.trainer, self.data = run, run.trainer, run.data
         self.cuts = list(Slices(len(run.train), run.batch_size))
         self.order: Any = run.train
-        self.number, self.waiting = 0, list[Array]()
+        self.number, self.waiting, self.hits = 0, list[Array](), list[Array]()
+        self.labels = run.trainer.counts(run.data[1])
         run.sync = self.sync
         self.group, self.mixing = run.trainer.communicator, run.trainer.augment is not None
         each_step = any(type(callback).step is not Callback.step for callback in run.callbacks)
@@ -40,11 +42,15 @@ class MiniBatches:
         self.order, self.number = run.order(epoch), epoch
         each_step = [callback for callback in run.callbacks if type(callback).step is not Callback.step]
         done = len(run.losses)
+        run.tally = run.tally if done else Tally() if self.labels else None
         resident = all(be.owns(a) for _, a in leaves(self.data) if a is not None)
         at_once = resident and isinstance(self.order, np.ndarray)
         values = self._indexed(done) if at_once else self._streamed(done)
         for cut, value in zip(self.cuts[done:], values, strict=True):
             run.batch = functools.partial(self.batch, cut)
+            if self.labels:
+                value, hits = value
+                self.hits.append(hits)
             self.waiting.append(value)
             if len(self.waiting) == LOOK or cut.stop == samples:
                 self.sync()
@@ -70,7 +76,7 @@ class MiniBatches:
         rows = self.order[cut]
         return (rows, None) if self.group.size == 1 else own_rows(self.group, rows, self.mixing)
 
-    def _indexed(self, done: int) -> Iterator[Array]:
+    def _indexed(self, done: int) -> Iterator[Any]:
         """Yield the losses from batch number `done` on, for data on the device: only the order is sent, once."""
         trainer, be = self.trainer, self.trainer.model.backend
         parts = [self._part(cut) for cut in self.cuts]
@@ -81,10 +87,11 @@ class MiniBatches:
         for i, (rows, share) in enumerate(parts[done:], done + 1):
             if i == len(parts):
                 trainer.end_epoch()
-            value, position = trainer.indexed_step(self.data, position, len(rows), share)
+            count = bool(self.labels)
+            value, position = trainer.indexed_step(self.data, position, len(rows), share, count=count)
             yield value
 
-    def _streamed(self, done: int) -> Iterator[Array]:
+    def _streamed(self, done: int) -> Iterator[Any]:
         """Yield the same losses for data on the host: the next rows are sent while the last ones are used."""
         trainer, be = self.trainer, self.trainer.model.backend
         x, *rest = self.data
@@ -103,11 +110,10 @@ class MiniBatches:
                 batch, given = next(batches), gather(be, tuple(rest), be.asarray(some))
             if cut is cuts[-1]:
                 trainer.end_epoch()
-            yield (
-                trainer.step(batch, *given)
-                if share is None
-                else trainer.part_step(batch, given[0], given[1], share)
-            )
+            if share is not None:
+                yield trainer.part_step(batch, given[0], given[1], share)
+            else:
+                yield trainer.counted_step(batch, *given) if self.labels else trainer.step(batch, *given)
 
     def batch(self, cut: slice) -> tuple[Any, ...]:
         """Return (x, y, weight) of those samples of the epoch."""
@@ -119,12 +125,15 @@ class MiniBatches:
 
         Raises DivergedError where one is not finite, or the weights are not.
         """
-        trainer, be, losses = self.trainer, self.trainer.model.backend, self.run.losses
+        run, trainer, be = self.run, self.trainer, self.trainer.model.backend
+        losses = run.losses
         if not self.waiting:
             return
         with be.device_context():
             losses += be.to_numpy(be.xp.stack(self.waiting)).tolist()
-        self.waiting = []
+            if self.hits and run.tally is not None:
+                run.tally.add(be.to_numpy(be.xp.stack(self.hits)), self.labels * self._samples(len(losses)))
+        self.waiting, self.hits = [], []
         if not np.isfinite(losses).all():
             bad = int(np.argmin(np.isfinite(losses)))
             rows = be.asarray(self.order[self.cuts[bad]])
@@ -133,6 +142,11 @@ class MiniBatches:
             ranks.check_weights(trainer)
         if lost := self._overflown():
             raise explain_overflow(trainer, self.number, len(losses), lost[0])
+
+    def _samples(self, done: int) -> int:
+        """Of the batches that wait to be read, of which the last is number `done` of the epoch."""
+        first, last = self.cuts[done - len(self.waiting)], self.cuts[done - 1]
+        return int(last.stop - first.start)
 
     def _overflown(self) -> list[str]:
         be, theta = self.trainer.model.backend, self.trainer.model.theta

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-HEAD = "epoch   train_loss  valid_loss  valid_acc        lr    time"
+HEAD = "epoch   train_loss  train_acc  valid_loss  valid_acc        lr    time"
 
 
 class Lasting:
@@ -52,7 +52,8 @@ class Progress(Callback):
 
         self.samples, self.done, self.last = samples, len(run.history), len(run.history) + epochs
         self.first = self.done
-        self.console.print(HEAD, style="bold")
+        names = "".join(f"  {name[:10]:>10}" for name in run.metrics)
+        self.console.print(HEAD + names, style="bold", soft_wrap=True)
         self.bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -76,7 +77,7 @@ class Progress(Callback):
 
     def epoch(self, run: Run, row: Row) -> None:
         """Print a row; a star marks the best epoch so far."""
-        self.console.print(format_row(row))
+        self.console.print(format_row(row), soft_wrap=True)
 
     def end(self, run: Run) -> None:
         """Remove the bar."""
@@ -84,10 +85,15 @@ class Progress(Callback):
 
 
 def format_row(row: Row) -> str:
-    """One line of the table under HEAD."""
+    """One line of the table under HEAD, and under the names of the metrics."""
     loss = "-" if row.valid_loss is None else f"{row.valid_loss:.4f}"
-    accuracy = "-" if row.valid_accuracy is None else f"{100 * row.valid_accuracy:.2f} %"
-    star = "*" if row.best else " "
+    star, more = "*" if row.best else " ", "".join(f"{value:12.4f}" for value in row.metrics.values())
     return (
-        f"{row.epoch:5d}{star}{row.train_loss:12.4f}{loss:>12}{accuracy:>11}{row.lr:10.2e}{row.seconds:7.1f}s"
+        f"{row.epoch:5d}{star}{row.train_loss:12.4f}{share(row.train_accuracy):>11}{loss:>12}"
+        f"{share(row.valid_accuracy):>11}{row.lr:10.2e}{row.seconds:7.1f}s{more}"
     )
+
+
+def share(value: float | None) -> str:
+    """A share as a percentage; - for None."""
+    return "-" if value is None else f"{100 * value:.2f} %"

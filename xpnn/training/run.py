@@ -2,7 +2,7 @@
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -16,7 +16,7 @@ from xpnn.network import Network
 from xpnn.optimizers import Optimizer
 from xpnn.stored_array import StoredArray
 from xpnn.system import user_path
-from xpnn.training.history import History, Row
+from xpnn.training.history import History, Row, Tally
 from xpnn.training.identity import identity
 from xpnn.training.stepper import Stepper
 
@@ -97,7 +97,9 @@ class Run:
     epochs: int
     callbacks: list[Callback]
     write: Callable[["Run", Path], None]
+    metrics: Mapping[str, Any] = field(default_factory=dict)  # measured on the validation samples
     losses: list[float] = field(default_factory=list)
+    tally: Tally | None = None  # of this epoch's labels; None where they are not counted
     began: float = 0.0  # the time at which this epoch would have begun without interruption
     seconds: float = 0.0  # that this epoch took before a resume
     batch: Callable[[], tuple[Any, ...]] = tuple

@@ -72,13 +72,14 @@ class SharedObjective(Objective):
         return lambda tick, x, y, weight, share: part(share)(tick, x, y, weight)
 
     def step(
-        self, optimizer: Optimizer, *, fuse: bool = True
+        self, optimizer: Optimizer, *, fuse: bool = True, count: bool = False
     ) -> Callable[..., tuple[Array, Array, Array, State]]:
         """step(theta, phi, state, x, y, weight, share) -> loss, theta, phi, state.
 
         With Accumulate the gradients of its steps are added up by each rank for itself, and over the ranks once for
         each update; of the other steps the loss alone is sent. Not so with JAX under MPI, whose compiled conditions
-        hold no calls to the host: there they are sent at every step.
+        hold no calls to the host: there they are sent at every step. count: False; hits would be a number more
+        to send.
         """
         once = accumulates(optimizer) and (self.be.name != "jax" or self.group.engine == "jax")
         be = joined(self.be, self.group) if once else self.be
@@ -100,7 +101,9 @@ class SharedObjective(Objective):
 
         return step
 
-    def indexed_step(self, optimizer: Optimizer, *, fuse: bool = True) -> Callable[..., tuple[Any, ...]]:
+    def indexed_step(
+        self, optimizer: Optimizer, *, fuse: bool = True, count: bool = False
+    ) -> Callable[..., tuple[Any, ...]]:
         """indexed(theta, phi, state, position, data, n, share): the n rows of the data that come next are the share."""
         rescale, rest = fusion.split_rescale(self.net) if fuse and self.mixing is None else (None, self.net)
         step = replace(self, net=rest).step(optimizer, fuse=fuse)

@@ -14,7 +14,7 @@ import json
 import math
 import os
 import time
-from dataclasses import astuple, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from xpnn.errors import CheckpointError, UsageError
 from xpnn.layers.budget import limited
 from xpnn.layers.graph import Graph
 from xpnn.layers.sequential import Sequential
-from xpnn.reading import unreadable
+from xpnn.reading import misfit, unreadable
 from xpnn.training.checkpoint import digest, read_net, seal, unseal
 from xpnn.training.container import (
     MAX_HEADER,
@@ -35,7 +35,7 @@ from xpnn.training.container import (
     read_json,
     read_tensors,
 )
-from xpnn.training.history import Row
+from xpnn.training.history import Row, Tally
 from xpnn.training.identity import check_same
 from xpnn.training.run import Callback, Run
 
@@ -49,6 +49,7 @@ WANTED = COUNTERS | {
     "shapes": dict,
     "callbacks": list,
 }
+COLUMNS = [field.name for field in fields(Row)][:-1]
 UNMEASURED = -math.inf
 """Stands for None in the rows: no loss is that low."""
 
@@ -70,6 +71,8 @@ def save_state(run: Run, path: Path) -> None:
         **{name: kind(getattr(run, name)) for name, kind in COUNTERS.items()},
         "seconds": time.perf_counter() - run.began if run.losses else 0.0,
         "callbacks": [entry(callback) for callback in run.callbacks],
+        "columns": run.history.columns,
+        "tally": None if run.tally is None else [run.tally.correct, run.tally.labels],
         "shapes": {name: list(host.shape) for name, host in tensors.items()},
     }
     text = json.dumps(about, allow_nan=False)
@@ -98,14 +101,20 @@ def arrays(run: Run) -> dict[str, Host]:
     be = run.model.backend
     with be.device_context():
         slots = {f"state.{name}": plain(be.to_numpy(a)) for name, a in run.state.items()}
-    rows = [[UNMEASURED if v is None else float(v) for v in astuple(row)] for row in run.history]
+    columns = run.history.columns
+    rows = [[number_of(row.to_dict().get(name)) for name in columns] for row in run.history]
     kept = {
         f"callbacks.{i}.{name}": vector
         for i, callback in enumerate(run.callbacks)
         for name, vector in (callback.vectors or {}).items()
     }
-    more = {"losses": np.array(run.losses), "rows": np.array(rows).reshape(len(rows), len(fields(Row)))}
+    more = {"losses": np.array(run.losses), "rows": np.array(rows).reshape(len(rows), len(columns))}
     return {**run.model.snapshot(), **slots, **kept, **more}
+
+
+def number_of(value: float | None) -> float:
+    """Return a cell of the history as a number."""
+    return UNMEASURED if value is None else float(value)
 
 
 def plain(a: Host) -> Host:
@@ -137,8 +146,9 @@ def load_state(run: Run, path: Path, epochs: int) -> None:
     trainer.total = about["total"] + (epochs - about["epochs"]) * about["same"]["batches"]
     trainer.steps, trainer.first = about["steps"], about["first"]
     trainer.rate, trainer.lr = about["rate"], about["lr"]
-    trainer.history.rows = [row_of(numbers) for numbers in rows.tolist()]
+    trainer.history.rows = [row_of(about["columns"], numbers) for numbers in rows.tolist()]
     run.epochs, run.seconds, run.losses = epochs, about["seconds"], losses.tolist()
+    run.tally = None if about["tally"] is None else Tally(*about["tally"])
     for callback, state, vectors in found:
         callback.state, callback.vectors = state, vectors
 
@@ -195,13 +205,13 @@ def alike(value: Any, own: Any) -> bool:
     return value is None or type(value) in (int, float) if number else type(value) is type(own)
 
 
-def row_of(numbers: list[float]) -> Row:
-    """Return the history's row for a row of numbers."""
+def row_of(columns: list[str], numbers: list[float]) -> Row:
+    """Return the history's row for a row of numbers; columns that are no fields of it are metrics."""
     values: dict[str, Any] = {
-        field.name: None if number == UNMEASURED else number
-        for field, number in zip(fields(Row), numbers, strict=True)
+        name: None if number == UNMEASURED else number for name, number in zip(columns, numbers, strict=True)
     }
-    return Row(**values | {"epoch": int(values["epoch"] or 0), "best": bool(values["best"])})
+    metrics = {name.removeprefix("valid_"): values.pop(name) for name in columns if name not in COLUMNS}
+    return Row(**values | {"epoch": int(values["epoch"] or 0), "best": bool(values["best"])}, metrics=metrics)
 
 
 def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Host]]:
@@ -221,7 +231,7 @@ def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Host]]:
             tensors = read_tensors(file.read(size - start), header)
             if checksum != digest(text, tensors):
                 raise CheckpointError("the checksum does not match: the file is damaged")
-            for name, width in (("losses", None), ("rows", len(fields(Row)))):
+            for name, width in (("losses", None), ("rows", len(about["columns"]))):
                 if name not in tensors or tensors[name].shape[1:] != (() if width is None else (width,)):
                     raise CheckpointError(f"the training state has no {name}")
             return about, tensors
@@ -235,6 +245,8 @@ def check_about(given: Any) -> dict[str, Any]:
     """Return the description, with the type of every entry checked."""
     about: dict[str, Any] = given if isinstance(given, dict) else {}
     about.setdefault("first", 0)  # not in states of 0.1.0, whose schedules begin with the run
+    about.setdefault("columns", COLUMNS[:7])  # nor these, which counted no labels in training
+    tally = about.setdefault("tally", None)
     for key, kind in WANTED.items():
         if type(about.get(key)) is not kind:
             raise CheckpointError(f"the description of the run has no {kind.__name__} called {key!r}")
@@ -246,6 +258,16 @@ def check_about(given: Any) -> dict[str, Any]:
     sizes = [n for shape in about["shapes"].values() for n in (shape if isinstance(shape, list) else [-1])]
     if not all(type(n) is int and n >= 0 for n in sizes):
         raise CheckpointError("the description of the run has a shape that is none")
+    columns = about["columns"]
+    if (
+        not isinstance(columns, list)
+        or not all(isinstance(name, str) for name in columns)
+        or len(set(columns)) < len(columns)
+        or not set(COLUMNS[:7]) <= set(columns)
+        or misfit(tally, (None, [int]))
+        or len(tally or [0, 0]) != 2
+    ):
+        raise CheckpointError("the description of the run has a history that is none")
     if not all(isinstance(entry, dict) for entry in about["callbacks"]):
         raise CheckpointError("the description of the run has a callback that is none")
     return about

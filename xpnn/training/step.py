@@ -38,14 +38,20 @@ class Objective:
     mixing: Mixing | None = None
 
     def gradient(
-        self, *, keep: bool = False, fuse: bool = False, buffer: GradientBuffer | None = None
-    ) -> Callable[..., tuple[Array, Array, Array]]:
+        self,
+        *,
+        keep: bool = False,
+        fuse: bool = False,
+        buffer: GradientBuffer | None = None,
+        count: bool = False,
+    ) -> Callable[..., tuple[Any, Array, Array]]:
         """gradient(theta, phi, tick, x, y, weight=None) -> loss, its gradient as one vector, new phi.
 
         A last argument `total`, the divisor of a mean over more samples than these, makes both their share in it.
         tick: the 0-d number of the step, for its draws. keep: where the backend can, the next call writes its gradient
         into the same vector, which is `buffer` where that is given. fuse: computed by the rules of `xpnn.fusion`, not
-        layer by layer. With a backend that has a share of the batch, all is of that share.
+        layer by layer. With a backend that has a share of the batch, all is of that share. count: in place of the loss
+        (loss, hits), which are what `counted` says; for one process, without mixing.
         """
         loss, layout, be, seed, mixing = self.loss, self.layout, self.be, self.seed, self.mixing
         net = fusion.fuse(self.net) if fuse else self.net
@@ -62,7 +68,7 @@ class Objective:
             y: Array,
             weight: Array | None = None,
             total: Array | None = None,
-        ) -> tuple[Array, Array, Array]:
+        ) -> tuple[Any, Array, Array]:
             cx = Ctx(be, train=True, key=(seed,), tick=tick, need_dx=False)
             p = split(theta, phi)
             if weight is not None:
@@ -77,6 +83,9 @@ class Objective:
                 value, dout = part_of_batch(loss, be, out, y, weight, total)
             elif total is not None:
                 value, dout = loss.part(be, out, y, weight, total)
+            elif count:
+                value, dout, correct = fusion.loss_gradient_and_correct(loss, be, out, y, weight)
+                value = value, counted(loss, be, y, correct)
             else:
                 value, dout = loss_of(be, out, y, weight)
             written = buffer or make_buffer(be)
@@ -109,8 +118,8 @@ class Objective:
         return divisor
 
     def step(
-        self, optimizer: Optimizer, *, fuse: bool = True
-    ) -> Callable[..., tuple[Array, Array, Array, State]]:
+        self, optimizer: Optimizer, *, fuse: bool = True, count: bool = False
+    ) -> Callable[..., tuple[Any, Array, Array, State]]:
         """step(theta, phi, state, x, y, weight=None) -> loss, theta, phi, state.
 
         optimizer: bound to the parameters, see `Optimizer.bind`. A loss, gradient or running statistic that is not
@@ -118,32 +127,37 @@ class Objective:
         turns False and stays so. The same step can then be replayed and explained. New weights beyond the dtype are
         not looked for here: the next step's loss shows them, and Trainer.fit looks now and then.
         theta, phi and state are given away. fuse: computed by the rules of `xpnn.fusion`; False: layer by layer.
+        count: (loss, hits) in place of the loss, see `gradient`.
         """
-        be, gradient, divisor = self.be, self.gradient(keep=True, fuse=fuse), self.divisor()
+        be, gradient, divisor = self.be, self.gradient(keep=True, fuse=fuse, count=count), self.divisor()
         update = updater(fusion.fuse_optimizer(optimizer) if fuse else optimizer, be)
 
         def step(
             theta: Array, phi: Array, state: State, x: Array, y: Array, weight: Array | None = None
-        ) -> tuple[Array, Array, Array, State]:
+        ) -> tuple[Any, Array, Array, State]:
             value, grad, new_phi = gradient(theta, phi, state["t"], x, y, weight)
+            value, *hits = value if count else (value,)
             if "divisor" in state:
                 D = divisor(state["t"], x, y, weight)
                 state = {
                     **state,
                     "divisor": D if D.ndim == 0 else D[0],
                 }  # of several outputs, which count alike
-            return update(theta, phi, state, value, grad, new_phi)
+            value, theta, phi, state = update(theta, phi, state, value, grad, new_phi)
+            return (value, *hits) if count else value, theta, phi, state
 
         return step
 
-    def indexed_step(self, optimizer: Optimizer, *, fuse: bool = True) -> Callable[..., tuple[Any, ...]]:
+    def indexed_step(
+        self, optimizer: Optimizer, *, fuse: bool = True, count: bool = False
+    ) -> Callable[..., tuple[Any, ...]]:
         """indexed(theta, phi, state, position, data, n) -> loss, theta, phi, state, position.
 
         `step` on the next n samples of the data (x, y, weight), all of them on the device. So an epoch copies nothing
-        from the host. The position is given away as well. fuse: as for `step`.
+        from the host. The position is given away as well. fuse, count: as for `step`.
         """
         rescale, rest = fusion.split_rescale(self.net) if fuse and self.mixing is None else (None, self.net)
-        step = replace(self, net=rest).step(optimizer, fuse=fuse)
+        step = replace(self, net=rest).step(optimizer, fuse=fuse, count=count)
 
         def indexed(
             theta: Array, phi: Array, state: State, position: Position, data: tuple[Any, ...], n: int
@@ -159,6 +173,12 @@ class Objective:
         rows = be.rows_at(order, cursor, n)
         x = fusion.gather_rescaled(be, x, rows, rescale)
         return x, *gather(be, (y, weight), rows), (cursor + n, order)
+
+
+def counted(loss: Loss, be: Backend, y: Array, correct: Array) -> Array:
+    """How many labels are right, 0-d int64; where some are ignored: that number, and how many are not, (2,)."""
+    kept = loss.valid_mask(be, y)
+    return correct if kept is None else be.xp.stack([correct, be.xp.sum(be.xp.astype(kept, be.xp.int64))])
 
 
 def updater(optimizer: Optimizer, be: Backend) -> Callable[..., tuple[Array, Array, Array, State]]:

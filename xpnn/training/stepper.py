@@ -1,5 +1,7 @@
 """Training step by step: a model, an optimizer, and the optimizer's state, which outlives a fit."""
 
+import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +19,7 @@ from xpnn.losses.base import same_sizes
 from xpnn.network import Network
 from xpnn.optimizers import LBFGS, Optimizer, get_optimizer
 from xpnn.optimizers.base import State
-from xpnn.parameters import gather
+from xpnn.parameters import count, gather
 from xpnn.schedules import Schedule, get_schedule
 from xpnn.training.accumulation import check_accumulation
 from xpnn.training.history import History
@@ -39,7 +41,7 @@ class Stepper:
     def __init__(
         self,
         model: Network,
-        loss: str | Loss | None = None,
+        loss: str | Loss | Callable[..., Any] | None = None,
         optimizer: str | Optimizer = "adam",
         *,
         schedule: str | Schedule | None = None,
@@ -79,13 +81,7 @@ class Stepper:
         self._unread: list[tuple[int, Array, Any, Any]] = []
         """Steps whose losses are still unread: number, loss, x, y; of a backend where that takes time."""
         objective = self.shared_objective if shared else self.objective
-        step, indexed = objective.step(bound), objective.indexed_step(bound)
-        if not shared and be.name != "numpy":
-            step = guarded(step, be, self.ids)
-        self._step = self.compile(step, donated=(0, 1, 2), static=(6,) if shared else ())
-        self._indexed = self.compile(
-            indexed, donated=(0, 1, 2, 3), resident=(4,), static=(5, 6) if shared else (5,)
-        )
+        self._step, self._indexed = self._compiled(objective)
         self.steps, self.first, self.total = 0, 0, 0
         self.rate = self.lr = self.optimizer.lr
         self.history = History()
@@ -105,6 +101,33 @@ class Stepper:
     @state.setter
     def state(self, arrays: State) -> None:
         self._state = arrays
+
+    @functools.cached_property
+    def _counting(self) -> tuple[Any, Any]:
+        """The same two, which count hits besides."""
+        return self._compiled(self.objective, count=True)
+
+    def _compiled(self, objective: Objective, **count: bool) -> tuple[Any, Any]:
+        """The step on a batch and the step on the next rows of the data, compiled."""
+        be, shared = self.model.backend, self.communicator.size > 1
+        step, indexed = objective.step(self._bound, **count), objective.indexed_step(self._bound, **count)
+        if not shared and be.name != "numpy":
+            step = guarded(step, be, self.ids)
+        return self.compile(step, donated=(0, 1, 2), static=(6,) if shared else ()), self.compile(
+            indexed, donated=(0, 1, 2, 3), resident=(4,), static=(5, 6) if shared else (5,)
+        )
+
+    def counts(self, y: Any) -> int:
+        """How many labels a sample of these targets has, where steps can count those that are right; else 0.
+
+        They cannot for a regression, with several outputs, where labels are mixed, and over several processes.
+        """
+        be = self.model.backend
+        if self.communicator.size > 1 or self.augment is not None or isinstance(y, tuple):
+            return 0
+        with be.device_context():
+            ids = self.loss.target_ids(be, y[:1, ...])
+        return 0 if ids is None else math.prod(ids.shape[1:])
 
     def compile(self, f: Callable[..., Any], **positions: tuple[int, ...]) -> Callable[..., Any]:
         """`Backend.compile`, or what the processes that share the run make of it."""
@@ -165,7 +188,7 @@ class Stepper:
             with be.device_context():
                 x, y, weight = gather(be, (x, y, weight), be.asarray(rows))
             return self.part_step(x, y, weight, share)
-        value = self._make_step(n, x, y, weight)
+        value: Array = self._make_step(self._step, n, x, y, weight)
         if self.ids and not on_host:
             self._unread.append((self.steps, value, x, y))
             if len(self._unread) == LOOK:
@@ -174,14 +197,19 @@ class Stepper:
 
     def part_step(self, x: Any, y: Any, weight: Array | None, share: Share) -> Array:
         """`step` where several processes share the batch, given this one's checked rows. All of them call it."""
-        return self._make_step(share.rows, x, y, weight, share)
+        value: Array = self._make_step(self._step, share.rows, x, y, weight, share)
+        return value
 
-    def _make_step(self, n: int, *given: Any) -> Array:
+    def counted_step(self, x: Any, y: Any, weight: Array | None) -> tuple[Array, Array]:
+        """`step` on a checked batch; returns the loss and the hits, as `training.step.counted` gives them."""
+        value: tuple[Array, Array] = self._make_step(self._counting[0], count(x), x, y, weight)
+        return value
+
+    def _make_step(self, step: Callable[..., Any], n: int, *given: Any) -> Any:
         model, be = self.model, self.model.backend
         with be.device_context(), be.oom_guard("a training step", n, SMALLER):
             self._set_rate()
-            value: Array
-            value, model.theta, model.phi, self._state = self._step(*model.given_away(), self._state, *given)
+            value, model.theta, model.phi, self._state = step(*model.given_away(), self._state, *given)
         self.steps += 1
         return value
 
@@ -201,15 +229,23 @@ class Stepper:
                 return
 
     def indexed_step(
-        self, data: tuple[Any, ...], position: Position, n: int, share: Share | None = None
-    ) -> tuple[Array, Position]:
+        self,
+        data: tuple[Any, ...],
+        position: Position,
+        n: int,
+        share: Share | None = None,
+        *,
+        count: bool = False,
+    ) -> tuple[Any, Position]:
         """`step` on the next n samples of the checked data (x, y, weight). Returns the loss and the position behind
-        them. Nothing is copied from the host. share: what these are of a batch that several processes share.
+        them. Nothing is copied from the host. share: what these are of a batch that several processes share. count:
+        (loss, hits) in place of the loss, as `counted_step` gives them.
         """
         model, be = self.model, self.model.backend
+        indexed = self._counting[1] if count else self._indexed
         with be.device_context(), be.oom_guard("a training step", n, SMALLER):
             self._set_rate()
-            value, model.theta, model.phi, self._state, position = self._indexed(
+            value, model.theta, model.phi, self._state, position = indexed(
                 *model.given_away(), self._state, position, data, n, *(() if share is None else (share,))
             )
         self.steps += 1

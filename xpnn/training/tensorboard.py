@@ -10,7 +10,7 @@ from xpnn.training.statistics import Statistics
 
 
 class TensorBoard(Callback):
-    """Every row as scalars over the epochs: loss/train, loss/valid, accuracy/valid, lr, seconds.
+    """Every row as scalars over the epochs: loss/train, accuracy/train, loss/valid, f1/valid, lr, and so on.
 
     folder: of the event files, for `tensorboard --logdir FOLDER`. statistics: the norms of a `Statistics` before it
     among the callbacks too, as weight/0.W and gradient/0.W. A run that goes on hides what an interrupted one wrote
@@ -38,9 +38,11 @@ class TensorBoard(Callback):
         curves = {
             "loss/train": row.train_loss,
             "loss/valid": row.valid_loss,
+            "accuracy/train": row.train_accuracy,
             "accuracy/valid": row.valid_accuracy,
             "lr": row.lr,
             "seconds": row.seconds,
+            **{f"{name}/valid": value for name, value in row.metrics.items()},
         }
         if self.statistics is not None:
             for path, kinds in self.statistics.rows[-1]["parameters"].items():

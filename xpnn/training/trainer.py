@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from xpnn.data.batches import Slices
+from xpnn.data.batches import Batches, Slices
 from xpnn.data.split import stratified_split
 from xpnn.errors import UsageError
 from xpnn.layers.lengths import planned
 from xpnn.layers.nested import refuse_one
+from xpnn.metrics.chosen import Chosen, as_metrics
 from xpnn.optimizers import LBFGS
 from xpnn.parameters import count, gather
 from xpnn.random import host_rng
@@ -23,13 +24,16 @@ from xpnn.system import user_path
 from xpnn.training import ranks
 from xpnn.training.accumulation import check_accumulation
 from xpnn.training.callbacks import as_callback
+from xpnn.training.checkpointing import Checkpoint
 from xpnn.training.class_weight import weigh
 from xpnn.training.full_batch import FullBatch
 from xpnn.training.history import History, Row
 from xpnn.training.minibatch import MiniBatches
 from xpnn.training.run import Callback, Run, moved
+from xpnn.training.source import Source, collected
 from xpnn.training.state import load_state, save_state
 from xpnn.training.stepper import Stepper
+from xpnn.training.streamed import StreamedBatches
 from xpnn.trees import tree_map
 
 
@@ -60,11 +64,13 @@ class Trainer(Stepper):
     def fit(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         *,
         epochs: int = 5,
         batch_size: int = 128,
-        validation: float | int | tuple[Any, Any] | None = None,
+        steps_per_epoch: int | None = None,
+        validation: Any = None,
+        metrics: Any = (),
         sample_weight: Any = None,
         class_weight: Any = None,
         callbacks: Sequence[Callback | Callable[[Run, Row], Any]] = (),
@@ -84,11 +90,30 @@ class Trainer(Stepper):
         uninterrupted run to the last bit; another backend goes on with the same numbers. Raises UsageError, naming
         the first difference, for another run.
 
+        metrics: of the validation samples after each epoch, see `Model.fit`. Without y, x gives batches, see
+        `training.source.Source`: steps_per_epoch of them are an epoch, each is a step as it comes, and the run cannot
+        be resumed. validation may be such a source too; it is then read whole, once.
+
         With LBFGS an epoch is one iteration on all the samples, in one order; batch_size only cuts the sums, to save
         memory (though BatchNorm sees each part by itself). `stopped` then says why it ended early.
         """
         epochs, batch_size = check_count("epochs", epochs), check_count("batch_size", batch_size)
+        validation = validation if is_settled(validation) else collected(validation)
         check_validation(validation)
+        chosen = as_metrics(metrics)
+        if chosen and not isinstance(validation, tuple | list) and not validation:
+            raise UsageError("metrics without validation samples", fix="fit(..., validation=0.1)")
+        watchers = [as_callback(callback) for callback in callbacks]
+        if self.communicator.rank:
+            watchers = [callback for callback in watchers if callback.everywhere]
+        if y is None:
+            taken = sample_weight is not None or class_weight is not None or resume is not None
+            source = self._source(x, steps_per_epoch, validation, watchers, taken)
+            return self._fit_batches(source, epochs, self._given(validation), watchers, chosen)
+        if steps_per_epoch is not None:
+            raise UsageError(
+                f"steps_per_epoch={steps_per_epoch} beside y", why="an epoch is one pass over x and y"
+            )
         model = self.model
         x, y = model.check_xy(x, y, self.loss)
         train, held = self._hold_out(y, validation)
@@ -102,24 +127,60 @@ class Trainer(Stepper):
         check_accumulation(self.optimizer, self.loss, epochs * batches)
         self.first, self.total, self.stopped = self.steps, self.steps + epochs * batches, ""
         scored = valid if isinstance(validation, tuple | list) else validation
-        last, watchers = len(self.history) + epochs, [as_callback(callback) for callback in callbacks]
-        if self.communicator.rank:
-            watchers = [callback for callback in watchers if callback.everywhere]
-        run = Run(self, data, train, scored, batch_size, last, watchers, save_state)
+        last = len(self.history) + epochs
+        run = Run(self, data, train, scored, batch_size, last, watchers, save_state, chosen)
         try:
             self.run = run
             if resume is not None:
                 load_state(run, user_path(resume), epochs)
             ranks.check_run(run)
-            self._loop(run, valid)
+            rule = self._bound
+            self._loop(run, valid, FullBatch(run, rule) if isinstance(rule, LBFGS) else MiniBatches(run))
         finally:
             self.run = None
             run.close()
         return self.history
 
-    def _loop(self, run: Run, valid: tuple[Any, Any] | None) -> None:
+    def _source(
+        self, given: Any, steps: int | None, validation: Any, callbacks: list[Callback], taken: bool
+    ) -> Source:
+        """The batches to train on. Raises UsageError for what only arrays allow."""
+        share = not isinstance(validation, tuple | list) and validation
+        for bad, what, fix in (
+            (taken, "sample_weight, class_weight or resume", "weights in the batches: (x, y, sample_weight)"),
+            (share, f"validation={validation}", "validation=(x, y), or batches of their own"),
+            (isinstance(self.optimizer, LBFGS), "LBFGS", "arrays x and y: it needs the same samples again"),
+            (self.communicator.size > 1, "several processes", "arrays x and y, or Trainer.step"),
+            (
+                any(isinstance(c, Checkpoint) for c in callbacks),
+                "Checkpoint",
+                "KeepBest(path) keeps the best weights",
+            ),
+        ):
+            if bad:
+                raise UsageError(f"{what} with ready-made batches", fix=fix)
+        return Source(given, None if steps is None else check_count("steps_per_epoch", steps))
+
+    def _fit_batches(
+        self, source: Source, epochs: int, valid: Any, callbacks: list[Callback], metrics: dict[str, Chosen]
+    ) -> History:
+        """`fit` on batches that come ready made: an epoch has as many samples as it has steps, as far as bars go."""
+        steps = int(source.steps or 0)
+        self.first, self.total, self.stopped = self.steps, self.steps + epochs * steps, ""
+        last = len(self.history) + epochs
+        run = Run(self, (None, None, None), range(steps), valid, 1, last, callbacks, save_state, metrics)
+        try:
+            self.run = run
+            self._loop(run, valid, StreamedBatches(run, source))
+        finally:
+            self.run = None
+            run.close()
+        return self.history
+
+    def _loop(
+        self, run: Run, valid: tuple[Any, Any] | None, one_epoch: Callable[[int], float | None]
+    ) -> None:
         """Run the epochs. valid: samples and targets on which each epoch is scored."""
-        one_epoch = FullBatch(run, self._bound) if isinstance(self._bound, LBFGS) else MiniBatches(run)
         with contextlib.ExitStack() as stack:
             for callback in run.callbacks:
                 callback.start(run, run.epochs - len(self.history), len(run.train), run.batch_size)
@@ -132,7 +193,7 @@ class Trainer(Stepper):
                 if train_loss is None:
                     ranks.bring_home(self)
                     break
-                self.history.rows.append(self._row(epoch, train_loss, time.perf_counter() - run.began, valid))
+                self.history.rows.append(self._row(run, epoch, train_loss, valid))
                 run.losses, run.seconds = [], 0.0
                 for callback in run.callbacks:
                     callback.epoch(run, self.history.rows[-1])
@@ -147,9 +208,22 @@ class Trainer(Stepper):
             raise UsageError("Trainer.save_state outside a fit", fix="fit(..., callbacks=[Checkpoint(path)])")
         self.run.save_state(path)
 
-    def _row(self, epoch: int, train_loss: float, seconds: float, valid: tuple[Any, Any] | None) -> Row:
-        scores = self.model.score(*valid) if valid is not None else {}
-        row = Row(epoch, train_loss, scores.get("loss"), scores.get("accuracy"), self.lr, seconds, best=False)
+    def _row(self, run: Run, epoch: int, train_loss: float, valid: tuple[Any, Any] | None) -> Row:
+        seconds = time.perf_counter() - run.began
+        scores = self.model.score(*valid, metrics=run.metrics) if valid is not None else {}
+        more = {name: as_number(name, scores[name]) for name in run.metrics} if valid is not None else {}
+        share = None if run.tally is None else run.tally.share
+        row = Row(
+            epoch,
+            train_loss,
+            scores.get("loss"),
+            scores.get("accuracy"),
+            self.lr,
+            seconds,
+            False,
+            share,
+            more,
+        )
         champion = next((one for one in reversed(self.history.rows) if one.best), None)
         return replace(row, best=champion is None or self.history.score(row) > self.history.score(champion))
 
@@ -197,6 +271,23 @@ def hold_out(y: Any, validation: Any, seed: int) -> tuple[np.ndarray[Any, Any], 
 def is_pair_or_nothing(validation: Any) -> bool:
     """Whether nothing is held out."""
     return validation is None or isinstance(validation, tuple | list) or validation == 0
+
+
+def as_number(name: str, value: Any) -> float:
+    """Return a metric's value as one number. Raises UsageError where it is an array."""
+    if np.ndim(value):
+        raise UsageError(
+            f"the metric {name!r} is an array {np.shape(value)}, and a row of the history has numbers",
+            fix="average='macro', or evaluate(x, y, metrics=...) after training",
+        )
+    return float(value)
+
+
+def is_settled(validation: Any) -> bool:
+    """Whether it is nothing, a number or a pair of arrays; else it may be batches, or a mistake that is named."""
+    plain = isinstance(validation, tuple | list | bool | int | float | np.number | str | dict | None)
+    batches = isinstance(validation, Batches) or hasattr(validation, "__iter__")
+    return plain or hasattr(validation, "shape") or not batches
 
 
 def check_count(name: str, value: Any) -> int:

@@ -19,6 +19,7 @@ class FastNumpyBackend(NumpyBackend):
     take_rescaled = numba_kernels.take_rescaled
     keep_mask = numba_kernels.keep_mask
     softmax_cross_entropy = numba_kernels.softmax_cross_entropy
+    softmax_cross_entropy_gradient_and_correct = numba_kernels.softmax_cross_entropy_gradient_and_correct
     batch_norm = numba_kernels.batch_norm
     batch_norm_grad = numba_kernels.batch_norm_grad
     lstm_step = numba_kernels.lstm_step

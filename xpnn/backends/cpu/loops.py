@@ -127,6 +127,19 @@ def less_largest(z: Array, ids: Array, out: Array) -> Any:
 
 
 @compiled
+def first_largest(shifted: Array, ids: Array) -> int:
+    """In how many rows of what `less_largest` wrote the first 0, the largest, is at the id."""
+    correct = 0
+    for i in range(len(ids)):
+        if 0 <= ids[i] < shifted.shape[1] and shifted[i, ids[i]] == 0:
+            earlier = False
+            for j in range(ids[i]):
+                earlier |= shifted[i, j] == 0
+            correct += not earlier
+    return correct
+
+
+@compiled
 def softmax_less_one_hot(e: Array, ids: Array) -> Any:
     """(e / their sum - one_hot(ids)) / n, in place, row by row; returns the sum of the logarithms of those sums."""
     n, classes = e.shape

@@ -21,25 +21,37 @@ function show(out) {
     return row;
   }));
 }
+/* done(outputs) at once; a page that is served defines `remote`, which asks the server. */
+const ask = typeof remote === "function" ? remote : (sample, done) => done(predict(sample));
 const refreshInside = layers.length ? inside(byId("layers")) : () => {};
 /* null: nothing is drawn yet. */
 function answer(sample) {
   if (sample === null) {
     byId("best").textContent = "Draw something";
     byId("rows").replaceChildren();
-  } else show(predict(sample));
+  } else ask(sample, show);
   byId("inside").hidden = sample === null || !layers.length;
-  if (sample === null) return;
+  if (sample === null || !layers.length) return;
   refreshInside();
 }
+/* A line of numbers for each input; a size that is open (null) takes any count of whole rows. */
 function typing() {
-  const count = about.shape.reduce((a, b) => a * b, 1), line = element("input", { type: "text", id: "numbers" });
-  const label = element("label", { htmlFor: "numbers", textContent: `${count} numbers, with blanks or commas between` });
-  line.addEventListener("input", () => {
-    const numbers = line.value.split(/[\s,;]+/).filter(Boolean).map(Number);
-    if (numbers.length === count && numbers.every(Number.isFinite)) answer(Float32Array.from(numbers));
-    else byId("best").textContent = `${numbers.length} of ${count} numbers`;
+  const parts = about.parts ?? [about.shape], lines = parts.map((shape, i) => {
+    const row = shape.reduce((a, b) => a * (b ?? 1), 1), open = shape.includes(null);
+    const line = element("input", { type: "text", id: i ? `numbers-${i + 1}` : "numbers" });
+    const label = element("label", { htmlFor: line.id }), which = parts.length > 1 ? `Input ${i + 1}: ` : "";
+    label.textContent = `${which}${open ? `${row}, ${2 * row}, ${3 * row}, ... ` : `${row} `}numbers, with blanks or commas between`;
+    byId("input").append(label, line);
+    return { line, read() {
+      const numbers = line.value.split(/[\s,;]+/).filter(Boolean).map(Number), count = numbers.length;
+      const whole = open ? count > 0 && count % row === 0 : count === row;
+      return { numbers: whole && numbers.every(Number.isFinite) ? numbers : null, text: `${count} of ${row} numbers` };
+    } };
   });
-  byId("input").append(label, line);
+  for (const one of lines) one.line.addEventListener("input", () => {
+    const found = lines.map((each) => each.read()), missing = found.find((each) => !each.numbers);
+    if (missing) byId("best").textContent = missing.text;
+    else answer(parts.length > 1 ? found.map((each) => each.numbers) : (about.server ? Float64Array : Float32Array).from(found[0].numbers));
+  });
 }
-if (about.shape.length === 3) drawing(byId("input"), answer); else typing();
+if (about.columns) form(); else if (about.shape.length === 3 && !about.shape.includes(null)) drawing(byId("input"), answer); else typing();

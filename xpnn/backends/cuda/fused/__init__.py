@@ -30,6 +30,7 @@ class FusedKernels(CudaBackend):
     softmax = rows.softmax
     softmax_cross_entropy = rows.softmax_cross_entropy
     softmax_cross_entropy_and_correct = rows.softmax_cross_entropy_and_correct
+    softmax_cross_entropy_gradient_and_correct = rows.softmax_cross_entropy_gradient_and_correct
     all_finite = rows.all_finite
     column_sums = rows.column_sums
     batch_norm = rows.batch_norm

@@ -63,6 +63,16 @@ def softmax_cross_entropy_and_correct(be: CudaBackend, z: Array, ids: Array) -> 
     return _cross_entropy(be, z, ids, None, hits), hits
 
 
+def softmax_cross_entropy_gradient_and_correct(
+    be: CudaBackend, z: Array, ids: Array
+) -> tuple[Array, Array, Array]:
+    """Loss, gradient and the number correct, in one pass."""
+    if not _classifies(be, z, ids):
+        return Kernels.softmax_cross_entropy_gradient_and_correct(be, z, ids)
+    dz, hits = be.empty(z.shape, be.dtype), be.empty((), be.xp.int64)
+    return _cross_entropy(be, z, ids, dz, hits), dz, hits
+
+
 def _classifies(be: CudaBackend, z: Array, ids: Array) -> bool:
     return be.launchable(z) and bool(ids.dtype == be.xp.int64)
 
