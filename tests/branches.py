@@ -1,13 +1,14 @@
 """Which lines and branches of xpnn the tests run, and why the others are not.
 
     python -m pytest -p branches ...        measures; in each process of pytest-xdist too
-    python tests/branches.py                puts the figures into docs/coverage.md
+    python tests/branches.py [NOTE]         puts the figures into docs/coverage.md, under what NOTE says of the tests
 
 Commands that the tests start as processes of their own are not counted.
 """
 
 import json
 import os
+import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -101,10 +102,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         whole.json_report(outfile=f"{folder}/report.json")
         files = json.loads(Path(folder, "report.json").read_text())["files"]
-    pages.put(
-        TOP / "docs" / "coverage.md", "branches: ci/coverage", f"## Lines and branches\n\n{page(files)}"
-    )
-    print(page(files))
+    text = "\n\n".join(["## Lines and branches", *sys.argv[1:], page(files)])
+    pages.put(TOP / "docs" / "coverage.md", "branches: ci/coverage", text)
+    print(text)
 
 
 if __name__ == "__main__":

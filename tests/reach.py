@@ -1,12 +1,14 @@
 """Which tests run which lines of xpnn, and how long each of them takes.
 
     python tests/reach.py FILE [arguments of pytest]
+    python tests/reach.py --few FILE ...        prints few tests that together run every line of these maps
 
 FILE holds, as JSON, the tests with their seconds, the numbers of the tests that run each line, and the text of the
 files at the time: so lines are found again after they have moved.
 """
 
 import difflib
+import heapq
 import json
 import sys
 from collections import defaultdict
@@ -100,5 +102,31 @@ def load(paths):
     return found
 
 
-if __name__ == "__main__":
+def few(reached):
+    """Tests that together run every line that any test runs, each the one that adds most lines in its time."""
+    lines, seconds = defaultdict(set), {}
+    for name, some in reached.items():
+        for line, tests in some.items():
+            seconds |= tests
+            for test in tests:
+                lines[test].add((name, line))
+    missing, taken = set().union(*lines.values()), []
+    worth = [(-len(run) / (0.05 + seconds[test]), test) for test, run in lines.items()]
+    heapq.heapify(worth)
+    while missing:
+        _, test = heapq.heappop(worth)
+        now = -len(lines[test] & missing) / (0.05 + seconds[test])
+        if (
+            worth and now > worth[0][0]
+        ):  # others took some of its lines: it is worth less than when it was put there
+            heapq.heappush(worth, (now, test))
+        elif now:
+            taken.append(test)
+            missing -= lines[test]
+    return sorted(taken, key=lambda test: test.split("::")[0])
+
+
+if __name__ == "__main__" and sys.argv[1] == "--few":
+    print("\n".join(few(load(map(Path, sys.argv[2:])))))
+elif __name__ == "__main__":
     record(Path(sys.argv[1]), sys.argv[2:])

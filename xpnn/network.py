@@ -9,6 +9,7 @@ import numpy as np
 
 from xpnn import validation
 from xpnn.backends import Backend, get_backend
+from xpnn.backends.advice import refuse_container
 from xpnn.backends.convert import to_host
 from xpnn.backends.in_place import by_identity
 from xpnn.config import from_config, to_config
@@ -140,6 +141,8 @@ class Network:
 
     def check_xy(self, x: Any, y: Any, loss: Loss, name: str = "") -> tuple[Any, Any]:
         """Samples on the device and their targets, checked, still on the host. `name` is put before x and y."""
+        if self.preparation is None:
+            refuse_container(x)  # before its labels, which a loader has inside
         if isinstance(loss, MultiOutputLoss):
             y = tuple(map(to_host, validation.split(f"{name}y", y, len(loss.losses))))
         else:

@@ -2,10 +2,13 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """Categories of Unicode: control characters (ESC begins the commands of terminals), marks without a shape, some of
 which turn text around, halves of characters (what a file's name holds that is no UTF-8), and separators of lines."""
+LISTED = 8
+"""Names in one message."""
 
 
 def printable(text: object) -> str:
@@ -29,6 +32,38 @@ def in_comment(text: object) -> str:
     Letters, digits, spaces and a few marks stay; quotes, slashes, stars, backslashes and newlines do not.
     """
     return re.sub(r"[^\w .,:;()\[\]=+-]", "?", str(text))
+
+
+def library_of(a: object) -> str:
+    """The package that the object's class comes from."""
+    return type(a).__module__.partition(".")[0]
+
+
+def name_of(a: object) -> str:
+    """Return the name of its type, such as `scipy.csr_matrix` or `list`."""
+    library = library_of(a)
+    return type(a).__name__ if library in ("builtins", "numpy") else f"{library}.{type(a).__name__}"
+
+
+def listed(names: Iterable[object]) -> str:
+    """The first names, quoted, and how many more."""
+    return joined([repr(str(name)[:40]) for name in names])
+
+
+def joined(parts: list[str]) -> str:
+    """The first parts, and how many more."""
+    more = f" and {len(parts) - LISTED:,} more" if len(parts) > LISTED else ""
+    return ", ".join(parts[:LISTED]) + more
+
+
+def count_of(names: list[str], noun: str) -> str:
+    """`column` of one, `columns` of more; of class `classes`."""
+    return noun if len(names) == 1 else f"{noun}es" if noun.endswith("s") else f"{noun}s"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 picture`, `2,000 pictures`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
 def _shown(character: str) -> str:

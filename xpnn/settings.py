@@ -1,4 +1,4 @@
-"""Settings held to the annotations of their dataclass fields: what a user types and what a file says alike.
+"""Settings held to the annotations of their dataclass fields: both what a user types and what a file says.
 
     int     a whole number                    float   a finite number
     str, bool, None and classes               as they are

@@ -118,7 +118,7 @@ class Regressor(RegressorMixin, NetworkEstimator):  # type: ignore[misc]
     """A network that predicts numbers: mean squared error, one output for each target.
 
     The settings are those of `NetworkEstimator`. With standardize=True a last layer brings the outputs to the mean and
-    the spread of y, so that targets of any size train alike.
+    the spread of y, so that targets of any size train in the same way.
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, eval_set: Any = None) -> "Regressor":

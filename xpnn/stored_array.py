@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from xpnn.backends import advice
 from xpnn.chunk_order import ChunkOrder
 from xpnn.errors import DataError
+from xpnn.printing import library_of
 
 Rows = NDArray[np.int64]
 LIBRARIES = ("h5py", "zarr")
@@ -131,7 +132,7 @@ class StoredArray:
 
     def _rising(self, rows: Rows) -> NDArray[Any]:
         """Rising rows of the dataset, each once."""
-        found = self.dataset[rows] if advice.library_of(self.dataset) == "h5py" else self.dataset.oindex[rows]
+        found = self.dataset[rows] if library_of(self.dataset) == "h5py" else self.dataset.oindex[rows]
         return self._native(found)
 
     def _native(self, a: Any) -> NDArray[Any]:
@@ -141,5 +142,5 @@ class StoredArray:
 def stored(a: Any) -> Any:
     """A dataset of h5py or zarr as a StoredArray; anything else as it is."""
     kind = type(a)
-    is_dataset = advice.library_of(a) in LIBRARIES and kind.__name__ in ("Dataset", "Array", "AsyncArray")
+    is_dataset = library_of(a) in LIBRARIES and kind.__name__ in ("Dataset", "Array", "AsyncArray")
     return StoredArray(a) if is_dataset and hasattr(a, "dtype") else a

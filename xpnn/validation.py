@@ -225,6 +225,10 @@ def shape_hint(got: tuple[int, ...], wanted: tuple[int | None, ...], name: str) 
         )
     if got == wanted:
         return f"a single sample? {name}[None]"
+    if len(got) == len(wanted) == 1:
+        return (
+            f"samples are rows: {name}[:, None] gives each number a row, {name}[None] makes one row of them"
+        )
     if got[1:] == (*wanted[2:], *wanted[:2]) and len(wanted) == 3:
         return f"channels come last: np.moveaxis({name}, 1, -1)"
     if int(np.prod(got[1:])) == math.prod(n or 0 for n in wanted):

@@ -1,5 +1,6 @@
 """`xpnn predict` of pictures: as in training, several digits, folders and patterns, one bad file among good ones."""
 
+import csv
 import json
 
 import numpy as np
@@ -81,6 +82,25 @@ def test_one_bad_file_among_good_ones(trained, xp, tmp_path):
     assert code == 4
     assert [name for _, name in answers(out)] == ["left", "right"]
     assert "2.png is no picture" in err
+
+
+def test_answers_of_many_pictures_as_csv(trained, xp, tmp_path):
+    code, out, err = xp("predict", "--run", trained, "--out", "answers.csv", "shapes")
+    assert (code, out) == (0, ""), err
+    rows = list(csv.DictReader((tmp_path / "answers.csv").read_text().splitlines()))
+    assert list(rows[0]) == ["file", "label", "probability left", "probability right"]
+    assert len(rows) == 60
+    assert all(f"shapes/{row['label']}/" in row["file"].replace("\\", "/") for row in rows)
+    assert all(float(row[f"probability {row['label']}"]) > 0.5 for row in rows)
+    for flags, said in (
+        (("--columns", "id,label"), "--out FILE alone"),
+        (("--json", "--out", "a.csv"), "--json beside --out"),
+    ):
+        code, _, err = xp("predict", "--run", trained, *flags, "shapes")
+        assert (code, said in err) == (2, True)
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    code, _, err = xp("predict", "--run", trained, "t.csv")
+    assert (code, "was trained on pictures" in err) == (2, True)
 
 
 def test_evaluate_another_folder_by_the_names_of_its_classes(trained, xp, tmp_path):

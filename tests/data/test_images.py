@@ -200,6 +200,16 @@ class TestMeasured:
         x = np.concatenate([digits, 255 - digits[:50]])
         assert measure(x, tuple("0123456789")).polarity == "as is"
 
+    def test_pictures_with_colours_are_turned_neither_way(self, digits):
+        """A red apple would become a cyan one; dark ink on tinted paper is no colour."""
+        ink = digits / 255
+        for colour, polarity in (
+            (np.array([200, 20, 20]), "as is"),
+            (np.array([30, 30, 40]), "dark on light"),
+        ):
+            x = (240 - 5 * np.arange(3)) * (1 - ink) + colour * ink
+            assert measure(x.astype(np.uint8), tuple("0123456789")).polarity == polarity
+
     def test_a_photograph_for_a_model_of_dark_digits(self, digits):
         form = measure(255 - digits, tuple("0123456789"))
         page = np.full((300, 300), 30, np.uint8)

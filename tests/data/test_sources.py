@@ -117,7 +117,7 @@ class TestImages:
 
     def test_what_is_wrong_is_named(self, tmp_path):
         paint(tmp_path / "a" / "1.png")
-        with pytest.raises(DataError, match="1 folders"):
+        with pytest.raises(DataError, match="1 folder of pictures"):
             read_images(tmp_path)
         (tmp_path / "b").mkdir()
         with pytest.raises(DataError, match="b holds no pictures"):

@@ -1,6 +1,7 @@
 """Tables as people have them: the same rows however they are written, columns by name, nothing dropped unsaid."""
 
 import contextlib
+import datetime
 import gc
 import gzip
 import sys
@@ -12,6 +13,7 @@ import pytest
 import xpnn
 from xpnn.data import load, prepare_table, read_csv, read_table
 from xpnn.data.tables.columns import CategoryColumn, DateColumn, NumberColumn
+from xpnn.data.tables.dialect import first_is_data, separator
 from xpnn.data.tables.samples import check_room
 from xpnn.data.tables.stored import StoredTable
 from xpnn.errors import BackendError, DataError, FileError, UsageError
@@ -81,6 +83,25 @@ class TestReadCsv:
             ("a,b\n1,2\n3,4\n", {"label": "c"}, r"no column 'c'"),
             ("1,2\n3,4\n", {"label": "c"}, r"no column 'c'\n.*holds no names"),
             ("a,b\n1,2\n3,4\n", {"label": 2}, r"no column 2"),
+            ("a,b,kind\n1,2,cat\n# half of it\n3,4,dog\n", {}, r"t\.csv, line 3 cannot be read"),
+            (
+                "a,kind\n1,1,cat\n2,2,dog\n",
+                {},
+                r"line 2 cannot .*\n.*\n.*every column a name in the first line",
+            ),
+            (
+                "a,b\n" + "".join(f"{i},w{i}\n" for i in range(30)),
+                {},
+                r"30 different labels in 30 rows, such as 'w0'",
+            ),
+            (
+                "a,b\n" + "".join(f'{i},"$1,{i + 100}"\n' for i in range(30)),
+                {},
+                r"(?s)'\$1,100'.*digits and a point",
+            ),
+            (b"PK\x03\x04 and more", {}, r"ZIP archive, or a workbook of Excel"),
+            ("a,b\n1,x\n2,y\n".encode("utf-16"), {}, r"text in UTF-16"),
+            ("<!DOCTYPE html>\n<title>Log in</title>\n", {}, r"is a web page"),
         ],
     )
     def test_what_is_wrong_is_named(self, tmp_path, text, given, why):
@@ -138,6 +159,19 @@ def test_several_files_are_one_table(written):
     assert contents(read_table(folder)) == EXPECTED
     with pytest.raises(DataError, match="several formats"):
         read_table(str(written / "t.*"))
+
+
+def test_columns_that_only_some_files_have_are_named(tmp_path):
+    write(tmp_path, "a,b,kind\n1,2.5,cat\n", "1.csv")
+    write(tmp_path, "kind,a,c\ncat,5,6\n", "2.csv")
+    table = read_table(str(tmp_path / "*.csv"))
+    assert contents(table)["b"] == ["2.5", ""]
+    assert table.notes == ("only some of the 2 files have 'b', 'c': missing in the others",)
+
+
+def test_a_number_sign_in_a_word_begins_no_comment(tmp_path):
+    text = "kind,colour\n" + "# a remark,\n" + "cat,red#1\ndog,#2\n" * 20
+    assert contents(read_table(write(tmp_path, text)))["colour"] == ["", *["red#1", "#2"] * 20]
 
 
 def test_a_name_is_no_pattern(tmp_path):
@@ -302,6 +336,52 @@ class TestColumns:
         )
         assert "2024-05-31" in preparation.left_out[0].why
 
+    @pytest.mark.parametrize("form", ["{:02d}/{:02d}/2024", "{:02d}/{:02d}/2024 10:00:00"])
+    @pytest.mark.parametrize("day_first", [True, False])
+    def test_dates_are_read_as_in_training(self, tmp_path, form, day_first):
+        """A row such as 03/04/2024 alone does not say which is the day."""
+        days = [(1 + i % 28, 1 + i % 12) if day_first else (1 + i % 12, 1 + i % 28) for i in range(60)]
+        text = "when,n,label\n" + "".join(f"{form.format(*day)},{i},{i % 2}\n" for i, day in enumerate(days))
+        x, _, preparation = prepare_table(write(tmp_path, text))
+        model = xpnn.Model([xpnn.Dense(2)], preparation.input_shape, seed=0, preparation=preparation)
+        model.save(tmp_path / "m.safetensors")
+        again = xpnn.load(tmp_path / "m.safetensors").preparation
+        row = write(tmp_path, f"n,when\n3,{form.format(*days[3])}\n", "row.csv")
+        assert np.array_equal(again.samples(read_table(row, dates=again.dates)), x[3:4])
+        assert model.predict_table(row) == model.predict_table(write(tmp_path, text))[3]
+
+    @pytest.mark.parametrize("of_what", ["a file", "objects", "words"])
+    def test_times_of_day_are_split(self, tmp_path, of_what):
+        times = [datetime.time(i % 24, 7 * i % 60) for i in range(60)]
+        if of_what == "a file":
+            text = "at,label\n" + "".join(f"{at},{i % 2}\n" for i, at in enumerate(times))
+            x, _, preparation = prepare_table(write(tmp_path, text))
+        else:
+            x, _, preparation = self.prepared(at=times)
+        found = column(preparation, "at")
+        assert found.parts == ("hour", "minute")
+        np.testing.assert_allclose(
+            x * found.stds + found.means, [[at.hour, at.minute] for at in times], atol=1e-4
+        )
+        if of_what == "words":
+            rows = [{"at": f"{at.hour}:{at.minute:02d}"} for at in times]
+            assert np.array_equal(preparation.inputs(rows), x)
+
+    def test_durations_are_seconds(self):
+        hours = [datetime.timedelta(hours=i % 5) for i in range(60)]
+        x, _, preparation = self.prepared(took=hours)
+        assert column(preparation, "took").mean == 7200
+        assert np.array_equal(preparation.inputs([{"took": one} for one in hours]), x)
+
+    def test_mostly_numbers_are_left_out_with_advice(self):
+        _, _, preparation = self.prepared(n=["-" if i % 5 == 0 else i / 7 for i in range(60)], m=range(60))
+        assert [one.name for one in preparation.left_out] == ["n"]
+        assert "numbers, but for 20% such as '-'" in preparation.left_out[0].why
+
+    def test_a_spread_that_is_no_number_is_refused(self):
+        with pytest.raises(DataError, match=r"column 'n' holds numbers from 0 to 5.9e\+301"):
+            self.prepared(n=[i * 1e300 for i in range(60)])
+
     @pytest.mark.parametrize("form", ["{}%", "$ {}.00", "1,{}", "{},5"])
     def test_formatted_numbers_are_left_out_with_advice(self, form):
         _, _, preparation = self.prepared(price=[form.format(100 + i) for i in range(60)], n=range(60))
@@ -371,6 +451,13 @@ class TestLabels:
         assert len(data.y) + len(data.y_test) == 80
         assert any("held out" in note and "rare" in note for note in data.notes)
 
+    def test_few_rows_that_differ_are_held_out_one_by_one(self, tmp_path):
+        """All rows with one hash would be on one side."""
+        rows = "".join(f"{i % 2},{'ab'[i % 2]}\n" for i in range(200))
+        data = load("table", write(tmp_path, "n,kind\n" + rows))
+        assert 20 < len(data.y_test) < 60
+        assert any("equal rows are held out one by one" in note for note in data.notes)
+
     def test_more_rows_move_none(self, tmp_path):
         lines = [f"{i % 7},{i},{'ab'[i % 2]}" for i in range(600)]
         sides = []
@@ -417,6 +504,7 @@ class TestLibraries:
                 "c": pd.Categorical(["x", "y", "x", "y"]),
                 "f": [True, False, True, True],
                 "d": pd.to_datetime(["2024-01-01", "2024-02-01", None, "2024-03-05"]),
+                "h": pd.to_timedelta([1, 2, None, 4], unit="h"),
             }
         )
         return frame.sample(frac=1, random_state=1)
@@ -432,6 +520,16 @@ class TestLibraries:
             table = read_table(other)
             assert {name: values.words().tolist() for name, values in table.items()} == wanted
             assert [v.kind for v in table.values()] == [v.kind for v in read_table(frame).values()]
+
+    def test_periods_are_dates(self):
+        import pandas as pd
+
+        table = read_table(pd.DataFrame({"month": pd.period_range("2024-11", periods=3, freq="M")}))
+        assert table["month"].dates().astype("datetime64[M]").astype(str).tolist() == [
+            "2024-11",
+            "2024-12",
+            "2025-01",
+        ]
 
     def test_what_has_no_names_says_so(self):
         import polars as pl
@@ -608,3 +706,22 @@ def test_a_table_that_keeps_duckdb_busy_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(duck, "SLOWEST", 1e12)
     with pytest.raises(DataError, match=r"a\.csv\.gz takes more than 0 s to look through"):
         read_table(path)
+
+
+@pytest.mark.parametrize(("first", "types", "data"), [
+    (["2.5", "1.5"], ["DOUBLE", "DOUBLE"], True), (["7", "8", "a"], ["BIGINT", "BIGINT", "VARCHAR"], True),
+    (["0", "1", "2"], ["DOUBLE"] * 3, False), (["1", "2", "3"], ["DOUBLE"] * 3, False),
+    (["2", "3", "4"], ["DOUBLE"] * 3, True), (["0", "2", "4"], ["DOUBLE"] * 3, True),
+    (["a", "b"], ["DOUBLE", "DOUBLE"], False), (["1", "b"], ["DOUBLE", "DOUBLE"], False),
+    (["a", "b"], ["VARCHAR", "VARCHAR"], False), (["1", "2.5"], ["DOUBLE"] * 3, False),
+    (["0", "b"], ["DOUBLE", "VARCHAR"], True),
+])  # fmt: skip
+def test_a_first_line_of_numbers_is_data_unless_it_counts_the_columns(first, types, data):
+    assert first_is_data(first, types) is data
+
+
+@pytest.mark.parametrize(
+    ("line", "mark"), [("a,b;c,d", ","), ("a;b;c,d", ";"), ("a\tb", "\t"), ("a|b|c,d", "|"), ("ab", "")]
+)
+def test_what_separates_the_names(line, mark):
+    assert separator(line) == mark

@@ -6,6 +6,7 @@ ones, and training goes on to the same numbers, to the bit, as one that nothing 
 
 import numpy as np
 import pytest
+from emulated_cuda import EmulatedBackend, needs_compiler
 from failing_allocator import failing
 from harness import open_backend
 from imaginary_device import DeviceBackend
@@ -161,6 +162,44 @@ def test_a_step_without_memory_on_a_device(net, optimizer, capture, done, monkey
         be.board.fail_at = None
         unhurt(trainer, before, course)
     assert k > 20 or (capture and done)  # what is recorded makes no arrays any more
+
+
+class ShortOfMemory(EmulatedBackend):
+    """Kernels for CUDA, on the CPU; the array that brings `left` to 0 is refused."""
+
+    left = 0
+
+    def empty(self, shape, dtype):
+        self.left -= 1
+        if self.left == 0:
+            raise MemoryError
+        return super().empty(shape, dtype)
+
+
+@needs_compiler
+def test_a_step_without_memory_on_kernels_for_cuda(monkeypatch):
+    """Every array that a kernel writes to is refused in turn."""
+    monkeypatch.setitem(NETS, "dense", lambda: [xpnn.Dense(3), xpnn.ReLU(), xpnn.Dropout(0.2), xpnn.Dense(2)])
+    monkeypatch.setitem(DEVICES, "emulated", lambda: ShortOfMemory("cpu", "float32"))
+
+    def begin():
+        return made("dense", "Adam", "emulated", steps=1)
+
+    course, before = course_of(begin(), steps=4), numbers(begin())
+    for k in range(1, 1000):
+        trainer = begin()
+        be = trainer.model.backend
+        be.left = k
+        try:
+            step(trainer)
+        except (MemoryError, XpnnError):
+            pass
+        else:
+            if be.left > 0:
+                break
+        be.left = 0
+        unhurt(trainer, before, course)
+    assert k > 5
 
 
 def trained_to_the_end(trainer, folder, resume=None):

@@ -57,6 +57,14 @@ GRAPHS = {
         (4, 6),
         {"sizes": ints(2, 2, 2)},
     ),
+    "three parts of one size": graph(
+        [
+            ("Split", "x", "a b c", {"axis": -1}),
+            ("Concat", "c a b", "y", {"axis": -1}),
+        ],
+        (4, 6),
+        {},
+    ),
     "means, sums and extremes": reductions(
         [
             ("ReduceSum", "x last", "a", {"keepdims": 1}),

@@ -86,6 +86,12 @@ NAMES = [
     (lambda: fit(optimizer="adm"), UsageError, ["unknown optimizer 'adm'", "did you mean 'adam'?"]),
     (lambda: fit(optimizer=Adam), UsageError, ["unknown optimizer <class"]),
     (lambda: fit(optimizer={}), UsageError, ["unknown optimizer {}"]),
+    (lambda: fit(optimizer=np.zeros(3)), UsageError, ["optimizer of type ndarray", "xpnn.Adam(1e-3)"]),
+    (
+        lambda: fit(loss=lambda p, y: 0),
+        UsageError,
+        ["loss of type function", "a subclass of xpnn.losses.Loss"],
+    ),
     (lambda: fit(schedule="cosin"), UsageError, ["unknown schedule 'cosin'", "did you mean 'cosine'?"]),
     (lambda: fit(schedule=0.5), UsageError, ["unknown schedule 0.5"]),
 ]
@@ -231,8 +237,12 @@ LABELS = [
         ["label 4 is 3", "0 to 2; 1 of 6 are not", "renumber"],
     ),
     (lambda: fit(y=[0, -1, 2, 0, 1, -7]), DataError, ["label 1 is -1", "2 of 6"]),
-    (lambda: fit(y=[0, 1, 2, 0.5, 1, 2]), DataError, ["label 3 is 0.5"]),
-    (lambda: fit(y=[0, 1, nan, 0, 1, 2]), DataError, ["label 2 is nan"]),
+    (lambda: fit(y=[0, 1, 2, 0.5, 1, 2]), DataError, ["label 3 is 0.5", 'loss="mse"']),
+    (
+        lambda: fit(y=[0, 1, nan, 0, 1, 2]),
+        DataError,
+        ["label 2 is nan", "leave out the samples without a label"],
+    ),
     (lambda: fit(y=[0, 1, inf, 0, 1, 2]), DataError, ["label 2 is inf"]),
     (lambda: fit(y=np.array([0, 1, 2, 255, 1, 2], np.uint8)), DataError, ["label 3 is 255"]),
     (
@@ -304,7 +314,9 @@ DATA = [
     (lambda: fit([[1, 2], [3]]), DataError, ["cannot read list as an array of numbers"]),
     (lambda: fit(None), DataError, ["None is no array"]),
     (lambda: fit({"a": 1}), DataError, ["a dict of 1 entries is no array"]),
-    (lambda: fit("x.npy"), DataError, ["data of dtype <U5"]),
+    (lambda: fit("x.npy"), DataError, ["'x.npy' is no array", "read_npy"]),
+    (lambda: fit(iter(X), y=None), DataError, ["gone through once"]),
+    (lambda: fit(X[:, 0]), ShapeError, ["x has shape (6,)", "x[:, None]"]),
     (
         lambda: fit(np.ma.masked_greater(X, 0.5)),
         DataError,
@@ -342,7 +354,7 @@ RUNS = [
     (lambda: fit(sample_weight=[1, 1, 1, nan, 1, 1]), DataError, ["sample_weight[3] is nan"]),
     (lambda: fit(sample_weight=np.zeros(6)), DataError, ["every sample_weight is 0"]),
     (lambda: fit(sample_weight=[1, 1, 1, 1e300, 1, 1]), DataError, ["sample_weight[3] is 1e+300, too large"]),
-    (lambda: fit(sample_weight="heavy"), DataError, ["data of dtype <U5"]),
+    (lambda: fit(sample_weight="heavy"), DataError, ["is no array"]),
     (lambda: fit(model=net(Dense(3), Softmax())), UsageError, ["Softmax()", "drop the last layer"]),
     (lambda: fit(model=net(Sequential([Dense(3), Softmax()]))), UsageError, ["wants logits"]),
     (

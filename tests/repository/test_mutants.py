@@ -64,6 +64,14 @@ def test_a_line_is_found_again_where_it_has_moved():
     assert reach.moved("a\nb\nc\n", "new\na\nother\nc\n") == {1: 2, 3: 4}
 
 
+def test_few_tests_run_every_line():
+    reached = {
+        "a.py": {1: {"slow": 9.0, "quick": 0.1}, 2: {"quick": 0.1}, 3: {"slow": 9.0}},
+        "b.py": {1: {"quick": 0.1, "other": 0.1}},
+    }
+    assert reach.few(reached) == ["quick", "slow"]
+
+
 def test_what_runs_at_import_belongs_to_the_tests_of_its_definition():
     """A default is noticed by what calls the function, and by what looks at all signatures."""
     tree = ast.parse((TOP / "xpnn/schedules/decay.py").read_text())

@@ -154,13 +154,16 @@ def write_tables(folder, pixels, labels):
         lines = [",".join(map(str, row)) for row in [head, *rows]]
         (folder / name).write_text("\n".join(lines) + "\n")
     rng = np.random.default_rng(0)
-    for name, count in (("passengers.csv", 300), ("more.csv", 20)):
-        lines = ["id,age,sex,town,boarded,survived"]
-        for i, sex in enumerate(rng.choice(["f", "m"], count)):
-            age, town = "" if i % 9 == 0 else round(rng.normal(40, 12)), f"t{rng.integers(29)}"
-            kept = "yes" if (sex == "f") != (rng.random() < 0.1) else "no"
-            lines.append(f"{100 + i},{age},{sex},{town},1912-04-{1 + i % 28:02d},{kept}")
-        (folder / name).write_text("\n".join(lines) + "\n")
+    (folder / "titanic").mkdir()
+    for name, count, known in (("train", 300, True), ("more", 20, True), ("test", 20, False)):
+        lines = ["PassengerId,Pclass,Name,Sex,Age,Fare,Embarked" + ",Survived" * known]
+        for i, sex in enumerate(rng.choice(["female", "male"], count)):
+            age, town = "" if i % 9 == 0 else round(rng.normal(28, 12)), rng.choice(["S", "C", "Q", ""])
+            kept = int((sex == "female") != (rng.random() < 0.1))
+            fare = f"{rng.lognormal(3):.4f}"
+            row = f'{100 + i},{1 + i % 3},"Braund, Mr. Owen {i}",{sex},{age},{fare},{town}'
+            lines.append(row + f",{kept}" * known)
+        (folder / f"titanic/{name}.csv").write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture

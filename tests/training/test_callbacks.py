@@ -249,7 +249,7 @@ def test_when_a_checkpoint_is_written(monkeypatch, tmp_path, how, steps):
 
 
 def test_minutes(monkeypatch, tmp_path):
-    clock = iter(range(0, 10**6, 20))  # every look at it is 20 seconds later
+    clock = iter(range(10**6, 10**7, 20))  # every look at it is 20 seconds later
     monkeypatch.setattr("xpnn.training.checkpointing.time.monotonic", lambda: next(clock))
     seen = [step for step, _ in saves(monkeypatch, tmp_path, minutes=1)]
     assert seen == [3, 6, 9, 12, 15, 16]
@@ -263,7 +263,7 @@ def test_share_of_the_time(monkeypatch, tmp_path, look, share, steps):
 
     At 20 s a save takes 20 s, and the next is due after 40; below a second, after a second.
     """
-    clock = iter(i * look for i in range(10**6))
+    clock = iter(10**6 + i * look for i in range(10**6))
     monkeypatch.setattr("xpnn.training.checkpointing.time.monotonic", lambda: next(clock))
     assert [step for step, _ in saves(monkeypatch, tmp_path, share=share)] == steps
 
@@ -311,7 +311,7 @@ def test_the_newest_are_kept(tmp_path):
 
 @pytest.mark.parametrize("optimizer", [xpnn.SGD(0.1), xpnn.LBFGS()], ids=["steps", "full batch"])
 def test_time_limit(monkeypatch, optimizer):
-    clock = iter(range(0, 10**6, 10))
+    clock = iter(range(10**6, 10**7, 10))
     monkeypatch.setattr("xpnn.training.stopping.time.monotonic", lambda: next(clock))
     trainer = fitted(TimeLimit(0.5), optimizer=optimizer, epochs=50)
     assert trainer.steps == 3

@@ -3,24 +3,15 @@
 Libraries are distinguished by the names of their modules and by what their objects can do; none is imported.
 """
 
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
 from xpnn.errors import DataError, first_line
+from xpnn.printing import library_of, name_of
 
 REAL = "xpnn takes real numbers: bool, integer or floating point"
-
-
-def library_of(a: Any) -> str:
-    """The package that the object's class comes from."""
-    return type(a).__module__.partition(".")[0]
-
-
-def name_of(a: Any) -> str:
-    """Return the name of its type, such as `scipy.csr_matrix` or `list`."""
-    library = library_of(a)
-    return type(a).__name__ if library in ("builtins", "numpy") else f"{library}.{type(a).__name__}"
 
 
 def refuse_container(a: Any) -> None:
@@ -47,7 +38,7 @@ def refuse_container(a: Any) -> None:
                         fix="Trainer.step on each batch of .as_numpy_iterator()")  # fmt: skip
     if library_of(a) == "torch" and "Dataset" in kind:
         raise DataError(f"a {name} is no array", why="its samples come one by one, with their labels",
-                        fix="np.stack([np.asarray(x) for x, _ in dataset]); y likewise")  # fmt: skip
+                        fix="np.stack([np.asarray(x) for x, _ in dataset]), and y in the same way")  # fmt: skip
     if hasattr(a, "__next__"):
         raise DataError(
             f"a {kind} is no array",
@@ -61,6 +52,12 @@ def refuse_container(a: Any) -> None:
         )
     if isinstance(a, set | frozenset):
         raise DataError(f"a {kind} is no array", why="it has no order", fix="np.array(sorted(x))")
+    if isinstance(a, str | bytes | PurePath):
+        path = isinstance(a, PurePath) or PurePath(str(a)).suffix != ""
+        readers = (
+            "xpnn.data.prepare_table (tables), read_npy, read_npz, or read_images (a folder of pictures)"
+        )
+        raise DataError(f"{str(a)[:80]!r} is no array", fix=f"read it with {readers}" if path else "")
     if a is None:
         raise DataError("None is no array", why="was a result not returned?")
 

@@ -11,8 +11,8 @@ from xpnn.cli.command import Command
 from xpnn.cli.options import FilePath, json_option
 from xpnn.cli.predict_pictures import predict_pictures
 from xpnn.cli.predict_rows import ARRAYS, predict_rows
-from xpnn.cli.runs import WEIGHTS, find_run
-from xpnn.data import TablePreparation
+from xpnn.cli.runs import WEIGHTS, Saved, find_run
+from xpnn.data import ImagePreparation, TablePreparation
 from xpnn.data.datasets import TABLES
 from xpnn.data.images import is_picture
 from xpnn.data.tables.files import STDIN, is_table
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     metavar="RUN",
     help="Run folder or model file  [default: newest]",
 )
-@click.option("--out", type=FilePath(), metavar="FILE", help="Of a table: write the answers there, as CSV.")
+@click.option("--out", type=FilePath(), metavar="FILE", help="Write the answers there, as CSV.")
 @click.option(
     "--columns",
     metavar="A,B",
@@ -51,14 +51,21 @@ def command(
     Folders and patterns such as 'scans/*.jpg' stand for the pictures in them. A table, or - for standard input, gets
     an answer for each row, as CSV; with --json one JSON object on a line. RUN may be named first, or with --run.
     """
+    if as_json and out is not None:
+        raise UsageError("--json beside --out", why="--out writes CSV", fix="leave one of them out")
     run, files = named_first(run, files)
     saved = find_run(run, fitting(files[0]))
     model = saved.load("numpy")
+    check_kind(saved, model, files)
     if of_rows(model, files[0]):
         return predict_rows(saved, model, files, out, split_names(columns), as_json)
-    if out is not None or columns:
-        raise UsageError("--out and --columns with pictures", why="they write the answers for a table")
-    return predict_pictures(saved, model, files, as_json, show)
+    if columns:
+        raise UsageError(
+            f"--columns {columns} with pictures",
+            why="it names columns of a table",
+            fix="--out FILE alone writes file, answer and probabilities",
+        )
+    return predict_pictures(saved, model, files, as_json, show, out)
 
 
 def named_first(run: Path | None, files: tuple[Path, ...]) -> tuple[Path | None, tuple[Path, ...]]:
@@ -87,6 +94,20 @@ def of_rows(model: "Model", file: Path) -> bool:
     """Return whether the model answers rows: it was trained on a table or flat samples, or is given an array."""
     trained = isinstance(model.preparation, TablePreparation)
     return trained or (len(model.input_shape) == 1 and not is_picture(file)) or file.suffix in ARRAYS
+
+
+def check_kind(saved: Saved, model: "Model", files: tuple[Path, ...]) -> None:
+    """Raise UsageError for pictures where the model was trained on a table, and for tables where on pictures."""
+    for kind, fits, other in (
+        (TablePreparation, is_picture, "pictures"),
+        (ImagePreparation, is_table, "a table"),
+    ):
+        if isinstance(model.preparation, kind) and all(map(fits, files)):
+            trained = "a table" if other == "pictures" else "pictures"
+            raise UsageError(
+                f"{', '.join(map(str, files[:5]))}: {saved.weights} was trained on {trained}",
+                fix=f"--run with a model that was trained on {other}",
+            )
 
 
 def split_names(columns: str) -> tuple[str, ...]:

@@ -10,14 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpnn.cli.output import console, echo, emit, percent, status
+from xpnn.cli.predict_rows import as_csv
 from xpnn.cli.runs import Saved
 from xpnn.cli.state import state
 from xpnn.data.image_file import open_upright
 from xpnn.data.image_preparation import ImagePreparation, prepare
 from xpnn.data.images import is_picture
 from xpnn.data.picture import Picture
+from xpnn.durable import write_durably
 from xpnn.errors import FileError, UsageError, XpnnError
-from xpnn.printing import one_line
+from xpnn.printing import counted, one_line
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -30,8 +32,10 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
 SEEN = ".seen.png"
 
 
-def predict_pictures(saved: Saved, model: "Model", files: tuple[Path, ...], as_json: bool, save: bool) -> int:
-    """Print the answer for each picture; return the exit code of the last error, 0 without one.
+def predict_pictures(
+    saved: Saved, model: "Model", files: tuple[Path, ...], as_json: bool, save: bool, out: Path | None = None
+) -> int:
+    """Print the answer for each picture, or write all to `out`; the exit code of the last error, 0 without one.
 
     A file that cannot be read is reported, and the others are answered all the same; one file alone raises its error.
     """
@@ -50,13 +54,16 @@ def predict_pictures(saved: Saved, model: "Model", files: tuple[Path, ...], as_j
             code = report(error)
             continue
         for i, (picture, best) in enumerate(found):
-            if as_json:
+            if as_json or out is not None:
                 answers.append(answer(file, picture, best))
             else:
                 show(f"{file}, {i + 1} of {len(found)}" if len(found) > 1 else str(file), picture, best)
-        if len(found) > 1 and not as_json:
+        if len(found) > 1 and not as_json and out is None:
             echo(f"{one_line(file, 200)}  {' '.join(one_line(best[0][0]) for _, best in found)}")
-    if as_json:
+    if out is not None:
+        write_durably(out, as_rows(answers, preparation.classes).encode())
+        status(f"saved  {out} ({counted(len(answers), 'answer')})")
+    elif as_json:
         emit({"checkpoint": str(saved.weights), "predictions": answers})
     return code
 
@@ -121,7 +128,6 @@ def answered(
 def save_seen(file: Path, found: list[tuple[Picture, Any]]) -> None:
     """Save FILE.seen.png beside the file: the photograph with a box around each digit, and what the network saw."""
     from xpnn.cli.seen import seen
-    from xpnn.durable import write_durably
 
     path = file.with_name(f"{file.name}{SEEN}")
     write_durably(path, seen(open_upright(file), [(picture, best[0][0]) for picture, best in found]))
@@ -145,6 +151,22 @@ def answer(file: Path, picture: Picture, best: list[tuple[str, float]]) -> dict[
         "inverted": picture.inverted,
         "crop": picture.box,
     }
+
+
+def as_rows(answers: list[dict[str, Any]], classes: tuple[str, ...]) -> str:
+    """Return CSV: file, answer and the probability of each class; boxes too where a file shows several digits."""
+    several = len({one["file"] for one in answers}) < len(answers)
+    names = ["file", *(("left", "top", "right", "bottom") if several else ()), "label"]
+    rows = [
+        [
+            one["file"],
+            *(one["crop"] if several else ()),
+            one["class"],
+            *(f"{one['classes'].get(c, 0):.6g}" for c in classes),
+        ]
+        for one in answers
+    ]
+    return as_csv([*names, *(f"probability {c}" for c in classes)], rows)
 
 
 def show(title: str, picture: Picture, best: list[tuple[str, float]]) -> None:

@@ -14,13 +14,13 @@ from xpnn.cli.output import emit, status, write
 from xpnn.cli.runs import Saved
 from xpnn.data import TablePreparation, read_npy, read_npz
 from xpnn.data.tables.files import STDIN, expand
-from xpnn.data.tables.preparation import listed
 from xpnn.data.tables.reading import read_table, unnamed
 from xpnn.data.tables.stored import AnyTable
 from xpnn.data.tables.summary import summarize
 from xpnn.data.tables.table import Table
 from xpnn.durable import write_durably
 from xpnn.errors import DataError, UsageError, XpnnError
+from xpnn.printing import listed
 from xpnn.scratch import spool
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def answers(saved: Saved, model: "Model", file: Path, columns: tuple[str, ...]) 
     """
     preparation = model.preparation
     if isinstance(preparation, TablePreparation):
-        named = read_table(str(file), as_words=columns)
+        named = read_table(str(file), as_words=columns, dates=preparation.dates)
         preparation.check_columns(named)
         for note in (*named.notes, *preparation.remarks(named)):
             status(f"{file}: {note}")

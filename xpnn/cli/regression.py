@@ -35,4 +35,9 @@ def in_units(model: "Model", data: Dataset) -> dict[str, float]:
 def regression_line(result: dict[str, Any], prefix: str = "") -> str:
     """Return `R2 0.9312 · MAE 12.3 · RMSE 18.1`."""
     r2, mae, rmse = (result[f"{prefix}{name}"] for name in ("r2", "mae", "rmse"))
-    return f"R2 {r2:.4f} · MAE {mae:.4g} · RMSE {rmse:.4g}"
+    return f"R2 {r2:.4f} · MAE {four_digits(mae)} · RMSE {four_digits(rmse)}"
+
+
+def four_digits(value: float) -> str:
+    """`79,470`, `12.35`, `0.001234`: four significant digits, no exponent where people do without one."""
+    return f"{float(f'{value:.4g}'):,.0f}" if 1e4 <= value < 1e15 else f"{value:.4g}"

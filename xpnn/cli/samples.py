@@ -13,8 +13,8 @@ from xpnn.cli.runs import Saved
 from xpnn.data import Dataset, ImagePreparation, TablePreparation, load
 from xpnn.data.image_folder import whole_folder
 from xpnn.data.tables.dataset import whole_table
-from xpnn.data.tables.preparation import count_of, listed
 from xpnn.errors import DataError, UsageError
+from xpnn.printing import count_of, listed
 
 if TYPE_CHECKING:
     from xpnn.model import Model

@@ -82,7 +82,7 @@ def open_image(path: Path) -> "Image":
 
 def _opened(path: Path, use: Callable[["Image"], T]) -> T:
     """What `use` makes of the image while its file is open."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         file = open_regular(path)
@@ -98,6 +98,12 @@ def _opened(path: Path, use: Callable[["Image"], T]) -> T:
         raise DataError(f"{path} is too large", why=str(error), fix="make it smaller first") from error
     except (DataError, MemoryError):
         raise
+    except UnidentifiedImageError as error:
+        raise DataError(
+            f"{path} is no picture that can be read",
+            why="its first bytes are those of none of these formats",
+            fix="PNG, JPEG, GIF, BMP, TIFF, WebP, PPM or PGM",
+        ) from error
     except Exception as error:  # each format's decoder has its own way to fail on damaged bytes
         raise DataError(
             f"{path} is no picture that can be read",

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 CLEARLY = 0.25
-"""A border this share of the range away from its dark end, or nearer, is dark; light likewise."""
+"""A border this share of the range away from its dark end, or nearer, is dark; the same for light."""
 MOST = 0.9
 """Of the pictures of a set with one polarity so many have a clear border, and none the other way."""
+COLOURED = 64
+"""Between the channels of a coloured pixel, in grey levels."""
 OFF_CENTRE = 1.2
 """Pixels by which MNIST's own centres of mass are off the middle, at most."""
 FAINT = 25
@@ -104,13 +106,23 @@ def measure(
     dark, light = int((at <= CLEARLY).sum()), int((at >= 1 - CLEARLY).sum())
     common = "as is"
     if max(dark, light) >= MOST * len(x) and min(dark, light) == 0:
-        common = "light on dark" if dark else "dark on light"
+        common = "as is" if has_colour(x) else "light on dark" if dark else "dark on light"
     as_mnist = x.shape[1:] == (SIDE, SIDE, 1) and common != "as is"
     as_mnist = as_mnist and bool(like_mnist(x if common == "light on dark" else 255 - x).all())
     return ImagePreparation(
         height, width, channels, classes,
         crop="ink" if as_mnist else "none", polarity=common, background=background, black=levels[0], white=levels[1],
     )  # fmt: skip
+
+
+def has_colour(x: Pixels) -> bool:
+    """Whether pictures (N, H, W, C) have colours, which would be wrong in a negative: tinted paper alone is none.
+
+    At most 500 of them, evenly spread, are looked at.
+    """
+    some = x[:: -(-len(x) // 500)]
+    spread = np.ptp(some, axis=3).reshape(len(some), -1)
+    return bool((np.percentile(spread, 99, axis=1) > COLOURED).mean() > 1 - MOST)
 
 
 def border_position(x: Pixels) -> NDArray[np.float64]:

@@ -31,6 +31,7 @@ from xpnn.data.image_file import (
 )
 from xpnn.data.image_preparation import ImagePreparation, prepare_one
 from xpnn.errors import DataError
+from xpnn.printing import counted
 from xpnn.system import user_path
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
@@ -134,7 +135,7 @@ def _class_folders(path: Path, least: int) -> _Folders:
     groups = {name: [f for f in files if is_picture(f)] for name, files in everything.items()}
     if len(groups) < least:
         raise DataError(
-            f"{path} holds {len(groups)} folders of pictures",
+            f"{path} holds {counted(len(groups), 'folder')} of pictures",
             why="wanted one for each class" + (", two or more" if least > 1 else ""),
             fix="PATH/cat/1.png, PATH/dog/1.png, ...",
         )
@@ -144,9 +145,11 @@ def _class_folders(path: Path, least: int) -> _Folders:
     others = [f for files in everything.values() for f in files if not is_picture(f)]
     loose = [p for p in inside if is_picture(p) and not p.is_dir()]
     if others:
-        notes.append(f"{len(others):,} files that are no pictures left out, such as {others[0].name}")
+        notes.append(f"left out: {counted(len(others), 'file')} of other kinds, such as {others[0].name}")
     if loose:
-        notes.append(f"{len(loose):,} pictures in no folder of a class left out, such as {loose[0].name}")
+        notes.append(
+            f"left out: {counted(len(loose), 'picture')} in no folder of a class, such as {loose[0].name}"
+        )
     return _Folders(groups, notes)
 
 
@@ -256,7 +259,7 @@ def _check_varied(x: NDArray[np.uint8], files: list[Path]) -> None:
         more = f" and {len(blank) - NAMED:,} more" if len(blank) > NAMED else ""
         raise DataError(
             f"{', '.join(map(str, blank[:NAMED]))}{more}: all of one colour",
-            why=f"{len(blank):,} of {len(files):,} pictures show nothing",
+            why=f"{len(blank):,} of {counted(len(files), 'picture')}",
             fix="remove them, or look at how they were saved",
         )
 
@@ -265,11 +268,13 @@ def _remarks(looks: list[Look], size: tuple[int, int], levels: Levels, backgroun
     """What was done to the pictures, a line each."""
     notes, sizes = [], Counter(look.size for look in looks)
     if changed := sum(count for one, count in sizes.items() if one != size):
-        notes.append(f"{changed:,} pictures resized to {size[0]} x {size[1]}, from {len(sizes)} sizes")
+        notes.append(
+            f"{counted(changed, 'picture')} resized to {size[0]} x {size[1]}, from {counted(len(sizes), 'size')}"
+        )
     if any(look.deep for look in looks):
         notes.append(f"grey levels {levels[0]:g} to {levels[1]:g} read as 0 to 255")
     if any(look.transparent for look in looks):
         notes.append(f"transparent pixels laid over grey level {background}")
     if moving := sum(look.frames > 1 for look in looks):
-        notes.append(f"{moving:,} pictures have several frames, of which the first is used")
+        notes.append(f"of {counted(moving, 'picture')} with several frames the first is used")
     return notes

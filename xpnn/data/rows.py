@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from xpnn.backends import advice
 from xpnn.backends.convert import to_host
 from xpnn.errors import DataError
+from xpnn.printing import library_of, name_of
 from xpnn.stored_array import stored
 
 Rows = NDArray[np.int64]
@@ -23,13 +24,13 @@ def by_position(a: Any, name: str) -> tuple[int, Callable[[Rows], NDArray[Any]]]
     rows that can be taken by number.
     """
     a = stored(a)
-    if advice.library_of(a) in TABLES or isinstance(a, list | tuple) or not hasattr(a, "__getitem__"):
+    if library_of(a) in TABLES or isinstance(a, list | tuple) or not hasattr(a, "__getitem__"):
         a = to_host(a)  # raises with advice for what is no array
     elif not isinstance(a, np.ndarray):
         advice.refuse_container(a)
     if not hasattr(a, "shape") and not hasattr(a, "__len__"):
         raise DataError(
-            f"{name} is a {advice.name_of(a)} without a shape and a length",
+            f"{name} is a {name_of(a)} without a shape and a length",
             why="its rows cannot be taken by number",
             fix="an array, or an object with a shape that takes an array of row numbers",
         )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpnn.errors import UsageError
+from xpnn.printing import counted
 
 Indices = NDArray[np.int64]
 
@@ -32,14 +33,16 @@ def stratified_split(
         raise UsageError(
             f"cannot hold out {held_out} of {n} samples",
             why="both parts must keep at least one sample",
-            fix="give a fraction between 0 and 1, or a count from 1 to one less than the samples",
+            fix="more samples, or validation data of its own"
+            if isinstance(held_out, float) and 0 < held_out < 1
+            else "give a fraction between 0 and 1, or a count from 1 to one less than the samples",
         )
     groups = classes_of(y)
     if len(groups) > n - held:
         least = min(groups, key=len)
         raise UsageError(
             f"cannot hold out {held} of {n} samples and keep one of each of {len(groups)} classes",
-            why=f"{n - held} samples are left for them; class {int(y[least[0]])} has {len(least)}",
+            why=f"{counted(n - held, 'sample')} would be left for them; class {int(y[least[0]])} has {len(least)}",
             fix="hold out less, or pass validation data of its own; numbers that are no classes as floats",
         )
     chosen = [

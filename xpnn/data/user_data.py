@@ -15,8 +15,8 @@ from xpnn.data.arrays import names_in, read_npy, read_npz
 from xpnn.data.dataset import Dataset, Location
 from xpnn.data.folds import hash_split, keep_classes, row_keys
 from xpnn.data.tables.dataset import moved_line
-from xpnn.data.tables.preparation import count_of, listed
 from xpnn.errors import DataError, UsageError
+from xpnn.printing import count_of, counted, listed
 from xpnn.stored_array import StoredArray
 from xpnn.system import user_path
 from xpnn.validation import finite_on_host
@@ -118,9 +118,10 @@ def held_out(
     """The dataset with a fifth of the samples held out by a hash of their keys. Raises DataError for too few."""
     train, held, moved = keep_classes(y, *hash_split(keys, TEST))
     if not len(held) or not len(train):
+        share = "none" if len(train) else "all"
         raise DataError(
-            f"{path} holds {len(y)} samples, and a fifth of them is none",
-            why="samples to test with are taken by a hash",
+            f"{share} of the {counted(len(y), 'sample')} of {path} would be held out to test with",
+            why="a fifth is chosen by a hash of each sample, and equal ones stay together",
             fix="more samples, or a part for the test",
         )
     note = f"{path}, a fifth held out by hash"

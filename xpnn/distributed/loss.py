@@ -32,7 +32,7 @@ def part_of_batch(
 
 
 def divisor_of_batch(loss: Loss, be: Backend, target: Any, weight: Array | None) -> Array:
-    """The sum of what all samples of the batch count; known beforehand where they count alike."""
+    """The sum of what all samples of the batch count; known beforehand where they count equally."""
     share, xp = be.share, be.xp
     assert share is not None
     if weight is None and loss.even:

@@ -1,4 +1,4 @@
-"""Softmax cross-entropy against class ids that all count alike: loss, gradient and hits at once."""
+"""Softmax cross-entropy against class ids that all count equally: loss, gradient and hits at once."""
 
 from typing import Any
 

@@ -30,7 +30,7 @@ def finished(b: Builder, names: list[str], settings: dict[str, Any], scale: Laye
     if not inputs:
         raise CheckpointError("the file's outputs depend on no input")
     for x in inputs:
-        settled(x)
+        with_layout(x)
     shapes = tuple(tuple(x.shape[i] for i in (x.layout.order or ())[1:]) for x in inputs)
     for x in inputs:
         if (x.layout.order or (0,))[0] not in (0, 1):
@@ -84,7 +84,7 @@ def outputs_of(b: Builder, names: list[str]) -> list[Value]:
         if value is None:
             raise CheckpointError(f"the output {name[:60]!r} depends on no input")
         if mark[0] != LOSS or not any(value is b.values.get(other) for other in names):
-            found.append(in_order(b, settled(value)))
+            found.append(in_order(b, with_layout(value)))
     return found
 
 
@@ -105,7 +105,7 @@ def in_order(b: Builder, x: Value) -> Value:
     return b.put("", Permute(axes), x, x.shape, Layout(natural(x.rank)))
 
 
-def settled(x: Value) -> Value:
+def with_layout(x: Value) -> Value:
     """x with a layout: the file's where no layer wanted another."""
     if x.layout.order is None:
         x.layout.fix(natural(x.rank))

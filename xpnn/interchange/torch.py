@@ -57,7 +57,7 @@ def load_torch(
 
 
 def to_torch(model: "Model", module: Any = None, *, as_module: bool = False) -> Any:
-    """The model's weights for PyTorch, in a state_dict, in a module of yours, or in a new one.
+    """The model's weights for PyTorch, in a state_dict, in your own module, or in a new one.
 
     Without a module: a state_dict for a torch.nn.Sequential with layers at the same places, so "2.weight" is our
     "2.W". With a module of the same layers in the same order: its weights are replaced, and it is given back. A bias

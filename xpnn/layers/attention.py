@@ -33,7 +33,7 @@ class MultiHeadAttention(Layer):
     real tokens and 0 for padding, or (N, time, steps), 1 where a query may look at a key; Wq (features, heads size), Wk
     (width, kv_heads size), Wv (width, kv_heads value_size), Wo (heads value_size, features).
     causal: position t sees those up to t alone. attention_mask: (time, steps) of 0 and 1, or True and False, for all
-    samples alike; kept as rows such as "110". A query that may see nothing gets o = 0, and gives no gradient.
+    samples; kept as rows such as "110". A query that may see nothing gets o = 0, and gives no gradient.
     rotary: "half" or "interleaved" rotates q and k by their positions; see `RotaryPositions`, whose base it takes.
     dropout: the rate at which weights, of softmax's, are dropped while training.
     Backward, with a = softmax's weights: dWo = o^T dy, dbo = sum of dy, do = dy Wo^T; dv = a^T do, da = do v^T;

@@ -1,4 +1,4 @@
-"""A mask of scores that is a setting: who may look at whom, for all samples alike."""
+"""A mask of scores that is a setting: who may look at whom, the same for all samples."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -172,7 +172,7 @@ class Layer(Config, abstract=True):
         """Whether it takes several inputs.
 
         `plan` then gets a tuple of shapes, `forward` a tuple of arrays, and `backward` gives a tuple as dx, with None
-        for an input that has no gradient. Several outputs are a tuple likewise, and so is the dy of `backward`.
+        for an input that has no gradient. Several outputs are a tuple too, and so is the dy of `backward`.
         """
         return False
 

@@ -32,7 +32,7 @@ class SampleConstant(Layer, abstract=True):
         return self.trainable
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """c. Raises ShapeError where there is no such axis."""
+        """c. Raises ShapeError for an axis that the samples do not have."""
         axes = axes_of(self.axes, shape)
         sizes = tuple(n if i in axes else 1 for i, n in enumerate(shape, 1))
         return {"c": Spec(sizes, self.init, self.trainable, decay=False)}, shape

@@ -67,7 +67,7 @@ class RandomErase(Layer):
 
 @dataclass(frozen=True)
 class RandomFlip(Layer):
-    """While training y = x mirrored, with probability `rate`; dx = dy mirrored alike.
+    """While training y = x mirrored, with probability `rate`; dx = dy mirrored in the same way.
 
     axis: "horizontal" exchanges left and right, "vertical" top and bottom.
     """

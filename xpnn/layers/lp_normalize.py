@@ -32,7 +32,7 @@ class LpNormalize(Layer):
             raise UsageError(f"LpNormalize(p={self.p}): wanted 1 or 2")
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """No parameters. Raises ShapeError where there is no such axis."""
+        """No parameters. Raises ShapeError for an axis that the samples do not have."""
         axis_of(self.axis, shape)
         return {}, shape
 

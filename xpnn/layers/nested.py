@@ -17,8 +17,8 @@ def checked_layers(name: str, layers: Any, chains: bool = False) -> tuple[Layer,
     found: tuple[Layer, ...] = tuple(as_layer(one, chains) for one in layers)
     for i, layer in enumerate(found):
         if not isinstance(layer, Layer):
-            hint = f"{layer.__name__}()" if isinstance(layer, type) else "a layer such as Dense(10)"
-            raise UsageError(f"entry {i} of {name} is not a layer: {layer!r}", fix=f"write {hint}")
+            hint = f"{layer.__name__}()" if isinstance(layer, type) else "a layer such as Dense(10) or ReLU()"
+            raise UsageError(f"entry {i} of {name} is not a layer: {short_repr(layer)}", fix=f"write {hint}")
     return found
 
 

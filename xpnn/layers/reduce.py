@@ -22,7 +22,7 @@ class Reduction(Layer, abstract=True):
         check_axes(self, *(self.axes or ()))
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """Without the axes, or with 1 for each. Raises ShapeError where there is no such axis."""
+        """Without the axes, or with 1 for each. Raises ShapeError for an axis that the samples do not have."""
         axes = axes_of(self.axes, shape)
         left = ((1 if i in axes else n) for i, n in enumerate(shape, 1) if self.keepdims or i not in axes)
         return {}, tuple(left)

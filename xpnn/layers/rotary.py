@@ -19,7 +19,7 @@ class RotaryPositions(Layer):
 
     So the product of two vectors that are rotated at positions s and t depends on t - s alone. layout says which
     features make pair i: "half", features i and i + size / 2, as in GPT-NeoX and Llama; "interleaved", features 2 i and
-    2 i + 1, as in the paper and GPT-J. heads: the features are those of so many heads side by side, each rotated alike.
+    2 i + 1, as in the paper and GPT-J. heads: the features are those of so many heads side by side, each rotated.
     size: how many features of each head are rotated, the first ones; all by default.
     Shapes: x and y (time, features), any time. Backward: the same turn by the opposite angle.
     Source: Su, Lu, Pan, Murtadha, Wen, Liu, "RoFormer: enhanced transformer with rotary position embedding", 2021.

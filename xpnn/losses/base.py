@@ -57,7 +57,7 @@ class Loss(Config, abstract=True):
 
     @property
     def even(self) -> bool:
-        """Whether samples of one weight count alike, whatever their targets are."""
+        """Whether samples of one weight count equally, whatever their targets are."""
         return True
 
     @classmethod
@@ -86,8 +86,8 @@ class Loss(Config, abstract=True):
         if weight is not None or counts is not None:
             share = be.xp.ones_like(counts) if weight is None else weight
             if self.reduction == "mean":
-                alike = math.prod(losses.shape[share.ndim :])
-                counted = share * alike if counts is None else weighted(be, counts, share)
+                per_sample = math.prod(losses.shape[share.ndim :])
+                counted = share * per_sample if counts is None else weighted(be, counts, share)
                 share = share / total_weight(be, counted)
             losses, slopes = weighted(be, losses, share), weighted(be, slopes, share)
         elif self.reduction == "mean":

@@ -191,11 +191,17 @@ def check_ids(ids: Host, classes: int, ignore: int | None = None) -> Host:
         bad = bad if ignore is None else bad & (ids != ignore)
     if bad.any():
         at = tuple(np.argwhere(bad)[0].tolist())
+        if np.isnan(ids[at]):
+            fix = "leave out the samples without a label"
+        elif ids[at] != np.floor(ids[at]):
+            fix = 'classes are whole numbers; for real ones: a last layer of one output, and loss="mse"'
+        else:
+            fix = "renumber the classes from 0, or widen the last layer"
         raise DataError(
             f"label {at[0] if len(at) == 1 else at} is {ids[at]}",
             why=f"with {classes} outputs the labels are 0 to {classes - 1}; "
             f"{int(bad.sum())} of {ids.size} are not",
-            fix="renumber the classes from 0, or widen the last layer",
+            fix=fix,
         )
     return ids.astype(np.int64, copy=False)
 

@@ -76,7 +76,7 @@ class Contrastive(PairLoss):
         """Return the terms; each sample of a pair has half of its loss."""
         xp = be.xp
         directions, d = distances(be, prediction)
-        same, other = alike(be, target)
+        same, other = same_and_other(be, target)
         pairs = weight[:, None] * weight[None, :] * xp.astype(same | other, d.dtype)
         g = xp.where(same, d, -be.relu(self.margin - d))
         losses, counts = xp.sum(pairs * g * g, axis=1) / 4, xp.sum(pairs, axis=1) / 2
@@ -104,7 +104,7 @@ class Triplet(PairLoss):
         """Return the terms; the loss of a triple belongs to its anchor."""
         xp = be.xp
         directions, d = distances(be, prediction)
-        same, other = (xp.astype(which, d.dtype) * weight[None, :] for which in alike(be, target))
+        same, other = (xp.astype(which, d.dtype) * weight[None, :] for which in same_and_other(be, target))
         triples = (weight[:, None] * same)[:, :, None] * other[:, None, :]
         short = d[:, :, None] - d[:, None, :] + self.margin
         losses = xp.sum(triples * be.relu(short), axis=(1, 2))
@@ -119,7 +119,7 @@ def distances(be: Backend, z: Array) -> tuple[Array, Array]:
     return unit(be, steps, axis=-1), length(be, steps, axis=-1)[..., 0]
 
 
-def alike(be: Backend, ids: Array) -> tuple[Array, Array]:
+def same_and_other(be: Backend, ids: Array) -> tuple[Array, Array]:
     """Return two (N, N) masks: another sample of the same class; a sample of another class."""
     same, n = ids[:, None] == ids[None, :], be.arange(ids.shape[0])
     return same & (n[:, None] != n[None, :]), ~same

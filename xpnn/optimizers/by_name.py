@@ -3,6 +3,7 @@
 from xpnn.errors import UsageError, did_you_mean
 from xpnn.names import usable_by_name
 from xpnn.optimizers.base import Optimizer
+from xpnn.printing import library_of, name_of
 
 __all__ = ["FULL_BATCH", "OPTIMIZERS", "get_optimizer"]
 
@@ -20,5 +21,10 @@ def get_optimizer(optimizer: str | Optimizer) -> Optimizer:
     if isinstance(optimizer, Optimizer):
         return optimizer
     if not isinstance(optimizer, str) or optimizer not in KNOWN:
+        if not isinstance(optimizer, type) and library_of(optimizer) != "builtins":
+            raise UsageError(
+                f"optimizer of type {name_of(optimizer)}",
+                fix=f"one of xpnn, such as xpnn.Adam(1e-3), or a name: {', '.join(KNOWN)}",
+            )
         raise UsageError(f"unknown optimizer {optimizer!r}", fix=did_you_mean(optimizer, KNOWN))
     return KNOWN[optimizer]()

@@ -11,7 +11,7 @@ from xpnn.training.run import Callback, Run
 class UseAverage(Callback):
     """Puts the average of EMA or SWA in place of the model's weights at the end of the run.
 
-    Until then the model trains, and is validated, with its own. The running statistics of BatchNorm are measured anew
+    Until then the model trains, and is validated, with its own. The running statistics of BatchNorm are measured again
     for the average, on the training samples, as `update_bn` does. Further training starts from the average.
     """
 

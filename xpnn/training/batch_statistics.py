@@ -20,7 +20,7 @@ def update_bn(model: Network, x: Any, batch_size: int = 128) -> None:
     """Put, for each BatchNorm, the mean over the batches of x of the batch's mean and variance in place of those kept.
 
     What it keeps while training belongs to the weights of the last steps: averaged weights, or weights from elsewhere,
-    need statistics of their own. Batches count alike, in the order of x, and are seen as in training, dropout and all.
+    need statistics of their own. All batches count equally, in the order of x, seen as in training, with dropout.
     Of a layer that is used several times in one pass, the last use counts. As torch.optim.swa_utils.update_bn.
     Raises what `Model.predict` raises for x, and ShapeError for a last batch of one sample that has no variance.
     """

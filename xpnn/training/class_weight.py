@@ -1,6 +1,6 @@
 """Weights of classes as weights of samples: each sample counts as much as its class.
 
-"balanced"    N / (classes that occur x samples of the class), as in scikit-learn: each class weighs alike
+"balanced"    N / (classes that occur x samples of the class), as in scikit-learn: each class weighs the same
 """
 
 from collections.abc import Mapping
@@ -78,9 +78,13 @@ def weights_of(class_weight: Any, counts: Host) -> Host:
             )
         class_weight = [class_weight.get(c, 1.0) for c in range(classes)]
     w = np.asarray(class_weight, np.float64)
-    if w.shape != (classes,) or not np.isfinite(w).all() or (w < 0).any() or not w.any():
+    if w.shape != (classes,):
+        raise DataError(f"class_weight of shape {w.shape} for {classes} classes", why="wanted one for each")
+    bad = ~(np.isfinite(w) & (w >= 0))
+    if bad.any() or not w.any():
+        at = int(np.argmax(bad))
         raise DataError(
-            f"class_weight of shape {w.shape} for {classes} classes",
-            why="wanted one for each: finite, at least 0 and not all 0",
+            f"class_weight[{at}] is {w[at]:g}" if bad.any() else "every class_weight is 0",
+            why="weights are finite, at least 0 and not all 0",
         )
     return w

@@ -1,4 +1,4 @@
-"""What keeps the processes of one run alike, each of which computes its rows of every batch."""
+"""Keeps the processes of one run equal, each of which computes its rows of every batch."""
 
 import hashlib
 import json

@@ -173,7 +173,7 @@ def read_network(path: Path) -> tuple[Sequential | Graph, Any, dict[str, Host]]:
 def pair_up(
     callbacks: list[Callback], saved: list[Any], tensors: dict[str, Host], own: dict[str, Host]
 ) -> list[tuple[Callback, dict[str, Any], dict[str, Host] | None]]:
-    """Return each callback with the saved state of the first one of its class; a callback without one starts anew."""
+    """Return each callback with the saved state of the first one of its class; without one it starts from scratch."""
     left, found = list(enumerate(saved)), []
     for callback in callbacks:
         match = next((one for one in left if one[1].get("type") == type(callback).__name__), None)
@@ -187,19 +187,19 @@ def pair_up(
             if any(vector.shape != own[name].shape for name, vector in vectors.items()):
                 raise CheckpointError(f"the weights kept by {entry['type']} do not fit the model")
         state = entry.get("state")
-        if not isinstance(state, dict) or not alike(state, callback.state):
+        if not isinstance(state, dict) or not same_kind(state, callback.state):
             raise CheckpointError(f"the state of {entry['type']} is not that of this version of xpnn")
         found.append((callback, state, vectors))
     return found
 
 
-def alike(value: Any, own: Any) -> bool:
+def same_kind(value: Any, own: Any) -> bool:
     """Return whether a saved value has the type of the callback's own: a number (or None), or a list."""
     if isinstance(own, dict):
         return (
             isinstance(value, dict)
             and value.keys() == own.keys()
-            and all(alike(value[k], own[k]) for k in own)
+            and all(same_kind(value[k], own[k]) for k in own)
         )
     number = own is None or type(own) in (int, float)
     return value is None or type(value) in (int, float) if number else type(value) is type(own)

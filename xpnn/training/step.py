@@ -142,7 +142,7 @@ class Objective:
                 state = {
                     **state,
                     "divisor": D if D.ndim == 0 else D[0],
-                }  # of several outputs, which count alike
+                }  # of several outputs, which count equally
             value, theta, phi, state = update(theta, phi, state, value, grad, new_phi)
             return (value, *hits) if count else value, theta, phi, state
 

@@ -49,7 +49,7 @@ class Trainer(Stepper):
 
     loss and optimizer by name or object; loss: the model's own by default, and another one becomes the model's.
     schedule multiplies `rate`, at first the optimizer's lr, over the steps of one `fit`; augment: Mixup or CutMix.
-    A further `fit` continues the epochs, their shuffles and the optimizer's state, and begins the schedule anew.
+    A further `fit` continues the epochs, their shuffles and the optimizer's state, and restarts the schedule.
     Raises UsageError for a network that ends in Softmax or Sigmoid where the loss wants logits, for a loss with
     reduction="none", which is no number, and for a schedule beside LBFGS. With reduction="sum" the gradient grows with
     the batch, so the last, short batch of an epoch takes a shorter step; the history has sums over all samples of an

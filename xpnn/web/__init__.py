@@ -1,4 +1,4 @@
 """Pages for a browser: a trained model to draw for, trainings watched live, a playground. Needs the extra `web`.
 
-The server answers one computer unless it is told otherwise, and sends nothing anywhere.
+The server answers this computer alone unless `--host` says otherwise, and sends nothing anywhere.
 """

@@ -106,7 +106,7 @@ class App:
         self.routes += [Route("/runs", page(runs_page(self.pages))), Route("/events", events)]
 
     async def stream(self, watcher: Watcher, names: list[str]) -> AsyncIterator[str]:
-        """Whatever has changed since the last look, as server-sent events; at first all of it."""
+        """Whatever has changed since the last look, as server-sent events; at first everything."""
         seen: dict[str, int] = {}
         last = False
         yield "retry: 1000\n\n"

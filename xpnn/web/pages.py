@@ -43,10 +43,10 @@ def model_page(model: "Model", name: str, classes: Sequence[str], examples: Any,
     """
     shape: Any = model.input_shape
     parts = [list(one) for one in shape] if is_multiple(shape) else [list(shape)]
-    drawn = len(parts) == 1 and len(parts[0]) == 3 and None not in parts[0]
+    on_canvas = len(parts) == 1 and len(parts[0]) == 3 and None not in parts[0]
     several = is_multiple(model.output_shape)
     shares = not several and shows_probabilities(model, None)
-    about = about_of(model, name, classes, examples if drawn else (), shares)
+    about = about_of(model, name, classes, examples if on_canvas else (), shares)
     about |= {
         "shape": parts[0] if len(parts) == 1 else [],
         "parts": parts,

@@ -6,8 +6,8 @@ What a graph of CUDA operations reads and writes is fixed when it is recorded. S
     resident ones    stay where they are; whatever lies there is read
     others           are copied into the graph's own buffers before each replay
 
-and what comes out is a donated one's buffer, an argument just as it came, or a copy: whoever keeps a loss for a
-thousand steps would find it overwritten in any ring of fewer places. Output i + 1 takes the place of donated argument
+and what comes out is a donated one's buffer, an argument just as it came, or a copy: a loss that a caller keeps for a
+thousand steps would be overwritten in any ring of fewer places. Output i + 1 takes the place of donated argument
 i.
 """
 

@@ -19,6 +19,6 @@ def answers(model: Predictor, table: Any) -> NDArray[Any]:
             why="it was trained on arrays, or on something else",
             fix="x, y, preparation = xpnn.data.prepare_table(table), and Model(..., preparation=preparation)",
         )
-    named = read_table(table)
+    named = read_table(table, dates=preparation.dates)
     preparation.check_columns(named)
     return np.concatenate([preparation.predict(model, part)[0] for _, part in named.parts()])

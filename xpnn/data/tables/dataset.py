@@ -4,14 +4,15 @@ from typing import Any
 
 from xpnn.data.dataset import Dataset
 from xpnn.data.tables.fitting import fit_preparation, relabelled, what_became
-from xpnn.data.tables.labels import choose_label, guess_task
-from xpnn.data.tables.preparation import TablePreparation, check_labelled, count_of, listed
+from xpnn.data.tables.labels import choose_label, class_names, guess_task
+from xpnn.data.tables.preparation import TablePreparation, check_labelled
 from xpnn.data.tables.reading import read_table
 from xpnn.data.tables.samples import KEPT, take_samples
 from xpnn.data.tables.sides import all_rows, keep_classes, split_by_hash
 from xpnn.data.tables.stored import AnyTable, StoredTable
 from xpnn.data.tables.summary import Summary, median_line, summarize
 from xpnn.errors import DataError, UsageError
+from xpnn.printing import count_of, counted, listed
 
 TEST, VALIDATION = 0.2, 0.08
 """Shares of the rows that are held out, the second only of a table on the disk."""
@@ -30,7 +31,7 @@ def table_dataset(
     known: the preparation of a model that goes on with it; with relabel only its columns are kept. Raises as
     `read_table` does, UsageError for a label that is not there, DataError for what cannot be learnt from.
     """
-    table = read_table(source, label)
+    table = read_table(source, label, dates=known.dates if known else "")
     if known is not None and not relabel:
         check_same_label(table, known, label, task)
         label, why = check_label(table, known), "as in the model"
@@ -42,16 +43,22 @@ def table_dataset(
     else:
         task, guess = (task, "--task") if task is not None else guess_task(labels)
     check_labelled(labels)
+    if task == "classification" and (known is None or relabel):
+        class_names(labels)  # refuses names and free text, before a row of each is moved to be trained on
     large = isinstance(table, StoredTable)
     sides = split_by_hash(table, label, shares_of(table))
     notes = list(table.notes)
+    if not all(map(sides.count, (0, 1))):
+        sides = split_by_hash(table, label, shares_of(table), numbered=True)
+        notes.append("few rows differ: equal rows are held out one by one, and may be on both sides")
     if task == "classification":
         sides, moved = keep_classes(table, label, sides)
         notes += moved_line(moved)
     if not all(sides.count(part) for part in (0, 1)):
+        share = "none" if sides.count(0) else "all"
         raise DataError(
-            f"{table.name} holds {table.rows} rows, and a fifth of them is none",
-            why="rows to test with are taken by a hash",
+            f"{share} of the {counted(table.rows, 'row')} of {table.name} would be held out to test with",
+            why="a fifth is chosen by a hash of each row",
             fix="more rows",
         )
     if known is None:
@@ -87,7 +94,7 @@ def shares_of(table: AnyTable) -> tuple[float, ...]:
 
 def whole_table(source: Any, preparation: TablePreparation) -> Dataset:
     """All rows of a table as test samples of a model, matched by name. Raises DataError for what it does not know."""
-    table = read_table(source, preparation.label)
+    table = read_table(source, preparation.label, dates=preparation.dates)
     check_labelled(summarize(table, check_label(table, preparation)))
     preparation.check_columns(table)
     notes = (*table.notes, *preparation.remarks(table), f"all {table.rows:,} rows of {source} are used")

@@ -15,21 +15,26 @@ TEXT = ("VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP", "TIME", "TIMESTAMP WITH TIME 
 class Query:
     """What reads a table. `whole`: the same with types that fit every row, not the first ones alone.
 
-    headed: whether the columns have names of their own. notes: what a user should hear.
+    headed: whether the columns have names of their own. notes: what a user should hear. dates: how dates are written,
+    such as %d/%m/%Y, where it is not as 2024-05-31.
     """
 
     sql: str
     whole: str = ""
     headed: bool = True
     notes: tuple[str, ...] = ()
+    dates: str = ""
 
 
 def csv_query(
-    db: Any, paths: list[str], name: str, label: str | int | None, as_words: tuple[str, ...]
+    db: Any, paths: list[str], name: str, label: str | int | None, as_words: tuple[str, ...], dates: str = ""
 ) -> Query:
-    """The query for CSV files of one dialect, that of the first."""
+    """The query for CSV files of one dialect, that of the first. dates: how they are written, where that is known."""
     path, notes = paths[0], []
-    options: dict[str, Any] = {"nullstr": sorted(MISSING)}
+    # DuckDB would take # for the start of a comment wherever it stands, and cut such words short
+    options: dict[str, Any] = {"nullstr": sorted(MISSING), "comment": ""}
+    if dates:  # 03/04/2024 alone does not say which is the day
+        options["timestampformat" if "%H" in dates else "dateformat"] = dates
     first = first_line_of(db, path).strip()
     if len(first) == 5 and first.startswith("sep="):  # as Excel reads and writes it
         options |= {"skip": 1, "delim": first[4]}
@@ -63,13 +68,15 @@ def csv_query(
         notes.append("the first line is taken for the names of the columns")
     if headed and len(set(names := [one.lower() for one in first_row(db, path, options)])) < len(names):
         notes.append(f"columns of one name are told apart by a number: {', '.join(types)}")
-    if found["dates"] and not found["dates"].startswith("%Y"):
+    if (found["dates"] or "%Y").startswith("%Y"):
+        found["dates"] = ""
+    elif not dates:
         notes.append(f"dates are read as {found['dates']}")
     options["header"] = headed
     spelled = {column: "VARCHAR" for column, kind in types.items() if kind == "BOOLEAN" or column in as_words}
     given = ", ".join([*arguments(options), "union_by_name=true", types_of(spelled)])
     whole = f"SELECT * FROM read_csv(?, sample_size=-1, {given})"
-    return Query(f"SELECT * FROM read_csv(?, {given})", whole, headed, tuple(notes))
+    return Query(f"SELECT * FROM read_csv(?, {given})", whole, headed, tuple(notes), found["dates"])
 
 
 def strict_query(db: Any, path: str, name: str, delimiter: str) -> Query:

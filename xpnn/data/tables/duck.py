@@ -4,6 +4,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from xpnn.data.tables.database import connect, db_error, in_words
@@ -12,6 +13,7 @@ from xpnn.data.tables.files import TableFile, plainly_named
 from xpnn.data.tables.stored import AnyTable, stored
 from xpnn.data.tables.table import Table, as_values, make_table, numbered_columns
 from xpnn.errors import DataError
+from xpnn.printing import listed
 
 LARGE = 1 << 29
 """Bytes in memory from which a table is kept on the disk."""
@@ -21,17 +23,23 @@ NUMBER, WORD = 8, 64
 """Bytes in memory of an entry."""
 SECONDS, SLOWEST = 120, 500_000
 """Files are looked through for so many seconds, and one more for each of so many bytes."""
+COMPARED = 1000
+"""Files up to which the names of their columns are compared."""
 FREE, RATIO = 1 << 28, 200
 """A table may take so many bytes in memory whatever the size of its files, and so many for each of their bytes."""
 
 
 def read_files(
-    files: list[TableFile], name: str, label: str | int | None = None, as_words: tuple[str, ...] = ()
+    files: list[TableFile],
+    name: str,
+    label: str | int | None = None,
+    as_words: tuple[str, ...] = (),
+    dates: str = "",
 ) -> AnyTable:
     """The files, one below the other, matched by the names of their columns.
 
-    `label` helps to see whether the first line is a header; columns in `as_words` are read as they are written. Raises
-    BackendError without DuckDB, DataError for what is no table.
+    `label` helps to see whether the first line is a header; columns in `as_words` are read as they are written, and
+    dates of a CSV file as `dates` says. Raises BackendError without DuckDB, DataError for what is no table.
     """
     formats = {file.format for file in files}
     if len(formats) > 1:
@@ -40,7 +48,7 @@ def read_files(
         try:
             with contextlib.closing(connect(paths)) as db:
                 with deadline(db, name, files):
-                    query = query_of(db, formats, paths, name, label, as_words)
+                    query = query_of(db, formats, paths, name, label, as_words, dates)
                     wanted = weight(db, query, paths, files)
                 check_weight(wanted, name, files)
                 if wanted < LARGE:
@@ -100,7 +108,7 @@ def weight(db: Any, query: Query, paths: list[str], files: list[TableFile]) -> i
     size = size_of(files)
     if size < SMALL and all(file.format != "parquet" and not file.packed for file in files):
         return size
-    kinds = [kind for _, kind, *_ in db.execute(f"DESCRIBE {query.sql}", [paths]).fetchall()]
+    kinds = columns_of(db, query, paths).values()
     (rows,) = db.execute(f"SELECT count(*) FROM ({query.sql})", [paths]).fetchone()
     return int(rows) * sum(WORD if kind == "VARCHAR" else NUMBER for kind in kinds)
 
@@ -112,12 +120,26 @@ def query_of(
     name: str,
     label: str | int | None,
     as_words: tuple[str, ...],
+    dates: str,
 ) -> Query:
-    """What reads the files."""
+    """What reads the files, with a note of the columns that only some of them have."""
     if formats == {"csv"}:
-        return csv_query(db, paths, name, label, as_words)
-    call = "read_parquet(?, hive_partitioning=false" if formats == {"parquet"} else "read_json(?"
-    return Query(f"SELECT * FROM {call}, union_by_name=true)")
+        query = csv_query(db, paths, name, label, as_words, dates)
+    else:
+        call = "read_parquet(?, hive_partitioning=false" if formats == {"parquet"} else "read_json(?"
+        query = Query(f"SELECT * FROM {call}, union_by_name=true)")
+    if 1 < len(paths) <= COMPARED and query.headed:
+        have = [set(columns_of(db, query, [path])) for path in paths]
+        some = [column for column in columns_of(db, query, paths) if not all(column in one for one in have)]
+        if some:
+            note = f"only some of the {len(paths)} files have {listed(some)}: missing in the others"
+            query = replace(query, notes=(*query.notes, note))
+    return query
+
+
+def columns_of(db: Any, query: Query, paths: list[str]) -> dict[str, str]:
+    """{name: DuckDB's type} of the columns that a query gives for those files."""
+    return {name: kind for name, kind, *_ in db.execute(f"DESCRIBE {query.sql}", [paths]).fetchall()}
 
 
 def fetched(db: Any, query: Query, paths: list[str], name: str, as_words: tuple[str, ...]) -> Table:
@@ -130,4 +152,4 @@ def fetched(db: Any, query: Query, paths: list[str], name: str, as_words: tuple[
         arrays = db.execute(query.whole, [paths]).fetchnumpy()
     columns = {column: as_values(column, data) for column, data in arrays.items()}
     table = make_table(name, columns if query.headed else numbered_columns(columns), as_words)
-    return Table(name, table.columns, query.headed, query.notes)
+    return Table(name, table.columns, query.headed, query.notes, dates=query.dates)

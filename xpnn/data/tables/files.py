@@ -24,6 +24,27 @@ FORMATS = {
     ".jsonl": "json",
     ".ndjson": "json",
 }
+OTHERS = {
+    b"PK\x03\x04": ("a ZIP archive, or a workbook of Excel", "unpack it, or save the sheet as CSV"),
+    b"\xd0\xcf\x11\xe0": ("a workbook of Excel", "save the sheet as CSV"),
+    b"\xff\xfe": ("text in UTF-16", "save it in UTF-8"),
+    b"\xfe\xff": ("text in UTF-16", "save it in UTF-8"),
+    b"BZh": ("packed with bzip2", "unpack it"),
+    b"\xfd7zXZ": ("packed with xz", "unpack it"),
+    b"7z\xbc\xaf": ("a 7z archive", "unpack it"),
+    b"SQLite format 3": ("a database of SQLite", "write the table to CSV"),
+    b"ARROW1": (
+        "a file of Arrow or Feather",
+        "pyarrow.parquet.write_table(pyarrow.feather.read_table(path), other)",
+    ),
+    b"\x89HDF": ("an HDF5 file", "pandas.read_hdf(path).to_parquet(other)"),
+    b"\x80\x04": ("a pickle, which is never read", "write the table to CSV or Parquet"),
+    b"\x80\x05": ("a pickle, which is never read", "write the table to CSV or Parquet"),
+    b"<!doctype html": ("a web page", "download the file itself; it may want a login"),
+    b"<html": ("a web page", "download the file itself; it may want a login"),
+    b"@relation": ("an ARFF file", "write its rows to CSV, with a first line of names"),
+}
+"""First bytes, in small letters, of what people take for a table: what it is, and what to do."""
 PACKED = (".gz", ".zst")
 STDIN = "-"
 
@@ -84,6 +105,9 @@ def described(path: Path) -> TableFile:
         raise cannot_read(str(path), error) from error
     if not head:
         raise DataError(f"{path} holds nothing", why="wanted a table", fix="check how it was written")
+    for start, (what, fix) in OTHERS.items():
+        if head.lower().startswith(start.lower()):
+            raise DataError(f"{path} is {what}", why="wanted CSV, Parquet or JSON lines", fix=fix)
     if head.startswith(b"PAR1"):
         return TableFile(path, "parquet")
     if head.startswith(b"\x1f\x8b"):

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from xpnn.data.tables.columns import (
@@ -14,21 +15,21 @@ from xpnn.data.tables.columns import (
     NumberColumn,
 )
 from xpnn.data.tables.labels import choose_label, class_names, guess_task
-from xpnn.data.tables.preparation import LeftOut, TablePreparation, check_labelled, joined
+from xpnn.data.tables.preparation import LeftOut, TablePreparation, check_labelled
 from xpnn.data.tables.reading import read_table, unnamed
 from xpnn.data.tables.samples import take_samples
 from xpnn.data.tables.sides import Sides, all_rows
 from xpnn.data.tables.stored import AnyTable
-from xpnn.data.tables.summary import Summary, summarize
+from xpnn.data.tables.summary import FORMATTED, Moments, Summary, is_number, summarize
 from xpnn.data.tables.values import Values
 from xpnn.errors import DataError
+from xpnn.printing import joined
 
 ONE_HOT = 20
 """Different words up to this are one-hot, more get an Embedding."""
 NEARLY = 0.95
 """From this share of numbers on, words in a column are typing errors, not values."""
 NAMED_ID = re.compile(r"(?i:(.*[_ ])?(id|index|uuid|guid))|[A-Za-z0-9]*[a-z](Id|ID)", re.ASCII)
-FORMATTED = re.compile(r"[$€£¥]? ?[-+]?\d[\d.,' ]*( ?[%$€£¥])?")
 DAY_FIRST = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}( .*)?")
 
 
@@ -63,7 +64,9 @@ def fit_preparation(
     """
     check_labelled(labels)
     classes = class_names(labels) if task == "classification" else ()
-    mean, std = (0.0, 1.0) if classes else summarize(table, labels.name, sides).numbers.spread()
+    mean, std = (
+        (0.0, 1.0) if classes else spread_of(labels.name, summarize(table, labels.name, sides).numbers)
+    )
     columns: list[Column] = []
     left_out: list[LeftOut] = []
     for name in table:
@@ -83,7 +86,9 @@ def fit_preparation(
         first = columns[0]
         assert isinstance(first, CategoryColumn)
         columns[0] = CategoryColumn(first.name, first.values, 0, indicator=True)
-    return TablePreparation(labels.name, task, classes, tuple(columns), tuple(left_out), mean, std)
+    return TablePreparation(
+        labels.name, task, classes, tuple(columns), tuple(left_out), mean, std, table.dates
+    )
 
 
 def relabelled(
@@ -92,7 +97,9 @@ def relabelled(
     """The columns of a preparation with another label."""
     check_labelled(labels)
     classes = class_names(labels) if task == "classification" else ()
-    mean, std = (0.0, 1.0) if classes else summarize(table, labels.name, sides).numbers.spread()
+    mean, std = (
+        (0.0, 1.0) if classes else spread_of(labels.name, summarize(table, labels.name, sides).numbers)
+    )
     return replace(known, label=labels.name, task=task, classes=classes, label_mean=mean, label_std=std)
 
 
@@ -119,8 +126,20 @@ def fit_column(column: Summary) -> Column | LeftOut:
     if column.kind == "dates":
         return fit_dates(column, missing)
     if column.kind == "numbers":
-        return NumberColumn(name, *column.numbers.spread(), column.median(), missing)
+        return NumberColumn(name, *spread_of(name, column.numbers), column.median(), missing)
     return fit_words(column, missing)
+
+
+def spread_of(name: str, numbers: Moments) -> tuple[float, float]:
+    """Mean and standard deviation. Raises DataError where they exceed float64."""
+    mean, std = numbers.spread()
+    if not np.isfinite([mean, std]).all():
+        raise DataError(
+            f"column {name!r} holds numbers from {numbers.low:g} to {numbers.high:g}",
+            why="their standard deviation exceeds the range of float64",
+            fix="write them in larger units, or as logarithms",
+        )
+    return mean, std
 
 
 def fit_words(column: Summary, indicator: bool) -> Column | LeftOut:
@@ -139,6 +158,10 @@ def fit_words(column: Summary, indicator: bool) -> Column | LeftOut:
         )
     if len(words) <= ONE_HOT:
         return CategoryColumn(column.name, tuple(sorted(words)), 0, indicator)
+    no_numbers = [word for word in words if not is_number(word)]
+    if (odd := sum(words[word] for word in no_numbers)) < count / 2:
+        what = f"numbers, but for {odd / count:.0%} such as {no_numbers[0][:40]!r}"
+        return LeftOut(column.name, f"{what}; leave them empty if they stand for nothing")
     known = [word for word, number in words.most_common(MOST_VALUES) if number > 1]
     if sum(words[word] for word in known) < count / 2:
         return LeftOut(

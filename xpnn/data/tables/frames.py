@@ -55,7 +55,7 @@ def columns_of(data: Any, name: str) -> dict[str, Values]:
     if isinstance(data, Sequence) and not isinstance(data, str | bytes) and is_frame(data):
         keys = list(dict.fromkeys(str(key) for row in data for key in row))
         return {key: as_values(key, [row.get(key) for row in data]) for key in keys}
-    raise DataError(f"{name} is a {type(data).__name__}", why=f"wanted {TAKEN}", fix="convert it first")
+    raise DataError(f"{name} is of type {type(data).__name__}", why=f"wanted {TAKEN}", fix="convert it first")
 
 
 def listed_or_array(column: Any) -> Any:
@@ -87,6 +87,8 @@ def pandas_column(name: str, series: Any) -> Values:
     kind = str(series.dtype)
     if kind.startswith("datetime64[ns,") or (kind.startswith("datetime64") and "," in kind):
         series = series.dt.tz_convert("UTC").dt.tz_localize(None)
+    if kind.startswith("period["):
+        series = series.dt.to_timestamp()
     if kind == "category" or not isinstance(series.dtype, np.dtype):
         data = np.asarray(series.astype(object), dtype=object)
     else:

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from xpnn.data.tables.stored import AnyTable
-from xpnn.data.tables.summary import Summary
+from xpnn.data.tables.summary import FORMATTED, Summary
 from xpnn.data.tables.values import plain
 from xpnn.errors import DataError, UsageError, did_you_mean
 
@@ -28,7 +28,7 @@ def choose_label(table: AnyTable, label: str | int | None) -> tuple[str, str]:
         raise DataError(
             f"{table.name} holds one column",
             why="wanted a label and at least one column to learn from",
-            fix="check how its columns are separated",
+            fix="separate the columns by commas, semicolons or tabs",
         )
     if isinstance(label, str) and label in table:
         return label, "--label"
@@ -76,6 +76,17 @@ def guess_task(labels: Summary) -> tuple[str, str]:
 def class_names(labels: Summary) -> tuple[str, ...]:
     """The different labels, numbers by size, words in order. Raises DataError for fewer than 2 or more than 1,000."""
     numbers = labels.kind == "numbers"
+    if not numbers and FEW < len(labels.words) > 0.8 * labels.rows:
+        first = next(iter(labels.words))
+        formatted = FORMATTED.fullmatch(first) is not None
+        raise DataError(
+            f"column {labels.name!r} holds {labels.how_many()} different labels in {labels.rows:,} rows, "
+            f"such as {first[:40]!r}",
+            why="they are read as words" if formatted else "they are names or free text, not classes",
+            fix="write numbers with digits and a point, as 1234.5"
+            if formatted
+            else "--label NAME for another column",
+        )
     words = {plain(value) for value in labels.different or ()} if numbers else set(labels.words)
     if not 2 <= len(words) <= MOST_CLASSES:
         raise DataError(

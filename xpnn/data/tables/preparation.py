@@ -1,5 +1,6 @@
 """What a model of a table remembers: its columns, their scaling, the label, and what was left out and why."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,11 +15,10 @@ from xpnn.data.tables.stored import AnyTable
 from xpnn.data.tables.summary import Summary
 from xpnn.data.tables.values import Values, spelled_as
 from xpnn.errors import DataError, UsageError
+from xpnn.printing import count_of, listed
 
 TASKS = ("classification", "regression")
 MOST_COLUMNS = 100_000
-LISTED = 8
-"""Names in one message."""
 
 
 class Predictor(Protocol):
@@ -47,6 +47,7 @@ class TablePreparation(Preparation):
 
     label: the name of its column. classes: their names in the order of the outputs, none for a regression. columns: in
     the order of the features. left_out: the columns of the training table that no feature comes from.
+    dates: how a CSV file of such rows writes them, such as %d/%m/%Y, where it is not as 2024-05-31.
     Samples are one matrix (N, features); with embedded columns a tuple of that matrix and ids (N,) for each of them.
     """
 
@@ -57,6 +58,7 @@ class TablePreparation(Preparation):
     left_out: tuple[LeftOut, ...] = ()
     label_mean: float = 0.0
     label_std: float = 1.0
+    dates: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,6 +67,10 @@ class TablePreparation(Preparation):
         check_names(self, "columns", tuple(column.name for column in self.columns), MOST_COLUMNS)
         if not self.columns or not self.features:
             raise UsageError(f"{type(self).__name__}: no column is left to learn from")
+        if not re.fullmatch(r"(%[dmyYHMSfIpbB]|[-./:, T])*", self.dates[:41]) or len(self.dates) > 40:
+            raise UsageError(
+                f"{type(self).__name__}(dates={self.dates[:41]!r}): wanted a form such as %d/%m/%Y"
+            )
         if (len(self.classes) > 1) != (self.task == "classification") or not self.label_std > 0:
             raise UsageError(
                 f"{type(self).__name__}: a {self.task} with {len(self.classes)} classes, std {self.label_std}"
@@ -211,20 +217,3 @@ def narrow(x: NDArray[Any], dtype: str, name: str) -> NDArray[Any]:
             fix="--dtype float64, or correct them",
         )
     return found
-
-
-def listed(names: Iterable[str]) -> str:
-    """The first names, quoted, and how many more."""
-    return joined([repr(name[:40]) for name in names])
-
-
-def joined(parts: list[str]) -> str:
-    """The first parts, and how many more."""
-    more = f" and {len(parts) - LISTED:,} more" if len(parts) > LISTED else ""
-    return ", ".join(parts[:LISTED]) + more
-
-
-def count_of(names: list[str], noun: str) -> str:
-    """`column` of one, `columns` of more; of class `classes`."""
-    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
-    return noun if len(names) == 1 else plural

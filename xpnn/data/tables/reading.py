@@ -18,32 +18,39 @@ from xpnn.data.tables.summary import summarize
 from xpnn.errors import DataError
 
 
-def read_table(source: Any, label: str | int | None = None, as_words: tuple[str, ...] = ()) -> AnyTable:
+def read_table(
+    source: Any, label: str | int | None = None, as_words: tuple[str, ...] = (), dates: str = ""
+) -> AnyTable:
     """The table in a file, in all files that a name with wildcards fits or a folder holds, or in memory.
 
     CSV, TSV, Parquet, JSON lines, each also packed with gzip or zstd; "-" is standard input. A DataFrame, a PyArrow
     table, a list of dicts or a dict of columns is taken as it is. `label` helps to see whether a CSV file begins with
-    the names of its columns; columns in `as_words` keep the spelling of the file. Raises FileError for a file that
-    cannot be read, DataError for what is no table, and BackendError where DuckDB (`pip install 'xpnn[tables]'`) is
-    wanted and not installed.
+    the names of its columns; columns in `as_words` keep the spelling of the file; `dates`, such as "%d/%m/%Y", says how
+    a CSV file writes them, where they alone could be read in two ways. Raises FileError for a file that cannot be read,
+    DataError for what is no table, and BackendError where DuckDB (`pip install 'xpnn[tables]'`) is wanted and not
+    installed.
     """
     if isinstance(source, str | os.PathLike) and str(source) == STDIN:
         with standard_input() as path:
-            return read_paths([path], "standard input", label, as_words)
+            return read_paths([path], "standard input", label, as_words, dates)
     if isinstance(source, str | os.PathLike):
-        return read_paths(expand(source), str(source), label, as_words)
+        return read_paths(expand(source), str(source), label, as_words, dates)
     return from_memory(source)
 
 
 def read_paths(
-    paths: list[Path], name: str, label: str | int | None = None, as_words: tuple[str, ...] = ()
+    paths: list[Path],
+    name: str,
+    label: str | int | None = None,
+    as_words: tuple[str, ...] = (),
+    dates: str = "",
 ) -> AnyTable:
     """The files, one below the other; messages call them `name`."""
     files = [described(path) for path in paths]
     table = read_pixels(files[0], name) if len(files) == 1 else None
     if table is not None and not any(word in table for word in as_words):
         return table
-    return read_files(files, name, label, as_words)
+    return read_files(files, name, label, as_words, dates)
 
 
 def read_csv(

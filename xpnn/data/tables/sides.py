@@ -56,9 +56,15 @@ def all_rows(table: AnyTable, part: int) -> Sides:
     return Sides(table.rows, (np.packbits(np.ones(table.rows, bool)),) if part else ())
 
 
-def split_by_hash(table: AnyTable, label: str, shares: tuple[float, ...]) -> Sides:
-    """About those shares of the rows make the parts 1, 2, ....; equal rows stay together, and more rows move none."""
-    found = [hash_parts(row_keys(part, label, table), shares) for _, part in table.parts()]
+def split_by_hash(table: AnyTable, label: str, shares: tuple[float, ...], *, numbered: bool = False) -> Sides:
+    """About those shares of the rows make the parts 1, 2, ....; equal rows stay together, and more rows move none.
+
+    numbered: the number of each row counts too, so that equal rows do not stay together.
+    """
+    found = [
+        hash_parts(row_keys(part, label, table, start if numbered else None), shares)
+        for start, part in table.parts()
+    ]
     return Sides(
         table.rows,
         tuple(np.concatenate([np.packbits(one == k + 1) for one in found]) for k in range(len(shares))),
@@ -80,8 +86,8 @@ def keep_classes(table: AnyTable, label: str, sides: Sides) -> tuple[Sides, list
     return (sides.moved([first[word] for word in moved]), moved) if moved else (sides, [])
 
 
-def row_keys(part: Table, label: str, table: AnyTable) -> Iterator[bytes]:
-    """What names each row: the bytes of its numbers and its words, the label left out.
+def row_keys(part: Table, label: str, table: AnyTable, first: int | None = None) -> Iterator[bytes]:
+    """What names each row: the bytes of its numbers and its words, the label left out; its number, from `first`.
 
     Which columns are numbers the first rows of the table say.
     """
@@ -97,4 +103,7 @@ def row_keys(part: Table, label: str, table: AnyTable) -> Iterator[bytes]:
         if words:
             text = zip(*(piece[name].words() for name in words), strict=True)
             some = (a + "\0".join(row).encode() for a, row in zip(some, text, strict=True))
-        yield from some
+        if first is None:
+            yield from some
+        else:
+            yield from (a + b"\0%d" % i for i, a in enumerate(some, first + start))

@@ -17,7 +17,7 @@ from xpnn.scratch import temporary_folder, temporary_place
 
 MANY, FEW = 1 << 20, 1 << 16
 """Rows that are read at a time: of one column, and of all."""
-AS_TEXT = ("VARCHAR", "UUID", "TIME")
+AS_TEXT = ("VARCHAR", "UUID")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,7 @@ class StoredTable(Mapping[str, Values]):
     headed: bool = True
     notes: tuple[str, ...] = ()
     pixels: bool = False
+    dates: str = ""
 
     def __getitem__(self, key: str) -> Values:
         pieces = list(self.pieces(key))
@@ -75,7 +76,7 @@ class StoredTable(Mapping[str, Values]):
         """The rows of a slice, in memory."""
         start, stop, _ = rows.indices(self.rows)
         columns = dict(zip(self, self._read(tuple(self), start, stop), strict=True))
-        return Table(self.name, columns, self.headed, self.notes)
+        return Table(self.name, columns, self.headed, self.notes, dates=self.dates)
 
     def _read(self, names: tuple[str, ...], start: int, stop: int) -> list[Values]:
         what = ", ".join(f"{self.expressions[name]} AS c{i}" for i, name in enumerate(names))
@@ -112,7 +113,7 @@ def stored(paths: list[str], name: str, query: Query, as_words: tuple[str, ...] 
     note = (
         f"{name} is large, and kept in {temporary_place()[0]} while it is used (TMPDIR chooses another place)"
     )
-    return StoredTable(name, db, folder, found, rows, query.headed, (*query.notes, note))
+    return StoredTable(name, db, folder, found, rows, query.headed, (*query.notes, note), dates=query.dates)
 
 
 def tidied(db: Any, headed: bool, as_words: tuple[str, ...] = ()) -> dict[str, str]:
@@ -131,5 +132,7 @@ def tidied(db: Any, headed: bool, as_words: tuple[str, ...] = ()) -> dict[str, s
             number = f"try_cast({sql} AS DOUBLE)"
             there, numbers = db.execute(f"SELECT count({sql}), count({number}) FROM entries").fetchone()
             sql = number if there and there == numbers else sql
+        elif kind == "TIME":
+            sql = f"DATE '1970-01-01' + {sql}"
         expressions[known] = sql
     return expressions

@@ -7,6 +7,7 @@ Source: T. F. Chan, G. H. Golub, R. J. LeVeque, "Updating formulae and a pairwis
 variances", 1979.
 """
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,8 @@ from xpnn.data.tables.values import Values
 from xpnn.errors import DataError
 from xpnn.random import host_rng
 
+FORMATTED = re.compile(r"[$€£¥]? ?[-+]?\d[\d.,' ]*( ?[%$€£¥])?")
+"""Numbers as people write them: $1,234.50 or 12 %."""
 MOST_WORDS, MOST_NUMBERS = 1_000_000, 10_000
 """Different words that are counted, and different numbers; a column with more words holds names or free text."""
 SAMPLE = 1_000_000

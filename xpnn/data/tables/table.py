@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xpnn.data.tables.values import Values
+from xpnn.data.tables.values import Values, iso
 from xpnn.errors import DataError
 
 MISSING = frozenset(
@@ -21,7 +21,8 @@ class Table(Mapping[str, Values]):
     """{name: column} in the order of the file, all of one length `rows`.
 
     name: what messages call it. headed: whether the columns have names of their own, else they are "0", "1", ....
-    notes: what a user should hear of how it was read. pixels: every entry is a whole number from 0 to 255.
+    notes: what a user should hear of how it was read. pixels: every entry is a whole number from 0 to 255. dates: how
+    they are written in the file, where it is not as 2024-05-31.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Table(Mapping[str, Values]):
     headed: bool = True
     notes: tuple[str, ...] = ()
     pixels: bool = False
+    dates: str = ""
 
     def __getitem__(self, key: str) -> Values:
         return self.columns[key]
@@ -60,7 +62,7 @@ class Table(Mapping[str, Values]):
     def part(self, rows: Any) -> "Table":
         """Return those rows."""
         columns = {name: values[rows] for name, values in self.columns.items()}
-        return Table(self.name, columns, self.headed, self.notes, self.pixels)
+        return Table(self.name, columns, self.headed, self.notes, self.pixels, self.dates)
 
 
 def make_table(name: str, columns: dict[str, Values], as_words: tuple[str, ...] = ()) -> Table:
@@ -130,18 +132,31 @@ def from_objects(name: str, data: NDArray[Any], missing: NDArray[np.bool_]) -> N
         return np.where(missing, False, data).astype(bool)
     if there and all(isinstance(entry, int | float | np.number) for entry in there):
         return np.where(missing, np.nan, data).astype(np.float64)
+    if there and all(isinstance(entry, datetime.timedelta) for entry in there):
+        seconds = (np.nan if entry is None else entry.total_seconds() for entry in without(data, missing))
+        return np.fromiter(seconds, np.float64, len(data))
+    if there and all(isinstance(entry, datetime.time) for entry in there):
+        times = (
+            "NaT" if entry is None else iso(str(entry.replace(tzinfo=None)))
+            for entry in without(data, missing)
+        )
+        return np.array(list(times), "datetime64[us]")
     if there and all(isinstance(entry, datetime.date) for entry in there):
         return np.where(missing, np.datetime64("NaT"), data).astype("datetime64[us]")
-    odd = next(
-        (entry for entry in there if isinstance(entry, list | tuple | dict | set | bytes | np.ndarray)), None
-    )
-    if odd is not None:
-        raise DataError(
-            f"column {name!r} holds {type(odd).__name__} objects",
-            why="wanted one number, word, boolean or date in each row",
-            fix="spread them over columns of their own",
-        )
+    for entry in there:
+        if isinstance(entry, list | tuple | dict | set | bytes | np.ndarray):
+            what = "bytes" if isinstance(entry, bytes) else "objects" if isinstance(entry, dict) else "lists"
+            raise DataError(
+                f"column {name!r} holds {what}",
+                why="wanted one number, word, boolean or date in each row",
+                fix="give each of their entries a column of its own",
+            )
     return np.array(["" if lost else str(entry) for entry, lost in zip(data, missing, strict=True)], object)
+
+
+def without(data: NDArray[Any], missing: NDArray[np.bool_]) -> list[Any]:
+    """The entries, None where they are missing."""
+    return [None if lost else entry for entry, lost in zip(data, missing, strict=True)]
 
 
 def tidy(values: Values) -> Values:

@@ -83,9 +83,9 @@ class Values:
             found = np.full(len(self), np.datetime64("NaT"), "datetime64[us]")
             for i in np.flatnonzero(~self.missing):
                 try:
-                    found[i] = np.datetime64(str(self.data[i]).strip().replace(" ", "T"), "us")
+                    found[i] = np.datetime64(iso(str(self.data[i])), "us")
                 except ValueError:
-                    raise self.bad(i, "a date such as 2024-05-31") from None
+                    raise self.bad(i, "a date such as 2024-05-31, or a time such as 10:30") from None
         elif self.missing.all():
             found = np.full(len(self), np.datetime64("NaT"), "datetime64[us]")
         else:
@@ -100,6 +100,12 @@ class Values:
             why=f"wanted {wanted}; rows count from 1, without the header",
             fix="correct that entry, or leave it empty: missing entries are filled",
         )
+
+
+def iso(text: str) -> str:
+    """A date and time as NumPy reads them; a time alone is one of the first day of 1970."""
+    text = text.strip().replace(" ", "T")
+    return f"1970-01-01T{text if text[1:2] != ':' else '0' + text}" if ":" in text[:3] else text
 
 
 def plain(value: Any) -> str:
