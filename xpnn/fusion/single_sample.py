@@ -48,7 +48,7 @@ def products_of(net: Any, p: Sequence[Tree]) -> tuple[Product, ...]:
 
 
 def through(be: Backend, products: tuple[Product, ...], x: Any) -> Any:
-    """The outputs (1, n_out) of a sample (1, n_in) of NumPy's: its dot is the quicker way to the same product."""
+    """The outputs (1, n_out) of a sample (1, n_in)."""
     for W, b, relu in products:
-        x = be.add_bias(x.dot(W), b, relu)
+        x = be.add_bias(be.matmul(x, W), b, relu)
     return x
