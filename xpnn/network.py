@@ -230,9 +230,14 @@ class Network:
         self, x: Any, y: Any, loss: Loss | None = None, metrics: Mapping[str, Chosen] | None = None
     ) -> dict[str, Any]:
         """`evaluate` for arrays that are checked and on the device already."""
+        return self.score_outputs(self.outputs(x), y, loss, metrics)
+
+    def score_outputs(
+        self, out: Any, y: Any, loss: Loss | None = None, metrics: Mapping[str, Chosen] | None = None
+    ) -> dict[str, Any]:
+        """`score` for what the network has made of the samples."""
         be, loss = self.backend, loss or self.loss
         with be.device_context():
-            out = self.outputs(x)
             found = scores(be, loss, out, y, self.seed)
             return found | (values(be, loss, self.net.output_kind, out, y, metrics) if metrics else {})
 

@@ -176,4 +176,4 @@ def test_a_model_that_remembers_nothing_says_so(digits, xp):
     Image.fromarray(x[0, :, :, 0]).save("digit.png")
     code, out, err = xp("predict", "--run", "plain.safetensors", "--json", "digit.png")
     assert (code, answers(out)) == (0, [("digit.png", str(y[0]))])
-    assert "remembers nothing of its pictures" in err
+    assert "has no record of how its pictures were prepared" in err

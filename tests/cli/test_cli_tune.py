@@ -202,7 +202,7 @@ def test_a_trial_that_diverges_is_no_failure(xp, monkeypatch):
 def test_the_time_limit(xp):
     code, out, err = xp(*QUICK, "--time-limit", "1e-6")
     assert (code, out) == (2, "")
-    assert "no trial came to its end" in err
+    assert "no trial was finished" in err
     watch = search.Watch(search.open_study(task()).ask(), 0.0, lambda row: row.valid_accuracy)
     with pytest.raises(optuna.TrialPruned):
         watch.epoch(None, SimpleNamespace(epoch=1, valid_accuracy=1.0))

@@ -18,7 +18,7 @@ BICUBIC = Image.Resampling.BICUBIC
 @pytest.fixture(scope="module")
 def digits():
     x, y, x_test, y_test = xpnn.data.mnist()
-    pick = np.random.default_rng(0).choice(len(y_test), 200, replace=False)
+    pick = np.random.default_rng(0).choice(len(y_test), 60, replace=False)
     return x[:20000], y[:20000], x_test[pick], y_test[pick]
 
 
@@ -133,16 +133,16 @@ def test_digits_are_recognised(disguise, digits, model, tmp_path):
         seen.append(read_picture(path).pixels)
     plain = (model.predict(x) == y).mean()
     assert plain > 0.93
-    assert (model.predict(np.stack(seen)) == y).mean() >= plain - 0.03
+    assert (model.predict(np.stack(seen)) == y).mean() >= plain - 0.05  # three of sixty
 
 
 @pytest.mark.parametrize("kind", PHOTOGRAPHS)
 def test_digits_in_photographs_are_recognised(kind, digits, model, tmp_path):
-    *_, x, y = (a[:20] for a in digits)
+    *_, x, y = (a[:10] for a in digits)
     rng, seen = np.random.default_rng(1), []
     for image in x[:, :, :, 0]:
-        PHOTOGRAPHS[kind](image, rng).save(tmp_path / "page.png")
-        pictures = read_digits(tmp_path / "page.png")
+        PHOTOGRAPHS[kind](image, rng).save(tmp_path / "page.bmp")  # a PNG of noise takes long to pack
+        pictures = read_digits(tmp_path / "page.bmp")
         assert len(pictures) == 1
         seen.append(pictures[0].pixels)
     assert (model.predict(np.stack(seen)) == y).mean() >= (model.predict(x) == y).mean() - 0.1
@@ -185,12 +185,12 @@ def test_several_digits_are_read_line_by_line(lines, across, digits, model, tmp_
 
 
 def test_small_digits_on_a_large_page(digits, model, tmp_path):
-    page = np.full((2000, 1500), 230.0)
+    page = np.full((1200, 900), 230.0)
     for i, image in enumerate(digits[2][:5, :, :, 0]):
-        page[1000:1056, 300 + 150 * i : 356 + 150 * i] -= 180 * grown(image, 56) / 255
-    as_image(page).save(tmp_path / "form.png")
-    pictures = read_digits(tmp_path / "form.png")
-    assert [round((picture.box[0] - 300) / 150) for picture in pictures] == [0, 1, 2, 3, 4]
+        page[600:642, 150 + 100 * i : 192 + 100 * i] -= 180 * grown(image, 42) / 255
+    as_image(page).save(tmp_path / "form.bmp")
+    pictures = read_digits(tmp_path / "form.bmp")
+    assert [round((picture.box[0] - 150) / 100) for picture in pictures] == [0, 1, 2, 3, 4]
     assert (model.predict(np.stack([p.pixels for p in pictures])) == digits[3][:5]).sum() >= 4
 
 

@@ -79,7 +79,7 @@ class TestReadCsv:
             ("a,b\n", {}, r"holds no rows"),
             ("", {}, r"holds nothing"),
             ("1\n2\n", {}, r"holds one column"),
-            (b"a,b\n1,\xff\n2,x\n", {}, r"no text in UTF-8"),
+            (b"a,b\n1,\xff\n2,x\n", {}, r"not text in UTF-8"),
             ("a,b\n1,2\n3,4\n", {"label": "c"}, r"no column 'c'"),
             ("1,2\n3,4\n", {"label": "c"}, r"no column 'c'\n.*holds no names"),
             ("a,b\n1,2\n3,4\n", {"label": 2}, r"no column 2"),
@@ -487,7 +487,7 @@ def test_rows_predict_as_samples_do(tmp_path):
     assert np.array_equal(again.predict_proba(rows), again.predict_proba(x))
     with pytest.raises(DataError, match="no column 'age'"):
         again.predict_table([{"sex": "f"}])
-    with pytest.raises(UsageError, match="remembers no table"):
+    with pytest.raises(UsageError, match="was not trained on a table"):
         xpnn.Model(layers, (4,), seed=0).predict_table(rows)
 
 
@@ -530,6 +530,12 @@ class TestLibraries:
             "2024-12",
             "2025-01",
         ]
+
+    def test_large_integers_of_polars_stay_whole(self):
+        import polars as pl
+
+        table = read_table(pl.DataFrame({"i": [2**60 + 1, 3]}))
+        assert table["i"].words().tolist() == [str(2**60 + 1), "3"]
 
     def test_what_has_no_names_says_so(self):
         import polars as pl
@@ -725,3 +731,11 @@ def test_a_first_line_of_numbers_is_data_unless_it_counts_the_columns(first, typ
 )
 def test_what_separates_the_names(line, mark):
     assert separator(line) == mark
+
+
+@pytest.mark.parametrize("entry", ["[[]]", '[["-1.5e300",{"a":null}]]', "[]", "[1,[]]", '{"a":[[1],[2,3]]}'])
+def test_lists_of_lists_are_refused_with_the_column(tmp_path, entry):
+    pytest.importorskip("duckdb")
+    (tmp_path / "t.jsonl").write_text(f'{{"c":{entry},"label":1}}\n' * 20)
+    with pytest.raises(DataError, match=r"column 'c' holds|no column"):
+        prepare_table(tmp_path / "t.jsonl")

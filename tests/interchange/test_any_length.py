@@ -30,7 +30,7 @@ from xpnn import (
     SelectOutput,
 )
 from xpnn.errors import UsageError
-from xpnn.interchange import save_c, save_onnx, save_python
+from xpnn.interchange import load_onnx, save_c, save_onnx, save_python
 
 pytestmark = pytest.mark.oracle
 NETS = {
@@ -93,6 +93,8 @@ def test_one_file_answers_at_every_length(name, tmp_path):
     save_onnx(model, tmp_path / "m.onnx", probabilities=False)
     save_python(model, tmp_path / "m.py", probabilities=False)
     ready, alone = session((tmp_path / "m.onnx").read_bytes()), imported(tmp_path / "m.py")
+    back = load_onnx(tmp_path / "m.onnx")
+    assert back.input_shape == model.input_shape
     assert [type(n) for n in ready.get_inputs()[0].shape[:2]] == [str, str]
     for time in (2, 5, 9):
         xs = samples(model, time)
@@ -100,6 +102,7 @@ def test_one_file_answers_at_every_length(name, tmp_path):
         feed = {one.name: x for one, x in zip(ready.get_inputs(), xs, strict=True)}
         assert difference(ready.run(None, feed), wanted) <= TOLERANCE
         assert difference(alone.predict(*xs), wanted) <= TOLERANCE
+        assert difference(back.forward(tuple(xs) if len(xs) > 1 else xs[0]), wanted) <= TOLERANCE
 
 
 def test_windows_whose_padding_depends_on_the_length_are_refused_by_name(tmp_path):

@@ -33,6 +33,12 @@ def in_browser(path, images):
     return np.array(found, np.float32)
 
 
+def answered(module, images):
+    """The probabilities of a torch.nn module that takes bytes with their channels first."""
+    with torch.no_grad():
+        return module(torch.from_numpy(np.moveaxis(images, -1, 1).copy())).softmax(1).numpy()
+
+
 def test_a_model_trained_here_answers_the_same_everywhere(tmp_path):
     x, y, x_test, _ = xpnn.data.mnist()
     layers = [
@@ -59,6 +65,7 @@ def test_a_model_trained_here_answers_the_same_everywhere(tmp_path):
     found = {
         "onnxruntime": session((tmp_path / "m.onnx").read_bytes()).run(None, {"x": images})[0],
         "PyTorch": in_torch,
+        "a module made here": answered(to_torch(model, as_module=True), images),
         "Python": imported(tmp_path / "m.py").predict(images),
         "C": run_c(compiled(tmp_path / "m.h"), {"x": images}, wanted),
         "a browser": in_browser(tmp_path / "m.html", images),

@@ -182,6 +182,27 @@ def test_from_files(name, kind, tmp_path):
     assert len(report) >= 1
 
 
+def test_states_and_values_of_another_size():
+    """Layers with several outputs, and heads whose values are narrower than their keys, in and back."""
+    x = K.Input((6, 4))
+    y, h, c = K.LSTM(3, return_sequences=True, return_state=True)(x)
+    seen, _ = K.MultiHeadAttention(2, 3, value_dim=1)(
+        y, y, return_attention_scores=True
+    )  # else it needs one size
+    there = keras.Model(x, [seen, h, c])
+    nodes = {"l": (LSTM(3, True, return_state=True), "x")}
+    nodes |= {f"y{i}": (xpnn.SelectOutput(i), "l") for i in range(3)}
+    nodes["a"] = (MultiHeadAttention(2, 3, value_size=1), "y0")
+    model = xpnn.Model(Graph("x", nodes, ("a", "y1", "y2")), (6, 4), seed=0)
+    load_keras(model, there)
+    samples = np.random.default_rng(0).standard_normal((5, 6, 4)).astype(np.float32)
+    wanted = tuple(np.asarray(a) for a in there(samples))
+    assert difference(model.forward(samples), wanted) <= TOLERANCE
+    model.load_parameters({k: 0.5 * np.asarray(v) for k, v in model.parameters().items()})
+    to_keras(model, there)
+    assert difference(tuple(np.asarray(a) for a in there(samples)), model.forward(samples)) <= TOLERANCE
+
+
 def test_many_layers_of_one_kind_are_counted(tmp_path):
     """dense_2 comes before dense_10."""
     there = keras.Sequential([K.Input((4,)), *(K.Dense(4) for _ in range(12))])

@@ -87,3 +87,71 @@ def test_biases_that_have_no_place_here_are_refused_by_name():
     with pytest.raises(UsageError, match="layer 0 LSTM"):
         load_torch(model, torch.nn.LSTM(4, 3, batch_first=True).state_dict())
     assert (model.snapshot()["theta"] == before).all()
+
+
+@each
+def test_states_go_in_and_out(kind):
+    """A layer that takes and gives states has weights like any other."""
+    states = 2 if kind is LSTM else 1
+    names = ("h", "c")[:states]
+    nodes = {"l": (kind(3, True, initial_state=True, return_state=True), ("x", *names))}
+    nodes |= {f"y{i}": (xpnn.SelectOutput(i), "l") for i in range(1 + states)}
+    graph = xpnn.Graph(("x", *names), nodes, tuple(f"y{i}" for i in range(1 + states)))
+    model, module = (
+        xpnn.Model(graph, ((6, 4), *((3,),) * states), seed=0),
+        KINDS[kind](4, 3, batch_first=True),
+    )
+    load_torch(model, module.state_dict())
+    begin = tuple(np.random.default_rng(i).standard_normal((3, 3)).astype(np.float32) for i in range(states))
+    first = tuple(torch.from_numpy(a)[None] for a in begin)
+    with torch.no_grad():
+        y, last = module(torch.from_numpy(X), first if states > 1 else first[0])
+        mine = to_torch(model, as_module=True)(*map(torch.from_numpy, (X, *begin)))
+    wanted = (y.numpy(), *(a[0].numpy() for a in (last if states > 1 else (last,))))
+    assert difference(model.forward((X, *begin)), wanted) <= TOLERANCE
+    assert difference(tuple(a.numpy() for a in mine), wanted) <= TOLERANCE
+    back = KINDS[kind](4, 3, batch_first=True)
+    to_torch(model, back)
+    assert difference(answered(back, X)[0].numpy(), answered(module, X)[0].numpy()) <= TOLERANCE
+
+
+class Grouped(torch.nn.Module):
+    """Heads that share keys and values, from four Linear modules."""
+
+    def __init__(self, heads, shared, size, width, bias):
+        super().__init__()
+        self.q_proj = torch.nn.Linear(width, heads * size, bias)
+        self.k_proj, self.v_proj = (torch.nn.Linear(width, shared * size, False) for _ in "kv")
+        self.o_proj = torch.nn.Linear(heads * size, width, bias)
+        self.sizes = (heads, -1), (shared, -1)
+
+    def forward(self, x):
+        q, k, v = self.q_proj(x), self.k_proj(x), self.v_proj(x)
+        q = q.unflatten(-1, self.sizes[0]).transpose(1, 2)
+        k, v = (a.unflatten(-1, self.sizes[1]).transpose(1, 2) for a in (k, v))
+        o = torch.nn.functional.scaled_dot_product_attention(q, k, v, enable_gqa=True)
+        return self.o_proj(o.transpose(1, 2).flatten(2))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_heads_that_share_keys_and_four_modules(bias):
+    torch.manual_seed(4)
+    module = Grouped(4, 2, 3, 4, bias)
+    model = xpnn.Model([MultiHeadAttention(4, 3, kv_heads=2, bias=bias)], (6, 4), seed=0)
+    load_torch(model, module)
+    assert difference(model.forward(X), answered(module, X).numpy()) <= TOLERANCE
+    back = to_torch(model, Grouped(4, 2, 3, 4, bias))
+    assert difference(answered(back, X).numpy(), model.forward(X)) <= TOLERANCE
+    made = to_torch(model, as_module=True)
+    assert difference(answered(made, X).numpy(), model.forward(X)) <= TOLERANCE
+    twin = xpnn.Model(model.net, (6, 4), seed=9)
+    load_torch(twin, made)
+    assert difference(twin.forward(X), model.forward(X)) <= TOLERANCE
+
+
+def test_a_bias_of_keys_that_are_rotated_counts():
+    model = xpnn.Model([MultiHeadAttention(2, rotary="half")], (6, 4), seed=0)
+    module = torch.nn.MultiheadAttention(4, 2, batch_first=True)
+    torch.nn.init.ones_(module.in_proj_bias)
+    with pytest.raises(UsageError, match="layer 0 MultiHeadAttention has no bias of its keys"):
+        load_torch(model, module)

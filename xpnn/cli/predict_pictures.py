@@ -86,7 +86,7 @@ def preparation_of(saved: Saved, model: "Model") -> ImagePreparation:
     outputs = model.output_shape[0]
     classes = tuple(saved.classes) if len(saved.classes) == outputs else tuple(map(str, range(outputs)))
     form = "in MNIST's form, cropped and centred" if digits else "as they are"
-    status(f"{saved.weights} remembers nothing of its pictures: they are shown {form}")
+    status(f"{saved.weights} has no record of how its pictures were prepared: they are shown {form}")
     guess = ImagePreparation(*shape, classes)
     return replace(guess, crop="ink", polarity="light on dark") if digits else guess
 

@@ -170,7 +170,7 @@ def samples_of(
     if len(model.input_shape) != 1 or len(kept) != model.input_shape[0]:
         raise DataError(
             f"{table.name} has {len(kept)} columns, the model takes samples of shape {model.input_shape}",
-            why="it was not trained on a table, and remembers no names of columns",
+            why="it was not trained on a table, and has no record of the names of columns",
             fix="give as many columns of numbers, in order, or an array in a .npy file",
         )
     for start, part in table.parts():

@@ -112,7 +112,7 @@ def ending_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="RUN",
             is_eager=True,
             callback=take_settings,
-            help="Go on with the run in that folder; nothing else need be said.",
+            help="Go on with the run in that folder; no other flag is needed.",
         ),
         click.option(
             "--time-limit",

@@ -206,4 +206,6 @@ def find_run(path: Path | None, fits: Callable[[dict[str, Any]], bool] = lambda 
     for weights in sorted(ROOT.glob(f"*/{WEIGHTS}"), key=lambda p: p.stat().st_mtime, reverse=True):
         if fits(about := read_about(weights.parent)):
             return Saved(weights, about)
-    raise FileError(f"no fitting run in {ROOT.resolve()}", fix="xpnn train, or name a run folder")
+    raise FileError(
+        f"{ROOT.resolve()} holds no run with a model for this", fix="xpnn train, or name a run folder"
+    )

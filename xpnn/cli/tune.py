@@ -100,10 +100,10 @@ def command(
 ) -> None:
     """Search for better settings.
 
-    Learning rate, its schedule, width and depth of the hidden layers, dropout, optimizer, weight decay, label smoothing
-    and batch size, judged on samples held out of the training set: by accuracy, of a regression by RMSE. Trials worse
-    than the median of those before them end early. The same command again goes on where it was stopped. Needs optuna:
-    pip install 'xpnn[tune]'
+    Learning rate, its schedule, width and depth of the hidden layers, dropout, optimizer, weight decay, label
+    smoothing, batch size, and of pictures augmentation, judged on samples held out of the training set: by accuracy, of
+    a regression by RMSE. Trials worse than the median of those before them end early. The same command again goes on
+    where it was stopped. Needs optuna: pip install 'xpnn[tune]'
     """
     require_optuna()
     from xpnn.cli.search import search
@@ -196,7 +196,7 @@ def finish(study: Any, task: Task, as_json: bool) -> None:
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if not complete:
         raise UsageError(
-            "no trial came to its end", why="the time was too short, or all of them diverged",
+            "no trial was finished", why="the time was too short, or all of them diverged",
             fix="a longer --time-limit, or fewer --epochs",
         )  # fmt: skip
     best, path = study.best_trial, Path(task.folder) / BEST

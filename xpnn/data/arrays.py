@@ -68,7 +68,7 @@ def read_npz(path: str | os.PathLike[str], names: Collection[str] | None = None)
     except OSError as error:
         raise cannot_read(str(path), error) from error
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
-        raise DataError(f"{path} is no whole .npz archive", why=first_line(error), fix=FIX) from error
+        raise DataError(f"{path} is not a complete .npz archive", why=first_line(error), fix=FIX) from error
     return found
 
 
@@ -82,7 +82,7 @@ def names_in(path: str | os.PathLike[str]) -> list[str]:
     except OSError as error:
         raise cannot_read(str(path), error) from error
     except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise DataError(f"{path} is no whole .npz archive", why=first_line(error), fix=FIX) from error
+        raise DataError(f"{path} is not a complete .npz archive", why=first_line(error), fix=FIX) from error
 
 
 def _member(archive: "zipfile.ZipFile", info: "zipfile.ZipInfo", name: str, most: int) -> NDArray[Any]:
@@ -130,7 +130,7 @@ def _check_length(found: int, dtype: np.dtype[Any], shape: tuple[int, ...], name
         expected *= n
     if found != expected or any(n < 0 for n in shape):
         raise DataError(
-            f"{name} is damaged: its header promises shape {shape}, {expected:,} bytes, it holds {found:,}",
+            f"{name} is damaged: its header declares shape {shape}, {expected:,} bytes, it holds {found:,}",
             why="the copy was cut short, or something was added",
             fix=FIX,
         )

@@ -157,7 +157,7 @@ def _check_length(found: int, expected: int, shape: tuple[int, ...], name: str) 
     if found != expected:
         ends = f"it ends after {found:,}" if found < expected else "it goes on after them"
         raise DataError(
-            f"{name} is damaged: its header promises shape {shape}, {expected:,} bytes, but {ends}",
+            f"{name} is damaged: its header declares shape {shape}, {expected:,} bytes, but {ends}",
             why="the download or copy was cut short" if found < expected else "it is not one IDX file",
             fix=REPLACE,
         )

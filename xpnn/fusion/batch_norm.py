@@ -9,7 +9,7 @@ from xpnn.fusion.rule import Rule
 from xpnn.kernels import Array
 from xpnn.layers.activation import ReLU
 from xpnn.layers.base import Ctx, Layer, Tree
-from xpnn.layers.batchnorm import BatchNorm
+from xpnn.layers.batchnorm import BatchNorm, shift_of
 from xpnn.layers.dense import Dense
 from xpnn.layers.normalize import inverse_root
 from xpnn.window import counts
@@ -46,11 +46,8 @@ class LinearBatchNorm(Rule):
         """With g taken into W where there are fewer weights than outputs, else into the outputs."""
         be, layer, W = cx.be, self.layers[0], p[0]["W"]
         g = p[1]["gain"] * inverse_root(cx, p[1]["var"], self.norm.eps)
-        shift = (
-            p[1]["bias"] - g * p[1]["mean"]
-            if "b" not in p[0]
-            else g * (p[0]["b"] - p[1]["mean"]) + p[1]["bias"]
-        )
+        shift = g * (p[0]["b"] - p[1]["mean"] if "b" in p[0] else -p[1]["mean"])
+        shift = shift + p[1]["bias"] if self.norm.bias else shift
         if type(layer) in CONVOLUTIONS:
             window = layer.window(x.shape[1:])
             if math.prod(W.shape[:-1]) <= x.shape[0] * math.prod(counts(x.shape, window)):
@@ -67,7 +64,7 @@ class LinearBatchNorm(Rule):
         z, linear = self.linear.forward(cx, p[:1], x)
         if cx.train:
             self.norm.check_batch(self.child(cx, 1), z)
-            y, *norm = cx.be.batch_norm(z, p[1]["gain"], p[1]["bias"], self.norm.eps, self.relu)
+            y, *norm = cx.be.batch_norm(z, p[1]["gain"], shift_of(cx, p[1]), self.norm.eps, self.relu)
             return y, (linear, tuple(norm), p[1], y)
         y, norm = self.norm.forward(self.child(cx, 1), p[1], z)
         return y, (linear, norm, p[1], cx.be.relu(y) if self.relu else y)

@@ -79,14 +79,19 @@ def rotary_positions(g: Program, layer: Any, p: Any, x: Value) -> str:
 def rotated(g: Program, x: str, time: int, width: int, size: int, layout: str, base: float) -> str:
     """x (N, heads, time, width) as x cos + (x P) sin, where P puts every feature's partner, signed, in its place."""
     n = size // 2
-    first = np.arange(n) if layout == "half" else 2 * np.arange(n)
-    second = first + (n if layout == "half" else 1)
+    first, second = partners(layout, n)
     P, speed = np.zeros((width, width)), np.zeros(width)
     P[second, first], P[first, second] = -1, 1
     speed[first] = speed[second] = base ** (-np.arange(n) / n)
     cos, sin = waves(g, x, time, speed)
     partner = g.op("MatMul", x, g.constant(P))
     return str(g.op("Add", g.op("Mul", x, cos), g.op("Mul", partner, sin)))
+
+
+def partners(layout: str, n: int) -> tuple[Host, Host]:
+    """The first and the second feature of each of n pairs."""
+    first = np.arange(n) if layout == "half" else 2 * np.arange(n)
+    return first, first + (n if layout == "half" else 1)
 
 
 def waves(g: Program, x: str, time: int, speed: Host) -> tuple[str, str]:

@@ -178,9 +178,8 @@ class Writer:
             return windows.pool(out[0], words[0], shapes, a, largest=kind == "MaxPool")
         if kind == "LayerNormalization":
             rows, n = math.prod(first[:-1]), first[-1]
-            return loops.normalized(
-                out[0], words[0], rows, n, a["epsilon"], f"{words[1]}[j]", f"{words[2]}[j]"
-            )
+            shift = f"{words[2]}[j]" if len(words) > 2 else "0"
+            return loops.normalized(out[0], words[0], rows, n, a["epsilon"], f"{words[1]}[j]", shift)
         if kind == "InstanceNormalization":
             n = math.prod(first[2:])
             return loops.normalized(

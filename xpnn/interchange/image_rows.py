@@ -113,7 +113,12 @@ def batch_norm(g: Program, layer: Any, p: Any, x: Value) -> Value:
     scale = np.asarray(p["gain"], np.float64) / np.sqrt(np.asarray(p["var"], np.float64) + layer.eps)
     centred = g.op("Sub", x.name, g.parameter("mean", x.per_channel(p["mean"])))
     scaled = g.op("Mul", centred, g.parameter("scale", x.per_channel(scale)))
-    return x._replace(name=g.op("Add", scaled, g.parameter("bias", x.per_channel(p["bias"]))))
+    return x._replace(name=shifted(g, scaled, p, x))
+
+
+def shifted(g: Program, y: str, p: Any, x: Value) -> str:
+    """y plus the bias of each channel of x, where there is one."""
+    return str(g.op("Add", y, g.parameter("bias", x.per_channel(p["bias"])))) if "bias" in p else y
 
 
 def folded(layer: Any, p: Any, norm: Any, q: Any) -> dict[str, Any]:
@@ -130,13 +135,13 @@ def folded(layer: Any, p: Any, norm: Any, q: Any) -> dict[str, Any]:
         )
     else:
         W = W * scale
-    return {"W": W, "b": (b - q["mean"]) * scale + q["bias"]}
+    return {"W": W, "b": (b - q["mean"]) * scale + q.get("bias", 0.0)}
 
 
 def layer_norm(g: Program, layer: Any, p: Any, x: Value) -> str:
     """LayerNormalization over the last axis."""
-    gain, bias = g.parameter("gain", p["gain"]), g.parameter("bias", p.get("bias", np.zeros_like(p["gain"])))
-    return str(g.op("LayerNormalization", g.last(x).name, gain, bias, epsilon=layer.eps, axis=-1))
+    numbers = [g.parameter(key, p[key]) for key in ("gain", "bias") if key in p]
+    return str(g.op("LayerNormalization", g.last(x).name, *numbers, epsilon=layer.eps, axis=-1))
 
 
 def rms_norm(g: Program, layer: Any, p: Any, x: Value) -> str:
@@ -155,4 +160,4 @@ def group_norm(g: Program, layer: Any, p: Any, x: Value) -> Value:
     y = g.op("InstanceNormalization", g.reshape(x.name, [0, groups, -1]), ones, zeros, epsilon=layer.eps)
     y = g.reshape(y, [0, channels, *x.shape[:-1]])
     y = g.op("Mul", y, g.parameter("gain", x.per_channel(p["gain"])))
-    return x._replace(name=g.op("Add", y, g.parameter("bias", x.per_channel(p["bias"]))))
+    return x._replace(name=shifted(g, y, p, x))

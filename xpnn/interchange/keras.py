@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Host = np.ndarray[Any, Any]
 Group = tuple[str, str, dict[str, Any]]
 SEPARABLE = ("separable_conv1d", "separable_conv2d")
+SCALED = ("batch_normalization", "layer_normalization", "group_normalization")
+"""Layers that may lack their scale, their shift, or both."""
 
 
 def load_keras(
@@ -118,12 +120,10 @@ def group(word: str, name: str, layer: Any) -> Iterator[Group]:
     t: dict[str, Any] = {"arrays": arrays, "variables": variables, "depthwise": word.startswith("depthwise")}
     if hasattr(layer, "epsilon"):
         t["eps"] = float(layer.epsilon)
-    if word == "batch_normalization":
-        t["present"] = (*["gain"] * layer.scale, *["bias"] * layer.center, "mean", "var")
-    kind = KINDS.get(word, word)
-    if word == "layer_normalization" and not layer.center:
-        kind = "vector of LayerNorm"
-    yield kind, name, t
+    if word in SCALED:
+        running = ("mean", "var") * (word == "batch_normalization")
+        t["present"] = (*["gain"] * layer.scale, *["bias"] * layer.center, *running)
+    yield KINDS.get(word, word), name, t
 
 
 def snake(word: str) -> str:
@@ -179,13 +179,14 @@ def in_h5(file: Any, h5py: Any) -> Iterator[Group]:
         if word in SEPARABLE:
             yield from split_separable(name, arrays)
             continue
-        if word == "batch_normalization" and len(arrays) not in (2, 4):
+        running = ("mean", "var") * (word == "batch_normalization")
+        if word in SCALED and len(arrays) not in (len(running), len(running) + 2):
             raise CheckpointError(
-                f"{name} has {len(arrays)} arrays: a BatchNormalization without its scale or its shift",
+                f"{name} has {len(arrays)} arrays: a normalization without its scale or its shift",
                 fix="load the live model, which says which one is missing",
             )
-        present = ("mean", "var") if len(arrays) == 2 else ("gain", "bias", "mean", "var")
-        more = {"present": present} if word == "batch_normalization" else {}
+        present = (*("gain", "bias") * (len(arrays) > len(running)), *running)
+        more = {"present": present} if word in SCALED else {}
         yield (
             KINDS.get(word, word),
             name,

@@ -3,6 +3,7 @@
 Source: the weights' shapes and orders in Keras 3's documentation of its layers.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -64,11 +65,9 @@ def ours(leaf: Leaf, t: dict[str, Any]) -> dict[str, Host]:
         outputs = leaf.layer.units if kind == "dense" else leaf.layer.filters  # type: ignore[attr-defined]
         return {"W": W, "b": arrays[1] if len(arrays) > 1 else np.zeros(outputs, W.dtype)}
     if kind == "batch norm":
-        named = dict(zip(t.get("present", ("gain", "bias", "mean", "var")), arrays, strict=True))
-        one = named["var"]
-        return {"gain": np.ones_like(one), "bias": np.zeros_like(one)} | named
+        return neutral(leaf, arrays[-1]) | dict(zip(t["present"], arrays, strict=True))
     if kind == "norm":
-        return dict(zip(("gain", "bias"), arrays, strict=True))
+        return neutral(leaf, arrays[0]) | dict(zip(t["present"], arrays, strict=True))
     if kind == "vector":
         name = "slope" if type(leaf.layer).__name__ == "PReLU" else "gain"
         return {name: arrays[0].reshape(-1)}
@@ -136,7 +135,7 @@ def theirs(leaf: Leaf, p: dict[str, Host], t: dict[str, Any]) -> Arrays:
     if kind in ("dense", "convolution", "transposed convolution"):
         made = [p["W"], p.get("b", np.zeros(old[-1].shape, p["W"].dtype))][: len(old)]
     elif kind == "batch norm":
-        made = [p[k] for k in t.get("present", ("gain", "bias", "mean", "var"))]
+        made = placed(leaf, p, t["present"])
     elif kind == "attention":
         made = [p[f"W{name}"] for name in "qkvo"]
         if len(old) == 8:
@@ -149,9 +148,30 @@ def theirs(leaf: Leaf, p: dict[str, Host], t: dict[str, Any]) -> Arrays:
         made = [a for part in both for a in direction_back(leaf.layer.layer, part)]
     elif kind == "recurrent":
         made = direction_back(leaf.layer, p)
+    elif kind == "norm":
+        made = placed(leaf, p, t["present"])
     else:
         made = list(p.values())
     return [a.reshape(b.shape) for a, b in zip(made, old, strict=True)]
+
+
+def neutral(leaf: Leaf, one: Host) -> dict[str, Host]:
+    """The gain, and the bias where the layer here has one, that change nothing."""
+    bias = {"bias": np.zeros_like(one)} if getattr(leaf.layer, "bias", True) else {}
+    return {"gain": np.ones_like(one)} | bias
+
+
+def placed(leaf: Leaf, p: dict[str, Host], present: Sequence[str]) -> Arrays:
+    """Those that there is a place for. Raises UsageError where another would be lost."""
+    full = {"bias": np.zeros_like(p["gain"])} | p
+    for key, value in (("gain", 1.0), ("bias", 0.0)):
+        if key not in present and np.any(full[key] != value):
+            raise UsageError(
+                f"{leaf.name} has a {key}, their layer has none",
+                why=f"the {key} is not {value:.0f} everywhere",
+                fix=f"give their layer {'scale=True' if key == 'gain' else 'center=True'}",
+            )
+    return [full[key] for key in present]
 
 
 def direction_back(layer: Any, p: dict[str, Host]) -> Arrays:

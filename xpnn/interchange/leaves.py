@@ -133,8 +133,6 @@ def walk_leaf(found: list[Leaf], layer: Layer, path: str, x: Any, cf: bool) -> A
     kind = next((kind for kind, classes in KINDS.items() if isinstance(layer, classes)), None)
     if isinstance(layer, L.PositionalEncoding) and layer.kind != "learned":
         kind = None
-    if isinstance(layer, L.LayerNorm) and not layer.bias:
-        kind = "vector"
     if is_multiple(out):
         if kind is not None:
             found.append(Leaf(path, layer, kind, x.shape))

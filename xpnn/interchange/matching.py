@@ -21,6 +21,8 @@ ALTERNATIVES = {"matrix": ("dense", "table"), "kernel": ("convolution", "transpo
 def compatible(kind: str, leaf: Leaf) -> bool:
     """Whether weights of that kind, such as "norm" or "norm of LayerNorm", can be those of the leaf."""
     kind, _, cls = kind.partition(" of ")
+    if kind == "vector" and leaf.kind == "norm" and not cls:  # a gain alone
+        return not getattr(leaf.layer, "bias", True)
     if cls:
         return leaf.kind == kind and type(leaf.layer).__name__ in cls.split("/")
     return leaf.kind == kind or leaf.kind in ALTERNATIVES.get(kind, ())

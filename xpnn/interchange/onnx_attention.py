@@ -63,7 +63,7 @@ def rows(b: Builder, x: Value, h: int) -> Value:
     """(samples, time, heads features)."""
     if x.rank == 3:
         return b.wants(x, natural(3))
-    b.wants(x, HEADS)
+    x = b.wants(x, HEADS)
     n, _, steps, width = x.shape
     return b.put("", L.Reshape((steps, h * width)), x, (n, steps, h * width), Layout(natural(3)))
 
@@ -106,9 +106,19 @@ def visible(b: Builder, name: str, size: tuple[int, int], past: int, a: dict[str
     return None if seen.all() else seen
 
 
+def masked_settings(mask: Host | None, cross: bool) -> tuple[dict[str, Any], dict[str, Host]]:
+    """The settings, and the parameter, that say what each query sees."""
+    if mask is None or mask.all():
+        return {}, {}
+    if not cross and mask.shape[0] == mask.shape[1] and np.array_equal(mask, np.tril(np.ones_like(mask))):
+        return {"causal": True}, {}
+    return {"attention_mask": tuple("".join(map(str, row)) for row in mask.astype(int))}, {"mask": mask}
+
+
 def attended(
-    b: Builder, q: Value, k: Value, v: Value, count: tuple[int, int], mask: Host | None, scale: float | None
-) -> Value:
+    b: Builder, q: Value, k: Value, v: Value, count: tuple[int, int], mask: Host | None, scale: float | None,
+    real: Value | None = None,
+) -> Value:  # fmt: skip
     """The layer, whose projections take the queries, keys and values as they are."""
     (hq, hk), (n, time, width) = count, q.shape
     size, value = width // hq, v.shape[2] // hk
@@ -119,10 +129,10 @@ def attended(
         )
     wide = k.shape[2] + v.shape[2]
     memory = b.put("", L.Concatenate(), [k, v], (n, k.shape[1], wide), k.layout)
+    settings, more = masked_settings(mask, cross=True)
     layer = L.MultiHeadAttention(
-        hq, size, cross=True, kv_heads=hk, value_size=value, bias=False,
-        attention_mask=None if mask is None else tuple("".join(map(str, row)) for row in mask.astype(int)),
-    )  # fmt: skip
+        hq, size, cross=True, masked=real is not None, kv_heads=hk, value_size=value, bias=False, **settings
+    )
     factor = 1.0 if scale is None else float(scale) * np.sqrt(size)
     parameters = {
         "Wq": factor * np.eye(max(width, out), width),
@@ -130,9 +140,9 @@ def attended(
         "Wv": np.eye(wide, v.shape[2], -k.shape[2]),
         "Wo": np.eye(out, max(width, out)),
     }
-    if mask is not None:
-        parameters["mask"] = mask
-    made = b.put("", layer, [q, memory], (n, time, max(width, out)), q.layout, parameters)
+    given = [q, memory] if real is None else [q, memory, real]
+    parameters |= more
+    made = b.put("", layer, given, (n, time, max(width, out)), q.layout, parameters)
     if out >= width:
         return made
     cut = {"W": np.eye(width, out), "b": np.zeros(out)}

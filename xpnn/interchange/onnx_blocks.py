@@ -13,7 +13,7 @@ def depth_to_space(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[s
     x, s = b.value(inputs[0]), int(a["blocksize"])
     if x.rank != 4 or s < 1 or x.shape[1] % (s * s):
         raise Refusal(f"blocks of {s} pixels of samples of shape {x.shape[1:]}")
-    b.wants(x, channels_last(4))
+    x = b.wants(x, channels_last(4))
     n, c, h, w = x.shape
     c //= s * s
     inner, order = (
@@ -28,7 +28,7 @@ def space_to_depth(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[s
     x, s = b.value(inputs[0]), int(a["blocksize"])
     if x.rank != 4 or s < 1 or x.shape[2] % s or x.shape[3] % s:
         raise Refusal(f"blocks of {s} pixels of samples of shape {x.shape[1:]}")
-    b.wants(x, channels_last(4))
+    x = b.wants(x, channels_last(4))
     n, c, h, w = x.shape[0], x.shape[1], x.shape[2] // s, x.shape[3] // s
     order = (1, 3, 2, 4, 5) if a.get("mode", "DCR") == "DCR" else (1, 3, 5, 2, 4)
     moved = L.Reshape((h, s, w, s, c)), L.Permute(order), L.Reshape((h, w, s * s * c))

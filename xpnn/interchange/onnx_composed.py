@@ -57,12 +57,12 @@ def causal_conv(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str,
     bias = b.optional(inputs, 2, "the bias")
     if x.rank != 3 or W.ndim != 3 or W.shape[:2] != (x.shape[1], 1):
         raise Refusal(f"a kernel of shape {W.shape} for samples of shape {x.shape[1:]}")
-    b.wants(x, channels_last(3))
+    x = b.wants(x, channels_last(3))
     (n, c, steps), k, past = x.shape, int(W.shape[2]), past_of(b, inputs)
     state = len(outputs) > 1 and bool(outputs[1]) and bool(b.uses.get(outputs[1]))
     ahead = k - 1
     if past is not None:
-        b.wants(past, channels_last(3))
+        past = b.wants(past, channels_last(3))
         if past.shape != (n, c, k - 1):
             raise Refusal(f"a past of shape {past.shape[1:]}")
         flat = [b.put("", L.Flatten(), one, (n, one.shape[2] * c), x.layout) for one in (past, x)]
@@ -100,7 +100,7 @@ def mean_variance(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[st
     kept = [i for i in range(1, x.rank) if i not in axes]
     if 0 in axes or len(kept) != 1:
         raise Refusal(f"over the axes {axes} of samples of shape {x.shape[1:]}")
-    b.wants(x, last(x.rank, kept[0]))
+    x = b.wants(x, last(x.rank, kept[0]))
     c = x.shape[kept[0]]
     found = {"gain": np.ones(c), "bias": np.zeros(c)}
     b.put(outputs[0], L.InstanceNorm(1e-9), x, x.shape, x.layout, found)

@@ -192,6 +192,8 @@ RULES: dict[str, Callable[[Arrays, dict[str, Any]], Host]] = {
     "Min": elementwise(np.minimum),
     "Neg": elementwise(np.negative),
     "Abs": elementwise(np.abs),
+    "Sin": elementwise(np.sin),
+    "Cos": elementwise(np.cos),
     "Sqrt": elementwise(np.sqrt),
     "Exp": elementwise(np.exp),
     "Log": elementwise(np.log),

@@ -1,6 +1,7 @@
 """From the nodes read to a model: what no output needs is left out, and a chain becomes a list of layers."""
 
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,8 @@ from xpnn.errors import CheckpointError, UsageError, first_line
 from xpnn.interchange.onnx_pointwise import STATISTICS
 from xpnn.interchange.onnx_training import LOSS
 from xpnn.interchange.onnx_values import Builder, Layout, Value, has_windows, natural
-from xpnn.layers import Graph, Layer, Permute, Reshape, Sequential
+from xpnn.layers import Flatten, Graph, Layer, Permute, Reshape, Sequential
+from xpnn.layers.lengths import planned
 
 if TYPE_CHECKING:
     from xpnn.model import Model
@@ -17,24 +19,27 @@ if TYPE_CHECKING:
 Nodes = list[tuple[str, Layer, Any]]
 
 
-def finished(b: Builder, names: list[str], settings: dict[str, Any], scale: Layer | None = None) -> "Model":
-    """The model, with the layer that scales its samples in front. Raises CheckpointError where an output depends on no
-    sample, UsageError for a scale beside several inputs.
+def finished(
+    b: Builder, names: list[str], settings: dict[str, Any], scale: Layer | None = None,
+    others: Sequence[Builder] = (),
+) -> "Model":  # fmt: skip
+    """The model, with the layer that scales its samples in front. others: the same file read for other lengths.
+
+    Raises CheckpointError where an output depends on no sample, or the network on the lengths; UsageError for a scale
+    beside several inputs.
     """
     from xpnn.model import Model
 
-    outputs = outputs_of(b, names)
-    nodes = needed(b, outputs)
-    used = {one for _, _, given in nodes for one in listed(given)} | {x.name for x in outputs}
-    inputs = [x for x in b.inputs if x.name in used]
-    if not inputs:
-        raise CheckpointError("the file's outputs depend on no input")
-    for x in inputs:
-        with_layout(x)
-    shapes = tuple(tuple(x.shape[i] for i in (x.layout.order or ())[1:]) for x in inputs)
-    for x in inputs:
-        if (x.layout.order or (0,))[0] not in (0, 1):
-            raise CheckpointError(f"the samples of input {x.name!r} lie on axis {x.layout.order}")
+    outputs, inputs, nodes = parts_of(b, names)
+    shapes = tuple(map(shape_here, inputs))
+    nodes, ends = without_idle(nodes, dict(zip((x.name for x in inputs), shapes, strict=True)), outputs)
+    if others:
+        check_same(b, nodes, [(one, without_idle_of(one, names)) for one in others])
+        opened = [b.opened.get(x.name, set()) for x in inputs]
+        shapes = tuple(
+            tuple(None if i in axes else n for i, n in zip((x.layout.order or ())[1:], shape, strict=True))
+            for x, shape, axes in zip(inputs, shapes, opened, strict=True)
+        )
     if scale is not None:
         if len(inputs) > 1:
             raise UsageError("mean and std, of a network of several inputs")
@@ -47,11 +52,11 @@ def finished(b: Builder, names: list[str], settings: dict[str, Any], scale: Laye
             )
         first = b.name("pixels")
         nodes = scaled(inputs[0].name, first, nodes, scale)
-        specs = scale.plan(shapes[0])[0]
+        specs = scale.plan(planned(shapes[0]))[0]
         b.parameters |= {
             f"{first}.{key}": spec.init(np.random.default_rng(0), spec.shape) for key, spec in specs.items()
         }
-    net, renamed = network([x.name for x in inputs], nodes, [x.name for x in outputs])
+    net, renamed = network([x.name for x in inputs], nodes, ends)
     dtype = "float64" if any(a.dtype == np.float64 for a in b.constants.values() if a.ndim > 1) else "float32"
     try:
         made: dict[str, Any] = {"dtype": dtype, "seed": 0, "loss": b.loss, **settings}
@@ -73,6 +78,68 @@ def finished(b: Builder, names: list[str], settings: dict[str, Any], scale: Laye
     return model
 
 
+def parts_of(b: Builder, names: list[str]) -> tuple[list[Value], list[Value], Nodes]:
+    """Outputs, inputs, and the nodes between them."""
+    outputs = outputs_of(b, names)
+    nodes = needed(b, outputs)
+    used = {one for _, _, given in nodes for one in listed(given)} | {x.name for x in outputs}
+    inputs = [with_layout(x) for x in b.inputs if x.name in used]
+    if not inputs:
+        raise CheckpointError("the file's outputs depend on no input")
+    for x in inputs:
+        if (x.layout.order or (0,))[0] not in (0, 1):
+            raise CheckpointError(f"the samples of input {x.name!r} lie on axis {x.layout.order}")
+    return outputs, inputs, nodes
+
+
+def shape_here(x: Value) -> tuple[Any, ...]:
+    """Of one sample, in our order of axes."""
+    return tuple(x.shape[i] for i in (x.layout.order or ())[1:])
+
+
+def without_idle(nodes: Nodes, shapes: dict[str, Any], outputs: list[Value]) -> tuple[Nodes, list[str]]:
+    """Nodes but for those that leave the shape as it is, and the names of the outputs."""
+    same: dict[str, str] = {}
+    kept: Nodes = []
+    for name, layer, given in nodes:
+        used: Any = (
+            tuple(same.get(one, one) for one in given) if isinstance(given, tuple) else same.get(given, given)
+        )
+        try:
+            shape = tuple(shapes[one] for one in used) if isinstance(used, tuple) else shapes[used]
+            shapes[name] = layer.plan(shape)[1]
+        except (KeyError, ValueError):  # the model says what does not fit
+            kept.append((name, layer, used))
+            continue
+        if isinstance(layer, Reshape | Flatten) and shapes[name] == shape and len(nodes) > 1:
+            same[name] = used
+        else:
+            kept.append((name, layer, used))
+    return kept, [same.get(x.name, x.name) for x in outputs]
+
+
+def without_idle_of(b: Builder, names: list[str]) -> Nodes:
+    """The nodes of a file read for another length."""
+    outputs, inputs, nodes = parts_of(b, names)
+    return without_idle(nodes, {x.name: shape_here(x) for x in inputs}, outputs)[0]
+
+
+def check_same(b: Builder, nodes: Nodes, others: list[tuple[Builder, Nodes]]) -> None:
+    """Raise CheckpointError for a layer, or parameters, that would be right for one length alone."""
+    for other, twins in others:
+        if len(nodes) != len(twins):
+            raise CheckpointError("the sizes of an input are open, and its layers depend on them")
+        for (name, layer, given), (_, twin, others_given) in zip(nodes, twins, strict=True):
+            mine = {key: a for key, a in b.parameters.items() if key.startswith(f"{name}.")}
+            equal = all(np.array_equal(a, other.parameters.get(key, ())) for key, a in mine.items())
+            if (layer, given) != (twin, others_given) or not equal:
+                raise CheckpointError(
+                    "the sizes of an input are open, all but that of the samples",
+                    why=f"its {type(layer).__name__} {name!r} would be right for one of them alone",
+                    fix="fix the sizes when exporting, all but that of the samples",
+                )
+
+
 def outputs_of(b: Builder, names: list[str]) -> list[Value]:
     """The values of the outputs; of a loss, the scores it is taken of."""
     found: list[Value] = []
@@ -80,7 +147,11 @@ def outputs_of(b: Builder, names: list[str]) -> list[Value]:
         mark = b.marks.get(name, ("",))
         if mark[0] == STATISTICS:
             continue
+        if name in b.makers and name not in b.values:
+            b.makers[name]()
         value = mark[1] if mark[0] == LOSS else b.values.get(name)
+        if value is None and mark[0]:
+            raise CheckpointError(f"the output {name[:60]!r}, {mark[0]}, is no layer here by itself")
         if value is None:
             raise CheckpointError(f"the output {name[:60]!r} depends on no input")
         if mark[0] != LOSS or not any(value is b.values.get(other) for other in names):
@@ -130,7 +201,7 @@ def needed(b: Builder, outputs: list[Value]) -> Nodes:
     result: Nodes = []
     for name, layer, given in found:
         while (
-            isinstance(layer, Reshape)
+            isinstance(layer, Reshape | Flatten)
             and isinstance(given, str)
             and type(made.get(given, (None,))[0]) is Reshape
         ):

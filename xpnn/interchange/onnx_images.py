@@ -72,7 +72,7 @@ def convolution(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str,
     n = int(W.shape[0])
     settings = zip(x.shape[2:], p, k, d, s, strict=True)
     out = [(m + sum(q) - (ki - 1) * di - 1) // si + 1 for m, q, ki, di, si in settings]
-    b.wants(x, channels_last(x.rank))
+    x = b.wants(x, channels_last(x.rank))
     cls = (L.Conv1D, L.Conv2D, L.Conv3D)[r - 1]
     layer = cls(n, setting(k), setting(s), padding(p), setting(d), g, bias=bias is not None)
     parameters = {"W": np.moveaxis(W, (0, 1), (-1, -2))} | ({} if bias is None else {"b": bias})
@@ -105,7 +105,7 @@ def transposed(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, 
         raise Refusal(f"pads {p} and an output_padding of {more}")
     out = [f + m - sum(q) for f, m, q in zip(full, more, p, strict=True)]
     bias = b.optional(inputs, 2, "the bias")
-    b.wants(x, channels_last(x.rank))
+    x = b.wants(x, channels_last(x.rank))
     cls = (L.ConvTranspose1D, L.ConvTranspose2D, L.ConvTranspose3D)[r - 1]
     sizes = setting(k), setting(s), padding(p), setting(d)
     layer = cls(n, *sizes, g, setting(more), bias=bias is not None)
@@ -128,7 +128,7 @@ def pool(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any], 
         out = layer.plan((*map(int, x.shape[2:]), int(x.shape[1])))[1]
     except ShapeError as error:
         raise Refusal(f"pooling that {error.what}") from error
-    b.wants(x, channels_last(x.rank))
+    x = b.wants(x, channels_last(x.rank))
     b.put(outputs[0], layer, x, (*x.shape[:2], *out[:-1]), Layout(channels_last(x.rank)))
 
 
@@ -138,7 +138,7 @@ def response(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, An
     layer = L.LocalResponseNorm(
         int(a["size"]), float(a.get("alpha", 1e-4)), float(a.get("beta", 0.75)), float(a.get("bias", 1.0))
     )
-    b.wants(x, channels_last(x.rank))
+    x = b.wants(x, channels_last(x.rank))
     b.put(outputs[0], layer, x, x.shape, Layout(channels_last(x.rank)))
 
 
@@ -158,7 +158,7 @@ def global_pool(layer: type[L.Layer], name: str) -> Rule:
         channel = [i for i in range(1, x.rank) if i not in axes]
         if 0 in axes or len(channel) != 1:
             raise Refusal(f"over the axes {axes} of samples of shape {x.shape[1:]}: all but one are known")
-        b.wants(x, last(x.rank, channel[0]))
+        x = b.wants(x, last(x.rank, channel[0]))
         n = x.shape[channel[0]]
         if not keep:
             b.put(outputs[0], layer(), x, (x.shape[0], n), Layout(natural(2)))

@@ -16,6 +16,7 @@ from xpnn.errors import CheckpointError, UsageError, XpnnError, first_line
 from xpnn.interchange import (
     onnx_attention,
     onnx_blocks,
+    onnx_compare,
     onnx_composed,
     onnx_constants,
     onnx_images,
@@ -24,6 +25,7 @@ from xpnn.interchange import (
     onnx_pointwise,
     onnx_resize,
     onnx_rotary,
+    onnx_scan,
     onnx_sequences,
     onnx_shapes,
     onnx_tensors,
@@ -45,6 +47,7 @@ RULES = {
     kind: rule
     for module in (
         onnx_pointwise,
+        onnx_compare,
         onnx_composed,
         onnx_attention,
         onnx_blocks,
@@ -52,6 +55,7 @@ RULES = {
         onnx_norms,
         onnx_resize,
         onnx_rotary,
+        onnx_scan,
         onnx_shapes,
         onnx_sequences,
         onnx_tensors,
@@ -62,6 +66,8 @@ RULES = {
 """What becomes a layer."""
 SAMPLES = 10007
 """How many samples there are while a file with a free number of them is read: a prime, so that it is found again."""
+LENGTHS = range(211, 217)
+"""What an open size counts as while a file is read, once for each: what depends on it shows, and on remainders too."""
 INPUT_TYPES = {"float32", "float64", "float16", "bfloat16", "uint8", "int32", "int64"}
 
 
@@ -117,8 +123,29 @@ def built(
     proto: Any, folder: Path, settings: dict[str, Any], *, batched: bool = True, scale: Layer | None = None
 ) -> "Model":
     """The model of a checked ModelProto."""
+    names = [str(entry.name) for entry in proto.graph.output]
+    if not batched or not has_open_sizes(proto.graph):
+        return finished(read(proto, folder, batched=batched), names, settings, scale)
+    first, *others = [read(proto, folder, length=n) for n in LENGTHS]
+    return finished(first, names, settings, scale, others)
+
+
+def has_open_sizes(graph: Any) -> bool:
+    """Whether an input has other open sizes than that of the samples."""
+    constants = {tensor.name for tensor in graph.initializer}
+    return any(
+        d.dim_value <= 0
+        for entry in graph.input
+        if entry.name not in constants
+        for d in list(entry.type.tensor_type.shape.dim)[1:]
+    )
+
+
+def read(proto: Any, folder: Path, *, batched: bool = True, length: int = 0) -> Builder:
+    """The nodes of a checked ModelProto as layers. length: what the first open size of an input counts as."""
     b = Builder(opset_of(proto), folder, batched=batched)
     graph = proto.graph
+    lengths: dict[str, int] = {}
     for tensor in graph.initializer:
         b.constants[str(tensor.name)] = as_numbers(array_of(tensor, folder))
     b.uses = dict(Counter(name for node in graph.node for name in node.input))
@@ -130,13 +157,13 @@ def built(
         b.users.setdefault(entry.name, []).append("output")
     for entry in graph.input:
         if entry.name not in b.constants:
-            add_input(b, entry)
+            add_input(b, entry, lengths, length)
     left = onnx_constants.BUDGET
     for i, node in enumerate(graph.node):
         left -= convert(b, i, node)
         if left < 0:
             raise CheckpointError("its constants are computed to more numbers than any network has")
-    return finished(b, [str(entry.name) for entry in graph.output], settings, scale)
+    return b
 
 
 def as_numbers(a: Any) -> Any:
@@ -144,10 +171,17 @@ def as_numbers(a: Any) -> Any:
     return a.astype(np.float32) if str(a.dtype) in ("float16", "bfloat16") else a
 
 
-def add_input(b: Builder, entry: Any) -> None:
-    """A value with the samples on its first axis. Raises CheckpointError for other inputs."""
+def add_input(b: Builder, entry: Any, lengths: dict[str, int], length: int) -> None:
+    """A value with the samples on its first axis. Raises CheckpointError for other inputs.
+
+    lengths: {the name of an open size: what it counts as}, so that equal names are equal sizes.
+    """
     kind, name = entry.type.tensor_type, str(entry.name)[:60]
     dims = [int(d.dim_value) for d in kind.shape.dim]
+    opened = {i for i, n in enumerate(dims) if i and n <= 0 and length}
+    for i in opened:
+        word = str(kind.shape.dim[i].dim_param) or f"{name} {i}"
+        dims[i] = lengths.setdefault(word, length + 2 * len(LENGTHS) * len(lengths))
     if not b.batched:
         dims = [SAMPLES, *dims]
     if not entry.type.HasField("tensor_type") or not kind.HasField("shape") or not dims:
@@ -168,6 +202,7 @@ def add_input(b: Builder, entry: Any) -> None:
         raise CheckpointError(f"input {name!r} claims samples of the shape {str(dims[1:])[:80]}")
     value = Value(b.name(name), (samples, *dims[1:]), Layout())
     b.inputs.append(value)
+    b.opened[value.name] = opened
     b.same(str(entry.name), value)
 
 
@@ -196,7 +231,7 @@ def convert(b: Builder, i: int, node: Any) -> int:
         b.label = str(node.name) or outputs[0]
         if not b.batched:
             kind, inputs, a = onnx_unbatched.with_samples(b, kind, inputs, a)
-        if onnx_patterns.applied(b, kind, inputs, outputs, a):
+        if onnx_patterns.applied(b, kind, inputs, outputs, a | {"kind": kind}):
             return 0
         if kind not in RULES:
             raise Refusal("no layer here does that")
@@ -215,12 +250,15 @@ def convert(b: Builder, i: int, node: Any) -> int:
 
 
 def attributes(b: Builder, node: Any) -> dict[str, Any]:
-    """Numbers, words, and arrays; graphs inside of nodes are refused."""
+    """Numbers, words, and arrays; graphs inside of nodes are refused, but for that of a Scan."""
     onnx = onnx_package()
     found: dict[str, Any] = {}
     for entry in node.attribute:
         if entry.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
-            raise Refusal("it has a graph inside")
+            if node.op_type != "Scan" or entry.type != onnx.AttributeProto.GRAPH:
+                raise Refusal("it has a graph inside")
+            found[str(entry.name)] = entry.g
+            continue
         value = onnx.helper.get_attribute_value(entry)
         if isinstance(value, onnx.TensorProto):
             value = as_numbers(array_of(value, b.folder))

@@ -1,5 +1,7 @@
 """Axes that a Reshape joins or cuts: where they lie, and where they would have to."""
 
+from collections.abc import Sequence
+
 Order = tuple[int, ...]
 
 
@@ -21,3 +23,11 @@ def side_by_side(joined: list[tuple[list[int], list[int]]], ours: list[int]) -> 
             return False
         ours = ours[len(before) :]
     return True
+
+
+def with_ones(shape: Sequence[int], batch: int, others: list[int], usual: Sequence[Order]) -> Order:
+    """An order of all axes with those others in theirs. Axes of 1 may stand anywhere: as is usual, where that fits."""
+    for order in usual:
+        if order[0] == batch and [i for i in order[1:] if shape[i] > 1] == others:
+            return order
+    return (batch, *(i for i, n in enumerate(shape) if n == 1 and i != batch), *others)

@@ -14,7 +14,7 @@ from xpnn.interchange.onnx_values import Builder, Refusal, axis_of, chained, cha
 def instance_norm(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
     """Each channel of each sample by itself."""
     x = b.value(inputs[0])
-    b.wants(x, channels_last(x.rank))
+    x = b.wants(x, channels_last(x.rank))
     found = {"gain": b.constant(inputs[1], "the gain"), "bias": b.constant(inputs[2], "the bias")}
     b.put(outputs[0], L.InstanceNorm(a.get("epsilon", 1e-5)), x, x.shape, x.layout, found)
 
@@ -22,7 +22,7 @@ def instance_norm(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[st
 def group_norm(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
     """A gain for each group, as before opset 21, is repeated for its channels."""
     x, groups = b.value(inputs[0]), int(a["num_groups"])
-    b.wants(x, channels_last(x.rank))
+    x = b.wants(x, channels_last(x.rank))
     gain, bias = (b.constant(inputs[i], word).reshape(-1) for i, word in ((1, "the gain"), (2, "the bias")))
     c = x.shape[1]
     if gain.size != c:
@@ -41,13 +41,14 @@ def layer_norm(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, 
         raise Refusal("means or deviations as outputs")
     over, eps = x.shape[axis:], a.get("epsilon", 1e-5)
     size = math.prod(over)
-    b.wants(x, natural(x.rank))
+    x = b.wants(x, natural(x.rank))
     found = {"gain": np.broadcast_to(b.constant(inputs[1], "the gain"), over).reshape(-1)}
     layer: L.Layer = L.RMSNorm(eps)
     if a["kind"] == "LayerNormalization":
-        layer = L.LayerNorm(eps)
         bias = b.optional(inputs, 2, "the bias")
-        found["bias"] = np.zeros(size) if bias is None else np.broadcast_to(bias, over).reshape(-1)
+        layer = L.LayerNorm(eps, bias is not None)
+        if bias is not None:
+            found["bias"] = np.broadcast_to(bias, over).reshape(-1)
     if axis != x.rank - 1:
         row = L.Reshape((*x.shape[1:axis], size))
         layer, found = chained(row, layer, L.Reshape(x.shape[1:])), {f"1.{k}": v for k, v in found.items()}

@@ -1,5 +1,6 @@
 """ONNX's operations without positions as layers: activations, products with constant matrices, scales and shifts."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,6 +20,8 @@ from xpnn.interchange.onnx_values import (
     last,
     natural,
 )
+from xpnn.interchange.resample_rows import cell_shares, place_shares
+from xpnn.layers.interpolate import COORDINATES, ROUNDING
 
 Inputs = Sequence[str]
 STATISTICS = "running statistics"
@@ -93,11 +96,11 @@ def softmax(layer: Callable[[], L.Layer]) -> Rule:
         if b.opset < 13 and math.prod(x.shape[axis:]) != x.shape[axis]:
             if axis != 1:
                 raise Refusal(f"over all axes from {axis} on, as before opset 13")
-            b.wants(x, natural(x.rank))
+            x = b.wants(x, natural(x.rank))
             b.put(outputs[0], chained(L.Flatten(), layer(), L.Reshape(x.shape[1:])), x, x.shape, x.layout)
             return
         if x.flat is None:
-            b.wants(x, last(x.rank, axis))
+            x = b.wants(x, last(x.rank, axis))
         b.put(outputs[0], layer(), x, x.shape, x.layout, flat=x.flat)
 
     return rule
@@ -110,11 +113,12 @@ def prelu(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any])
         b.elementwise(outputs[0], L.PReLU(shared=True), x, {"slope": slope.reshape(1)})
         return
     if slope.shape == x.shape[1:] and x.rank > 2 and x.flat is None:
-        b.wants(x, natural(x.rank))
+        x = b.wants(x, natural(x.rank))
         row = chained(L.Flatten(), L.PReLU(), L.Reshape(x.shape[1:]))
         b.put(outputs[0], row, x, x.shape, x.layout, {"1.slope": slope.reshape(-1)})
         return
     axis = one_axis(x, slope, old=b.opset < 7)
+    x = x if x.flat is not None else b.wants(x, last(x.rank, axis))
     slope = along(b, x, axis, slope)
     b.put(outputs[0], L.PReLU(), x, x.shape, x.layout, {"slope": slope}, x.flat)
 
@@ -136,7 +140,7 @@ def along(b: Builder, x: Value, axis: int, c: Host) -> Host:
     """The constant's numbers in our order, with that axis last."""
     if x.flat is not None:
         return c.reshape(-1)[x.flat]
-    b.wants(x, last(x.rank, axis))
+    x.layout.fix(last(x.rank, axis))
     return c.reshape(-1)
 
 
@@ -168,7 +172,7 @@ def gemm(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) 
     if a.get("transA", 0):
         if not b.batched:
             raise Refusal("transA, of one sample")
-        b.wants(x, (1, 0))
+        x = b.wants(x, (1, 0))
         x = Value(x.name, x.shape[::-1], Layout(natural(2)))
     c = b.optional(inputs, 2, "the bias")
     if c is None:
@@ -181,23 +185,39 @@ def gemm(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) 
 
 
 def dense(b: Builder, out: str, x: Value, W: Host, bias: Host | None) -> Value:
-    """A Dense layer on the last axis, without a bias where there is none."""
+    """A Dense layer on the last axis, without a bias where there is none; what resamples an axis does so here."""
+    end = x.rank - 1
     if W.shape[0] != x.shape[-1]:
         raise Refusal(f"a matrix of shape {W.shape} for samples of shape {x.shape[1:]}")
+    shape = (*x.shape[:-1], W.shape[1])
     if x.flat is not None:
         W = W[x.flat]
     else:
-        b.wants(x, natural(x.rank))
-    shape = (*x.shape[:-1], W.shape[1])
-    layer, parameters = L.Dense(int(W.shape[1]), bias=bias is not None), {"W": W}
-    return b.put(
-        out,
-        layer,
-        x,
-        shape,
-        Layout(natural(x.rank)),
-        parameters if bias is None else parameters | {"b": bias},
-    )
+        order = x.layout.order or natural(x.rank)
+        if order[0] == end:
+            raise Refusal("a product along the axis of the samples")
+        layer = resampling([x.shape[i] for i in order[1:]], order.index(end) - 1, W) if bias is None else None
+        if layer is not None:
+            return b.put(out, layer, x, shape, x.layout)
+        x = b.wants(x, (*(i for i in order if i != end), end))
+    parameters = {"W": W} if bias is None else {"W": W, "b": bias}
+    dense = L.Dense(int(W.shape[1]), bias=bias is not None)
+    return b.put(out, dense, x, shape, Layout(x.layout.order), parameters)
+
+
+def resampling(shape: Sequence[int], axis: int, W: Host) -> L.Layer | None:
+    """The AdaptiveAvgPool or Resize of samples of that shape whose shares of one axis of positions W holds, if any."""
+    n, m = W.shape
+    if axis == len(shape) - 1 or len(shape) > 4 or n == m or np.any(W < 0) or not np.allclose(W.sum(0), 1):
+        return None
+    sizes = tuple(m if i == axis else k for i, k in enumerate(shape[:-1]))
+    if np.allclose(cell_shares(n, m), W.T, atol=1e-6):
+        return L.AdaptiveAvgPool(sizes)
+    for mode, where, rounding in itertools.product(("linear", "nearest"), COORDINATES, ROUNDING):
+        layer = L.Resize(sizes, None, mode, where, rounding)
+        if np.allclose(place_shares(layer, n, m), W.T, atol=1e-6):
+            return layer
+    return None
 
 
 def matmul(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
@@ -247,7 +267,7 @@ def batch_norm(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, 
     if x.flat is not None:
         found = {key: v[x.flat] for key, v in found.items()}
     else:
-        b.wants(x, channels_last(x.rank))
+        x = b.wants(x, channels_last(x.rank))
     training = bool(a.get("training_mode", 0))
     layer = L.BatchNorm(1 - a.get("momentum", 0.9), a.get("epsilon", 1e-5), unbiased=not training)
     b.put(outputs[0], layer, x, x.shape, x.layout, found, x.flat)

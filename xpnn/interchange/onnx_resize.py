@@ -35,7 +35,7 @@ def pad(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -
     if 0 in busy:
         raise Refusal("pads of the axis of the samples")
     order = x.layout.order or (natural(x.rank) if 1 in busy else channels_last(x.rank))
-    b.wants(x, order)
+    x = b.wants(x, order)
     layer = L.Pad(tuple(full[axis] for axis in order[1:]), mode, v if mode == "constant" else 0.0)
     shape = [n + sum(ends) for n, ends in zip(x.shape, full, strict=True)]
     b.put(outputs[0], layer, x, shape, x.layout)
@@ -111,7 +111,7 @@ def enlarge(
     blocks = mode == "nearest" and x.rank == 4 and all(s == int(s) >= 1 for s in scales[2:])
     if blocks and all(same_blocks(layer, n, int(s)) for n, s in zip(x.shape[2:], scales[2:], strict=True)):
         layer = L.UpSampling2D((int(scales[2]), int(scales[3])))
-    b.wants(x, channels_last(x.rank))
+    x = b.wants(x, channels_last(x.rank))
     b.put(out, layer, x, (*x.shape[:2], *sizes[1:]), x.layout)
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from xpnn import layers as L
-from xpnn.interchange.onnx_attention import given_heads, rows
+from xpnn.interchange.attention_rows import partners
+from xpnn.interchange.onnx_attention import HEADS, given_heads, rows
 from xpnn.interchange.onnx_pointwise import Inputs, Rule
-from xpnn.interchange.onnx_values import Builder, Host, Layout, Refusal, natural
+from xpnn.interchange.onnx_values import Builder, Host, Layout, Refusal, Value, natural
 
 EXACT = 2e-7
 """For each step, how far a table in float32 may be from cosines and sines of t base^(-2 i / size)."""
@@ -60,6 +61,42 @@ def base_of(cos: Host, sin: Host) -> float:
         if worst <= EXACT * max(steps, 4):
             return one
     raise Refusal("tables other than the cosines and sines of positions 0, 1, ... in steps of one base")
+
+
+def rotation(b: Builder, out: str, x: Value, y: Value) -> bool:
+    """RotaryPositions written out: x cos + (x P) sin, where P puts the partner of each feature in its place.
+
+    False for any other sum.
+    """
+    (one, source), (other, product) = b.node(x.name), b.node(y.name)
+    if not isinstance(one, L.Scale) or not isinstance(other, L.Scale):
+        return False
+    dense, given = b.node(product)
+    if not isinstance(dense, L.Dense):
+        return False
+    if dense.bias or given != source or x.rank != 4 or x.layout.order != HEADS or y.layout.order != HEADS:
+        return False
+    _, heads, steps, width = x.shape
+    cos, sin = (np.broadcast_to(b.parameters[f"{v.name}.c"], (steps, 1, width))[:, 0] for v in (x, y))
+    P = b.parameters[f"{product}.W"]
+    n = int(np.count_nonzero(P)) // 2
+    for layout in ("half", "interleaved"):
+        first, second = partners(layout, n)
+        wanted = np.zeros((width, width))
+        if n and second[-1] < width:
+            wanted[second, first], wanted[first, second] = -1, 1
+            if np.array_equal(P, wanted):
+                break
+    else:
+        return False
+    try:
+        base = base_of(np.asarray(cos[:, first], np.float64), np.asarray(sin[:, first], np.float64))
+    except Refusal:
+        return False
+    turned = L.RotaryPositions(layout, heads, base, None if 2 * n == width else 2 * n)
+    row = rows(b, Value(source, x.shape, Layout(HEADS)), heads)
+    given_heads(b, out, b.put("", turned, row, row.shape, Layout(natural(3))), heads)
+    return True
 
 
 RULES: dict[str, Rule] = {"RotaryEmbedding": rotary}

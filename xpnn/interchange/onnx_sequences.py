@@ -9,6 +9,8 @@ from xpnn import layers as L
 from xpnn.interchange.onnx_pointwise import Inputs, Rule
 from xpnn.interchange.onnx_values import Builder, Host, Layout, Refusal, Value, chained
 
+STATES = "the first states of two directions"
+"""The mark of states side by side, one for each direction."""
 CLASSES: dict[str, type[Any]] = {"LSTM": L.LSTM, "GRU": L.GRU, "RNN": L.SimpleRNN}
 ORDER = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}
 """Which of ONNX's gates stand where here: i, o, f, c become i, f, c, o; z, r, h become r, z, h."""
@@ -35,16 +37,19 @@ def check(b: Builder, kind: str, inputs: Inputs, a: dict[str, Any], directions: 
 def first_states(b: Builder, kind: str, inputs: Inputs, directions: int, first: bool) -> list[Value]:
     """The states before the first step, where they are computed; none where they are 0.
 
-    Raises Refusal for others, and for those of two directions, which lie in one array there.
+    Of two directions those of the first come before those of the second. Raises Refusal for others.
     """
     words = ("the first state", "the first cell")[: CLASSES[kind].states]
     names = [inputs[i] if len(inputs) > i else "" for i in range(5, 5 + len(words))]
     for i, word in enumerate(words):
-        if names[i] and names[i] not in b.values and np.any(b.constant(names[i], word)):
+        known = names[i] in b.values or b.marks.get(names[i], ("",))[0] == STATES
+        if names[i] and not known and np.any(b.constant(names[i], word)):
             raise Refusal(f"{word} other than 0, kept as a constant")
-    found = [b.values[name] for name in names if name in b.values]
-    if found and (len(found) != len(words) or directions > 1):
-        raise Refusal("first states of two directions, or of one of two states alone")
+    each = [b.marks[name][1:] for name in names if b.marks.get(name, ("",))[0] == STATES]
+    each = each or [(b.values[name],) for name in names if name in b.values]
+    if each and (len(each) != len(words) or any(len(one) != directions for one in each)):
+        raise Refusal("first states of two directions in one array, or of one of two states alone")
+    found = [one[d] for d in range(directions) for one in each]
     return [b.wants(x, (0, 1, 2) if first else (1, 0, 2)) for x in found]
 
 
@@ -90,7 +95,7 @@ def recurrent(kind: str) -> Rule:
             raise Refusal(f"W of shape {W.shape} and R of shape {R.shape} for {units} units")
         if B.shape != (directions, 2 * gates * units):
             raise Refusal(f"biases of shape {B.shape}")
-        b.wants(x, (0, 1, 2) if first else (1, 0, 2))
+        x = b.wants(x, (0, 1, 2) if first else (1, 0, 2))
         begin = first_states(b, kind, inputs, directions, first)
         each = [parameters(kind, W[d], R[d], B[d], a) for d in range(directions)]
         if given is None:
@@ -148,8 +153,8 @@ def put(
     head = (samples, *time) if first else (*time, n, samples)
     shape = (*head, n, units) if first else (*head, units)
     order = tuple(range(len(shape))) if first else (len(shape) - 2, *range(len(shape) - 2), len(shape) - 1)
-    net = chained(*layers, L.Reshape((*time, n, units)))
-    b.put(out, net, x, shape, Layout(order), {f"0.{key}": v for key, v in found.items()})
+    y = b.put("", chained(*layers), x, shape, Layout(order), found)
+    b.put(out, L.Reshape((*time, n, units)), y, shape, Layout(order))
 
 
 RULES: dict[str, Rule] = {kind: recurrent(kind) for kind in CLASSES}

@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from xpnn import layers as L
+from xpnn.initializers import Sinusoidal
 from xpnn.interchange.onnx_patterns import into_norm
 from xpnn.interchange.onnx_pointwise import Inputs, Rule, along, one_axis, scale_and_shift
-from xpnn.interchange.onnx_tensors import along_several
+from xpnn.interchange.onnx_rotary import rotation
+from xpnn.interchange.onnx_sequences import STATES
+from xpnn.interchange.onnx_tensors import along_several, masked_mean
 from xpnn.interchange.onnx_values import (
     WINDOWED,
     Builder,
@@ -106,12 +109,15 @@ def joined(b: Builder, inputs: Inputs, what: str, *, broadcasts: bool = False) -
     fits = all(len(one) <= 1 for one in sizes) and len({x.shape[at] for x in found}) == 1
     if len({x.shape for x in found}) > 1 and not (broadcasts and fits):
         raise Refusal(f"{what} of the shapes {[x.shape[1:] for x in found][:4]}, which broadcasts")
-    for x in found[1:]:
+    for i, x in enumerate(found[1:], 1):
         if (x.flat is None) != (found[0].flat is None) or (
             x.flat is not None and (x.flat != found[0].flat).any()
         ):
             raise Refusal("flattened images meet other values")
-        found[0].layout.join(x.layout)
+        if None not in (first := found[0].layout.order, x.layout.order) and first != x.layout.order:
+            found[i] = b.wants(x, first or ())
+        else:
+            found[0].layout.join(x.layout)
     return found
 
 
@@ -124,6 +130,10 @@ def arithmetic(kind: str) -> Rule:
         if known and len(inputs) == 2:
             x = b.value(next(name for name in inputs if name not in b.constants))
             with_constant(b, kind, outputs[0], x, b.constants[known[0]], inputs[0] in b.constants, a)
+            return
+        if kind == "Div" and masked_mean(b, outputs[0], *map(b.value, inputs)):
+            return
+        if kind == "Add" and len(inputs) == 2 and rotation(b, outputs[0], *map(b.value, inputs)):
             return
         if a.get("broadcast") or kind == "Div":
             raise Refusal("values that broadcast" if kind != "Div" else "one value divided by another")
@@ -159,11 +169,16 @@ def with_constant(b: Builder, kind: str, out: str, x: Value, c: Host, first: boo
     if kind == "Mean":
         scale, shift = scale / 2, shift / 2
     if c.size == 1:
+        if x.shape[-1] == 1 and bias_of_dense(b, out, x, x.rank - 1, shift, kind):
+            return
         b.elementwise(out, L.Rescale(float(np.ravel(scale)[0]), float(np.ravel(shift)[0])), x)
         return
     if c.ndim == x.rank - 1 and c.shape == x.shape[1:] and x.rank == 3 and kind == "Add" and x.flat is None:
-        b.wants(x, natural(3))
-        b.put(out, L.PositionalEncoding("learned"), x, x.shape, x.layout, {"P": c})
+        x = b.wants(x, natural(3))
+        waves = Sinusoidal()(np.random.default_rng(0), c.shape)
+        fixed = np.allclose(c, waves, rtol=0, atol=1e-6 * c.shape[0] ** 0.5)
+        layer = L.PositionalEncoding("sinusoidal" if fixed else "learned")
+        b.put(out, layer, x, x.shape, x.layout, {} if fixed and any(b.opened.values()) else {"P": c})
         return
     busy = [n for n in c.shape if n > 1]
     if len(busy) > 1 and x.flat is None:
@@ -172,6 +187,9 @@ def with_constant(b: Builder, kind: str, out: str, x: Value, c: Host, first: boo
     axis = one_axis(x, c)
     if bias_of_dense(b, out, x, axis, shift, kind):
         return
+    if x.flat is None and x.layout.order not in (None, last(x.rank, axis)):
+        along_several(b, out, x, scale, shift)
+        return
     if into_norm(b, out, x, axis, scale, shift):
         return
     scale, shift = along(b, x, axis, scale), along(b, x, axis, shift)
@@ -179,13 +197,17 @@ def with_constant(b: Builder, kind: str, out: str, x: Value, c: Host, first: boo
 
 
 def bias_of_dense(b: Builder, out: str, x: Value, axis: int, shift: Host, kind: str) -> bool:
-    """Give the Dense that has just made x the constant as its bias: MatMul and Add are one layer here."""
+    """Give the layer that has just made x the constant as its bias: a product and a sum are one layer here."""
     if kind != "Add" or axis != x.rank - 1 or not b.nodes:
         return False
     name, layer, given = b.nodes[-1]
-    if name != x.name or not isinstance(layer, L.Dense) or not b.used_once(x):
+    if name != x.name or not isinstance(layer, L.Dense | L.MultiHeadAttention) or not b.used_once(x):
         return False
-    b.parameters[f"{name}.b"] = b.parameters.get(f"{name}.b", 0.0) + shift.reshape(-1)
+    key = "b" if isinstance(layer, L.Dense) else "bo"
+    b.parameters[f"{name}.{key}"] = b.parameters.get(f"{name}.{key}", 0.0) + shift.reshape(-1)
+    for word in "" if key == "b" else "qv":
+        none = np.zeros(b.parameters[f"{name}.W{word}"].shape[1])
+        b.parameters.setdefault(f"{name}.b{word}", none)
     b.nodes[-1] = name, replace(layer, bias=True), given
     b.taken_in(out, x)
     return True
@@ -214,6 +236,9 @@ def concat(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]
     found = [b.value(name) for name in inputs]
     rank = found[0].rank
     axis = axis_of(a.get("axis", 1), rank)
+    if axis == 0 and all(x.layout.order == (1, 0, 2) for x in found):  # the states of two directions
+        b.marks[outputs[0]] = (STATES, *found)
+        return
     if axis == 0:
         raise Refusal("axis 0 is that of the samples")
     shape = list(found[0].shape)
@@ -229,8 +254,7 @@ def concat(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]
         parts = [np.arange(x.shape[1]) if x.flat is None else x.flat for x in found]
         flat = np.concatenate([part + start for part, start in zip(parts, starts, strict=False)])
     else:
-        for x in found:
-            b.wants(x, last(rank, axis))
+        found = [b.wants(x, last(rank, axis)) for x in found]
     b.put(outputs[0], L.Concatenate(), found, shape, Layout(last(rank, axis)), flat=flat)
 
 
@@ -239,7 +263,7 @@ def gather(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]
     table, ids = b.constant(inputs[0], "the table"), b.value(inputs[1])
     axis = axis_of(a.get("axis", 0), table.ndim)
     before, after = table.shape[:axis], table.shape[axis + 1 :]
-    b.wants(ids, natural(ids.rank))
+    ids = b.wants(ids, natural(ids.rank))
     rows = np.moveaxis(table, axis, 0).reshape(table.shape[axis], -1)
     layer = L.Embedding(int(rows.shape[0]), int(rows.shape[1]))
     shape = (*before, *ids.shape, *after)
@@ -249,44 +273,6 @@ def gather(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]
         b.put(outputs[0], layer, ids, shape, Layout(order), {"W": rows})
     else:
         b.put(outputs[0], chained(layer, inner), ids, shape, Layout(order), {"0.W": rows})
-
-
-def cast(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
-    """Between floats, and of what comes in as bytes: a model here takes both."""
-    x = b.value(inputs[0])
-    kinds = {1: "float32", 10: "float16", 11: "float64", 16: "bfloat16", 6: "ids", 7: "ids"}
-    raw = any(x is one for one in b.inputs)
-    if a.get("to") not in kinds or (kinds[a["to"]] == "ids" and not raw):
-        raise Refusal("a cast of computed values to another type than floats")
-    b.same(outputs[0], x)
-
-
-def greater(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
-    """Whether x is above a constant, as 0 and 1."""
-    x, limit = b.value(inputs[0]), b.constant(inputs[1], "the limit")
-    if limit.size != 1:
-        raise Refusal(f"limits of shape {limit.shape}")
-    b.elementwise(outputs[0], L.Step(float(np.ravel(limit)[0])), x)
-
-
-def equal(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
-    """Whether an id is a constant, as 0 and 1: what PaddingMask is not."""
-    x, pad = b.value(inputs[0]), b.constant(inputs[1], "the id")
-    if pad.size != 1 or not any(x is one for one in b.inputs) or float(np.ravel(pad)[0]) < 0:
-        raise Refusal("a comparison of other values than ids and one id")
-    mask = b.elementwise("", L.PaddingMask(int(np.ravel(pad)[0])), x)
-    b.opposites[outputs[0]] = mask
-    b.elementwise(outputs[0], L.Rescale(-1.0, 1.0), mask)
-
-
-def opposite(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
-    """0 for 1 and 1 for 0."""
-    known = b.opposites.get(inputs[0])
-    if known is not None:
-        b.same(outputs[0], known)
-        return
-    x = b.value(inputs[0])
-    b.elementwise(outputs[0], L.Rescale(-1.0, 1.0), x)
 
 
 RULES: dict[str, Rule] = {
@@ -300,8 +286,4 @@ RULES: dict[str, Rule] = {
     "Min": extreme(-1.0),
     "Concat": concat,
     "Gather": gather,
-    "Cast": cast,
-    "Greater": greater,
-    "Equal": equal,
-    "Not": opposite,
 }

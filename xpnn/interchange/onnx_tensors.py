@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from xpnn import layers as L
+from xpnn.interchange.onnx_compare import mask_of
 from xpnn.interchange.onnx_images import global_pool
 from xpnn.interchange.onnx_pointwise import Inputs, Rule, softmax
 from xpnn.interchange.onnx_values import (
@@ -26,18 +27,15 @@ from xpnn.interchange.onnx_values import (
 
 
 def order_of(b: Builder, x: Value) -> Order:
-    """The order of x's axes here; where nothing depends on it yet, images before a convolution have channels last.
+    """The order of x's axes here, that of the samples first; images before a convolution have channels last.
 
-    Raises Refusal for flattened images, and where the samples do not come first.
+    Raises Refusal for flattened images.
     """
     if x.flat is not None:
         raise Refusal("flattened images are cut or reduced along axes")
     if x.layout.order is None:
         x.layout.fix(channels_last(4) if x.rank == 4 and has_windows(b) else natural(x.rank))
-    order = x.layout.order or ()
-    if order[0] != 0:
-        raise Refusal("the axis of the samples is not the first")
-    return order
+    return x.layout.order or ()
 
 
 def numbers(b: Builder, inputs: Inputs, i: int, a: dict[str, Any], word: str) -> list[int] | None:
@@ -69,8 +67,8 @@ def slice_(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]
         places = range(*slice(start, end, step).indices(n))
         if places == range(n):
             continue
-        if at == 0 or not len(places):
-            raise Refusal("samples are left out" if at == 0 else "nothing is left")
+        if at == order_of(b, x)[0] or not len(places):
+            raise Refusal("nothing is left" if not len(places) else "samples are left out")
         x = part(b, "", x, at, places)
     b.same(outputs[0], x)
 
@@ -79,8 +77,8 @@ def split(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any])
     """One Slice for each part."""
     x = b.value(inputs[0])
     axis = axis_of(a.get("axis", 0), x.rank)
-    if axis == 0:
-        raise Refusal("axis 0 is that of the samples")
+    if axis == order_of(b, x)[0]:
+        raise Refusal(f"axis {axis} is that of the samples")
     sizes, n = numbers(b, inputs, 1, a, "split"), x.shape[axis]
     if sizes is None:
         size = -(-n // len(outputs))
@@ -108,9 +106,11 @@ def reduced(layer: Callable[..., L.Layer], pool: Rule | None = None, sign: int =
         if pool is not None and x.rank > 2 and 0 not in axes and is_channel(b, x, others):
             pool(b, inputs, outputs, a)
             return
-        if 0 in axes:
-            raise Refusal("over the axis of the samples")
+        if layer is L.ReduceMax and sign > 0 and not keep and maxout(b, outputs[0], x, axes):
+            return
         order = order_of(b, x)
+        if order[0] in axes:
+            raise Refusal("over the axis of the samples")
         shape = [1 if i in axes else n for i, n in enumerate(x.shape) if keep or i not in axes]
         left = [i for i in order if keep or i not in axes]
         made = tuple(sorted(left).index(i) for i in left)
@@ -121,6 +121,29 @@ def reduced(layer: Callable[..., L.Layer], pool: Rule | None = None, sign: int =
     return rule
 
 
+def maxout(b: Builder, out: str, x: Value, axes: set[int]) -> bool:
+    """Maxout, where x is a Dense cut into pieces on the last axis and reduced over it; False for anything else."""
+    cut, product = b.node(x.name)
+    dense, given = b.node(product) if isinstance(cut, L.Reshape) else (None, "")
+    source = next((b.values[n] for n in b.names_of.get(given, ()) if n in b.values), None)
+    units, pieces = x.shape[-2:] if x.rank > 2 else (0, 0)
+    if axes != {x.rank - 1} or not isinstance(cut, L.Reshape) or not isinstance(dense, L.Dense):
+        return False
+    shape = x.shape[:-1]
+    if (
+        source is None
+        or source.flat is not None
+        or dense.units != units * pieces
+        or shape[:-1] != source.shape[:-1]
+    ):
+        return False
+    found = {
+        key: b.parameters[f"{product}.{key}"] for key in ("W", "b") if f"{product}.{key}" in b.parameters
+    }
+    b.put(out, L.Maxout(units, pieces, bias=dense.bias), source, shape, Layout(natural(x.rank - 1)), found)
+    return True
+
+
 def is_channel(b: Builder, x: Value, axes: list[int]) -> bool:
     """Whether those axes are the channels' alone, which lie last here or may."""
     order = x.layout.order
@@ -129,12 +152,30 @@ def is_channel(b: Builder, x: Value, axes: list[int]) -> bool:
     return order[0] == 0 and order[-1] == axes[0] and order == last(x.rank, axes[0])
 
 
+def masked_mean(b: Builder, out: str, total: Value, count: Value) -> bool:
+    """MaskedMean, where sum(x mask) is divided by sum(mask), held above 1, over time: False for other quotients."""
+    (above, weighted), (floor, counted) = b.node(total.name), b.node(count.name)
+    if not isinstance(above, L.ReduceSum) or not isinstance(floor, L.Clip):
+        return False
+    (below, weight), (product, parts) = b.node(counted), b.node(weighted)
+    over_time = above == below == L.ReduceSum((1,)) and floor == L.Clip(1.0, None)
+    if not over_time or not isinstance(product, L.Multiply) or len(parts) != 2 or parts[1] != weight:
+        return False
+    x, w = (next((b.values[n] for n in b.names_of.get(name, ()) if n in b.values), None) for name in parts)
+    if x is None or w is None or order_of(b, x) != order_of(b, w):
+        return False
+    steps = w.shape[order_of(b, w)[1]]
+    mask = mask_of(b, w, (steps,))
+    b.put(out, L.MaskedMean(), [x, mask], total.shape, total.layout)
+    return True
+
+
 def lp_normalization(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
     """x / |x|_p, zeros where that is 0."""
     x = b.value(inputs[0])
     axis = axis_of(a.get("axis", -1), x.rank)
-    if axis == 0:
-        raise Refusal("axis 0 is that of the samples")
+    if axis == order_of(b, x)[0]:
+        raise Refusal(f"axis {axis} is that of the samples")
     b.elementwise(outputs[0], L.LpNormalize(int(a.get("p", 2)), order_of(b, x).index(axis)), x)
 
 
@@ -143,7 +184,7 @@ def along_several(b: Builder, out: str, x: Value, scale: Host, shift: Host) -> N
     order = order_of(b, x)
     shape = (1,) * (x.rank - scale.ndim) + scale.shape
     fits = all(n in (1, m) for n, m in zip(shape, x.shape, strict=False))
-    if len(shape) != x.rank or not fits or shape[0] != 1:
+    if len(shape) != x.rank or not fits or shape[order[0]] != 1:
         raise Refusal(f"a constant of shape {scale.shape} beside samples of shape {x.shape[1:]}")
     axes = tuple(i for i, at in enumerate(order) if i and shape[at] > 1)
     steps: list[tuple[L.Layer, Host]] = []

@@ -35,7 +35,7 @@ def loss(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) 
         raise Refusal("labels that are no input of the graph, or that another node takes too")
     if b.loss is not None:
         raise Refusal("a second loss")
-    b.wants(scores, channels_last(scores.rank))
+    scores = b.wants(scores, channels_last(scores.rank))
     weight = b.optional(inputs, 2, "the weights of the classes")
     if a.get("reduction", "mean") == "none":
         b.notes.append("the file gives the loss of each sample; a model is trained on their mean")

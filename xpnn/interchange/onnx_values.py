@@ -7,12 +7,12 @@ last without a single transpose.
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from xpnn.interchange.onnx_joining import before_joining, side_by_side
+from xpnn.interchange.onnx_joining import before_joining, side_by_side, with_ones
 from xpnn.layers import Flatten, Layer, Permute, Reshape, Sequential
 from xpnn.losses import Loss
 
@@ -50,7 +50,7 @@ class Layout:
         elif root._order != tuple(order):
             raise Refusal(
                 f"its input would have to change its layout from {root._order} to {tuple(order)}, "
-                "and no layer does that"
+                "which moves the axis of the samples"
             )
 
     def join(self, other: "Layout") -> None:
@@ -117,6 +117,8 @@ class Builder:
     """The network so far: nodes with their layers and parameters, and the values and constants by ONNX's names.
 
     marks: results that are no value of a layer alone, but a step on the way to one: see `onnx_patterns`.
+    opened: which axes of an input, by its name here, have sizes that are open.
+    pending: results whose layer is made by `makers` when something takes them: see `onnx_scores`.
     loss: what the graph ends in, where that is a loss. batched: whether the graph's arrays have an axis of samples.
     """
 
@@ -127,15 +129,19 @@ class Builder:
         self.nodes: list[tuple[str, Layer, Any]] = []
         self.parameters: dict[str, Host] = {}
         self.inputs: list[Value] = []
+        self.opened: dict[str, set[int]] = {}
         self.notes: list[str] = []
         self.opposites: dict[str, Value] = {}
         self.marks: dict[str, tuple[Any, ...]] = {}
+        self.pending: dict[str, Any] = {}
+        self.makers: dict[str, Callable[[], None]] = {}
         self.names_of: dict[str, list[str]] = {}
         self.uses: dict[str, int] = {}
         self.users: dict[str, list[str]] = {}
         self.loss: Loss | None = None
         self.label = ""
         self._names: set[str] = set()
+        self._places: dict[str, int] = {}
 
     def name(self, wanted: str) -> str:
         """A name for a node: letters, digits and underscores of ONNX's, with a number where it is taken."""
@@ -159,6 +165,8 @@ class Builder:
 
     def value(self, name: str) -> Value:
         """What depends on the samples. Raises Refusal for a constant."""
+        if name in self.makers and name not in self.values:
+            self.makers[name]()
         if name in self.values:
             return self.values[name]
         if name in self.constants:
@@ -168,11 +176,14 @@ class Builder:
         raise Refusal(f"its input {name[:60]!r} is made by no node before it")
 
     def wants(self, x: Value, order: Sequence[int]) -> Value:
-        """x in that layout. Raises Refusal where it has another."""
+        """x in that layout, permuted where it has another. Raises Refusal where that would move the samples."""
         if x.flat is not None:
             raise Refusal("flattened images go on to something else than a Dense layer")
-        x.layout.fix(order)
-        return x
+        now, order = x.layout.order, tuple(order)
+        if now is None or now == order or now[0] != order[0]:
+            x.layout.fix(order)
+            return x
+        return self.put("", Permute(tuple(now.index(i) for i in order[1:])), x, x.shape, Layout(order))
 
     def put(
         self, out: str, layer: Layer, inputs: Value | Sequence[Value], shape: Sequence[int], layout: Layout,
@@ -181,6 +192,7 @@ class Builder:
         """A node of our graph; its value is known by ONNX's name `out` where there is one."""
         name = self.name(self.label or out)
         given: Any = inputs.name if isinstance(inputs, Value) else tuple(x.name for x in inputs)
+        self._places[name] = len(self.nodes)
         self.nodes.append((name, layer, given))
         for key, a in (parameters or {}).items():
             self.parameters[f"{name}.{key}"] = a
@@ -188,6 +200,10 @@ class Builder:
         if not 0 < math.prod(made.shape) < 2**40:
             raise Refusal(f"its result would have the shape {made.shape}")
         return self.same(out, made) if out else made
+
+    def node(self, name: str) -> tuple[Any, Any]:
+        """The layer that makes the value of that name, and what it takes; (None, "") for an input."""
+        return self.nodes[self._places[name]][1:] if name in self._places else (None, "")
 
     def elementwise(
         self, out: str, layer: Layer, x: Value, parameters: dict[str, Any] | None = None
@@ -258,19 +274,11 @@ class Builder:
             if ours[: len(before)] != before:
                 raise Refusal(f"{x.shape} becomes {shape}, which joins axes that are not side by side here")
             ours, left = ours[len(before) :], left + after
-        made = with_ones(shape, new, left, order == channels_last(x.rank) and x.rank > 2)
+        usual = [natural(len(shape)), channels_last(len(shape))]
+        prefer_last = order == channels_last(x.rank) and x.rank > 2
+        made = with_ones(shape, new, left, usual[::-1] if prefer_last else usual)
         inner = tuple(shape[i] for i in made[1:])
         return self.put(out, Reshape(inner), x, shape, Layout(made))
-
-
-def with_ones(shape: Sequence[int], batch: int, others: list[int], prefer_last: bool) -> Order:
-    """An order of all axes with those others in theirs. Axes of 1 may stand anywhere: as is usual, where that fits."""
-    rank = len(shape)
-    usual = [channels_last(rank), natural(rank)] if prefer_last else [natural(rank), channels_last(rank)]
-    for order in usual:
-        if order[0] == batch and [i for i in order[1:] if shape[i] > 1] == others:
-            return order
-    return (batch, *(i for i, n in enumerate(shape) if n == 1 and i != batch), *others)
 
 
 def new_batch(old: Sequence[int], new: Sequence[int], at: int) -> int:

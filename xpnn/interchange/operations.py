@@ -200,7 +200,7 @@ def gather(table: Any, ids: Any) -> Any:
     return table[ids]
 
 
-def layer_normalization(x: Any, gain: Any, bias: Any, axis: Any, epsilon: Any) -> Any:
+def layer_normalization(x: Any, gain: Any, bias: Any = 0.0, *, axis: Any, epsilon: Any) -> Any:
     """Mean 0 and variance 1 on the last axis, then gain and bias."""
     d = x - x.mean(-1, keepdims=True)
     return d / np.sqrt((d * d).mean(-1, keepdims=True) + epsilon) * gain + bias

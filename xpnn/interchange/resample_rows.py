@@ -27,6 +27,8 @@ def pad(g: Program, layer: Any, p: Any, x: Value) -> Value:
 
 def along(g: Program, x: Value, axis: int, A: Host) -> Value:
     """A x along one axis: a product with a constant matrix (m, n), which every operation set has."""
+    if A.shape[0] == A.shape[1] and np.array_equal(A, np.eye(len(A))):
+        return x
     perm = list(range(x.rank))
     perm[axis], perm[-1] = perm[-1], perm[axis]
     name = x.name if axis == x.rank - 1 else g.op("Transpose", x.name, perm=perm)
@@ -37,17 +39,22 @@ def along(g: Program, x: Value, axis: int, A: Host) -> Value:
 def resize(g: Program, layer: Any, p: Any, x: Value) -> Value:
     """Axis by axis, the share of each place in each new one: ONNX's Resize rounds its coordinates to float32."""
     for axis, n, m in zip(x.position_axes, x.shape[:-1], layer.sizes(x.shape[:-1]), strict=True):
-        i, A = np.arange(m), np.zeros((m, n))
-        above, below = layer.places(i, n, m)
-        if layer.mode == "nearest":
-            A[i, np.clip(layer.rounded(above, below), 0, n - 1)] = 1
-        else:
-            above = np.clip(above, 0, (n - 1) * below)
-            near, t = above // below, above % below / below
-            A[i, near] += 1 - t
-            A[i, np.minimum(near + 1, n - 1)] += t
-        x = along(g, x, axis, A)
+        x = along(g, x, axis, place_shares(layer, n, m))
     return x
+
+
+def place_shares(layer: Any, n: int, m: int) -> Host:
+    """(m, n): how much each of n places counts in each of m new ones."""
+    i, A = np.arange(m), np.zeros((m, n))
+    above, below = layer.places(i, n, m)
+    if layer.mode == "nearest":
+        A[i, np.clip(layer.rounded(above, below), 0, n - 1)] = 1
+    else:
+        above = np.clip(above, 0, (n - 1) * below)
+        near, t = above // below, above % below / below
+        A[i, near] += 1 - t
+        A[i, np.minimum(near + 1, n - 1)] += t
+    return A
 
 
 def adaptive(g: Program, layer: Any, p: Any, x: Value) -> Value:
@@ -57,12 +64,17 @@ def adaptive(g: Program, layer: Any, p: Any, x: Value) -> Value:
         kernel = tuple(n // m for n, m in zip(positions, sizes, strict=True))
         return Value(g.op("AveragePool", g.first(x).name, **geometry(Window(kernel, kernel))), x.shape, True)
     for axis, n, m in zip(x.position_axes, positions, sizes, strict=True):
-        A = np.zeros((m, n))
-        for i in range(m):
-            start, end = i * n // m, -(-(i + 1) * n // m)
-            A[i, start:end] = 1 / (end - start)
-        x = along(g, x, axis, A)
+        x = along(g, x, axis, cell_shares(n, m))
     return x
+
+
+def cell_shares(n: int, m: int) -> Host:
+    """(m, n): how much each of n places counts in each of m cells."""
+    A = np.zeros((m, n))
+    for i in range(m):
+        start, end = i * n // m, -(-(i + 1) * n // m)
+        A[i, start:end] = 1 / (end - start)
+    return A
 
 
 def response(g: Program, layer: Any, p: Any, x: Value) -> Value:

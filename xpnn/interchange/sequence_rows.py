@@ -105,21 +105,25 @@ def scan(
     a = affine(g, x, p["W"], p.get("b"))
     U = g.parameter("U", p["U"])
     c = g.parameter("c", p["c"]) if "c" in p else ""
+    body = step_body(g, STEP[type(layer).__name__], layer.states, U, c)
+    *ends, states = g.op(
+        "Scan", *start, a, real, outputs=layer.states + 1,
+        num_scan_inputs=2, scan_input_directions=[int(reverse)] * 2, scan_output_directions=[int(reverse)],
+        body=body,
+    )  # fmt: skip
+    return str(g.op("Transpose", states, perm=[1, 0, 2])) if layer.sequences else str(ends[0]), ends
+
+
+def step_body(g: Program, rule: Any, states: int, U: str, c: str) -> "Body":
+    """One step, where the mask is 0 of nothing: the states stay. rule: one of `STEP`."""
     outer, g.nodes = g.nodes, []
     step, keep, *olds = (g.name(f"{g.path}/{word}") for word in ("step", "real", "h", "c"))
-    olds = olds[: layer.states]
-    product = g.op("MatMul", olds[0], U)
-    news = STEP[type(layer).__name__](g, step, product, olds, c)
+    olds = olds[:states]
+    news = rule(g, step, g.op("MatMul", olds[0], U), olds, c)
     kept = [g.op("Where", keep, new, old) for new, old in zip(news, olds, strict=True)]
     seen = g.op("Identity", kept[0])
     body, g.nodes = g.nodes, outer
-    n = len(olds)
-    *ends, states = g.op(
-        "Scan", *start, a, real, outputs=n + 1,
-        num_scan_inputs=2, scan_input_directions=[int(reverse)] * 2, scan_output_directions=[int(reverse)],
-        body=Body(body, [*olds, step, keep], [*kept, seen]),
-    )  # fmt: skip
-    return str(g.op("Transpose", states, perm=[1, 0, 2])) if layer.sequences else str(ends[0]), ends
+    return Body(body, [*olds, step, keep], [*kept, seen])
 
 
 class Body:

@@ -15,7 +15,8 @@ from xpnn.interchange.matching import bias_into_norm, homeless_bias, match, para
 from xpnn.interchange.natural import natural
 from xpnn.interchange.report import Report, check_fit
 from xpnn.interchange.torch_module import module_of
-from xpnn.interchange.torch_tensors import groups, ours, theirs
+from xpnn.interchange.torch_tensors import groups, ours, projected_widths, taken_apart, theirs
+from xpnn.layers import MultiHeadAttention
 from xpnn.system import user_path
 
 if TYPE_CHECKING:
@@ -129,6 +130,16 @@ def placed(
         return {prefix: made["P"].reshape(old[prefix].shape)}
     base, _, level = prefix.partition(" level ")
     found = {}
+    start = f"{base}." if base else ""
+    if isinstance(leaf.layer, MultiHeadAttention) and f"{start}q_proj.weight" in old:
+        widths = projected_widths(leaf.layer, made["out_proj.weight"].shape[0])
+        for key, a in taken_apart(made, start, old, widths).items():
+            if key in old:
+                check_fit(leaf.name, key, old[key], a.shape)
+                found[key] = a
+            elif np.any(a):
+                raise homeless_bias(leaf, key)
+        return found
     for name, a in made.items():
         if level:
             name = name.replace("_l0", f"_l{level}")

@@ -9,7 +9,7 @@ import numpy as np
 
 from xpnn.errors import UsageError
 from xpnn.interchange.leaves import Leaf
-from xpnn.layers import GRU, Bidirectional, MultiHeadAttention
+from xpnn.layers import GRU, Bidirectional, LayerNorm, MultiHeadAttention
 
 Host = np.ndarray[Any, Any]
 Tensors = dict[str, Host]
@@ -27,8 +27,14 @@ def groups(state: dict[str, Host]) -> list[Group]:
         by_prefix.setdefault(prefix, {})[name] = value
     found: list[Group] = []
     taken: set[str] = set()
+    apart = {prefix: four for prefix in by_prefix if (four := projections(prefix, by_prefix)) is not None}
     for prefix, t in by_prefix.items():
         if prefix in taken:
+            continue
+        if prefix in apart:
+            one = apart[prefix]
+            taken |= set(one)
+            found.append(("attention", prefix.removesuffix("q_proj").rstrip("."), together(by_prefix, one)))
             continue
         if "in_proj_weight" in t or "q_proj_weight" in t:
             out = f"{prefix}.out_proj" if prefix else "out_proj"
@@ -43,6 +49,41 @@ def groups(state: dict[str, Host]) -> list[Group]:
         else:
             found += plain(prefix, t)
     return found
+
+
+def projections(prefix: str, by_prefix: dict[str, Tensors]) -> tuple[str, ...] | None:
+    """The names of q_proj, k_proj, v_proj and o_proj or out_proj, where attention is made of Linear modules."""
+    base = prefix.removesuffix("q_proj")
+    out = next((f"{base}{word}" for word in ("o_proj", "out_proj") if f"{base}{word}" in by_prefix), "")
+    names = (prefix, f"{base}k_proj", f"{base}v_proj", out)
+    linear = all(name in by_prefix and "weight" in by_prefix[name] for name in names)
+    return names if base != prefix and linear else None
+
+
+def together(by_prefix: dict[str, Tensors], names: tuple[str, ...]) -> Tensors:
+    """Their tensors, named as those of nn.MultiheadAttention."""
+    *three, out = (by_prefix[name] for name in names)
+    found = {f"{word}_proj_weight": t["weight"] for word, t in zip("qkv", three, strict=True)}
+    if any("bias" in t for t in three):
+        none = [np.zeros(len(t["weight"]), t["weight"].dtype) for t in three]
+        found["in_proj_bias"] = np.concatenate([t.get("bias", b) for t, b in zip(three, none, strict=True)])
+    return found | {f"out_proj.{name}": a for name, a in out.items()}
+
+
+def taken_apart(made: Tensors, base: str, old: dict[str, Host], widths: tuple[int, int, int]) -> Tensors:
+    """The other way: {name in `old`: tensor} of four Linear modules."""
+    out = "o_proj" if f"{base}o_proj.weight" in old else "out_proj"
+    if "in_proj_weight" in made:
+        weights = parts_of(made["in_proj_weight"], widths)
+    else:
+        weights = [made[f"{word}_proj_weight"] for word in "qkv"]
+    found = {f"{base}{word}_proj.weight": a for word, a in zip("qkv", weights, strict=True)}
+    if "in_proj_bias" in made:
+        for word, a in zip("qkv", parts_of(made["in_proj_bias"], widths), strict=True):
+            found[f"{base}{word}_proj.bias"] = a
+    return found | {
+        f"{base}{out}.{k.removeprefix('out_proj.')}": a for k, a in made.items() if k.startswith("out_proj.")
+    }
 
 
 def plain(prefix: str, t: Tensors) -> list[Group]:
@@ -80,7 +121,7 @@ def ours(leaf: Leaf, t: Tensors) -> Tensors:
         default = {"weight": np.ones_like(one), "bias": np.zeros_like(one)}
         return {k: moved(leaf, (default | t)[v]) for k, v in BATCH_NORM.items()}
     if kind == "norm":
-        return {"gain": moved(leaf, t["weight"]), "bias": moved(leaf, t["bias"])}
+        return {k: moved(leaf, t[v]) for k, v in (("gain", "weight"), ("bias", "bias")) if v in t}
     if kind == "vector":
         name = "slope" if type(leaf.layer).__name__ == "PReLU" else "gain"
         return {name: moved(leaf, t["weight"])}
@@ -200,10 +241,13 @@ def theirs(leaf: Leaf, p: Tensors) -> Tensors:
         bias = {"bias": p["b"]} if "b" in p else {}
         return {"weight": np.moveaxis(p["W"], (-1, -2), (0, 1)), **bias}
     if kind == "batch norm":
+        p = {"bias": np.zeros_like(p["gain"])} | p
         found = {v: moved_back(leaf, p[k]) for k, v in BATCH_NORM.items()}
         return found | {"num_batches_tracked": np.zeros((), np.int64)}
     if kind == "norm":
-        return {"weight": moved_back(leaf, p["gain"]), "bias": moved_back(leaf, p["bias"])}
+        if not isinstance(leaf.layer, LayerNorm):  # their modules always have a bias
+            p = {"bias": np.zeros_like(p["gain"])} | p
+        return {v: moved_back(leaf, p[k]) for k, v in (("gain", "weight"), ("bias", "bias")) if k in p}
     if kind == "vector":
         return {"weight": moved_back(leaf, next(iter(p.values())))}
     if kind == "table":

@@ -8,7 +8,7 @@ from xpnn.errors import ShapeError, UsageError
 from xpnn.initializers import ones, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
-from xpnn.layers.normalize import inverse_root, scale_shift_grads
+from xpnn.layers.normalize import inverse_root, scale_shift_grads, scale_shift_specs, scaled_and_shifted
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class BatchNorm(Layer):
     afterwards they are the running ones, kept in phi and moved by every training step:
     new = (1 - momentum) old + momentum batch's, where the batch's variance has the divisor n - 1, or n with
     unbiased=False. The first is PyTorch's convention, the second ONNX's and that of Keras, which calls 1 - momentum
-    momentum.
+    momentum. With bias=False there is no parameter bias.
     Shapes: x (N, ..., features); gain, bias, mean, var (features,). A batch of one value per feature is refused
     while training: it has no variance. Source: Ioffe and Szegedy, ICML 2015.
     """
@@ -29,6 +29,7 @@ class BatchNorm(Layer):
     momentum: float = 0.1
     eps: float = 1e-5
     unbiased: bool = True
+    bias: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -38,15 +39,14 @@ class BatchNorm(Layer):
             raise UsageError(f"BatchNorm(eps={self.eps}): wanted a number above 0")
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """gain and bias in theta, mean and var in phi."""
+        """gain, and bias if there is one, in theta; mean and var in phi."""
         if not shape or 0 in shape:
             raise ShapeError(
                 "wants at least one feature on the last axis, with at least one value", why=f"got {shape}"
             )
         features = shape[-1:]
         return {
-            "gain": Spec(features, ones, decay=False),
-            "bias": Spec(features, zeros, decay=False),
+            **scale_shift_specs(features, self.bias),
             "mean": Spec(features, zeros, trainable=False),
             "var": Spec(features, ones, trainable=False),
         }, shape
@@ -60,9 +60,9 @@ class BatchNorm(Layer):
         if not cx.train:
             r = inverse_root(cx, p["var"], self.eps)
             n = (x - p["mean"]) * r
-            return n * p["gain"] + p["bias"], (n, r)
+            return scaled_and_shifted(n, p), (n, r)
         self.check_batch(cx, x)
-        y, *cache = cx.be.batch_norm(x, p["gain"], p["bias"], self.eps)
+        y, *cache = cx.be.batch_norm(x, p["gain"], shift_of(cx, p), self.eps)
         return y, tuple(cache)
 
     def check_batch(self, cx: Ctx, x: Array) -> None:
@@ -82,8 +82,8 @@ class BatchNorm(Layer):
         n, r = cache[:2]
         if cx.train:
             dx, gain, bias = cx.be.batch_norm_grad(dy, n, r, p["gain"])
-            return (dx if cx.need_dx else None), {"gain": gain, "bias": bias}
-        return (dy * p["gain"] * r if cx.need_dx else None), scale_shift_grads(cx, n, dy)
+            return (dx if cx.need_dx else None), {"gain": gain, **({"bias": bias} if self.bias else {})}
+        return (dy * p["gain"] * r if cx.need_dx else None), scale_shift_grads(cx, n, dy, p)
 
     def update_stats(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
         """The running mean and variance, moved towards the batch's."""
@@ -94,3 +94,8 @@ class BatchNorm(Layer):
         batch = {"mean": mean, "var": var}
         old, new = 1 - self.momentum, self.momentum
         return {k: old * p[k] + new * cx.be.xp.reshape(a, p[k].shape) for k, a in batch.items()}
+
+
+def shift_of(cx: Ctx, p: Tree) -> Array:
+    """The bias, or zeros."""
+    return p["bias"] if "bias" in p else cx.be.zeros(p["gain"].shape)

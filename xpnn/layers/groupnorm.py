@@ -5,11 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from xpnn.errors import ShapeError, UsageError
-from xpnn.initializers import ones, zeros
 from xpnn.kernels import Array
-from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
+from xpnn.layers.base import Ctx, Layer, Shape, Tree
 from xpnn.layers.layernorm import check_eps, last_axis
-from xpnn.layers.normalize import inverse_root, moments, normalized_grad, scale_shift_grads
+from xpnn.layers.normalize import (
+    inverse_root,
+    moments,
+    normalized_grad,
+    scale_shift_grads,
+    scale_shift_specs,
+    scaled_and_shifted,
+)
 
 
 @dataclass(frozen=True)
@@ -17,13 +23,15 @@ class GroupNorm(Layer):
     """y = gain (x - mean) / sqrt(var + eps) + bias; mean and var (divisor n) of each sample and group of channels.
 
     The channels, the last axis, fall into `groups` runs of neighbours; statistics are over a group's channels and all
-    positions. Shapes: x (N, ..., channels); gain, bias (channels,). Source: Wu and He, ECCV 2018.
+    positions. With bias=False there is no parameter bias.
+    Shapes: x (N, ..., channels); gain, bias (channels,). Source: Wu and He, ECCV 2018.
     """
 
     role = "normalization"
     trained = True
     groups: int
     eps: float = 1e-5
+    bias: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -32,11 +40,12 @@ class GroupNorm(Layer):
             raise UsageError(f"GroupNorm(groups={self.groups}): wanted a whole number of at least 1")
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """Return the parameters gain and bias. Raises ShapeError unless the groups divide the channels."""
+        """gain, and bias if there is one. Raises ShapeError unless the groups divide the channels."""
         features = last_axis(shape)
         if shape[-1] % self.groups:
             raise ShapeError(f"cannot make {self.groups} equal groups", why=f"of {shape[-1]} channels")
-        return scale_shift_plan(shape, features, math.prod(shape) // self.groups)
+        check_values(shape, math.prod(shape) // self.groups)
+        return scale_shift_specs(features, self.bias), shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps n = (x - mean) / sqrt(var + eps), and 1 / sqrt(var + eps) for every group."""
@@ -51,6 +60,7 @@ class GroupNorm(Layer):
 class InstanceNorm(Layer):
     """GroupNorm with one group per channel: mean and var of each sample and channel, over all positions.
 
+    With bias=False there is no parameter bias.
     Shapes: x (N, ..., channels) with at least two positions; gain, bias (channels,).
     Source: Ulyanov, Vedaldi, Lempitsky, arXiv:1607.08022 (2016).
     """
@@ -58,15 +68,17 @@ class InstanceNorm(Layer):
     role = "normalization"
     trained = True
     eps: float = 1e-5
+    bias: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_eps(self, self.eps)
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """Return the parameters gain and bias."""
+        """gain, and bias if there is one. Raises ShapeError for a single position."""
         features = last_axis(shape)
-        return scale_shift_plan(shape, features, math.prod(shape[:-1]))
+        check_values(shape, math.prod(shape[:-1]))
+        return scale_shift_specs(features, self.bias), shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps n = (x - mean) / sqrt(var + eps), and 1 / sqrt(var + eps) for every channel."""
@@ -77,14 +89,13 @@ class InstanceNorm(Layer):
         return group_backward(cx, p, cache, dy, dy.shape[-1])
 
 
-def scale_shift_plan(shape: Shape, features: Shape, values: int) -> tuple[Tree, Shape]:
-    """gain and bias, where a mean is over more than one value."""
+def check_values(shape: Shape, values: int) -> None:
+    """Raise ShapeError unless a mean is over more than one value."""
     if values < 2:
         raise ShapeError(
             "takes the variance of one value, which is always 0" if values else "has no values to normalize",
             why=f"got {shape}",
         )
-    return {"gain": Spec(features, ones, decay=False), "bias": Spec(features, zeros, decay=False)}, shape
 
 
 def grouped(cx: Ctx, x: Array, groups: int) -> Array:
@@ -98,7 +109,7 @@ def group_forward(cx: Ctx, p: Tree, x: Array, groups: int, eps: float) -> tuple[
     d, _, var = moments(cx, grouped(cx, x, groups), (1, 3))
     r = inverse_root(cx, var, eps)
     n = cx.be.xp.reshape(d * r, x.shape)
-    return n * p["gain"] + p["bias"], (n, r)
+    return scaled_and_shifted(n, p), (n, r)
 
 
 def group_backward(
@@ -106,7 +117,7 @@ def group_backward(
 ) -> tuple[Array | None, Tree]:
     """dx and the gradients of gain and bias."""
     n, r = cache
-    grads = scale_shift_grads(cx, n, dy)
+    grads = scale_shift_grads(cx, n, dy, p)
     if not cx.need_dx:
         return None, grads
     dn = grouped(cx, dy * p["gain"], groups)

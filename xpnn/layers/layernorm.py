@@ -4,10 +4,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from xpnn.errors import ShapeError, UsageError
-from xpnn.initializers import ones, zeros
 from xpnn.kernels import Array
-from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
-from xpnn.layers.normalize import inverse_root, moments, normalized_grad, scale_shift_grads
+from xpnn.layers.base import Ctx, Layer, Shape, Tree
+from xpnn.layers.normalize import (
+    inverse_root,
+    moments,
+    normalized_grad,
+    scale_shift_grads,
+    scale_shift_specs,
+    scaled_and_shifted,
+)
 
 
 @dataclass(frozen=True)
@@ -29,24 +35,20 @@ class LayerNorm(Layer):
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """gain, and bias if there is one."""
-        features = last_axis(shape)
-        gain, bias = Spec(features, ones, decay=False), Spec(features, zeros, decay=False)
-        return ({"gain": gain, "bias": bias} if self.bias else {"gain": gain}), shape
+        return scale_shift_specs(last_axis(shape), self.bias), shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps n = (x - mean) / sqrt(var + eps) and 1 / sqrt(var + eps)."""
         d, _, var = moments(cx, x, -1)
         r = inverse_root(cx, var, self.eps)
         n = d * r
-        y = n * p["gain"]
-        return (y + p["bias"] if self.bias else y), (n, r)
+        return scaled_and_shifted(n, p), (n, r)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """dx = (dn - mean(dn) - n mean(dn n)) / sqrt(var + eps), dn = dy gain."""
         n, r = cache
         dx = normalized_grad(cx, dy * p["gain"], n, r, -1) if cx.need_dx else None
-        grads = scale_shift_grads(cx, n, dy)
-        return dx, (grads if self.bias else {"gain": grads["gain"]})
+        return dx, scale_shift_grads(cx, n, dy, p)
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class RMSNorm(Layer):
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """A gain per feature."""
-        return {"gain": Spec(last_axis(shape), ones, decay=False)}, shape
+        return scale_shift_specs(last_axis(shape), bias=False), shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         """Keeps n = x / sqrt(mean(x^2) + eps) and 1 / sqrt(mean(x^2) + eps)."""
@@ -78,7 +80,7 @@ class RMSNorm(Layer):
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         """dx = (dn - n mean(dn n)) / sqrt(mean(x^2) + eps), dn = dy gain."""
         n, r = cache
-        grads = {"gain": scale_shift_grads(cx, n, dy)["gain"]}
+        grads = scale_shift_grads(cx, n, dy, p)
         if not cx.need_dx:
             return None, grads
         dn = dy * p["gain"]

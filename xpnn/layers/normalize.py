@@ -1,7 +1,8 @@
 """What all normalizations share: rows brought to mean 0 and variance 1, and the way back."""
 
+from xpnn.initializers import ones, zeros
 from xpnn.kernels import Array
-from xpnn.layers.base import Ctx
+from xpnn.layers.base import Ctx, Shape, Spec, Tree
 
 Axes = int | tuple[int, ...]
 
@@ -32,6 +33,19 @@ def normalized_grad(cx: Ctx, dn: Array, n: Array, r: Array, axis: Axes) -> Array
     return r * (dn - mean - n * slope)
 
 
-def scale_shift_grads(cx: Ctx, n: Array, dy: Array) -> dict[str, Array]:
-    """Gradients of y = n gain + bias for gain and bias on the last axis: sums of dy n and dy over all others."""
-    return {"gain": cx.be.column_sums(dy * n), "bias": cx.be.column_sums(dy)}
+def scale_shift_specs(features: Shape, bias: bool) -> Tree:
+    """A gain that begins at 1 for each feature, and a bias that begins at 0 if there is one."""
+    gain = {"gain": Spec(features, ones, decay=False)}
+    return gain | {"bias": Spec(features, zeros, decay=False)} if bias else gain
+
+
+def scaled_and_shifted(n: Array, p: Tree) -> Array:
+    """y = n gain + bias, or n gain."""
+    y = n * p["gain"]
+    return y + p["bias"] if "bias" in p else y
+
+
+def scale_shift_grads(cx: Ctx, n: Array, dy: Array, p: Tree) -> dict[str, Array]:
+    """Gradients of `scaled_and_shifted` for gain and bias on the last axis: sums of dy n and dy over all others."""
+    gain = {"gain": cx.be.column_sums(dy * n)}
+    return gain | {"bias": cx.be.column_sums(dy)} if "bias" in p else gain

@@ -44,7 +44,7 @@ def read_header(file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
     if length > min(size - 8, MAX_HEADER):
         raise CheckpointError(
             "this is no safetensors file of a model, or it is cut short",
-            why=f"its header promises {length:,} bytes, {size - 8:,} are there, at most {MAX_HEADER:,} are read",
+            why=f"its header declares {length:,} bytes, {size - 8:,} are there, at most {MAX_HEADER:,} are read",
         )
     header = read_json(file.read(length), "header")
     if not isinstance(header, dict):

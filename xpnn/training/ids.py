@@ -157,7 +157,8 @@ def first_bad(be: Backend, ids: tuple[Ids, ...], x: Any, y: Any, when: str = "")
         a = one.of(x, y)
         if a is None:
             continue
-        bad = ~np.asarray(be.to_numpy(one.allowed(be, a)))
+        with np.errstate(invalid="ignore"):  # NaN is out of range, whatever integer it becomes
+            bad = ~np.asarray(be.to_numpy(one.allowed(be, a)))
         if bad.any():
             host, at = np.asarray(be.to_numpy(a)), tuple(map(int, np.argwhere(bad)[0]))
             several = isinstance(x if one.name == "x" else y, tuple | list)

@@ -214,7 +214,7 @@ class Trainer(Stepper):
 
     def _row(self, run: Run, epoch: int, train_loss: float, valid: tuple[Any, Any] | None) -> Row:
         seconds = time.perf_counter() - run.began
-        scores = self.model.score(*valid, metrics=run.metrics) if valid is not None else {}
+        scores = ranks.evaluate(self, *valid, run.metrics) if valid is not None else {}
         more = {name: as_number(name, scores[name]) for name in run.metrics} if valid is not None else {}
         share = None if run.tally is None else run.tally.share
         row = Row(

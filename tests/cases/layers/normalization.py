@@ -12,6 +12,7 @@ ROWS = [
     Case(xpnn.BatchNorm(unbiased=False), (5,), batch=4),  # the running variance has the divisor n
     Case(xpnn.BatchNorm(1.0), (3, 2), batch=1),  # one sample, of several positions
     Case(xpnn.BatchNorm(0.0, 0.1), (1,), batch=2),  # statistics that never move
+    Case(xpnn.BatchNorm(bias=False), (2, 3), batch=3),  # a gain alone
     Case(xpnn.LayerNorm(), (5,)),  # vectors
     Case(xpnn.LayerNorm(1e-3), (2, 3, 7), batch=1),  # images
     Case(xpnn.LayerNorm(bias=False), (2, 5)),  # a gain alone
@@ -24,7 +25,9 @@ ROWS = [
     Case(xpnn.GroupNorm(2), (3, 1, 6)),  # images
     Case(xpnn.GroupNorm(1, 1e-3), (5,), batch=1),  # one group: LayerNorm
     Case(xpnn.GroupNorm(3), (7, 3)),  # as many groups as features
+    Case(xpnn.GroupNorm(2, bias=False), (3, 4)),  # a gain alone
     Case(xpnn.InstanceNorm(), (3, 2, 3)),  # images
+    Case(xpnn.InstanceNorm(bias=False), (3, 2), batch=2),  # likewise
     Case(xpnn.InstanceNorm(1e-3), (7, 1), batch=1),  # a sequence of one feature
     Case(
         xpnn.Sequential((xpnn.Dense(4), xpnn.ReLU(), xpnn.BatchNorm(), xpnn.Dense(2))), (3,), batch=5

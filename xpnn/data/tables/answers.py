@@ -15,8 +15,8 @@ def answers(model: Predictor, table: Any) -> NDArray[Any]:
     preparation = model.preparation
     if not isinstance(preparation, TablePreparation):
         raise UsageError(
-            "this model remembers no table",
-            why="it was trained on arrays, or on something else",
+            "this model was not trained on a table",
+            why="it has no record of columns and classes",
             fix="x, y, preparation = xpnn.data.prepare_table(table), and Model(..., preparation=preparation)",
         )
     named = read_table(table, dates=preparation.dates)
