@@ -89,8 +89,8 @@ NAMES = [
     (lambda: fit(optimizer=np.zeros(3)), UsageError, ["optimizer of type ndarray", "xpnn.Adam(1e-3)"]),
     (
         lambda: fit(loss=lambda p, y: 0),
-        UsageError,
-        ["returns a loss and no gradient", "no autograd"],
+        ShapeError,
+        ["targets of shape (6,) for outputs of shape (N, 3)"],
     ),
     (lambda: fit(schedule="cosin"), UsageError, ["unknown schedule 'cosin'", "did you mean 'cosine'?"]),
     (lambda: fit(schedule=0.5), UsageError, ["unknown schedule 0.5"]),
