@@ -30,4 +30,9 @@ EQUIVALENT = {
         "stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])"
         " => stack = np.broadcast_shapes(b.shape[:-2], a.shape[:-2])",
     ): "either order gives the same shape",
+    (
+        "xpnn/backends/cpu/numba_kernels.py",
+        "if groups == 1 or x.ndim > 4 or (not x.shape[-1] == groups == dy.shape[-1]):"
+        " => if groups != 1 or x.ndim > 4 or (not x.shape[-1] == groups == dy.shape[-1]):",
+    ): "of two ways to the same sums the slower one",
 }

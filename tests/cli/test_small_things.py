@@ -136,3 +136,23 @@ def test_a_bar_is_drawn_to_an_eighth_of_a_character(share, wanted):
     from xpnn.cli.predict_pictures import bar
 
     assert bar(share) == wanted
+
+
+WORDS = [
+    (OSError(28, "No space left on device", "f"), 7, "f: No space left on device"),
+    (ValueError("embedded null byte"), 7, "a path with a null character"),
+    (ValueError("something else"), 1, "unexpected ValueError: something else"),
+    (TypeError("embedded null"), 1, "unexpected TypeError: embedded null"),
+    (MemoryError("60 GiB"), 3, "out of memory"),
+    (UnicodeEncodeError("utf-8", "\udcff", 0, 1, "no"), 2, "a name that is no text"),
+    (UsageError("what"), 2, "what"),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "what"), WORDS, ids=lambda part: str(part)[:20])
+def test_what_an_exception_is_reported_as(error, code, what):
+    from xpnn.cli import in_our_words
+
+    found = in_our_words(error)
+    assert found.exit_code == code
+    assert found.what.startswith(what)

@@ -1,10 +1,14 @@
 """`xpnn tune` by workers on several hosts, which meet in a storage alone."""
 
 import os
+import pwd
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -21,11 +25,50 @@ ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 TUNE = ("tune", "spiral", "--epochs", "1", "--trials", "6")
 
 
-@pytest.fixture(params=["journal", "sqlite"])
+POSTGRESQL = pytest.param("postgresql", marks=[pytest.mark.slow, pytest.mark.oracle])
+
+
+@pytest.fixture(params=["journal", "sqlite", POSTGRESQL])
 def where(request, tmp_path):
-    return (
-        f"journal:{tmp_path}/trials.log" if request.param == "journal" else f"sqlite:///{tmp_path}/trials.db"
-    )
+    if request.param == "postgresql":
+        yield from database()
+    else:
+        file = f"{tmp_path}/trials"
+        yield f"journal:{file}" if request.param == "journal" else f"sqlite:///{file}"
+
+
+def database():
+    """A server of PostgreSQL in a folder of its own, reached by a socket there, and stopped in the end.
+
+    It refuses to run as root: then it is the user that Debian's package has made, or nobody.
+    """
+    pytest.importorskip("psycopg2")
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
+    found = str(programs[-1]) if programs else shutil.which("pg_ctl")
+    if found is None:
+        pytest.skip("there is no PostgreSQL")
+    with tempfile.TemporaryDirectory(prefix="xpnn-pg-") as folder:
+        user = {}
+        if os.getuid() == 0:
+            user = {
+                "user": next(n for n in ("postgres", "nobody") if n in {u.pw_name for u in pwd.getpwall()})
+            }
+            shutil.chown(folder, **user)
+
+        def control(*args):
+            done = subprocess.run(
+                [found, "-D", f"{folder}/data", *args], **user, cwd=folder, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, timeout=120, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stdout
+
+        control("-s", "-o", "-U xpnn -A trust -E UTF8 --no-sync", "initdb")
+        options = f"-k {folder} -c listen_addresses= -c fsync=off"
+        control("-s", "-w", "-l", f"{folder}/log", "-o", options, "start")
+        try:
+            yield f"postgresql://xpnn@/postgres?host={folder}"
+        finally:
+            control("-s", "-w", "-m", "immediate", "stop")
 
 
 def study(where, name="s"):
@@ -87,16 +130,20 @@ def test_the_trial_of_a_living_worker_is_waited_for(where):
     assert [t.state for t in study(where).get_trials()] == [TrialState.COMPLETE] * 3
 
 
+SOON = "from xpnn.cli import main, workers; workers.BEAT = 1.0; main()"
+"""The command, whose workers show every second that they live: a dead one is known after 4 seconds, not 40."""
+
+
 def command(folder, *args):
     return subprocess.Popen(
-        [sys.executable, "-m", "xpnn", *TUNE, *args], cwd=folder, text=True,
+        [sys.executable, "-c", SOON, *TUNE, *args], cwd=folder, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
 
 @pytest.mark.slow
-def test_hosts_share_a_search_and_one_of_them_is_killed(tmp_path):
-    where = f"journal:{tmp_path}/trials.log"
+@pytest.mark.parametrize("where", ["journal", POSTGRESQL], indirect=True)
+def test_hosts_share_a_search_and_one_of_them_is_killed(tmp_path, where):
     victim = command(tmp_path, "--storage", where, "--worker", "--json")
     line = victim.stdout.readline()  # its first trial has ended
     assert '"event": "trial"' in line
@@ -108,7 +155,7 @@ def test_hosts_share_a_search_and_one_of_them_is_killed(tmp_path):
     assert "6 trials" in out
     _, err = worker.communicate(timeout=60)
     assert worker.returncode == 0, err
-    trials = open_storage(where).get_all_trials(0)
+    trials = study(where, "xpnn-spiral-mlp").get_trials()
     points = [tuple(t.params.items()) for t in trials if t.state in ENDED]
     assert len(points) == len(set(points)) == 6
     assert os.listdir(tmp_path / "runs") == ["tune-spiral-mlp"]
@@ -123,11 +170,11 @@ def test_a_storage_of_another_form_is_refused(where):
 
 def test_a_driver_that_is_missing_is_named():
     pytest.importorskip("sqlalchemy")
-    if __import__("importlib.util").util.find_spec("psycopg2"):
-        pytest.skip("psycopg2 is installed")
+    if __import__("importlib.util").util.find_spec("MySQLdb"):
+        pytest.skip("mysqlclient is installed")
     with pytest.raises(BackendError, match="driver") as found:
-        open_storage("postgresql://me:secret@db/trials")
-    assert "pip install psycopg2-binary" in found.value.fix
+        open_storage("mysql://me:secret@db/trials")
+    assert "pip install mysqlclient" in found.value.fix
     assert "secret" not in str(found.value)
 
 

@@ -531,6 +531,12 @@ class TestLibraries:
             "2025-01",
         ]
 
+    def test_large_integers_of_polars_stay_whole(self):
+        import polars as pl
+
+        table = read_table(pl.DataFrame({"i": [2**60 + 1, 3]}))
+        assert table["i"].words().tolist() == [str(2**60 + 1), "3"]
+
     def test_what_has_no_names_says_so(self):
         import polars as pl
         import scipy.sparse
@@ -725,3 +731,11 @@ def test_a_first_line_of_numbers_is_data_unless_it_counts_the_columns(first, typ
 )
 def test_what_separates_the_names(line, mark):
     assert separator(line) == mark
+
+
+@pytest.mark.parametrize("entry", ["[[]]", '[["-1.5e300",{"a":null}]]', "[]", "[1,[]]", '{"a":[[1],[2,3]]}'])
+def test_lists_of_lists_are_refused_with_the_column(tmp_path, entry):
+    pytest.importorskip("duckdb")
+    (tmp_path / "t.jsonl").write_text(f'{{"c":{entry},"label":1}}\n' * 20)
+    with pytest.raises(DataError, match=r"column 'c' holds|no column"):
+        prepare_table(tmp_path / "t.jsonl")

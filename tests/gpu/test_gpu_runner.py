@@ -226,3 +226,13 @@ def test_numbers_that_json_cannot_hold_are_words(tmp_path):
         "b": ["-inf", 0.333333],
         "c": {"d": True},
     }
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "there is no GPU"), (1, "there is one GPU")])
+def test_two_processes_are_checked_where_there_are_two_gpus_alone(monkeypatch, capsys, count, said):
+    from benchmarks.gpu import ranks
+
+    monkeypatch.setattr(ranks, "gpus", lambda: count)
+    monkeypatch.setattr(ranks.importlib.util, "find_spec", lambda name: name)
+    assert ranks.main() == 0
+    assert capsys.readouterr().out == f"ci/gpu --distributed: skipped, {said}, and two are needed\n"

@@ -1,6 +1,7 @@
 """ONNX files that are damaged or made to harm: refused, with an error that names them, and without much work."""
 
 import contextlib
+import math
 import resource
 import time
 
@@ -14,6 +15,8 @@ from onnx_graphs import graph, ints, one, random  # noqa: E402
 
 from xpnn.errors import CheckpointError, FileError, XpnnError  # noqa: E402
 from xpnn.interchange import load_onnx  # noqa: E402
+from xpnn.interchange.onnx_constants import MOST, limited  # noqa: E402
+from xpnn.interchange.onnx_values import Refusal  # noqa: E402
 
 pytestmark = pytest.mark.oracle
 GOOD = one("Gemm", "x W", (4,), {"W": random(4, 3)})
@@ -204,3 +207,14 @@ def test_every_byte_flipped(tmp_path):
             bad = bytes([*data[:i], data[i] ^ bit, *data[i + 1 :]])
             with contextlib.suppress(XpnnError):
                 loaded(bad, tmp_path)
+
+
+@pytest.mark.parametrize("size", [-1, MOST + 1, math.inf, math.nan])
+def test_a_constant_of_no_such_size_is_not_computed(size):
+    with pytest.raises(Refusal, match="numbers, at most"):
+        limited(size)
+
+
+@pytest.mark.parametrize("size", [0, 1, MOST])
+def test_a_constant_up_to_the_limit_is_computed(size):
+    limited(size)

@@ -37,10 +37,10 @@ OPTIMIZERS = ("adamw", "adam", "rmsprop", "sgd")
 SCHEDULES = ("one-cycle", "cosine", "constant")
 
 
-def draw(trial: optuna.Trial, model: str, *, classes: bool = True) -> dict[str, Any]:
+def draw(trial: optuna.Trial, model: str, *, classes: bool = True, pictures: bool = False) -> dict[str, Any]:
     """Sample one point. For a transformer the width is a multiple of its heads; depth is for dense layers.
 
-    Only labels that are classes can be smoothed.
+    Only labels that are classes can be smoothed, and only pictures are augmented.
     """
     trial.suggest_float("lr", 1e-4, 1e-1, log=True)
     trial.suggest_int("width", 16, 512, step=16)
@@ -52,6 +52,8 @@ def draw(trial: optuna.Trial, model: str, *, classes: bool = True) -> dict[str, 
     trial.suggest_float("weight_decay", 1e-6, 1e-1, log=True)
     if classes:
         trial.suggest_float("label_smoothing", 0.0, 0.2, step=0.05)
+    if pictures:
+        trial.suggest_categorical("augment", (False, True))
     return settings_of(trial.params)
 
 
@@ -73,8 +75,10 @@ def objective(task: Task, samples: Dataset, trial: optuna.Trial, deadline: float
     from xpnn.cli.network import make_loss, make_model
     from xpnn.training.trainer import Trainer
 
-    settings = draw(trial, task.model, classes=False) if task.regression else draw(trial, task.model)
-    recipe = recipe_for(task.dataset, task.model).replace(**settings | {"hidden": tuple(settings["hidden"])})
+    pictures = not isinstance(samples.x, tuple) and len(samples.input_shape) == 3
+    settings = draw(trial, task.model, classes=not task.regression, pictures=pictures)
+    recipe = recipe_for(task.dataset, task.model, settings.pop("augment", False))
+    recipe = recipe.replace(**settings | {"hidden": tuple(settings["hidden"])})
     net = make_model(task.model, samples, recipe, get_backend(task.backend, task.device), task.seed)
     optimizer, score = recipe.make_optimizer(), score_of(samples)
     trainer = Trainer(net, make_loss(samples, recipe), optimizer, schedule=recipe.schedule)

@@ -1,5 +1,6 @@
 """Where the trials of `xpnn tune` are kept when several hosts share them: `--storage`."""
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def open_storage(where: str) -> Any:
                 proxy.wait_server_ready(timeout=30)
                 return proxy
         elif kind.partition("+")[0] in DATABASES and rest.startswith("//"):
-            return optuna.storages.RDBStorage(where)
+            return optuna.storages.RDBStorage(with_driver(where))
     except ImportError as error:
         base, _, driver = kind.partition("+")
         raise BackendError(
@@ -56,6 +57,16 @@ def open_storage(where: str) -> Any:
             fix="is the server running, and reachable?",
         ) from error
     raise UsageError(f"--storage {named(where)}", fix=FORMS)
+
+
+def with_driver(where: str) -> str:
+    """The URL with the driver that is installed. What PostgreSQL's is without one depends on SQLAlchemy's version."""
+    kind, _, rest = where.partition(":")
+    if kind == "postgresql" and importlib.util.find_spec("psycopg2"):
+        return f"postgresql+psycopg2:{rest}"
+    if kind == "postgresql" and importlib.util.find_spec("psycopg"):
+        return f"postgresql+psycopg:{rest}"
+    return where
 
 
 def named(where: str) -> str:

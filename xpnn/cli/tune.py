@@ -100,10 +100,10 @@ def command(
 ) -> None:
     """Search for better settings.
 
-    Learning rate, its schedule, width and depth of the hidden layers, dropout, optimizer, weight decay, label smoothing
-    and batch size, judged on samples held out of the training set: by accuracy, of a regression by RMSE. Trials worse
-    than the median of those before them end early. The same command again goes on where it was stopped. Needs optuna:
-    pip install 'xpnn[tune]'
+    Learning rate, its schedule, width and depth of the hidden layers, dropout, optimizer, weight decay, label
+    smoothing, batch size, and of pictures augmentation, judged on samples held out of the training set: by accuracy, of
+    a regression by RMSE. Trials worse than the median of those before them end early. The same command again goes on
+    where it was stopped. Needs optuna: pip install 'xpnn[tune]'
     """
     require_optuna()
     from xpnn.cli.search import search

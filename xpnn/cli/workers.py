@@ -22,10 +22,14 @@ COUNTING = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialSta
 
 
 class Worker:
-    """One process that makes trials. total: how many the study is to have, of all workers together."""
+    """One process that makes trials.
 
-    def __init__(self, study: optuna.Study, total: int, beat: float = BEAT) -> None:
-        self.study, self.total, self.beat = study, total, beat
+    total: how many the study is to have, of all workers together. beat: seconds between two signs of life, by default
+    BEAT.
+    """
+
+    def __init__(self, study: optuna.Study, total: int, beat: float | None = None) -> None:
+        self.study, self.total, self.beat = study, total, BEAT if beat is None else beat
         self.name, self.count, self.over = uuid.uuid4().hex, 0, threading.Event()
         self.seen: dict[str, tuple[Any, float]] = {}
 

@@ -44,9 +44,20 @@ class Communicator:
         """(n,) -> (size, n): every rank's a."""
         return a[None]
 
+    def all_rows(self, a: Host, n: int) -> Host:
+        """Rows that the ranks have computed of n samples, each its own `rows(n)`, as those of all samples."""
+        most = -(-n // self.size)
+        padded = np.zeros((most, *a.shape[1:]), a.dtype)
+        padded[: len(a)] = a
+        parts = (
+            self.collect(padded.reshape(-1).view(np.uint8)).view(a.dtype).reshape(self.size, *padded.shape)
+        )
+        edges = [rank * n // self.size for rank in range(self.size + 1)]
+        return np.concatenate([parts[r, : edges[r + 1] - edges[r]] for r in range(self.size)])
+
     def compile(self, be: Backend, f: Callable[..., Any], **positions: Any) -> Callable[..., Any]:
-        """`Backend.compile`, but where sums over processes cannot be recorded: those of CUDA graphs go by the host."""
-        return f if self.size > 1 and be.name == "cupy" else be.compile(f, **positions)
+        """`Backend.compile`, but where sums over processes cannot be recorded: there they go by the host."""
+        return f if self.size > 1 and be.name in ("cupy", "torch") else be.compile(f, **positions)
 
     def inside(self, be: Backend) -> Backend:
         """The backend as a step that was compiled for all processes uses it."""

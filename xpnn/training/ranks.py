@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from xpnn.errors import UsageError
+from xpnn.parameters import count, rows_of
 from xpnn.training.run import Run
 from xpnn.training.stepper import Stepper
+from xpnn.trees import tree_map
 
 EVERY = 256
 """Steps between two comparisons of the weights; besides, they are compared after every epoch."""
@@ -58,6 +60,18 @@ def check_weights(trainer: Stepper) -> None:
     names = [f"parameter {path}, after step {trainer.steps}" for path in slots]
     fix = "one kind of machine and the same versions of all libraries for every rank; resume from the last state"
     group.check_same(names, digests, fix)
+
+
+def evaluate(trainer: Stepper, x: Any, y: Any, metrics: Any = None) -> dict[str, Any]:
+    """`Network.score` of samples that every rank has: each computes the outputs of its rows, all measure them all."""
+    group, model, n = trainer.communicator, trainer.model, count(x)
+    if group.size == 1 or n < group.size:
+        return model.score(x, y, metrics=metrics)
+    be = model.backend
+    with be.device_context():
+        own = model.outputs(rows_of(x, *group.rows(n)))
+        out = tree_map(lambda _, a: be.asarray(group.all_rows(be.to_numpy(a), n)), own)
+    return model.score_outputs(out, y, metrics=metrics)
 
 
 def bring_home(trainer: Stepper) -> None:

@@ -181,7 +181,11 @@ class Trainer(Stepper):
         self, run: Run, valid: tuple[Any, Any] | None, one_epoch: Callable[[int], float | None]
     ) -> None:
         """Run the epochs. valid: samples and targets on which each epoch is scored."""
-        with contextlib.ExitStack() as stack:
+        from xpnn.training.threads import (
+            within_quota,
+        )
+
+        with within_quota(run), contextlib.ExitStack() as stack:
             for callback in run.callbacks:
                 callback.start(run, run.epochs - len(self.history), len(run.train), run.batch_size)
                 stack.callback(callback.end, run)
@@ -210,7 +214,7 @@ class Trainer(Stepper):
 
     def _row(self, run: Run, epoch: int, train_loss: float, valid: tuple[Any, Any] | None) -> Row:
         seconds = time.perf_counter() - run.began
-        scores = self.model.score(*valid, metrics=run.metrics) if valid is not None else {}
+        scores = ranks.evaluate(self, *valid, run.metrics) if valid is not None else {}
         more = {name: as_number(name, scores[name]) for name in run.metrics} if valid is not None else {}
         share = None if run.tally is None else run.tally.share
         row = Row(

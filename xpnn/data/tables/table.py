@@ -108,6 +108,10 @@ def as_values(name: str, data: Any, missing: Any = None, first: int = 1) -> Valu
     return Values(name, plain, hidden, first)
 
 
+CONTAINERS = (list, tuple, dict, set, bytes, np.ndarray)
+"""What is no single number, word or date."""
+
+
 def from_list(name: str, entries: list[Any]) -> NDArray[Any]:
     """Numbers and booleans as such, everything else as objects."""
     kinds = {type(entry) for entry in entries if entry is not None}
@@ -125,8 +129,9 @@ def from_objects(name: str, data: NDArray[Any], missing: NDArray[np.bool_]) -> N
     if {str}.issuperset(map(type, data[~missing])):
         return np.where(missing, "", data)
     for i, entry in enumerate(data):
-        if not missing[i]:  # pandas.NA has no truth, so its name is looked at first
-            missing[i] = entry is None or str(entry) == "<NA>" or bool(np.any(entry != entry))
+        if not missing[i] and not isinstance(entry, CONTAINERS):  # arrays of arrays have no truth
+            # pandas.NA has none either, so its name is looked at first
+            missing[i] = entry is None or str(entry) == "<NA>" or bool(entry != entry)
     there = [entry for entry, lost in zip(data, missing, strict=True) if not lost]
     if there and all(isinstance(entry, bool | np.bool_) for entry in there):
         return np.where(missing, False, data).astype(bool)
@@ -144,7 +149,7 @@ def from_objects(name: str, data: NDArray[Any], missing: NDArray[np.bool_]) -> N
     if there and all(isinstance(entry, datetime.date) for entry in there):
         return np.where(missing, np.datetime64("NaT"), data).astype("datetime64[us]")
     for entry in there:
-        if isinstance(entry, list | tuple | dict | set | bytes | np.ndarray):
+        if isinstance(entry, CONTAINERS):
             what = "bytes" if isinstance(entry, bytes) else "objects" if isinstance(entry, dict) else "lists"
             raise DataError(
                 f"column {name!r} holds {what}",
