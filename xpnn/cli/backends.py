@@ -28,8 +28,9 @@ def command(kernels: str | None, as_json: bool) -> None:
     """
     if kernels is not None:
         table = backend_class(kernels).kernel_table()
+        width = max(map(len, table)) + 1
         emit({"backend": kernels, "kernels": table}) if as_json else echo(
-            "\n".join(f"{name:34}{function}" for name, function in table.items())
+            "\n".join(f"{name:{width}}{function}" for name, function in table.items())
         )
         return
     rows = [status(name) for name in backend_names()]
