@@ -12,7 +12,7 @@ if __name__ == "__main__":  # and not in the contenders' processes, which begin 
     tidy_environment()
 
 from benchmarks import guard, readme
-from benchmarks.families import NAMES, family
+from benchmarks.families import NAMES, USUAL, family
 from benchmarks.figure import draw
 from benchmarks.libraries import CONTENDERS, missing
 from benchmarks.machine import machine
@@ -50,7 +50,14 @@ def write(found: dict[str, Any]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="ci/bench", description=__doc__)
     parser.add_argument(
-        "--only", nargs="+", choices=NAMES, default=NAMES, metavar="FAMILY", help=", ".join(NAMES)
+        "--only", nargs="+", choices=NAMES, default=USUAL, metavar="FAMILY", help=", ".join(NAMES)
+    )
+    parser.add_argument(
+        "--busy",
+        dest="only",
+        action="store_const",
+        const=("busy",),
+        help="only beside 0, 1, 2 and 4 processes that compute without a pause; takes ten minutes",
     )
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each cell; a report has at least 7")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the tables")

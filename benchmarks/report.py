@@ -53,6 +53,11 @@ def timed(records: list[Record], ours: str) -> list[str]:
     return table(head, rows) if rows else []
 
 
+def beside(records: list[Record]) -> list[str]:
+    """The table that the family makes."""
+    return table(*family("busy").table_of(records))
+
+
 def started(records: list[Record]) -> list[str]:
     """Seconds of each command."""
     rows = [[f"`{name}`", spread(s, 3)] for record in records for name, s in record["seconds"].items()]
@@ -114,7 +119,7 @@ def absences(records: list[Record]) -> list[str]:
 
 def section(name: str, records: list[Record]) -> list[str]:
     """A family: a table, or one for each of ours."""
-    own = {"startup": started, "memory": weighed, "profile": shared}.get(name)
+    own = {"busy": beside, "startup": started, "memory": weighed, "profile": shared}.get(name)
     parts = [own(records)] if own else [timed(records, ours) for ours in OURS]
     return [f"## {family(name).TITLE}", *(line for part in parts if part for line in ("", *part)), ""]
 

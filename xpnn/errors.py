@@ -114,9 +114,13 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     return f"{guess}one of: {', '.join(known)}"
 
 
-def missing(thing: object, method: str, gives: str) -> UsageError:
-    """The error for a part of the user's own that lacks a method."""
+class MissingMethodError(UsageError, NotImplementedError):
+    """A layer, loss, metric or optimizer of the user's own lacks a method."""
+
+
+def missing(thing: object, method: str, gives: str) -> MissingMethodError:
+    """The error that names the method, and how it is written."""
     name = type(thing).__name__
-    return UsageError(
+    return MissingMethodError(
         f"{name} has no method {method.partition('(')[0]}", fix=f"def {method}: ... return {gives}"
     )

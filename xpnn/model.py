@@ -150,7 +150,7 @@ class Model(Network):
         `predict_proba` and `forward`. Raises UsageError where the one output of a network belongs to no loss.
         """
         check_meaning(self.loss, self.output_shape)
-        be, out = self.backend, self.outputs(self.inputs(x))
+        be, out = self.backend, self.outputs_for(x)
         with be.device_context():
             labels = self._host(self.loss.labels(be, out))
         return labels[:, 0] if self.output_shape == (1,) and labels.ndim == 2 else labels
@@ -158,7 +158,7 @@ class Model(Network):
     def predict_proba(self, x: Any) -> Any:
         """Probabilities (N, C), as NumPy. Raises UsageError for a regression, and as `predict` does."""
         check_meaning(self.loss, self.output_shape)
-        out = self.outputs(self.inputs(x))
+        out = self.outputs_for(x)
         with self.backend.device_context():
             if isinstance(self.loss, MultiOutputLoss):
                 each = zip(self.loss.losses, for_each(self.net.output_kind, len(out)), out, strict=True)
@@ -178,7 +178,7 @@ class Model(Network):
 
     def forward(self, x: Any) -> Any:
         """The network's own outputs (logits, for a classifier), as NumPy."""
-        return self._host(self.outputs(self.inputs(x)))
+        return self._host(self.outputs_for(x))
 
     def explain(
         self,

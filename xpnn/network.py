@@ -14,7 +14,7 @@ from xpnn.backends.convert import to_host
 from xpnn.backends.in_place import by_identity
 from xpnn.config import from_config, to_config
 from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean
-from xpnn.fusion import fuse
+from xpnn.fusion import fuse, single_sample
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_input, is_multiple
 from xpnn.layers.graph import as_net
@@ -74,12 +74,42 @@ class Network:
             preparation.check_model(self.input_shape, self.output_shape)
         with self.backend.device_context():
             if vectors is None:
-                self.theta, self.phi = self.layout.initialize(self.backend, self.seed)
+                self._theta, self._phi = self.layout.initialize(self.backend, self.seed)
             else:
-                self.theta, self.phi = self.layout.load(self.backend, vectors)
+                self._theta, self._phi = self.layout.load(self.backend, vectors)
         self._forward: Callable[..., Array] = self.backend.compile(self._run, resident=(0,))
         self._out_of = functools.lru_cache(LENGTHS)(lambda shape: self.net.plan(shape)[1])
         self._split = by_identity(functools.partial(self.layout.split, self.backend))
+        self._one: tuple[Any, ...] | None = None
+        """Shape and dtype of a single sample that takes the short way, where there is one."""
+        if self.backend.name == "numpy" and single_sample.is_chain(self.net) and None not in self.input_shape:
+            if len(self.input_shape) == 1:
+                self._one = (1, *self.input_shape), np.dtype(self.backend.dtype_name)
+            self._products = by_identity(
+                lambda theta, phi: single_sample.products_of(self.net, self._split(theta, phi))
+            )
+
+    @property
+    def theta(self) -> Array:
+        """All trainable parameters as one vector."""
+        return self.backend.lend(self._theta)
+
+    @theta.setter
+    def theta(self, vector: Array) -> None:
+        self._theta = vector
+
+    @property
+    def phi(self) -> Array:
+        """All running statistics as one vector."""
+        return self.backend.lend(self._phi)
+
+    @phi.setter
+    def phi(self, vector: Array) -> None:
+        self._phi = vector
+
+    def given_away(self) -> tuple[Array, Array]:
+        """theta and phi, for a step that may use their memory for the new ones which it returns."""
+        return self._theta, self._phi
 
     def copy(self, backend: str | Backend | None = None) -> Self:
         """The same network, with the same seed and copies of the parameters, on its own backend or on another one."""
@@ -160,6 +190,26 @@ class Network:
         """A loss is one number; one from logits does the squashing itself, and twice would flatten the gradients."""
         check_fit(self.net, self.output_shape, loss)
 
+    def outputs_for(self, x: Any) -> Any:
+        """`outputs` for samples as a person gives them, checked first."""
+        found = self._of_one(x)
+        return self.outputs(self.inputs(x)) if found is None else found
+
+    def _of_one(self, x: Any) -> Array | None:
+        """The outputs for one sample that needs no conversion, by the short way; None for everything else."""
+        if (
+            type(x) is not np.ndarray
+            or (x.shape, x.dtype) != self._one
+            or self.preparation is not None
+            or not x.flags.c_contiguous
+        ):
+            return None
+        be = self.backend
+        with be.device_context():
+            if not be.all_finite(x):
+                return None  # the long way says which number it is
+            return single_sample.through(be, self._products(self._theta, self._phi), x)
+
     def outputs(self, x: Any, batch_size: int = 1024) -> Any:
         """The network's outputs for device samples, in batches of one size."""
         be, n = self.backend, count(x)
@@ -194,7 +244,7 @@ class Network:
     def parameters(self) -> dict[str, Array]:
         """{"2.W": array, ...}: live views of theta and phi where the library has views, else their present values."""
         with self.backend.device_context():
-            return dict(leaves(self._tree()))
+            return {path: self.backend.lend(a) for path, a in leaves(self._tree())}
 
     def load_parameters(self, named: dict[str, Any], *, strict: bool = True) -> None:
         """Put arrays in place of parameters: {"0.W": ..., "0.b": ...}, all that `parameters` names.
@@ -236,7 +286,7 @@ class Network:
 
     def _tree(self) -> Any:
         """The parameters by name."""
-        return self._split(self.theta, self.phi)
+        return self._split(self._theta, self._phi)
 
     def _run(self, p: Any, x: Any) -> Any:
         """The pure forward pass, as in evaluation: no dropout."""

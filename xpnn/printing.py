@@ -71,3 +71,8 @@ def _shown(character: str) -> str:
         return character
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def as_flags(advice: str) -> str:
+    """Advice in Python's words in those of a shell: backend='numpy' as --backend numpy."""
+    return re.sub(r"\b(backend|device|dtype|precision)='([\w:]+)'", r"--\1 \2", advice)

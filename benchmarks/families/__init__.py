@@ -3,7 +3,9 @@
 import importlib
 from types import ModuleType
 
-NAMES = ("mlp", "cnn", "lstm", "inference", "epoch", "startup", "memory", "profile", "growth")
+USUAL = ("mlp", "cnn", "lstm", "inference", "epoch", "startup", "memory", "profile", "growth")
+NAMES = (*USUAL, "busy")
+"""The last one only where it is asked for: it starts processes that keep the machine busy."""
 
 
 def family(name: str) -> ModuleType:

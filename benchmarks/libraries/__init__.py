@@ -43,6 +43,7 @@ FUSED = {"fused": True}
 CONTENDERS = {
     "xpnn": Contender("ours", environment={"XPNN_FAST": "0"}),
     "xpnn-fast": Contender("ours", "numba"),
+    "xpnn-adapt": Contender("ours", "numba", {"adapt": True}),
     "gemm": Contender("gemm"),
     "torch": torch(),
     "torch-fused": torch(**FUSED),
@@ -61,6 +62,7 @@ CONTENDERS |= {before: CONTENDERS[name] for name, before in BEFORE.items()}
 TITLES = {
     "xpnn": "xpnn on NumPy alone",
     "xpnn-fast": "xpnn with numba (extra `fast`)",
+    "xpnn-adapt": "the same with `--threads adapt`",
     "gemm": "the bare matrix products of the step, into given arrays, by the same BLAS: the floor",
     "xpnn-before": "the first in an older revision",
     "xpnn-fast-before": "the second in an older revision",

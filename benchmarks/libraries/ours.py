@@ -5,6 +5,7 @@ from benchmarks.libraries import Run
 from benchmarks.nets import Cell, Net, batch_of, weights
 from xpnn.models.mlp import mlp
 from xpnn.recipes import RECIPES
+from xpnn.training import Threads
 
 
 def build(net: Net) -> xpnn.Model:
@@ -53,8 +54,8 @@ def infer(cell: Cell) -> Run:
     return run
 
 
-def epoch(cell: Cell) -> Run:
-    """Epochs of `xpnn train`: its model, its optimizer, its held-out samples, on the bytes of MNIST."""
+def epoch(cell: Cell, adapt: bool = False) -> Run:
+    """Epochs of `xpnn train`: its model, its optimizer, its threads, its held-out samples, on the bytes of MNIST."""
     xpnn.keep_memory()
     recipe, (x, y, _, _) = RECIPES["mnist"], xpnn.data.mnist()
     drops = {"dropout": recipe.dropout, "input_dropout": recipe.input_dropout}
@@ -62,7 +63,8 @@ def epoch(cell: Cell) -> Run:
     trainer = xpnn.Trainer(xpnn.Model(layers, x.shape[1:], seed=0), optimizer=recipe.make_optimizer())
 
     def run(epochs: int) -> float:
-        history = trainer.fit(x, y, epochs=epochs, batch_size=cell.batch, validation=recipe.validation)
+        settings = {"batch_size": cell.batch, "validation": recipe.validation}
+        history = trainer.fit(x, y, epochs=epochs, callbacks=[Threads(adapt=adapt)], **settings)
         return history.rows[-1].train_loss
 
     return run

@@ -727,6 +727,8 @@ class TestAuto:
 
         assert choose("cuda:1") == ("cupy", "device cuda:1")
         assert choose("cpu") == ("numpy", "device cpu")
+        assert choose("mps") == ("torch", "device mps")
+        assert choose("tpu:0") == ("jax", "device tpu:0")
 
 
 class TestBackends:
@@ -754,6 +756,10 @@ class TestBackends:
         assert rows["numpy"]["version"] == np.__version__
         assert "no NVIDIA driver" in rows["cupy"]["detail"]
         assert "xpnn[strict]" in rows["strict"]["fix"]
+        assert "--backend numpy" in rows["strict"]["fix"]
+        assert {name: row["devices"] for name, row in rows.items()} == {
+            "numpy": ["cpu"], "cupy": [], "strict": [],
+        }  # fmt: skip
         assert result["auto"]["backend"] == "numpy"
         assert result["driver_cuda"] is None
         assert result["blas"].keys() == {"name", "version", "kernel", "threads"}

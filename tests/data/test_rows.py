@@ -110,7 +110,7 @@ def test_advice_for_other_libraries():
     for x, fix in (
         (sparse.csr_matrix(X), "x.toarray()"),
         (torch.tensor(X).to_sparse(), "x.to_dense()"),
-        (loader, "Trainer.step"),
+        (loader, "fit(loader)"),
         (torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(Y)), "np.stack"),
         (torch.tensor(X).bfloat16(), "x.float()"),
         (np.ones((2, 3), pytest.importorskip("ml_dtypes").bfloat16), "astype('float32')"),

@@ -77,11 +77,6 @@ class FurtherSettings(xpnn.Dense):
     extra: int = 3
 
 
-class NoSettings(Layer):
-    def forward(self, cx, p, x):
-        return x, ()
-
-
 class MyOptimizer(xpnn.optimizers.Optimizer):
     def __init__(self, lr):
         self.rate = lr
@@ -93,7 +88,7 @@ class MyLoss(xpnn.losses.Loss):
 
 
 @pytest.mark.parametrize("make", [
-    lambda: NoDataclass(2.0), NotFrozen, lambda: FurtherSettings(4), NoSettings, lambda: MyOptimizer(0.1),
+    lambda: NoDataclass(2.0), NotFrozen, lambda: FurtherSettings(4), lambda: MyOptimizer(0.1),
     lambda: MyLoss(1),
 ])  # fmt: skip
 def test_a_class_that_could_not_be_saved_is_refused_when_it_is_made(make):

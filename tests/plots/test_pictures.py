@@ -99,6 +99,10 @@ class TestConfusion:
 
     def test_many_classes_have_no_room_for_counts(self, tmp_path):
         figure = plots.confusion_matrix(np.ones((40, 40), int), list(map(str, range(40))), tmp_path / "a.png")
+        assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == list(
+            map(str, range(0, 40, 2))
+        )
+        assert not figure.axes[0].patches
         assert not figure.axes[0].texts
 
     def test_counts_of_another_shape(self, tmp_path):

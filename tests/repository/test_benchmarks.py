@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import guard, libraries, readme, report
 from benchmarks.arena import Arena, memory, rotated
-from benchmarks.families import NAMES, family, profile
+from benchmarks.families import NAMES, busy, family, profile
 from benchmarks.families import memory as weights
 from benchmarks.figure import draw
 from benchmarks.goals import Goal, against, goals_of, share_of_floor
@@ -104,6 +104,42 @@ def test_families_name_known_contenders_and_cells_of_their_own(name):
         for goal in module.GOALS:
             assert any(goals_of((goal,), {"cell": cell}) for cell in cells), goal
     assert TITLES.keys() == CONTENDERS.keys()
+
+
+def test_a_busy_machine_is_judged_by_fair_shares_and_slices():
+    assert busy.ranked([*range(100), 1000.0]) == [50, 90, 99]
+    record = {
+        "family": "busy", "cell": "k=2/784-128-10/infer/1", "batch": 1, "k": 2, "cores": 2, "failed": {},
+        "alone": {"xpnn": 1e-3, "torch": 1e-3}, "seconds": {"xpnn": [2e-3, 3e-3, 8e-3], "torch": [1e-3, 2e-3, 4e-3]},
+    }  # fmt: skip
+    assert busy.of_fair_share(record, "xpnn") == [1.0]
+    assert busy.of_allowed(record, "xpnn") == pytest.approx([8 / 9])
+    assert busy.rival_by(-1, "torch")(record, "xpnn") == [0.5]
+    assert busy.of_allowed(record, "xpnn-fast") is busy.rival_by(0, "torch")(record, "xpnn-fast") is None
+    text = report.report({"machine": MACHINE, "rounds": 7, "cells": [record]})
+    assert "2.00 ms / 3.00 ms / 8.00 ms" in text
+    assert "k=2/784-128-10/infer/1 | PyTorch's p99 | at least 0.9 | 0.50" in text
+
+
+def test_competing_processes_end_with_the_measurement(monkeypatch):
+    made = []
+
+    class Idle:
+        def __init__(self, target, daemon):
+            made.append([target, daemon])
+
+        def start(self):
+            made[-1].append("started")
+
+        def kill(self):
+            made[-1].append("killed")
+
+        join = kill
+
+    monkeypatch.setattr(busy.multiprocessing, "get_context", lambda _: type("Context", (), {"Process": Idle}))
+    with busy.competing(1):
+        assert made == [[busy.spin, True, "started"]]
+    assert made[0][3:] == ["killed", "killed"]
 
 
 def test_memory_is_asked_of_cells_that_exist():

@@ -7,6 +7,7 @@ import pytest
 from command_line import workplace  # noqa: F401
 
 import xpnn
+from xpnn.backends.cpu.threads import blas_threads
 from xpnn.errors import UsageError
 from xpnn.training import Threads
 from xpnn.training.callbacks import Callback
@@ -40,6 +41,16 @@ def test_a_fit_has_its_threads_and_gives_back_those_of_before(adapt):
     fit(Threads(3, adapt), seen)
     assert seen.counts == {3}
     assert blas_counts() == before
+
+
+@pytest.mark.parametrize("usable", [1, 2, 8])
+def test_a_plain_fit_keeps_to_the_cores_that_the_quota_leaves(monkeypatch, usable):
+    monkeypatch.setattr("xpnn.training.threads.usable_threads", lambda: usable)
+    seen = Seen()
+    with blas_threads(3):
+        fit(seen)
+        assert blas_counts() == {3}, "those of before, afterwards"
+    assert seen.counts == {min(usable, 3)}
 
 
 def test_an_interrupted_fit_gives_them_back_too():

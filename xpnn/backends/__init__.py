@@ -33,7 +33,8 @@ def get_backend(
     """The backend of that name, imported only now; equal arguments give the same object.
 
     A Backend is returned as it is; device, dtype and precision beside it must be those that it has.
-    `device` is "cpu", "cuda" or "cuda:1"; None means the backend's own default (the GPU for cupy, else the CPU).
+    `device` is "cpu", "cuda" or "cuda:1", for torch also "mps" or "xpu", for jax "gpu", "tpu" or "METAL": what the
+    library has on this machine. None means the backend's own default (the GPU for cupy, else the CPU).
     `dtype` is "float32" (unless given) or "float64". `precision`, of CuPy in float32: "fp32" (unless given) multiplies
     matrices as they are; "tf32" and "bf16" let tensor cores round their entries to 10 and to 7 bits behind the binary
     point, and sum in float32 as well. Weights stay float32.

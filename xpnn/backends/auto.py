@@ -5,14 +5,17 @@ from xpnn.backends.base import Backend
 from xpnn.backends.cuda.driver import driver_version, fitting_extra, installed_cupy
 from xpnn.errors import BackendError, XpnnError
 
+LIBRARIES = {"cuda": "cupy", "mps": "torch", "xpu": "torch", "tpu": "jax", "METAL": "jax"}
+"""The backend for each kind of device; NumPy for others."""
+
 
 def choose(device: str | None = None) -> tuple[str, str]:
     """`name, why`: CuPy where its wheel, a driver and a GPU are there and it works, else NumPy.
 
-    A device that was asked for decides: a CUDA device means CuPy, even where that is an error.
+    A device that was asked for decides, even where that is an error: a CUDA device means CuPy, see LIBRARIES.
     """
     if device is not None:
-        return ("cupy" if device.startswith("cuda") else "numpy"), f"device {device}"
+        return LIBRARIES.get(device.partition(":")[0], "numpy"), f"device {device}"
     if not installed_cupy():
         driver = " and this machine has an NVIDIA driver" if driver_version() else ""
         return "numpy", f"CuPy not installed{driver}"

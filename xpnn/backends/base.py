@@ -34,11 +34,7 @@ class Backend(Kernels):
     def __init__(self, device: str, dtype: str, precision: str = "fp32") -> None:
         if dtype not in DTYPES:
             raise UsageError(f"unknown dtype {dtype!r}", fix=did_you_mean(dtype, DTYPES))
-        kind, colon, index = device.partition(":")
-        if kind not in self.devices or (colon and not (kind == "cuda" and index.isdecimal())):
-            raise UsageError(
-                f"backend {self.name!r} has no device {device!r}", fix=did_you_mean(kind, self.devices)
-            )
+        self.check_device(device)
         check_precision(self.name, self.precisions, dtype, precision)
         self.device_name, self.dtype_name, self.precision = device, dtype, precision
         self.xp = self.load()
@@ -52,6 +48,18 @@ class Backend(Kernels):
     def open_device(self, device: str) -> Any:
         """The library's own object for `device`."""
         return device
+
+    def check_device(self, device: str) -> None:
+        """Raise UsageError unless `device` is one of `devices`; a CUDA device may have a number."""
+        kind, colon, index = device.partition(":")
+        if kind not in self.devices or (colon and not (kind == "cuda" and index.isdecimal())):
+            raise UsageError(
+                f"backend {self.name!r} has no device {device!r}", fix=did_you_mean(kind, self.devices)
+            )
+
+    def devices_here(self) -> tuple[str, ...]:
+        """The kinds of devices that can be opened on this machine."""
+        return self.devices
 
     def version(self) -> str:
         """The library's version."""
@@ -124,6 +132,13 @@ class Backend(Kernels):
         and the state must still be there.
         """
         return tree
+
+    def lend(self, a: Array) -> Array:
+        """`a`, for somebody outside of training, who may keep it: no step may free its memory from now on.
+
+        Where views exist, `a` goes on showing the present values.
+        """
+        return a
 
     def compile(
         self,

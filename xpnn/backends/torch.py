@@ -1,4 +1,4 @@
-"""PyTorch tensors, on the CPU or a CUDA GPU. Its autograd is never used."""
+"""PyTorch tensors, on the CPU or an accelerator. Its autograd is never used."""
 
 import math
 from collections.abc import Callable
@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends.base import Backend, missing
-from xpnn.errors import BackendError
+from xpnn.backends.inductor import TRACED, CompiledWhenItPays
+from xpnn.backends.torch_devices import kinds_here, open_torch_device
 from xpnn.kernels import Array
 
 
@@ -15,7 +16,6 @@ class TorchBackend(Backend):
     """PyTorch through array-api-compat."""
 
     name = "torch"
-    devices = ("cpu", "cuda")
 
     def load(self) -> Any:
         """Import torch only here."""
@@ -27,13 +27,16 @@ class TorchBackend(Backend):
         self.torch = torch
         return xp
 
+    def check_device(self, device: str) -> None:
+        """PyTorch is asked, once it is loaded."""
+
     def open_device(self, device: str) -> Any:
-        """A torch.device; `cuda` without a usable GPU is an error, never the CPU."""
-        if device != "cpu" and not self.xp.cuda.is_available():
-            raise BackendError(
-                "PyTorch sees no CUDA device", why="torch.cuda.is_available() is False", fix="device='cpu'"
-            )
-        return self.xp.device(device)
+        """A torch.device; an accelerator that is not usable is an error, never the CPU."""
+        return open_torch_device(self.torch, device, self.dtype_name)
+
+    def devices_here(self) -> tuple[str, ...]:
+        """`cpu`, and the accelerators that can be used."""
+        return kinds_here(self.torch)
 
     def version(self) -> str:
         """The version of torch: its Array API namespace has none."""
@@ -63,13 +66,23 @@ class TorchBackend(Backend):
         """No gradient tape: the backward passes are ours."""
         return self.xp.no_grad()
 
+    def compile(
+        self,
+        step: Callable[..., Any],
+        donated: tuple[int, ...] = (),
+        resident: tuple[int, ...] = (),
+        static: tuple[int, ...] = (),
+    ) -> Callable[..., Any]:
+        """Inductor compiles the step where that pays, once for each set of shapes."""
+        return CompiledWhenItPays(self, step)
+
     def normal_cdf(self, x: Array) -> Array:
         """P(x) = erfc(-x / sqrt 2) / 2: torch.special's ndtr loses the tail in float32."""
         return 0.5 * self.torch.special.erfc(-math.sqrt(0.5) * x)
 
     def cond(self, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:
-        """On the CPU one branch runs; on a GPU reading `ok` would wait for the device."""
-        if self.device.type != "cpu":
+        """On the CPU one branch runs; on a GPU reading `ok` would wait for the device, and a trace cannot read it."""
+        if self.device.type != "cpu" or TRACED.get():
             return super().cond(ok, then, tree)
         new: dict[str, Array] = then(tree) if ok else tree
         return new

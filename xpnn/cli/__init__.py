@@ -22,7 +22,7 @@ from xpnn.cli import together
 from xpnn.cli.command import shared_options
 from xpnn.cli.state import State
 from xpnn.errors import BackendError, FileError, UsageError, XpnnError, did_you_mean, first_line
-from xpnn.printing import one_line, printable
+from xpnn.printing import as_flags, one_line, printable
 from xpnn.system import STOPPING
 
 COMMANDS = {
@@ -206,7 +206,7 @@ def report(error: XpnnError) -> int:
     parts = (
         error.what,
         f"  why: {error.why}" if error.why else "",
-        f"  fix: {error.fix}" if error.fix else "",
+        f"  fix: {as_flags(error.fix)}" if error.fix else "",
     )
     with contextlib.suppress(OSError):  # stderr is closed; the exit code stands
         click.secho("xpnn: error:", fg="red", bold=True, nl=False, err=True, color=colour)

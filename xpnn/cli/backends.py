@@ -12,6 +12,7 @@ from xpnn.cli.command import Command
 from xpnn.cli.options import json_option
 from xpnn.cli.output import console, echo, emit
 from xpnn.errors import BackendError
+from xpnn.printing import as_flags
 
 COLOURS = {"ready": "green", "missing": "dim", "broken": "red"}
 
@@ -27,8 +28,9 @@ def command(kernels: str | None, as_json: bool) -> None:
     """
     if kernels is not None:
         table = backend_class(kernels).kernel_table()
+        width = max(map(len, table)) + 1
         emit({"backend": kernels, "kernels": table}) if as_json else echo(
-            "\n".join(f"{name:34}{function}" for name, function in table.items())
+            "\n".join(f"{name:{width}}{function}" for name, function in table.items())
         )
         return
     rows = [status(name) for name in backend_names()]
@@ -70,12 +72,13 @@ def status(name: str) -> dict[str, Any]:
             "status": state,
             "version": None,
             "device": None,
+            "devices": [],
             "detail": detail,
-            "fix": error.fix,
+            "fix": as_flags(error.fix),
         }
     return {
         "backend": name, "status": "ready", "version": be.version(), "device": be.device_name,
-        "detail": be.hardware(), "fix": "",
+        "devices": list(be.devices_here()), "detail": be.hardware(), "fix": "",
     }  # fmt: skip
 
 
@@ -90,6 +93,8 @@ def show(rows: list[dict[str, Any]]) -> None:
         table.add_column(head, overflow="fold")
     for row in rows:
         colour = COLOURS[row["status"]]
-        detail = "\n".join(filter(None, (row["detail"], row["fix"])))
+        more = [device for device in row["devices"] if device != row["device"]]
+        others = f"also {', '.join(more)}" if more else ""
+        detail = "\n".join(filter(None, (row["detail"], others, row["fix"])))
         table.add_row(row["backend"], Text(row["status"], colour), row["version"] or "-", Text(detail))
     console().print(table)

@@ -1,5 +1,6 @@
 """The untrained network of a training."""
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,6 +60,29 @@ def with_room(recipe: Recipe, samples: int) -> Recipe:
     share = recipe.validation
     many = isinstance(share, float) and share * samples > MOST_VALIDATION
     return recipe.replace(validation=MOST_VALIDATION) if many else recipe
+
+
+FEWEST_STEPS = 50
+"""Steps of an epoch, below which batches get smaller."""
+SMALLEST_BATCH = 16
+"""Samples, below which they do not."""
+OWN_PICTURES = ("images", "npz", "idx")
+"""Data of any size: the other recipes are made for one dataset, or for small batches."""
+
+
+def fitting_batches(recipe: Recipe, data: Dataset, given: int | None) -> tuple[Recipe, str]:
+    """Return the recipe, with smaller batches where few samples would make few steps, and a line that says so.
+
+    In 12 epochs of 3 steps no network learns: an epoch has at least 50 steps, or batches of 16. given: the batch size
+    that was asked for, which stays.
+    """
+    n = round((1 - recipe.validation) * len(data.y)) if isinstance(recipe.validation, float) else len(data.y)
+    fitting = max(SMALLEST_BATCH, 2 ** int(math.log2(max(1, n / FEWEST_STEPS))))
+    if given is not None or data.name not in OWN_PICTURES or fitting >= recipe.batch_size:
+        return recipe, ""
+    return recipe.replace(
+        batch_size=fitting
+    ), f"batches of {fitting} (--batch-size), as there are {n:,} samples"
 
 
 def joined_width(data: Dataset) -> int:

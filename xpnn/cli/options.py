@@ -160,7 +160,7 @@ device_option = click.option(
     "--device",
     envvar="XPNN_DEVICE",
     metavar="DEVICE",
-    help="cpu, cuda or cuda:N  [default: the backend's own]",
+    help="cpu, cuda, cuda:N; of torch mps, xpu; of jax gpu, tpu  [default: the backend's own]",
 )
 precision_option = click.option(
     "--precision",

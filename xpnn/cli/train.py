@@ -3,6 +3,7 @@
 import platform
 import shlex
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from xpnn.cli.config import Configured
 from xpnn.cli.events import Events
 from xpnn.cli.fitting import check_target, check_wanted, count_samples, train
 from xpnn.cli.machine import git_state, machine
-from xpnn.cli.network import make_loss, make_model, with_room
+from xpnn.cli.network import fitting_batches, make_loss, make_model, with_room
 from xpnn.cli.options import (
     DatasetName,
     FilePath,
@@ -165,7 +166,8 @@ def command(
     samples = load(dataset, data, seed, label, task, known, relabel=head, resize=resize, watch=reading_bar)
     if group.rank == 0 and data is None:
         group.any(False)
-    recipe = with_room(recipe, len(samples.y))
+    recipe, note = fitting_batches(with_room(recipe, len(samples.y)), samples, given.get("batch_size"))
+    samples = replace(samples, notes=(*samples.notes, note)) if note else samples
     loss = make_loss(samples, recipe, class_weight)
     check_wanted(samples, require_accuracy)
     if saved is not None:

@@ -56,8 +56,8 @@ class Communicator:
         return np.concatenate([parts[r, : edges[r + 1] - edges[r]] for r in range(self.size)])
 
     def compile(self, be: Backend, f: Callable[..., Any], **positions: Any) -> Callable[..., Any]:
-        """`Backend.compile`, but where sums over processes cannot be recorded: those of CUDA graphs go by the host."""
-        return f if self.size > 1 and be.name == "cupy" else be.compile(f, **positions)
+        """`Backend.compile`, but where sums over processes cannot be recorded: there they go by the host."""
+        return f if self.size > 1 and be.name in ("cupy", "torch") else be.compile(f, **positions)
 
     def inside(self, be: Backend) -> Backend:
         """The backend as a step that was compiled for all processes uses it."""

@@ -11,7 +11,7 @@ from xpnn.errors import ShapeError
 from xpnn.plots.style import new_figure, plain, plain_names
 
 WIDEST = 30
-"""Classes up to which the counts are written into the cells."""
+"""Classes up to which the counts are written into the cells, and each class is named."""
 
 
 def confusion_matrix(
@@ -19,7 +19,8 @@ def confusion_matrix(
 ) -> Any:
     """Row i, column j: how many samples of class i were predicted as j, as `metrics.ConfusionMatrix` counts them.
 
-    Only mistakes are shaded, the more the darker; the diagonal, where the decisions are right, is hatched.
+    Only mistakes are shaded, the more the darker; the diagonal, where the decisions are right, is hatched. Of more than
+    30 classes, every second, third ... is named, and the diagonal is a line.
     """
     counts = np.asarray(counts)
     n = len(classes)
@@ -35,7 +36,9 @@ def confusion_matrix(
         axes = figure.add_subplot()
         image = axes.imshow(wrong, cmap="Greys", vmin=0, vmax=max(1, wrong.max()))
         figure.colorbar(image, label="mistakes", shrink=0.8).locator.set_params(integer=True)
-        for i in range(n):
+        if n > WIDEST:
+            axes.plot((-0.5, n - 0.5), (-0.5, n - 0.5), color="0.7", linewidth=0.5)
+        for i in range(n) if n <= WIDEST else ():
             axes.add_patch(
                 Rectangle((i - 0.5, i - 0.5), 1, 1, fill=False, hatch="////", edgecolor="0.8", linewidth=0)
             )
@@ -47,7 +50,9 @@ def confusion_matrix(
             )  # fmt: skip
         names = plain_names(classes)
         long = max(map(len, names)) > 3
-        axes.set_xticks(range(n), names, rotation=45 if long else 0, ha="right" if long else "center")
-        axes.set_yticks(range(n), names)
+        every = -(-n // WIDEST)
+        shown, names = range(0, n, every), names[::every]
+        axes.set_xticks(shown, names, rotation=45 if long else 0, ha="right" if long else "center")
+        axes.set_yticks(shown, names)
         axes.set(xlabel="taken for", ylabel="true class", title=plain(title))
     return figure

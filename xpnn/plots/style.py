@@ -54,13 +54,14 @@ def new_figure(path: str | Path | None, size: tuple[float, float], save: bool = 
     check_settings_file()
     try:
         from matplotlib import rc_context, rcdefaults
+        from matplotlib.figure import Figure
     except ImportError as error:
         raise BackendError(
             "pictures need matplotlib, which is not installed", fix="pip install 'xpnn[plot]'"
         ) from error
     with rc_context():
         rcdefaults()
-        figure = figure_class()(figsize=size, layout="constrained")
+        figure = shown_by_notebooks(Figure)(figsize=size, layout="constrained")
         kind = "" if path is None else user_path(path).suffix[1:].lower()
         save = save and path is not None
         if save and kind not in figure.canvas.get_supported_filetypes():
@@ -77,11 +78,10 @@ def new_figure(path: str | Path | None, size: tuple[float, float], save: bool = 
 
 
 @functools.cache
-def figure_class() -> Any:
+def shown_by_notebooks(figure: Any) -> Any:
     """matplotlib's Figure, which a notebook shows as a picture, also where pyplot was never imported."""
-    from matplotlib.figure import Figure
 
-    class Picture(Figure):
+    class Picture(figure):  # type: ignore[misc]
         """A figure of matplotlib's."""
 
         def _repr_png_(self) -> bytes:

@@ -18,6 +18,7 @@ from xpnn.losses import Loss, get_loss
 from xpnn.losses.base import same_sizes
 from xpnn.network import Network
 from xpnn.optimizers import LBFGS, Optimizer, get_optimizer
+from xpnn.optimizers.base import State
 from xpnn.parameters import count, gather
 from xpnn.schedules import Schedule, get_schedule
 from xpnn.training.accumulation import check_accumulation
@@ -64,7 +65,7 @@ class Stepper:
             self._take_weights()
         bound = self._bound = self.optimizer.bind(model.layout.params)
         with be.device_context():
-            self.state = {**bound.init(be, model.theta), "ok": be.scalar(True, be.xp.bool)}
+            self._state = {**bound.init(be, model.theta), "ok": be.scalar(True, be.xp.bool)}
         if isinstance(self.optimizer, LBFGS) and self.schedule != get_schedule(None):
             raise UsageError(
                 "LBFGS with a schedule",
@@ -89,6 +90,17 @@ class Stepper:
 
         An epoch that was cut short starts again with the next fit, unless that one resumes from a state.
         """
+
+    @property
+    def state(self) -> State:
+        """The optimizer's arrays, by name."""
+        for a in self._state.values():
+            self.model.backend.lend(a)
+        return self._state
+
+    @state.setter
+    def state(self, arrays: State) -> None:
+        self._state = arrays
 
     @functools.cached_property
     def _counting(self) -> tuple[Any, Any]:
@@ -197,7 +209,7 @@ class Stepper:
         model, be = self.model, self.model.backend
         with be.device_context(), be.oom_guard("a training step", n, SMALLER):
             self._set_rate()
-            value, model.theta, model.phi, self.state = step(model.theta, model.phi, self.state, *given)
+            value, model.theta, model.phi, self._state = step(*model.given_away(), self._state, *given)
         self.steps += 1
         return value
 
@@ -233,23 +245,23 @@ class Stepper:
         indexed = self._counting[1] if count else self._indexed
         with be.device_context(), be.oom_guard("a training step", n, SMALLER):
             self._set_rate()
-            value, model.theta, model.phi, self.state, position = indexed(
-                model.theta, model.phi, self.state, position, data, n, *(() if share is None else (share,))
+            value, model.theta, model.phi, self._state, position = indexed(
+                *model.given_away(), self._state, position, data, n, *(() if share is None else (share,))
             )
         self.steps += 1
         return value, position
 
     def end_epoch(self) -> None:
         """Announce that the next step is the last of its epoch: `Accumulate` makes an update with it."""
-        if "last" in self.state:
+        if "last" in self._state:
             with self.model.backend.device_context():
-                self.state["last"] = self.model.backend.scalar(True, self.model.backend.xp.bool)
+                self._state["last"] = self.model.backend.scalar(True, self.model.backend.xp.bool)
 
     def _set_rate(self) -> None:
         done = self.steps - self.first
         lr = self.rate * self.schedule(done, max(self.total - self.first, done + 1))
         if lr != self.lr:
-            self.state["lr"] = self.model.backend.scalar(lr)
+            self._state["lr"] = self.model.backend.scalar(lr)
             self.lr = lr
 
 

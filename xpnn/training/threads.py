@@ -1,6 +1,7 @@
 """A callback that sets the number of threads which NumPy's matrix products use."""
 
 import contextlib
+from collections.abc import Iterator
 
 from xpnn.backends.cpu.blas import blas
 from xpnn.backends.cpu.threads import AdaptiveThreads, blas_threads, usable_threads
@@ -14,6 +15,7 @@ class Threads(Callback):
 
     Affinity and a container's quota (cgroup cpu.max) count. The number stays the same for the whole fit, since it may
     change the last bits of the weights: a run that is resumed with the same number ends as the uninterrupted one.
+    Without it a fit has no more threads than these cores either.
     adapt=True gives up that promise: n is the largest number, and while other processes use the cores, or where the
     products are small, fewer threads are tried and kept as long as they are faster. The number is one of the whole
     process, set back at the end. `n` is the number in use. Raises UsageError unless n >= 1, and at the start of a fit
@@ -57,6 +59,20 @@ class Threads(Callback):
     def end(self, run: Run) -> None:
         """Set the number of before."""
         self._context.close()
+
+
+@contextlib.contextmanager
+def within_quota(run: Run) -> Iterator[None]:
+    """Within this context BLAS has at most a thread for each core that affinity and the container's quota leave.
+
+    For a fit on NumPy without `Threads`, before its first step, so that the number is the same in all of them.
+    """
+    own = any(isinstance(callback, Threads) for callback in run.callbacks)
+    if own or run.model.backend.name != "numpy" or default_threads() >= (blas().threads or 1):
+        yield
+        return
+    with blas_threads(default_threads()):
+        yield
 
 
 def default_threads() -> int:

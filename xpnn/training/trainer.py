@@ -181,7 +181,11 @@ class Trainer(Stepper):
         self, run: Run, valid: tuple[Any, Any] | None, one_epoch: Callable[[int], float | None]
     ) -> None:
         """Run the epochs. valid: samples and targets on which each epoch is scored."""
-        with contextlib.ExitStack() as stack:
+        from xpnn.training.threads import (
+            within_quota,
+        )
+
+        with within_quota(run), contextlib.ExitStack() as stack:
             for callback in run.callbacks:
                 callback.start(run, run.epochs - len(self.history), len(run.train), run.batch_size)
                 stack.callback(callback.end, run)
