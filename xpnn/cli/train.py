@@ -279,11 +279,8 @@ def start(
 
 def score(net: "Model", trainer: "Trainer", data: Dataset, run: Run, began: float) -> dict[str, Any]:
     """Evaluate on the test set, its only use."""
-    from xpnn.training import ranks
-
     best = trainer.history.best
-    x, y = net.check_xy(data.x_test, data.y_test, net.loss)
-    scores = ranks.evaluate(trainer, x, net.targets(y))
+    scores = net.evaluate(data.x_test, data.y_test)
     found = {"accuracy": scores["accuracy"]} if data.classes else in_units(net, data)
     return {
         **{f"test_{name}": value for name, value in found.items()},
