@@ -73,7 +73,7 @@ DAMAGED = {
     "all sizes 2^32 - 1": (header(0x0E, *[0xFFFFFFFF] * 64), "is too large"),
     "product wraps to 0 in 64 bits": (header(0x08, 1 << 31, 1 << 31, 4), "is too large"),
     "just above the cap": (header(0x08, 256 * MIB - 7), "expected at most 268,435,456 bytes"),
-    "one byte short": (IMAGES[:-1], "promises shape (2, 3, 4), 40 bytes, but it ends after 39"),
+    "one byte short": (IMAGES[:-1], "declares shape (2, 3, 4), 40 bytes, but it ends after 39"),
     "no elements": (IMAGES[:16], "it ends after 16"),
     "trailing byte": (IMAGES + b"\0", "40 bytes, but it goes on after them"),
     "count one too many": (header(0x08, 3, 3, 4) + IMAGES[16:], "52 bytes, but it ends after 40"),

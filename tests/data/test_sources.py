@@ -162,7 +162,7 @@ class TestArrays:
         [
             (npy(np.array([{}], object)), "holds object, wanted numbers"),
             (npy(np.array(["a"])), "wanted numbers"),
-            (npy(np.arange(5.0))[:-1], "promises shape \\(5,\\), 40 bytes, it holds 39"),
+            (npy(np.arange(5.0))[:-1], "declares shape \\(5,\\), 40 bytes, it holds 39"),
             (npy(np.arange(5.0)) + b"x", "it holds 41"),
             (
                 header("{'descr': '<f8', 'fortran_order': False, 'shape': (4294967296,)}"),

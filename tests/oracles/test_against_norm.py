@@ -28,11 +28,11 @@ def channels_first(f):
 
 
 def batch(eps=1e-5):
-    return channels_first(lambda x, p: F.batch_norm(x, None, None, p["gain"], p["bias"], True, 0.1, eps))
+    return channels_first(lambda x, p: F.batch_norm(x, None, None, p["gain"], p.get("bias"), True, 0.1, eps))
 
 
 def layer(x, p):
-    return F.layer_norm(x, x.shape[-1:], p["gain"], p["bias"], 1e-5)
+    return F.layer_norm(x, x.shape[-1:], p["gain"], p.get("bias"), 1e-5)
 
 
 def rms(x, p):
@@ -40,10 +40,12 @@ def rms(x, p):
 
 
 def group(groups):
-    return channels_first(lambda x, p: F.group_norm(x, groups, p["gain"], p["bias"], 1e-5))
+    return channels_first(lambda x, p: F.group_norm(x, groups, p["gain"], p.get("bias"), 1e-5))
 
 
-instance = channels_first(lambda x, p: F.instance_norm(x, None, None, p["gain"], p["bias"], True, 0.1, 1e-5))
+instance = channels_first(
+    lambda x, p: F.instance_norm(x, None, None, p["gain"], p.get("bias"), True, 0.1, 1e-5)
+)
 
 # (layer, shape of one sample, the same in PyTorch)
 LAYERS = [
@@ -57,6 +59,10 @@ LAYERS = [
     (layers.GroupNorm(3), (9,), group(3)),
     (layers.InstanceNorm(), (3, 4, 5), instance),
     (layers.InstanceNorm(), (7, 1), instance),
+    (layers.BatchNorm(bias=False), (3, 5), batch()),
+    (layers.LayerNorm(bias=False), (5,), layer),
+    (layers.GroupNorm(2, bias=False), (3, 6), group(2)),
+    (layers.InstanceNorm(bias=False), (3, 5), instance),
 ]
 
 
