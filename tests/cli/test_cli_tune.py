@@ -359,3 +359,11 @@ def test_what_matters_is_told_once_there_are_enough_trials():
     shares = importance(study)
     assert [name for name, _ in shares] == ["lr", "width"]
     assert shares[0][1] > 0.6
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+def test_pictures_alone_are_augmented(pictures):
+    fixed = {"lr": 0.01, "width": 16, "depth": 1, "dropout": 0.0, "optimizer": "adam", "batch_size": 32,
+             "schedule": "constant", "weight_decay": 0.01, "label_smoothing": 0.1, "augment": True}  # fmt: skip
+    settings = search.draw(optuna.trial.FixedTrial(fixed), "mlp", pictures=pictures)
+    assert settings.get("augment", False) is pictures
