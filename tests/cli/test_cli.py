@@ -21,6 +21,7 @@ from xpnn.data.folder import NAMES
 from xpnn.durable import write_durably
 from xpnn.errors import BackendError
 from xpnn.recipes import RECIPES
+from xpnn.training import ranks
 
 ROOT = Path(xpnn.__file__).parents[1]
 QUICK = ["train", "spiral", "--hidden", "8", "--epochs", "2"]
@@ -125,7 +126,8 @@ class TestTrain:
         assert head.split() == ["epoch", "train_loss", "train_acc", "valid_loss", "valid_acc", "lr", "time"]
         assert len(rows) == 2
         assert all(
-            re.fullmatch(r" +\d[* ] +\d\.\d{4} +\d\.\d{4} +\d+\.\d\d % +\S+ +\d+\.\ds", row) for row in rows
+            re.fullmatch(r" +\d[* ] +\d\.\d{4} +\d+\.\d\d % +\d\.\d{4} +\d+\.\d\d % +\S+ +\d+\.\ds", row)
+            for row in rows
         )
         test, saved, following = out.splitlines()
         wanted = r"test accuracy \d+\.\d % \(\d+ wrong of 1,000\) · best epoch [12] · \d+\.\d s"
@@ -166,13 +168,14 @@ class TestTrain:
         assert scores == {"accuracy": end["test_accuracy"], "loss": end["test_loss"]}
 
     def test_the_test_set_is_used_once_on_the_best_weights(self, trained, monkeypatch):
-        calls = []
-        evaluate = xpnn.Model.evaluate
-        monkeypatch.setattr(
-            xpnn.Model,
-            "evaluate",
-            lambda self, x, y: calls.append((len(x), self.snapshot())) or evaluate(self, x, y),
-        )
+        calls, evaluate = [], ranks.evaluate
+
+        def watch(trainer, x, y, *more, **settings):
+            if len(x) == 1000:  # the others are of the validation samples
+                calls.append((len(x), trainer.model.snapshot()))
+            return evaluate(trainer, x, y, *more, **settings)
+
+        monkeypatch.setattr(ranks, "evaluate", watch)
         *_, end = trained("--epochs", "6", "--lr", "0.05")
         ((samples, vectors),) = calls
         assert samples == 1000
@@ -280,7 +283,7 @@ class TestEndings:
         assert xp("--version")[:2] == (0, f"xpnn {xpnn.__version__}\n")
 
     def test_bug(self, xp, monkeypatch):
-        monkeypatch.setattr(xpnn.Model, "evaluate", lambda *args: 1 / 0)
+        monkeypatch.setattr("xpnn.training.ranks.evaluate", lambda *args, **settings: 1 / 0)
         code, out, err = xp(*QUICK)
         assert (code, out) == (1, "")
         assert (
@@ -291,7 +294,7 @@ class TestEndings:
 
     @pytest.mark.parametrize("where", [0, 1])
     def test_debug_shows_the_traceback(self, xp, monkeypatch, where):
-        monkeypatch.setattr(xpnn.Model, "evaluate", lambda *args: 1 / 0)
+        monkeypatch.setattr("xpnn.training.ranks.evaluate", lambda *args, **settings: 1 / 0)
         args = ["--debug", *QUICK] if where == 0 else [*QUICK, "--debug"]
         code, _, err = xp(*args)
         assert code == 1

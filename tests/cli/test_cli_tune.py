@@ -65,11 +65,11 @@ def test_the_same_command_goes_on(xp, monkeypatch):
     """Interrupted in its third trial, it makes what is missing; done, it makes none; asked to, it makes more."""
     draw, calls = search.draw, []
 
-    def stop(trial, model):
+    def stop(trial, model, **given):
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return draw(trial, model)
+        return draw(trial, model, **given)
 
     monkeypatch.setattr(search, "draw", stop)
     code, _, err = xp(*QUICK, "--trials", 4)
