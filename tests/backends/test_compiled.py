@@ -77,23 +77,23 @@ def test_a_traced_step_that_goes_wrong_changes_nothing(monkeypatch, graphs):
 
 @pytest.mark.oracle
 def test_few_sets_of_shapes_are_compiled(monkeypatch, graphs):
-    from xpnn.backends.inductor import CompiledWhenItPays
+    from xpnn.backends.inductor import CompiledOnRequest
 
     after(monkeypatch, "0")
     be = xpnn.get_backend("torch")
-    twice = CompiledWhenItPays(be, lambda a: 2 * a)
+    twice = CompiledOnRequest(be, lambda a: 2 * a)
     assert [twice(be.zeros((n,))).shape[0] for n in range(12)] == list(range(12))
     assert len(graphs) == 8
 
 
 @pytest.mark.oracle
 def test_a_function_is_compiled_when_its_calls_have_taken_long(monkeypatch, graphs):
-    from xpnn.backends.inductor import CompiledWhenItPays
+    from xpnn.backends.inductor import CompiledOnRequest
 
     be = xpnn.get_backend("torch")
     after(monkeypatch, "2.5")
     times = iter(range(100))  # a call takes a second
-    twice = CompiledWhenItPays(be, lambda a: 2 * a, lambda: float(next(times)))
+    twice = CompiledOnRequest(be, lambda a: 2 * a, lambda: float(next(times)))
     found = [(float(twice(be.scalar(k))), len(graphs)) for k in range(5)]
     assert found == [(0, 0), (2, 0), (4, 0), (6, 1), (8, 1)]
     assert twice(be.zeros((3,))).shape == (3,)

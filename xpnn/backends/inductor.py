@@ -1,9 +1,10 @@
-"""What `TorchBackend.compile` makes of a function: by torch.compile's compiler, once that pays.
+"""What `TorchBackend.compile` makes of a function where that is asked for: by torch.compile's compiler.
 
 A function of arrays is traced, as JAX traces it, to a graph of PyTorch's operations, and Inductor compiles the graph:
-on the CPU to C++, on a GPU to kernels in a CUDA graph (never run on a GPU so far). That takes seconds for each set of
-shapes, which short runs would not get back. So a function runs as it is until its calls with those shapes have taken
-`PATIENCE` seconds together; then about as much time is lost as the compiler takes, at most.
+on the CPU to C++, on a GPU to kernels in a CUDA graph (never run on a GPU so far). Compiled steps round differently, so
+it has to be asked for: a clock that decided by itself would give two equal runs different last digits. Compiling takes
+5 to 16 seconds for each set of shapes on two busy cores, so the variable names the seconds that calls with those
+shapes take before it begins.
 """
 
 import os
@@ -18,9 +19,7 @@ from xpnn.errors import UsageError, first_line
 from xpnn.trees import Path, flatten, rebuild
 
 VARIABLE = "XPNN_COMPILE_AFTER"
-"""The environment variable that sets the patience: seconds, 0 for at once, or "never"."""
-PATIENCE = 20.0
-"""Seconds of calls: compiling a step took 5 to 16 seconds on two busy cores, so at most about as much is lost again."""
+"""The environment variable: seconds of calls before the compiler is asked, 0 for the first call; unset or "never"."""
 MOST = 8
 """Sets of shapes that are compiled of one function; further ones run as they are."""
 
@@ -30,18 +29,21 @@ TRACED: ContextVar[bool] = ContextVar("TRACED", default=False)
 
 def patience() -> float:
     """Seconds of calls before the compiler is asked. Raises UsageError for a value that is no number of seconds."""
-    text = os.environ.get(VARIABLE) or str(PATIENCE)
+    text = os.environ.get(VARIABLE) or "never"
     try:
         seconds = float("inf") if text == "never" else float(text)
     except ValueError:
         seconds = -1.0
     if not seconds >= 0:
-        raise UsageError(f"{VARIABLE}={text!r}: wanted seconds", fix=f"{VARIABLE}={PATIENCE:.0f}, or never")
+        raise UsageError(
+            f"{VARIABLE}={text!r}: wanted seconds",
+            fix=f"{VARIABLE}=0 compiles at once; unset, nothing is compiled",
+        )
     return seconds
 
 
-class CompiledWhenItPays:
-    """f, a pure function of arrays in nested tuples and dicts; compiled for the shapes with which it takes most time.
+class CompiledOnRequest:
+    """f, a pure function of arrays in nested tuples and dicts; compiled for shapes that have taken so much time.
 
     clock() is in seconds. Where tracing or compiling fails, a RuntimeWarning says why, and f goes on as it is.
     """
@@ -131,5 +133,5 @@ def described(leaf: Any) -> tuple[Any, ...]:
 def reason(error: Exception) -> str:
     """Why it cannot be compiled, with what helps where that is known."""
     if "InvalidCxxCompiler" in type(error).__name__ + str(error):
-        return f"no C++ compiler works here; install g++ or clang, or name one in CXX ({VARIABLE}=never: no note)"
+        return f"no C++ compiler works here; install g++ or clang, or name one in CXX, or unset {VARIABLE}"
     return f"{type(error).__name__}: {first_line(error)}"

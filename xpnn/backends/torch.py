@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends.base import Backend, missing
-from xpnn.backends.inductor import TRACED, CompiledWhenItPays
+from xpnn.backends.inductor import TRACED, CompiledOnRequest
 from xpnn.backends.torch_devices import kinds_here, open_torch_device
 from xpnn.kernels import Array
 
@@ -74,7 +74,7 @@ class TorchBackend(Backend):
         static: tuple[int, ...] = (),
     ) -> Callable[..., Any]:
         """Inductor compiles the step where that pays, once for each set of shapes."""
-        return CompiledWhenItPays(self, step)
+        return CompiledOnRequest(self, step)
 
     def normal_cdf(self, x: Array) -> Array:
         """P(x) = erfc(-x / sqrt 2) / 2: torch.special's ndtr loses the tail in float32."""
