@@ -98,7 +98,7 @@ class Trainer(Stepper):
         memory (though BatchNorm sees each part by itself). `stopped` then says why it ended early.
         """
         epochs, batch_size = check_count("epochs", epochs), check_count("batch_size", batch_size)
-        validation = validation if is_settled(validation) else collected(validation)
+        validation = validation if is_plain(validation) else collected(validation)
         check_validation(validation)
         chosen = as_metrics(metrics)
         if chosen and not isinstance(validation, tuple | list) and not validation:
@@ -181,9 +181,7 @@ class Trainer(Stepper):
         self, run: Run, valid: tuple[Any, Any] | None, one_epoch: Callable[[int], float | None]
     ) -> None:
         """Run the epochs. valid: samples and targets on which each epoch is scored."""
-        from xpnn.training.threads import (
-            within_quota,
-        )
+        from xpnn.training.threads import within_quota
 
         with within_quota(run), contextlib.ExitStack() as stack:
             for callback in run.callbacks:
@@ -287,7 +285,7 @@ def as_number(name: str, value: Any) -> float:
     return float(value)
 
 
-def is_settled(validation: Any) -> bool:
+def is_plain(validation: Any) -> bool:
     """Whether it is nothing, a number or a pair of arrays; else it may be batches, or a mistake that is named."""
     plain = isinstance(validation, tuple | list | bool | int | float | np.number | str | dict | None)
     batches = isinstance(validation, Batches) or hasattr(validation, "__iter__")
