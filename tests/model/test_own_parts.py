@@ -87,7 +87,9 @@ def test_a_model_with_a_function_is_saved_with_a_warning(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("part", "backend"), [(Swish(), "numpy"), (Double(), "numpy"), (Double(), "strict")], ids=repr
+    ("part", "backend"),
+    [(Swish(), "numpy"), (Double(), "numpy"), (Double(), "strict")],
+    ids=["Swish-numpy", "Double-numpy", "Double-strict"],
 )
 def test_an_object_with_forward_and_backward_is_a_layer(part, backend):
     assert xpnn.gradcheck([xpnn.Dense(4), part, part, xpnn.Dense(1)], (3,), backend=backend).ok

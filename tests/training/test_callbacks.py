@@ -29,7 +29,7 @@ from xpnn.training import (
     Trainer,
 )
 from xpnn.training.run import Run
-from xpnn.training.state import alike, read_state
+from xpnn.training.state import read_state, same_kind
 
 X = np.sin(np.arange(60 * 4.0)).reshape(60, 4)
 IDS = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0.5)
@@ -289,9 +289,9 @@ def test_a_state_cannot_have_other_files_removed(tmp_path):
     [{"best": "x", "bad": 0}, {"best": 1.0, "bad": [1]}, {"best": 1.0}, {"best": True, "bad": 0}],
 )
 def test_what_a_callback_kept_is_of_its_own_kinds(state):
-    assert alike({"best": 1.5, "bad": 2}, EarlyStopping(2).state)
-    assert alike({"files": ["a"]}, {"files": []})
-    assert not alike(state, EarlyStopping(2).state)
+    assert same_kind({"best": 1.5, "bad": 2}, EarlyStopping(2).state)
+    assert same_kind({"files": ["a"]}, {"files": []})
+    assert not same_kind(state, EarlyStopping(2).state)
 
 
 def test_the_newest_are_kept(tmp_path):
