@@ -21,7 +21,6 @@ from xpnn.data.folder import NAMES
 from xpnn.durable import write_durably
 from xpnn.errors import BackendError
 from xpnn.recipes import RECIPES
-from xpnn.training import ranks
 
 ROOT = Path(xpnn.__file__).parents[1]
 QUICK = ["train", "spiral", "--hidden", "8", "--epochs", "2"]
@@ -168,14 +167,13 @@ class TestTrain:
         assert scores == {"accuracy": end["test_accuracy"], "loss": end["test_loss"]}
 
     def test_the_test_set_is_used_once_on_the_best_weights(self, trained, monkeypatch):
-        calls, evaluate = [], ranks.evaluate
+        calls, evaluate = [], xpnn.Model.evaluate
 
-        def watch(trainer, x, y, *more, **settings):
-            if len(x) == 1000:  # the others are of the validation samples
-                calls.append((len(x), trainer.model.snapshot()))
-            return evaluate(trainer, x, y, *more, **settings)
+        def watch(model, x, y):
+            calls.append((len(x), model.snapshot()))
+            return evaluate(model, x, y)
 
-        monkeypatch.setattr(ranks, "evaluate", watch)
+        monkeypatch.setattr(xpnn.Model, "evaluate", watch)
         *_, end = trained("--epochs", "6", "--lr", "0.05")
         ((samples, vectors),) = calls
         assert samples == 1000

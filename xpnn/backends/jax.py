@@ -1,5 +1,6 @@
 """JAX arrays; the whole training step runs under jax.jit."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -85,6 +86,7 @@ class JaxBackend(Backend):
         if not donated:
             return compiled
 
+        @functools.wraps(compiled)
         def run(*args: Any) -> Any:
             seen: set[int] = set()
             given = [self._donatable(a, seen) if i in donated else a for i, a in enumerate(args)]
