@@ -223,7 +223,7 @@ def test_a_pipe_in_the_place_of_a_lock_keeps_nobody_waiting(folder, train, name)
     assert f"{folder / name} is not a regular file" in said
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded")  # this thread alone forks
+@pytest.mark.filterwarnings("ignore:.*multi-?threaded")  # this thread alone forks
 def test_a_forked_process_gives_nothing_back(folder):
     """It closes its copy; the lock, and the files that say so, are its parent's."""
     lock = Lock(folder)
