@@ -108,7 +108,10 @@ class Network:
         self._phi = vector
 
     def given_away(self) -> tuple[Array, Array]:
-        """theta and phi, for a step that may use their memory for the new ones which it returns."""
+        """theta and phi, for a step that may use their memory for the new ones which it returns.
+
+        The new ones are put into _theta and _phi by one statement: no error can come between them.
+        """
         return self._theta, self._phi
 
     def copy(self, backend: str | Backend | None = None) -> Self:

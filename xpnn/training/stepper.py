@@ -209,7 +209,7 @@ class Stepper:
         model, be = self.model, self.model.backend
         with be.device_context(), be.oom_guard("a training step", n, SMALLER):
             self._set_rate()
-            value, model.theta, model.phi, self._state = step(*model.given_away(), self._state, *given)
+            value, model._theta, model._phi, self._state = step(*model.given_away(), self._state, *given)
         self.steps += 1
         return value
 
@@ -245,7 +245,7 @@ class Stepper:
         indexed = self._counting[1] if count else self._indexed
         with be.device_context(), be.oom_guard("a training step", n, SMALLER):
             self._set_rate()
-            value, model.theta, model.phi, self._state, position = indexed(
+            value, model._theta, model._phi, self._state, position = indexed(
                 *model.given_away(), self._state, position, data, n, *(() if share is None else (share,))
             )
         self.steps += 1
