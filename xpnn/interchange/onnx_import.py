@@ -264,6 +264,8 @@ def attributes(b: Builder, node: Any) -> dict[str, Any]:
             value = as_numbers(array_of(value, b.folder))
         elif isinstance(value, bytes):
             value = value.decode("utf-8", "replace")
+        elif isinstance(value, float):
+            value = float(str(np.float32(value)))  # 1e-05, not 9.999999747378752e-06: the file has float32
         elif isinstance(value, list | tuple) or (hasattr(value, "__iter__") and not isinstance(value, str)):
             value = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in value]
         found[str(entry.name)] = value
