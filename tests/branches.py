@@ -29,7 +29,7 @@ REASONS = {
     "xpnn/backends/cpu/gate_loops.py": COMPILED,
     "xpnn/__main__.py": "runs in processes of its own alone",
     "xpnn/cli/completion.py": "runs inside the shell, in processes of its own",
-    "xpnn/cli/trials.py": "runs in the processes of `xpnn tune --jobs`",
+    "xpnn/cli/trials.py": "runs in the processes that `tune --jobs` starts",
     "xpnn/system.py": "what other systems lack or have; `cli/test_on_windows.py` takes names away",
 }
 """Why a file's lines may be left out."""

@@ -273,7 +273,7 @@ BAD = np.where(np.arange(12).reshape(6, 2) == 5, 7, WORDS)
         ((IMAGES, BAD), DataError, r"x\[1\]\[2, 1\] is 7"),
         ((IMAGES * np.nan, WORDS), DataError, r"x\[0\]\[0\] holds NaN"),
         ((IMAGES[:5], WORDS[:5]), DataError, "x has 5 samples, y has 6"),
-        ({"image": IMAGES, "words": WORDS}, DataError, "x is a dict"),
+        ({"image": IMAGES, "words": WORDS}, DataError, "a tuple of arrays"),
     ],
 )
 def test_samples_that_do_not_fit_are_refused_by_name(x, error, fragment):

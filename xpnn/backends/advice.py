@@ -48,7 +48,8 @@ def refuse_container(a: Any) -> None:
     if isinstance(a, dict):
         raise DataError(
             f"a dict of {len(a)} entries is no array",
-            fix="np.stack(list(x.values()), axis=1) for columns of numbers; xpnn.data.prepare_table for any table",
+            fix="np.stack(list(x.values()), axis=1) for columns of numbers; xpnn.data.prepare_table for any table; "
+            "a tuple of arrays for a model with several inputs",
         )
     if isinstance(a, set | frozenset):
         raise DataError(f"a {kind} is no array", why="it has no order", fix="np.array(sorted(x))")

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 1.0
 """Seconds that other ranks leave rank 0 to say what all have met."""
+FORWARDED = 0.5
+"""Seconds that the launcher gets to pass on what was printed: an abort may cut it off."""
 LAUNCHERS = (
     ("PMI_RANK", "PMI_SIZE"),
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
@@ -48,5 +50,6 @@ def end_all(error: XpnnError, report: Callable[[XpnnError], int]) -> int:
         click.echo(f"xpnn: rank {rank} of {size}:", err=True)
     code = report(error)
     if size > 1 and group is not None:
+        time.sleep(FORWARDED)
         group.abort(code)
     return code
