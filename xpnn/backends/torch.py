@@ -73,7 +73,7 @@ class TorchBackend(Backend):
         resident: tuple[int, ...] = (),
         static: tuple[int, ...] = (),
     ) -> Callable[..., Any]:
-        """Inductor compiles the step where that pays, once for each set of shapes."""
+        """Inductor compiles the step, once for each set of shapes, where XPNN_COMPILE_AFTER asks for it."""
         return CompiledOnRequest(self, step)
 
     def normal_cdf(self, x: Array) -> Array:

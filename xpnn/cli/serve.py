@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from xpnn.web.app import Served
 
 PORT = 8000
-EVERYONE = "whoever can reach this computer can ask the model and see the runs"
+EVERYONE = "anyone who can reach this computer can use the model and see the runs"
 
 
 @click.command(cls=Command, examples=["xpnn serve runs/mnist-mlp-1", "xpnn serve runs --port 8080"])

@@ -20,7 +20,7 @@ class UseAverage(Callback):
         if run.data[0] is None and run.model.layout.size["phi"]:
             raise UsageError(
                 "UseAverage on ready-made batches",
-                why="BatchNorm's statistics are measured anew on the training samples",
+                why="BatchNorm's statistics are measured again on the training samples",
                 fix="training.update_bn after the fit",
             )
         if "average" not in run.state:

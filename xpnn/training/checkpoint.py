@@ -93,7 +93,7 @@ def as_saved(loss: Loss) -> Loss:
         return loss
     warnings.warn(
         f"a file holds no functions: the loss {loss.name} is saved as mean_squared_error; evaluate(x, y, loss=...) "
-        "takes yours again",
+        "takes the function again",
         UserWarning,
         stacklevel=3,
     )

@@ -17,7 +17,7 @@ WANTED = "(x, y) or (x, y, sample_weight), each an array or for several inputs a
 class Source:
     """Batches (x, y) or (x, y, weight), so many for each epoch.
 
-    given: what can be iterated anew for each epoch, such as a DataLoader or `data.Batches`; an iterator, which goes on
+    given: what can be iterated again for each epoch, such as a DataLoader or `data.Batches`; an iterator, which goes on
     from epoch to epoch; or a function that returns one. steps: how many batches an epoch has, where `len` does not
     tell. Raises UsageError where neither does, and for what holds no batches.
     """

@@ -17,7 +17,7 @@ LOOK = 8
 
 
 class StreamedBatches:
-    """One epoch of a `Source`. Each batch is checked as it comes, and its samples weigh alike in the epoch's loss."""
+    """One epoch of a `Source`. Each batch is checked as it comes, and its samples count equally in the epoch's loss."""
 
     def __init__(self, run: Run, source: Source) -> None:
         self.run, self.source, self.number = run, source, 0

@@ -51,7 +51,7 @@ class Recorder(Callback):
         self.next, self.written = time.monotonic(), done
         try:
             known = read_record(self.path.parent) if done else None
-        except XpnnError:  # it is written anew
+        except XpnnError:  # a damaged record is replaced
             known = None
         if known is not None:
             kept = sum(epoch <= done for epoch in known["gradients"]["epoch"])
