@@ -69,7 +69,6 @@ class JaxCommunicator(Communicator):
         return np.ascontiguousarray(self.collect(a)[:, self.rank])
 
     def collect(self, a: Host) -> Host:
-        """jax.lax.all_gather, of bytes."""
         own = self.jax.device_put(
             np.ascontiguousarray(a).reshape(-1).view(np.uint8), self.jax.local_devices()[0]
         )

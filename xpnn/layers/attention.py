@@ -90,12 +90,10 @@ class MultiHeadAttention(Layer):
 
     @functools.cached_property
     def multi_input(self) -> bool:
-        """Whether it takes a memory or a mask too."""
         return self.cross or self.masked
 
     @functools.cached_property
     def input_kind(self) -> Any:
-        """Real sequences, and 0 and 1 as the mask."""
         kinds = ("float",) * (1 + self.cross) + ("mask",) * self.masked
         return kinds if self.multi_input else "float"
 

@@ -39,7 +39,6 @@ class BatchNorm(Layer):
             raise UsageError(f"BatchNorm(eps={self.eps}): wanted a number above 0")
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """gain, and bias if there is one, in theta; mean and var in phi."""
         if not shape or 0 in shape:
             raise ShapeError(
                 "wants at least one feature on the last axis, with at least one value", why=f"got {shape}"
@@ -86,7 +85,6 @@ class BatchNorm(Layer):
         return (dy * p["gain"] * r if cx.need_dx else None), scale_shift_grads(cx, n, dy, p)
 
     def update_stats(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
-        """The running mean and variance, moved towards the batch's."""
         n, _, mean, var = cache
         if self.unbiased:
             count = cx.be.values_per_feature(n)

@@ -59,13 +59,11 @@ class Convolution(Layer, abstract=True):
         return {"W": W, **b}, (*counts((1, *shape), window), self.filters)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x."""
         return cx.be.conv(x, p["W"], p["b"] if self.bias else None, self.window(x.shape[1:]), self.groups), (
             x,
         )
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """As in the class's formula; without dx for the first layer."""
         (x,) = cache
         window = self.window(x.shape[1:])
         db = {"b": cx.be.column_sums(dy)} if self.bias else {}

@@ -28,14 +28,12 @@ class Dropout(Layer):
             )
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps the mask, nothing when it drops nothing. Rate 1 gives zeros."""
         if not cx.train or self.rate == 0:
             return x, ()
         keep = cx.keep_mask(x.shape, self.rate)
         return self._mask(cx, keep, x), (keep,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """The same mask and scale on dy."""
         return (self._mask(cx, cache[0], dy) if cache else dy), {}
 
     def _mask(self, cx: Ctx, keep: Array, x: Array) -> Array:

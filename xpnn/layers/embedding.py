@@ -64,16 +64,13 @@ class Embedding(Layer):
 
     @functools.cached_property
     def vocab_size(self) -> int:
-        """The number of rows of the table."""
         return self.tokens
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """W; `width` becomes the last axis."""
         init = self.init if self.padding_idx is None else ZeroRow(self.init, self.padding_idx)
         return {"W": Spec((self.tokens, self.width), init)}, (*shape, self.width)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps the ids."""
         xp = cx.be.xp
         rows = cx.be.take_rows(p["W"], xp.reshape(x, (-1,)))
         return xp.reshape(rows, (*x.shape, self.width)), (x,)

@@ -61,7 +61,6 @@ class RandomErase(Layer):
         return (at >= first[:, None]) & (at < (first + size)[:, None])
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """What was erased has no gradient."""
         return (cx.be.xp.where(cache[0], dy, cx.be.xp.zeros_like(dy)) if cache else dy), {}
 
 
@@ -102,5 +101,4 @@ class RandomFlip(Layer):
         return cx.be.xp.where(stay, x, cx.be.xp.flip(x, axis=2 if self.axis == "horizontal" else 1))
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """A mirror image of a mirror image is the image."""
         return (self._mirror(cx, cache[0], dy) if cache else dy), {}

@@ -27,7 +27,6 @@ class SELU(Layer):
     role = "activation"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x and the negative branch."""
         low = SCALE * ALPHA * cx.be.xp.expm1(negative(cx, x))
         return cx.be.xp.where(x > 0, SCALE * x, low), (x, low)
 
@@ -53,7 +52,6 @@ class CELU(Layer):
             raise UsageError(f"CELU(alpha={self.alpha}): wanted a number above 0")
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x and e^(x / alpha) - 1."""
         low = cx.be.xp.expm1(negative(cx, x) / self.alpha)
         return cx.be.xp.where(x > 0, x, self.alpha * low), (x, low)
 

@@ -48,7 +48,6 @@ class GroupNorm(Layer):
         return scale_shift_specs(features, self.bias), shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps n = (x - mean) / sqrt(var + eps), and 1 / sqrt(var + eps) for every group."""
         return group_forward(cx, p, x, self.groups, self.eps)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
@@ -81,7 +80,6 @@ class InstanceNorm(Layer):
         return scale_shift_specs(features, self.bias), shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps n = (x - mean) / sqrt(var + eps), and 1 / sqrt(var + eps) for every channel."""
         return group_forward(cx, p, x, x.shape[-1], self.eps)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:

@@ -73,7 +73,6 @@ class Resize(Layer):
         return sizes
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Axis by axis; keeps the shape."""
         y = x
         for axis, m in enumerate(self.sizes(x.shape[1:-1]), 1):
             near, far, t = self._between(cx.be, x.shape[axis], m, x.ndim - axis)
@@ -85,7 +84,6 @@ class Resize(Layer):
         return y, (x.shape,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """Each place has its share of what was read from it."""
         (shape,) = cache
         for axis, m in enumerate(self.sizes(shape[1:-1]), 1):
             n = shape[axis]
@@ -155,7 +153,6 @@ class AdaptiveAvgPool(Layer):
         return {}, (*sizes, shape[-1])
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Axis by axis; keeps the shape."""
         xp, y = cx.be.xp, x
         for axis, m in enumerate(per_axis(self.size, x.ndim - 2), 1):
             ids, inside, count = cells(cx.be, y.shape[axis], m, x.ndim - axis)

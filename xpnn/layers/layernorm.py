@@ -34,11 +34,9 @@ class LayerNorm(Layer):
         check_eps(self, self.eps)
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """gain, and bias if there is one."""
         return scale_shift_specs(last_axis(shape), self.bias), shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps n = (x - mean) / sqrt(var + eps) and 1 / sqrt(var + eps)."""
         d, _, var = moments(cx, x, -1)
         r = inverse_root(cx, var, self.eps)
         n = d * r
@@ -68,11 +66,9 @@ class RMSNorm(Layer):
         check_eps(self, self.eps)
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """A gain per feature."""
         return scale_shift_specs(last_axis(shape), bias=False), shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps n = x / sqrt(mean(x^2) + eps) and 1 / sqrt(mean(x^2) + eps)."""
         r = inverse_root(cx, cx.be.xp.mean(x * x, axis=-1, keepdims=True), self.eps)
         n = x * r
         return n * p["gain"], (n, r)

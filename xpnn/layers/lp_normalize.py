@@ -47,7 +47,6 @@ class LpNormalize(Layer):
         return y, (y, n, cx.be.mask(s, xp.broadcast_to(above, s.shape)))
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dx = (dy - s sum(dy y)) / n."""
         y, n, s = cache
         axis = axis_of(self.axis, y.shape[1:])
         return (dy - s * cx.be.xp.sum(dy * y, axis=axis, keepdims=True)) / n, {}

@@ -24,13 +24,11 @@ class GLU(Layer):
         return {}, (*shape[:-1], shape[-1] // 2)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps a and s = sigmoid(b)."""
         n = x.shape[-1] // 2
         a, s = x[..., :n], cx.be.sigmoid(x[..., n:])
         return a * s, (a, s)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """da and db, side by side."""
         a, s = cache
         da = dy * s
         return cx.be.xp.concat([da, da * a * (1 - s)], axis=-1), {}
@@ -58,7 +56,6 @@ class Maxout(Layer):
             raise UsageError(f"Maxout(units={self.units}, pieces={self.pieces}): wanted at least 1 of each")
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """W, and b if there is a bias; the last axis becomes `units`."""
         if not shape or shape[-1] == 0:
             raise ShapeError("wants at least one feature on the last axis", why=f"got {shape}")
         columns = self.units * self.pieces
@@ -66,13 +63,11 @@ class Maxout(Layer):
         return ({"W": W, "b": b} if self.bias else {"W": W}), (*shape[:-1], self.units)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x, and which piece is the largest."""
         z = cx.be.affine(x, p["W"], p["b"]) if self.bias else cx.be.matmul(x, p["W"])
         z = cx.be.xp.reshape(z, (*x.shape[:-1], self.units, self.pieces))
         return cx.be.xp.max(z, axis=-1), (x, cx.be.xp.argmax(z, axis=-1))
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dy goes to the largest piece, the rest is as in Dense."""
         (x, first), xp = cache, cx.be.xp
         chosen = xp.expand_dims(first, axis=-1) == cx.be.arange(self.pieces)
         dz = xp.where(chosen, xp.expand_dims(dy, axis=-1), xp.zeros_like(xp.expand_dims(dy, axis=-1)))

@@ -29,11 +29,9 @@ class Residual(Layer):
 
     @functools.cached_property
     def trained(self) -> bool:
-        """Whether f has parameters to train."""
         return self.layer.trained
 
     def children(self, shape: Shape) -> list[Child]:
-        """The wrapped layer f."""
         return numbered((self.layer,), shape)
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
@@ -44,17 +42,14 @@ class Residual(Layer):
         return (specs,), shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps what f keeps."""
         y, cache = self.layer.forward(cx.child(0), p[0], x)
         return x + y, (cache,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dy goes both ways."""
         dx, grads = self.layer.backward(cx.child(0), p[0], cache[0], dy)
         return (dy + dx if cx.need_dx else None), (grads,)
 
     def update_stats(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
-        """Return f's new statistics."""
         return (self.layer.update_stats(cx.child(0), p[0], cache[0]),)
 
 
@@ -90,7 +85,6 @@ class Parallel(Layer):
 
     @functools.cached_property
     def trained(self) -> bool:
-        """Whether any of them has parameters to train."""
         return any(layer.trained for layer in self.layers)
 
     @functools.cached_property
@@ -107,7 +101,6 @@ class Parallel(Layer):
         return min((layer.vocab_size for layer in self.layers if layer.vocab_size), default=0)
 
     def children(self, shape: Shape) -> list[Child]:
-        """All of them, on the same shape."""
         return numbered(self.layers, shape)
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
@@ -128,7 +121,6 @@ class Parallel(Layer):
         return y, (tuple(caches), kept)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """Each layer gets its part of dy; what comes back is added."""
         dxs, grads = [], []
         shares = parts(cx, self.merge, cache[1], dy)
         for i, (layer, part) in enumerate(zip(self.layers, shares, strict=True)):
@@ -139,7 +131,6 @@ class Parallel(Layer):
         return (added(tuple(dxs)) if cx.need_dx and not ids else None), tuple(grads)
 
     def update_stats(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
-        """Every layer's new statistics."""
         return tuple(
             layer.update_stats(cx.child(i), p[i], cache[0][i]) for i, layer in enumerate(self.layers)
         )

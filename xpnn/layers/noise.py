@@ -27,13 +27,11 @@ class GaussianNoise(Layer):
             raise UsageError(f"GaussianNoise(std={self.std}): wanted a number of at least 0")
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps nothing."""
         if not cx.train or self.std == 0:
             return x, ()
         return x + self.std * cx.normal(x.shape), ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dx = dy."""
         return dy, {}
 
 
@@ -64,7 +62,6 @@ class SpatialDropout(Layer):
         return {}, shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps the mask (N, 1, ..., 1, channels), nothing when it drops nothing."""
         if not cx.train or self.rate == 0:
             return x, ()
         one = (1,) * (x.ndim - 2)
@@ -72,7 +69,6 @@ class SpatialDropout(Layer):
         return self._mask(cx, keep, x), (keep,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """The same mask and scale on dy."""
         return (self._mask(cx, cache[0], dy) if cache else dy), {}
 
     def _mask(self, cx: Ctx, keep: Array, x: Array) -> Array:
@@ -97,7 +93,6 @@ class AlphaDropout(Layer):
             raise UsageError(f"AlphaDropout(rate={self.rate}): wanted a share from 0 to below 1")
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps the mask, nothing when it drops nothing."""
         if not cx.train or self.rate == 0:
             return x, ()
         keep, a = cx.keep_mask(x.shape, self.rate), self._gain()
@@ -105,7 +100,6 @@ class AlphaDropout(Layer):
         return a * kept + a * self.rate * SCALE * ALPHA, (keep,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dx = a dy where x was kept, else 0."""
         return (cx.be.mask(self._gain() * dy, cache[0]) if cache else dy), {}
 
     def _gain(self) -> float:

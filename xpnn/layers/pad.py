@@ -39,7 +39,6 @@ class Pad(Layer):
             )
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """No parameters."""
         if len(shape) != len(self.pads) or 0 in shape:
             raise ShapeError(f"has pads for samples of {len(self.pads)} axes", why=f"got {shape}")
         if self.mode == "reflect" and any(max(ends) >= n for n, ends in zip(shape, self.pads, strict=True)):
@@ -47,7 +46,6 @@ class Pad(Layer):
         return {}, tuple(before + n + after for n, (before, after) in zip(shape, self.pads, strict=True))
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Axis by axis; keeps the shape."""
         if self.mode == "constant":
             return cx.be.pad(x, self.pads, self.value), (x.shape,)
         y = x
@@ -57,7 +55,6 @@ class Pad(Layer):
         return y, (x.shape,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """Each value has the sum of what shows it."""
         (shape,) = cache
         if self.mode == "constant":
             inside = (slice(before, before + n) for n, (before, _) in zip(shape[1:], self.pads, strict=True))

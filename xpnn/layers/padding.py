@@ -24,9 +24,7 @@ class PaddingMask(Layer):
             raise UsageError(f"PaddingMask(pad={self.pad}): ids are whole numbers of at least 0")
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps nothing."""
         return cx.be.xp.astype(x != self.pad, cx.be.dtype), ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """No gradient: ids have none."""
         return None, {}

@@ -41,7 +41,6 @@ class PositionalEncoding(Layer):
 
     @functools.cached_property
     def trained(self) -> bool:
-        """Whether P is trained."""
         return self.kind == "learned"
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
@@ -52,11 +51,9 @@ class PositionalEncoding(Layer):
         return {"P": Spec(shape, self.init if self.trained else Sinusoidal(), trainable=self.trained)}, shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps nothing."""
         return x + (p["P"] if "P" in p else waves(cx, *x.shape[1:])), ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """Both see the same sum."""
         grads = {"P": cx.be.xp.sum(dy, axis=0)} if self.trained else {}
         return (dy if cx.need_dx else None), grads
 

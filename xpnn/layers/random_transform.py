@@ -28,7 +28,6 @@ class RandomShift(Geometric):
             )
 
     def moves(self, cx: Ctx, n: int, size: tuple[int, int]) -> tuple[Transform, Field | None]:
-        """Two draws for each image."""
         height, width = size
         s, t = (self.share * spread(cx, n, i) for i in (0, 1))
         return (1.0, 0.0, -height * s, 0.0, 1.0, -width * t), None
@@ -64,7 +63,6 @@ class RandomZoom(Geometric):
             raise UsageError(f"RandomZoom(share={self.share}): wanted a number from 0 to below 1")
 
     def moves(self, cx: Ctx, n: int, size: tuple[int, int]) -> tuple[Transform, Field | None]:
-        """One draw for each image, for both sides."""
         smaller = 1 / (1 + self.share * spread(cx, n))
         return (smaller, 0.0, 0.0, 0.0, smaller, 0.0), None
 
@@ -81,6 +79,5 @@ class RandomShear(Geometric):
             raise UsageError(f"RandomShear(degrees={self.degrees}): wanted a number from 0 to 80")
 
     def moves(self, cx: Ctx, n: int, size: tuple[int, int]) -> tuple[Transform, Field | None]:
-        """One draw for each image."""
         slope = cx.be.xp.tan(math.radians(self.degrees) * spread(cx, n))
         return (1.0, 0.0, 0.0, slope, 1.0, 0.0), None

@@ -71,12 +71,10 @@ class Recurrent(Layer, abstract=True):
 
     @functools.cached_property
     def multi_input(self) -> bool:
-        """Whether it takes states or a mask too."""
         return self.masked or self.initial_state
 
     @functools.cached_property
     def input_kind(self) -> Any:
-        """A sequence of numbers, its first states, and its mask."""
         kinds = ("float",) * (1 + self.states * self.initial_state) + ("mask",) * self.masked
         return kinds if self.multi_input else "float"
 
@@ -110,7 +108,6 @@ class Recurrent(Layer, abstract=True):
         raise ShapeError(f"wants {' and '.join(words)}", why=f"got {shape}")
 
     def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Any, tuple[Any, ...]]:
-        """Keeps x, what every step keeps, and which steps are real."""
         x, states, real = self._inputs(cx, x)
         seen = by_time(cx, x)
         a = cx.be.affine(seen, p["W"], p["b"]) if self.bias else cx.be.matmul(seen, p["W"])

@@ -28,14 +28,12 @@ class LocalResponseNorm(Layer):
         at_least(1, self, size=self.size)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x and s."""
         rows = cx.be.xp.reshape(x, (-1, x.shape[-1], 1))
         s = self.k + self.alpha / self.size * cx.be.sum_pool(rows * rows, self._window())
         s = cx.be.xp.reshape(s, x.shape)
         return x * s**-self.beta, (x, s)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """As in the class's formula."""
         x, s = cache
         rows = cx.be.xp.reshape(dy * x * s ** (-self.beta - 1), (-1, x.shape[-1], 1))
         through = cx.be.xp.reshape(cx.be.sum_pool_grad(rows, rows.shape, self._window()), x.shape)

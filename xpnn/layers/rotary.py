@@ -48,7 +48,6 @@ class RotaryPositions(Layer):
         return {}, shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps nothing."""
         return self._rotated(cx, x), ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:

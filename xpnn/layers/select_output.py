@@ -38,11 +38,9 @@ class SelectOutput(Layer):
         return {}, tuple(shape[self.index])
 
     def forward(self, cx: Ctx, p: Tree, x: tuple[Array, ...]) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps the shapes."""
         return x[self.index], tuple(a.shape for a in x)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
-        """0 for the others."""
         if not cx.need_dx:
             return None, {}
         return tuple(dy if i == self.index else cx.be.zeros(shape) for i, shape in enumerate(cache)), {}

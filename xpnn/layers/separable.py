@@ -56,13 +56,11 @@ class SeparableConv2D(Layer):
         return {"depth": depth, "point": point}, out
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x and what the channels' own kernels make of it."""
         h, _ = self.depth(x.shape[-1]).forward(cx, p["depth"], x)
         y, _ = self.point().forward(cx, p["point"], h)
         return y, (x, h)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """The pixels' mixing, then the channels' own kernels."""
         x, h = cache
         dh, point = self.point().backward(cx.child("point", True), p["point"], (h,), dy)
         dx, depth = self.depth(x.shape[-1]).backward(cx, p["depth"], (x,), dh)

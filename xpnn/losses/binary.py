@@ -31,15 +31,12 @@ class BinaryLoss(Loss, abstract=True):
         return target
 
     def labels(self, be: Backend, prediction: Array) -> Array:
-        """Return 1 where p > 1/2, that is z > 0."""
         return be.xp.astype(prediction > 0, be.xp.int64)
 
     def probabilities(self, be: Backend, prediction: Array) -> Array | None:
-        """Return sigmoid(z)."""
         return be.sigmoid(prediction)
 
     def target_ids(self, be: Backend, target: Array) -> Array | None:
-        """Return 1 where the target is above 1/2."""
         return be.xp.astype(target > 0.5, be.xp.int64)
 
 

@@ -91,15 +91,12 @@ class ClassLoss(Loss, abstract=True):
         return self.ignore_index is None
 
     def labels(self, be: Backend, prediction: Array) -> Array:
-        """Return the class of the largest output."""
         return be.xp.argmax(prediction, axis=-1)
 
     def probabilities(self, be: Backend, prediction: Array) -> Array | None:
-        """Return softmax(z)."""
         return be.softmax(prediction)
 
     def target_ids(self, be: Backend, target: Array) -> Array | None:
-        """Return ids as int64; rows by their largest entry."""
         return whole(be, target) if is_ids(be, target) else be.xp.argmax(target, axis=-1)
 
     def valid_mask(self, be: Backend, target: Array) -> Array | None:

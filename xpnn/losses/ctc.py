@@ -47,7 +47,6 @@ class CTC(Loss):
             raise UsageError(f"CTC(blank={self.blank}): wanted one of the classes 0, 1, ...")
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
-        """One loss per sample."""
         xp, (frames, classes) = be.xp, prediction.shape[1:]
         check_shapes(tuple(prediction.shape), tuple(target.shape), self.input_lengths)
         target = xp.astype(target, xp.int64)

@@ -28,7 +28,6 @@ class GaussianNLL(Loss):
             raise UsageError(f"GaussianNLL(eps={self.eps}): wanted a number above 0")
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
-        """One loss per target."""
         xp, k = be.xp, target.shape[-1]
         if tuple(prediction.shape) != (*target.shape[:-1], 2 * k):
             raise ShapeError(
@@ -42,7 +41,6 @@ class GaussianNLL(Loss):
         return (xp.log(v) + error * share) / 2, xp.concat(slopes, axis=-1), None
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
-        """The shape of the means, finite."""
         if not outputs or outputs[-1] % 2:
             raise ShapeError(
                 f"Gaussian NLL wants outputs (N, ..., 2 k), the network gives (N, {', '.join(map(str, outputs))})",
@@ -52,9 +50,7 @@ class GaussianNLL(Loss):
         return check_real(target, (*outputs[:-1], outputs[-1] // 2), "Gaussian NLL")
 
     def labels(self, be: Backend, prediction: Array) -> Array:
-        """Return the means."""
         return prediction[..., : prediction.shape[-1] // 2]
 
     def random_target(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
-        """Return a target with the shape of the means."""
         return rng.standard_normal((*shape[:-1], shape[-1] // 2))

@@ -22,21 +22,17 @@ class Hinge(Loss):
     kind = "binary"
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
-        """Shapes must be equal."""
         same_shape("hinge", prediction, target)
         short = 1 - target * prediction
         return be.relu(short), be.relu_grad(-target, short), None
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
-        """The outputs' shape, -1 or 1."""
         return check_signs(target, outputs, "hinge")
 
     def labels(self, be: Backend, prediction: Array) -> Array:
-        """Return 1 where z > 0, else -1."""
         return signs(be, prediction)
 
     def target_ids(self, be: Backend, target: Array) -> Array | None:
-        """Return the target's -1 and 1."""
         return signs(be, target)
 
 
@@ -48,21 +44,17 @@ class SquaredHinge(Loss):
     kind = "binary"
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
-        """Shapes must be equal."""
         same_shape("squared hinge", prediction, target)
         short = be.relu(1 - target * prediction)
         return short * short, -2 * target * short, None
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
-        """The outputs' shape, -1 or 1."""
         return check_signs(target, outputs, "squared hinge")
 
     def labels(self, be: Backend, prediction: Array) -> Array:
-        """Return 1 where z > 0, else -1."""
         return signs(be, prediction)
 
     def target_ids(self, be: Backend, target: Array) -> Array | None:
-        """Return the target's -1 and 1."""
         return signs(be, target)
 
 

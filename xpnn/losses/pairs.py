@@ -53,7 +53,6 @@ class PairLoss(Loss, abstract=True):
         return ()
 
     def random_target(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
-        """Ids of two classes, both there."""
         return rng.permutation(np.arange(shape[0]) % 2)
 
 

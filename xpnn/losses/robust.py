@@ -25,12 +25,10 @@ class Huber(Loss):
             raise UsageError(f"Huber(delta={self.delta}): wanted a number above 0")
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
-        """Shapes must be equal."""
         same_shape("Huber", prediction, target)
         return *huber(be, prediction - target, self.delta), None
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
-        """The outputs' shape, finite."""
         return check_real(target, outputs, "Huber")
 
 
@@ -52,13 +50,11 @@ class SmoothL1(Loss):
             )
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
-        """Shapes must be equal."""
         same_shape("smooth L1", prediction, target)
         losses, slopes = huber(be, prediction - target, self.beta)
         return losses / self.beta, slopes / self.beta, None
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
-        """The outputs' shape, finite."""
         return check_real(target, outputs, "smooth L1")
 
 
@@ -81,7 +77,6 @@ class LogCosh(Loss):
         return losses, xp.tanh(error), None
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
-        """The outputs' shape, finite."""
         return check_real(target, outputs, "log-cosh")
 
 

@@ -37,7 +37,6 @@ class TopK(ClassMetric):
         return xp.stack([xp.sum(xp.astype(each, int64)) for each in (n_correct, ids >= 0)])
 
     def result(self, counts: Any) -> Any:
-        """Return n_correct / samples."""
         return mean_of(counts[0], counts[1])
 
 
@@ -46,13 +45,11 @@ class Accuracy(ClassMetric):
     """The share of samples whose class has the highest score."""
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
-        """[n_correct, samples that count]."""
         scores, ids = self.rows(be, scores, ids)
         n_correct = be.xp.argmax(scores, axis=1) == ids
         return be.xp.stack([be.xp.sum(be.xp.astype(each, be.xp.int64)) for each in (n_correct, ids >= 0)])
 
     def result(self, counts: Any) -> Any:
-        """Return n_correct / samples."""
         return mean_of(counts[0], counts[1])
 
 
@@ -70,7 +67,6 @@ class ConfusionMatrix(ClassMetric):
         return xp.astype(truth.T @ decision, xp.int64)
 
     def result(self, counts: Any) -> Any:
-        """The matrix as a NumPy array."""
         return np.asarray(counts)
 
 
@@ -90,7 +86,6 @@ class Precision(ConfusionMatrix):
             raise UsageError(f"average={self.average!r}", fix='wanted "macro", "micro", "weighted" or None')
 
     def result(self, counts: Any) -> Any:
-        """A float, or one per class."""
         n_correct, support, taken = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
         if self.average == "micro":
             return float(self.ratio(n_correct.sum(), support.sum(), taken.sum()))

@@ -35,7 +35,6 @@ class LogLoss(ClassMetric):
         return xp.stack([xp.sum(be.mask(loss, ids >= 0)), xp.sum(xp.astype(ids >= 0, xp.float64))])
 
     def result(self, counts: Any) -> Any:
-        """Sum / samples, in nats."""
         return mean_of(counts[0], counts[1])
 
 
@@ -84,6 +83,5 @@ class CalibrationError(ClassMetric):
         return xp.stack([xp.sum(a[:, None] * inside, axis=0) for a in (xp.ones_like(hit), hit, confidence)])
 
     def result(self, counts: Any) -> Any:
-        """From 0 to 1."""
         samples, hits, confidence = np.asarray(counts)
         return mean_of(np.abs(hits - confidence).sum(), samples.sum())

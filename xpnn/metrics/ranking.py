@@ -51,11 +51,9 @@ class ROCAUC(ClassMetric):
             )
 
     def merge(self, be: Backend, a: Array, b: Array) -> Array:
-        """Concatenate the scores of both batches."""
         return be.xp.concat([a, b], axis=1)
 
     def result(self, counts: Any) -> Any:
-        """A float, or one per class."""
         counts = np.asarray(counts)
         *columns, ids = counts[:, counts[-1] >= 0]
         each = np.array(

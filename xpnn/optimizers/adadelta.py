@@ -25,11 +25,9 @@ class Adadelta(Elementwise):
 
     @property
     def slots(self) -> dict[str, float]:
-        """The mean squares of gradients S and of steps D."""
         return {"S": 0.0, "D": 0.0}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-        """As in the class's formula."""
         S = self.rho * slots[0] + (1 - self.rho) * g * g
         d = be.xp.sqrt(slots[1] + self.eps) / be.xp.sqrt(S + self.eps) * g
         D = self.rho * slots[1] + (1 - self.rho) * d * d

@@ -58,7 +58,6 @@ class Adafactor(Layerwise):
     def rule(
         self, be: Backend, s: State, param: ParamInfo, g: Array, w: Array, *slots: Array
     ) -> tuple[Array, ...]:
-        """As in the class's formula."""
         xp, square = be.xp, g * g
         eps1 = xp.finfo(be.dtype).eps if self.eps1 is None else self.eps1
         if len(slots) == 2:

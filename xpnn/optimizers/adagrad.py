@@ -28,14 +28,11 @@ class AdaGrad(Elementwise):
 
     @property
     def slots(self) -> dict[str, float]:
-        """The sum of squares G."""
         return {"G": self.initial}
 
     def scalars(self, be: Backend, t: Array, lr: Array, state: State) -> State:
-        """Return the decayed rate."""
         return {"lr": lr / (1 + (t - 1) * self.lr_decay)}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-        """As in the class's formula."""
         G = slots[0] + g * g
         return theta - s["lr"] * g / (be.xp.sqrt(G) + self.eps), G

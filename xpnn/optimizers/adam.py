@@ -26,16 +26,13 @@ class Adam(Elementwise):
 
     @property
     def slots(self) -> dict[str, float]:
-        """The first and second moments m and v."""
         return {"m": 0.0, "v": 0.0}
 
     def scalars(self, be: Backend, t: Array, lr: Array, state: State) -> State:
-        """Return both bias corrections."""
         root = be.xp.sqrt(bias_correction(be, self.beta2, t))
         return {"rate": lr / bias_correction(be, self.beta1, t), "root": root}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-        """As in the class's formula."""
         m = self.beta1 * slots[0] + (1 - self.beta1) * g
         v = self.beta2 * slots[1] + (1 - self.beta2) * g * g
         return theta - s["rate"] * m / (be.xp.sqrt(v) / s["root"] + self.eps), m, v

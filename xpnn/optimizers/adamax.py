@@ -25,15 +25,12 @@ class Adamax(Elementwise):
 
     @property
     def slots(self) -> dict[str, float]:
-        """The first moment m and the infinity norm u."""
         return {"m": 0.0, "u": 0.0}
 
     def scalars(self, be: Backend, t: Array, lr: Array, state: State) -> State:
-        """Return the bias-corrected rate."""
         return {"rate": lr / bias_correction(be, self.beta1, t)}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-        """As in the class's formula."""
         m = self.beta1 * slots[0] + (1 - self.beta1) * g
         u = be.xp.maximum(self.beta2 * slots[1], be.xp.abs(g) + self.eps)
         return theta - s["rate"] * m / u, m, u

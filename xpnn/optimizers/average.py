@@ -28,7 +28,6 @@ class Averaged(Wrapper, abstract=True):
         return {"average": theta * 1}
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
-        """Update by the wrapped optimizer, then the average."""
         theta, new = self.optimizer.update(be, theta, grad, state)
         updates, moved = self.moved(be, state, new)
         share = self.share(be, be.xp.astype(updates, be.dtype))

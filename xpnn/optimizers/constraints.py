@@ -31,7 +31,6 @@ class NonNegative(Constraint):
     """w <- max(w, 0). As keras.constraints.NonNeg."""
 
     def project(self, be: Backend, w: Array) -> Array:
-        """As in the class's formula."""
         return be.relu(w)
 
 
@@ -50,7 +49,6 @@ class UnitNorm(Constraint):
         check_axes(self, self.axis, param)
 
     def project(self, be: Backend, w: Array) -> Array:
-        """As in the class's formula."""
         return unit(be, w, self.axis)
 
 
@@ -75,7 +73,6 @@ class MaxNorm(Constraint):
         check_axes(self, self.axis, param)
 
     def project(self, be: Backend, w: Array) -> Array:
-        """As in the class's formula."""
         return be.xp.where(length(be, w, self.axis) > self.limit, self.limit * unit(be, w, self.axis), w)
 
 

@@ -29,11 +29,9 @@ class LAMB(Layerwise):
     bounds: ClassVar = {"beta1": (0.0, 1.0), "beta2": (0.0, 1.0), "eps": (5e-324, float("inf"))}
 
     def shapes(self, param: ParamInfo) -> dict[str, tuple[int, ...]]:
-        """The shapes of the moments m and v."""
         return {"m": param.shape, "v": param.shape}
 
     def scalars(self, be: Backend, t: Array, lr: Array) -> State:
-        """Return the rate and both bias corrections."""
         return {
             "lr": lr,
             "of_m": bias_correction(be, self.beta1, t),
@@ -43,7 +41,6 @@ class LAMB(Layerwise):
     def rule(
         self, be: Backend, s: State, param: ParamInfo, g: Array, w: Array, *slots: Array
     ) -> tuple[Array, ...]:
-        """As in the class's formula."""
         m = self.beta1 * slots[0] + (1 - self.beta1) * g
         v = self.beta2 * slots[1] + (1 - self.beta2) * g * g
         u = m / s["of_m"] / (be.xp.sqrt(v / s["of_v"]) + self.eps) + self.weight_decay * param.decay * w

@@ -27,13 +27,11 @@ class LARS(Layerwise):
     bounds: ClassVar = {"momentum": (0.0, 1.0), "trust": (5e-324, float("inf"))}
 
     def shapes(self, param: ParamInfo) -> dict[str, tuple[int, ...]]:
-        """The shape of the velocity v."""
         return {"v": param.shape}
 
     def rule(
         self, be: Backend, s: State, param: ParamInfo, g: Array, w: Array, *slots: Array
     ) -> tuple[Array, ...]:
-        """As in the class's formula."""
         decay, rate = self.weight_decay * param.decay, s["lr"]
         if param.weight:
             of_w, of_g = length(be, w), length(be, g)

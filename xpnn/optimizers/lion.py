@@ -24,10 +24,8 @@ class Lion(Elementwise):
 
     @property
     def slots(self) -> dict[str, float]:
-        """The vector m, the momentum."""
         return {"m": 0.0}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-        """As in the class's formula."""
         direction = be.xp.sign(self.beta1 * slots[0] + (1 - self.beta1) * g)
         return theta - s["lr"] * direction, self.beta2 * slots[0] + (1 - self.beta2) * g

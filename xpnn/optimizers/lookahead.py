@@ -28,11 +28,9 @@ class Lookahead(Wrapper):
             raise UsageError(f"Lookahead(alpha={self.alpha}): wanted a share above 0, up to 1")
 
     def begin(self, be: Backend, theta: Array) -> State:
-        """Return the slow weights, at first theta itself."""
         return {"slow": theta * 1}
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
-        """As in the class's formula."""
         xp, slow = be.xp, state["slow"]
         theta, new = self.optimizer.update(be, theta, grad, state)
         updates, _ = self.moved(be, state, new)

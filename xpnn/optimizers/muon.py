@@ -67,7 +67,6 @@ class Muon(Layerwise):
     def rule(
         self, be: Backend, s: State, param: ParamInfo, g: Array, w: Array, *slots: Array
     ) -> tuple[Array, ...]:
-        """As in the class's formula."""
         if not is_matrix(param):
             g, w = self.others.penalise(be, s, g, param.decay, w)
             return self.others.rule(be, s, g, w, *slots)

@@ -26,11 +26,9 @@ class RMSProp(Elementwise):
 
     @property
     def slots(self) -> dict[str, float]:
-        """S, then M if centered, then v if there is momentum."""
         return {"S": 0.0} | ({"M": 0.0} if self.centered else {}) | ({"v": 0.0} if self.momentum else {})
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-        """As in the class's formula."""
         S = self.rho * slots[0] + (1 - self.rho) * g * g
         new, spread = [S], S
         if self.centered:

@@ -31,11 +31,9 @@ class SGD(Elementwise):
 
     @property
     def slots(self) -> dict[str, float]:
-        """The velocity v, if there is momentum."""
         return {"v": 0.0} if self.momentum else {}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-        """As in the class's formula."""
         if not slots:
             return (theta - s["lr"] * g,)
         v = self.momentum * slots[0] + g

@@ -59,7 +59,6 @@ class Mixup(Mixing):
     """
 
     def mix(self, cx: Ctx, x: Array, own: Array) -> tuple[Array, Array]:
-        """Mix every value in the same proportion."""
         return blend(cx, x, own), own
 
 

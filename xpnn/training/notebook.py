@@ -31,7 +31,6 @@ class NotebookProgress(Callback):
     everywhere = False
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
-        """Show an empty table."""
         from IPython.display import HTML, display
 
         self.html, self.first = HTML, len(run.history)
@@ -40,7 +39,6 @@ class NotebookProgress(Callback):
         self.handle: Any = display(HTML(self._page("")), display_id=True)
 
     def progress(self, epoch: int, samples: int, loss: float) -> None:
-        """Move the bar."""
         now = time.perf_counter()
         if now - self.drawn < BETWEEN:
             return
@@ -50,12 +48,10 @@ class NotebookProgress(Callback):
         self._show(f'<progress value="{done}" max="{self.whole}"></progress> {escaped(note)}')
 
     def epoch(self, run: Run, row: Row) -> None:
-        """Add the row."""
         self.rows.rows.append(row)
         self._show("")
 
     def end(self, run: Run) -> None:
-        """Leave the table alone."""
         self._show(f"{escaped(f'stopped by {run.stopped}')}" if run.stopped else "")
 
     def _show(self, below: str) -> None:
