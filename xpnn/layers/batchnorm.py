@@ -4,11 +4,12 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from xpnn.errors import ShapeError, UsageError
+from xpnn.errors import ShapeError
 from xpnn.initializers import ones, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
 from xpnn.layers.normalize import inverse_root, scale_shift_grads, scale_shift_specs, scaled_and_shifted
+from xpnn.settings import Positive, Share
 
 
 @dataclass(frozen=True)
@@ -26,17 +27,10 @@ class BatchNorm(Layer):
 
     role = "normalization"
     trained = True
-    momentum: float = 0.1
-    eps: float = 1e-5
+    momentum: Share = 0.1
+    eps: Positive = 1e-5
     unbiased: bool = True
     bias: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.momentum <= 1:
-            raise UsageError(f"BatchNorm(momentum={self.momentum}): wanted a share of the new, from 0 to 1")
-        if not self.eps > 0:
-            raise UsageError(f"BatchNorm(eps={self.eps}): wanted a number above 0")
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         if not shape or 0 in shape:

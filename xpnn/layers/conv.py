@@ -8,6 +8,7 @@ from xpnn.errors import ShapeError, UsageError
 from xpnn.initializers import Initializer, he_normal, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
+from xpnn.settings import Count
 from xpnn.window import (
     Ends,
     Margins,
@@ -35,12 +36,12 @@ class Convolution(Layer, abstract=True):
     trained = True
     axes: ClassVar[int]
 
-    filters: int
+    filters: Count
     kernel: int | Sizes
     stride: int | Sizes = 1
     padding: Ends | Padding | Margins = "valid"
     dilation: int | Sizes = 1
-    groups: int = 1
+    groups: Count = 1
     init: Initializer = he_normal
     bias_init: Initializer = zeros
     bias: bool = True
@@ -78,8 +79,7 @@ class Convolution(Layer, abstract=True):
 
 def check_convolution(layer: Any) -> None:
     """Raise UsageError for settings that mean nothing."""
-    sizes = {"kernel": layer.kernel, "stride": layer.stride, "dilation": layer.dilation}
-    at_least(1, layer, filters=layer.filters, groups=layer.groups, **sizes)
+    at_least(1, layer, kernel=layer.kernel, stride=layer.stride, dilation=layer.dilation)
     check_padding(layer, layer.padding, layer.axes)
     if layer.filters % layer.groups:
         settings = f"filters={layer.filters}, groups={layer.groups}"

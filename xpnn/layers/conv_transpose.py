@@ -9,6 +9,7 @@ from xpnn.initializers import Initializer, he_normal, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
 from xpnn.layers.conv import check_convolution, check_groups
+from xpnn.settings import Count
 from xpnn.window import (
     Ends,
     Margins,
@@ -38,12 +39,12 @@ class TransposedConvolution(Layer, abstract=True):
     trained = True
     axes: ClassVar[int]
 
-    filters: int
+    filters: Count
     kernel: int | Sizes
     stride: int | Sizes = 1
     padding: Ends | Padding | Margins = "valid"
     dilation: int | Sizes = 1
-    groups: int = 1
+    groups: Count = 1
     output_padding: int | Sizes = 0
     init: Initializer = he_normal
     bias_init: Initializer = zeros

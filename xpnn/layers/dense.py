@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from xpnn.backends.base import Backend
-from xpnn.errors import ShapeError, UsageError
+from xpnn.errors import ShapeError
 from xpnn.initializers import Initializer, he_normal, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
+from xpnn.settings import Count
 
 
 @dataclass(frozen=True)
@@ -20,15 +21,10 @@ class Dense(Layer):
     """
 
     trained = True
-    units: int
+    units: Count
     init: Initializer = he_normal
     bias_init: Initializer = zeros
     bias: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.units < 1:
-            raise UsageError(f"Dense(units={self.units}): wanted a whole number of at least 1")
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         if not shape or shape[-1] == 0:

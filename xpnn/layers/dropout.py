@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Tree
+from xpnn.settings import Share
 
 
 @dataclass(frozen=True)
@@ -18,14 +18,7 @@ class Dropout(Layer):
 
     role = "noise"
     output_kind = None
-    rate: float
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.rate <= 1:
-            raise UsageError(
-                f"Dropout(rate={self.rate}): the rate is the share of values dropped, from 0 to 1"
-            )
+    rate: Share
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         if not cx.train or self.rate == 0:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from xpnn.errors import ShapeError, UsageError
+from xpnn.errors import ShapeError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
 from xpnn.layers.normalize import (
@@ -14,6 +14,7 @@ from xpnn.layers.normalize import (
     scale_shift_specs,
     scaled_and_shifted,
 )
+from xpnn.settings import Positive
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,8 @@ class LayerNorm(Layer):
 
     role = "normalization"
     trained = True
-    eps: float = 1e-5
+    eps: Positive = 1e-5
     bias: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_eps(self, self.eps)
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         return scale_shift_specs(last_axis(shape), self.bias), shape
@@ -59,11 +56,7 @@ class RMSNorm(Layer):
 
     role = "normalization"
     trained = True
-    eps: float = 1e-6
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_eps(self, self.eps)
+    eps: Positive = 1e-6
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         return scale_shift_specs(last_axis(shape), bias=False), shape
@@ -81,12 +74,6 @@ class RMSNorm(Layer):
             return None, grads
         dn = dy * p["gain"]
         return r * (dn - n * cx.be.xp.mean(dn * n, axis=-1, keepdims=True)), grads
-
-
-def check_eps(layer: Layer, eps: float) -> None:
-    """Without it a constant input would be divided by 0. Raises UsageError."""
-    if not eps > 0:
-        raise UsageError(f"{type(layer).__name__}(eps={eps}): wanted a number above 0")
 
 
 def last_axis(shape: Shape) -> Shape:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from xpnn.errors import ShapeError, UsageError
+from xpnn.errors import ShapeError
 from xpnn.initializers import Initializer, he_normal, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
 from xpnn.layers.dense import flat_rows
+from xpnn.settings import Count
 
 
 @dataclass(frozen=True)
@@ -44,16 +45,11 @@ class Maxout(Layer):
     """
 
     trained = True
-    units: int
-    pieces: int = 2
+    units: Count
+    pieces: Count = 2
     init: Initializer = he_normal
     bias_init: Initializer = zeros
     bias: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.units < 1 or self.pieces < 1:
-            raise UsageError(f"Maxout(units={self.units}, pieces={self.pieces}): wanted at least 1 of each")
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         if not shape or shape[-1] == 0:

@@ -2,13 +2,14 @@
 
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from xpnn.errors import ShapeError, UsageError, did_you_mean
+from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree, numbered
 from xpnn.layers.merging import MERGES, added, merged, merged_shape, parts
 from xpnn.layers.nested import checked_layers, plan_child, taken_by_all
+from xpnn.settings import one_of
 
 
 @dataclass(frozen=True)
@@ -64,15 +65,11 @@ class Parallel(Layer):
 
     role = "container"
     layers: tuple[Layer, ...]
-    merge: str = "concatenate"
+    merge: Annotated[str, one_of(*MERGES)] = "concatenate"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", checked_layers("Parallel", self.layers, chains=True))
         super().__post_init__()
-        if self.merge not in MERGES:
-            raise UsageError(
-                f"Parallel(merge={self.merge!r}): unknown merge", fix=did_you_mean(self.merge, MERGES)
-            )
         if not self.layers:
             raise UsageError("Parallel of no layers gives nothing", fix="name at least one")
         if len({layer.input_kind == "int" for layer in self.layers}) > 1:

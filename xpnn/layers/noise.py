@@ -4,10 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from xpnn.errors import ShapeError, UsageError
+from xpnn.errors import ShapeError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
 from xpnn.layers.exponential import ALPHA, SCALE
+from xpnn.settings import AtLeastZero, BelowOne, Share
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,7 @@ class GaussianNoise(Layer):
     """
 
     role = "noise"
-    std: float
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.std >= 0:
-            raise UsageError(f"GaussianNoise(std={self.std}): wanted a number of at least 0")
+    std: AtLeastZero
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         if not cx.train or self.std == 0:
@@ -44,14 +40,7 @@ class SpatialDropout(Layer):
     """
 
     role = "noise"
-    rate: float
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.rate <= 1:
-            raise UsageError(
-                f"SpatialDropout(rate={self.rate}): the rate is a share of channels, from 0 to 1"
-            )
+    rate: Share
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """Raises ShapeError without an axis of positions."""
@@ -85,12 +74,7 @@ class AlphaDropout(Layer):
     """
 
     role = "noise"
-    rate: float
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.rate < 1:
-            raise UsageError(f"AlphaDropout(rate={self.rate}): wanted a share from 0 to below 1")
+    rate: BelowOne
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         if not cx.train or self.rate == 0:

@@ -1,15 +1,14 @@
 """Padding of any axes by a number, by the edge, or by what is inside."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from xpnn.backends.base import Backend
-from xpnn.errors import ShapeError, UsageError, did_you_mean
+from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
+from xpnn.settings import one_of
 from xpnn.window import Pair, at_least
-
-MODES = ("constant", "reflect", "edge", "wrap")
 
 
 @dataclass(frozen=True)
@@ -24,14 +23,12 @@ class Pad(Layer):
     """
 
     pads: tuple[Pair, ...]
-    mode: str = "constant"
+    mode: Annotated[str, one_of("constant", "reflect", "edge", "wrap")] = "constant"
     value: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(0, self, pads=sum(self.pads, start=()))
-        if self.mode not in MODES:
-            raise UsageError(f"Pad(mode={self.mode!r}): unknown mode", fix=did_you_mean(self.mode, MODES))
         if self.value and self.mode != "constant":
             raise UsageError(
                 f"Pad(mode={self.mode!r}, value={self.value}): only a constant has a value",

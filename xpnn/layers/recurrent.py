@@ -17,11 +17,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from xpnn.errors import ShapeError, UsageError
+from xpnn.errors import ShapeError
 from xpnn.initializers import Initializer, Orthogonal, glorot_uniform, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree, is_multiple
 from xpnn.layers.dense import flat_rows
+from xpnn.settings import Count
 
 orthogonal = Orthogonal()
 States = tuple[Array, ...]
@@ -36,7 +37,7 @@ class Recurrent(Layer, abstract=True):
     states: ClassVar[int] = 1
     gate_bias: ClassVar[Initializer] = zeros
 
-    units: int
+    units: Count
     sequences: bool = False
     init: Initializer = glorot_uniform
     recurrent_init: Initializer = orthogonal
@@ -45,13 +46,6 @@ class Recurrent(Layer, abstract=True):
     reverse: bool = False
     initial_state: bool = False
     return_state: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.units < 1:
-            raise UsageError(
-                f"{type(self).__name__}(units={self.units}): wanted a whole number of at least 1"
-            )
 
     def step(self, cx: Ctx, p: Tree, a: Array, states: States) -> tuple[States, tuple[Array, ...]]:
         """The states after a step, of which the first is its output, and what `step_grad` needs: first h before it.

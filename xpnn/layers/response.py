@@ -5,7 +5,8 @@ from typing import Any
 
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Tree
-from xpnn.window import Window, at_least
+from xpnn.settings import Count
+from xpnn.window import Window
 
 
 @dataclass(frozen=True)
@@ -18,14 +19,10 @@ class LocalResponseNorm(Layer):
     NIPS 2012; alpha is divided by the size as in Caffe, ONNX and PyTorch.
     """
 
-    size: int = 5
+    size: Count = 5
     alpha: float = 1e-4
     beta: float = 0.75
     k: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(1, self, size=self.size)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         rows = cx.be.xp.reshape(x, (-1, x.shape[-1], 1))

@@ -9,6 +9,7 @@ from xpnn.backends.base import Backend
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.losses.base import Host, Loss, Terms
+from xpnn.settings import Index
 
 NEVER = -1e30
 """The logarithm of what cannot happen: finite, so that sums and differences stay numbers."""
@@ -35,16 +36,11 @@ class CTC(Loss):
     Source: Graves, Fernandez, Gomez, Schmidhuber, "Connectionist temporal classification", ICML 2006.
     """
 
-    blank: int = 0
+    blank: Index = 0
     input_lengths: bool = False
 
     wants = "logits"
     kind = "sequences"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.blank < 0:
-            raise UsageError(f"CTC(blank={self.blank}): wanted one of the classes 0, 1, ...")
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
         xp, (frames, classes) = be.xp, prediction.shape[1:]

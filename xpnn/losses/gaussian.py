@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from xpnn.backends.base import Backend
-from xpnn.errors import ShapeError, UsageError
+from xpnn.errors import ShapeError
 from xpnn.kernels import Array
 from xpnn.losses.base import Host, Loss, Terms, check_real
+from xpnn.settings import Positive
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,7 @@ class GaussianNLL(Loss):
     it off 0. Sources: Nix, Weigend, ICNN 1994; softplus and eps: Lakshminarayanan, Pritzel, Blundell, NeurIPS 2017.
     """
 
-    eps: float = 1e-6
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.eps > 0:
-            raise UsageError(f"GaussianNLL(eps={self.eps}): wanted a number above 0")
+    eps: Positive = 1e-6
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
         xp, k = be.xp, target.shape[-1]

@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 
 from xpnn.backends.base import Backend
-from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.losses.base import Host, Loss, Terms, check_real, same_shape
+from xpnn.settings import Positive
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,7 @@ class Huber(Loss):
     Source: Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35 (1964).
     """
 
-    delta: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.delta > 0:
-            raise UsageError(f"Huber(delta={self.delta}): wanted a number above 0")
+    delta: Positive = 1.0
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
         same_shape("Huber", prediction, target)
@@ -40,14 +35,7 @@ class SmoothL1(Loss):
     Source: Girshick, "Fast R-CNN", ICCV 2015.
     """
 
-    beta: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.beta > 0:
-            raise UsageError(
-                f"SmoothL1(beta={self.beta}): wanted a number above 0", fix="at 0 it is MeanAbsoluteError"
-            )
+    beta: Positive = 1.0
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
         same_shape("smooth L1", prediction, target)

@@ -1,26 +1,21 @@
 """Metrics of predicted classes."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from xpnn.backends.base import Backend
-from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.metrics.metric import ClassMetric, Host, mean_of
+from xpnn.settings import Count, one_of
 
 
 @dataclass(frozen=True)
 class TopK(ClassMetric):
     """The share of samples whose class is among the k highest scores. Of equal scores the lower class comes first."""
 
-    k: int = 5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.k < 1:
-            raise UsageError(f"TopK(k={self.k}): wanted at least 1")
+    k: Count = 5
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
         """[n_correct, samples that count]. The rank, without sorting, is the number of classes not behind the true one.
@@ -78,12 +73,7 @@ class Precision(ConfusionMatrix):
     0 / 0 counts as 0, as in scikit-learn with zero_division=0.
     """
 
-    average: str | None = "macro"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.average not in ("macro", "micro", "weighted", None):
-            raise UsageError(f"average={self.average!r}", fix='wanted "macro", "micro", "weighted" or None')
+    average: Annotated[str, one_of("macro", "micro", "weighted")] | None = "macro"
 
     def result(self, counts: Any) -> Any:
         n_correct, support, taken = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends.base import Backend
-from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.metrics.metric import ClassMetric, mean_of
+from xpnn.settings import Count
 
 TINY = 2.0**-52
 """A probability counts as at least this much, as in scikit-learn in float64."""
@@ -57,13 +57,8 @@ class CalibrationError(ClassMetric):
     networks", ICML 2017 (the expected calibration error, ECE).
     """
 
-    bins: int = 15
+    bins: Count = 15
     logits: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.bins < 1:
-            raise UsageError(f"CalibrationError(bins={self.bins}): wanted at least 1")
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
         """(3, bins): samples, hits, sum of confidences."""

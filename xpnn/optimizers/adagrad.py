@@ -1,11 +1,11 @@
 """The optimizer AdaGrad."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.optimizers.base import Elementwise, State
+from xpnn.settings import AtLeastZero, Positive
 
 
 @dataclass(frozen=True)
@@ -16,15 +16,9 @@ class AdaGrad(Elementwise):
     """
 
     lr: float = 1e-2
-    lr_decay: float = 0.0
-    initial: float = 0.0
-    eps: float = 1e-10
-
-    bounds: ClassVar = {
-        "lr_decay": (0.0, float("inf")),
-        "initial": (0.0, float("inf")),
-        "eps": (5e-324, float("inf")),
-    }
+    lr_decay: AtLeastZero = 0.0
+    initial: AtLeastZero = 0.0
+    eps: Positive = 1e-10
 
     @property
     def slots(self) -> dict[str, float]:

@@ -8,6 +8,7 @@ from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.kernels.length import length, unit
 from xpnn.parameters import ParamInfo
+from xpnn.settings import Positive
 
 __all__ = ["Constraint"]
 
@@ -60,13 +61,8 @@ class MaxNorm(Constraint):
     Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15 (2014).
     """
 
-    limit: float = 2.0
+    limit: Positive = 2.0
     axis: int | tuple[int, ...] = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.limit > 0:
-            raise UsageError(f"MaxNorm({self.pattern!r}, limit={self.limit}): wanted a length above 0")
 
     def check(self, param: ParamInfo) -> None:
         """Raises UsageError for an axis that the parameter has not, or that is named twice."""

@@ -1,7 +1,6 @@
 """The optimizer LAMB."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
@@ -9,6 +8,7 @@ from xpnn.kernels.length import length
 from xpnn.optimizers.base import State, bias_correction
 from xpnn.optimizers.layerwise import Layerwise, trust_ratio
 from xpnn.parameters import ParamInfo
+from xpnn.settings import BelowOne, Positive
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,9 @@ class LAMB(Layerwise):
     """
 
     lr: float = 5e-3
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-6
-
-    bounds: ClassVar = {"beta1": (0.0, 1.0), "beta2": (0.0, 1.0), "eps": (5e-324, float("inf"))}
+    beta1: BelowOne = 0.9
+    beta2: BelowOne = 0.999
+    eps: Positive = 1e-6
 
     def shapes(self, param: ParamInfo) -> dict[str, tuple[int, ...]]:
         return {"m": param.shape, "v": param.shape}

@@ -2,12 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.optimizers.adam import Adam
 from xpnn.optimizers.base import State, bias_correction
+from xpnn.settings import AtLeastZero
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,7 @@ class NAdam(Adam):
     """
 
     lr: float = 2e-3
-    momentum_decay: float = 4e-3
-
-    bounds: ClassVar = Adam.bounds | {"momentum_decay": (0.0, math.inf)}
+    momentum_decay: AtLeastZero = 4e-3
 
     @property
     def carried(self) -> dict[str, float]:
