@@ -77,7 +77,7 @@ def check_settings(settings: Any) -> None:
         try:
             fitted = fit(value, hint)
         except Unfit:
-            choices = choices_of(hint)
+            choices = choices_of(hint) if isinstance(value, str) else ()
             raise UsageError(
                 f"{type(settings).__name__}({name}={repr(value)[:80]}): "
                 + (f"unknown {name}" if choices else f"wanted {wording(hint)}"),

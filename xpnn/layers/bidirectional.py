@@ -8,7 +8,7 @@ from typing import Any
 from xpnn.config import short_repr
 from xpnn.errors import ShapeError, UsageError
 from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree
-from xpnn.layers.nested import plan_child
+from xpnn.layers.nested import of_inner, plan_child
 from xpnn.layers.recurrent import Recurrent
 
 
@@ -26,6 +26,7 @@ class Bidirectional(Layer):
     role = "container"
     trained = True
     layer: Layer
+    multi_input = of_inner("multi_input")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,10 +50,6 @@ class Bidirectional(Layer):
     def states(self) -> int:
         """How many states each direction takes, or gives."""
         return self.directions[0].states  # type: ignore[no-any-return]
-
-    @functools.cached_property
-    def multi_input(self) -> bool:
-        return self.layer.multi_input
 
     @functools.cached_property
     def input_kind(self) -> Any:

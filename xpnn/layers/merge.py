@@ -8,7 +8,7 @@ from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree, numbered
 from xpnn.layers.merging import MERGES, added, merged, merged_shape, parts
-from xpnn.layers.nested import checked_layers, plan_child, taken_by_all
+from xpnn.layers.nested import checked_layers, of_inner, plan_child, taken_by_all
 from xpnn.settings import one_of
 
 
@@ -22,15 +22,12 @@ class Residual(Layer):
 
     role = "container"
     layer: Layer
+    trained = of_inner("trained")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.layer.input_kind == "int":
             raise UsageError(f"Residual({type(self.layer).__name__}): ids cannot be added to")
-
-    @functools.cached_property
-    def trained(self) -> bool:
-        return self.layer.trained
 
     def children(self, shape: Shape) -> list[Child]:
         return numbered((self.layer,), shape)

@@ -1,11 +1,11 @@
 """Recomputation of activations (gradient checkpointing): less memory for more time."""
 
-import functools
 from dataclasses import dataclass
 from typing import Any
 
 from xpnn.kernels import Array
 from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree
+from xpnn.layers.nested import of_inner
 
 
 @dataclass(frozen=True)
@@ -19,30 +19,12 @@ class Recompute(Layer):
 
     role = "container"
     layer: Layer
-
-    @functools.cached_property
-    def multi_input(self) -> bool:
-        return self.layer.multi_input
-
-    @functools.cached_property
-    def input_kind(self) -> Any:
-        return self.layer.input_kind
-
-    @functools.cached_property
-    def trained(self) -> bool:
-        return self.layer.trained
-
-    @functools.cached_property
-    def output_kind(self) -> Any:
-        return self.layer.output_kind
-
-    @functools.cached_property
-    def differentiable(self) -> bool:
-        return self.layer.differentiable
-
-    @functools.cached_property
-    def vocab_size(self) -> Any:
-        return self.layer.vocab_size
+    multi_input = of_inner("multi_input")
+    input_kind = of_inner("input_kind")
+    trained = of_inner("trained")
+    output_kind = of_inner("output_kind")
+    differentiable = of_inner("differentiable")
+    vocab_size = of_inner("vocab_size")
 
     def children(self, shape: Shape) -> list[Child]:
         """What is in f: f has no path of its own."""

@@ -21,6 +21,7 @@ __all__ = ["Loss"]
 Host = np.ndarray[Any, Any]
 Terms: TypeAlias = tuple[Array, Array, Array | None]
 """What a loss says of each sample: see `Loss.terms`."""
+REDUCTIONS = ("mean", "sum", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class Loss(Config, abstract=True):
     Raises UsageError for another reduction.
     """
 
-    reduction: Annotated[str, one_of("mean", "sum", "none")] = "mean"
+    reduction: Annotated[str, one_of(*REDUCTIONS)] = "mean"
 
     wants: ClassVar[str] = ""
     """"logits" or "log-probabilities": a network that ends in Softmax or Sigmoid is refused."""
