@@ -91,7 +91,7 @@ def check_settings(settings: Any) -> None:
 def hints(cls: Hashable) -> dict[str, Any]:
     """The annotation of every field; nothing where they name what cannot be looked up.
 
-    A subclass that declares a field anew, to change its default, keeps the limits of its base.
+    A subclass that declares a field again, to change its default, keeps the limits of its base.
     """
     try:
         found = typing.get_type_hints(cls, include_extras=True)
@@ -124,10 +124,10 @@ def fit(value: Any, hint: Any) -> Any:
     if typing.get_origin(hint) is tuple:
         return fit_tuple(value, typing.get_args(hint))
     if isinstance(hint, type) and not isinstance(value, hint):
-        meant = hint.coerce(value) if hasattr(hint, "coerce") else None
-        if meant is None or not isinstance(meant, hint):
+        coerced = hint.coerce(value) if hasattr(hint, "coerce") else None
+        if coerced is None or not isinstance(coerced, hint):
             raise Unfit
-        return meant
+        return coerced
     return value
 
 

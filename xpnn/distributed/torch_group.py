@@ -36,7 +36,7 @@ class TorchCommunicator(Communicator):
         atexit.register(self._leave)
 
     def add(self, a: Host) -> None:
-        """all_reduce on the array's own memory; unsigned integers of 64 bits as signed ones, whose sums wrap alike."""
+        """all_reduce on the array's own memory; unsigned integers of 64 bits as signed ones, which wrap too."""
         self.dist.all_reduce(self._tensor(a))
 
     def broadcast(self, a: Host, root: int = 0) -> None:
