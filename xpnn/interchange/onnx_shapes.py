@@ -14,7 +14,14 @@ from xpnn.interchange.onnx_pending import mark_of
 from xpnn.interchange.onnx_pointwise import Inputs, Rule, along, one_axis, scale_and_shift
 from xpnn.interchange.onnx_rotary import rotation
 from xpnn.interchange.onnx_sequences import STATES
-from xpnn.interchange.onnx_tensors import along_several, beside_constants, masked_mean, of_one_sample, picked
+from xpnn.interchange.onnx_tensors import (
+    along_several,
+    beside_constants,
+    masked_mean,
+    of_one_sample,
+    one_state,
+    picked,
+)
 from xpnn.interchange.onnx_values import (
     WINDOWED,
     Builder,
@@ -273,15 +280,6 @@ def concat(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]
     else:
         found = [b.wants(x, last(rank, axis)) for x in found]
     b.put(outputs[0], L.Concatenate(), found, shape, Layout(last(rank, axis)), flat=flat)
-
-
-def one_state(b: Builder, out: str, states: Sequence[Value], place: Host, axis: int) -> None:
-    """The last state of one layer or direction, of many side by side on the first axis."""
-    each = [(x, i) for x in states for i in range(x.shape[0])]
-    if axis or place.size != 1 or not -len(each) <= int(np.ravel(place)[0]) < len(each):
-        raise Refusal("states of several directions or layers, taken otherwise than one of them")
-    x, i = each[int(np.ravel(place)[0])]
-    picked(b, out, x, np.array(i), 0)
 
 
 def gather(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:

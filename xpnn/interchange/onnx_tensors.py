@@ -80,6 +80,15 @@ def picked(b: Builder, out: str, x: Value, places: Host, axis: int) -> None:
         b.same(out, x)
 
 
+def one_state(b: Builder, out: str, states: Sequence[Value], place: Host, axis: int) -> None:
+    """The last state of one layer or direction, of many side by side on the first axis."""
+    each = [(x, i) for x in states for i in range(x.shape[0])]
+    if axis or place.size != 1 or not -len(each) <= int(np.ravel(place)[0]) < len(each):
+        raise Refusal("states of several directions or layers, taken otherwise than one of them")
+    x, i = each[int(np.ravel(place)[0])]
+    picked(b, out, x, np.array(i), 0)
+
+
 def slice_(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
     """One Slice for each axis that is cut."""
     x = b.value(inputs[0])
