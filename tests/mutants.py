@@ -17,7 +17,6 @@ import contextlib
 import copy
 import difflib
 import importlib
-import math
 import os
 import random
 import re
@@ -32,7 +31,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import named_numbers
 import pages
 import pytest
 import reach
@@ -81,7 +79,6 @@ OUTSIDE = (
 MODES = ("numpy", "fast", "readonly", "strict", "torch", "jax", "cupy")
 GENERATED = r"test_default|test_public"
 """Tests that look at every definition without running it: they can notice what changes in a signature."""
-NUMBERS = "tests/repository/test_defaults.py::test_a_named_number_is_the_documented_one"
 """The same for numbers with a name, file by file."""
 
 
@@ -197,7 +194,7 @@ def tests_of(reached, name, line):
         found = {test: s for near in beside for some in reached[near].values() for test, s in some.items()}
     signatures = {test: s for some in reached.get(name, {}).values() for test, s in some.items()}
     found = found | {test: s for test, s in signatures.items() if re.search(GENERATED, test)}
-    return found | ({f"{NUMBERS}[{name}]": 0.0} if using and named_numbers.named(source) else {})
+    return found
 
 
 def in_body(function, line):
@@ -222,9 +219,7 @@ def nearest(tests, name):
     ordered = reach.in_turn(sorted(tests, key=tests.get), lambda test: test.split("[")[0])
     near = {test: len(words & set(re.findall(r"[a-z]+", test.split("[")[0]))) for test in tests}
     place = {test: i for i, test in enumerate(ordered)}
-    return sorted(
-        ordered, key=lambda test: -math.inf if test.startswith(NUMBERS) else place[test] - 12 * near[test]
-    )
+    return sorted(ordered, key=lambda test: place[test] - 12 * near[test])
 
 
 def shares(tests, name):
