@@ -30,7 +30,8 @@ from types import CodeType, FunctionType
 import mutants
 import pytest
 
-sys.modules["jax"] = None  # its threads do not outlive a fork: tests that need it are skipped
+if "XPNN_MUTANTS" in os.environ:
+    sys.modules["jax"] = None  # its threads do not outlive a fork: tests that need it are skipped
 WIDE = ("backends",)
 """Folders whose rows also run on array-api-strict and PyTorch."""
 
@@ -55,6 +56,7 @@ def pytest_runtestloop(session):
     drawn = dict(enumerate(mutants.draw(settings["count"], settings["seed"], settings["files"])))
     functions, words = live_functions(), [words_of(item) for item in session.items]
     frequency = Counter(word for some in words for word in some)
+    gc.freeze()
     for i, mutant in drawn.items():
         if i not in mutants.results_in(kept) and time.time() < settings["end"]:
             near = nearest(mutant, session.items, words, frequency)
@@ -79,15 +81,16 @@ def pytest_runtestloop(session):
     return True
 
 
-NEAR, MOST = 250, 1500
+NEAR, MOST = 200, 1500
 """Tests that are tried because of the words they share with a mutant, and because they reach it."""
-SECONDS = 25
+SECONDS = 12
 """Processor time for the tests of one mutant."""
 
 
 def words_of(item):
     """The words of a test: of its name and parameters, and of its source."""
-    return set(re.findall(r"[A-Za-z_]\w+", item.nodeid)) | source_words(getattr(item, "function", None))
+    named = frozenset(re.findall(r"[A-Za-z_]\w+", item.nodeid.partition("[")[2]))
+    return source_words(getattr(item, "function", None)) | named
 
 
 @functools.cache
@@ -99,20 +102,31 @@ def source_words(function):
 
 
 def nearest(mutant, items, words, frequency):
-    """The tests, those that share rare words with the mutant first: of its file's path, of its function
-    and class, and of its line; one test of a function before a second."""
-    wanted = Counter()
-    for weight, text in zip((3, 2, 1), (mutant.name, mutant.inside, mutant.change), strict=True):
-        for word in set(re.findall(r"[A-Za-z_]\w+", text)) | set(re.findall(r"[a-z]+", text)):
-            wanted[word] = max(wanted[word], weight)
-    worth = {
-        w: weight / math.log2(2 + frequency[w]) for w, weight in wanted.items() if 0 < frequency[w] < 8000
-    }
-    scores = [sum(worth.get(word, 0.0) for word in some & worth.keys()) for some in words]
+    """The tests, those first that name its function, then its class; whose path is like its file's; that have words of
+    its line. A word that many tests have says little, and so does the tenth test of one function."""
+
+    def rare(text):
+        return {
+            w: 1 / math.log2(2 + frequency[w]) for w in set(re.findall(r"[A-Za-z_]\w+", text)) if frequency[w]
+        }
+
+    inner, line, path = (
+        rare(mutant.inside),
+        rare(mutant.change),
+        set(re.findall(r"[a-z]+", mutant.name)) - {"py"},
+    )
+    near = {file: len(path & set(re.findall(r"[a-z]+", file))) for file in {item.path.name for item in items}}
+    near = {i: near[item.path.name] + (folder_of(item) in path) for i, item in enumerate(items)}
+    scores = [
+        10 * sum(inner[w] for w in some & inner.keys())
+        + 2 * sum(line[w] for w in some & line.keys())
+        + near[i]
+        for i, some in enumerate(words)
+    ]
     seen = Counter()
     for k in sorted(range(len(words)), key=lambda k: -scores[k])[: 20 * NEAR]:
         function = items[k].nodeid.split("[")[0]
-        scores[k] *= 0.8 ** seen[function]
+        scores[k] *= 0.93 ** seen[function]
         seen[function] += 1
     return [items[k] for k in sorted(range(len(words)), key=lambda k: -scores[k])[:NEAR]]
 
