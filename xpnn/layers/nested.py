@@ -60,7 +60,9 @@ def plan_child(
 
 def of_inner(trait: str) -> Any:
     """The trait of that name of the layer in `layer`: `trained = of_inner("trained")`."""
-    return property(lambda self: getattr(self.layer, trait), doc=f"That of the layer inside: `layer.{trait}`.")
+    return property(
+        lambda self: getattr(self.layer, trait), doc=f"That of the layer inside: `layer.{trait}`."
+    )
 
 
 def taken_by_all(layers: tuple[Layer, ...]) -> Any:
