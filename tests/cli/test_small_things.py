@@ -14,6 +14,7 @@ from command_line import on_a_terminal, workplace  # noqa: F401
 import xpnn
 from xpnn.cli import COMMANDS, cli
 from xpnn.cli.program import program
+from xpnn.cli.regression import regression_line
 from xpnn.data.kind import kind_of
 from xpnn.errors import UsageError, XpnnError
 
@@ -201,3 +202,15 @@ def test_the_numbers_of_the_command_line_end_where_they_should():
             with pytest.raises(click.BadParameter):
                 option.type.convert(value, option, None)
     assert len(seen) > 8
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (79_470.2, "79,470"), (10_000.0, "10,000"), (9_999.4, "9999"), (12.3456, "12.35"), (0.001234, "0.001234"),
+        (9.99e14, "999,000,000,000,000"), (1e15, "1e+15"), (0.0, "0"),
+    ],
+)  # fmt: skip
+def test_errors_of_a_regression_are_printed_with_four_digits(value, text):
+    found = regression_line({"r2": 0.5, "mae": value, "rmse": 1.0})
+    assert found == f"R2 0.5000 · MAE {text} · RMSE 1"
