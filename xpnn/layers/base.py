@@ -4,7 +4,7 @@ import functools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -23,6 +23,18 @@ Shape: TypeAlias = tuple[Any, ...]
 Kind: TypeAlias = str | None
 Tree: TypeAlias = Any
 """Nested tuples and dicts with arrays (or Specs) as leaves, in definition order."""
+
+
+class LayerLike(Protocol):
+    """A layer, or an object with these two methods alone, which a list of layers takes as it is (see `Custom`)."""
+
+    @property
+    def forward(self) -> Callable[..., Any]:
+        """From x to y."""
+
+    @property
+    def backward(self) -> Callable[..., Any]:
+        """From dy to dx."""
 
 
 @dataclass(frozen=True)

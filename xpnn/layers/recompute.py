@@ -1,11 +1,12 @@
 """Recomputation of activations (gradient checkpointing): less memory for more time."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xpnn.kernels import Array
-from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree
+from xpnn.layers.base import Child, Ctx, Layer, LayerLike, Shape, Tree
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,10 @@ class Recompute(Layer):
 
     role = "container"
     layer: Layer
+
+    if TYPE_CHECKING:  # a list is as good as a tuple
+
+        def __init__(self, layer: LayerLike | Sequence[LayerLike]) -> None: ...
 
     @functools.cached_property
     def multi_input(self) -> bool:
