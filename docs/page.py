@@ -1,4 +1,4 @@
-"""Makes page.png, an exported page in Chromium with a digit drawn on it by mouse, and derivation.png, a page of the site.
+"""Makes page.png, an exported page in Chromium with a digit drawn on it, and derivation.png, a page of the site.
 
 ci/docs && python docs/page.py        (needs playwright and Chromium)
 """

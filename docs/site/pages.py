@@ -11,13 +11,11 @@ import os
 import re
 import shutil
 import sys
-from base64 import b64encode
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 import nbformat
-from IPython.utils.capture import capture_output
 
 SITE = Path(__file__).resolve().parent
 DOCS, ROOT = SITE.parent, SITE.parents[1]
@@ -28,6 +26,7 @@ COVERAGE = (DOCS / "coverage.md").read_text()
 sys.path[:0] = [str(ROOT), str(SITE), str(ROOT / "tests")]
 
 import bug_museum
+from cells import run_all
 
 from xpnn.kernels import Kernels
 from xpnn.layers import Layer
@@ -336,56 +335,6 @@ def documented(package, thing, name):
         )
         return f".. autoclass:: {package}.{name}\n{members}"
     return f".. autofunction:: {package}.{name}\n" if callable(thing) else None
-
-
-def run_all(made):
-    """Run the notebooks, each in empty names. What fails is named by its page, at the end."""
-    from IPython.core.displayhook import DisplayHook
-    from IPython.core.interactiveshell import InteractiveShell
-
-    class Kept(DisplayHook):
-        """Keeps what the last line of a cell gives, in place of printing it."""
-
-        def write_output_prompt(self):
-            self.shell.kept = None
-
-        def write_format_data(self, format_dict, md_dict=None):
-            self.shell.kept = format_dict
-
-        def finish_displayhook(self):
-            self._is_active = False
-
-    shell, failed = InteractiveShell.instance(displayhook_class=Kept, history_length=0), []
-    shell.display_formatter.active_types = shell.display_formatter.format_types
-    for name, book in made.items():
-        shell.reset(new_session=False)
-        for cell in book.cells:
-            if cell.cell_type == "code" and (error := run(shell, cell)):
-                failed.append(f"{name}: {type(error).__name__}: {error}\n{cell.source}")
-                break
-    if failed:
-        raise SystemExit("\n\n".join(failed))
-
-
-def run(shell, cell):
-    """Run a cell, and keep what it shows. Returns the error that it ends with, if any."""
-    shell.kept = None
-    with capture_output() as shown:
-        result = shell.run_cell(cell.source)
-    cell.outputs = (
-        [nbformat.v4.new_output("stream", name="stdout", text=shown.stdout)] if shown.stdout else []
-    )
-    for data in [*(output.data for output in shown.outputs), shell.kept]:
-        if data:
-            cell.outputs.append(nbformat.v4.new_output("display_data", data=as_text(data)))
-    return result.error_in_exec or result.error_before_exec
-
-
-def as_text(data):
-    """Pictures as base64, as notebooks have them."""
-    return {
-        kind: b64encode(value).decode() if isinstance(value, bytes) else value for kind, value in data.items()
-    }
 
 
 def write():

@@ -40,7 +40,7 @@ def worst(y, predicted):
     return float(np.max(np.abs(y - predicted)))
 
 
-seen = []
+seen: list[int] = []
 history = model.fit(
     x,
     price,

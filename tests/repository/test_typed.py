@@ -17,7 +17,7 @@ DOCUMENTS = {
     "guide": ("docs/guide.md", None),
     "parts": ("docs/own-parts.md", None),
 }
-BY_HAND = "# mypy: disable-error-code='no-untyped-def,no-untyped-call'\n"
+BY_HAND = '# mypy: disable-error-code="no-untyped-def,no-untyped-call"\n'
 FORMS = """
 import xpnn
 from xpnn.losses import MeanSquaredError, MultiOutputLoss, SoftmaxCrossEntropy

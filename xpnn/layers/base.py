@@ -4,7 +4,7 @@ import functools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ __all__ = ["Child", "Ctx", "Layer", "Spec"]
 Shape: TypeAlias = tuple[Any, ...]
 """Of one sample: a tuple of sizes. Of several inputs or outputs: a tuple of such tuples."""
 Kind: TypeAlias = str | None
+T = TypeVar("T")
 Tree: TypeAlias = Any
 """Nested tuples and dicts with arrays (or Specs) as leaves, in definition order."""
 
@@ -94,7 +95,9 @@ class Ctx(NamedTuple):
 
 
 if TYPE_CHECKING:
-    from functools import cached_property as trait
+
+    def trait(get: Callable[[Any], T]) -> T:
+        """A setting of a class, or of an object that computes it."""
 else:
 
     class trait(functools.cached_property):  # noqa: N801
