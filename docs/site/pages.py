@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
 
@@ -28,9 +28,11 @@ sys.path[:0] = [str(ROOT), str(SITE), str(ROOT / "tests")]
 import bug_museum
 from cells import run_all
 
+from xpnn.config import short_repr
 from xpnn.kernels import Kernels
 from xpnn.layers import Layer
 from xpnn.names import classes_in
+from xpnn.recipes import OVERRIDES, RECIPES, Recipe
 
 CELL = re.compile(r"^```\{code-cell\}\n(.*?)^```\n?", re.M | re.S)
 LAYER = re.compile(r"^`([^`]+)` on `([^`]+)`\.?$", re.M)
@@ -309,11 +311,31 @@ def contents():
     made["reference/index.md"] = listing(
         "Reference", "From the docstrings: formula, shapes, units, what is raised, source.", PACKAGES
     )
+    made["recipes.md"] = recipes()
     books = sorted(path.stem for path in (ROOT / "examples" / "notebooks").glob("*.ipynb"))
     made["notebooks/index.md"] = listing(
         "Notebooks", "Made from the scripts in `examples/notebooks/`, and run for this page.", books
     )
     return made
+
+
+def recipes():
+    """The settings that `xpnn train` takes where none are given, by dataset, and what a model changes in them."""
+    shown = [field.name for field in fields(Recipe) if field.name not in ("augmentation", "network")]
+    rows = [(name, *(short_repr(getattr(recipe, key)) for key in shown)) for name, recipe in RECIPES.items()]
+    changes = [
+        (name, ", ".join(f"{key} {short_repr(value)}" for key, value in given.items()))
+        for name, given in OVERRIDES.items()
+    ]
+    text = "What `xpnn train` takes where no setting is given; of few samples the batches are smaller."
+    parts = ["# Recipes", text, table(("dataset", *shown), rows), "What another model than the mlp changes:"]
+    return "\n\n".join([*parts, table(("model", "changes"), changes)]) + "\n"
+
+
+def table(head, rows):
+    """A table of Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def listing(title, intro, names):
