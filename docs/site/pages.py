@@ -88,6 +88,8 @@ PACKAGES = {
     "xpnn.errors": "Errors",
 }
 """What the reference has a page for, and its title."""
+MEMBERS = {"xpnn.sklearn": "fit, predict, score"}
+"""Of classes whose other methods another library documents."""
 ROOTS = (
     "Layer",
     "Loss",
@@ -346,17 +348,14 @@ def listing(title, intro, names):
 
 def documented(package, thing, name):
     """The directive for a class or a function; None for what stands on another page, and for constants."""
-    if isinstance(thing, type):
-        known = classes()
-        if package == "xpnn" and name in known:
-            return None
-        members = (
-            ""
-            if name in known or getattr(thing, "__module__", "").startswith("xpnn.metrics")
-            else "   :members:\n"
-        )
-        return f".. autoclass:: {package}.{name}\n{members}"
-    return f".. autofunction:: {package}.{name}\n" if callable(thing) else None
+    others = (other for other in PACKAGES if other != "xpnn")
+    if package == "xpnn" and any(name in getattr(import_module(other), "__all__", ()) for other in others):
+        return None
+    if not isinstance(thing, type):
+        return f".. autofunction:: {package}.{name}\n" if callable(thing) else None
+    plain = name in classes() or package == "xpnn.metrics"  # whose methods are the formula, or those of all
+    members = "" if plain else f"   :members: {MEMBERS.get(package, '')}\n"
+    return f".. autoclass:: {package}.{name}\n{members}"
 
 
 def write():
