@@ -23,13 +23,14 @@ UNSEEN = ("int", "mask")
 
 
 class Shown(dict):
-    """Arrays by name, printed below each other."""
+    """Arrays by name, printed below each other; of more than two axes those of length 1 are left out."""
 
     def __repr__(self):
         width = max(map(len, self))
         lines = []
         for name, value in self.items():
-            text = np.array2string(np.asarray(value), precision=4, suppress_small=True, floatmode="maxprec")
+            shown = np.squeeze(value) if np.ndim(value) > 2 else np.asarray(value)
+            text = np.array2string(shown, precision=4, suppress_small=True, floatmode="maxprec")
             lines.append(f"{name:<{width}}  {text}".replace("\n", "\n" + " " * (width + 2)))
         return "\n".join(lines)
 
