@@ -125,7 +125,12 @@ def _listed(process: int) -> bool:
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """How many cores this process may use."""
+    return len(usable())
+
+
+def usable() -> set[int]:
+    """The numbers of the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))

@@ -140,6 +140,10 @@ class Backend(Kernels):
         """
         return a
 
+    def for_one_sample(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """`f`, a function that makes products for a single sample, with the threads that serve it best."""
+        return f
+
     def compile(
         self,
         step: Callable[..., Any],

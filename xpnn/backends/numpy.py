@@ -8,6 +8,7 @@ from xpnn.backends import in_place
 from xpnn.backends.base import Backend
 from xpnn.backends.cpu import (
     classes,
+    contention,
     distribution,
     draws,
     pointwise,
@@ -42,6 +43,8 @@ class NumpyBackend(Backend):
     def device_context(self) -> Any:
         """Overflow and NaN are reported by the training step, by name, not by NumPy's warnings."""
         return np.errstate(all="ignore")
+
+    for_one_sample = contention.for_one_sample
 
     buffer = in_place.buffer
     memoized = in_place.memoized

@@ -1,0 +1,117 @@
+"""What is done beside other processes: by made-up clocks and files, never by timing."""
+
+import threading
+
+import pytest
+
+from xpnn.backends.cpu.contention import SingleSamples, fastest, idle_seconds, one_thread
+from xpnn.backends.cpu.threads import blas_threads
+
+
+class Work:
+    """Work that takes seconds[number of threads], of which the first `odd` calls take ten times as long."""
+
+    def __init__(self, seconds, odd=0):
+        self.seconds, self.odd, self.now, self.threads = seconds, odd, 0.0, max(seconds)
+
+    def use(self, threads):
+        self.threads = threads
+
+    def __call__(self):
+        self.now += self.seconds[self.threads] * (10 if self.odd > 0 else 1)
+        self.odd -= 1
+
+    def fastest(self):
+        found = fastest(max(self.seconds), self.use, self, lambda: self.now)
+        assert self.threads == found, "it is in use afterwards"
+        return found
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wanted"),
+    [
+        ({1: 7e-3, 2: 4.3e-3}, 2),
+        ({1: 10.5e-3, 2: 34e-3}, 1),
+        ({1: 1e-3, 2: 1.1e-3}, 2),  # no clear gain: the number of a quiet machine
+        ({1: 4e-3, 2: 2e-3, 4: 9e-3, 8: 20e-3}, 2),
+        ({1: 3e-3}, 1),
+    ],
+)
+def test_the_number_of_threads_that_is_fastest_at_the_moment(seconds, wanted):
+    assert Work(seconds).fastest() == wanted
+
+
+def test_a_moment_in_which_something_else_is_slow_decides_nothing():
+    assert Work({1: 7e-3, 2: 4.3e-3}, odd=5).fastest() == 2
+
+
+STAT = "cpu  9 9 9 900 9\ncpu0 1 0 1 {} 5 0\ncpu1 1 0 1 250 5 0\ncpu10 1 0 1 7777 5\nintr 5\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"), [(STAT.format(150), 4.0), (STAT.format("x"), None), (None, None)]
+)
+def test_the_idle_seconds_of_the_cores_of_this_process(tmp_path, monkeypatch, text, wanted):
+    monkeypatch.setattr("xpnn.backends.cpu.contention.usable", lambda: {0, 1})
+    monkeypatch.setattr("os.sysconf", lambda name: 100)
+    path = tmp_path / "stat"
+    if text is not None:
+        path.write_text(text)
+    assert idle_seconds(str(path)) == wanted
+
+
+def blas_count():
+    from threadpoolctl import threadpool_info
+
+    return next(pool["num_threads"] for pool in threadpool_info() if "numpy" in pool["filepath"])
+
+
+def test_after_a_wait_single_samples_have_one_thread_for_a_while():
+    now, seen = [0.0], []
+    guard = SingleSamples(lambda: now[0])
+
+    def product(seconds):
+        seen.append(blas_count())
+        now[0] += seconds
+        return "y"
+
+    with blas_threads(2):
+        for seconds in (5e-5, 4e-3, 5e-5, 4e-3):
+            assert guard(product, seconds) == "y"
+        assert seen == [2, 2, 1, 1]
+        assert blas_count() == 2
+        now[0] += 1
+        guard(product, 4e-3)  # two threads again, and it waits again: for twice as long
+        now[0] += 1.5
+        guard(product, 5e-5)
+        now[0] += 1
+        guard(product, 5e-5)
+    assert seen[4:] == [2, 1, 2]
+
+
+def test_what_takes_long_by_itself_has_all_threads():
+    now, seen = [0.0], []
+    guard = SingleSamples(lambda: now[0])
+    with blas_threads(2):
+        for seconds in (0.02, 0.03, 0.02):
+            guard(lambda s: (seen.append(blas_count()), now.__setitem__(0, now[0] + s)), seconds)
+    assert seen == [2, 2, 2]
+
+
+def test_of_two_python_threads_the_last_sets_the_number_back():
+    entered, leave = threading.Event(), threading.Event()
+
+    def other():
+        with one_thread():
+            entered.set()
+            leave.wait(10)
+
+    with blas_threads(2):
+        thread = threading.Thread(target=other)
+        with one_thread():
+            thread.start()
+            assert entered.wait(10)
+        assert blas_count() == 1
+        leave.set()
+        thread.join()
+        assert blas_count() == 2
