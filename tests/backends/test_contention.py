@@ -9,20 +9,26 @@ from xpnn.backends.cpu.threads import blas_threads
 
 
 class Work:
-    """Work that takes seconds[number of threads], of which the first `odd` calls take ten times as long."""
+    """Work that takes seconds[number of threads], of which the first `odd` calls take ten times as long.
 
-    def __init__(self, seconds, odd=0):
+    cores: how many it gets.
+    """
+
+    def __init__(self, seconds, odd=0, cores=8):
         self.seconds, self.odd, self.now, self.threads = seconds, odd, 0.0, max(seconds)
+        self.cores, self.used = cores, 0.0
 
     def use(self, threads):
         self.threads = threads
 
     def __call__(self):
-        self.now += self.seconds[self.threads] * (10 if self.odd > 0 else 1)
+        took = self.seconds[self.threads] * (10 if self.odd > 0 else 1)
+        self.now += took
+        self.used += took * min(self.threads, self.cores)
         self.odd -= 1
 
     def fastest(self):
-        found = fastest(max(self.seconds), self.use, self, lambda: self.now)
+        found = fastest(max(self.seconds), self.use, self, lambda: self.now, lambda: self.used)
         assert self.threads == found, "it is in use afterwards"
         return found
 
@@ -39,6 +45,11 @@ class Work:
 )
 def test_the_number_of_threads_that_is_fastest_at_the_moment(seconds, wanted):
     assert Work(seconds).fastest() == wanted
+
+
+@pytest.mark.parametrize(("seconds", "wanted"), [({1: 9e-3, 2: 10e-3}, 1), ({1: 10e-3, 2: 7e-3}, 2)])
+def test_threads_without_cores_must_be_clearly_faster(seconds, wanted):
+    assert Work(seconds, cores=1).fastest() == wanted
 
 
 def test_a_moment_in_which_something_else_is_slow_decides_nothing():

@@ -17,7 +17,7 @@ from xpnn.training.history import Row
 from xpnn.training.run import Callback, Run
 from xpnn.trees import tree_map
 
-PASSES, LONG = 3, 1.0
+PASSES, LONG = 3, 2.0
 """Forward passes that take as long as a step, and the seconds of steps that are worth a tenth of one for timing."""
 
 

@@ -10,15 +10,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-from xpnn.backends.cpu.contention import idle_seconds
+from xpnn.backends.cpu.contention import SHARE, idle_seconds
 from xpnn.system import cores
 
 BLOCK, BLOCK_SECONDS = 8, 0.2
 """Steps that are timed together, and the least time: some turns of the scheduler, which decides about single steps."""
 GAIN, SLOW = 0.9, 1.5
 """A trial is kept below the first share of the time before; above the second one of the best time a trial begins."""
-SHARE = 0.75
-"""Of the processor time that so many threads could have: with less of it they wait for cores that others use."""
 FIRST, LAST = 2.0, 64.0
 """Seconds between two trials: at first, and at most; they double with each trial that gains nothing."""
 
@@ -112,7 +110,8 @@ class AdaptiveThreads:
 
     def pause(self) -> None:
         """Leave out the time until the next step: something else is computed."""
-        self.steps, self.began = -1, (0.0, 0.0, None)
+        self.steps = -1
+        self.began: tuple[float, float, float | None] = (0.0, 0.0, None)
 
     def step(self) -> None:
         """A step has ended."""
