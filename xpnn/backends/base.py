@@ -28,6 +28,8 @@ class Backend(Kernels):
     name: ClassVar[str]
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
+    whole_passes: ClassVar[bool] = False
+    """Whether `lstm_pass` and its like save time: they keep whole arrays, where the steps by themselves keep lists."""
     share: Share | None = None
     """Where several processes share a batch: which samples of it these are."""
 

@@ -11,6 +11,7 @@ from xpnn.backends.cpu import (
     contention,
     distribution,
     draws,
+    passes,
     pointwise,
     products,
     resample,
@@ -62,6 +63,12 @@ class NumpyBackend(Backend):
     sigmoid = pointwise.sigmoid
     normal_cdf = distribution.normal_cdf
     lstm_step = pointwise.lstm_step
+
+    whole_passes = True
+    lstm_pass = passes.lstm_pass
+    lstm_pass_grad = passes.lstm_pass_grad
+    gru_pass = passes.gru_pass
+    gru_pass_grad = passes.gru_pass_grad
 
     softmax_cross_entropy_gradient_and_correct = classes.softmax_cross_entropy_gradient_and_correct
 
