@@ -343,6 +343,7 @@ ROWS = {
     ],
     "elementwise": [vectors(size) for size in SIZES]
     + [ruled(optimizer, size) for optimizer in RULES for size in SIZES[1:4]],
+    "nan_unless": [lambda be, ok=ok: (be.scalar(ok, be.xp.bool), be.scalar(2.5)) for ok in (True, False)],
     "cond": [choice(True), choice(False)],
     "batch_norm": [
         normalized(eps, *shape, relu=relu)

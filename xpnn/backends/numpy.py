@@ -84,6 +84,7 @@ class NumpyBackend(Backend):
     elementwise = vectors.elementwise
     copied = vectors.copied
     all_finite = vectors.all_finite
+    nan_unless = vectors.nan_unless
     cond = vectors.cond
 
     pad = windows.pad

@@ -106,4 +106,4 @@ class BothDirections(RoundedOnce):
             rule.backward(cx, kept, half, need_dx, None, False)
             for rule, kept, half in zip(self.directions, cache, halves, strict=True)
         )
-        return (dx + back if need_dx else None), ((grads, more),)
+        return (None if dx is None or back is None else dx + back), ((grads, more),)

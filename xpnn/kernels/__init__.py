@@ -90,6 +90,7 @@ class Kernels:
     elementwise = flat.elementwise
     concat_flat = flat.concat_flat
     all_finite = flat.all_finite
+    nan_unless = flat.nan_unless
     cond = flat.cond
     all_reduce = flat.all_reduce
 

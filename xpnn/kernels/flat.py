@@ -37,6 +37,11 @@ def all_finite(be: Backend, *arrays: Array) -> Array:
     return xp.all(xp.stack([xp.all(xp.isfinite(x)) for x in arrays]))
 
 
+def nan_unless(be: Backend, ok: Array, value: Array) -> Array:
+    """value where ok (0-d bool), else NaN, without asking the device."""
+    return be.xp.where(ok, value, be.xp.full_like(value, float("nan")))
+
+
 def all_reduce(be: Backend, a: Array) -> Array:
     """The sum of `a` over all processes that share a run; a itself of one alone. The caller gives `a` away."""
     return a

@@ -95,7 +95,7 @@ class SharedObjective(Objective):
                 state = {**state, "divisor": total if total.ndim == 0 else total[0]}
             if once:
                 good = be.all_finite(grad)
-                value = be.all_reduce(be.xp.where(good, value, be.xp.full_like(value, float("nan"))))
+                value = be.all_reduce(be.nan_unless(good, value))
                 grad = be.xp.where(good, grad, be.xp.zeros_like(grad))
             return update(theta, phi, state, value, grad, new_phi)
 

@@ -111,6 +111,7 @@ def gru_pass_grad(
     """By steps whose results are copied to their places."""
 
     def step(dh: Array, h: Array, gates: Array, inner: Array, da: Array, du: Array, rest: Array) -> None:
-        da[...], du[...], rest[...] = be.gru_step_grad(dh, h, *np.split(gates, 3, axis=1), inner)
+        r, z, n = np.split(gates, 3, axis=1)
+        da[...], du[...], rest[...] = be.gru_step_grad(dh, h, r, z, n, inner)
 
     return gru_backward(step, dy, U, h, gates, inner)
