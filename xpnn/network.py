@@ -77,12 +77,12 @@ class Network:
                 self._theta, self._phi = self.layout.initialize(self.backend, self.seed)
             else:
                 self._theta, self._phi = self.layout.load(self.backend, vectors)
-        self._forward: Callable[..., Array] = self.backend.compile(self._run, resident=(0,))
-        self._forward_one = self.backend.for_one_sample(self._forward)
+        forward: Callable[..., Array] = self.backend.compile(self._run, resident=(0,))
+        self._forward = self.backend.for_samples(forward)
+        self._forward_one = self.backend.for_one_sample(forward)
         self._out_of = functools.lru_cache(LENGTHS)(lambda shape: self.net.plan(shape)[1])
         self._split = by_identity(functools.partial(self.layout.split, self.backend))
-        self._one: tuple[Any, ...] | None = None
-        """Shape and dtype of a single sample that takes the short way, where there is one."""
+        self._one: tuple[Any, ...] | None = None  # shape and dtype of one sample that takes the short way
         if self.backend.name == "numpy" and single_sample.is_chain(self.net) and None not in self.input_shape:
             if len(self.input_shape) == 1:
                 self._one = (1, *self.input_shape), np.dtype(self.backend.dtype_name)
@@ -300,8 +300,8 @@ class Network:
 
     def __repr__(self) -> str:
         size = self.layout.size["theta"]
-        name, shapes = type(self).__name__, f"{self.input_shape} -> {self.output_shape}"
-        return f"<{name} {shapes}, {size:,} parameters, {self.backend!r}>"
+        shapes = f"{self.input_shape} -> {self.output_shape}"
+        return f"<{type(self).__name__} {shapes}, {size:,} parameters, {self.backend!r}>"
 
 
 def _restored(

@@ -1,11 +1,8 @@
 """What is done beside other processes: by made-up clocks and files, never by timing."""
 
-import threading
-
 import pytest
 
-from xpnn.backends.cpu.contention import SingleSamples, fastest, idle_seconds, one_thread
-from xpnn.backends.cpu.threads import blas_threads
+from xpnn.backends.cpu.contention import fastest, idle_seconds
 
 
 class Work:
@@ -69,60 +66,3 @@ def test_the_idle_seconds_of_the_cores_of_this_process(tmp_path, monkeypatch, te
     if text is not None:
         path.write_text(text)
     assert idle_seconds(str(path)) == wanted
-
-
-def blas_count():
-    from threadpoolctl import threadpool_info
-
-    return next(pool["num_threads"] for pool in threadpool_info() if "numpy" in pool["filepath"])
-
-
-def test_after_a_wait_single_samples_have_one_thread_for_a_while():
-    now, seen = [0.0], []
-    guard = SingleSamples(lambda: now[0])
-
-    def product(seconds):
-        seen.append(blas_count())
-        now[0] += seconds
-        return "y"
-
-    with blas_threads(2):
-        for seconds in (5e-5, 4e-3, 5e-5, 4e-3):
-            assert guard(product, seconds) == "y"
-        assert seen == [2, 2, 1, 1]
-        assert blas_count() == 2
-        now[0] += 1
-        guard(product, 4e-3)  # two threads again, and it waits again: for twice as long
-        now[0] += 1.5
-        guard(product, 5e-5)
-        now[0] += 1
-        guard(product, 5e-5)
-    assert seen[4:] == [2, 1, 2]
-
-
-def test_what_takes_long_by_itself_has_all_threads():
-    now, seen = [0.0], []
-    guard = SingleSamples(lambda: now[0])
-    with blas_threads(2):
-        for seconds in (0.02, 0.03, 0.02):
-            guard(lambda s: (seen.append(blas_count()), now.__setitem__(0, now[0] + s)), seconds)
-    assert seen == [2, 2, 2]
-
-
-def test_of_two_python_threads_the_last_sets_the_number_back():
-    entered, leave = threading.Event(), threading.Event()
-
-    def other():
-        with one_thread():
-            entered.set()
-            leave.wait(10)
-
-    with blas_threads(2):
-        thread = threading.Thread(target=other)
-        with one_thread():
-            thread.start()
-            assert entered.wait(10)
-        assert blas_count() == 1
-        leave.set()
-        thread.join()
-        assert blas_count() == 2

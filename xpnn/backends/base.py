@@ -142,6 +142,10 @@ class Backend(Kernels):
         """
         return a
 
+    def for_samples(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """`f`, a function that makes products for samples, on the cores that this process may use."""
+        return f
+
     def for_one_sample(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """`f`, a function that makes products for a single sample, with the threads that serve it best."""
         return f

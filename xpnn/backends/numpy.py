@@ -8,11 +8,11 @@ from xpnn.backends import in_place
 from xpnn.backends.base import Backend
 from xpnn.backends.cpu import (
     classes,
-    contention,
     distribution,
     draws,
     passes,
     pointwise,
+    predictions,
     products,
     resample,
     rows,
@@ -45,7 +45,8 @@ class NumpyBackend(Backend):
         """Overflow and NaN are reported by the training step, by name, not by NumPy's warnings."""
         return np.errstate(all="ignore")
 
-    for_one_sample = contention.for_one_sample
+    for_samples = predictions.for_samples
+    for_one_sample = predictions.for_one_sample
 
     buffer = in_place.buffer
     memoized = in_place.memoized
