@@ -2,7 +2,8 @@
 
 import pytest
 
-from xpnn.backends.cpu.contention import fastest, idle_seconds
+from xpnn.backends.cpu.contention import fastest
+from xpnn.system import idle_seconds
 
 
 class Work:
@@ -60,7 +61,7 @@ STAT = "cpu  9 9 9 900 9\ncpu0 1 0 1 {} 5 0\ncpu1 1 0 1 250 5 0\ncpu10 1 0 1 777
     ("text", "wanted"), [(STAT.format(150), 4.0), (STAT.format("x"), None), (None, None)]
 )
 def test_the_idle_seconds_of_the_cores_of_this_process(tmp_path, monkeypatch, text, wanted):
-    monkeypatch.setattr("xpnn.backends.cpu.contention.usable", lambda: {0, 1})
+    monkeypatch.setattr("xpnn.system.usable", lambda: {0, 1})
     monkeypatch.setattr("os.sysconf", lambda name: 100)
     path = tmp_path / "stat"
     if text is not None:

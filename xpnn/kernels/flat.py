@@ -1,5 +1,6 @@
 """What the training step does with flat vectors: update them, join them, check them, choose between two."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -39,7 +40,7 @@ def all_finite(be: Backend, *arrays: Array) -> Array:
 
 def nan_unless(be: Backend, ok: Array, value: Array) -> Array:
     """value where ok (0-d bool), else NaN, without asking the device."""
-    return be.xp.where(ok, value, be.xp.full_like(value, float("nan")))
+    return be.xp.where(ok, value, be.xp.full_like(value, math.nan))
 
 
 def all_reduce(be: Backend, a: Array) -> Array:

@@ -25,13 +25,11 @@ class GRU(Recurrent):
     gates = 3
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """W, U, b, c."""
         specs, out = super().plan(shape)
         more = {"c": Spec((self.units,), zeros, decay=False)} if self.bias else {}
         return specs | more, out
 
     def step(self, cx: Ctx, p: Tree, a: Array, states: States) -> tuple[States, tuple[Array, ...]]:
-        """Keeps the state before, the gates and h U_n + c."""
         (h,) = states
         new, *kept = cx.be.gru_step(a, cx.be.matmul(h, p["U"]), h, p["c"] if self.bias else None)
         return (new,), (h, *kept)
@@ -39,7 +37,6 @@ class GRU(Recurrent):
     def step_grad(
         self, cx: Ctx, p: Tree, d: States, kept: tuple[Array, ...]
     ) -> tuple[Array, Array | None, States]:
-        """As in the class's formula, in one kernel but for the product."""
         da, du, past = cx.be.gru_step_grad(*d, *kept)
         return da, du, (past + cx.be.matmul(du, p["U"].T),)
 

@@ -4,11 +4,8 @@ OpenBLAS's threads wait for each other by spinning. Beside two processes that co
 five to ten times as long as one; what tells is the time that the work takes.
 """
 
-import os
 import time
 from collections.abc import Callable
-
-from xpnn.system import usable
 
 SECONDS, RUNS = 0.05, 3
 """The least time, some turns of the scheduler, and number of runs for which a number of threads is measured."""
@@ -57,14 +54,3 @@ def fastest(
         chosen = most
     use(chosen)
     return chosen
-
-
-def idle_seconds(stat: str = "/proc/stat") -> float | None:
-    """For how long the cores of this process have been idle so far, added up; None where the system does not tell."""
-    try:
-        with open(stat) as file:
-            lines = [line.split() for line in file if line.startswith("cpu")]
-        own = {f"cpu{core}" for core in usable()}
-        return sum(int(line[4]) for line in lines if line[0] in own) / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError, AttributeError):
-        return None

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-from xpnn.backends.cpu.contention import SHARE, idle_seconds
-from xpnn.system import cores
+from xpnn.backends.cpu.contention import SHARE
+from xpnn.system import cores, idle_seconds
 
 BLOCK, BLOCK_SECONDS = 8, 0.2
 """Steps that are timed together, and the least time: some turns of the scheduler, which decides about single steps."""
