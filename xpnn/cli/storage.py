@@ -11,12 +11,18 @@ from xpnn.errors import BackendError, UsageError, first_line
 DATABASES = ("postgresql", "mysql", "mariadb", "sqlite")
 FORMS = "postgresql://USER@HOST/NAME, mysql://USER@HOST/NAME, journal:PATH or grpc://HOST:PORT"
 DRIVERS = {
-    "postgresql": "psycopg2-binary",
-    "mysql": "mysqlclient",
-    "mariadb": "mysqlclient",
-    "grpc": "grpcio",
+    "postgresql": (("psycopg2", "psycopg2"), ("psycopg", "psycopg")),
+    "mysql": (("MySQLdb", "mysqldb"), ("pymysql", "pymysql")),
+    "mariadb": (("MySQLdb", "mysqldb"), ("pymysql", "pymysql")),
 }
-"""What pip calls the usual driver; another one is named in the URL, as postgresql+psycopg://."""
+"""Of each database the modules that can talk to it, and what SQLAlchemy calls them."""
+PACKAGES = {
+    "postgresql": "psycopg2-binary",
+    "mysql": "pymysql",
+    "mariadb": "pymysql",
+    "grpc": "grpcio protobuf",
+}
+"""What pip calls the usual driver; another one is named in the URL, as postgresql+asyncpg://."""
 
 
 def open_storage(where: str) -> Any:
@@ -46,7 +52,7 @@ def open_storage(where: str) -> Any:
         base, _, driver = kind.partition("+")
         raise BackendError(
             f"--storage {named(where)} needs a driver that is not installed",
-            why=first_line(error), fix=f"pip install {driver or DRIVERS.get(base, base)}",
+            why=first_line(error), fix=f"pip install {driver or PACKAGES.get(base, base)}",
         ) from error  # fmt: skip
     except Exception as error:
         if not type(error).__module__.startswith(("sqlalchemy", "optuna", "grpc", "builtins")):
@@ -60,12 +66,11 @@ def open_storage(where: str) -> Any:
 
 
 def with_driver(where: str) -> str:
-    """The URL with the driver that is installed. What PostgreSQL's is without one depends on SQLAlchemy's version."""
+    """The URL with a driver that is installed. What a database's is without one depends on SQLAlchemy's version."""
     kind, _, rest = where.partition(":")
-    if kind == "postgresql" and importlib.util.find_spec("psycopg2"):
-        return f"postgresql+psycopg2:{rest}"
-    if kind == "postgresql" and importlib.util.find_spec("psycopg"):
-        return f"postgresql+psycopg:{rest}"
+    for module, driver in DRIVERS.get(kind, ()):
+        if importlib.util.find_spec(module):
+            return f"{kind}+{driver}:{rest}"
     return where
 
 
