@@ -35,7 +35,8 @@ gc.set_threshold(100_000, 50, 100)
 
 LIBRARIES = "numba|torch|jax|keras|sklearn|scipy|onnx"
 LIBRARIES += "|starlette|uvicorn|playwright|psutil"
-LIBRARIES += "|mpi4py|h5py|zarr|psycopg2|pymysql|grpc|onnxruntime|cupy|pooch|optuna|tensorboardX|matplotlib|pandas|joblib"
+LIBRARIES += "|mpi4py|h5py|zarr|psycopg2|pymysql|grpc"
+LIBRARIES += "|onnxruntime|cupy|pooch|optuna|tensorboardX|matplotlib|pandas|joblib"
 SKIPS = {
     r"backend cupy: ": 5600,
     r"backend torch: .* not installed": 5600,
