@@ -214,7 +214,7 @@ def command(folder, *args):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("where", ["journal", POSTGRESQL, MARIADB, GRPC], indirect=True)
+@pytest.mark.parametrize("where", ["journal", POSTGRESQL], indirect=True)
 def test_hosts_share_a_search_and_one_of_them_is_killed(tmp_path, where):
     victim = command(tmp_path, "--storage", where, "--worker", "--json")
     line = victim.stdout.readline()  # its first trial has ended
@@ -232,6 +232,17 @@ def test_hosts_share_a_search_and_one_of_them_is_killed(tmp_path, where):
     assert len(points) == len(set(points)) == 6
     assert os.listdir(tmp_path / "runs") == ["tune-spiral-mlp"]
     assert (tmp_path / "runs/tune-spiral-mlp/best.toml").exists()
+
+
+@pytest.mark.parametrize("where", [MARIADB, GRPC], indirect=True)
+def test_the_command_keeps_its_trials_there(tmp_path, where, xp):
+    tune = ("tune", "spiral", "--epochs", "1", "--storage", where, "--out", tmp_path / "out")
+    assert xp(*tune, "--trials", "2")[0] == 0
+    code, out, err = xp(*tune, "--trials", "3")
+    assert code == 0, err
+    assert "2 made before" in err
+    assert "3 trials" in out
+    assert len({tuple(t.params.items()) for t in study(where, "xpnn-spiral-mlp").get_trials()}) == 3
 
 
 @pytest.mark.parametrize("where", ["nonsense", "journal:", "grpc://nowhere", "redis://x", "postgresql:x"])

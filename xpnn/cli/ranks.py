@@ -89,8 +89,8 @@ class Watched(Run):
 
 
 def shared_run(group: "Communicator", make: Callable[[], Run]) -> Run:
-    """The run that rank 0 makes or takes, for all ranks: once all have their data, so that no error of one leaves it."""
-    group.any(False)
+    """The run that rank 0 makes or takes, for all ranks."""
+    group.any(False)  # all have their data: no error of one leaves a folder behind
     run = make() if group.rank == 0 else None
     folder = group.text("" if run is None else str(run.folder))
     return run or Watched(Path(folder))
