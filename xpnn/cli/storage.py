@@ -1,6 +1,7 @@
 """Where the trials of `xpnn tune` are kept when several hosts share them: `--storage`."""
 
 import importlib.util
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,9 @@ def open_storage(where: str) -> Any:
         if kind == "grpc":
             host, _, port = rest.removeprefix("//").rpartition(":")
             if host and port.isdecimal():
-                proxy = optuna.storages.GrpcStorageProxy(host=host, port=int(port))
+                with warnings.catch_warnings():  # that optuna may change the class is not the user's concern
+                    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                    proxy = optuna.storages.GrpcStorageProxy(host=host, port=int(port))
                 proxy.wait_server_ready(timeout=30)
                 return proxy
         elif kind.partition("+")[0] in DATABASES and rest.startswith("//"):
