@@ -69,6 +69,8 @@ class Program:
     """(name, dtype, shape of one sample in the layout that is fed)."""
     outputs: list[tuple[str, Shape]] = field(default_factory=list)
     opset: int = 20
+    real: Any = np.float32
+    """The dtype of its parameters and other constants: what a file holds. A module of PyTorch's may be finer."""
     path: str = ""
     names: set[str] = field(default_factory=set)
 
@@ -98,16 +100,16 @@ class Program:
 
     def parameter(self, name: str, a: Host) -> str:
         """A constant of the model's floats, called after the layer's path and `name`."""
-        found, array = f"{self.path}.{name}" if self.path else name, np.ascontiguousarray(a, np.float32)
+        found, array = f"{self.path}.{name}" if self.path else name, np.ascontiguousarray(a, self.real)
         if found in self.constants and np.array_equal(self.constants[found], array):  # of a shared layer
             return found
         found = self.name(found)
         self.constants[found] = array
         return found
 
-    def constant(self, a: Any, dtype: Any = np.float32) -> str:
-        """A small constant that is no parameter; equal ones are kept once."""
-        array = np.asarray(a, dtype)
+    def constant(self, a: Any, dtype: Any = None) -> str:
+        """A small constant that is no parameter, of the model's floats by default; equal ones are kept once."""
+        array = np.asarray(a, self.real if dtype is None else dtype)
         word = "_".join(map(str, array.reshape(-1).tolist())) if array.size <= 8 else "array"
         name = f"{array.dtype}{list(array.shape) or ''}_{word}".replace(" ", "")
         known = self.constants.get(name)

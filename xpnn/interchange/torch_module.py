@@ -51,6 +51,7 @@ class Builder:
         self.torch, self.nn, self.weights = torch, torch.nn, weights
         self.parts, self.sequences, self.operations = torch_parts, torch_sequences, torch_operations
         self.named, self.to_host = model.parameters(), model.backend.to_numpy
+        self.dtype = model.backend.dtype_name
         self.owners: dict[str, Any] = {}
 
     def as_given(self, flow: Flow) -> Any:
@@ -164,10 +165,8 @@ class Builder:
     def by_operations(self, layer: Layer, path: str, x: Any, y: Any) -> Any:
         """A module that does what the exported ONNX file does. Rows come and go in their order there."""
         flows, ends = (one if isinstance(one, tuple) else (one,) for one in (x, y))
-        g, specs = (
-            Program(),
-            layer.plan(tuple(f.shape for f in flows) if isinstance(x, tuple) else x.shape)[0],
-        )
+        g = Program(real=np.float64 if self.dtype == "float64" else np.float32)
+        specs = layer.plan(tuple(f.shape for f in flows) if isinstance(x, tuple) else x.shape)[0]
         trained = {key: self.parameter(path, key) for key in specs}
         values = tuple(Value(g.name(f"x{i}"), flow.shape, flow.first) for i, flow in enumerate(flows))
         p = {key: a.numpy() for key, a in trained.items()}
