@@ -65,7 +65,10 @@ class MultiHeadAttention(Layer):
         super().__post_init__()
         given = {"size": self.size, "value_size": self.value_size, "kv_heads": self.kv_heads}
         at_least(1, self, heads=self.heads, **{name: 1 if n is None else n for name, n in given.items()})
-        self._dropout()
+        if not 0 <= self.dropout <= 1:
+            raise UsageError(
+                f"MultiHeadAttention(dropout={self.dropout}): the rate is the share of weights dropped, from 0 to 1"
+            )
         if self.rotary is not None:
             check_layout(self, self.rotary)
             check_base(self, "rotary_base", self.rotary_base)
