@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from xpnn import fusion
+from xpnn.backends.base import Backend
 from xpnn.backends.share import Share
 from xpnn.distributed.communicator import Communicator
-from xpnn.distributed.plane import NUMBERS, Joined, add_gradient, joined, sharing
+from xpnn.distributed.plane import NUMBERS, add_gradient, joined, sharing
 from xpnn.kernels import Array
 from xpnn.optimizers import Accumulate, Optimizer
 from xpnn.optimizers.base import State
@@ -127,13 +128,13 @@ class SharedObjective(Objective):
         return indexed
 
 
-def packed(be: Joined, value: Any) -> Array:
+def packed(be: Backend, value: Any) -> Array:
     """A loss, or (loss, hits), as a vector of at most NUMBERS: what one message carries. Hits: exact up to 2^24."""
     loss, *hits = value if isinstance(value, tuple) else (value,)
     return be.xp.concat([be.xp.reshape(be.xp.astype(a, loss.dtype), (-1,)) for a in (loss, *hits)])
 
 
-def unpacked(be: Joined, numbers: Array) -> Any:
+def unpacked(be: Backend, numbers: Array) -> Any:
     """The loss, or (loss, hits), of which that vector was made."""
     loss, hits = be.xp.reshape(numbers[:1], ()), numbers[1:]
     if not hits.shape[0]:
