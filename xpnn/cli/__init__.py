@@ -5,6 +5,7 @@ Nothing but click and xpnn itself is imported here. Results go to stdout, everyt
 
 import contextlib
 import difflib
+import functools
 import importlib
 import io
 import os
@@ -175,9 +176,9 @@ def run(args: Sequence[str] | None = None) -> int:
         code = cli.main(args=args, prog_name="xpnn", obj=state, standalone_mode=False)
         return code if isinstance(code, int) else 0  # --help and --version end by an exit code
     except (click.Abort, KeyboardInterrupt):
-        return together.stop_all(interrupted(), stopped)
+        return together.stop_all(INTERRUPTED, False, lambda: stopped(interrupted()))
     except Stopped as stop:
-        return together.stop_all(stop, stopped)
+        return together.stop_all(stop.code, stop.agreed, functools.partial(stopped, stop))
     except Exception as error:
         if state.debug:
             traceback.print_exc()

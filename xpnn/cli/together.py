@@ -12,7 +12,6 @@ import click
 from xpnn.errors import BackendError, UsageError, XpnnError
 
 if TYPE_CHECKING:
-    from xpnn.cli import Stopped
     from xpnn.distributed import Communicator
 
 PATIENCE = 1.0
@@ -70,12 +69,12 @@ def end_all(error: XpnnError, report: Callable[[XpnnError], int]) -> int:
     return end(error.exit_code, lambda: report(error), isinstance(error, UsageError))
 
 
-def stop_all(stop: "Stopped", report: Callable[["Stopped"], int]) -> int:
-    """Report why this process stopped and, unless all stop together, end the others: they would wait for this one."""
+def stop_all(code: int, agreed: bool, report: Callable[[], int]) -> int:
+    """Report why this process stopped and, unless all have agreed to stop, end the others: they would wait for it."""
     rank, size = place()
-    if stop.agreed and size > 1:
-        return stop.code if rank else report(stop)
-    return end(stop.code, lambda: report(stop), everywhere=True)
+    if agreed and size > 1:
+        return code if rank else report()
+    return end(code, report, everywhere=True)
 
 
 def end(code: int, report: Callable[[], int], everywhere: bool) -> int:
