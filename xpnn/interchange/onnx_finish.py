@@ -9,7 +9,7 @@ import numpy as np
 from xpnn.errors import CheckpointError, UsageError, first_line
 from xpnn.interchange.onnx_pointwise import STATISTICS
 from xpnn.interchange.onnx_training import LOSS
-from xpnn.interchange.onnx_values import Builder, Layout, Value, has_windows, natural
+from xpnn.interchange.onnx_values import Builder, Layout, Refusal, Value, has_windows, natural
 from xpnn.layers import Flatten, Graph, Layer, Permute, Reshape, Sequential
 from xpnn.layers.lengths import planned
 
@@ -148,7 +148,13 @@ def outputs_of(b: Builder, names: list[str]) -> list[Value]:
         if mark[0] == STATISTICS:
             continue
         if name in b.makers and name not in b.values:
-            b.makers[name]()
+            try:
+                b.makers[name]()
+            except Refusal as refusal:
+                raise CheckpointError(
+                    f"the output {name[:60]!r}: {refusal}",
+                    fix="only networks made of xpnn's layers can be read",
+                ) from refusal
         value = mark[1] if mark[0] == LOSS else b.values.get(name)
         if value is None and mark[0]:
             raise CheckpointError(f"the output {name[:60]!r}, {mark[0]}, is no layer here by itself")

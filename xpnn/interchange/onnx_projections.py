@@ -9,6 +9,9 @@ import numpy as np
 from xpnn import layers as L
 from xpnn.interchange.onnx_values import Builder, Host, Value, natural
 
+MOST_STEPS = 20
+"""From a Dense to the rows: many times what exporters write."""
+
 
 class Projected(NamedTuple):
     """The sequences that queries, and keys and values, are made of; the parameters of that; rotary positions."""
@@ -58,7 +61,7 @@ def projected(b: Builder, rows: Sequence[Value], heads: tuple[int, int]) -> Proj
 def traced(b: Builder, rows: Value) -> Traced | None:
     """From rows (samples, time, features) back to a Dense, or part of one, through scales and one rotation."""
     name, scale, turn, columns = rows.name, 1.0, None, None
-    while b.node(name)[0] is not None:
+    for _ in range(MOST_STEPS):
         layer, given = b.node(name)
         if isinstance(layer, L.Dense):
             x = known(b, given)
