@@ -9,6 +9,7 @@ import os
 import signal
 import stat
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -129,3 +130,21 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def ended_after(seconds: int) -> Iterator[None]:
+    """A block after whose time the process is ended, by SIGALRM. On Windows, which has no alarm, it may take for ever.
+
+    Of the main thread alone, and for a process that is about to end: what SIGALRM meant before is gone.
+    """
+    alarm = getattr(signal, "alarm", None)
+    if alarm is None:
+        yield
+        return
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    alarm(seconds)
+    try:
+        yield
+    finally:
+        alarm(0)

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import signal
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xpnn.errors import BackendError, UsageError, XpnnError
+from xpnn.system import ended_after
 
 if TYPE_CHECKING:
     from xpnn.distributed import Communicator
@@ -53,15 +53,12 @@ def meet() -> None:
     others come, an alarm ends this process by a signal, which mpiexec answers for them.
     """
     global group
-    if group is not None or not shared or "PMI_SIZE" not in os.environ or not hasattr(signal, "alarm"):
+    if group is not None or not shared or "PMI_SIZE" not in os.environ:
         return
     from xpnn.distributed.mpi import MPICommunicator
 
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(MEETING)
-    with contextlib.suppress(BackendError):
+    with ended_after(MEETING), contextlib.suppress(BackendError):
         group = MPICommunicator()
-    signal.alarm(0)
 
 
 def end_all(error: XpnnError, report: Callable[[XpnnError], int]) -> int:
