@@ -135,6 +135,9 @@ def other_rows(n=LONGER):
     )
     yield "norm, weights", Row(norm, x, ids, weight=weight)
     yield "norm of images", Row([xpnn.Conv2D(3, 2), xpnn.BatchNorm(), xpnn.ReLU(), *flat], images, ids)
+    loss = losses.SoftmaxCrossEntropy(ignore_index=-100)
+    every = [xpnn.Flatten(), xpnn.Dense(6), xpnn.BatchNorm(), *dense[1:]]
+    yield "all at once", Row(every, images, ignored, loss, weight, trainer={"augment": Mixup(0.4)})
     for mixing in (Mixup(0.4), CutMix()):
         for name, y, w, loss in (
             ("plain", ids, None, None),
@@ -184,8 +187,6 @@ def all_rows():
 
 
 FEW = ("weights", "validation", "batches of 1", "norm, weights", "Mixup(alpha=0.4), ignored", "LBFGS, norm")
-COMPILED = ("Mixup(alpha=0.4), ignored", "LBFGS, triplets")
-RAGGED = "norm, weights"
 
 
 def named_rows(names, *beginnings, n=LONGER):
@@ -193,19 +194,22 @@ def named_rows(names, *beginnings, n=LONGER):
     return [(name, row) for name, row in other_rows(n) if name in names or name.startswith(beginnings)]
 
 
-def compiled_rows():
-    """Few, for each step is compiled: mixing, the whole batch's outputs, sums outside of a step, accumulation.
+def compiled_rows(triplets=True):
+    """Few, for each step is compiled: all at once, accumulation, and outputs of the whole batch beside L-BFGS's sums.
 
-    The last batch of one row is of 3, all of which each of two ranks computes that want equal shares.
+    The last batch of the first is of 3, all of which each of two ranks computes that want equal shares.
     """
-    full = named_rows(COMPILED, f"{xpnn.Accumulate(SGD, 2)}, norm", n=2 * BATCH)
-    return full + named_rows([RAGGED], n=2 * BATCH + 3)
+    full = ["LBFGS, triplets"] if triplets else []
+    return named_rows(["all at once"], n=2 * BATCH + 3) + named_rows(
+        full, f"{xpnn.Accumulate(SGD, 2)}, norm", n=2 * BATCH
+    )
 
 
 PARTS = {
     "all": all_rows,
     "few": lambda: named_rows(FEW, "Accumulate(optimizer=SGD"),
     "compiled": compiled_rows,
+    "fewer": lambda: compiled_rows(triplets=False),
 }
 
 
