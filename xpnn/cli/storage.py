@@ -1,7 +1,7 @@
 """Where the trials of `xpnn tune` are kept when several hosts share them: `--storage`."""
 
-import importlib.util
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,6 @@ from xpnn.errors import BackendError, UsageError, first_line
 
 DATABASES = ("postgresql", "mysql", "mariadb", "sqlite")
 FORMS = "postgresql://USER@HOST/NAME, mysql://USER@HOST/NAME, journal:PATH or grpc://HOST:PORT"
-DRIVERS = {
-    "postgresql": (("psycopg2", "psycopg2"), ("psycopg", "psycopg")),
-    "mysql": (("MySQLdb", "mysqldb"), ("pymysql", "pymysql")),
-    "mariadb": (("MySQLdb", "mysqldb"), ("pymysql", "pymysql")),
-}
-"""Of each database the modules that can talk to it, and what SQLAlchemy calls them."""
 PACKAGES = {
     "postgresql": "psycopg2-binary",
     "mysql": "pymysql",
@@ -71,10 +65,12 @@ def open_storage(where: str) -> Any:
 def with_driver(where: str) -> str:
     """The URL with a driver that is installed. What a database's is without one depends on SQLAlchemy's version."""
     kind, _, rest = where.partition(":")
-    for module, driver in DRIVERS.get(kind, ()):
-        if importlib.util.find_spec(module):
-            return f"{kind}+{driver}:{rest}"
-    return where
+    driver = ""
+    if kind == "postgresql":
+        driver = "psycopg2" if find_spec("psycopg2") else "psycopg" if find_spec("psycopg") else ""
+    if kind in ("mysql", "mariadb"):
+        driver = "mysqldb" if find_spec("MySQLdb") else "pymysql" if find_spec("pymysql") else ""
+    return f"{kind}+{driver}:{rest}" if driver else where
 
 
 def named(where: str) -> str:
