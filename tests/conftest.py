@@ -88,8 +88,8 @@ def xp(capsys):
 
     def call(*args):
         code = run([str(arg) for arg in args])
-        told = capsys.readouterr()
-        return code, told.out, told.err
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
 
     return call
 

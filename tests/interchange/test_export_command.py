@@ -52,11 +52,11 @@ def test_flags_reach_the_file(xp, trained):
     ]
     code, out, _ = xp("export", trained, "--to", "onnx", *args)
     assert code == 0
-    told = json.loads(out)
-    assert told["file"] == "sub/m.onnx"
-    assert told["bytes"] == Path("sub/m.onnx").stat().st_size
-    assert told["inputs"] == [{"name": "x", "dtype": "float32", "shape": [20]}]
-    assert told["classes"] == ["cat", "dog", "mouse"]
+    result = json.loads(out)
+    assert result["file"] == "sub/m.onnx"
+    assert result["bytes"] == Path("sub/m.onnx").stat().st_size
+    assert result["inputs"] == [{"name": "x", "dtype": "float32", "shape": [20]}]
+    assert result["classes"] == ["cat", "dog", "mouse"]
     import onnx
 
     found = onnx.load("sub/m.onnx")

@@ -36,11 +36,10 @@ class TorchCommunicator(Communicator):
         atexit.register(self._leave)
 
     def add(self, a: Host) -> None:
-        """all_reduce on the array's own memory; unsigned integers of 64 bits as signed ones, whose sums wrap alike."""
+        """all_reduce on the array's own memory; unsigned integers of 64 bits as signed ones, which wrap too."""
         self.dist.all_reduce(self._tensor(a))
 
     def broadcast(self, a: Host, root: int = 0) -> None:
-        """torch.distributed.broadcast."""
         self.dist.broadcast(self._tensor(a), root)
 
     def exchange(self, a: Host) -> Host:
@@ -48,7 +47,6 @@ class TorchCommunicator(Communicator):
         return np.ascontiguousarray(self.collect(a)[:, self.rank])
 
     def collect(self, a: Host) -> Host:
-        """all_gather, of bytes."""
         own = self.torch.from_numpy(np.ascontiguousarray(a).reshape(-1).view(np.uint8))
         parts = [self.torch.empty_like(own) for _ in range(self.size)]
         self.dist.all_gather(parts, own)

@@ -54,11 +54,9 @@ class FusedUpdate(Optimizer, abstract=True):
 
     @property
     def lr(self) -> float:
-        """The optimizer's learning rate."""
         return self.optimizer.lr
 
     def init(self, be: Backend, theta: Array) -> State:
-        """The optimizer's state."""
         return self.optimizer.init(be, theta)
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:

@@ -126,13 +126,13 @@ def without_idle_of(b: Builder, names: list[str]) -> Nodes:
 
 def check_same(b: Builder, nodes: Nodes, others: list[tuple[Builder, Nodes]]) -> None:
     """Raise CheckpointError for a layer, or parameters, that would be right for one length alone."""
-    for other, twins in others:
-        if len(nodes) != len(twins):
+    for other, others_nodes in others:
+        if len(nodes) != len(others_nodes):
             raise CheckpointError("the sizes of an input are open, and its layers depend on them")
-        for (name, layer, given), (_, twin, others_given) in zip(nodes, twins, strict=True):
+        for (name, layer, given), (_, other_layer, others_given) in zip(nodes, others_nodes, strict=True):
             mine = {key: a for key, a in b.parameters.items() if key.startswith(f"{name}.")}
             equal = all(np.array_equal(a, other.parameters.get(key, ())) for key, a in mine.items())
-            if (layer, given) != (twin, others_given) or not equal:
+            if (layer, given) != (other_layer, others_given) or not equal:
                 raise CheckpointError(
                     "the sizes of an input are open, all but that of the samples",
                     why=f"its {type(layer).__name__} {name!r} would be right for one of them alone",

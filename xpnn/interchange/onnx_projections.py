@@ -46,9 +46,11 @@ def projected(b: Builder, rows: Sequence[Value], heads: tuple[int, int]) -> Proj
     if k.x.name != v.x.name or v.turn is not None or (q.turn is None) != (k.turn is None):
         return None
     if q.turn is not None and k.turn is not None:
-        alike = replace(q.turn, heads=1) == replace(k.turn, heads=1) and (q.turn.heads, k.turn.heads) == heads
+        same_rotation = (
+            replace(q.turn, heads=1) == replace(k.turn, heads=1) and (q.turn.heads, k.turn.heads) == heads
+        )
         biased = k.b is not None and np.any(k.b)  # of keys that are rotated it counts
-        if not alike or biased or q.turn.size is not None or q.x.name != k.x.name:
+        if not same_rotation or biased or q.turn.size is not None or q.x.name != k.x.name:
             return None
     parameters = {"Wq": q.W, "Wk": k.W, "Wv": v.W}
     if q.b is not None or v.b is not None:

@@ -25,13 +25,11 @@ class GRU(Recurrent):
     gates = 3
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """W, U, b, c."""
         specs, out = super().plan(shape)
         more = {"c": Spec((self.units,), zeros, decay=False)} if self.bias else {}
         return specs | more, out
 
     def step(self, cx: Ctx, p: Tree, a: Array, states: States) -> tuple[States, tuple[Array, ...]]:
-        """Keeps the state before, the gates and h U_n + c."""
         be, (h,) = cx.be, states
         ar, az, an = parts(a, 3)
         ur, uz, un = parts(be.matmul(h, p["U"]), 3)
@@ -42,7 +40,6 @@ class GRU(Recurrent):
     def step_grad(
         self, cx: Ctx, p: Tree, d: States, kept: tuple[Array, ...]
     ) -> tuple[Array, Array | None, States]:
-        """As in the class's formula."""
         xp, (dh,), (h, r, z, n, inner) = cx.be.xp, d, kept
         dn = dh * (1 - z) * (1 - n * n)
         dr, dz = dn * inner * r * (1 - r), dh * (h - n) * z * (1 - z)

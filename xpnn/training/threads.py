@@ -30,7 +30,6 @@ class Threads(Callback):
         self._adaptive: AdaptiveThreads | None = None
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
-        """Set the number of threads."""
         if run.model.backend.name != "numpy":
             raise UsageError(
                 f"Threads on backend {run.model.backend.name!r}",
@@ -47,7 +46,6 @@ class Threads(Callback):
         self._adaptive = AdaptiveThreads(most, changed) if self.adapt else None
 
     def step(self, run: Run) -> None:
-        """Measure the step's time."""
         if self._adaptive is not None:
             self._adaptive.step()
 
@@ -57,7 +55,6 @@ class Threads(Callback):
             self._adaptive.pause()
 
     def end(self, run: Run) -> None:
-        """Set the number of before."""
         self._context.close()
 
 

@@ -193,7 +193,7 @@ class Trainer(Stepper):
                 run.began = time.perf_counter() - run.seconds
                 train_loss = one_epoch(epoch)
                 if train_loss is None:
-                    ranks.bring_home(self)
+                    ranks.gather_accumulated(self)
                     break
                 self.history.rows.append(self._row(run, epoch, train_loss, valid))
                 run.losses, run.seconds = [], 0.0
