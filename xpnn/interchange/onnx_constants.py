@@ -198,14 +198,24 @@ def replaced(xs: Arrays, a: dict[str, Any]) -> Host:
 def einsum(xs: Arrays, a: dict[str, Any]) -> Host:
     """Einsum, of letters alone."""
     words = a["equation"].replace(" ", "")
-    given, _, _ = words.partition("->")
-    known = dict(
-        pair for word, x in zip(given.split(","), xs, strict=True) for pair in zip(word, x.shape, strict=True)
-    )
     if not set(words) <= set("abcdefghijklmnopqrstuvwxyz,->"):
         raise Refusal(f"the equation {words[:40]!r}")
+    known: dict[str, int] = {}
+    for word, x in zip(words.partition("->")[0].split(","), xs, strict=True):
+        for letter, n in zip(word, x.shape, strict=True):
+            known[letter] = max(n, known.get(letter, 1))
     limited(math.prod(known.values()))
     return np.asarray(np.einsum(words, *xs))
+
+
+def gather_elements(xs: Arrays, a: dict[str, Any]) -> Host:
+    """GatherElements."""
+    axis = a.get("axis", 0)
+    if xs[0].ndim != xs[1].ndim:
+        raise Refusal(f"places of shape {xs[1].shape} of an array of shape {xs[0].shape}")
+    within = [1 if i == axis % xs[0].ndim else n for i, n in enumerate(xs[0].shape)]
+    limited(math.prod(np.broadcast_shapes(xs[1].shape, tuple(within))))
+    return np.asarray(np.take_along_axis(xs[0], xs[1], axis))
 
 
 def gather_nd(xs: Arrays, a: dict[str, Any]) -> Host:
@@ -268,7 +278,7 @@ RULES: dict[str, Callable[[Arrays, dict[str, Any]], Host]] = {
     "CumSum": summed_up,
     "ScatterND": replaced,
     "GatherND": gather_nd,
-    "GatherElements": lambda xs, a: np.take_along_axis(xs[0], xs[1], a.get("axis", 0)),
+    "GatherElements": gather_elements,
     "Einsum": einsum,
     "Where": elementwise(np.where),
     "ReduceSum": reduced(np.sum),

@@ -47,7 +47,7 @@ def hyperbolic(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dic
         return False
     for name, other in (parts, parts[::-1]):
         cube = scaled(b, replaced(given, other), 0.044715)
-        if cube is not None and factors(b, cube.name, name) == [name] * 3:
+        if cube is not None and is_cube(b, cube.name, name):
             return wait(b, outputs[0], Bell(replaced(given, name), given, approximate=True))
     return False
 
@@ -65,12 +65,19 @@ def replaced(x: Value, name: str) -> Value:
     return Value(name, x.shape, x.layout, x.flat)
 
 
-def factors(b: Builder, name: str, end: str) -> list[str]:
-    """What was multiplied to give the value of that name, down to the one called `end`."""
-    layer, given = b.node(name)
-    if name == end or not isinstance(layer, L.Multiply):
-        return [name]
-    return [one for part in given for one in factors(b, part, end)]
+def is_cube(b: Builder, name: str, x: str) -> bool:
+    """Whether the value of that name is x x x, multiplied in any order."""
+    left, found = [name], 0
+    while left and found + len(left) <= 3:
+        one = left.pop()
+        layer, given = b.node(one)
+        if one == x:
+            found += 1
+        elif isinstance(layer, L.Multiply):
+            left += given
+        else:
+            return False
+    return found == 3 and not left
 
 
 def wait(b: Builder, out: str, bell: Bell) -> bool:

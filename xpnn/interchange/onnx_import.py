@@ -242,7 +242,15 @@ def convert(b: Builder, i: int, node: Any) -> int:
         ) from refusal
     except XpnnError as error:
         raise CheckpointError(f"{where}: {error.what}", why=error.why) from error
-    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError, AttributeError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        ArithmeticError,
+        AttributeError,
+        MemoryError,
+    ) as error:
         raise CheckpointError(
             f"{where} is damaged", why=f"{type(error).__name__}: {first_line(error)}"
         ) from error

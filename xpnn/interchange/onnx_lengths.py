@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from xpnn import layers as L
+from xpnn.interchange.onnx_constants import limited
 from xpnn.interchange.onnx_pending import mark_of
 from xpnn.interchange.onnx_values import Builder, Refusal, Value, axis_of, natural
 
@@ -166,6 +167,7 @@ def normalized(b: Builder, out: str, x: Value, eps: float) -> bool:
     """x over the root of its mean of squares + eps: LayerNorm where x is less its own mean, else RMSNorm."""
     if eps <= 0:
         return False
+    limited(x.shape[-1])
     x = b.wants(x, natural(x.rank))
     source, layer = centred(b, x), L.LayerNorm(eps, bias=False)
     gain = {"gain": np.ones(x.shape[-1])}

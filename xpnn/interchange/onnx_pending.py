@@ -19,8 +19,23 @@ def passed_on(b: Builder, name: str, out: str) -> bool:
     if name in b.marks:
         b.marks[out] = b.marks[name]
     if name in b.pending:
-        b.pending[out], b.makers[out] = b.pending[name], lambda: (b.same(out, b.value(name)), None)[1]
+        maker = b.makers[name]
+        b.pending[out] = b.pending[name]
+        b.makers[out] = Alias(b, out, maker.first if isinstance(maker, Alias) else name)
     return True
+
+
+@dataclass(frozen=True)
+class Alias:
+    """Makes the value called `first`, and calls it `name`, too."""
+
+    b: Builder
+    name: str
+    first: str
+
+    def __call__(self) -> None:
+        """Once it is needed."""
+        self.b.same(self.name, self.b.value(self.first))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ import numpy as np
 from xpnn import layers as L
 from xpnn.interchange.onnx_values import Builder, Host, Value, natural
 
+MOST_STEPS = 20
+"""From a Dense to the rows: many times what exporters write."""
+
 
 class Projected(NamedTuple):
     """The sequences that queries, and keys and values, are made of; the parameters of that; rotary positions."""
@@ -43,9 +46,11 @@ def projected(b: Builder, rows: Sequence[Value], heads: tuple[int, int]) -> Proj
     if k.x.name != v.x.name or v.turn is not None or (q.turn is None) != (k.turn is None):
         return None
     if q.turn is not None and k.turn is not None:
-        alike = replace(q.turn, heads=1) == replace(k.turn, heads=1) and (q.turn.heads, k.turn.heads) == heads
+        same_rotation = (
+            replace(q.turn, heads=1) == replace(k.turn, heads=1) and (q.turn.heads, k.turn.heads) == heads
+        )
         biased = k.b is not None and np.any(k.b)  # of keys that are rotated it counts
-        if not alike or biased or q.turn.size is not None or q.x.name != k.x.name:
+        if not same_rotation or biased or q.turn.size is not None or q.x.name != k.x.name:
             return None
     parameters = {"Wq": q.W, "Wk": k.W, "Wv": v.W}
     if q.b is not None or v.b is not None:
@@ -58,7 +63,7 @@ def projected(b: Builder, rows: Sequence[Value], heads: tuple[int, int]) -> Proj
 def traced(b: Builder, rows: Value) -> Traced | None:
     """From rows (samples, time, features) back to a Dense, or part of one, through scales and one rotation."""
     name, scale, turn, columns = rows.name, 1.0, None, None
-    while b.node(name)[0] is not None:
+    for _ in range(MOST_STEPS):
         layer, given = b.node(name)
         if isinstance(layer, L.Dense):
             x = known(b, given)

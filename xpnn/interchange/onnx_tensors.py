@@ -1,6 +1,7 @@
 """ONNX's operations that cut, reduce and normalize along axes, and constants with numbers along several, as layers."""
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from xpnn import layers as L
 from xpnn.interchange.onnx_compare import mask_of
+from xpnn.interchange.onnx_constants import limited
 from xpnn.interchange.onnx_images import global_pool
 from xpnn.interchange.onnx_pointwise import Inputs, Rule, softmax
 from xpnn.interchange.onnx_values import (
@@ -62,9 +64,12 @@ def of_one_sample(c: Host, at: int) -> Host:
 def picked(b: Builder, out: str, x: Value, places: Host, axis: int) -> None:
     """One place of an axis, which is gone then; or several that lie evenly apart."""
     order, axis = order_of(b, x), axis_of(axis, x.rank)
-    n, found = x.shape[axis], [int(i) for i in np.ravel(places)]
+    n = x.shape[axis]
     if axis == order[0]:
         raise Refusal(f"axis {axis} is that of the samples")
+    if places.size > n:
+        raise Refusal(f"{places.size:,} places of an axis of {n}")
+    found = [int(i) for i in np.ravel(places)]
     if places.ndim > 1 or not all(-n <= i < n for i in found) or not found:
         raise Refusal(f"places {found[:4]} of an axis of {n}")
     found = [i % n for i in found]
@@ -248,6 +253,7 @@ def beside_constants(b: Builder, out: str, x: Value, ends: Sequence[Sequence[Hos
                 raise Refusal(f"a constant of shape {c.shape} beside samples of shape {x.shape[1:]}")
         parts.append(found)
         pads.append(sum(c.shape[axis] for c in found))
+    limited(math.prod(n for i, n in enumerate(x.shape) if i != order[0]))
     zeros = np.zeros([1 if i == order[0] else n for i, n in enumerate(x.shape)])
     shift = np.concatenate([*parts[0], zeros, *parts[1]], axis=axis)
     layer = L.Pad(tuple((pads[0], pads[1]) if i == axis else (0, 0) for i in order[1:]))

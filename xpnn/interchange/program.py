@@ -15,6 +15,7 @@ import numpy as np
 
 from xpnn.errors import UsageError
 from xpnn.layers.lengths import Length, is_open
+from xpnn.printing import in_comment
 
 Host = np.ndarray[Any, Any]
 Shape = tuple[Any, ...]
@@ -68,6 +69,8 @@ class Program:
     inputs: list[tuple[str, str, Shape]] = field(default_factory=list)
     """(name, dtype, shape of one sample in the layout that is fed)."""
     outputs: list[tuple[str, Shape]] = field(default_factory=list)
+    meanings: list[str] = field(default_factory=list)
+    """What the numbers of each input are, where the model was trained on a table."""
     opset: int = 20
     real: Any = np.float32
     """The dtype of its parameters and other constants: what a file holds. A module of PyTorch's may be finer."""
@@ -162,3 +165,9 @@ def numbers(value: Any) -> Any:
 def elements(shape: Shape) -> int:
     """Numbers in one sample."""
     return math.prod(shape)
+
+
+def inputs_in_words(g: Program) -> str:
+    """What the numbers of each input are, for a comment: in_comment takes out what could end one."""
+    each = zip(g.inputs, g.meanings, strict=False)
+    return "".join(f" {name} holds {in_comment(words)}." for (name, _, _), words in each)
