@@ -160,7 +160,7 @@ class TestArrays:
     @pytest.mark.parametrize(
         ("data", "why"),
         [
-            (npy(np.array([{}], object)), "holds object, wanted numbers"),
+            (npy(np.array([{}], object)), "holds objects, wanted numbers"),
             (npy(np.array(["a"])), "wanted numbers"),
             (npy(np.arange(5.0))[:-1], "declares shape \\(5,\\), 40 bytes, it holds 39"),
             (npy(np.arange(5.0)) + b"x", "it holds 41"),
