@@ -54,7 +54,6 @@ class Graph(Layer):
 
     @functools.cached_property
     def multi_input(self) -> bool:
-        """Whether it takes a tuple."""
         return isinstance(self.inputs, tuple)
 
     @functools.cached_property
@@ -64,12 +63,10 @@ class Graph(Layer):
 
     @functools.cached_property
     def trained(self) -> bool:
-        """Whether any node has parameters to train."""
         return bool(self._wiring.trained)
 
     @functools.cached_property
     def output_kind(self) -> Any:
-        """For each output what its layer gives."""
         found = {wire.name: wire.layer.output_kind for wire in self._wiring.wires}
         return like(self.outputs, [found.get(name, "") for name in listed(self.outputs)])
 
@@ -94,7 +91,6 @@ class Graph(Layer):
         return specs, pick(shapes, self.outputs)
 
     def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Any, tuple[Any, ...]]:
-        """In the order of the nodes; keeps every node's cache."""
         values, caches = self._named(x), []
         for name, owner, layer, inputs in self._wiring.wires:
             y, cache = layer.forward(cx.child(name), p[owner], pick(values, inputs))

@@ -30,7 +30,6 @@ class Sequential(Layer):
 
     @functools.cached_property
     def multi_input(self) -> bool:
-        """Whether the first layer takes several inputs."""
         return bool(self.layers) and self.layers[0].multi_input
 
     @functools.cached_property
@@ -43,7 +42,6 @@ class Sequential(Layer):
 
     @functools.cached_property
     def trained(self) -> bool:
-        """Whether any layer in the chain has parameters to train."""
         return any(layer.trained for layer in self.layers)
 
     @functools.cached_property
@@ -58,7 +56,6 @@ class Sequential(Layer):
         return next((layer.vocab_size for layer in self.layers if layer.input_kind is not None), 0)
 
     def children(self, shape: Shape) -> list[Child]:
-        """Every layer, with what it gets."""
         found = []
         for i, layer in enumerate(self.layers):
             found.append(Child(str(i), layer, shape))
@@ -81,7 +78,6 @@ class Sequential(Layer):
         return next((i for i, layer in enumerate(self.layers) if layer.trained), len(self.layers))
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Left to right; keeps every layer's cache."""
         caches = []
         for i, layer in enumerate(self.layers):
             x, cache = layer.forward(cx.child(i), p[i], x)
@@ -100,5 +96,4 @@ class Sequential(Layer):
         return (dx if cx.need_dx else None), tuple(grads)
 
     def update_stats(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
-        """Every layer's new statistics."""
         return tuple(layer.update_stats(cx.child(i), p[i], cache[i]) for i, layer in enumerate(self.layers))

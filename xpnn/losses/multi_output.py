@@ -42,7 +42,6 @@ class MultiOutputLoss(Loss):
 
     @property
     def compares(self) -> bool:  # type: ignore[override]
-        """Whether one of the losses compares samples."""
         return any(loss.compares for loss in self.losses)
 
     def __call__(self, be: Backend, prediction: Any, target: Any, weight: Array | None = None) -> Any:
@@ -62,7 +61,6 @@ class MultiOutputLoss(Loss):
 
     @property
     def even(self) -> bool:
-        """Whether all of them are."""
         return all(loss.even for loss in self.losses)
 
     def joined(self, found: list[tuple[Array, Array]]) -> Any:
@@ -91,5 +89,4 @@ class MultiOutputLoss(Loss):
         return ()
 
     def labels(self, be: Backend, prediction: Any) -> Any:
-        """Return a tuple of each output's labels."""
         return tuple(loss.labels(be, p) for loss, p in zip(self.losses, prediction, strict=True))

@@ -37,7 +37,6 @@ class Constrained(Wrapper):
         return {}
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
-        """As in the class's formula."""
         theta, new = self.optimizer.update(be, theta, grad, state)
         _, moved = self.moved(be, state, new)
         held = be.xp.concat([self.project(be, theta, param) for param in self.params])

@@ -11,6 +11,7 @@ from xpnn.optimizers.base import Optimizer, State
 from xpnn.optimizers.patterns import fitting
 from xpnn.optimizers.wrapper import Wrapper
 from xpnn.parameters import ParamInfo
+from xpnn.settings import AtLeastZero
 
 
 @dataclass(frozen=True)
@@ -23,15 +24,9 @@ class Group(Config):
     """
 
     pattern: str
-    lr: float = 1.0
-    decay: float | None = None
+    lr: AtLeastZero = 1.0
+    decay: AtLeastZero | None = None
     frozen: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, value in (("lr", self.lr), ("decay", self.decay or 0.0)):
-            if value < 0:
-                raise UsageError(f"Group({self.pattern!r}, {name}={value}): wanted a factor of 0 or more")
 
     def apply(self, param: ParamInfo) -> ParamInfo:
         """Return the parameter's entry with this group's factors."""

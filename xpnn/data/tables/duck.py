@@ -10,7 +10,7 @@ from typing import Any
 
 from xpnn.data.tables.blanks import separated_by_blanks, write_with_tabs
 from xpnn.data.tables.database import connect, db_error, in_words
-from xpnn.data.tables.dialect import Query, csv_query
+from xpnn.data.tables.dialect import Query, csv_query, zone_line
 from xpnn.data.tables.files import TableFile, plainly_named
 from xpnn.data.tables.stored import AnyTable, stored
 from xpnn.data.tables.table import Table, as_values, make_table, numbered_columns
@@ -143,16 +143,17 @@ def query_of(
     else:
         call = "read_parquet(?, hive_partitioning=false" if formats == {"parquet"} else "read_json(?"
         query = Query(f"SELECT * FROM {call}, union_by_name=true)")
-    kinds, notes = columns_of(db, query, paths), list(query.notes)
+    several, notes = 1 < len(paths) <= COMPARED and query.headed, list(query.notes)
+    kinds = columns_of(db, query, paths) if several or formats != {"csv"} else {}
     if formats == {"json"} and all(kind.endswith("]") or kind.startswith(NESTED) for kind in kinds.values()):
         raise DataError(
             f"{name} holds columns or lists, not rows",
             why="wanted an object for each row, one on a line or all in a list",
             fix="of a DataFrame: to_json(path, orient='records', lines=True)",
         )
-    if zoned := [column for column, kind in kinds.items() if kind.endswith("TIME ZONE")]:
-        notes.append(f"times with a zone are read in UTC: {listed(zoned)}")
-    if 1 < len(paths) <= COMPARED and query.headed:
+    if formats != {"csv"}:
+        notes += zone_line(kinds)
+    if several:
         have = [set(columns_of(db, query, [path])) for path in paths]
         some = [column for column in kinds if not all(column in one for one in have)]
         if some:
