@@ -123,9 +123,7 @@ def _header(file: IO[bytes], name: str) -> Header:
         )
     if dtype.kind not in "biuf":
         words = "of words: classes, y = numpy.unique(y, return_inverse=True)"
-        raise DataError(
-            f"{name} holds {dtype}, wanted real numbers", fix=words if dtype.kind in "SU" else FIX
-        )
+        raise DataError(f"{name} holds {dtype}, wanted numbers", fix=words if dtype.kind in "SU" else FIX)
     return dtype, shape, "F" if fortran else "C"
 
 
