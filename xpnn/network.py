@@ -16,7 +16,7 @@ from xpnn.config import from_config, to_config
 from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean
 from xpnn.fusion import fuse, single_sample
 from xpnn.kernels import Array
-from xpnn.layers.base import Ctx, Layer, as_input, is_multiple
+from xpnn.layers.base import Ctx, LayerLike, as_input, is_multiple
 from xpnn.layers.graph import as_net
 from xpnn.layers.lengths import is_open, planned, shown
 from xpnn.losses import Loss, MultiOutputLoss, get_loss
@@ -45,7 +45,7 @@ class Network:
 
     def __init__(
         self,
-        net: Layer | Sequence[Layer],
+        net: LayerLike | Sequence[LayerLike],
         input_shape: Sequence[Any],
         *,
         backend: str | Backend = "numpy",
