@@ -193,7 +193,7 @@ def command(
             status(f"ranks  {group.size} processes ({group.engine}), each with its rows of every batch")
         events = start(about, why, samples, recipe, net, as_json)
         page.open(run.folder, as_json)
-        setting = thread_setting(used)
+        setting = thread_setting(used, run, about)
         watchers = [*setting, *endings.watchers(run, about), events]  # events last: the state is saved before
         state_file = None if resume is None else run.state
         trainer = train(net, samples, recipe, loss, optimizer, run, watchers, state_file, group)

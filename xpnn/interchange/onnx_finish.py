@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnn import parameters
 from xpnn.errors import CheckpointError, UsageError, first_line
 from xpnn.interchange.onnx_pointwise import STATISTICS
 from xpnn.interchange.onnx_training import LOSS
@@ -60,7 +61,8 @@ def finished(
     dtype = "float64" if any(a.dtype == np.float64 for a in b.constants.values() if a.ndim > 1) else "float32"
     try:
         made: dict[str, Any] = {"dtype": dtype, "seed": 0, "loss": b.loss, **settings}
-        model = Model(net, shapes if len(shapes) > 1 else shapes[0], **made)
+        shape: Any = shapes if len(shapes) > 1 else shapes[0]
+        model = Model(net, shape, vectors=without_values(net, shape), **made)
         kept = {name for name, _, _ in nodes}
         model.load_parameters(
             {
@@ -76,6 +78,13 @@ def finished(
     for note in b.notes:
         warnings.warn(note, stacklevel=4)
     return model
+
+
+def without_values(net: Any, shape: Any) -> dict[str, Any]:
+    """theta and phi of zeros, which the file's numbers replace: initial values of large layers take long to draw."""
+    whole = Sequential(tuple(net)) if isinstance(net, list) else net
+    size = parameters.Layout(whole.plan(planned(shape))[0]).size
+    return {name: np.zeros(n, np.float32) for name, n in size.items()}
 
 
 def parts_of(b: Builder, names: list[str]) -> tuple[list[Value], list[Value], Nodes]:

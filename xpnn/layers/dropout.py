@@ -31,4 +31,4 @@ class Dropout(Layer):
 
     def _mask(self, cx: Ctx, keep: Array, x: Array) -> Array:
         scale = 0.0 if self.rate == 1 else 1 / (1 - self.rate)
-        return cx.be.mask(x * scale, keep)
+        return cx.be.scaled_mask(x, keep, scale)

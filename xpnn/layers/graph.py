@@ -3,13 +3,13 @@
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xpnn.errors import ShapeError
-from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree, is_multiple
+from xpnn.layers.base import Child, Ctx, Layer, LayerLike, Shape, Tree, is_multiple
 from xpnn.layers.nested import plan_child
 from xpnn.layers.sequential import Sequential
-from xpnn.layers.wiring import NO_DX, Names, Node, Wiring, as_names, as_nodes, listed, wiring
+from xpnn.layers.wiring import NO_DX, Names, Node, Nodes, Wiring, as_names, as_nodes, listed, wiring
 from xpnn.trees import leaves, tree_map
 
 
@@ -40,6 +40,12 @@ class Graph(Layer):
     inputs: Names
     nodes: tuple[Node, ...]
     outputs: Names
+
+    if TYPE_CHECKING:  # a list is as good as a tuple
+
+        def __init__(
+            self, inputs: str | Sequence[str], nodes: Nodes, outputs: str | Sequence[str]
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", as_names(self.inputs))
@@ -208,7 +214,7 @@ def replaced(p: Tree, news: Tree) -> Tree:
     return tree_map(lambda path, old: found.get(path, old), p)
 
 
-def as_net(net: Layer | Sequence[Layer]) -> Sequential | Graph:
+def as_net(net: LayerLike | Sequence[LayerLike]) -> Sequential | Graph:
     """What a model holds: a Graph or a chain as it is, any other layer as a chain of one, a list as a chain."""
     if isinstance(net, Sequential | Graph):
         return net

@@ -1,12 +1,13 @@
 """Layers side by side: skip connections and branches."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
-from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree, numbered
+from xpnn.layers.base import Child, Ctx, Layer, LayerLike, Shape, Tree, numbered
 from xpnn.layers.merging import MERGES, added, merged, merged_shape, parts
 from xpnn.layers.nested import checked_layers, of_inner, plan_child, taken_by_all
 from xpnn.settings import one_of
@@ -23,6 +24,10 @@ class Residual(Layer):
     role = "container"
     layer: Layer
     trained = of_inner("trained")
+
+    if TYPE_CHECKING:  # a list is as good as a tuple
+
+        def __init__(self, layer: LayerLike | Sequence[LayerLike]) -> None: ...
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,6 +68,12 @@ class Parallel(Layer):
     role = "container"
     layers: tuple[Layer, ...]
     merge: Annotated[str, one_of(*MERGES)] = "concatenate"
+
+    if TYPE_CHECKING:  # a list is as good as a tuple
+
+        def __init__(
+            self, layers: Sequence[LayerLike | Sequence[LayerLike]], merge: str = "concatenate"
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", checked_layers("Parallel", self.layers, chains=True))

@@ -1,10 +1,11 @@
 """Recomputation of activations (gradient checkpointing): less memory for more time."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xpnn.kernels import Array
-from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree
+from xpnn.layers.base import Child, Ctx, Layer, LayerLike, Shape, Tree
 from xpnn.layers.nested import of_inner
 
 
@@ -25,6 +26,10 @@ class Recompute(Layer):
     output_kind = of_inner("output_kind")
     differentiable = of_inner("differentiable")
     vocab_size = of_inner("vocab_size")
+
+    if TYPE_CHECKING:  # a list is as good as a tuple
+
+        def __init__(self, layer: LayerLike | Sequence[LayerLike]) -> None: ...
 
     def children(self, shape: Shape) -> list[Child]:
         """What is in f: f has no path of its own."""

@@ -1,13 +1,14 @@
 """A chain of layers is a layer."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xpnn.config import short_repr
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
-from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree
+from xpnn.layers.base import Child, Ctx, Layer, LayerLike, Shape, Tree
 from xpnn.layers.nested import checked_layers, expects_ids, plan_child
 
 
@@ -17,6 +18,10 @@ class Sequential(Layer):
 
     role = "container"
     layers: tuple[Layer, ...]
+
+    if TYPE_CHECKING:  # a list is as good as a tuple
+
+        def __init__(self, layers: Sequence[LayerLike]) -> None: ...
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", checked_layers("Sequential", self.layers))

@@ -4,8 +4,9 @@ Each layer says where every pixel of its output comes from; `Warp` puts several 
 is read once, because every reading between pixels blurs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
@@ -68,6 +69,10 @@ class Warp(Geometric):
     """
 
     layers: tuple[Layer, ...]
+
+    if TYPE_CHECKING:  # a list is as good as a tuple
+
+        def __init__(self, layers: Sequence[Layer]) -> None: ...
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", checked_layers("Warp", self.layers))

@@ -1,7 +1,8 @@
 """A loss for a network of several outputs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xpnn.backends.base import Backend
 from xpnn.config import short_repr
@@ -22,6 +23,16 @@ class MultiOutputLoss(Loss):
     kind = "several"
     losses: tuple[Loss, ...]
     weights: tuple[float, ...] | None = None
+
+    if TYPE_CHECKING:  # a list is as good as a tuple
+
+        def __init__(
+            self,
+            losses: Sequence[Loss | str],
+            weights: Sequence[float] | None = None,
+            *,
+            reduction: str = "mean",
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         super().__post_init__()

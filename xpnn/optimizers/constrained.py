@@ -1,6 +1,8 @@
 """Constraints on parameters."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
@@ -22,6 +24,10 @@ class Constrained(Wrapper):
     """
 
     constraints: tuple[Constraint, ...]
+
+    if TYPE_CHECKING:  # a list is as good as a tuple
+
+        def __init__(self, optimizer: Optimizer, constraints: Sequence[Constraint]) -> None: ...
 
     def bind(self, params: tuple[ParamInfo, ...]) -> Optimizer:
         """Each constraint is held to the places it fits."""

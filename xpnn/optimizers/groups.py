@@ -1,7 +1,8 @@
 """Parameter groups: settings for parameters chosen by their paths."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.config import Config
@@ -44,6 +45,10 @@ class Groups(Wrapper):
     """
 
     groups: tuple[Group, ...]
+
+    if TYPE_CHECKING:  # a list is as good as a tuple
+
+        def __init__(self, optimizer: Optimizer, groups: Sequence[Group]) -> None: ...
 
     outermost: ClassVar = True
 

@@ -97,7 +97,7 @@ class SharedObjective(Objective):
                 state = {**state, "divisor": total if total.ndim == 0 else total[0]}
             if once:
                 good, numbers = be.all_finite(grad), packed(be, value)
-                loss = be.xp.where(good, numbers[:1], be.xp.full_like(numbers[:1], float("nan")))
+                loss = be.nan_unless(good, numbers[:1])
                 value = unpacked(be, be.all_reduce(be.xp.concat([loss, numbers[1:]])))
                 grad = be.xp.where(good, grad, be.xp.zeros_like(grad))
             value, *hits = value if count else (value,)

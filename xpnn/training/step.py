@@ -197,7 +197,7 @@ def updater(optimizer: Optimizer, be: Backend) -> Callable[..., tuple[Array, Arr
             return {"theta": new_theta, "phi": new_phi, **slots}
 
         # all but the update is computed before it: a backend may write the new weights over the old ones
-        value = be.xp.where(ok, value, be.xp.full_like(value, float("nan")))
+        value = be.nan_unless(ok, value)
         tree = {"theta": theta, "phi": phi, **state}
         tree = be.cond(ok, then, be.copied(tree) if isinstance(optimizer, Wrapper) else tree)
         theta, phi = tree.pop("theta"), tree.pop("phi")
