@@ -1,6 +1,6 @@
-"""Makes page.png: an exported page in Chromium, with a digit drawn on it by mouse.
+"""Makes page.png, an exported page in Chromium with a digit drawn on it, and derivation.png, a page of the site.
 
-python docs/page.py        (needs playwright and Chromium)
+ci/docs && python docs/page.py        (needs playwright and Chromium)
 """
 
 import io
@@ -50,8 +50,24 @@ def picture(path, out):
         shown.mouse.up()
         shown.wait_for_function("document.getElementById('rows').children.length > 0")
         shown.locator(".layer button").first.click(position={"x": 20, "y": 20})
-        taken = shown.screenshot(full_page=True)
+        save(shown.screenshot(full_page=True), out)
         browser.close()
+
+
+def derivation(out):
+    """The beginning of the site's page on softmax, as `ci/docs` has built it."""
+    built = Path(__file__).parent / "site" / "_build" / "html" / "pages" / "derivations" / "Softmax.html"
+    with sync_playwright() as driver:
+        chromium = shutil.which("chromium-headless-shell") or shutil.which("chromium")
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        shown = browser.new_page(viewport={"width": 1280, "height": 1500})
+        shown.goto(built.as_uri())
+        save(shown.screenshot(), out)
+        browser.close()
+
+
+def save(taken, out):
+    """Without what the eye does not miss: 128 colours."""
     Image.open(io.BytesIO(taken)).convert("P", palette=Image.Palette.ADAPTIVE, colors=128).save(out)
 
 
@@ -59,3 +75,4 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         page(Path(folder) / "digits.html")
         picture(Path(folder) / "digits.html", Path(__file__).with_name("page.png"))
+    derivation(Path(__file__).with_name("derivation.png"))

@@ -1,8 +1,13 @@
-"""A backend from outside the package: dask.array, whose arrays are computed only when they are asked for.
+"""A backend from outside the package
+==================================
+
+dask.array, whose arrays are computed only when they are asked for.
 
 A backend says how its library is imported, which arrays are its own, and how they come from NumPy and go back; what a
 layer needs beyond the Array API standard is inherited.
 """
+
+import importlib.metadata
 
 import numpy as np
 
@@ -22,9 +27,7 @@ class DaskBackend(Backend):
         return xp
 
     def version(self):
-        import dask
-
-        return dask.__version__
+        return importlib.metadata.version("dask")
 
     def owns(self, a):
         return type(a).__module__.startswith("dask.array")

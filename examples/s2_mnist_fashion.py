@@ -1,4 +1,7 @@
-"""Two famous sets of 70,000 small pictures, one network: digits past 97.42 %, clothes past 87 %.
+"""Digits and clothes
+==================
+
+Two famous sets of 70,000 small pictures, one network: digits past 97.42 %, clothes past 87 %.
 
 A video that codes such a network from nothing reports these two figures. What it calls hard, the backward pass, is
 in every layer here; what it tunes by hand, a rate that is large at first and small at the end, is the schedule.
@@ -25,10 +28,12 @@ def train(name, data, classes, target):
     assert accuracy > target, f"{name}: {accuracy:.2%}"
 
 
-# %% Digits: they are in the package
+# %%
+# Digits: they are in the package
 train("MNIST", xpnn.data.mnist(), MNIST_CLASSES, 0.9742)
 
-# %% Clothes: from a folder, the cache or the network
+# %%
+# Clothes: from a folder, the cache or the network
 try:
     clothes = xpnn.data.fashion()
 except DataError as missing:

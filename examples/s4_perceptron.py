@@ -1,4 +1,7 @@
-"""Shall we go to the theme park? A perceptron decides, and ends up reading digits.
+"""Shall we go to the theme park?
+==============================
+
+A perceptron decides, and ends up reading digits.
 
 Three yes-or-no questions (good weather? friends coming? cheap tickets?) make three inputs of 0 or 1. The neuron
 fires when their weighted sum passes a threshold. Weights say what matters, the bias how easily it is persuaded.
@@ -19,29 +22,34 @@ def decide(weights, bias, threshold=0.0):
     return questions, model.forward(questions)[:, 0].astype(int)
 
 
-# %% A majority vote: the average of three answers, against a threshold of one half
+# %%
+# A majority vote: the average of three answers, against a threshold of one half
 questions, majority = decide([1 / 3, 1 / 3, 1 / 3], bias=0, threshold=0.5)
 print("majority of three   ", *majority)
 assert (majority == (questions.sum(axis=1) >= 2)).all()
 
-# %% Weights: weather alone settles it, whatever the other two say
+# %%
+# Weights: weather alone settles it, whatever the other two say
 _, weather = decide([0.6, 0.2, 0.2], bias=0, threshold=0.5)
 print("weather matters most", *weather)
 assert (weather == questions[:, 0]).all()
 
-# %% A bias: someone who loves theme parks needs one good reason only
+# %%
+# A bias: someone who loves theme parks needs one good reason only
 _, eager = decide([0.6, 0.4, 0.4], bias=0.2, threshold=0.5)
 print("eager               ", *eager)
 assert (eager == questions.any(axis=1)).all()
 
-# %% Two inputs: AND and OR differ in nothing but the bias
+# %%
+# Two inputs: AND and OR differ in nothing but the bias
 pairs, both = decide([1, 1], bias=-1.5)
 _, either = decide([1, 1], bias=-0.5)
 print("AND", *both, "  OR", *either)
 assert (both == pairs.all(axis=1)).all()
 assert (either == pairs.any(axis=1)).all()
 
-# %% A step has no slope to follow; a sigmoid, its soft version, has: layers of it learn ten outputs from pixels
+# %%
+# A step has no slope to follow; a sigmoid, its soft version, has: layers of it learn ten outputs from pixels
 x, y, x_test, y_test = xpnn.data.mnist()
 reader = xpnn.Model(
     [xpnn.Flatten(), xpnn.Rescale(1 / 255), xpnn.Dense(30), xpnn.Sigmoid(), xpnn.Dense(10), xpnn.Sigmoid()],

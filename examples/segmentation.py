@@ -1,4 +1,7 @@
-"""Which pixels belong to a digit, in frames full of noise: a small U-Net, trained on a label for every pixel.
+"""Which pixels belong to a digit
+==============================
+
+In frames full of noise: a small U-Net, trained on a label for every pixel.
 
 Digits of MNIST lie anywhere in frames of 40 x 40, under noise that is as strong as the ink. The network gives two
 numbers for each pixel, and the loss takes their labels (N, 40, 40) as they are. Its measure is the overlap of the

@@ -1,4 +1,7 @@
-"""One network, several array libraries: the backend is a flag, and the numbers agree.
+"""One network, several array libraries
+====================================
+
+The backend is a flag, and the numbers agree.
 
 Weights and the order of the samples come from one seed and are drawn once, on the host, so every backend starts from
 the same bits. The same lines then run on NumPy, CuPy, PyTorch, JAX and array-api-strict, whichever is here.
@@ -26,11 +29,13 @@ def train(backend):
     return start, model.fit(x, y, optimizer=xpnn.Adam(0.02), epochs=10, verbose=0)["train_loss"]
 
 
-# %% NumPy is always there, and the measure of the others
+# %%
+# NumPy is always there, and the measure of the others
 start, losses = train("numpy")
 print("numpy  ", *(f"{loss:.6f}" for loss in losses[::3]))
 
-# %% The same on every other library that is installed
+# %%
+# The same on every other library that is installed
 differences = {}
 for name in sorted(set(BACKENDS) - {"numpy"}):
     try:
@@ -42,8 +47,9 @@ for name in sorted(set(BACKENDS) - {"numpy"}):
     assert (other_start == start).all(), f"{name} starts from other weights"
     differences[name] = np.max(np.abs(np.divide(other_losses, losses) - 1))
 
-# %% How far apart?
+# %%
+# How far apart?
 assert differences, "no second library is installed: pip install array-api-strict"
-worst = max(differences, key=differences.get)
+worst = max(differences, key=lambda name: differences[name])
 print(f"largest relative difference of a loss: {differences[worst]:.1e} ({worst}), wanted below 1e-12")
 assert differences[worst] < 1e-12

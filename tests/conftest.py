@@ -38,7 +38,8 @@ gc.set_threshold(100_000, 50, 100)
 
 LIBRARIES = "numba|torch|jax|keras|sklearn|scipy|onnx"
 LIBRARIES += "|starlette|uvicorn|playwright|psutil"
-LIBRARIES += "|mpi4py|h5py|zarr|psycopg2|onnxruntime|cupy|pooch|optuna|tensorboardX|matplotlib|pandas|joblib"
+LIBRARIES += "|mpi4py|h5py|zarr|psycopg2|pymysql|grpc"
+LIBRARIES += "|onnxruntime|cupy|pooch|optuna|tensorboardX|matplotlib|pandas|joblib"
 SKIPS = {
     r"backend cupy: ": 5600,
     r"backend torch: .* not installed": 5600,
@@ -54,7 +55,7 @@ SKIPS = {
     r"there is no C compiler": 240,
     r"there is no node": 10,
     r"there is no mpiexec": 60,
-    r"there is no PostgreSQL": 4,
+    r"there is no (PostgreSQL|MariaDB)": 8,
     r"nvidia-cuda-nvrtc is not installed": 80,
     r"there is no (bash|zsh|fish)": 3,
 }
@@ -91,8 +92,8 @@ def xp(capsys):
 
     def call(*args):
         code = run([str(arg) for arg in args])
-        told = capsys.readouterr()
-        return code, told.out, told.err
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
 
     return call
 

@@ -3,21 +3,24 @@
     python tests/mutants.py --count 300 --seed 1        draws mutants, runs tests, prints the score by package
 
 A fault is an operator, constant, default or comparison that is another, a deleted statement, or two swapped arguments.
-Which tests reach which lines is measured once, folder by folder of tests, and kept in `.mutants/` (remove a file to
-have its folder measured anew). Rows are measured on NumPy alone, and in tests/backends on what is written for others
-too: what another backend would notice beyond that counts for nothing. Tests that start commands as processes of their
-own are tried only where they also run the line themselves. Each mutant is tried in a copy of the tree, nearest tests
-first, until one fails. Those that change nothing that could be observed stand in `equivalents.py`, each with its
-reason, and count neither way; nor do those in lines that need a GPU.
+First every test runs once, to see which of them reach which faults; then each fault is tried, nearest tests first,
+until one fails. `mutant_session.py` does both inside one process of pytest, in a copy of the tree; what runs at import
+is tried here, with pytest started anew. Rows run on NumPy and numba, in tests/backends on array-api-strict and PyTorch
+too: what another backend would notice beyond that counts for nothing, nor does what only commands in processes of
+their own would. Mutants that change nothing that could be observed stand in `equivalents.py`, each with its reason,
+and count neither way; nor do those in lines that need a GPU.
+
+What was found is kept in `.mutants/`, by seed: the same command goes on where it was stopped.
 """
 
 import argparse
 import ast
 import contextlib
 import copy
+import dataclasses
 import difflib
 import importlib
-import math
+import json
 import os
 import random
 import re
@@ -32,10 +35,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import named_numbers
 import pages
 import pytest
-import reach
 from equivalents import EQUIVALENT
 
 TOP = Path(__file__).parents[1]
@@ -46,8 +47,6 @@ SWAPS = {
     ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And,
 }  # fmt: skip
 STATEMENTS = ast.Expr | ast.Assign | ast.AugAssign | ast.If | ast.Raise
-BUDGETS = ((12, 3.0), (60, 15.0), (150, 45.0))
-"""First this many tests of this many seconds together, then, where none failed, this many more, and again."""
 PYTEST = ["-q", "-x", "-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin", "@tests.txt"]
 QUICK = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 """Other plugins are not loaded: some import half of the environment."""
@@ -63,26 +62,42 @@ PRELOADED = (
 """Imported once: every run of the tests is a fork of this process."""
 MEMORY = 24 << 30
 """Bytes that a process may address: a mutant must not take what the machine has."""
-MAPPED = {"backends": "numpy fast strict torch"}
-"""Ways to run the rows while it is measured what reaches what; NumPy alone for folders that are not named."""
 OUTSIDE = (
-    "anywhere",
-    "benchmarks",
-    "contributing",
-    "docs",
-    "examples",
-    "faults",
-    "harness",
-    "mutants",
-    "shell_lines",
-    "writeups",
-)
-"""Tests of tests/repository that are not measured: they start processes, or plant faults themselves."""
-MODES = ("numpy", "fast", "readonly", "strict", "torch", "jax", "cupy")
-GENERATED = r"test_default|test_public"
+    "repository/test_anywhere.py", "repository/test_benchmarks.py", "repository/test_contributing.py",
+    "repository/test_docs.py", "repository/test_examples.py", "repository/test_faults.py",
+    "repository/test_harness.py", "repository/test_mutants.py", "repository/test_nothing_is_evaluated.py",
+    "repository/test_purity.py", "repository/test_shell_lines.py", "repository/test_site.py",
+    "repository/test_writeups.py", "distributed", "interchange/test_browser.py",
+)  # fmt: skip
+"""Tests that are not tried: they start processes, read the source, or plant faults themselves."""
+MODES = "numpy fast strict torch"
+"""Ways to run the rows."""
+GENERATED = [
+    "tests/repository/test_defaults.py::test_a_default_is_the_documented_one",
+    "tests/repository/test_public.py",
+]
 """Tests that look at every definition without running it: they can notice what changes in a signature."""
-NUMBERS = "tests/repository/test_defaults.py::test_a_named_number_is_the_documented_one"
-"""The same for numbers with a name, file by file."""
+COMPILED = ("loops.py", "cpu/flat.py")
+"""Files whose functions numba compiles: their lines cannot be given other code."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutant:
+    """A fault: where, of which kind, what it changes; the file's new text, and the lines whose tests may notice."""
+
+    name: str
+    line: int
+    kind: str
+    change: str
+    text: str
+    points: tuple[int, ...]
+    at_import: bool
+    inside: str
+    edit: object = dataclasses.field(compare=False, repr=False)
+
+    def tree(self):
+        """The file with the fault, its lines numbered as before."""
+        return ast.fix_missing_locations(self.edit(ast.parse((TOP / self.name).read_text())))
 
 
 def variants(tree):
@@ -152,56 +167,51 @@ def change(before, after):
 
 
 def draw(count, seed, files):
-    """Mutants drawn by the seed, files by their length: (file, line, what, change, text)."""
+    """Mutants drawn by the seed, files by their length."""
     rng, seen = random.Random(seed), set()
-    sizes = [len((TOP / name).read_text().splitlines()) for name in files]
+    texts = {name: (TOP / name).read_text() for name in files}
+    sizes = [len(text.splitlines()) for text in texts.values()]
     while len(seen) < count:
         name = rng.choices(files, sizes)[0]
-        tree = ast.parse((TOP / name).read_text())
+        tree = ast.parse(texts[name])
         options = list(variants(tree))
         if not options:
             continue
-        line, what, edit = rng.choice(options)
+        line, kind, edit = rng.choice(options)
         before, after = ast.unparse(tree), ast.unparse(ast.fix_missing_locations(edit(tree)))
         if before != after and (name, after) not in seen:
             seen.add((name, after))
-            yield name, line, what, change(before, after), after
+            at_import, points = points_of(tree, texts[name], line)
+            at_import = at_import or name.endswith(COMPILED)
+            points = () if name.endswith(COMPILED) else tuple(points)
+            inside = " ".join(node.name for node in around(tree, line))
+            yield Mutant(name, line, kind, change(before, after), after, points, at_import, inside, edit)
 
 
-def scopes(tree, line):
-    """The lines of the definitions that a line stands in, the innermost first, at last all lines."""
+def around(tree, line):
+    """The definitions that a line stands in, the innermost first."""
     kinds = ast.FunctionDef | ast.ClassDef
     found = [n for n in ast.walk(tree) if isinstance(n, kinds) and begin(n) <= line <= n.end_lineno]
-    yield from (range(begin(n), n.end_lineno + 1) for n in sorted(found, key=begin, reverse=True))
-    yield range(1, 10**6)
+    return sorted(found, key=begin, reverse=True)
+
+
+def points_of(tree, source, line):
+    """(whether a line runs at import, the lines whose tests may notice what it does). For what runs at import: the
+    beginning of the function whose signature it is in, of all methods of its class, of all functions that use the name
+    it gives a value to, or of all functions of the file."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    if any(one.body[0].lineno <= line <= one.end_lineno for one in functions):
+        return False, [line]
+    for node in around(tree, line):
+        if inner := [n for n in ast.walk(node) if isinstance(n, ast.FunctionDef)]:
+            return True, [one.body[-1].lineno for one in inner]
+    using = set(users(tree, source, line))
+    inner = [one for one in functions if using & set(range(begin(one), one.end_lineno + 1))]
+    return True, [one.body[-1].lineno for one in inner or functions]
 
 
 def begin(node):
     return min([node.lineno, *(d.lineno for d in node.decorator_list)])
-
-
-def tests_of(reached, name, line):
-    """{test: seconds} of those that run a line. For what runs at import: those that run the definition around it, or
-    the lines that use the name that is given a value there, and those that look at all definitions."""
-    source, lines = (TOP / name).read_text(), reached.get(name, {})
-    tree = ast.parse(source)
-    at_import = not any(isinstance(node, ast.FunctionDef) and in_body(node, line) for node in ast.walk(tree))
-    if lines.get(line) and not at_import:
-        return lines[line]
-    using = users(tree, source, line)
-    for scope in [using, *scopes(tree, line)]:
-        if found := {test: s for at in scope for test, s in lines.get(at, {}).items()}:
-            break
-    else:
-        beside = [other for other in reached if Path(other).parent == Path(name).parent]
-        found = {test: s for near in beside for some in reached[near].values() for test, s in some.items()}
-    signatures = {test: s for some in reached.get(name, {}).values() for test, s in some.items()}
-    found = found | {test: s for test, s in signatures.items() if re.search(GENERATED, test)}
-    return found | ({f"{NUMBERS}[{name}]": 0.0} if using and named_numbers.named(source) else {})
-
-
-def in_body(function, line):
-    return function.body[0].lineno <= line <= function.end_lineno
 
 
 def users(tree, source, line):
@@ -216,32 +226,9 @@ def users(tree, source, line):
     return []
 
 
-def nearest(tests, name):
-    """Test files that share words with the file's name first; one test of each function before a second; quick ones."""
-    words = set(re.findall(r"[a-z]+", name.replace("xpnn/", "")))
-    ordered = reach.in_turn(sorted(tests, key=tests.get), lambda test: test.split("[")[0])
-    near = {test: len(words & set(re.findall(r"[a-z]+", test.split("[")[0]))) for test in tests}
-    place = {test: i for i, test in enumerate(ordered)}
-    return sorted(
-        ordered, key=lambda test: -math.inf if test.startswith(NUMBERS) else place[test] - 12 * near[test]
-    )
-
-
-def shares(tests, name):
-    """The tests in the order in which they are tried, as lists that are run together."""
-    left = nearest(tests, name)
-    for count, seconds in BUDGETS:
-        share, total = [], 0.0
-        while left and len(share) < count and total < seconds:
-            total += tests[left[0]]
-            share.append(left.pop(0))
-        if share:
-            yield sorted(share, key=lambda test: test.split("::")[0]), total
-
-
 def run(folder, tests, limit):
     """The exit code of the tests in a copy of the tree, and what was printed; "never" where they do not end."""
-    modes = " ".join(mode for mode in MODES if any(re.search(rf"\b{mode}\b", test) for test in tests))
+    modes = " ".join(mode for mode in MODES.split() if any(re.search(rf"\b{mode}\b", test) for test in tests))
     (folder / "tests.txt").write_text("\n".join(tests))
     for name in PRELOADED:
         importlib.import_module(name)
@@ -249,7 +236,8 @@ def run(folder, tests, limit):
     if child == 0:
         code = 99
         try:
-            prepare(folder, modes or "numpy", limit)
+            prepare(folder, modes or "numpy")
+            limit_to(limit)
             code = pytest.main(PYTEST)
         finally:
             sys.stdout.flush()
@@ -264,10 +252,8 @@ def run(folder, tests, limit):
     return os.waitstatus_to_exitcode(status) if ended else "never", (folder / "output.txt").read_text()
 
 
-def prepare(folder, modes, limit):
-    """In the child: nothing of this tree is left, only the copy. Seconds are those of the processor, so that a busy
-    machine kills no mutant; and Ctrl-C means what it does in a terminal, which a shell's background jobs ignore."""
-    os.setsid()
+def prepare(folder, modes):
+    """In the child: nothing of this tree is left, only the copy."""
     os.chdir(folder)
     os.environ |= {**QUICK, "PYTHONPATH": str(folder), "XPNN_TEST_MODES": modes}
     sys.path[:] = [str(folder), *(path for path in sys.path if path and not is_here(path))]
@@ -278,7 +264,13 @@ def prepare(folder, modes, limit):
     out = os.open("output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(out, 1)
     os.dup2(out, 2)
-    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+
+
+def limit_to(seconds):
+    """In a child: seconds are those of the processor, so that a busy machine kills no mutant; and Ctrl-C means what it
+    does in a terminal, which a shell's background jobs ignore."""
+    os.setsid()
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -308,14 +300,15 @@ SOUND = set()
 """Tests that failed with a mutant and pass without: only such tests count."""
 
 
-def killer(mutant, reached, folder):
-    """What noticed: a test, or how it ended; "" where nothing did."""
-    name, line, _, _, text = mutant
+def killer(mutant, tests, folder):
+    """What noticed a mutant of what runs at import: a test, or how it ended; "" where nothing did."""
+    name, text = mutant.name, mutant.text
     target = folder / name
     good = target.read_text()
     try:
-        for share, seconds in shares(tests_of(reached, name, line), name):
-            limit = int(60 + 10 * seconds)
+        for share in [GENERATED, tests[:20], tests[20:100], tests[100:250]]:
+            share = list(share)
+            limit = 120
             while share:
                 write(target, text)
                 code, out = run(folder, share, limit)
@@ -327,13 +320,13 @@ def killer(mutant, reached, folder):
                         share = [test for test in share if test not in lost]
                         continue
                 found = re.search(r"^(?:FAILED|ERROR) (\S+::.*?)(?: - .*)?$", out, re.M)
-                if found is None or found[1] not in share:
+                if found is None or not any(found[1].startswith(test) for test in share):
                     return f"ended with {code}"
                 write(target, good)
                 if found[1] in SOUND or run(folder, [found[1]], limit)[0] == 0:
                     SOUND.add(found[1])
                     return found[1]
-                share.remove(found[1])
+                share = [test for test in share if test != found[1]] if found[1] in share else []
     finally:
         write(target, good)
     return ""
@@ -366,33 +359,54 @@ GPU = ("xpnn/backends/cuda/", "xpnn/backends/cupy.py")
 """What runs on a GPU, but for the part that the tests run on stand-ins."""
 
 
-def fate_of(mutant, reached, folder):
-    """What became of it, and what noticed. Lines for a GPU that nothing here runs are counted by themselves."""
-    name, line, _, difference, _ = mutant
-    if (name, difference) in EQUIVALENT:
-        return "equivalent", ""
-    if by := killer(mutant, reached, folder):
-        return "killed", by
-    return "gpu" if name.startswith(GPU) and not reached.get(name, {}).get(line) else "survived", ""
+def known(mutant):
+    """ "equivalent" where it is one of those; "" for others."""
+    return "equivalent" if (mutant.name, mutant.change) in EQUIVALENT else ""
+
+
+def unnoticed(mutant, tests):
+    """Lines for a GPU that nothing here runs are counted by themselves."""
+    return "gpu" if mutant.name.startswith(GPU) and not tests else "survived"
+
+
+def reached_by(kept):
+    """{number of the mutant: {test: seconds}}, as the tests have been measured."""
+    found = {}
+    for path in sorted(kept.glob("reached-*.json")):
+        for test, (seconds, numbers) in json.loads(path.read_text()).items():
+            for number in numbers:
+                found.setdefault(number, {})[test] = seconds
+    return found
+
+
+def results_in(kept):
+    """{number of the mutant: (file, fate)} of those that were tried."""
+    path = kept / "results.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return {row[0]: (row[1], row[5]) for row in rows}
+
+
+def note(kept, number, mutant, fate, by):
+    row = [number, mutant.name, mutant.line, mutant.kind, mutant.change, fate, by]
+    with open(kept / "results.jsonl", "a") as file:
+        file.write(json.dumps(row) + "\n")
+    print(
+        f"{fate}: {mutant.name}:{mutant.line} {mutant.kind}: {mutant.change} {by and f'[{by}]'}", flush=True
+    )
 
 
 def main():
     parser = argparse.ArgumentParser(prog="ci/mutants", description=__doc__)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=1e9, help="begin no further mutant after this time")
-    parser.add_argument("--maps", type=Path, default=TOP / ".mutants", help="the folder of what reaches what")
+    parser.add_argument("--minutes", type=float, default=1e6, help="begin no further mutant after this time")
     parser.add_argument("--only", nargs="*", default=[""], help="files whose path contains one of these")
     parser.add_argument("--docs", action="store_true", help="write the score into docs/coverage.md")
     options = parser.parse_args()
-    began, results = time.monotonic(), []
-    for folder in sorted({path.parent for path in (TOP / "tests").glob("*/test_*.py")}):
-        if not (kept := options.maps / f"{folder.name}.json").exists():
-            left = [f"--ignore={folder / f'test_{name}.py'}" for name in OUTSIDE]
-            modes = {"XPNN_TEST_MODES": MAPPED.get(folder.name, "numpy")}
-            command = [sys.executable, reach.__file__, kept, folder, "-m", "not slow", *left]
-            subprocess.run(command, cwd=TOP, env=os.environ | modes, check=False)
-    reached = reach.load(sorted(options.maps.glob("*.json")))
+    end = time.time() + 60 * options.minutes
+    parts = [str(options.seed), *(one.replace("/", "_") for one in options.only if one)]
+    kept = TOP / ".mutants" / "-".join(parts)
+    kept.mkdir(parents=True, exist_ok=True)
     files = [str(path.relative_to(TOP)) for path in sorted((TOP / "xpnn").rglob("*.py"))]
     files = [name for name in files if any(one in name for one in options.only)]
     with tempfile.TemporaryDirectory() as parent:
@@ -400,19 +414,45 @@ def main():
         shutil.copytree(
             TOP, folder, ignore=shutil.ignore_patterns(".git", ".venv", ".mutants", "__pycache__", "runs")
         )
-        for mutant in draw(options.count, options.seed, files):
-            if time.monotonic() - began > 60 * options.minutes:
+        settings = {
+            "count": options.count,
+            "seed": options.seed,
+            "files": files,
+            "kept": str(kept),
+            "end": end,
+        }
+        outside = [f"--ignore={folder / 'tests' / name}" for name in OUTSIDE]
+        plugins = ["-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin", "-p", "mutant_session"]
+        command = [
+            "-m",
+            "pytest",
+            "-q",
+            *plugins,
+            f"--basetemp={parent}/t",
+            "-m",
+            "not slow",
+            *outside,
+            "tests",
+        ]
+        env = {**QUICK, "XPNN_MUTANTS": json.dumps(settings), "XPNN_TEST_MODES": MODES}
+        env |= {"PYTHONPATH": f"{folder}:{folder}/tests"}
+        subprocess.run([sys.executable, *command], cwd=folder, env=os.environ | env, check=False)
+        done = results_in(kept)
+        drawn = list(draw(options.count, options.seed, files))
+        for i, mutant in enumerate(drawn):
+            if time.time() > end:
                 break
-            name, line, what, difference, _ = mutant
-            fate, by = fate_of(mutant, reached, folder)
-            results.append((name, fate))
-            print(f"{fate}: {name}:{line} {what}: {difference} {by and f'[{by}]'}", flush=True)
+            if done.get(i, ("", ""))[1] == "import":
+                tests = (kept / f"near-{i}.txt").read_text().splitlines()
+                by = killer(mutant, tests, folder) if not known(mutant) else ""
+                note(kept, i, mutant, known(mutant) or ("killed" if by else unnoticed(mutant, tests)), by)
+    results = results_in(kept).values()
     text = table(results)
     where = f", drawn from {', '.join(options.only)} alone" if options.only != [""] else ""
-    note = f"`ci/mutants --seed {options.seed}`: {len(results)} of {options.count} mutants were tried{where}."
-    print(f"{note}\n\n{text}\n\n{time.monotonic() - began:.0f} s")
+    said = f"`ci/mutants --seed {options.seed}`: {len(results)} of {options.count} mutants were tried{where}."
+    print(f"{said}\n\n{text}")
     if options.docs:
-        part = f"## Mutants\n\n{note}\n\n{text}"
+        part = f"## Mutants\n\n{said}\n\n{text}"
         pages.put(TOP / "docs" / "coverage.md", "mutants: ci/mutants --docs", part)
 
 

@@ -139,7 +139,7 @@ def impurity(node, names):
             return f"xp.{found[0]} is not in the standard"
         if path[-1] in FIELDS and not (found or declared or path[0] in ("self", "math")):
             return f".{path[-1]} is a field or method of one library's arrays"
-        if declared and declared[0] not in DECLARED | {"xp", "dtype", "device", "share"}:
+        if declared and declared[0] not in DECLARED | {"xp", "dtype", "device", "share", "whole_passes"}:
             return f"be.{declared[0]} is not for use in a step"
     return impure_call(node.func) if isinstance(node, ast.Call) else ""
 

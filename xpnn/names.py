@@ -29,11 +29,11 @@ def classes_in(package: str) -> dict[str, type[Config]]:
     """
     return {
         name: value
-        for home in modules_in(package)
-        for name, value in vars(home).items()
+        for source in modules_in(package)
+        for name, value in vars(source).items()
         if isinstance(value, type)
         and issubclass(value, Config)
-        and value.__module__ == home.__name__
+        and value.__module__ == source.__name__
         and not value.abstract
         and kind_of(value).__module__.startswith(f"xpnn.{package}.")
     }

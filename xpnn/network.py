@@ -16,7 +16,7 @@ from xpnn.config import from_config, to_config
 from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean
 from xpnn.fusion import fuse, single_sample
 from xpnn.kernels import Array
-from xpnn.layers.base import Ctx, Layer, as_input, is_multiple
+from xpnn.layers.base import Ctx, LayerLike, as_input, is_multiple
 from xpnn.layers.graph import as_net
 from xpnn.layers.lengths import is_open, planned, shown
 from xpnn.losses import Loss, MultiOutputLoss, get_loss
@@ -45,7 +45,7 @@ class Network:
 
     def __init__(
         self,
-        net: Layer | Sequence[Layer],
+        net: LayerLike | Sequence[LayerLike],
         input_shape: Sequence[Any],
         *,
         backend: str | Backend = "numpy",
@@ -77,14 +77,16 @@ class Network:
                 self._theta, self._phi = self.layout.initialize(self.backend, self.seed)
             else:
                 self._theta, self._phi = self.layout.load(self.backend, vectors)
-        self._forward: Callable[..., Array] = self.backend.compile(self._run, resident=(0,))
+        forward: Callable[..., Array] = self.backend.compile(self._run, resident=(0,))
+        self._forward = self.backend.for_samples(forward)
+        self._forward_one = self.backend.for_one_sample(forward)
         self._out_of = functools.lru_cache(LENGTHS)(lambda shape: self.net.plan(shape)[1])
         self._split = by_identity(functools.partial(self.layout.split, self.backend))
-        self._one: tuple[Any, ...] | None = None
-        """Shape and dtype of a single sample that takes the short way, where there is one."""
+        self._one: tuple[Any, ...] | None = None  # shape and dtype of one sample that takes the short way
         if self.backend.name == "numpy" and single_sample.is_chain(self.net) and None not in self.input_shape:
             if len(self.input_shape) == 1:
                 self._one = (1, *self.input_shape), np.dtype(self.backend.dtype_name)
+                self._through = self.backend.for_one_sample(single_sample.through)
             self._products = by_identity(
                 lambda theta, phi: single_sample.products_of(self.net, self._split(theta, phi))
             )
@@ -211,7 +213,7 @@ class Network:
         with be.device_context():
             if not be.all_finite(x):
                 return None  # the long way says which number it is
-            return single_sample.through(be, self._products(self._theta, self._phi), x)
+            return self._through(be, self._products(self._theta, self._phi), x)
 
     def outputs(self, x: Any, batch_size: int = 1024) -> Any:
         """The network's outputs for device samples, in batches of one size."""
@@ -221,7 +223,7 @@ class Network:
             be.oom_guard("a forward pass", min(n, batch_size), "model.outputs(x, batch_size={})"),
         ):
             if n <= batch_size:
-                return self._forward(self._tree(), on_device(be, x))
+                return (self._forward if n > 1 else self._forward_one)(self._tree(), on_device(be, x))
             p, parts = self._tree(), []
             for i in range(0, n, batch_size):
                 parts.append(self._forward(p, on_device(be, rows_of(x, i, min(i + batch_size, n)))))
@@ -298,8 +300,8 @@ class Network:
 
     def __repr__(self) -> str:
         size = self.layout.size["theta"]
-        name, shapes = type(self).__name__, f"{self.input_shape} -> {self.output_shape}"
-        return f"<{name} {shapes}, {size:,} parameters, {self.backend!r}>"
+        shapes = f"{self.input_shape} -> {self.output_shape}"
+        return f"<{type(self).__name__} {shapes}, {size:,} parameters, {self.backend!r}>"
 
 
 def _restored(

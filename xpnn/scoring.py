@@ -94,7 +94,7 @@ def score(be: Backend, loss: Loss, out: Any, y: Any, seed: int) -> dict[str, flo
 
 
 def measure(be: Backend, loss: Loss, out: Any, y: Any, seed: int) -> float:
-    """The loss of all samples where it compares them: in shuffled batches, lest there be too many pairs."""
+    """The loss of all samples where it compares them: in shuffled batches, so that there are not too many pairs."""
     n = count(out)
     order = host_rng(seed, "evaluate").permutation(n)
     batches = [be.asarray(order[i : i + PAIRS]) for i in range(0, n, PAIRS)]

@@ -4,6 +4,7 @@
     str, bool, None and classes               as they are
     tuple[T, ...]                             any sequence of T, kept as a tuple
     A | B                                     the first that fits
+    Annotated[T, Limits]                      a T within the limits: `units: Count`, `rate: Share`
     a class that knows shorter ways           an instance, or anything its `coerce` accepts
 
 Anything else is not looked at.
@@ -14,12 +15,12 @@ import functools
 import sys
 import types
 import typing
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from xpnn.errors import UsageError
+from xpnn.errors import UsageError, did_you_mean
 
 NAMES = {
     int: "a whole number",
@@ -30,6 +31,39 @@ NAMES = {
 }
 
 LARGEST = sys.float_info.max
+UNIONS = types.UnionType, typing.Union
+
+
+class Limits(NamedTuple):
+    """Which values of its type a setting may have, and how errors say so. choices: all of them, if they are words."""
+
+    words: str
+    allow: Callable[[Any], bool]
+    choices: tuple[str, ...] = ()
+
+
+def within(low: float, high: float) -> Limits:
+    """low <= x <= high."""
+    return Limits(f"a number from {low} to {high}", lambda x: low <= x <= high)
+
+
+def at_least(low: float, noun: str = "a number") -> Limits:
+    """x >= low."""
+    return Limits(f"{noun} of at least {low}", lambda x: x >= low)
+
+
+def one_of(*words: str) -> Limits:
+    """One of these words."""
+    return Limits(" or ".join(map(repr, words)), lambda x: x in words, words)
+
+
+Count: TypeAlias = Annotated[int, at_least(1, "a whole number")]
+Index: TypeAlias = Annotated[int, at_least(0, "a whole number")]
+Positive: TypeAlias = Annotated[float, Limits("a number above 0", lambda x: x > 0)]
+AtLeastZero: TypeAlias = Annotated[float, at_least(0)]
+Share: TypeAlias = Annotated[float, within(0, 1)]
+BelowOne: TypeAlias = Annotated[float, Limits("a number from 0 to below 1", lambda x: 0 <= x < 1)]
+Factor: TypeAlias = Annotated[float, Limits("a number above 0, up to 1", lambda x: 0 < x <= 1)]
 
 
 class Unfit(Exception):  # noqa: N818
@@ -43,8 +77,11 @@ def check_settings(settings: Any) -> None:
         try:
             fitted = fit(value, hint)
         except Unfit:
+            choices = choices_of(hint) if isinstance(value, str) else ()
             raise UsageError(
-                f"{type(settings).__name__}({name}={repr(value)[:80]}): wanted {wording(hint)}"
+                f"{type(settings).__name__}({name}={repr(value)[:80]}): "
+                + (f"unknown {name}" if choices else f"wanted {wording(hint)}"),
+                fix=did_you_mean(value, choices) if choices else "",
             ) from None
         if fitted is not value:
             object.__setattr__(settings, name, fitted)
@@ -52,11 +89,18 @@ def check_settings(settings: Any) -> None:
 
 @functools.cache
 def hints(cls: Hashable) -> dict[str, Any]:
-    """The annotation of every field; nothing where they name what cannot be looked up."""
+    """The annotation of every field; nothing where they name what cannot be looked up.
+
+    A subclass that declares a field again, to change its default, keeps the limits of its base.
+    """
     try:
-        found = typing.get_type_hints(cls)
+        found = typing.get_type_hints(cls, include_extras=True)
     except NameError:
         return {}
+    for base in cls.__mro__[1:]:  # type: ignore[attr-defined]
+        for name, hint in (hints(base) if dataclasses.is_dataclass(base) else {}).items():  # type: ignore[arg-type]
+            if typing.get_origin(hint) is Annotated and found[name] is typing.get_args(hint)[0]:
+                found[name] = hint
     return {field.name: found[field.name] for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
 
 
@@ -70,15 +114,20 @@ def fit(value: Any, hint: Any) -> Any:
         if hint is float and not -LARGEST <= value <= LARGEST:  # nor is NaN
             raise Unfit
         return value
-    if isinstance(hint, types.UnionType):
+    if typing.get_origin(hint) is Annotated:
+        value = fit(value, typing.get_args(hint)[0])
+        if not typing.get_args(hint)[1].allow(value):
+            raise Unfit
+        return value
+    if typing.get_origin(hint) in UNIONS:
         return fit_any(value, typing.get_args(hint))
     if typing.get_origin(hint) is tuple:
         return fit_tuple(value, typing.get_args(hint))
     if isinstance(hint, type) and not isinstance(value, hint):
-        meant = hint.coerce(value) if hasattr(hint, "coerce") else None
-        if meant is None or not isinstance(meant, hint):
+        coerced = hint.coerce(value) if hasattr(hint, "coerce") else None
+        if coerced is None or not isinstance(coerced, hint):
             raise Unfit
-        return meant
+        return coerced
     return value
 
 
@@ -106,7 +155,9 @@ def fit_tuple(value: Any, items: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def wording(hint: Any) -> str:
     """The annotation in words."""
-    if isinstance(hint, types.UnionType):
+    if typing.get_origin(hint) is Annotated:
+        return str(typing.get_args(hint)[1].words)
+    if typing.get_origin(hint) in UNIONS:
         return " or ".join(wording(option) for option in typing.get_args(hint))
     if typing.get_origin(hint) is tuple:
         return (
@@ -114,3 +165,10 @@ def wording(hint: Any) -> str:
         )
     name = str(getattr(hint, "__name__", hint))
     return NAMES.get(hint) or f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
+
+
+def choices_of(hint: Any) -> tuple[str, ...]:
+    """The words that a setting may be, if it is a word of a few."""
+    if typing.get_origin(hint) in UNIONS:
+        return sum(map(choices_of, typing.get_args(hint)), start=())
+    return typing.get_args(hint)[1].choices if typing.get_origin(hint) is Annotated else ()

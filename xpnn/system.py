@@ -9,6 +9,7 @@ import os
 import signal
 import stat
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -125,7 +126,41 @@ def _listed(process: int) -> bool:
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """How many cores this process may use."""
+    return len(usable())
+
+
+def usable() -> set[int]:
+    """The numbers of the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
+
+
+def idle_seconds(stat: str = "/proc/stat") -> float | None:
+    """For how long the cores of this process have been idle so far, added up; None where the system does not tell."""
+    try:
+        with open(stat) as file:
+            lines = [line.split() for line in file if line.startswith("cpu")]
+        own = {f"cpu{core}" for core in usable()}
+        return sum(int(line[4]) for line in lines if line[0] in own) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):
+        return None
+
+
+@contextlib.contextmanager
+def ended_after(seconds: int) -> Iterator[None]:
+    """A block after whose time the process is ended, by SIGALRM. On Windows, which has no alarm, it may take for ever.
+
+    Of the main thread alone, and for a process that is about to end: what SIGALRM meant before is gone.
+    """
+    alarm = getattr(signal, "alarm", None)
+    if alarm is None:
+        yield
+        return
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    alarm(seconds)
+    try:
+        yield
+    finally:
+        alarm(0)

@@ -1,7 +1,8 @@
 """A busy machine: an epoch, and one prediction, while k other processes compute without a pause.
 
-An epoch is that of `epoch`; its fair share of c cores is (c + k) / c times the time it takes alone. Predictions come
-one after the other for some seconds; p50, p90 and p99 are of the time of each.
+An epoch is one of three of a fit, which is that of `epoch`, and begins on as many threads as it finds best; its fair
+share of c cores is (c + k) / c times the time it takes alone. Predictions come one after the other for some seconds;
+p50, p90 and p99 are of the time of each.
 """
 
 import contextlib
@@ -32,6 +33,8 @@ TAKING_PART = {
 CONTENDERS = tuple(dict.fromkeys(name for names in TAKING_PART.values() for name in names))
 SECONDS = 5.0
 """Of predictions one after the other, and of training at most beyond one epoch."""
+EPOCHS = 3
+"""Of a fit."""
 SLICE = 0.004
 """Seconds for which the scheduler may give the core to another process."""
 RANKS = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
@@ -66,13 +69,14 @@ def serve(name: str, job: str, cell: Cell, pipe: Connection) -> None:
     """In a contender's process: seconds of each epoch or prediction until so many seconds are over; None ends."""
     os.environ.update(KNOWN[name].environment)
     run, answer = ready(name, job, cell)
+    n = EPOCHS if job == "epoch" else 1
     pipe.send(answer if run is None else 1)
     while run is not None and (seconds := pipe.recv()) is not None:
         began, times = time.perf_counter(), list[float]()
         while not times or time.perf_counter() - began < seconds:
             start = time.perf_counter()
-            run(1)
-            times.append(time.perf_counter() - start)
+            run(n)
+            times.append((time.perf_counter() - start) / n)
         pipe.send(times)
 
 

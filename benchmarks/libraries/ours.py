@@ -64,7 +64,7 @@ def epoch(cell: Cell, adapt: bool = False) -> Run:
 
     def run(epochs: int) -> float:
         settings = {"batch_size": cell.batch, "validation": recipe.validation}
-        history = trainer.fit(x, y, epochs=epochs, callbacks=[Threads(adapt=adapt)], **settings)
+        history = trainer.fit(x, y, epochs=epochs, callbacks=[Threads(adapt=True)] * adapt, **settings)
         return history.rows[-1].train_loss
 
     return run

@@ -255,6 +255,24 @@ ROWS = {
         floats(*(normal(i, 5, 3)[0] for i in (1, 2, 3)), normal(5, 12), normal(4, 5, 3)[0]),
         floats(normal(1, 1), normal(1, 1), normal(1, 1), normal(1, 4), normal(1, 1)),
     ],
+    "gru_step": [
+        floats(normal(5, 9), normal(1, 5, 9)[0], normal(5, 3), normal(3)),
+        lambda be: (*floats(normal(5, 9), normal(1, 5, 9)[0], normal(5, 3))(be), None),
+    ],
+    "gru_step_grad": [floats(*(normal(i, 5, 3)[0] for i in range(1, 7)))],
+    "lstm_pass": [floats(normal(4, 5, 12), normal(3, 12)), floats(normal(1, 2, 4), normal(1, 4))],
+    "lstm_pass_grad": [
+        floats(dy, normal(3, 12), normal(5, 2, 3), normal(4, 2, 12), normal(4, 2, 3))
+        for dy in (normal(4, 2, 3), normal(2, 3))
+    ],
+    "gru_pass": [
+        floats(normal(4, 5, 9), normal(3, 9), normal(3)),
+        lambda be: (*floats(normal(4, 5, 9), normal(3, 9))(be), None),
+    ],
+    "gru_pass_grad": [
+        floats(dy, normal(3, 9), normal(5, 2, 3), normal(4, 2, 9), normal(4, 2, 3))
+        for dy in (normal(4, 2, 3), normal(2, 3))
+    ],
     "softmax": [floats(normal(3, 5)), floats(700 * normal(2, 3, 4))],
     "normal_cdf": [
         floats(KINKS),
@@ -273,6 +291,10 @@ ROWS = {
         lambda be: (be.asarray(KINKS, be.dtype), be.asarray(KINKS > 0)),
         lambda be: (be.asarray(KINKS, be.dtype), be.asarray(KINKS <= 0)),
         lambda be: (be.asarray(normal(4, 3, 2), be.dtype), be.asarray(normal(4, 3, 2) > 0)),
+    ],
+    "scaled_mask": [
+        lambda be: (be.asarray(KINKS, be.dtype), be.asarray(KINKS > 0), 1.25),
+        lambda be: (be.asarray(normal(4, 3, 2), be.dtype), be.asarray(normal(4, 3, 2) > 0), 1 / 0.7),
     ],
     "all_finite": [
         floats(a)
@@ -321,6 +343,7 @@ ROWS = {
     ],
     "elementwise": [vectors(size) for size in SIZES]
     + [ruled(optimizer, size) for optimizer in RULES for size in SIZES[1:4]],
+    "nan_unless": [lambda be, ok=ok: (be.scalar(ok, be.xp.bool), be.scalar(2.5)) for ok in (True, False)],
     "cond": [choice(True), choice(False)],
     "batch_norm": [
         normalized(eps, *shape, relu=relu)

@@ -75,13 +75,24 @@ def test_the_number_is_set_changed_and_set_back():
 
 
 class Machine:
-    """A machine whose steps take seconds[number of threads], with a clock that they alone move."""
+    """A machine whose steps take seconds[number of threads], with a clock that they alone move.
 
-    def __init__(self, seconds):
+    others: processes that compute without a pause; the threads have their share of its cores beside them. tells:
+    whether it says how many cores are idle.
+    """
+
+    def __init__(self, seconds, cores=2, others=0, tells=True):
         self.seconds, self.now, self.threads, self.spent = seconds, 0.0, max(seconds), {}
+        self.cores, self.others, self.tells, self.used, self.idle = cores, others, tells, 0.0, 0.0
 
     def use(self, threads):
         self.threads = threads
+
+    def pass_time(self, seconds):
+        self.now += seconds
+        wanted = self.threads + self.others
+        self.used += seconds * self.threads * min(1, self.cores / wanted)
+        self.idle += seconds * max(0, self.cores - wanted)
 
     def run(self, adaptive, seconds):
         """Steps for so long; the share of the time on each number of threads, and the number of steps."""
@@ -89,40 +100,47 @@ class Machine:
         while self.now < end:
             took = self.seconds[self.threads]
             spent[self.threads] += took / seconds
-            self.now += took
+            self.pass_time(took)
             steps += 1
             adaptive.step()
         return spent, steps
 
 
 def adaptive(machine):
-    return AdaptiveThreads(max(machine.seconds), machine.use, lambda: machine.now)
+    return AdaptiveThreads(
+        max(machine.seconds),
+        machine.use,
+        lambda: machine.now,
+        lambda: machine.used,
+        lambda: machine.idle if machine.tells else None,
+    )
 
 
 QUIET, BUSY = {1: 7.0e-3, 2: 4.3e-3}, {1: 10.5e-3, 2: 34e-3}
 """Mean steps of 784-1024-1024-10 at batch 32 on two cores, alone and beside two busy processes."""
 
 
-def test_threads_step_down_beside_others_and_up_again():
-    machine = Machine(QUIET)
+@pytest.mark.parametrize("tells", [True, False])
+def test_threads_step_down_beside_others_and_up_again(tells):
+    machine = Machine(QUIET, tells=tells)
     chosen = adaptive(machine)
     spent, steps = machine.run(chosen, 60)
     assert chosen.threads == 2
     assert steps * QUIET[2] > 0.97 * 60  # what the trials cost
-    machine.seconds = BUSY
-    spent, steps = machine.run(chosen, 3)
+    machine.seconds, machine.others = BUSY, 2
+    spent, steps = machine.run(chosen, 1)
     assert chosen.threads == 1
     spent, steps = machine.run(chosen, 60)
     assert spent[1] > 0.9
     assert steps * BUSY[1] > 0.9 * 60
-    machine.seconds = QUIET
-    machine.run(chosen, 70)
+    machine.seconds, machine.others = QUIET, 0
+    machine.run(chosen, 3 if tells else 70)
     spent, steps = machine.run(chosen, 60)
     assert spent[2] > 0.95
 
 
 def test_small_products_end_on_one_thread():
-    machine = Machine({1: 1e-3, 2: 1.3e-3, 4: 1.9e-3, 8: 3.0e-3})
+    machine = Machine({1: 1e-3, 2: 1.3e-3, 4: 1.9e-3, 8: 3.0e-3}, cores=8)
     chosen = adaptive(machine)
     machine.run(chosen, 30)
     spent, _ = machine.run(chosen, 60)
@@ -145,7 +163,7 @@ def test_what_lies_between_steps_counts_for_nothing():
     chosen.use = lambda n: (used.append(n), machine.use(n))
     for _ in range(3):
         for _ in range(100):
-            machine.now += machine.seconds[machine.threads]
+            machine.pass_time(machine.seconds[machine.threads])
             chosen.step()
         chosen.pause()
         machine.now += 10
@@ -161,3 +179,19 @@ def test_a_trial_is_rare_where_it_gains_nothing():
     gaps = [b - a for a, b in itertools.pairwise(began)]
     assert gaps == sorted(gaps)
     assert len(began) < 13
+
+
+def test_a_run_that_begins_beside_others_steps_down_at_once():
+    machine = Machine(BUSY, others=2)
+    chosen = adaptive(machine)
+    machine.run(chosen, 0.6)
+    assert chosen.threads == 1
+
+
+def test_no_trial_without_an_idle_core():
+    machine = Machine(BUSY, others=2)
+    chosen, trials = adaptive(machine), []
+    machine.run(chosen, 1)
+    chosen.use = lambda n: (trials.append(n), machine.use(n))
+    machine.run(chosen, 100)
+    assert trials == []

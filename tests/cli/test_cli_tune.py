@@ -106,9 +106,9 @@ def test_a_regression_is_judged_by_its_error(xp):
     config = Path("runs/tune-table-mlp/best.toml")
     assert tomllib.loads(config.read_text())["task"] == "regression"
     assert "validation RMSE" in config.read_text()
-    code, told, _ = xp("train", "--config", config, "--json")
+    code, out, _ = xp("train", "--config", config, "--json")
     assert code == 0
-    rows = [json.loads(line) for line in told.splitlines()][1:-1]
+    rows = [json.loads(line) for line in out.splitlines()][1:-1]
     scale = np.std([500 + 100 * a - 30 * b for a, b in zip(a, b, strict=True)])
     assert end["valid_rmse"] == pytest.approx(scale * min(r["valid_loss"] for r in rows) ** 0.5, rel=0.1)
     code, _, err = xp(*command, "--task", "classification")

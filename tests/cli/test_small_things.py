@@ -6,14 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from command_line import on_a_terminal, workplace  # noqa: F401
 
 import xpnn
+from xpnn.cli import COMMANDS, cli
 from xpnn.cli.program import program
+from xpnn.cli.regression import regression_line
 from xpnn.data.kind import kind_of
-from xpnn.errors import UsageError
+from xpnn.errors import UsageError, XpnnError
 
 pytestmark = pytest.mark.usefixtures("workplace")
 QUICK = ("--epochs", "1", "--hidden", "4")
@@ -156,3 +159,58 @@ def test_what_an_exception_is_reported_as(error, code, what):
     found = in_our_words(error)
     assert found.exit_code == code
     assert found.what.startswith(what)
+
+
+RANGES = {
+    "0 to 65535": "--port", "0 to below 1": "--dropout --input-dropout",
+    "0 to 1": "--label-smoothing --require-accuracy",
+    "1 or more": "--batch-size --checkpoint-every --early-stopping --epochs --jobs --trials",
+    "above 0": "--lr --time-limit", "0 or more": "--weight-decay --seed",
+}  # fmt: skip
+"""What the numbers of the command line may be."""
+ENDS = {
+    "0 to 65535": (["0", "65535"], ["-1", "65536"]),
+    "0 to below 1": (["0", "0.999"], ["-0.001", "1"]),
+    "0 to 1": (["0", "1"], ["-0.001", "1.001"]),
+    "1 or more": (["1", "12"], ["0", "-1", "1.5"]),
+    "above 0": (["0.001", "1"], ["0", "-1"]),
+    "0 or more": (["0", "7"], ["-1"]),
+}
+
+
+def ranged():
+    """Each option with a range, once for each command that has it."""
+    for command in COMMANDS:
+        try:
+            found = cli.get_command(None, command)
+        except XpnnError:  # the extra it needs is not installed
+            continue
+        for option in found.params:
+            if isinstance(option.type, click.IntRange | click.FloatRange):
+                yield command, option
+
+
+def test_the_numbers_of_the_command_line_end_where_they_should():
+    range_of = {name: said for said, names in RANGES.items() for name in names.split()}
+    seen = set()
+    for command, option in ranged():
+        seen.add(name := option.opts[-1])
+        taken, refused = ENDS[range_of[name]]
+        for value in taken:
+            assert option.type.convert(value, option, None) == float(value), (command, name)
+        for value in refused:
+            with pytest.raises(click.BadParameter):
+                option.type.convert(value, option, None)
+    assert len(seen) > 8
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (79_470.2, "79,470"), (10_000.0, "10,000"), (9_999.4, "9999"), (12.3456, "12.35"), (0.001234, "0.001234"),
+        (9.99e14, "999,000,000,000,000"), (1e15, "1e+15"), (0.0, "0"),
+    ],
+)  # fmt: skip
+def test_errors_of_a_regression_are_printed_with_four_digits(value, text):
+    found = regression_line({"r2": 0.5, "mae": value, "rmse": 1.0})
+    assert found == f"R2 0.5000 · MAE {text} · RMSE 1"

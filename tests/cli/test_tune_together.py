@@ -1,5 +1,6 @@
 """`xpnn tune` by workers on several hosts, which meet in a storage alone."""
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -25,19 +26,90 @@ ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 TUNE = ("tune", "spiral", "--epochs", "1", "--trials", "6")
 
 
-POSTGRESQL = pytest.param("postgresql", marks=[pytest.mark.slow, pytest.mark.oracle])
+POSTGRESQL, MARIADB, GRPC = (
+    pytest.param(name, marks=[pytest.mark.slow, pytest.mark.oracle])
+    for name in ("postgresql", "mariadb", "grpc")
+)
 
 
-@pytest.fixture(params=["journal", "sqlite", POSTGRESQL])
+@pytest.fixture(params=["journal", "sqlite", POSTGRESQL, MARIADB, GRPC])
 def where(request, tmp_path):
-    if request.param == "postgresql":
-        yield from database()
+    servers = {"postgresql": postgresql, "mariadb": mariadb, "grpc": grpc_server}
+    if request.param in servers:
+        yield from servers[request.param]()
     else:
         file = f"{tmp_path}/trials"
         yield f"journal:{file}" if request.param == "journal" else f"sqlite:///{file}"
 
 
-def database():
+@contextlib.contextmanager
+def running(command, ready, **more):
+    """A server, once it has printed that it is ready; stopped in the end."""
+    process = subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more
+    )
+    timer = threading.Timer(60, process.kill)
+    timer.start()
+    lines = []
+    try:
+        for line in process.stdout:
+            lines.append(line)
+            if ready in line:
+                break
+        else:
+            pytest.fail(f"{command[0]} ended: {''.join(lines)[-2000:]}")
+        timer.cancel()
+        yield
+    finally:
+        timer.cancel()
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def mariadb():
+    """A server of MariaDB in a folder of its own, reached by a socket there, without accounts or passwords."""
+    driver = pytest.importorskip("pymysql")
+    found = shutil.which("mariadbd", path=os.environ["PATH"] + ":/usr/sbin")
+    if found is None:
+        pytest.skip("there is no MariaDB")
+    with tempfile.TemporaryDirectory(prefix="xpnn-maria-") as folder:
+        os.mkdir(f"{folder}/data")
+        options = [f"--datadir={folder}/data", f"--socket={folder}/s", f"--pid-file={folder}/pid"]
+        options += ["--skip-networking", "--skip-grant-tables", "--innodb-flush-log-at-trx-commit=0"]
+        if os.getuid() == 0:
+            options.append("--user=root")
+        with running([found, "--no-defaults", *options], "ready for connections"):
+            with driver.connect(unix_socket=f"{folder}/s", user="root") as connection:
+                connection.cursor().execute("CREATE DATABASE xpnn")
+            yield f"mysql://root@localhost/xpnn?unix_socket={folder}/s"
+
+
+GRPC_SERVER = """
+import socket, sys
+from optuna.storages import run_grpc_proxy_server
+from xpnn.cli.storage import open_storage
+with socket.socket() as listener:
+    listener.bind(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+print("port", port, flush=True)
+run_grpc_proxy_server(open_storage(sys.argv[1]), host="127.0.0.1", port=port)
+"""
+
+
+def grpc_server():
+    """Optuna's server, which keeps the trials in a journal."""
+    pytest.importorskip("grpc")
+    with tempfile.TemporaryDirectory(prefix="xpnn-grpc-") as folder:
+        command = [sys.executable, "-W", "ignore", "-c", GRPC_SERVER, f"journal:{folder}/trials"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            yield f"grpc://127.0.0.1:{process.stdout.readline().split()[1]}"  # where it is waited for until it answers
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+
+
+def postgresql():
     """A server of PostgreSQL in a folder of its own, reached by a socket there, and stopped in the end.
 
     It refuses to run as root: then it is the user that Debian's package has made, or nobody.
@@ -162,19 +234,40 @@ def test_hosts_share_a_search_and_one_of_them_is_killed(tmp_path, where):
     assert (tmp_path / "runs/tune-spiral-mlp/best.toml").exists()
 
 
+@pytest.mark.parametrize("where", [MARIADB, GRPC], indirect=True)
+def test_the_command_keeps_its_trials_there(tmp_path, where, xp):
+    tune = ("tune", "spiral", "--epochs", "1", "--storage", where, "--out", tmp_path / "out")
+    assert xp(*tune, "--trials", "2")[0] == 0
+    code, out, err = xp(*tune, "--trials", "3")
+    assert code == 0, err
+    assert "2 made before" in err
+    assert "3 trials" in out
+    assert len({tuple(t.params.items()) for t in study(where, "xpnn-spiral-mlp").get_trials()}) == 3
+
+
 @pytest.mark.parametrize("where", ["nonsense", "journal:", "grpc://nowhere", "redis://x", "postgresql:x"])
 def test_a_storage_of_another_form_is_refused(where):
     with pytest.raises(UsageError, match="--storage"):
         open_storage(where)
 
 
-def test_a_driver_that_is_missing_is_named():
+@pytest.mark.parametrize(
+    ("where", "fix"),
+    [
+        ("mysql://me:secret@db/trials", "pip install pymysql"),
+        ("mariadb://me:secret@db/trials", "pip install pymysql"),
+        ("mysql+pymysql://me:secret@db/trials", "pip install pymysql"),
+        ("postgresql://me:secret@db/trials", "pip install psycopg2-binary"),
+        ("grpc://db:13000", "pip install grpcio protobuf"),
+    ],
+)
+def test_a_driver_that_is_missing_is_named(monkeypatch, where, fix):
     pytest.importorskip("sqlalchemy")
-    if __import__("importlib.util").util.find_spec("MySQLdb"):
-        pytest.skip("mysqlclient is installed")
+    for name in ("MySQLdb", "pymysql", "psycopg2", "psycopg", "grpc", "optuna.storages._grpc.client"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(BackendError, match="driver") as found:
-        open_storage("mysql://me:secret@db/trials")
-    assert "pip install mysqlclient" in found.value.fix
+        open_storage(where)
+    assert fix in found.value.fix
     assert "secret" not in str(found.value)
 
 

@@ -1,5 +1,7 @@
 """Samples of HDF5 files and Zarr stores: read in whole chunks, in an order that seed and file decide, and resumed."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -186,14 +188,32 @@ def test_a_file_is_a_dataset_like_the_arrays_in_it(tmp_path, library):
         load(library, written(folder, library, z=X))
 
 
-def test_the_command_trains_and_evaluates_on_it(tmp_path, xp):
-    path = written(tmp_path, "hdf5", x=X, y=Y)
-    code, _, err = xp("train", "--data", path, "--epochs", "2", "--out", tmp_path / "run")
+@pytest.mark.parametrize("library", ["hdf5", "zarr"])
+def test_the_commands_train_on_it_evaluate_and_predict(tmp_path, xp, library):
+    path = written(tmp_path, library, x=X, y=Y)
+    run = tmp_path / "run"
+    code, _, err = xp("train", "--data", path, "--epochs", "2", "--out", run)
     assert code == 0, err
     assert f"x stays in {path}" in err
-    code, out, err = xp("evaluate", tmp_path / "run")
+    code, out, err = xp("evaluate", run)
     assert code == 0, err
     assert "accuracy" in out
+    (tmp_path / "copy").mkdir()
+    other = written(tmp_path / "copy", library, x=X, y=Y)
+    code, out, err = xp("evaluate", run, "--data", other, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["samples"] == N
+    np.save(tmp_path / "x.npy", X)
+    code, rows, err = xp("predict", run, other)
+    assert code == 0, err
+    assert rows == xp("predict", run, tmp_path / "x.npy")[1]
+    labels = [int(line.split(",")[0]) for line in rows.splitlines()[1:]]
+    assert np.mean(labels == Y) == pytest.approx(found["accuracy"])  # of all samples, each with its own label
+    (tmp_path / "third").mkdir()
+    code, _, err = xp("predict", run, written(tmp_path / "third", library, a=X, b=X))
+    assert code == 4
+    assert "wanted an array called x" in err
 
 
 def test_what_leads_to_other_files_or_pickles_is_refused(tmp_path):

@@ -163,6 +163,21 @@ def control(group, folder):
             group.exchange(np.arange(group.size)[:, None] + 10 * group.rank).tolist()]  # fmt: skip
 
 
+def control_of(size):
+    """What `control` is to find on rank 0."""
+    ranks = range(size)
+    sums = [size * i + sum(ranks) for i in range(3)]
+    return [True, False, [2.5 * rank for rank in ranks], "from 1 ä", "rank 1", "", [0, 10 // size], sums,
+            [[rank] for rank in ranks], [[10 * rank] for rank in ranks]]  # fmt: skip
+
+
+def versions(group, folder):
+    """The last rank has another xpnn."""
+    started = sys.modules[connect.__module__]
+    started.__version__ = "0.0.9" if group.rank == group.size - 1 else xpnn.__version__
+    return refused(lambda: started.check_versions(group))
+
+
 if __name__ == "__main__":
     group = connect()
     folder, names = Path(sys.argv[1]), sys.argv[2:]

@@ -1,15 +1,20 @@
 """What keeps several processes alike, what they save, and what they send."""
 
 import json
-import subprocess
-import sys
 
+import numpy as np
 import pytest
-from mpi_launch import ROOT, environment, run
+from check_worker import control_of
+from mpi_launch import finish, run, torchrun
+from thread_ranks import ThreadCommunicator, by_threads
+
+import xpnn
+from xpnn.distributed import connect
+from xpnn.errors import BackendError, UsageError
 
 WORKER = "tests/distributed/check_worker.py"
 NAMES = ("planted", "seeds", "data", "beginning", "alone_to_all", "all_to_alone", "steps", "compressed", "local_norm",
-         "control", "state", "accumulated")  # fmt: skip
+         "control", "versions", "state", "accumulated")  # fmt: skip
 
 
 def check(folder, ranks, *names):
@@ -69,27 +74,48 @@ def test_local_batch_norm_averages_the_running_statistics(found):
     assert found["local_norm"] < 1e-12
 
 
-CONTROL = [
-    True, False, [0.0, 2.5, 5.0], "from 1 ä", "rank 1", "", [0, 3], [3.0, 6.0, 9.0], [[0], [1], [2]],
-    [[0], [10], [20]],
-]  # fmt: skip
-
-
 def test_the_control_plane(found):
-    assert found["control"] == CONTROL
+    assert found["control"] == control_of(3)
+
+
+def test_another_version_is_refused(found):
+    assert found["versions"].startswith("BackendError: rank 2 differs from rank 0 in the version of xpnn")
+
+
+class EqualRows(ThreadCommunicator):
+    equal_rows = True
+
+
+def test_a_batch_that_equal_shares_do_not_fill_is_refused():
+    """One program of all ranks gives each as many rows."""
+
+    def fit(group):
+        group.__class__ = EqualRows
+        model = xpnn.Model([xpnn.Dense(2)], (3,), seed=0)
+        model.fit(np.ones((9, 3)), np.arange(9) % 2, batch_size=8, verbose=0, communicator=group)
+
+    with pytest.raises(UsageError, match="batches of 8 samples for 3 processes") as refused:
+        by_threads(3, fit)
+    assert refused.value.fix == "a batch size of 6 or 9"
 
 
 @pytest.mark.oracle
 def test_torch_distributed_does_the_same(tmp_path):
-    pytest.importorskip("torch")
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3"]
-    ended = subprocess.run(
-        [*launch, WORKER, tmp_path, "control", "steps", "compressed", "planted"],
-        cwd=ROOT, env=environment(), text=True, capture_output=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert ended.returncode == 0, ended.stderr[-3000:]
-    found = dict(map(json.loads, ended.stdout.splitlines()))
-    assert found["control"] == CONTROL
+    process = torchrun(2, WORKER, tmp_path, "control", "steps", "compressed", "planted")
+    code, out, err = finish(process, 120, tmp_path)
+    assert code == 0, err[-3000:]
+    found = dict(map(json.loads, out.splitlines()))
+    assert found["control"] == control_of(2)
     assert found["steps"] < 1e-12
     assert found["compressed"] < 3 * 2**-8
     assert "rank 1 differs from rank 0 in parameter 4.W" in found["planted"]
+
+
+@pytest.mark.oracle
+def test_torch_without_its_launcher_is_an_error_with_a_fix(monkeypatch):
+    pytest.importorskip("torch")
+    for name in ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(BackendError, match="the processes of PyTorch do not find each other") as found:
+        connect("torch")
+    assert "torchrun" in found.value.fix

@@ -287,8 +287,8 @@ SETTINGS = {
     "scale is 10^4000": ((*NET, 1, "scale"), 10**4000, "number of 4,001 digits"),
     "init is a word": ((*NET, 2, "init"), "os.system", "unknown initializer"),
     "init is a layer": ((*NET, 2, "init"), {"type": "ReLU"}, "wanted an Initializer"),
-    "init has an unknown fan": ((*NET, 2, "init", "fan"), "middle", "unknown 'middle'"),
-    "init has a list for a fan": ((*NET, 2, "init", "fan"), ["in"], "wanted a word"),
+    "init has an unknown fan": ((*NET, 2, "init", "fan"), "middle", "fan='middle'): unknown fan"),
+    "init has a list for a fan": ((*NET, 2, "init", "fan"), ["in"], "wanted 'in' or 'out'"),
     "Constant of words": ((*NET, 2, "bias_init", "value"), ["a", "b"], "wanted a finite number"),
     "Reshape to 10^12": ((*NET, 0), {"type": "Reshape", "shape": [10**12]}, "do not fit each other"),
     "Reshape below 0": (

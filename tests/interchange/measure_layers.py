@@ -6,7 +6,7 @@ import pathlib
 import tempfile
 import warnings
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import numpy as np
 from cases import LAYERS
@@ -98,6 +98,8 @@ def from_torch():
 
 def from_keras():
     """{layer: difference} for weights of Keras's."""
+    from keras.ops import convert_to_numpy
+
     rng = np.random.default_rng(0)
     found = {}
     for name, (there, layer, shape) in keras_pairs().items():
@@ -106,7 +108,7 @@ def from_keras():
         load_keras(model, there)
         x = samples(shape, name == "Embedding")
         found[name] = difference(
-            model.forward(x), np.asarray(there(x.astype(np.int32) if x.dtype == int else x))
+            model.forward(x), convert_to_numpy(there(x.astype(np.int32) if x.dtype == int else x))
         )
     return found
 

@@ -11,9 +11,9 @@ TOLERANCE = 1e-6
 """Of float32: the largest difference over the largest value, or over 1."""
 
 
-def model_of(case):
-    """A model of the case's layer, with parameters off their initial values, and float32 samples for it."""
-    model = xpnn.Model([case.layer], case.shape, seed=0)
+def model_of(case, dtype="float32"):
+    """A model of the case's layer, with parameters off their initial values, of that dtype, and samples in float64."""
+    model = xpnn.Model([case.layer], case.shape, seed=0, dtype=dtype)
     x, p, _ = draw(case)
     model.load_parameters({f"0.{path}": a for path, a in leaves(p)})
     return model, x

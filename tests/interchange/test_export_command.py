@@ -52,11 +52,11 @@ def test_flags_reach_the_file(xp, trained):
     ]
     code, out, _ = xp("export", trained, "--to", "onnx", *args)
     assert code == 0
-    told = json.loads(out)
-    assert told["file"] == "sub/m.onnx"
-    assert told["bytes"] == Path("sub/m.onnx").stat().st_size
-    assert told["inputs"] == [{"name": "x", "dtype": "float32", "shape": [20]}]
-    assert told["classes"] == ["cat", "dog", "mouse"]
+    result = json.loads(out)
+    assert result["file"] == "sub/m.onnx"
+    assert result["bytes"] == Path("sub/m.onnx").stat().st_size
+    assert result["inputs"] == [{"name": "x", "dtype": "float32", "shape": [20]}]
+    assert result["classes"] == ["cat", "dog", "mouse"]
     import onnx
 
     found = onnx.load("sub/m.onnx")
@@ -130,3 +130,20 @@ def test_a_missing_package_names_the_extra(xp, trained, monkeypatch):
     code, _, err = xp("export", "--to", "onnx")
     assert code == 3
     assert "pip install 'xpnn[onnx]'" in err
+
+
+def test_a_table_says_what_goes_in(xp):
+    from xpnn.data.tables.columns import CategoryColumn, NumberColumn
+    from xpnn.data.tables.preparation import TablePreparation
+
+    towns = tuple(f"town {i}" for i in range(30))
+    columns = NumberColumn("age", 40.0, 12.0, 40.0), CategoryColumn("town", towns)
+    p = TablePreparation("price", "regression", (), columns, label_mean=5.0)
+    layers = [xpnn.Dense(1)]
+    xpnn.Model(layers, (31,), seed=0, loss="mean_squared_error", preparation=p).save("best.safetensors")
+    code, out, _ = xp("export", "best.safetensors", "--to", "c")
+    assert code == 0
+    assert "       x holds age, town=town 0, town=town 1" in out
+    assert out.splitlines()[2].endswith("characters, in the file)")
+    told = json.loads(xp("export", "best.safetensors", "--to", "py", "--no-preprocessing", "--json")[1])
+    assert told["inputs"][0]["holds"].startswith("(age - 40) over 12, town=town 0, ")

@@ -35,9 +35,9 @@ def test_there_and_back(xp):
     assert xp("export", "m.safetensors", "--to", "onnx")[0] == 0
     code, out, _ = xp("import", "m.onnx", "--out", "again.safetensors", "--json")
     assert code == 0
-    told = json.loads(out)
-    assert told["parameters"] == 63
-    assert (told["inputs"], told["outputs"]) == ([[4, 5, 1]], [[3]])
+    result = json.loads(out)
+    assert result["parameters"] == 63
+    assert (result["inputs"], result["outputs"]) == ([[4, 5, 1]], [[3]])
     x = np.random.default_rng(0).integers(0, 256, (6, 4, 5, 1)).astype(np.uint8)
     assert difference(xpnn.load("again.safetensors").forward(x), model.predict_proba(x)) <= TOLERANCE
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-os.environ.setdefault("KERAS_BACKEND", "jax")
+os.environ.setdefault("KERAS_BACKEND", "torch")
 for library in ("torch", "keras", "onnx", "onnxruntime"):
     pytest.importorskip(library)
 

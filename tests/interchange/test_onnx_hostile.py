@@ -88,7 +88,68 @@ def large_input():
     return graph([("Relu", "x", "y", {})], (2**30, 2**30), {})
 
 
+def squared_again_and_again(n):
+    """2 ** n factors by n nodes, where a GELU has three."""
+    nodes = [("Mul", f"x{i} x{i}", f"x{i + 1}", {}) for i in range(n)]
+    nodes = [("Mul", "x one", "x0", {}), *nodes, ("Mul", f"x{n} c", "p", {}), ("Add", "x0 p", "a", {})]
+    nodes += [("Mul", "a k", "b", {}), ("Tanh", "b", "t", {}), ("Erf", "t", "y", {})]
+    numbers = {"one": 1, "c": 0.044715, "k": (2 / math.pi) ** 0.5}
+    return graph(nodes, (4,), {key: np.array(v, np.float32) for key, v in numbers.items()})
+
+
+def computed(kind, *arrays, **attributes):
+    """A node of constants, and one of the samples beside it."""
+    names = [f"c{i}" for i in range(len(arrays))]
+    nodes = [(kind, " ".join(names), "c", attributes), ("Add", "x c", "y", {})]
+    return graph(nodes, (4,), dict(zip(names, arrays, strict=True)))
+
+
+def identities(n):
+    """Scores of attention under n names, one after the other."""
+    nodes = [("MatMul", "x k", "a0", {}), ("Softmax", "a0", "b0", {"axis": -1}), ("MatMul", "b0 x", "c0", {})]
+    nodes = [("Transpose", "x", "k", {"perm": [0, 2, 1]}), *nodes]
+    nodes += [("Identity", f"c{i}", f"c{i + 1}", {}) for i in range(n)]
+    return graph([*nodes, ("Erf", f"c{n}", "y", {})], (3, 4), {})
+
+
+def beside_a_large_input():
+    nodes = [("Concat", "c x", "y", {"axis": 2})]
+    return graph(nodes, (2**12, 2**24), {"c": np.zeros((1, 2**12, 1), np.float32)})
+
+
+def attention_of_large_inputs():
+    nodes = [("Transpose", "x", "k", {"perm": [0, 2, 1]}), ("MatMul", "x k", "z", {}),
+             ("Softmax", "z", "a", {"axis": -1}), ("MatMul", "a x", "y", {})]  # fmt: skip
+    return graph(nodes, (2, 2**20), {})
+
+
 HOSTILE = {
+    "powers without end": (squared_again_and_again(60), "Erf: no layer here does that"),
+    "a chain of names": (identities(5000), "Erf: no layer here does that"),
+    "a constant beside a large input": (beside_a_large_input(), "numbers, at most"),
+    "attention of large inputs": (attention_of_large_inputs(), "numbers, at most"),
+    "places that multiply": (
+        computed("GatherElements", np.zeros((2**14, 1), np.float32), np.zeros((1, 2**14), np.int64), axis=1),
+        "numbers, at most",
+    ),
+    "letters that multiply": (
+        computed("Einsum", *[np.ones((1, 2**14), np.float32)] * 2, equation="ab,ac->bc"),
+        "numbers, at most",
+    ),
+    "letters that are none": (
+        computed("Einsum", np.ones(3, np.float32), equation="...->..."),
+        "the equation",
+    ),
+    "places outside": (
+        computed("ScatterND", np.ones(3, np.float32), ints(9)[None], np.ones(1, np.float32)),
+        "ScatterND is damaged",
+    ),
+    "a remainder by 0": (computed("Mod", ints(4), ints(0)), "a whole number divided by 0"),
+    "a triangle of one axis": (computed("CumSum", random(4), ints(7)), "CumSum is damaged"),
+    "more places than there are": (
+        graph([("Gather", "x i", "y", {"axis": 1})], (4,), {"i": np.zeros(2**20, np.int64)}),
+        "1,048,576 places of an axis of 4",
+    ),
     "nothing": (b"", "holds no network"),
     "text": (b"not a model at all, only words", "no ONNX file|holds no network"),
     "cut short": (

@@ -260,9 +260,22 @@ def test_known_networks_with_random_weights(name, tmp_path):
     assert difference(got.reshape(wanted.shape), wanted) <= 2e-6  # sums of 500 layers
 
 
+PRIME = 100_003
+
+
 def randomize(proto):
-    """Random initializers in place of the ConstantOfShape that make the weights; no Softmax at the end."""
-    rng, sizes = np.random.default_rng(0), {t.name: numpy_helper.to_array(t) for t in proto.graph.initializer}
+    """Random initializers in place of the ConstantOfShape that make the weights; no Softmax at the end.
+
+    The numbers of a large one repeat after a prime: to draw a hundred million takes longer than all else.
+    """
+    sizes = {t.name: numpy_helper.to_array(t) for t in proto.graph.initializer}
+    rng = np.random.default_rng(0)
+    normal, uniform = rng.standard_normal(PRIME, np.float32), rng.uniform(0.5, 1.5, PRIME).astype(np.float32)
+
+    def drawn(numbers, shape):
+        """Other numbers each time."""
+        return np.resize(np.roll(numbers, int(rng.integers(PRIME))), shape)
+
     used = collections.defaultdict(list)
     for node in proto.graph.node:
         for i, name in enumerate(node.input):
@@ -276,12 +289,12 @@ def randomize(proto):
         user, i = used[node.output[0]][0]
         if user.op_type == "Unsqueeze":
             user, i = used[user.output[0]][0]
-        a = rng.uniform(0.5, 1.5, shape)
+        a = drawn(uniform, shape)
         if user.op_type in ("Conv", "Gemm") and i == 1:
-            a = rng.standard_normal(shape) * np.sqrt(1 / np.prod(shape[1:]))
+            a = drawn(normal, shape) * np.float32(np.prod(shape[1:]) ** -0.5)
         elif not (user.op_type == "Mul" or (user.op_type == "BatchNormalization" and i in (1, 4))):
-            a = 0.1 * rng.standard_normal(shape)
-        made.append(numpy_helper.from_array(a.astype(np.float32), node.output[0]))
+            a = np.float32(0.1) * drawn(normal, shape)
+        made.append(numpy_helper.from_array(a, node.output[0]))
     if kept[-1].op_type == "Softmax":
         end = kept.pop()
         kept[-1].output[0] = end.output[0]

@@ -94,6 +94,29 @@ UNBATCHED = {
     ),
     "flattened at its first axis": graph([("Flatten", "x", "f", {"axis": 0}), ("MatMul", "f W", "y", {})], (3,),
                                          {"W": random(12, 2)}, samples=4),
+    "log softmax over the last axis": graph([("LogSoftmax", "x", "y", {})], (3,), {}, samples=4),
+    "softmax of before 13": graph([("Softmax", "x", "y", {})], (3,), {}, samples=4, opset=11),
+    "normalized rows": graph([("LayerNormalization", "x g", "y", {})], (3,), {"g": random(3)}, samples=4),
+    "joined at the first axis": graph([("Concat", "x x", "y", {"axis": 0})], (3,), {}, samples=4),
+    "joined at the last axis": graph([("Concat", "x x", "y", {"axis": -1})], (3,), {}, samples=4),
+    "the second half": graph([("Split", "x", "a y", {})], (3,), {}, samples=4),
+    "an axis of 1": graph([("Unsqueeze", "x n", "u", {}), ("Relu", "u", "y", {})], (3,), {"n": ints(0)}, samples=4),
+    "an axis of 1 and none": graph(
+        [("Unsqueeze", "x n", "u", {}), ("Relu", "u", "r", {}), ("Squeeze", "r n", "y", {})], (3,), {"n": ints(1)},
+        samples=4,
+    ),
+    "means of rows": graph([("ReduceMean", "x", "y", {"axes": [1], "keepdims": 0})], (3,), {}, samples=4),
+    "sums of columns": graph([("ReduceSum", "x n", "y", {"keepdims": 0})], (3,), {"n": ints(0)}, samples=4),
+    "some rows": graph([("Slice", "x b e", "y", {})], (3,), {"b": ints(1), "e": ints(3)}, samples=4),
+    "the last columns": graph(
+        [("Slice", "x b e a", "y", {})], (3,), {"b": ints(1), "e": ints(3), "a": ints(-1)}, samples=4
+    ),
+    "padded rows": graph([("Pad", "x p", "y", {})], (3,), {"p": ints(1, 0, 2, 3)}, samples=4),
+    "padded along an axis": graph(
+        [("Pad", "x p v a", "y", {})], (3,), {"p": ints(1, 2), "v": random(), "a": ints(0)}, samples=4, opset=18
+    ),
+    "normalized columns": graph([("MeanVarianceNormalization", "x", "y", {"axes": [0]})], (3,), {}, samples=4),
+    "normalized channels": graph([("MeanVarianceNormalization", "x", "y", {})], (3, 2, 5), {}, samples=4),
 }  # fmt: skip
 
 
@@ -104,7 +127,8 @@ def test_a_file_without_an_axis_of_samples(name, tmp_path):
     (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
     model, (entries, ends) = with_layouts(tmp_path / "m.onnx", batched=False)
     run = session(proto.SerializeToString())
-    x = RNG.standard_normal((5, 4, 3) if "row" not in name else (5, 4)).astype(np.float32)
+    sizes = [n.dim_value for n in proto.graph.input[0].type.tensor_type.shape.dim]
+    x = RNG.standard_normal((5, *sizes)).astype(np.float32)
     wanted = np.stack([run.run(None, {"x": one})[0] for one in x])
     got = model.forward(np.ascontiguousarray(x.transpose(entries[0])))
     assert difference(got.transpose(np.argsort(ends[0])), wanted) <= TOLERANCE

@@ -216,11 +216,11 @@ def test_early_stopping_keeps_the_best_epoch():
     found = Regressor(**QUICK | {"epochs": 500, "early_stopping": True}).fit(X, noise)
     assert found.n_iter_ < 500
     assert len(found.validation_curve_) == found.n_iter_
-    told = Regressor(**QUICK | {"epochs": 500, "early_stopping": True}).fit(
+    stopped_early = Regressor(**QUICK | {"epochs": 500, "early_stopping": True}).fit(
         X, noise, eval_set=(X[:9], noise[:9])
     )
-    best = np.mean((told.predict(X[:9]) - noise[:9]) ** 2)
-    assert best == pytest.approx(min(told.validation_curve_))
+    best = np.mean((stopped_early.predict(X[:9]) - noise[:9]) ** 2)
+    assert best == pytest.approx(min(stopped_early.validation_curve_))
 
 
 def test_weights_are_copies():

@@ -34,18 +34,16 @@ def answered(module, x):
 
 
 def as_fed(model, x):
-    """Samples as both take them: ids as int64, all else as float32."""
-    arrays = as_tuple(x)
+    """Samples as both take them: ids as int64, all else in the model's dtype."""
+    arrays, real = as_tuple(x), model.backend.dtype_name
     kinds = for_each(model.net.input_kind, len(arrays))
-    found = tuple(
-        a.astype(np.int64 if kind == "int" else np.float32) for a, kind in zip(arrays, kinds, strict=True)
-    )
+    found = tuple(a.astype("int64" if kind == "int" else real) for a, kind in zip(arrays, kinds, strict=True))
     return found if isinstance(x, tuple) else found[0]
 
 
-def outcome(case):
+def outcome(case, dtype="float32"):
     """The largest difference of a row, or the refusal."""
-    model, x = model_of(case)
+    model, x = model_of(case, dtype)
     try:
         module = to_torch(model, as_module=True)
     except UsageError as error:
@@ -55,11 +53,12 @@ def outcome(case):
 
 
 @pytest.mark.filterwarnings("ignore:.*acts in training alone")
-def test_every_row_is_equal():
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", TOLERANCE), ("float64", 1e-12)])
+def test_every_row_is_equal(dtype, tolerance):
     for case in LAYERS:
-        found = outcome(case)
+        found = outcome(case, dtype)
         assert not isinstance(found, str), (found, case)
-        assert found <= TOLERANCE, (found, case)
+        assert found <= tolerance, (found, case)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -240,7 +240,7 @@ def test_shapes_that_do_not_fit_are_refused(layer, shape, message):
         (lambda: MultiHeadAttention(2, 0), "size=0"),
         (lambda: MultiHeadAttention(2, causal=1), "causal=1"),
         (lambda: MultiHeadAttention(2, causal=True, cross=True), "the memory has no future"),
-        (lambda: MultiHeadAttention(2, dropout=1.5), "rate=1.5"),
+        (lambda: MultiHeadAttention(2, dropout=1.5), "dropout=1.5"),
         (lambda: PositionalEncoding("sinusodial"), "did you mean 'sinusoidal'"),
         (lambda: PositionalEncoding(3), "kind=3"),
         (lambda: xpnn.initializers.Sinusoidal(0.0), "base=0.0"),

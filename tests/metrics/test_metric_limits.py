@@ -135,6 +135,20 @@ def test_an_evaluation_says_what_the_metric_says(kind, ignored):
         assert math.isnan(Accuracy(ignore_index=-100)(NUMPY, z, nothing))
 
 
+@pytest.mark.parametrize("shape", [(12,), (12, 1), (12, 3)], ids=str)
+@pytest.mark.parametrize("name", ["accuracy", "f1", "log_loss"])
+def test_an_evaluation_of_yes_and_no_in_any_form(name, shape):
+    """Labels in a row, in a column, and several of each sample: against the metric of both scores, one by one."""
+    rng = np.random.default_rng(3)
+    x, y = rng.standard_normal((12, 4)), rng.permutation(np.arange(math.prod(shape)) % 2).reshape(shape)
+    layers = [xpnn.Dense(shape[-1] if len(shape) > 1 else 1)]
+    model = xpnn.Model(layers, (4,), seed=0, dtype="float64", loss="binary_cross_entropy")
+    z, metric = model.forward(x).reshape(-1), {type(m).__name__: m for m in METRICS}
+    metric = metric[{"accuracy": "Accuracy", "f1": "F1", "log_loss": "LogLoss"}[name]]
+    wanted = metric(NUMPY, np.stack([np.zeros_like(z), z], axis=-1), y.reshape(-1))
+    assert model.evaluate(x, y, metrics=[metric])[name] == pytest.approx(wanted, rel=1e-12)
+
+
 # The ends of float64
 
 

@@ -1,5 +1,7 @@
 """What is wrong with a call or with its data: the class of the error, what happened, why, and how to fix it."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -111,7 +113,7 @@ SETTINGS = [
     (lambda: xpnn.Parallel([[Dense(3), 1]]), UsageError, ["entry 1 of Sequential is not a layer: 1"]),
     (lambda: Dropout(1.5), UsageError, ["Dropout(rate=1.5)", "from 0 to 1"]),
     (lambda: Dropout(-0.1), UsageError, ["Dropout(rate=-0.1)"]),
-    (lambda: Dropout(nan), UsageError, ["Dropout(rate=nan): wanted a finite number"]),
+    (lambda: Dropout(nan), UsageError, ["Dropout(rate=nan): wanted a number from 0 to 1"]),
     (lambda: Rescale("1/255"), UsageError, ["Rescale(scale='1/255'): wanted a finite number"]),
     (lambda: Rescale(inf), UsageError, ["Rescale(scale=inf)"]),
     (lambda: Rescale(1, 1j), UsageError, ["Rescale(offset=1j)"]),
@@ -136,17 +138,25 @@ SETTINGS = [
     (lambda: Sequential(["relu"]), UsageError, ["entry 0", "a layer such as Dense(10)"]),
     (lambda: Sequential(5), UsageError, ["wanted a list of layers"]),
     (lambda: Constant("0"), UsageError, ["Constant(value='0')"]),
-    (lambda: VarianceScaling(fan="avg"), UsageError, ["unknown 'avg'", "one of: in, out, mean"]),
-    (lambda: VarianceScaling(-1.0), UsageError, ["wanted a scale above 0"]),
-    (lambda: SoftmaxCrossEntropy(1.5), UsageError, ["label_smoothing=1.5 is not between 0 and 1"]),
+    (
+        lambda: VarianceScaling(fan="avg"),
+        UsageError,
+        ["VarianceScaling(fan='avg'): unknown fan", "one of: in, out, mean"],
+    ),
+    (lambda: VarianceScaling(-1.0), UsageError, ["VarianceScaling(scale=-1.0): wanted a number above 0"]),
+    (
+        lambda: SoftmaxCrossEntropy(1.5),
+        UsageError,
+        ["SoftmaxCrossEntropy(label_smoothing=1.5): wanted a number from 0 to 1"],
+    ),
     (lambda: SoftmaxCrossEntropy(class_weight=[1, -1]), UsageError, ["at least 0"]),
     (lambda: SoftmaxCrossEntropy(class_weight=[0, 0]), UsageError, ["not all 0"]),
     (lambda: SoftmaxCrossEntropy(class_weight=[1, nan]), UsageError, ["class_weight=[1, nan]"]),
-    (lambda: Adam(-1), UsageError, ["Adam(lr=-1): wanted 0.0 <= lr"]),
-    (lambda: Adam("fast"), UsageError, ["Adam(lr='fast'): wanted a finite number"]),
+    (lambda: Adam(-1), UsageError, ["Adam(lr=-1): wanted a number of at least 0"]),
+    (lambda: Adam("fast"), UsageError, ["Adam(lr='fast'): wanted a number of at least 0"]),
     (lambda: Adam(nan), UsageError, ["Adam(lr=nan)"]),
     (lambda: Adam(inf), UsageError, ["Adam(lr=inf)"]),
-    (lambda: Adam(beta1=1.0), UsageError, ["Adam(beta1=1.0): wanted 0.0 <= beta1 < 1.0"]),
+    (lambda: Adam(beta1=1.0), UsageError, ["Adam(beta1=1.0): wanted a number from 0 to below 1"]),
     (lambda: Adam(eps=-1e-8), UsageError, ["Adam(eps=-1e-08)"]),
     (lambda: xpnn.AdamW(weight_decay=-1), UsageError, ["AdamW(weight_decay=-1)"]),
     (lambda: xpnn.AdaGrad(lr_decay=-1), UsageError, ["AdaGrad(lr_decay=-1)"]),
@@ -154,11 +164,11 @@ SETTINGS = [
     (lambda: xpnn.RMSProp(centered="yes"), UsageError, ["RMSProp(centered='yes'): wanted True or False"]),
     (lambda: SGD(momentum=1), UsageError, ["SGD(momentum=1)"]),
     (lambda: SGD(nesterov=True), UsageError, ["needs a momentum above 0", "momentum=0.9"]),
-    (lambda: SGD(clip_norm=0), UsageError, ["SGD(clip_norm=0): wanted a norm above 0"]),
+    (lambda: SGD(clip_norm=0), UsageError, ["SGD(clip_norm=0): wanted a number above 0 or None"]),
     (lambda: SGD(clip_norm=nan), UsageError, ["SGD(clip_norm=nan)"]),
     (lambda: SGD(l1=-1), UsageError, ["SGD(l1=-1)"]),
     (lambda: SGD(l2=nan), UsageError, ["SGD(l2=nan)"]),
-    (lambda: StepDecay(0), UsageError, ["StepDecay(every=0): wanted at least 1 step"]),
+    (lambda: StepDecay(0), UsageError, ["StepDecay(every=0): wanted a whole number of at least 1"]),
     (lambda: StepDecay(1.5), UsageError, ["StepDecay(every=1.5)"]),
     (lambda: StepDecay(5, 0), UsageError, ["StepDecay(gamma=0)"]),
     (lambda: Exponential(-1), UsageError, ["Exponential(gamma=-1)"]),
@@ -166,7 +176,7 @@ SETTINGS = [
     (lambda: Cosine(2), UsageError, ["Cosine(final=2)"]),
     (lambda: Warmup(-1), UsageError, ["Warmup(steps=-1)"]),
     (lambda: Warmup(5, "cosin"), UsageError, ["unknown schedule 'cosin'", "did you mean 'cosine'?"]),
-    (lambda: OneCycle(up=2), UsageError, ["0 <= up <= 1"]),
+    (lambda: OneCycle(up=2), UsageError, ["OneCycle(up=2): wanted a number from 0 to 1"]),
 ]
 CONSTRUCTION = [
     (
@@ -440,3 +450,16 @@ def test_a_loss_never_broadcasts():
     for loss, target in ((MeanSquaredError(), np.zeros(6)), (SoftmaxCrossEntropy(), np.ones((6, 1)))):
         with pytest.raises(ShapeError, match="never broadcasts"):
             loss(be, np.zeros((6, 3)), target)
+
+
+@dataclass(frozen=True)
+class Hotter(Adam):
+    """Adam with another default for `lr`, whose annotation says nothing of its limits."""
+
+    lr: float = 0.1
+
+
+def test_a_subclass_with_another_default_keeps_the_limits():
+    assert Hotter().lr == 0.1
+    with pytest.raises(UsageError, match=r"Hotter\(lr=-1\): wanted a number of at least 0"):
+        Hotter(-1)

@@ -49,6 +49,95 @@ def test_the_rows_have_numbers():
     }
 
 
+NOT_NEGATIVE, POSITIVE, SHARE, BELOW_1 = ">= 0", "> 0", ">= 0, <= 1", ">= 0, < 1"
+RANGES = {
+    NOT_NEGATIVE: "lr weight_decay l1 l2 lr_decay initial momentum_decay decay_rate eps2 tolerance_gradient "
+    "tolerance_change strength GaussianNoise.std TruncatedNormal.std Sparse.std Focal.gamma InverseTime.k SWA.start "
+    "index pad blank padding",
+    POSITIVE: "eps eps1 clip_norm trust Muon.lr CELU.alpha margin delta SmoothL1.beta smooth VarianceScaling.scale "
+    "Sinusoidal.base StepDecay.gamma Exponential.gamma div final_div power",
+    SHARE: "dropout RandomShift.share rate label_smoothing BatchNorm.momentum sparsity final OneCycle.up low",
+    BELOW_1: "RandomZoom.share AlphaDropout.rate momentum beta1 beta2 rho EMA.decay",
+    "> 0, <= 1": "Lookahead.alpha MultiStep.gamma Cyclic.gamma",
+    ">= 1": "smoothness threshold filters kernel stride dilation multiplier units pieces width tokens heads pool "
+    "GroupNorm.groups history max_iterations max_evaluations steps every k factor Dirac.groups Resize.size "
+    "LocalResponseNorm.size MultiHeadAttention.size SWA.every",
+    "> 1": "rotary_base RotaryPositions.base",
+    ">= 0, <= 180": "RandomRotation.degrees",
+    ">= 0, <= 80": "RandomShear.degrees",
+    ">= 1, <= 2": "p",
+    ">= 0.1": "TruncatedNormal.limit",
+    "any": "slope ELU.alpha Step.threshold value scale offset LocalResponseNorm.alpha LocalResponseNorm.beta "
+    "LocalResponseNorm.k ignore_index Normal.std gain ZeroRow.row stop axis start",
+}  # fmt: skip
+"""What each number may be: by its name, and with its class in front where that class differs from others."""
+RANGE_OF = {name: said for said, names in RANGES.items() for name in names.split()}
+ELSEWHERE = {
+    "groups", "kv_heads", "output_padding", "padding_idx", "c1", "c2", "tokens", "Muon.steps", "Slice.step",
+    "Warmup.steps", "CosineRestarts.first", "Cyclic.up", "Cyclic.down", "Noam.warmup", "Split.axis", "LpNormalize.axis",
+}  # fmt: skip
+"""Those whose range depends on another setting, or on whether they are whole: tested beside their classes."""
+TINY = 2.0**-40
+
+
+RANGED = [
+    (row, name) for row, name in NUMBERS if type(getattr(row, name)) is not bool
+    and not ({name, f"{type(row).__name__}.{name}"} & ELSEWHERE and f"{type(row).__name__}.{name}" not in RANGE_OF)
+]  # fmt: skip
+
+
+def ends(said, kind):
+    """(numbers that are just inside a range, numbers that are just outside)."""
+    inside, outside = [], []
+    for part in said.split(", ") if said != "any" else ():
+        sign, number = part.split()
+        edge, step = kind(float(number)), 1 if kind is int else TINY * max(1.0, float(number))
+        way = step if sign[0] == ">" else -step
+        inside.append(edge if sign.endswith("=") else edge + way)
+        outside.append(edge - way if sign.endswith("=") else edge)
+    return inside or [kind(-3), kind(3)], outside
+
+
+@pytest.mark.parametrize(("row", "name"), RANGED, ids=id_of)
+def test_a_number_may_be_what_its_range_says(row, name):
+    """At the end of its range it is taken, one step further it is refused by its name."""
+    kind = type(getattr(row, name))
+    inside, outside = ends(RANGE_OF.get(f"{type(row).__name__}.{name}") or RANGE_OF[name], kind)
+    for value in inside:
+        assert getattr(dataclasses.replace(row, **{name: value}), name) == value
+    for value in outside:
+        with pytest.raises(UsageError, match=name):
+            dataclasses.replace(row, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("row", "setting", "taken", "refused"),
+    [
+        (xpnn.LBFGS(), "c1", [1e-12, 0.9 - TINY], [0.0, 0.9]),
+        (xpnn.LBFGS(), "c2", [1e-4 + TINY, 1 - TINY], [1e-4, 1.0]),
+        (xpnn.Conv2D(6, 3), "groups", [1, 2, 3, 6], [0, 4, 12]),
+        (xpnn.MultiHeadAttention(4), "kv_heads", [1, 2, 4], [0, 3, 8]),
+        (xpnn.Embedding(5, 3), "padding_idx", [0, 4], [-1, 5]),
+        (xpnn.ConvTranspose2D(2, 3, stride=2), "output_padding", [0, 1], [-1, 2]),
+        (xpnn.Muon(), "steps", [1], [0]),
+        (xpnn.Slice(0, 3), "step", [1, -1], [0]),
+        (xpnn.schedules.Warmup(5), "steps", [0, 1, 7, 0.0, 0.5], [-1, 1.0, -0.5]),
+        (xpnn.schedules.CosineRestarts(5), "first", [1, 7, TINY, 1.0], [0, 0.0, 1.5]),
+        (xpnn.schedules.Noam(5), "warmup", [1, 7, TINY, 1.0], [0, 0.0, 1.5]),
+        (xpnn.schedules.Cyclic(5, 5), "up", [1, 7, TINY, 1.0], [0, 0.0, 1.5]),
+        (xpnn.schedules.Cyclic(5, 5), "down", [1, 7, TINY, 1.0], [0, 0.0, 1.5]),
+        (xpnn.ZeroPad2D(), "padding", [0, 2, ((0, 1), (2, 3))], [-1, ((0, 1),), ((0, 1),) * 3, ((0, -1), (0, 0)), 1.5]),
+    ],
+    ids=id_of,
+)  # fmt: skip
+def test_a_setting_whose_range_depends_on_others(row, setting, taken, refused):
+    for value in taken:
+        assert getattr(dataclasses.replace(row, **{setting: value}), setting) == value
+    for value in refused:
+        with pytest.raises(UsageError, match=type(row).__name__):
+            dataclasses.replace(row, **{setting: value})
+
+
 def test_a_slope_holds_at_zero_itself():
     """PReLU takes the side of the slope at 0: y = 0, dx = slope dy."""
     from xpnn.layers.base import Ctx

@@ -1,6 +1,8 @@
 """What a shell and a notebook show of models, runs and diagnostics."""
 
+import inspect
 import io
+import re
 import sys
 import types
 
@@ -76,10 +78,30 @@ def test_a_wrong_gradient_is_seen_in_the_table():
     assert "WRONG" in str(rows)
 
 
+def test_help_explains_every_argument_of_fit():
+    text = inspect.getdoc(xpnn.Model.fit)
+    for name in list(inspect.signature(xpnn.Model.fit).parameters)[1:]:
+        assert re.search(rf"\b{name}: ", text), name
+
+
 def test_tab_completion_shows_what_a_person_calls():
     names = set(dir(net()))
     assert {"fit", "evaluate", "predict", "summary", "parameters", "save", "loss", "backend"} <= names
-    assert not {"theta", "phi", "check_xy", "inputs", "targets", "score", "layout", "outputs"} & names
+    assert (
+        not {
+            "theta",
+            "phi",
+            "check_xy",
+            "inputs",
+            "targets",
+            "score",
+            "layout",
+            "outputs",
+            "given_away",
+            "score_outputs",
+        }
+        & names
+    )
     assert net().theta.size  # still there for those who know
 
 

@@ -170,7 +170,7 @@ def test_what_cannot_be_meant():
     with pytest.raises(UsageError, match="nothing left to train"):
         trained(Groups(SGD(0.1), (Group("*", frozen=True),)))
     for settings in ({"lr": -0.5}, {"decay": -1.0}):
-        with pytest.raises(UsageError, match="wanted a factor of 0 or more"):
+        with pytest.raises(UsageError, match="wanted a number of at least 0"):
             Group("*", **settings)
     with pytest.raises(UsageError, match=r"fix: Groups\(EMA\(...\), ...\)"):
         EMA(Groups(SGD(), ()))

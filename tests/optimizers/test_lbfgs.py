@@ -517,7 +517,7 @@ REFUSED = [
     (lambda: EMA(LBFGS()), "EMA around LBFGS"),
     (lambda: EMA(Accumulate(LBFGS(), 2)), "Accumulate around LBFGS"),
     (lambda: LBFGS().update(NUMPY, np.ones(2), np.ones(2), {}), "from one gradient"),
-    (lambda: LBFGS(0), r"history=0\): wanted at least 1"),
+    (lambda: LBFGS(0), r"history=0\): wanted a whole number of at least 1"),
     (lambda: LBFGS(max_iterations=0), r"max_iterations=0\)"),
     (lambda: LBFGS(max_evaluations=0), r"max_evaluations=0\)"),
     (lambda: LBFGS(tolerance_gradient=-1.0), r"tolerance_gradient=-1.0\)"),

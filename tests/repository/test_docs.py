@@ -42,6 +42,21 @@ def test_the_page_of_own_parts_runs(tmp_path):
     assert (tmp_path / "gain.safetensors").exists()
 
 
+def test_the_page_for_those_who_come_from_elsewhere_runs(tmp_path):
+    pytest.importorskip("sklearn")
+    out = run("\n".join(blocks("docs/coming-from.md")), tmp_path)
+    assert abs(float(out.splitlines()[-1]) - 1.0986) < 0.01  # log 3
+
+
+def test_the_block_about_several_processes_runs_in_one(tmp_path):
+    before = (
+        "import numpy as np\n\nimport xpnn\n\nx, y = np.eye(4), np.arange(4) % 2\n"
+        "model = xpnn.Model([xpnn.Dense(2)], (4,), seed=0)\n"
+    )
+    run(before + "\n".join(blocks("docs/cluster.md")), tmp_path)
+    assert (tmp_path / "model.safetensors").exists()
+
+
 @pytest.mark.slow
 def test_the_readme_prints_the_numbers_it_says(tmp_path):
     block = blocks("README.md")[0]

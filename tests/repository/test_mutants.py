@@ -3,9 +3,9 @@
 import ast
 from pathlib import Path
 
+import mutant_session
 import mutants
 import pytest
-import reach
 from equivalents import EQUIVALENT
 
 TOP = Path(__file__).parents[2]
@@ -20,11 +20,12 @@ def f(a, b=2, *, c: int = 3):
 '''
 
 
-def changes(source):
+def changes(source, lines=range(10**6)):
     tree = ast.parse(source)
     return {
         mutants.change(ast.unparse(tree), ast.unparse(ast.fix_missing_locations(edit(tree))))
-        for _, _, edit in mutants.variants(tree)
+        for line, _, edit in mutants.variants(tree)
+        if line in lines
     }
 
 
@@ -57,33 +58,71 @@ def test_a_seed_draws_the_same_mutants_whatever_came_before():
 def test_an_equivalent_mutant_can_still_be_made(file, change):
     """Where its line has changed, it has to be looked at again."""
     assert EQUIVALENT[file, change]
-    assert change in changes((TOP / file).read_text())
-
-
-def test_a_line_is_found_again_where_it_has_moved():
-    assert reach.moved("a\nb\nc\n", "new\na\nother\nc\n") == {1: 2, 3: 4}
-
-
-def test_few_tests_run_every_line():
-    reached = {
-        "a.py": {1: {"slow": 9.0, "quick": 0.1}, 2: {"quick": 0.1}, 3: {"slow": 9.0}},
-        "b.py": {1: {"quick": 0.1, "other": 0.1}},
+    source, old = (TOP / file).read_text(), change.split(" => ")[0].split(" / ")[0]
+    lines = {
+        line
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.stmt) and ast.unparse(node).splitlines()[0] == old
+        for line in range(node.lineno, node.end_lineno + 1)
     }
-    assert reach.few(reached) == ["quick", "slow"]
+    assert change in changes(source, lines)
 
 
-def test_what_runs_at_import_belongs_to_the_tests_of_its_definition():
-    """A default is noticed by what calls the function, and by what looks at all signatures."""
-    tree = ast.parse((TOP / "xpnn/schedules/decay.py").read_text())
-    (cosine,) = (node for node in tree.body if getattr(node, "name", "") == "Cosine")
-    inside = cosine.body[-1].body[-1].lineno
-    reached = {
-        "xpnn/schedules/decay.py": {inside: {"t.py::test_cosine": 0.1}, 1: {"test_defaults.py::t": 0.1}}
-    }
-    default = next(node for node in cosine.body if isinstance(node, ast.AnnAssign)).lineno
-    assert set(mutants.tests_of(reached, "xpnn/schedules/decay.py", default)) == {
-        "t.py::test_cosine", "test_defaults.py::t",
+def drawn_from(source, name="xpnn/schedules/decay.py"):
+    """Each fault of a source, as a Mutant."""
+    for line, kind, edit in mutants.variants(ast.parse(source)):
+        at_import, points = mutants.points_of(ast.parse(source), source, line)
+        yield mutants.Mutant(name, line, kind, "", "", tuple(points), at_import, "", edit)
+
+
+def test_what_runs_at_import_is_told_from_what_a_function_does():
+    """A default is noticed by what calls the function: the mark is in its body."""
+    found = {(one.line, one.at_import, one.points) for one in drawn_from(SOURCE)}
+    assert found == {
+        (2, True, (8,)), (4, False, (4,)), (5, False, (5,)), (6, False, (6,)), (7, False, (7,)),
     }  # fmt: skip
+
+
+def test_a_function_is_given_the_code_of_a_mutant(monkeypatch, tmp_path):
+    """In the process itself, for every reference to it."""
+    (tmp_path / "m.py").write_text("def f(a):\n    g = lambda b: b + 1\n    return [g(a), a]\n")
+    monkeypatch.setattr(mutants, "TOP", tmp_path)
+    space = {}
+    exec(compile((tmp_path / "m.py").read_text(), str(tmp_path / "m.py"), "exec"), space)
+    f = space["f"]
+    functions = {("m.py", *mutant_session.place(f.__code__)): [f]}
+    assert f(3) == [4, 3]
+    (mutant,) = (one for one in drawn_from((tmp_path / "m.py").read_text(), "m.py") if one.kind == "operator")
+    assert mutant_session.put_in("m.py", mutant.tree(), functions) == 1
+    assert f(3) == [2, 3]
+
+
+def test_a_mark_stands_before_the_statement_of_a_line():
+    marked = ast.unparse(mutant_session.with_marks(ast.parse(SOURCE), {4: {1}, 5: {2, 3}, 7: {4}}))
+    assert marked.replace("__reached__", "m").splitlines()[2:] == [
+        "    m(1)", "    if a < b and c:", "        m(3)", "        m(2)",
+        "        raise ValueError(f'{a + 1} is below')", "    total = g(a, b) * 0.5", "    m(4)", "    total += 1",
+        "    return total",
+    ]  # fmt: skip
+
+
+def test_the_tests_that_name_a_function_come_first():
+    class Item:
+        def __init__(self, file, name):
+            self.path, self.nodeid = Path("tests") / file, f"tests/{file}::{name}"
+
+    items = [
+        Item("layers/test_a.py", "one"),
+        Item("data/test_tables.py", "two"),
+        Item("data/test_b.py", "three"),
+    ]
+    words = [{"first_is_data"}, {"other"}, {"first_is_data"}]
+    mutant = mutants.Mutant(
+        "xpnn/data/tables/dialect.py", 1, "", "x => y", "", (), False, "first_is_data", None
+    )
+    frequency = {"first_is_data": 2, "other": 1}
+    order = mutant_session.nearest(mutant, items, words, mutant_session.Counter(frequency))
+    assert [one.nodeid.split("::")[1] for one in order] == ["three", "one", "two"]
 
 
 def test_the_score_counts_equivalent_mutants_neither_way():

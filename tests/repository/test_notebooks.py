@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+SHOWN = {"digits": (4, 3), "own_parts": (3, 1), "spiral": (2, 4)}
+"""How many tables and pictures each shows."""
 NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
 
 
 def test_each_is_made_from_its_script():
-    assert NOTEBOOKS
+    assert [path.stem for path in NOTEBOOKS] == sorted(SHOWN)
     done = subprocess.run(
         [sys.executable, ROOT / "ci" / "notebooks.py", "--check"], capture_output=True, text=True, check=False
     )
@@ -43,11 +45,13 @@ def test_it_runs_and_shows_tables_and_pictures(path, tmp_path, monkeypatch):
     client.execute()
     shown = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
     kinds = [kind for output in shown for kind in output.get("data", {})]
-    assert kinds.count("text/html") >= 4
-    assert kinds.count("image/png") == 3
+    tables, pictures = SHOWN[path.stem]
+    assert kinds.count("text/html") >= tables
+    assert kinds.count("image/png") == pictures
     assert not [output for output in shown if output.output_type == "stream"], (
         "nothing is printed beside the tables"
     )
-    table = next(out["data"]["text/html"] for out in shown if "valid_top_k" in str(out.get("data", "")))
-    assert table.count("<tr>") == 5
-    assert "<progress" not in table
+    if path.stem == "digits":
+        table = next(out["data"]["text/html"] for out in shown if "valid_top_k" in str(out.get("data", "")))
+        assert table.count("<tr>") == 5
+        assert "<progress" not in table

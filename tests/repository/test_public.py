@@ -1,5 +1,7 @@
 """A public class without a row in tests/cases fails here: nothing lands without its proof."""
 
+import contextlib
+import dataclasses
 import importlib
 import importlib.util
 import inspect
@@ -11,6 +13,7 @@ from cases import FULL_BATCH, INITIALIZERS, LAYERS, LOSSES, METRICS, MULTI_OUTPU
 from proof_table import children
 
 import xpnn
+from xpnn.errors import XpnnError
 from xpnn.initializers import Initializer
 from xpnn.layers import Layer
 from xpnn.losses import Loss
@@ -126,3 +129,31 @@ def test_layers_and_optimizers_are_at_the_top():
     """xpnn.Dense, not xpnn.layers.Dense; losses and schedules are named by their module."""
     for base in (Layer, Optimizer):
         assert {cls.__name__ for cls in children(base)} <= set(xpnn.__all__)
+
+
+CHANGING = {
+    "xpnn.cli.ranks.Watched", "xpnn.cli.runs.Run", "xpnn.cli.runs.Saved", "xpnn.cli.state.State",
+    "xpnn.data.tables.summary.Moments", "xpnn.data.tables.summary.Summary", "xpnn.diagnostics.trace.Visit",
+    "xpnn.interchange.leaves.Flow", "xpnn.interchange.leaves.Leaf", "xpnn.interchange.onnx_pending.Pending",
+    "xpnn.interchange.program.Node", "xpnn.interchange.program.Program", "xpnn.interchange.report.Report",
+    "xpnn.interchange.sklearn_base.NetworkEstimator", "xpnn.layers.budget.Budget", "xpnn.sklearn.Classifier",
+    "xpnn.sklearn.Regressor", "xpnn.training.history.History", "xpnn.training.history.Tally", "xpnn.training.run.Run",
+    "xpnn.web.live.Entry",
+}  # fmt: skip
+"""Dataclasses that collect something, and scikit-learn's estimators. All others describe and stay what they are."""
+
+
+def dataclasses_of(package):
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if not found.name.endswith("__main__"):
+            with contextlib.suppress(ImportError, XpnnError):  # its library is not installed
+                for cls in vars(importlib.import_module(found.name)).values():
+                    if dataclasses.is_dataclass(cls) and getattr(cls, "__module__", "") == found.name:
+                        yield cls
+
+
+def test_what_describes_cannot_be_changed():
+    found = {f"{cls.__module__}.{cls.__name__}": cls for cls in dataclasses_of(xpnn) if isinstance(cls, type)}
+    changing = {name for name, cls in found.items() if not cls.__dataclass_params__.frozen}
+    assert changing <= CHANGING
+    assert len(found) > 200

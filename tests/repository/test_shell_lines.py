@@ -222,7 +222,7 @@ def needs(line):
             pytest.importorskip(library)
 
 
-def alike(line):
+def without_numbers(line):
     """The line with every number as 0 and every gap as one blank: what does not depend on the machine."""
     return " ".join(re.sub(r"\d[\d.,e+-]*\*?", "0", line).split())
 
@@ -245,9 +245,9 @@ def test_the_blocks(place, name):
     for line, said in (entry for block in blocks(name) for entry in block):
         if line.startswith(SCRIPTS):
             continue
-        printed = [alike(one) for one in check(place, line).splitlines()]
+        printed = [without_numbers(one) for one in check(place, line).splitlines()]
         for one in said:
-            assert one == "..." or alike(one) in printed, one
+            assert one == "..." or without_numbers(one) in printed, one
 
 
 # The two commands: in a checkout whose .venv is there already, so that only its pip has nothing to do
@@ -283,9 +283,9 @@ def test_ci_train(checkout):
     assert line == "bash ci/train"
     done = bash(checkout, line, XPNN_EPOCHS="1", XPNN_BACKEND="numpy")
     assert done.returncode == 0, done.stderr
-    printed = [alike(one) for one in (done.stderr + done.stdout).splitlines()]
+    printed = [without_numbers(one) for one in (done.stderr + done.stdout).splitlines()]
     for one in said[1:]:
-        assert one == "..." or alike(one) in printed, one
+        assert one == "..." or without_numbers(one) in printed, one
     assert said[1] in done.stderr.splitlines()
     assert said[2] in done.stderr.splitlines()
     assert log(checkout)[0] == "python -m pip install --quiet --disable-pip-version-check -e ."

@@ -67,8 +67,8 @@ def act():
         assert f"a thread of process {os.getppid()}" in str(error), error
     else:
         raise AssertionError("it went on")
-    anew = list(batches.epochs(2, start=(1, 1)))
-    assert len(anew) == 19
+    restarted = list(batches.epochs(2, start=(1, 1)))
+    assert len(restarted) == 19
 
 child(act)
 assert len(list(running)) == 19

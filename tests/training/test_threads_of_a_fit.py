@@ -9,7 +9,7 @@ from command_line import workplace  # noqa: F401
 import xpnn
 from xpnn.backends.cpu.threads import blas_threads
 from xpnn.errors import UsageError
-from xpnn.training import Threads
+from xpnn.training import Checkpoint, Threads
 from xpnn.training.callbacks import Callback
 
 
@@ -28,10 +28,10 @@ class Seen(Callback):
         self.counts = blas_counts()
 
 
-def fit(*callbacks, backend="numpy"):
+def fit(*callbacks, backend="numpy", epochs=2, **given):
     x = np.random.default_rng(0).standard_normal((64, 5))
     model = xpnn.Model([xpnn.Dense(3)], (5,), backend=backend, seed=0)
-    model.fit(x, np.arange(64) % 3, epochs=2, batch_size=16, callbacks=callbacks, verbose=0)
+    model.fit(x, np.arange(64) % 3, epochs=epochs, batch_size=16, callbacks=callbacks, verbose=0, **given)
     return model.theta
 
 
@@ -51,6 +51,39 @@ def test_a_plain_fit_keeps_to_the_cores_that_the_quota_leaves(monkeypatch, usabl
         fit(seen)
         assert blas_counts() == {3}, "those of before, afterwards"
     assert seen.counts == {min(usable, 3)}
+
+
+def test_a_fit_keeps_the_number_that_is_fastest_before_its_first_step(monkeypatch, tmp_path):
+    """And the fit that resumes from its state has the same, whatever would be faster then."""
+    found = []
+
+    def one(most, use, work):
+        work()
+        use(1)
+        found.append(most)
+        return 1
+
+    monkeypatch.setattr("xpnn.training.threads.LONG", 0.0)
+    monkeypatch.setattr("xpnn.training.threads.usable_threads", lambda: 2)
+    monkeypatch.setattr("xpnn.training.threads.fastest", one)
+    seen, state, whole = Seen(), tmp_path / "state.safetensors", []
+    with blas_threads(2):
+        fit(seen, lambda run, row: whole.append(run.threads), Checkpoint(state))
+        assert seen.counts == {1}
+        assert blas_counts() == {2}
+        monkeypatch.setattr("xpnn.training.threads.fastest", lambda most, use, work: most)
+        fit(seen, Checkpoint(state), resume=state, epochs=3)
+        assert seen.counts == {1}
+        fit(Threads(2), seen, Checkpoint(state), resume=state, epochs=4)
+        assert seen.counts == {2}, "unless it is told another number"
+    assert (found, whole) == ([2], [1, 1])
+
+
+def test_a_short_fit_is_not_timed(monkeypatch):
+    monkeypatch.setattr("xpnn.training.threads.usable_threads", lambda: 2)
+    monkeypatch.setattr("xpnn.training.threads.fastest", None)  # to call it would raise
+    with blas_threads(2):
+        fit()
 
 
 def test_an_interrupted_fit_gives_them_back_too():

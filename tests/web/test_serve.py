@@ -41,7 +41,10 @@ def address(model):
 X = np.array([[1, 2.5, -3, 0.25], [0, 0, 0, 1]])
 
 
-@pytest.mark.parametrize("backend", ["numpy", "strict"])
+@pytest.mark.parametrize(
+    "backend",
+    ["numpy", "strict", *(pytest.param(name, marks=pytest.mark.oracle) for name in ("torch", "jax"))],
+)
 def test_the_answers_are_those_of_the_model(backend):
     model = classifier(backend)
     with served(served=Served(model, "animals", NAMES)) as address:

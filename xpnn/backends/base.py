@@ -28,6 +28,8 @@ class Backend(Kernels):
     name: ClassVar[str]
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
+    whole_passes: ClassVar[bool] = False
+    """Whether `lstm_pass` and its like save time: they keep whole arrays, where the steps by themselves keep lists."""
     share: Share | None = None
     """Where several processes share a batch: which samples of it these are."""
 
@@ -139,6 +141,14 @@ class Backend(Kernels):
         Where views exist, `a` goes on showing the present values.
         """
         return a
+
+    def for_samples(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """`f`, a function that makes products for samples, on the cores that this process may use."""
+        return f
+
+    def for_one_sample(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        """`f`, a function that makes products for a single sample, with the threads that serve it best."""
+        return f
 
     def compile(
         self,

@@ -71,20 +71,16 @@ class CupyBackend(FusedKernels):
             raise BackendError(f"{self.device_name} adds wrongly: wanted 0 + 1 + 2 = 3, got {total}")
 
     def version(self) -> str:
-        """The version of CuPy."""
         return str(self.cupy.__version__)
 
     def hardware(self) -> str:
-        """The GPU's name and memory."""
         about = self.cupy.cuda.runtime.getDeviceProperties(self.device.id)
         return f"{self.device_name}: {about['name'].decode()}, {about['totalGlobalMem'] / 2**30:.0f} GiB"
 
     def owns(self, a: Any) -> bool:
-        """Is it a cupy.ndarray on the same GPU?"""
         return isinstance(a, self.cupy.ndarray) and a.device == self.device
 
     def from_host(self, a: np.ndarray[Any, Any]) -> Array:
-        """Copied to the GPU once."""
         with self.oom_guard("data", max(1, *a.shape[:1]), FEWER):
             return self.xp.asarray(a)
 
@@ -137,7 +133,6 @@ class CupyBackend(FusedKernels):
 
     @functools.cached_property
     def processors(self) -> int:
-        """Multiprocessors of this GPU."""
         return int(self.device.attributes["MultiProcessorCount"])
 
     def launch(self, name: str, grid: tuple[int, ...], args: tuple[Any, ...], **defines: int) -> None:

@@ -20,7 +20,6 @@ class JaxBackend(Backend):
     name = "jax"
 
     def load(self) -> Any:
-        """Import JAX only here."""
         try:
             import jax
         except ImportError as error:
@@ -30,7 +29,7 @@ class JaxBackend(Backend):
         return jax.numpy
 
     def check_device(self, device: str) -> None:
-        """JAX is asked, once it is loaded."""
+        """Nothing yet: `open_device` asks the library, once it is loaded."""
 
     def open_device(self, device: str) -> Any:
         """A jax.Device: cpu, gpu, cuda, rocm, tpu, METAL or another platform of JAX's; an absent one is an error."""
@@ -57,7 +56,6 @@ class JaxBackend(Backend):
         return tuple(dict.fromkeys(["cpu", *(device.platform for device in self.jax.devices())]))
 
     def version(self) -> str:
-        """The version of JAX."""
         return str(self.jax.__version__)
 
     def owns(self, a: Any) -> bool:

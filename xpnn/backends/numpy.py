@@ -10,7 +10,9 @@ from xpnn.backends.cpu import (
     classes,
     distribution,
     draws,
+    passes,
     pointwise,
+    predictions,
     products,
     resample,
     rows,
@@ -43,6 +45,9 @@ class NumpyBackend(Backend):
         """Overflow and NaN are reported by the training step, by name, not by NumPy's warnings."""
         return np.errstate(all="ignore")
 
+    for_samples = predictions.for_samples
+    for_one_sample = predictions.for_one_sample
+
     buffer = in_place.buffer
     memoized = in_place.memoized
     concat_flat = in_place.concat_flat
@@ -60,6 +65,12 @@ class NumpyBackend(Backend):
     normal_cdf = distribution.normal_cdf
     lstm_step = pointwise.lstm_step
 
+    whole_passes = True
+    lstm_pass = passes.lstm_pass
+    lstm_pass_grad = passes.lstm_pass_grad
+    gru_pass = passes.gru_pass
+    gru_pass_grad = passes.gru_pass_grad
+
     softmax_cross_entropy_gradient_and_correct = classes.softmax_cross_entropy_gradient_and_correct
 
     uniform = draws.uniform
@@ -74,6 +85,7 @@ class NumpyBackend(Backend):
     elementwise = vectors.elementwise
     copied = vectors.copied
     all_finite = vectors.all_finite
+    nan_unless = vectors.nan_unless
     cond = vectors.cond
 
     pad = windows.pad

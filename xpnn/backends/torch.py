@@ -18,7 +18,6 @@ class TorchBackend(Backend):
     name = "torch"
 
     def load(self) -> Any:
-        """Import torch only here."""
         try:
             import array_api_compat.torch as xp
             import torch
@@ -28,7 +27,7 @@ class TorchBackend(Backend):
         return xp
 
     def check_device(self, device: str) -> None:
-        """PyTorch is asked, once it is loaded."""
+        """Nothing yet: `open_device` asks the library, once it is loaded."""
 
     def open_device(self, device: str) -> Any:
         """A torch.device; an accelerator that is not usable is an error, never the CPU."""

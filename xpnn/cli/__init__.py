@@ -5,6 +5,7 @@ Nothing but click and xpnn itself is imported here. Results go to stdout, everyt
 
 import contextlib
 import difflib
+import functools
 import importlib
 import io
 import os
@@ -44,17 +45,22 @@ COMMANDS = {
 """And the first line of each one's help, so that `xpnn --help` need not import them."""
 MODULES = {"runs": "list_runs"}
 """Where the module of a command is not called as the command: `xpnn.cli.runs` is the folders themselves."""
+SHARED = ("train",)
+"""Commands that several processes run together."""
 BUG, IO, INTERRUPTED, TERMINATED = 1, 7, 130, 143
 MOST = 2000
 """Characters of one line of an error."""
 
 
 class Stopped(BaseException):
-    """The command was stopped from outside. word: what is printed; "" prints nothing."""
+    """The command was stopped from outside. word: what is printed; "" prints nothing.
+
+    agreed: whether all processes that share the command stop, and know it.
+    """
 
     def __init__(self, code: int, word: str = "") -> None:
         super().__init__()
-        self.code, self.word, self.detail = code, word, ""
+        self.code, self.word, self.detail, self.agreed = code, word, "", False
 
 
 class Commands(click.Group):
@@ -70,6 +76,7 @@ class Commands(click.Group):
             if ctx.resilient_parsing:  # a shell completes what is not a command yet
                 return None
             raise UsageError(f"unknown command {cmd_name!r}", fix=did_you_mean(cmd_name, COMMANDS))
+        together.shared = cmd_name in SHARED
         command: click.Command = importlib.import_module(
             f"xpnn.cli.{MODULES.get(cmd_name, cmd_name)}"
         ).command
@@ -169,9 +176,9 @@ def run(args: Sequence[str] | None = None) -> int:
         code = cli.main(args=args, prog_name="xpnn", obj=state, standalone_mode=False)
         return code if isinstance(code, int) else 0  # --help and --version end by an exit code
     except (click.Abort, KeyboardInterrupt):
-        return stopped(interrupted())
+        return together.stop_all(INTERRUPTED, False, lambda: stopped(interrupted()))
     except Stopped as stop:
-        return stopped(stop)
+        return together.stop_all(stop.code, stop.agreed, functools.partial(stopped, stop))
     except Exception as error:
         if state.debug:
             traceback.print_exc()
@@ -179,14 +186,14 @@ def run(args: Sequence[str] | None = None) -> int:
             drop_output()
         return together.end_all(in_our_words(error), report)
     finally:
-        together.group = None
+        together.group, together.shared = None, False
 
 
 def stopped(stop: Stopped) -> int:
     """Print why the command stopped, except when the reader of a pipe has gone."""
     if stop.code == IO:
         drop_output()
-    elif together.place()[0] == 0:
+    elif stop.word:
         with contextlib.suppress(OSError):  # the terminal is gone
             click.echo(
                 f"xpnn: {stop.word}" + (f": {printable(stop.detail)}" if stop.detail else ""), err=True

@@ -68,6 +68,8 @@ TARGETS: dict[str, Callable[..., "Program"]] = {
     "html": to_html,
 }
 """What writes each kind of file."""
+LONGEST = 160
+"""Characters of what an input holds, on the screen."""
 ENDINGS = {"c": ".h"}
 """Of the files, where it is not the kind's name."""
 
@@ -144,10 +146,22 @@ def report(saved: Saved, path: Path, program: "Program", as_json: bool) -> None:
     outputs = [{"name": name, "dtype": "float32", "shape": list(shape)} for name, shape in program.outputs]
     if as_json:
         written = {"file": str(path), "bytes": path.stat().st_size, "checkpoint": str(saved.weights)}
+        for one, words in zip(inputs, program.meanings, strict=False):
+            one["holds"] = words
         emit(written | {"inputs": inputs, "outputs": outputs, "classes": saved.classes})
         return
+    held = dict(zip((name for name, _, _ in program.inputs), program.meanings, strict=False))
     echo(f"saved  {path} ({size(path.stat().st_size)}) from {saved.weights}")
     for word, values in (("in", inputs), ("out", outputs)):
         for one in values:
             sizes = ", ".join(["N", *map(str, one["shape"])])
             echo(f"{word:<5}  {one['name']} {one['dtype']} ({sizes})")
+            if one["name"] in held:
+                echo(f"       {one['name']} holds {shortened(held[one['name']])}")
+
+
+def shortened(words: str) -> str:
+    """At most two lines; all of it is in the file."""
+    return (
+        words if len(words) <= LONGEST else f"{words[:LONGEST]} ... ({len(words):,} characters, in the file)"
+    )

@@ -108,7 +108,7 @@ def embedding(data: Dataset, layers: list["Layer"]) -> "Layer":
             **nodes,
             "joined": (Concatenate(), ("features", *nodes)),
             "outputs": (Sequential(tuple(layers)), "joined"),
-        },  # type: ignore[arg-type]
+        },
         outputs="outputs",
     )
 

@@ -83,10 +83,10 @@ def named_first(run: Path | None, files: tuple[Path, ...]) -> tuple[Path | None,
 
 def fitting(file: Path) -> Callable[[dict[str, Any]], bool]:
     """Return whether a run in runs/ can answer a file of this kind."""
-    if str(file) == STDIN or is_table(file) or (file.is_dir() and any(map(is_table, file.iterdir()))):
-        return lambda about: about.get("dataset") in TABLES
     if file.suffix in ARRAYS:
         return lambda about: True
+    if str(file) == STDIN or is_table(file) or (file.is_dir() and any(map(is_table, file.iterdir()))):
+        return lambda about: about.get("dataset") in TABLES
     return lambda about: len(about.get("input_shape") or ()) == 3
 
 

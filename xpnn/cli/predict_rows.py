@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from xpnn.cli.output import emit, status, write
 from xpnn.cli.runs import Saved
 from xpnn.data import TablePreparation, read_npy, read_npz
+from xpnn.data.array_store import STORED, stored_samples
 from xpnn.data.tables.files import STDIN, expand
 from xpnn.data.tables.reading import read_table, unnamed
 from xpnn.data.tables.stored import AnyTable
@@ -26,9 +27,9 @@ from xpnn.scratch import spool
 if TYPE_CHECKING:
     from xpnn.model import Model
 
-ARRAYS = (".npy", ".npz")
-MANY = 1 << 16
-"""Rows of an array that are answered together."""
+ARRAYS = (".npy", ".npz", *STORED)
+MANY, LARGE = 1 << 16, 64 << 20
+"""Rows of an array that are answered together, and bytes of them, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,8 +163,9 @@ def samples_of(
     """
     if file.suffix in ARRAYS:
         x = array_of(file)
-        for start in range(0, len(x), MANY):
-            yield start, None, x[start : start + MANY]
+        many = max(1, min(MANY, LARGE * len(x) // max(1, x.nbytes)))
+        for start in range(0, len(x), many):
+            yield start, None, x[start : start + many]
         return
     table = read_table(str(file), as_words=columns)
     kept = [name for name in table if name not in columns and not numbers_rows(table, name)]
@@ -182,8 +184,10 @@ def numbers_rows(table: AnyTable, name: str) -> bool:
     return unnamed(name) and summarize(table, name).numbered
 
 
-def array_of(file: Path) -> NDArray[Any]:
-    """Return the samples in a .npy or .npz file: x, x_test, or the only array."""
+def array_of(file: Path) -> Any:
+    """Return the samples in a file of arrays: x, x_test, or the only one. Those of HDF5 and Zarr stay there."""
+    if file.suffix in STORED:
+        return stored_samples(file)
     if file.suffix == ".npy":
         return read_npy(file)
     arrays = read_npz(file)

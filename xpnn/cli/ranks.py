@@ -1,7 +1,9 @@
 """Commands that several processes run together: rank 0 prints and writes, and what ends one ends all."""
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,9 @@ from xpnn.cli import together
 from xpnn.cli.options import Name
 from xpnn.cli.runs import Run
 from xpnn.cli.state import state
+from xpnn.data.tables.files import STDIN
+from xpnn.errors import UsageError
+from xpnn.system import STOPPING
 
 if TYPE_CHECKING:
     from xpnn.distributed import Communicator
@@ -50,10 +55,11 @@ def distributed_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def join(engine: str, batch_norm: str, compression: str | None) -> "Communicator":
     """The processes that run this command; all but rank 0 fall silent. Raises what `xpnn.distributed.connect` does."""
-    from xpnn.distributed import connect
+    from xpnn.distributed.connect import check_versions, open_group
 
-    group = connect(engine, batch_norm=batch_norm, compression=compression or "")
-    together.group = group
+    group = open_group(engine, batch_norm, compression or "", os.environ)
+    together.group = group  # from here on an error of one ends all
+    check_versions(group)
     if group.rank:
         state().quiet = True
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
@@ -84,6 +90,24 @@ class Watched(Run):
 
 def shared_run(group: "Communicator", make: Callable[[], Run]) -> Run:
     """The run that rank 0 makes or takes, for all ranks."""
+    group.any(False)  # all have their data: no error of one leaves a folder behind
     run = make() if group.rank == 0 else None
     folder = group.text("" if run is None else str(run.folder))
     return run or Watched(Path(folder))
+
+
+def leave_the_rest(group: "Communicator") -> None:
+    """Ignore what stops a command: from here on rank 0 works alone, and this process waits for it to end."""
+    if group.size > 1 and threading.current_thread() is threading.main_thread():
+        for signum in STOPPING:
+            signal.signal(signum, signal.SIG_IGN)
+
+
+def check_data(group: "Communicator", data: Path | None) -> None:
+    """Raise UsageError for data that only one of several processes can read."""
+    if group.size > 1 and str(data) == STDIN:
+        raise UsageError(
+            f"--data - by {group.size} processes",
+            why="a launcher gives standard input to one of them, and each reads the data",
+            fix="--data FILE, in a folder that all of them see",
+        )

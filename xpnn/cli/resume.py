@@ -233,4 +233,6 @@ def obey(listener: StopOnSignal, group: "Communicator") -> None:
     """Raises Stopped if a signal ended the training: on every rank, where one was sent it."""
     heard = [int(number) for number in group.each(listener.signum or 0) if number]
     if heard:
-        raise by_signal(heard[0])
+        stop = by_signal(heard[0])
+        stop.agreed = True
+        raise stop

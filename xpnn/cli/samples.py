@@ -15,6 +15,7 @@ from xpnn.data.image_folder import whole_folder
 from xpnn.data.tables.dataset import whole_table
 from xpnn.errors import DataError, UsageError
 from xpnn.printing import count_of, listed
+from xpnn.stored_array import StoredArray
 
 if TYPE_CHECKING:
     from xpnn.model import Model
@@ -39,17 +40,24 @@ def test_samples(saved: Saved, model: "Model", data: Path | None, what: str) -> 
     check_known(saved, None, what)  # a file alone says nothing of its kind where the model does not
     samples = again(about, trained_on if same else data, preparation)
     if not same and samples.held_out:
-        samples = replace(
-            samples,
-            x_test=np.concatenate([samples.x, samples.x_test]),
-            y_test=np.concatenate([samples.y, samples.y_test]),
-            notes=(*samples.notes, f"all samples of {data} are used"),
-        )
+        x, y = together(samples)
+        notes = (*samples.notes, f"all samples of {data} are used")
+        samples = replace(samples, x_test=x, y_test=y, notes=notes)
     elif data is not None and same and samples.held_out:
         line = f"{data} was trained on: the {len(samples.y_test):,} held-out samples are used"
         samples = replace(samples, notes=(*samples.notes, line))
     names = class_names(saved, model)
     return match_classes(samples, names) if names and samples.classes else samples
+
+
+def together(samples: Dataset) -> tuple[Any, Any]:
+    """Return the samples of both parts and their targets; those that stay on the disk in the order of the file."""
+    x, y = samples.x, np.concatenate([samples.y, samples.y_test])
+    if not isinstance(x, StoredArray):
+        return np.concatenate([x, samples.x_test]), y
+    rows = np.concatenate([x.rows, samples.x_test.rows])
+    order = np.argsort(rows)
+    return StoredArray(x.dataset, rows[order]), y[order]
 
 
 def check_known(saved: Saved, data: Path | None, what: str) -> None:

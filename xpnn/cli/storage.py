@@ -1,6 +1,7 @@
 """Where the trials of `xpnn tune` are kept when several hosts share them: `--storage`."""
 
-import importlib.util
+import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,13 @@ from xpnn.errors import BackendError, UsageError, first_line
 
 DATABASES = ("postgresql", "mysql", "mariadb", "sqlite")
 FORMS = "postgresql://USER@HOST/NAME, mysql://USER@HOST/NAME, journal:PATH or grpc://HOST:PORT"
-DRIVERS = {
+PACKAGES = {
     "postgresql": "psycopg2-binary",
-    "mysql": "mysqlclient",
-    "mariadb": "mysqlclient",
-    "grpc": "grpcio",
+    "mysql": "pymysql",
+    "mariadb": "pymysql",
+    "grpc": "grpcio protobuf",
 }
-"""What pip calls the usual driver; another one is named in the URL, as postgresql+psycopg://."""
+"""What pip calls the usual driver; another one is named in the URL, as postgresql+asyncpg://."""
 
 
 def open_storage(where: str) -> Any:
@@ -37,7 +38,9 @@ def open_storage(where: str) -> Any:
         if kind == "grpc":
             host, _, port = rest.removeprefix("//").rpartition(":")
             if host and port.isdecimal():
-                proxy = optuna.storages.GrpcStorageProxy(host=host, port=int(port))
+                with warnings.catch_warnings():  # that optuna may change the class is not the user's concern
+                    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                    proxy = optuna.storages.GrpcStorageProxy(host=host, port=int(port))
                 proxy.wait_server_ready(timeout=30)
                 return proxy
         elif kind.partition("+")[0] in DATABASES and rest.startswith("//"):
@@ -46,7 +49,7 @@ def open_storage(where: str) -> Any:
         base, _, driver = kind.partition("+")
         raise BackendError(
             f"--storage {named(where)} needs a driver that is not installed",
-            why=first_line(error), fix=f"pip install {driver or DRIVERS.get(base, base)}",
+            why=first_line(error), fix=f"pip install {driver or PACKAGES.get(base, base)}",
         ) from error  # fmt: skip
     except Exception as error:
         if not type(error).__module__.startswith(("sqlalchemy", "optuna", "grpc", "builtins")):
@@ -60,13 +63,14 @@ def open_storage(where: str) -> Any:
 
 
 def with_driver(where: str) -> str:
-    """The URL with the driver that is installed. What PostgreSQL's is without one depends on SQLAlchemy's version."""
+    """The URL with a driver that is installed. What a database's is without one depends on SQLAlchemy's version."""
     kind, _, rest = where.partition(":")
-    if kind == "postgresql" and importlib.util.find_spec("psycopg2"):
-        return f"postgresql+psycopg2:{rest}"
-    if kind == "postgresql" and importlib.util.find_spec("psycopg"):
-        return f"postgresql+psycopg:{rest}"
-    return where
+    driver = ""
+    if kind == "postgresql":
+        driver = "psycopg2" if find_spec("psycopg2") else "psycopg" if find_spec("psycopg") else ""
+    if kind in ("mysql", "mariadb"):
+        driver = "mysqldb" if find_spec("MySQLdb") else "pymysql" if find_spec("pymysql") else ""
+    return f"{kind}+{driver}:{rest}" if driver else where
 
 
 def named(where: str) -> str:

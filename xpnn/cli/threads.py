@@ -1,44 +1,71 @@
 """The threads of `xpnn train`: what --threads means, and what run.json records of it."""
 
+from typing import Any
+
 import click
 from click.core import ParameterSource
 
 from xpnn.backends import Backend
 from xpnn.cli.options import ThreadCount
+from xpnn.cli.output import status
+from xpnn.cli.runs import Run as Folder
 from xpnn.errors import UsageError
 from xpnn.training.callbacks import Callback
+from xpnn.training.run import Run
 
 threads_option = click.option(
     "--threads",
     type=ThreadCount(),
     metavar="N|adapt",
-    help="Of NumPy's matrix products; adapt: fewer while other processes need the cores.  [default: one per core]",
+    help="Of NumPy's matrix products; adapt: fewer while other processes need the cores.  [default: one per core, or "
+    "fewer where that is faster just before the first step]",
 )
 
 
 def threads_of(threads: int | str | None, be: Backend) -> int | str | None:
-    """Return the entry of run.json, which a resumed run takes: a number or "adapt"; None for other backends.
+    """Return what was asked for: a number, "adapt", or None, with which the fit finds the number.
 
     Raises UsageError for --threads with a backend that does not multiply by BLAS.
     """
-    if be.name != "numpy":
-        source = click.get_current_context().get_parameter_source("threads")
-        if threads is None or source is ParameterSource.DEFAULT_MAP:  # a resumed run on another backend
-            return None
-        raise UsageError(
-            f"--threads {threads} with backend {be.name!r}",
-            why="only NumPy's matrix products use the threads of BLAS",
-            fix="--backend numpy, or leave --threads out",
-        )
-    from xpnn.training.threads import default_threads
-
-    return default_threads() if threads is None else threads
+    if be.name == "numpy":
+        return threads
+    source = click.get_current_context().get_parameter_source("threads")
+    if threads is None or source is ParameterSource.DEFAULT_MAP:  # a resumed run on another backend
+        return None
+    raise UsageError(
+        f"--threads {threads} with backend {be.name!r}",
+        why="only NumPy's matrix products use the threads of BLAS",
+        fix="--backend numpy, or leave --threads out",
+    )
 
 
-def thread_setting(threads: int | str | None) -> list[Callback]:
-    """Return the callback that sets the number of threads, in a list; [] for None."""
+def thread_setting(threads: int | str | None, folder: Folder, about: dict[str, Any]) -> list[Callback]:
+    """Return the callback that sets the number of threads, or the one that records what the fit has found, in a list.
+
+    folder, about: of the run, and the entries of its run.json.
+    """
     from xpnn.training.threads import Threads
 
     if threads is None:
-        return []
+        return [Recorded(folder, about)]
     return [Threads(adapt=True) if threads == "adapt" else Threads(int(threads))]
+
+
+class Recorded(Callback):
+    """Writes the number of threads into run.json, from which a resumed run takes it, and says so if it is small."""
+
+    everywhere = False
+
+    def __init__(self, folder: Folder, about: dict[str, Any]) -> None:
+        self.folder, self.about = folder, about
+
+    def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
+        """Nothing is written for a backend without such threads."""
+        if run.threads is None:
+            return
+        from xpnn.training.threads import default_threads
+
+        self.about["threads"] = run.threads
+        self.folder.write(self.about)
+        if run.threads < (most := default_threads()):
+            status(f"threads {run.threads} of {most}: faster at the moment, beside other processes")

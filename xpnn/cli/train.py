@@ -36,7 +36,7 @@ from xpnn.cli.options import (
 )
 from xpnn.cli.output import detail, echo, emit, percent, reading_bar, size, status, write
 from xpnn.cli.program import program
-from xpnn.cli.ranks import distributed_options, join, shared_run
+from xpnn.cli.ranks import check_data, distributed_options, join, leave_the_rest, shared_run
 from xpnn.cli.regression import in_units, regression_line
 from xpnn.cli.resume import (
     Endings,
@@ -149,6 +149,7 @@ def command(
     began = time.perf_counter()
     keep_memory()
     group = join(given.pop("distributed"), given.pop("batch_norm"), given.pop("gradient_compression"))
+    check_data(group, data)
     endings, force = Endings.taken_from(given), given.pop("force_lock")
     dataset = dataset_of(dataset, data)
     check_beside(resume, out, source, replace_head)
@@ -192,11 +193,12 @@ def command(
             status(f"ranks  {group.size} processes ({group.engine}), each with its rows of every batch")
         events = start(about, why, samples, recipe, net, as_json)
         page.open(run.folder, as_json)
-        setting = thread_setting(used)
+        setting = thread_setting(used, run, about)
         watchers = [*setting, *endings.watchers(run, about), events]  # events last: the state is saved before
         state_file = None if resume is None else run.state
         trainer = train(net, samples, recipe, loss, optimizer, run, watchers, state_file, group)
         if group.rank:  # the rest is rank 0's
+            leave_the_rest(group)
             return
         if isinstance(events, Events) and events.error is not None:
             raise events.error

@@ -1,8 +1,9 @@
 """Arrays x and y in an HDF5 file or a Zarr store as a dataset whose samples stay there: see `StoredArray`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from xpnn.errors import DataError, FileError, first_line
 from xpnn.stored_array import WINDOW, StoredArray
 from xpnn.system import user_path
 
+Arrays: TypeAlias = tuple[Callable[[str], Any], list[str]]
+STORED = (".h5", ".hdf5", ".zarr")
+"""Endings of HDF5 files and of folders with a group of Zarr."""
 CODECS = {
     "bytes", "transpose", "sharding_indexed", "crc32c", "blosc", "gzip", "zlib", "zstd", "lz4", "bz2", "lzma",
     "shuffle", "delta",
@@ -28,6 +32,11 @@ def hdf5_dataset(path: Location) -> Dataset:
     Without a part for the test a fifth is held out by hash. Raises FileError, DataError, and BackendError without h5py.
     """
     place = required(path, "hdf5", "FILE")
+    return dataset_of("hdf5", *hdf5_arrays(place), place)
+
+
+def hdf5_arrays(place: Path) -> Arrays:
+    """What can be read of each dataset at the top of that file, and the names of all that is there."""
     try:
         import h5py
     except ImportError as error:
@@ -38,11 +47,10 @@ def hdf5_dataset(path: Location) -> Dataset:
         if error.errno is not None:
             raise cannot_read(str(place), error) from error
         raise DataError(f"{place} is no HDF5 file", why=first_line(error)) from error
-    found = {name: hdf5_array(file, h5py, name, place) for names in NAMES for name in names if name in file}
-    return dataset_of("hdf5", found, sorted(file), place)
+    return partial(hdf5_array, file, h5py, path=place), sorted(file)
 
 
-def hdf5_array(file: Any, h5py: Any, name: str, path: Path) -> Any:
+def hdf5_array(file: Any, h5py: Any, name: str, *, path: Path) -> Any:
     """That dataset. Raises DataError where it is none, or would be read from another file."""
     entry = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
     if not isinstance(entry, h5py.Dataset) or entry.is_virtual or entry.external:
@@ -57,6 +65,11 @@ def hdf5_array(file: Any, h5py: Any, name: str, path: Path) -> Any:
 def zarr_dataset(path: Location) -> Dataset:
     """The same, of the arrays in a group of Zarr in a folder. Raises BackendError without zarr."""
     place = user_path(required(path, "zarr", "FOLDER"))
+    return dataset_of("zarr", *zarr_arrays(place), place)
+
+
+def zarr_arrays(place: Path) -> Arrays:
+    """What can be read of each array of that group, and the names of all arrays."""
     try:
         import zarr
     except ImportError as error:
@@ -68,11 +81,10 @@ def zarr_dataset(path: Location) -> Dataset:
         names = sorted(group.array_keys())
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{place} is no group of Zarr", why=first_line(error)) from error
-    found = {name: zarr_array(group, name, place) for part in NAMES for name in part if name in names}
-    return dataset_of("zarr", found, names, place)
+    return partial(zarr_array, group, path=place), names
 
 
-def zarr_array(group: Any, name: str, path: Path) -> Any:
+def zarr_array(group: Any, name: str, *, path: Path) -> Any:
     """That array. Raises DataError for chunks that are packed in a way which is not known to be safe."""
     array = group[name]
     used = set(codecs(array.metadata.to_dict()))
@@ -94,8 +106,23 @@ def codecs(about: Any) -> Iterator[str]:
             yield from codecs(codec.get("configuration") or {})
 
 
-def dataset_of(name: str, arrays: dict[str, Any], there: list[str], path: Path) -> Dataset:
-    """The dataset of those arrays: samples where they are, labels in memory. there: the names of all arrays."""
+def stored_samples(path: Path) -> StoredArray:
+    """The samples in an HDF5 file or a group of Zarr: x, x_test, or the only array. They stay there.
+
+    Raises what `hdf5_dataset` and `zarr_dataset` do.
+    """
+    read, there = zarr_arrays(path) if path.suffix == ".zarr" else hdf5_arrays(path)
+    name = next((name for name in ("x", "x_test") if name in there), there[0] if len(there) == 1 else None)
+    if name is None:
+        raise DataError(
+            f"{path} holds {', '.join(there[:20]) or 'no arrays'}", why="wanted an array called x"
+        )
+    return StoredArray(read(name))
+
+
+def dataset_of(name: str, read: Callable[[str], Any], there: list[str], path: Path) -> Dataset:
+    """The dataset of the arrays that are there: samples where they are, labels in memory."""
+    arrays = {key: read(key) for part in NAMES for key in part if key in there}
     names = next((names for names in NAMES if {*names[:2]} <= arrays.keys()), None)
     if names is None:
         raise DataError(

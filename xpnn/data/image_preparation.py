@@ -80,7 +80,6 @@ class ImagePreparation(Preparation):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Return `classes`."""
         return self.classes
 
     def inputs(self, x: Any) -> Any:

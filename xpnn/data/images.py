@@ -182,10 +182,10 @@ def _first_pass(
     levels, background = wanted.levels or BYTES, 255 if wanted.background is None else wanted.background
 
     def plain(look: Look) -> bool:
-        alike = wanted.channels is not None or look.grey == first.grey
+        same_channels = wanted.channels is not None or look.grey == first.grey
         deep = look.deep and wanted.levels is None
         return known is not None or (
-            alike and not deep and not (look.transparent and wanted.background is None)
+            same_channels and not deep and not (look.transparent and wanted.background is None)
         )
 
     def read(i: int) -> None:

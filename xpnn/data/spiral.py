@@ -4,7 +4,7 @@
                            t = 2 pi k / arms + 4 r + noise z        angle in radians, z standard normal
                            x = (r sin t, r cos t)                   y = k
 
-The arms start evenly spaced in angle, so that all gaps are alike for any number of arms; the source
+The arms start evenly spaced in angle, so that all gaps are equal for any number of arms; the source
 starts them 4 radians apart.
 
 Source: A. Karpathy, CS231n notes, "Putting it together: minimal neural network case study", 2015.

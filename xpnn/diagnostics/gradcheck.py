@@ -17,7 +17,7 @@ from xpnn.backends.base import Backend
 from xpnn.diagnostics.table import table
 from xpnn.errors import XpnnError
 from xpnn.html import html_table
-from xpnn.layers.base import Ctx, Layer, Shape, for_each, is_multiple
+from xpnn.layers.base import Ctx, Layer, LayerLike, Shape, for_each, is_multiple
 from xpnn.layers.graph import Graph, as_net
 from xpnn.layers.lengths import Length, is_open, planned
 from xpnn.layers.sequential import Sequential
@@ -76,7 +76,7 @@ class GradientChecks(list[GradientCheck]):
 
 
 def gradcheck(
-    net: Layer | Sequence[Layer],
+    net: LayerLike | Sequence[LayerLike],
     input_shape: Shape,
     *,
     loss: str | Loss | Callable[..., Any] | None = None,

@@ -86,14 +86,14 @@ def watched(value: Any, recorder: "Recorder") -> Any:
         return {key: watched(item, recorder) for key, item in value.items()}
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return value
-    if id(value) not in recorder.twins:  # once each, or nested containers would double the work per level
-        twin = recorder.twins[id(value)] = copy.copy(value)
+    if id(value) not in recorder.copies:  # once each, or nested containers would double the work per level
+        traced = recorder.copies[id(value)] = copy.copy(value)
         names = {f.name for f in dataclasses.fields(value)} | getattr(value, "__dict__", {}).keys()
         for name in names:
-            object.__setattr__(twin, name, watched(getattr(value, name), recorder))
+            object.__setattr__(traced, name, watched(getattr(value, name), recorder))
         if isinstance(value, Layer):
-            recorder.cover(twin, value)
-    return recorder.twins[id(value)]
+            recorder.cover(traced, value)
+    return recorder.copies[id(value)]
 
 
 class Recorder:
@@ -103,7 +103,7 @@ class Recorder:
         self.be = be
         self.visits: list[Visit] = []
         self.dout: tuple[Host, ...] = ()
-        self.twins: dict[int, Any] = {}
+        self.copies: dict[int, Any] = {}
         self._paths: dict[int, str] = {}
         self._outputs: list[
             Any
@@ -115,9 +115,9 @@ class Recorder:
         parts = value if isinstance(value, tuple) else (value,)
         return tuple(np.array(self.be.to_numpy(part)) for part in parts if part is not None)
 
-    def cover(self, twin: Any, layer: Layer) -> None:
+    def cover(self, traced: Any, layer: Layer) -> None:
         """Wrap the methods of the copy so that they report to the recorder."""
-        forward, backward = twin.forward, twin.backward
+        forward, backward = traced.forward, traced.backward
 
         def tell_forward(cx: Ctx, p: Tree, x: Any) -> tuple[Any, tuple[Any, ...]]:
             before = len(self.visits)
@@ -135,8 +135,8 @@ class Recorder:
             self._complete(self._path(cx, p), layer, dy, dx, gradients)
             return dx, gradients
 
-        object.__setattr__(twin, "forward", tell_forward)
-        object.__setattr__(twin, "backward", tell_backward)
+        object.__setattr__(traced, "forward", tell_forward)
+        object.__setattr__(traced, "backward", tell_backward)
 
     def _path(self, cx: Ctx, p: Tree) -> str:
         """The path of the parameters it is given: the branches of the tree are objects of their own, named by place."""

@@ -101,7 +101,7 @@ class Communicator:
         return self.text(text, next(rank for rank, has in enumerate(have) if has))
 
     def check_same(self, names: Sequence[str], digests: Sequence[bytes], fix: str) -> None:
-        """Raise BackendError where the 8 bytes of some name are not rank 0's on every rank: on all ranks alike."""
+        """Raise BackendError where the 8 bytes of some name are not rank 0's on every rank; all ranks raise it."""
         mine = np.array([int.from_bytes(digest[:8], "little") for digest in digests], np.uint64)
         table = np.zeros((self.size, mine.size), np.uint64)
         table[self.rank] = mine

@@ -1,10 +1,14 @@
 """Which processes this one trains with: found out from what a launcher says in the environment."""
 
+import hashlib
 import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
+from xpnn import __version__
 from xpnn.distributed.communicator import Communicator
 from xpnn.distributed.compression import COMPRESSIONS
 from xpnn.errors import UsageError, did_you_mean
@@ -14,14 +18,25 @@ BATCH_NORMS = ("global", "local")
 MPI_SIZES = {
     "PMI_SIZE": "mpiexec",
     "OMPI_COMM_WORLD_SIZE": "Open MPI's mpiexec",
+    "MV2_COMM_WORLD_SIZE": "MVAPICH2's mpiexec",
+    "FLUX_JOB_SIZE": "flux run",
+    "JSM_NAMESPACE_SIZE": "jsrun",
     "SLURM_STEP_NUM_TASKS": "srun",
     "SLURM_NTASKS": "Slurm",
 }
 """How many processes a launcher of MPI says that there are, and which launcher it is."""
+OTHER_SIZES = {"WORLD_SIZE": "torchrun", "JAX_NUM_PROCESSES": "JAX's launcher"}
+"""The same of launchers whose processes MPI does not find."""
+CLUSTERS = "mpi4py built for the MPI library of this cluster (pip install --no-binary=mpi4py mpi4py)"
 LAUNCHES = {
     "mpiexec": "the mpiexec of the MPI library that mpi4py uses: for the wheels, that of `pip install mpich`",
     "Open MPI's mpiexec": "mpi4py built for Open MPI (pip install --no-binary=mpi4py mpi4py), or the mpiexec of the "
     "`mpich` wheel",
+    "MVAPICH2's mpiexec": CLUSTERS,
+    "flux run": CLUSTERS,
+    "jsrun": CLUSTERS,
+    "torchrun": "the engine torch, or mpiexec in its place",
+    "JAX's launcher": "the engine jax, or mpiexec in its place",
     "srun": "srun --mpi=pmi2 (or --mpi=pmix for Open MPI)",
     "Slurm": "srun --mpi=pmi2 xpnn train ..., or --distributed none to train in one process",
 }
@@ -40,9 +55,21 @@ def connect(
     engine: "mpi" (mpi4py), "nccl" (MPI, and NCCL for the sums of CuPy's arrays; written, not yet run), "torch"
     (torch.distributed, under torchrun), "jax" (jax.distributed, for models of the jax backend), "none", or "auto": what
     the environment shows that this process was started by.
-    batch_norm, compression: see `Communicator`. Raises BackendError for an engine that is not installed; UsageError
-    where a launcher says that there are more processes and the engine finds one, for then each would train by itself.
+    batch_norm, compression: see `Communicator`. Raises BackendError for an engine that is not installed, and where the
+    processes run different versions of xpnn or NumPy; UsageError where a launcher says that there are more processes
+    and the engine finds one, for then each would train by itself.
     """
+    found = open_group(engine, batch_norm, compression, environment)
+    check_versions(found)
+    if found.size > 1:
+        sys.excepthook = ending_all(found, sys.excepthook)
+    return found
+
+
+def open_group(
+    engine: str, batch_norm: str, compression: str, environment: Mapping[str, str]
+) -> Communicator:
+    """`connect` up to the first message."""
     if engine not in ENGINES:
         raise UsageError(f"unknown engine {engine!r}", fix=did_you_mean(engine, ENGINES))
     if batch_norm not in BATCH_NORMS:
@@ -52,9 +79,17 @@ def connect(
     found = opened(started_by(environment) if engine == "auto" else engine)
     refuse_singleton(found, environment)
     found.batch_norm, found.compression = batch_norm, compression
-    if found.size > 1:
-        sys.excepthook = ending_all(found, sys.excepthook)
     return found
+
+
+def check_versions(group: Communicator) -> None:
+    """Raise BackendError where a rank runs another version of xpnn or NumPy: its steps may be other steps."""
+    if group.size > 1:
+        versions = {"xpnn": __version__, "NumPy": np.__version__}
+        digests = [hashlib.sha256(version.encode()).digest() for version in versions.values()]
+        group.check_same(
+            [f"the version of {name}" for name in versions], digests, "one environment for all hosts"
+        )
 
 
 def ending_all(group: Communicator, before: Callable[..., Any]) -> Callable[..., Any]:
@@ -101,7 +136,10 @@ def refuse_singleton(found: Communicator, environment: Mapping[str, str]) -> Non
     """Raise UsageError where the engine sees one process and the environment says that there are more."""
     if found.size > 1 or found.engine not in ("mpi", "nccl", "jax"):
         return
-    for name, launcher in MPI_SIZES.items():
+    others = () if found.engine == "jax" else ("JAX_NUM_PROCESSES",)
+    names = (*MPI_SIZES, *(("WORLD_SIZE",) if "TORCHELASTIC_RUN_ID" in environment else ()), *others)
+    for name in names:
+        launcher = (MPI_SIZES | OTHER_SIZES)[name]
         n = number(environment, name)
         if n > 1:
             raise UsageError(

@@ -69,7 +69,6 @@ class JaxCommunicator(Communicator):
         return np.ascontiguousarray(self.collect(a)[:, self.rank])
 
     def collect(self, a: Host) -> Host:
-        """jax.lax.all_gather, of bytes."""
         own = self.jax.device_put(
             np.ascontiguousarray(a).reshape(-1).view(np.uint8), self.jax.local_devices()[0]
         )
@@ -102,7 +101,7 @@ class JaxCommunicator(Communicator):
     def _everywhere(self, f: Callable[..., Any], kind: str, static: tuple[int, ...]) -> Callable[..., Any]:
         """f, compiled for all processes at once. It takes and gives arrays of this process's device.
 
-        JAX is told that they are replicated, as their shapes are: each process sees its own in f, which of the others
+        JAX treats them as replicated, as their shapes are: each process sees its own in f, which of the others
         gets only what collective operations bring.
         """
         jax = self.jax

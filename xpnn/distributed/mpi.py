@@ -37,17 +37,14 @@ class MPICommunicator(Communicator):
         self.comm.Allreduce(self.mpi.IN_PLACE, a)
 
     def broadcast(self, a: Host, root: int = 0) -> None:
-        """MPI_Bcast."""
         self.comm.Bcast(a, root)
 
     def exchange(self, a: Host) -> Host:
-        """MPI_Alltoall."""
         out = np.empty_like(a)
         self.comm.Alltoall(a, out)
         return out
 
     def collect(self, a: Host) -> Host:
-        """MPI_Allgather."""
         out = np.empty((self.size, *a.shape), a.dtype)
         self.comm.Allgather(a, out)
         return out

@@ -36,7 +36,6 @@ class NCCLCommunicator(MPICommunicator):
         self.device_group = nccl.NcclCommunicator(self.size, unique, self.rank)
 
     def reduce(self, be: Backend, a: Array) -> Array:
-        """ncclAllReduce, in place."""
         if be.name != "cupy" or str(a.dtype) not in TYPES:
             return super().reduce(be, a)
         a = self.cupy.ascontiguousarray(a)

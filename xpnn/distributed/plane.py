@@ -124,16 +124,22 @@ def by_callback(be: Joined, a: Array) -> Array:
     return result
 
 
-def add_gradient(be: Joined, memory: Array | None, grad: Array, value: Array) -> tuple[Array, Array]:
-    """-> (the sum of the losses, of the gradients): one message, the loss behind the gradient.
+NUMBERS = 3
+"""Behind the gradient: the loss, and of a step that counts them the hits, and how many labels count."""
 
-    memory: a vector one longer than the gradient, of which grad is the beginning, where the library can write.
+
+def add_gradient(be: Joined, memory: Array | None, grad: Array, numbers: Array) -> tuple[Array, Array]:
+    """-> (the sums of the numbers, of the gradients): one message, the numbers, (NUMBERS,) or fewer, at its end.
+
+    memory: a vector NUMBERS longer than the gradient, of which grad is the beginning, where the library can write.
     """
     if be.group.compression:
-        return be.all_reduce(value), be.add_compressed(grad)
+        return be.all_reduce(numbers), be.add_compressed(grad)
+    size = grad.shape[0]
     if memory is None:
-        memory = be.xp.concat([grad, be.xp.reshape(value, (1,))])
+        message = be.xp.concat([grad, numbers])
     else:
-        memory[-1:] = be.xp.reshape(value, (1,))
-    memory = be.all_reduce(memory)
-    return be.xp.reshape(memory[-1:], ()), memory[:-1]
+        message = memory[: size + numbers.shape[0]]
+        message[size:] = numbers
+    message = be.all_reduce(message)
+    return message[size:], message[:size]

@@ -9,11 +9,12 @@ import numpy as np
 
 from xpnn.backends.base import Backend, missing
 from xpnn.distributed.communicator import Communicator, Host
+from xpnn.errors import BackendError, first_line
 from xpnn.kernels import Array
 
 
 class TorchCommunicator(Communicator):
-    """The processes that torchrun started. Raises BackendError without PyTorch.
+    """The processes that torchrun started. Raises BackendError without PyTorch, or where they do not find each other.
 
     Tensors of the torch backend are summed where they are, other arrays on the host by gloo.
     """
@@ -31,16 +32,22 @@ class TorchCommunicator(Communicator):
         gpu = torch.cuda.is_available()
         if gpu:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-        dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo")
+        try:
+            dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo")
+        except (ValueError, RuntimeError) as error:
+            raise BackendError(
+                "the processes of PyTorch do not find each other",
+                why=first_line(error),
+                fix="torchrun --nproc-per-node 4 -m xpnn train ...",
+            ) from error
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         atexit.register(self._leave)
 
     def add(self, a: Host) -> None:
-        """all_reduce on the array's own memory; unsigned integers of 64 bits as signed ones, whose sums wrap alike."""
+        """all_reduce on the array's own memory; unsigned integers of 64 bits as signed ones, which wrap too."""
         self.dist.all_reduce(self._tensor(a))
 
     def broadcast(self, a: Host, root: int = 0) -> None:
-        """torch.distributed.broadcast."""
         self.dist.broadcast(self._tensor(a), root)
 
     def exchange(self, a: Host) -> Host:
@@ -48,7 +55,6 @@ class TorchCommunicator(Communicator):
         return np.ascontiguousarray(self.collect(a)[:, self.rank])
 
     def collect(self, a: Host) -> Host:
-        """all_gather, of bytes."""
         own = self.torch.from_numpy(np.ascontiguousarray(a).reshape(-1).view(np.uint8))
         parts = [self.torch.empty_like(own) for _ in range(self.size)]
         self.dist.all_gather(parts, own)

@@ -18,6 +18,7 @@ from xpnn.fusion.rescale import gather_rescaled, split_rescale
 from xpnn.fusion.rounding import RoundedOnce
 from xpnn.fusion.rule import Rule
 from xpnn.fusion.update import fuse_optimizer
+from xpnn.fusion.whole_sequence import BothDirections, WholeSequence
 from xpnn.layers.base import Ctx, Layer, Tree
 from xpnn.layers.sequential import Sequential
 
@@ -35,7 +36,9 @@ __all__ = [
     "split_rescale",
 ]
 
-RULES: tuple[type[Rule], ...] = (LinearBatchNorm, DenseReLU, ConvReLU, ReLUInPlace, RoundedOnce)
+RULES: tuple[type[Rule], ...] = (
+    LinearBatchNorm, DenseReLU, ConvReLU, ReLUInPlace, WholeSequence, BothDirections, RoundedOnce,
+)  # fmt: skip
 """In the order in which they are tried."""
 
 

@@ -72,7 +72,6 @@ class LinearBatchNorm(Rule):
     def backward(
         self, cx: Ctx, cache: tuple[Any, ...], dy: Array, need_dx: bool, out: Tree, may_overwrite: bool
     ) -> tuple[Array | None, tuple[Tree, ...]]:
-        """Go back through the layers, one after the other."""
         linear, norm, p, y = cache if cx.train else self._layers(cx, *cache)[1]
         if self.relu:
             dy = cx.be.relu_grad(dy, y, may_overwrite)
@@ -81,5 +80,4 @@ class LinearBatchNorm(Rule):
         return dx, (*first, grads, *({},) * self.relu)
 
     def update_stats(self, cx: Ctx, p: tuple[Tree, ...], cache: tuple[Any, ...]) -> tuple[Tree, ...]:
-        """Return the statistics of the BatchNorm."""
         return {}, self.norm.update_stats(self.child(cx, 1), p[1], cache[1]), *({},) * self.relu

@@ -49,7 +49,6 @@ class FusedSequential(Sequential, abstract=True):
         return groups_of(self.layers, self.rules)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Left to right; keeps every group's cache."""
         caches = []
         for start, stop, rule in self.groups:
             if rule is None:
@@ -89,7 +88,6 @@ class FusedSequential(Sequential, abstract=True):
         return (dx if cx.need_dx else None), tuple(grads)
 
     def update_stats(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
-        """Every layer's new statistics."""
         stats: tuple[Tree, ...] = ()
         for (start, stop, rule), kept in zip(self.groups, cache, strict=True):
             if rule is None:

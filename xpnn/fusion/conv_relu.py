@@ -22,7 +22,6 @@ class ConvReLU(Rule):
         return 2 if len(layers) > 1 and type(layers[1]) is ReLU else 1
 
     def forward(self, cx: Ctx, p: tuple[Tree, ...], x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x, W and y."""
         conv, relu_follows = self.layers[0], len(p) == 2
         window = conv.window(x.shape[1:])
         y = cx.be.conv(x, p[0]["W"], p[0]["b"] if conv.bias else None, window, conv.groups, relu_follows)
@@ -31,7 +30,6 @@ class ConvReLU(Rule):
     def backward(
         self, cx: Ctx, cache: tuple[Any, ...], dy: Array, need_dx: bool, out: Tree, may_overwrite: bool
     ) -> tuple[Array | None, tuple[Tree, ...]]:
-        """The ReLU's, then the convolution's."""
         be, conv, (x, W, y) = cx.be, self.layers[0], cache
         window = conv.window(x.shape[1:])
         if len(self.layers) == 2:

@@ -13,16 +13,13 @@ class ReLUInPlace(Rule):
 
     @staticmethod
     def match(layers: tuple[Layer, ...]) -> int:
-        """A single ReLU."""
         return int(bool(layers) and type(layers[0]) is ReLU)
 
     def forward(self, cx: Ctx, p: tuple[Tree, ...], x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps y, whose sign is that of x."""
         y = cx.be.relu(x)
         return y, (y,)
 
     def backward(
         self, cx: Ctx, cache: tuple[Any, ...], dy: Array, need_dx: bool, out: Tree, may_overwrite: bool
     ) -> tuple[Array | None, tuple[Tree, ...]]:
-        """dy where y > 0, else 0."""
         return cx.be.relu_grad(dy, cache[0], may_overwrite), ({},)

@@ -24,11 +24,9 @@ class RoundedOnce(Rule):
 
     @staticmethod
     def match(layers: tuple[Layer, ...]) -> int:
-        """One of the layers in ONLY_MULTIPLY."""
         return int(bool(layers) and type(layers[0]) in LAYERS)
 
     def forward(self, cx: Ctx, p: tuple[Tree, ...], x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps the rounded weights."""
         rounded = tree_map(lambda path, a: cx.be.operand(a) if a.ndim == 2 and path != "mask" else a, p[0])
         if type(self.layers[0]) in ONLY_MULTIPLY and not isinstance(x, tuple):
             x = cx.be.operand(x)
@@ -38,7 +36,6 @@ class RoundedOnce(Rule):
     def backward(
         self, cx: Ctx, cache: tuple[Any, ...], dy: Array, need_dx: bool, out: Tree, may_overwrite: bool
     ) -> tuple[Array | None, tuple[Tree, ...]]:
-        """The layer's own backward pass."""
         rounded, kept = cache
         dx, grads = self.layers[0].backward(self.child(cx, 0, need_dx), rounded, kept, dy)
         return dx, (grads,)

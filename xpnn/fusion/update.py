@@ -1,7 +1,6 @@
 """Optimizers whose rule a backend may have as one loop over the weights."""
 
 import copy
-import functools
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -54,11 +53,9 @@ class FusedUpdate(Optimizer, abstract=True):
 
     @property
     def lr(self) -> float:
-        """The optimizer's learning rate."""
         return self.optimizer.lr
 
     def init(self, be: Backend, theta: Array) -> State:
-        """The optimizer's state."""
         return self.optimizer.init(be, theta)
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
@@ -67,14 +64,15 @@ class FusedUpdate(Optimizer, abstract=True):
         grad, clip = own.clipping(be, grad, state)
         reads = state["t"] + 1, state["lr"], be.scalar(1.0) if clip is None else clip
 
-        @functools.cache
-        def bound_rule() -> Rule:
-            return own.bound_rule(be, own.numbers(be, *reads[:2], state), clip, state)
+        made: list[Rule] = []
+
+        def rule(*vectors: Array) -> tuple[Array, ...]:
+            if not made:
+                made.append(own.bound_rule(be, own.numbers(be, *reads[:2], state), clip, state))
+            return made[0](*vectors)
 
         loop = name, (own.l2, own.l1, own.weight_decay, *numbers), reads
-        theta, *slots = be.elementwise(
-            lambda *vectors: bound_rule()(*vectors), own.inputs(grad, state), own.vectors(theta, state), loop
-        )
+        theta, *slots = be.elementwise(rule, own.inputs(grad, state), own.vectors(theta, state), loop)
         return theta, {**state, "t": reads[0], **dict(zip(own.slots, slots, strict=True))}
 
 

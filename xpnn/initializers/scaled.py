@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from xpnn.errors import UsageError, did_you_mean
+from xpnn.errors import UsageError
 from xpnn.initializers.base import Host, Initializer, fans
+from xpnn.settings import Positive, one_of
 
 __all__ = [
     "glorot_normal",
@@ -50,17 +52,9 @@ class VarianceScaling(Initializer):
     LeCun: scale 1, fan_in (LeCun et al. 1998, "Efficient BackProp").
     """
 
-    scale: float = 1.0
-    fan: str = "in"
-    distribution: str = "normal"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.scale > 0:
-            raise UsageError(f"VarianceScaling(scale={self.scale}): wanted a scale above 0")
-        for value, known in ((self.fan, ("in", "out", "mean")), (self.distribution, ("normal", "uniform"))):
-            if value not in known:
-                raise UsageError(f"unknown {value!r} in VarianceScaling", fix=did_you_mean(str(value), known))
+    scale: Positive = 1.0
+    fan: Annotated[str, one_of("in", "out", "mean")] = "in"
+    distribution: Annotated[str, one_of("normal", "uniform")] = "normal"
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
         """Raises UsageError when the fan is 0, for which the variance is undefined."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from xpnn.errors import UsageError
 from xpnn.initializers.base import Host, Initializer
+from xpnn.settings import Positive
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,7 @@ class Sinusoidal(Initializer):
     Source: Vaswani et al., "Attention is all you need", NeurIPS 2017.
     """
 
-    base: float = 10000.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.base > 0:
-            raise UsageError(f"Sinusoidal(base={self.base}): wanted a number above 0")
+    base: Positive = 10000.0
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
         """Raises UsageError unless the shape is (time, features)."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from xpnn.errors import UsageError
 from xpnn.initializers.base import Host, Initializer
+from xpnn.settings import AtLeastZero, Count, Share
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,7 @@ class Dirac(Initializer):
     output channels, counted from the group's first. Source: as torch.nn.init.dirac_.
     """
 
-    groups: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.groups < 1:
-            raise UsageError(f"Dirac(groups={self.groups}): wanted at least 1")
+    groups: Count = 1
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
         """Return the kernel; nothing is drawn.
@@ -59,15 +55,8 @@ class Sparse(Initializer):
     So every unit begins with few inputs. Source: Martens, "Deep learning via Hessian-free optimization", ICML 2010.
     """
 
-    sparsity: float = 0.9
-    std: float = 0.01
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.sparsity <= 1:
-            raise UsageError(f"Sparse(sparsity={self.sparsity}): wanted a share, from 0 to 1")
-        if not self.std >= 0:
-            raise UsageError(f"Sparse(std={self.std}): wanted 0 or more")
+    sparsity: Share = 0.9
+    std: AtLeastZero = 0.01
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
         """Draw the matrix. Raises UsageError unless there are two axes."""

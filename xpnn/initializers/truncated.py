@@ -1,11 +1,12 @@
 """Truncated normal initial weights."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
-from xpnn.errors import UsageError
 from xpnn.initializers.base import Host, Initializer
+from xpnn.settings import AtLeastZero, at_least
 
 
 @dataclass(frozen=True)
@@ -15,18 +16,8 @@ class TruncatedNormal(Initializer):
     With limit = 2 the standard deviation of what is left is 0.87962566 std.
     """
 
-    std: float = 0.01
-    limit: float = 2.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.std >= 0:
-            raise UsageError(f"TruncatedNormal(std={self.std}): wanted 0 or more")
-        if not self.limit >= 0.1:
-            raise UsageError(
-                f"TruncatedNormal(limit={self.limit}): wanted at least 0.1 standard deviations",
-                why="draws are repeated until they lie inside",
-            )
+    std: AtLeastZero = 0.01
+    limit: Annotated[float, at_least(0.1)] = 2.0
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
         """Return independent draws."""

@@ -67,7 +67,7 @@ def visible(g: Program, layer: Any, p: Any, query: Value, memory: Value, mask: V
 
 
 def rotary_positions(g: Program, layer: Any, p: Any, x: Value) -> str:
-    """Rotate every head alike."""
+    """Rotate every head by the same angles."""
     time, features = x.shape
     width = features // layer.heads
     heads = g.reshape(g.last(x).name, [0, time, layer.heads, width])

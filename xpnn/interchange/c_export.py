@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from xpnn.durable import write_durably
 from xpnn.interchange.c_writer import Writer, copied, number
-from xpnn.interchange.program import Host, Program
+from xpnn.interchange.program import Host, Program, inputs_in_words
 from xpnn.interchange.trace import names_of, program_of
 from xpnn.system import user_path
 
@@ -70,8 +70,9 @@ def header(program: Program, name: str, classes: Sequence[str]) -> str:
         for (one, shape), (word, _) in zip(program.outputs, outputs, strict=True)
     ]
     what = "; ".join(f"{word}: {INPUTS[dtype]}[{math.prod(shape)}], {shape}" for word, dtype, shape in inputs)
+    about = inputs_in_words(program)
     text = HEAD.format(
-        name=name, version=__version__, what=f"It takes {what}.", arguments=arguments, upper=name.upper(),
+        name=name, version=__version__, what=f"It takes {what}.{about}", arguments=arguments, upper=name.upper(),
         outputs=", ".join(f"{word} with {math.prod(shape)} numbers" for word, shape in outputs),
         memory=f"{4 * sum(writer.buffers.values()):,}",
     )  # fmt: skip

@@ -12,7 +12,7 @@ LINEAR = (Dense, Conv1D, Conv2D, ConvTranspose2D)
 """What can take in the BatchNorm behind it."""
 
 
-def alike(g: Program, xs: Iterable[Value]) -> list[Value]:
+def in_one_layout(g: Program, xs: Iterable[Value]) -> list[Value]:
     """The values in one layout: that of all, else channels last."""
     found = list(xs)
     return found if all(x.first for x in found) else [g.last(x) for x in found]
@@ -20,7 +20,7 @@ def alike(g: Program, xs: Iterable[Value]) -> list[Value]:
 
 def concatenate(g: Program, layer: Any, p: Any, x: Any) -> Value:
     """Side by side on the axis of the channels."""
-    parts = alike(g, x)
+    parts = in_one_layout(g, x)
     return parts[0]._replace(name=g.op("Concat", *(one.name for one in parts), axis=parts[0].channel_axis))
 
 
@@ -29,7 +29,7 @@ def merge(kind: str) -> Any:
 
     def row(g: Program, layer: Any, p: Any, x: Any) -> Value:
         """Combine the inputs element by element."""
-        parts = alike(g, x)
+        parts = in_one_layout(g, x)
         return parts[0]._replace(name=g.op(kind, *(one.name for one in parts)))
 
     return row
@@ -37,7 +37,7 @@ def merge(kind: str) -> Any:
 
 def multiply(g: Program, layer: Any, p: Any, x: Any) -> Value:
     """Element by element, left to right."""
-    first, *rest = alike(g, x)
+    first, *rest = in_one_layout(g, x)
     for one in rest:
         first = first._replace(name=g.op("Mul", first.name, one.name))
     return first

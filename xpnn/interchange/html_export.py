@@ -14,7 +14,7 @@ import numpy as np
 from xpnn.durable import write_durably
 from xpnn.errors import UsageError
 from xpnn.interchange.javascript import script
-from xpnn.interchange.program import Program
+from xpnn.interchange.program import Program, inputs_in_words
 from xpnn.interchange.trace import names_of, program_of, squash
 from xpnn.layers import Flatten, Rescale, Reshape, Standardize
 
@@ -54,6 +54,7 @@ def save_html(
             fix="--to onnx, py or c take all others",
         )
     about = about_of(model, path.stem, classes, examples, shows_probabilities(model, probabilities))
+    about["text"] += inputs_in_words(program)
     about |= {"shape": list(program.inputs[0][2]), "bytes": program.inputs[0][1] == "uint8"}
     write_durably(path, page_of(about, script(program, layers_of(model))).encode())
     return program

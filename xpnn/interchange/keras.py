@@ -11,7 +11,7 @@ from xpnn.errors import BackendError, CheckpointError, FileError, UsageError, fi
 from xpnn.interchange.h5_file import check_h5
 from xpnn.interchange.keras_tensors import KINDS, ours, split_separable, theirs
 from xpnn.interchange.leaves import Leaf, leaves_of
-from xpnn.interchange.matching import bias_into_norm, homeless_bias, match, parameters_of_leaf, take_over
+from xpnn.interchange.matching import bias_into_norm, bias_without_layer, match, parameters_of_leaf, take_over
 from xpnn.interchange.natural import natural
 from xpnn.interchange.report import Report
 from xpnn.system import user_path
@@ -57,24 +57,24 @@ def to_keras(model: "Model", keras_model: Any) -> Any:
     leaves = leaves_of(model, channels_first=False)
     shapes = {path: spec.shape for path, spec in model.layout.named.items()}
     new: list[tuple[Any, Host]] = []
-    homeless: tuple[Leaf, dict[str, Host]] | None = None
+    without_layer: tuple[Leaf, dict[str, Host]] | None = None
     owner = ""
     for leaf, (_, name, t) in match(leaves, list(live(keras_model)), ours, shapes, None, True):
         check_eps(leaf, name, t.get("eps"))
         p = parameters_of_leaf(model, leaf)
-        if homeless is not None:
+        if without_layer is not None:
             if name.endswith(" pointwise"):  # the sum over the channels of a constant is a constant
-                p = p | {"b": p["b"] + homeless[1]["b"] @ p["W"].reshape(-1, p["W"].shape[-1])}
+                p = p | {"b": p["b"] + without_layer[1]["b"] @ p["W"].reshape(-1, p["W"].shape[-1])}
             elif leaf.kind == "batch norm":
-                p = bias_into_norm(homeless, leaf, p)
+                p = bias_into_norm(without_layer, leaf, p)
             else:
-                raise homeless_bias(homeless[0], owner)
-            homeless = None
+                raise bias_without_layer(without_layer[0], owner)
+            without_layer = None
         if len(t["arrays"]) == 1 and "b" in p and np.any(p["b"]):
-            homeless, owner = (leaf, p), name
+            without_layer, owner = (leaf, p), name
         new += zip(t["variables"], theirs(leaf, p, t), strict=True)
-    if homeless is not None:
-        raise homeless_bias(homeless[0], owner)
+    if without_layer is not None:
+        raise bias_without_layer(without_layer[0], owner)
     for variable, a in new:
         variable.assign(a)
     return keras_model

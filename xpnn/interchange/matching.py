@@ -157,7 +157,7 @@ def bias_into_norm(before: tuple[Leaf, dict[str, Host]], leaf: Leaf, p: dict[str
     return p | {"mean": p["mean"] - before[1]["b"]}
 
 
-def homeless_bias(leaf: Leaf, name: str) -> UsageError:
+def bias_without_layer(leaf: Leaf, name: str) -> UsageError:
     """The error for a bias that the other network has no place for."""
     return UsageError(
         f"{leaf.name} has a bias, {name} has none",

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from xpnn import layers as L
+from xpnn.interchange.onnx_constants import limited
 from xpnn.interchange.onnx_pointwise import Inputs, Rule
 from xpnn.interchange.onnx_values import Builder, Host, Layout, Order, Refusal, Value, natural
 
@@ -123,6 +124,7 @@ def attended(
     (hq, hk), (n, time, width) = count, q.shape
     size, value = width // hq, v.shape[2] // hk
     out = hq * value
+    limited(max(width, out, k.shape[2] + v.shape[2]) ** 2)
     if out > width:  # its result is as wide as its queries
         q = b.put(
             "", L.Dense(out), q, (n, time, out), q.layout, {"W": np.eye(width, out), "b": np.zeros(out)}

@@ -9,6 +9,9 @@ from xpnn import layers as L
 from xpnn.interchange.onnx_pointwise import Inputs, Rule
 from xpnn.interchange.onnx_values import Builder, Layout, Refusal, Value, natural
 
+MOST_STEPS = 20
+"""From a mask to what it was before: many times what exporters write."""
+
 
 def cast(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
     """Between floats, and of what comes in as bytes: a model here takes both."""
@@ -51,7 +54,9 @@ def opposite(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, An
 def mask_of(b: Builder, x: Value, shape: Sequence[int]) -> Value:
     """x as a mask with samples of that shape: what it was before it got axes of 1 and was compared with 0."""
     name = x.name
-    while isinstance(b.node(name)[0], L.Reshape | L.Step):
+    for _ in range(MOST_STEPS):
+        if not isinstance(b.node(name)[0], L.Reshape | L.Step):
+            break
         name = b.node(name)[1]
         for other in b.names_of.get(name, ()):
             found = b.values.get(other)

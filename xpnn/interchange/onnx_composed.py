@@ -106,7 +106,35 @@ def mean_variance(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[st
     b.put(outputs[0], L.InstanceNorm(1e-9), x, x.shape, x.layout, found)
 
 
+def power(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """x to the power of a small whole number: a product."""
+    x, exponent = b.value(inputs[0]), b.constant(inputs[1], "the exponent")
+    n = float(np.ravel(exponent)[0]) if exponent.size == 1 else 0.0
+    if n not in (1.0, 2.0, 3.0, 4.0):
+        raise Refusal(
+            f"an exponent of {n:g}: products make up 1, 2, 3 and 4"
+            if exponent.size == 1
+            else "several exponents"
+        )
+    if n == 1:
+        b.same(outputs[0], x)
+    else:
+        b.put(outputs[0], L.Multiply(), [x] * int(n), x.shape, x.layout, flat=x.flat)
+
+
+def logarithm(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """Of a Sigmoid or a Softmax: one layer, which does not overflow."""
+    x = b.value(inputs[0])
+    layer, given = b.node(x.name)
+    found = {L.Sigmoid: L.LogSigmoid, L.Softmax: L.LogSoftmax}.get(type(layer))
+    if found is None:
+        raise Refusal("a logarithm of anything but a Sigmoid or a Softmax is no layer here")
+    b.elementwise(outputs[0], found(), Value(given, x.shape, x.layout, x.flat))
+
+
 RULES: dict[str, Rule] = {
+    "Log": logarithm,
+    "Pow": power,
     "ThresholdedRelu": thresholded,
     "Shrink": shrink,
     "SwiGLU": swiglu,

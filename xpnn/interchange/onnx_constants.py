@@ -166,6 +166,67 @@ def multiplied(xs: Arrays, a: dict[str, Any]) -> Host:
     return np.asarray(np.matmul(xs[0], xs[1]))
 
 
+def triangle(xs: Arrays, a: dict[str, Any]) -> Host:
+    """Trilu."""
+    k = int(np.ravel(xs[1])[0]) if len(xs) > 1 and xs[1] is not None else 0
+    return np.asarray(np.triu(xs[0], k) if a.get("upper", 1) else np.tril(xs[0], k))
+
+
+def remainder(xs: Arrays, a: dict[str, Any]) -> Host:
+    """Mod; fmod=1: with the sign of the dividend."""
+    if xs[0].dtype.kind in "iu" and not np.all(xs[1]):
+        raise Refusal("a whole number divided by 0")
+    return elementwise(np.fmod if a.get("fmod", 0) else np.mod)(xs, a)
+
+
+def summed_up(xs: Arrays, a: dict[str, Any]) -> Host:
+    """CumSum."""
+    if a.get("exclusive", 0) or a.get("reverse", 0):
+        raise Refusal("a sum from behind, or without the place itself")
+    return np.cumsum(xs[0], axis=int(np.ravel(xs[1])[0]), dtype=xs[0].dtype)
+
+
+def replaced(xs: Arrays, a: dict[str, Any]) -> Host:
+    """ScatterND."""
+    if a.get("reduction", "none") != "none":
+        raise Refusal("values that are added to others")
+    found = xs[0].copy()
+    found[tuple(np.moveaxis(xs[1], -1, 0))] = xs[2]
+    return np.asarray(found)
+
+
+def einsum(xs: Arrays, a: dict[str, Any]) -> Host:
+    """Einsum, of letters alone."""
+    words = a["equation"].replace(" ", "")
+    if not set(words) <= set("abcdefghijklmnopqrstuvwxyz,->"):
+        raise Refusal(f"the equation {words[:40]!r}")
+    known: dict[str, int] = {}
+    for word, x in zip(words.partition("->")[0].split(","), xs, strict=True):
+        for letter, n in zip(word, x.shape, strict=True):
+            known[letter] = max(n, known.get(letter, 1))
+    limited(math.prod(known.values()))
+    return np.asarray(np.einsum(words, *xs))
+
+
+def gather_elements(xs: Arrays, a: dict[str, Any]) -> Host:
+    """GatherElements."""
+    axis = a.get("axis", 0)
+    if xs[0].ndim != xs[1].ndim:
+        raise Refusal(f"places of shape {xs[1].shape} of an array of shape {xs[0].shape}")
+    within = [1 if i == axis % xs[0].ndim else n for i, n in enumerate(xs[0].shape)]
+    limited(math.prod(np.broadcast_shapes(xs[1].shape, tuple(within))))
+    return np.asarray(np.take_along_axis(xs[0], xs[1], axis))
+
+
+def gather_nd(xs: Arrays, a: dict[str, Any]) -> Host:
+    """GatherND."""
+    if a.get("batch_dims", 0):
+        raise Refusal("places of their own for each part of a batch")
+    rest = xs[0].shape[xs[1].shape[-1] :]
+    limited(xs[1].size // max(1, xs[1].shape[-1]) * math.prod(rest))
+    return np.asarray(xs[0][tuple(np.moveaxis(xs[1], -1, 0))])
+
+
 RULES: dict[str, Callable[[Arrays, dict[str, Any]], Host]] = {
     "Identity": lambda xs, a: xs[0],
     "Unsqueeze": expand_dims,
@@ -206,6 +267,19 @@ RULES: dict[str, Callable[[Arrays, dict[str, Any]], Host]] = {
     "Equal": elementwise(np.equal),
     "Greater": elementwise(np.greater),
     "Less": elementwise(np.less),
+    "GreaterOrEqual": elementwise(np.greater_equal),
+    "LessOrEqual": elementwise(np.less_equal),
+    "Xor": elementwise(np.logical_xor),
+    "IsNaN": elementwise(np.isnan),
+    "Sign": elementwise(np.sign),
+    "Round": elementwise(np.round),
+    "Mod": remainder,
+    "Trilu": triangle,
+    "CumSum": summed_up,
+    "ScatterND": replaced,
+    "GatherND": gather_nd,
+    "GatherElements": gather_elements,
+    "Einsum": einsum,
     "Where": elementwise(np.where),
     "ReduceSum": reduced(np.sum),
     "ReduceProd": reduced(np.prod),

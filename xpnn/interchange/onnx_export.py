@@ -54,7 +54,8 @@ def save_onnx(
     where the loss has no probabilities; False gives its own outputs always. preprocessing: with True the layers that
     scale the data are in the file, and images go in as uint8 where such a layer comes first; with False they are left
     out, and what they give goes in. classes: names of the classes, kept as JSON in the metadata "classes"; those of
-    `model.preparation` unless given, which is kept beside them.
+    `model.preparation` unless given, which is kept beside them. A model of a table takes its numbers as they are in the
+    table, and 1 or 0 for words; the metadata "inputs" says which is which.
     Raises UsageError for a setting or a layer that ONNX cannot express, BackendError without the package `onnx`, and
     FileError for a path that cannot be written.
     """
@@ -62,7 +63,8 @@ def save_onnx(
         model, opset=check_opset(opset), channels=channels,
         probabilities=probabilities, preprocessing=preprocessing,
     )  # fmt: skip
-    about = metadata(model, names_of(model, classes), preprocessing=preprocessing)
+    names, meanings = names_of(model, classes), program.meanings
+    about = metadata(model, names, preprocessing=preprocessing, meanings=meanings)
     write_durably(user_path(path), serialized(program, about))
     return program
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnn import parameters
 from xpnn.errors import CheckpointError, UsageError, first_line
 from xpnn.interchange.onnx_pointwise import STATISTICS
 from xpnn.interchange.onnx_training import LOSS
-from xpnn.interchange.onnx_values import Builder, Layout, Value, has_windows, natural
+from xpnn.interchange.onnx_values import Builder, Layout, Refusal, Value, has_windows, natural
 from xpnn.layers import Flatten, Graph, Layer, Permute, Reshape, Sequential
 from xpnn.layers.lengths import planned
 
@@ -60,7 +61,8 @@ def finished(
     dtype = "float64" if any(a.dtype == np.float64 for a in b.constants.values() if a.ndim > 1) else "float32"
     try:
         made: dict[str, Any] = {"dtype": dtype, "seed": 0, "loss": b.loss, **settings}
-        model = Model(net, shapes if len(shapes) > 1 else shapes[0], **made)
+        shape: Any = shapes if len(shapes) > 1 else shapes[0]
+        model = Model(net, shape, vectors=without_values(net, shape), **made)
         kept = {name for name, _, _ in nodes}
         model.load_parameters(
             {
@@ -76,6 +78,13 @@ def finished(
     for note in b.notes:
         warnings.warn(note, stacklevel=4)
     return model
+
+
+def without_values(net: Any, shape: Any) -> dict[str, Any]:
+    """theta and phi of zeros, which the file's numbers replace: initial values of large layers take long to draw."""
+    whole = Sequential(tuple(net)) if isinstance(net, list) else net
+    size = parameters.Layout(whole.plan(planned(shape))[0]).size
+    return {name: np.zeros(n, np.float32) for name, n in size.items()}
 
 
 def parts_of(b: Builder, names: list[str]) -> tuple[list[Value], list[Value], Nodes]:
@@ -126,13 +135,13 @@ def without_idle_of(b: Builder, names: list[str]) -> Nodes:
 
 def check_same(b: Builder, nodes: Nodes, others: list[tuple[Builder, Nodes]]) -> None:
     """Raise CheckpointError for a layer, or parameters, that would be right for one length alone."""
-    for other, twins in others:
-        if len(nodes) != len(twins):
+    for other, others_nodes in others:
+        if len(nodes) != len(others_nodes):
             raise CheckpointError("the sizes of an input are open, and its layers depend on them")
-        for (name, layer, given), (_, twin, others_given) in zip(nodes, twins, strict=True):
+        for (name, layer, given), (_, other_layer, others_given) in zip(nodes, others_nodes, strict=True):
             mine = {key: a for key, a in b.parameters.items() if key.startswith(f"{name}.")}
             equal = all(np.array_equal(a, other.parameters.get(key, ())) for key, a in mine.items())
-            if (layer, given) != (twin, others_given) or not equal:
+            if (layer, given) != (other_layer, others_given) or not equal:
                 raise CheckpointError(
                     "the sizes of an input are open, all but that of the samples",
                     why=f"its {type(layer).__name__} {name!r} would be right for one of them alone",
@@ -148,7 +157,13 @@ def outputs_of(b: Builder, names: list[str]) -> list[Value]:
         if mark[0] == STATISTICS:
             continue
         if name in b.makers and name not in b.values:
-            b.makers[name]()
+            try:
+                b.makers[name]()
+            except Refusal as refusal:
+                raise CheckpointError(
+                    f"the output {name[:60]!r}: {refusal}",
+                    fix="only networks made of xpnn's layers can be read",
+                ) from refusal
         value = mark[1] if mark[0] == LOSS else b.values.get(name)
         if value is None and mark[0]:
             raise CheckpointError(f"the output {name[:60]!r}, {mark[0]}, is no layer here by itself")

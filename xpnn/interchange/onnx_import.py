@@ -242,7 +242,15 @@ def convert(b: Builder, i: int, node: Any) -> int:
         ) from refusal
     except XpnnError as error:
         raise CheckpointError(f"{where}: {error.what}", why=error.why) from error
-    except (ValueError, TypeError, KeyError, IndexError, ArithmeticError, AttributeError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        ArithmeticError,
+        AttributeError,
+        MemoryError,
+    ) as error:
         raise CheckpointError(
             f"{where} is damaged", why=f"{type(error).__name__}: {first_line(error)}"
         ) from error
@@ -282,8 +290,9 @@ def constant(b: Builder, kind: str, inputs: list[str], a: dict[str, Any]) -> Any
         if not word:
             raise Refusal("a constant that is no array of numbers")
         return np.asarray(a[word], {"f": np.float32, "i": np.int64}.get(word[6:7]))
-    if kind in ("Shape", "Size") and inputs[0] in b.values:
-        shape = np.array(b.values[inputs[0]].shape[0 if b.batched else 1 :], np.int64)
+    known = onnx_patterns.shape_of(b, inputs[0]) if kind in ("Shape", "Size") else None
+    if known is not None:
+        shape = np.array(known[0 if b.batched else 1 :], np.int64)
         return shape[slice(a.get("start"), a.get("end"))] if kind == "Shape" else np.prod(shape)
     if not inputs or not all(name in b.constants or not name for name in inputs):
         return None

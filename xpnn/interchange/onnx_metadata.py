@@ -12,18 +12,33 @@ if TYPE_CHECKING:
     from xpnn.data.preparation import Preparation
     from xpnn.model import Model
 
-CLASSES, PREPARATION = "classes", "preparation"
-"""Keys of the metadata, both as JSON."""
+CLASSES, PREPARATION, INPUTS = "classes", "preparation", "inputs"
+"""Keys of the metadata, all as JSON."""
 LONGEST = 2**24
 """Characters of an entry."""
 
 
-def metadata(model: "Model", classes: Sequence[str], *, preprocessing: bool) -> dict[str, str]:
-    """The entries that an export has: a preparation only where the layers that scale its samples are in the file."""
+def metadata(
+    model: "Model", classes: Sequence[str], *, preprocessing: bool, meanings: Sequence[str] = ()
+) -> dict[str, str]:
+    """The entries that an export has: a preparation only where the layers that scale its samples are in the file.
+
+    meanings: of each input, what its numbers are.
+    """
     found = {CLASSES: json.dumps(list(classes))} if classes else {}
+    if meanings:
+        found[INPUTS] = json.dumps(list(meanings))
     if model.preparation is not None and preprocessing:
-        found[PREPARATION] = json.dumps(to_config(model.preparation))
+        found[PREPARATION] = json.dumps(to_config(without_scale(model.preparation)))
     return found
+
+
+def without_scale(preparation: "Preparation") -> "Preparation":
+    """That of a file whose network scales the numbers of a table itself."""
+    from xpnn.data.tables.plain import unscaled
+    from xpnn.data.tables.preparation import TablePreparation
+
+    return unscaled(preparation) if isinstance(preparation, TablePreparation) else preparation
 
 
 def entry(proto: Any, key: str) -> Any:

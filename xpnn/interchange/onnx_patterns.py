@@ -1,4 +1,4 @@
-"""Several of ONNX's operations in a row that are one layer here: GLU, RMSNorm, GroupNorm, Softsign.
+"""Several of ONNX's operations in a row that are one layer here: GLU, GroupNorm, Softsign, and what comes after.
 
 Each step that is no layer by itself leaves a mark with what it stands for; the last step makes the layer. A mark that
 something else takes is refused there.
@@ -11,35 +11,46 @@ from typing import Any
 import numpy as np
 
 from xpnn import layers as L
-from xpnn.interchange import onnx_scores
-from xpnn.interchange.onnx_values import Builder, Refusal, Value, axis_of, channels_last, last, natural
+from xpnn.interchange import onnx_gelu, onnx_joined_samples, onnx_lengths, onnx_repeated, onnx_scores
+from xpnn.interchange.onnx_lengths import SIZE
+from xpnn.interchange.onnx_pending import Pending, mark_of, passed_on
+from xpnn.interchange.onnx_values import Builder, Refusal, Value, axis_of, channels_last, last
 
-SQUARED = (["ReduceMean"], ["ReduceSum"])
-SQUARES, LENGTH = "a sum of squares", "a length"
-HALF, GATE, SQUARE, MEAN, ROOT, GROUPS, NORMED, SIZE, MORE = (
+FLOATS = (1, 10, 11, 16)
+"""ONNX's numbers for float32, float16, float64 and bfloat16."""
+HALF, GATE, GROUPS, NORMED, MORE = (
     "a part of a Split",
     "the sigmoid of a part of a Split",
-    "a square",
-    "a mean of squares",
-    "the root of a mean of squares",
     "channels in groups",
     "normalized groups",
-    "|x|",
     "1 + |x|",
 )
 
 
 def applied(b: Builder, kind: str, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
     """Whether the node was a step of a pattern, or its end."""
-    if kind in STEPS and STEPS[kind](b, inputs, outputs, a):
-        return True
-    return onnx_scores.applied(b, kind, inputs, outputs, a)
+    if kind == "Identity" or (kind == "Cast" and a.get("to") in FLOATS):
+        return passed_on(b, inputs[0], outputs[0])
+    return any(kind in steps and steps[kind](b, inputs, outputs, a) for steps in (STEPS, *LATER))
 
 
-def mark_of(b: Builder, name: str, word: str) -> tuple[Any, ...] | None:
-    """What the result stands for, if it is such a step."""
-    found = b.marks.get(name)
-    return found[1:] if found is not None and found[0] == word else None
+def shape_of(b: Builder, name: str) -> tuple[int, ...] | None:
+    """The shape that the array has in ONNX, whether a layer makes it or it is a step of a pattern; None if unknown."""
+    one, groups = b.pending.get(name), mark_of(b, name, onnx_joined_samples.JOINED)
+    if name in b.values:
+        return b.values[name].shape
+    if groups is not None:
+        return onnx_joined_samples.shape_of(*groups)
+    if isinstance(one, Pending):
+        return one.shape_there
+    for word in (onnx_scores.SCORES, onnx_scores.WEIGHTS):
+        scores = mark_of(b, name, word)
+        if scores is not None and not scores[0].shared:
+            return (*scores[0].q.shape[:-1], scores[0].k.shape[-1])
+    copies = mark_of(b, name, onnx_repeated.REPEATED)
+    if copies is not None:
+        return onnx_repeated.shape_of(*copies)
+    return one.x.shape if isinstance(one, onnx_gelu.Bell) else None
 
 
 def split(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
@@ -68,7 +79,7 @@ def sigmoid(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[s
 
 
 def multiply(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
-    """The end of a GLU; a square; or a constant that a normalization takes in."""
+    """The end of a GLU."""
     for one, other in (tuple(inputs), tuple(inputs)[::-1]):
         half, gate = mark_of(b, one, HALF), mark_of(b, other, GATE)
         if half is not None and gate is not None and half[0] is gate[0] and half[2] == 0:
@@ -77,114 +88,17 @@ def multiply(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[
             shape = [n // 2 if i == axis else n for i, n in enumerate(x.shape)]
             b.put(outputs[0], L.GLU(), x, shape, x.layout)
             return True
-    if inputs[0] == inputs[1] and inputs[0] in b.values and b.users.get(outputs[0]) in SQUARED:
-        b.marks[outputs[0]] = (SQUARE, b.values[inputs[0]])
-        return True
     return False
 
 
-def power(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
-    """A square by another name."""
-    exponent = b.optional(inputs, 1, "the exponent")
-    if (
-        exponent is None
-        or exponent.size != 1
-        or float(np.ravel(exponent)[0]) != 2
-        or inputs[0] not in b.values
-    ):
-        return False
-    if b.users.get(outputs[0]) not in SQUARED:
-        return False
-    b.marks[outputs[0]] = (SQUARE, b.values[inputs[0]])
-    return True
-
-
-def mean(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
-    """Of squares over the last axis."""
-    square = mark_of(b, inputs[0], SQUARE)
-    if square is None:
-        return False
-    (x,) = square
-    axes = b.optional(inputs, 1, "the axes")
-    found = a.get("axes") if axes is None else [int(n) for n in np.ravel(axes)]
-    if not a.get("keepdims", 1) or found is None or [axis_of(n, x.rank) for n in found] != [x.rank - 1]:
-        b.put(
-            inputs[0], L.Multiply(), [x, x], x.shape, x.layout, flat=x.flat
-        )  # no RMSNorm: a product after all
-        return False
-    b.marks[outputs[0]] = (MEAN, x, 0.0)
-    return True
-
-
 def add(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
-    """eps to a mean of squares, or 1 to |x|."""
+    """1 to |x|."""
     for one, other in (tuple(inputs), tuple(inputs)[::-1]):
         size = mark_of(b, one, SIZE)
         if size is not None and other in b.constants and np.all(b.constants[other] == 1):
             b.marks[outputs[0]] = (MORE, *size)
             return True
-        found = mark_of(b, one, MEAN)
-        if found is not None and other in b.constants and b.constants[other].size == 1:
-            b.marks[outputs[0]] = (MEAN, found[0], float(np.ravel(b.constants[other])[0]))
-            return True
     return False
-
-
-def one_axis_of(b: Builder, x: Value, inputs: Sequence[str], a: dict[str, Any]) -> int | None:
-    """The axis of a reduction that keeps it; None for any other."""
-    axes = b.optional(inputs, 1, "the axes")
-    found = a.get("axes") if axes is None else [int(n) for n in np.ravel(axes)]
-    one = a.get("keepdims", 1) and found is not None and len(found) == 1 and x.flat is None
-    return (axis_of(found[0], x.rank) or None) if one and found is not None else None
-
-
-def total(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
-    """Of squares, or of |x|, along one axis."""
-    size, square = mark_of(b, inputs[0], SIZE), mark_of(b, inputs[0], SQUARE)
-    (x,) = size or square or (None,)
-    axis = None if x is None else one_axis_of(b, x, inputs, a)
-    if x is None or (axis is None and square is None):
-        return False
-    if axis is None:
-        b.put(inputs[0], L.Multiply(), [x, x], x.shape, x.layout, flat=x.flat)  # a product after all
-        return False
-    b.marks[outputs[0]] = (LENGTH, x, axis, 1, 0.0) if size else (SQUARES, x, axis)
-    return True
-
-
-def length(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
-    """ReduceL1 and ReduceL2 along one axis."""
-    x = b.values.get(inputs[0])
-    axis = None if x is None else one_axis_of(b, x, inputs, a)
-    if axis is None:
-        return False
-    b.marks[outputs[0]] = (LENGTH, x, axis, int(str(a["kind"])[-1]), 0.0)
-    return True
-
-
-def at_least(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
-    """A length that is held above eps."""
-    found, low = mark_of(b, inputs[0], LENGTH), b.optional(inputs, 1, "a bound")
-    if found is None or low is None:
-        return False
-    high = b.optional(inputs, 2, "a bound")
-    if high is not None and float(np.ravel(high)[0]) < 1e38:
-        raise Refusal("a length that is held below a bound")
-    b.marks[outputs[0]] = (LENGTH, *found[:3], float(np.ravel(low)[0]))
-    return True
-
-
-def root(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
-    """Of a mean of squares, or of a sum."""
-    squares = mark_of(b, inputs[0], SQUARES)
-    if squares is not None:
-        b.marks[outputs[0]] = (LENGTH, *squares, 2, 0.0)
-        return True
-    found = mark_of(b, inputs[0], MEAN)
-    if found is None:
-        return False
-    b.marks[outputs[0]] = (ROOT, *found)
-    return True
 
 
 def absolute(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
@@ -194,24 +108,12 @@ def absolute(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[
 
 
 def divide(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
-    """The end of an RMSNorm, or of x / (1 + |x|)."""
+    """The end of x / (1 + |x|)."""
     more = mark_of(b, inputs[1], MORE)
     x = b.values.get(inputs[0])
-    if more is not None and x is not None and x is more[0]:
-        b.elementwise(outputs[0], L.Softsign(), x)
-        return True
-    sized = mark_of(b, inputs[1], LENGTH)
-    if sized is not None and x is not None and x is sized[0] and sized[3] > 0:
-        x.layout.fix(x.layout.order or natural(x.rank))
-        at = (x.layout.order or ()).index(sized[1])
-        b.elementwise(outputs[0], L.LpNormalize(sized[2], at, sized[3]), x)
-        return True
-    found = mark_of(b, inputs[1], ROOT)
-    if found is None or b.values.get(inputs[0]) is not found[0] or found[1] <= 0:
+    if more is None or x is None or x is not more[0]:
         return False
-    x, eps = found
-    x = b.wants(x, natural(x.rank))
-    b.put(outputs[0], L.RMSNorm(eps), x, x.shape, x.layout, {"gain": np.ones(x.shape[-1])})
+    b.elementwise(outputs[0], L.Softsign(), x)
     return True
 
 
@@ -261,19 +163,20 @@ STEPS = {
     "Split": split,
     "Sigmoid": sigmoid,
     "Mul": multiply,
-    "Pow": power,
-    "ReduceMean": mean,
     "Add": add,
-    "Sqrt": root,
     "Abs": absolute,
     "Div": divide,
-    "ReduceSum": total,
-    "ReduceL1": length,
-    "ReduceL2": length,
-    "Clip": at_least,
     "Reshape": reshape,
     "InstanceNormalization": instance_norm,
 }
+LATER: tuple[dict[str, Any], ...] = (
+    onnx_lengths.STEPS,
+    onnx_gelu.STEPS,
+    onnx_joined_samples.STEPS,
+    onnx_repeated.STEPS,
+    onnx_scores.STEPS,
+)
+"""Asked in this order."""
 NORMS = (L.BatchNorm, L.GroupNorm, L.InstanceNorm, L.LayerNorm, L.RMSNorm)
 
 

@@ -1,8 +1,41 @@
-"""What stands between the operations of attention while a file is read: scores, weights, and results to come."""
+"""What stands between operations that are one layer while a file is read: marks; scores of attention, and results."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from xpnn.interchange.onnx_values import Host, Value
+from xpnn.interchange.onnx_values import Builder, Host, Value
+
+
+def mark_of(b: Builder, name: str, word: str) -> tuple[Any, ...] | None:
+    """What the result stands for, if it is such a step."""
+    found = b.marks.get(name)
+    return found[1:] if found is not None and found[0] == word else None
+
+
+def passed_on(b: Builder, name: str, out: str) -> bool:
+    """Give what stands for a value another name, too; False where nothing does."""
+    if name in b.values or (name not in b.marks and name not in b.pending):
+        return False
+    if name in b.marks:
+        b.marks[out] = b.marks[name]
+    if name in b.pending:
+        maker = b.makers[name]
+        b.pending[out] = b.pending[name]
+        b.makers[out] = Alias(b, out, maker.first if isinstance(maker, Alias) else name)
+    return True
+
+
+@dataclass(frozen=True)
+class Alias:
+    """Makes the value called `first`, and calls it `name`, too."""
+
+    b: Builder
+    name: str
+    first: str
+
+    def __call__(self) -> None:
+        """Once it is needed."""
+        self.b.same(self.name, self.b.value(self.first))
 
 
 @dataclass(frozen=True)
@@ -46,3 +79,12 @@ class Pending:
         """Samples, time, and the features of all heads."""
         n, time = self.scores.q.shape[0], self.scores.q.shape[-2]
         return n, time, self.heads * self.v.shape[-1]
+
+    @property
+    def shape_there(self) -> tuple[int, ...]:
+        """Of the array that it stands for."""
+        n, time, width = self.shape
+        heads = (n, time, self.heads, width // self.heads)
+        if self.joined:
+            return self.shape
+        return heads if self.turned else tuple(heads[i] for i in (0, 2, 1, 3))

@@ -9,6 +9,9 @@ import numpy as np
 from xpnn import layers as L
 from xpnn.interchange.onnx_values import Builder, Host, Value, natural
 
+MOST_STEPS = 20
+"""From a Dense to the rows: many times what exporters write."""
+
 
 class Projected(NamedTuple):
     """The sequences that queries, and keys and values, are made of; the parameters of that; rotary positions."""
@@ -43,9 +46,11 @@ def projected(b: Builder, rows: Sequence[Value], heads: tuple[int, int]) -> Proj
     if k.x.name != v.x.name or v.turn is not None or (q.turn is None) != (k.turn is None):
         return None
     if q.turn is not None and k.turn is not None:
-        alike = replace(q.turn, heads=1) == replace(k.turn, heads=1) and (q.turn.heads, k.turn.heads) == heads
+        same_rotation = (
+            replace(q.turn, heads=1) == replace(k.turn, heads=1) and (q.turn.heads, k.turn.heads) == heads
+        )
         biased = k.b is not None and np.any(k.b)  # of keys that are rotated it counts
-        if not alike or biased or q.turn.size is not None or q.x.name != k.x.name:
+        if not same_rotation or biased or q.turn.size is not None or q.x.name != k.x.name:
             return None
     parameters = {"Wq": q.W, "Wk": k.W, "Wv": v.W}
     if q.b is not None or v.b is not None:
@@ -56,13 +61,15 @@ def projected(b: Builder, rows: Sequence[Value], heads: tuple[int, int]) -> Proj
 
 
 def traced(b: Builder, rows: Value) -> Traced | None:
-    """From rows (samples, time, features) back to a Dense, through scales, reshapes and one rotation."""
-    name, scale, turn = rows.name, 1.0, None
-    while b.node(name)[0] is not None:
+    """From rows (samples, time, features) back to a Dense, or part of one, through scales and one rotation."""
+    name, scale, turn, columns = rows.name, 1.0, None, None
+    for _ in range(MOST_STEPS):
         layer, given = b.node(name)
         if isinstance(layer, L.Dense):
             x = known(b, given)
             W, bias = b.parameters[f"{name}.W"], b.parameters.get(f"{name}.b")
+            if columns is not None:
+                W, bias = W[:, columns], None if bias is None else bias[columns]
             if x is None or x.shape[1] != rows.shape[1] or W.shape[1] != rows.shape[2]:
                 return None
             return Traced(x, scale * W, None if bias is None else scale * bias, turn)
@@ -70,10 +77,28 @@ def traced(b: Builder, rows: Value) -> Traced | None:
             turn = layer
         elif isinstance(layer, L.Rescale) and layer.offset == 0:
             scale *= float(layer.scale)
+        elif isinstance(layer, L.Slice) and columns is None:
+            columns = columns_of(b, layer, given)
+            if columns is None:
+                return None
         elif not isinstance(layer, L.Reshape):
             return None
         name = given
     return None
+
+
+def columns_of(b: Builder, part: L.Slice, given: str) -> Host | None:
+    """Which outputs of a Dense a Slice of it takes, or of its outputs in parts; None where it is another Slice."""
+    layer, source = b.node(given)
+    shape = layer.shape[1:] if isinstance(layer, L.Reshape) else None
+    dense = layer if shape is None else b.node(source)[0]
+    if not isinstance(dense, L.Dense):
+        return None
+    shape = (dense.units,) if shape is None else shape
+    if part.axis < 2 or np.prod(shape) != dense.units:
+        return None
+    where = (slice(None),) * (part.axis - 2) + (slice(part.start, part.stop, part.step),)
+    return np.arange(dense.units).reshape(shape)[where].reshape(-1)
 
 
 def known(b: Builder, name: str) -> Value | None:

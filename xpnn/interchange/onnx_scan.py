@@ -86,13 +86,15 @@ def recognized(b: Builder, body: Any) -> tuple[str, dict[str, str]]:
         names = dict(zip(wanted.inputs, inputs, strict=False))
         if len(inputs) != len(wanted.inputs) or len(body.node) != len(wanted.nodes):
             continue
-        same = all(alike(b, g, one, node, names) for one, node in zip(body.node, wanted.nodes, strict=True))
+        same = all(
+            same_node(b, g, one, node, names) for one, node in zip(body.node, wanted.nodes, strict=True)
+        )
         if same and [names.get(name) for name in wanted.outputs] == outputs:
             return kind, names
     raise Refusal("a loop whose body is no step of a layer here")
 
 
-def alike(b: Builder, g: Program, one: Any, node: Node, names: dict[str, str]) -> bool:
+def same_node(b: Builder, g: Program, one: Any, node: Node, names: dict[str, str]) -> bool:
     """Whether both nodes do the same. names: {ours: theirs}, which grows."""
     settings = {str(entry.name): int(entry.i) for entry in one.attribute}
     if one.op_type != node.kind or settings != node.attributes or len(one.input) != len(node.inputs):

@@ -13,19 +13,17 @@ import numpy as np
 from xpnn import layers as L
 from xpnn.interchange.onnx_attention import HEADS, attended, given_heads, masked_settings, rows
 from xpnn.interchange.onnx_compare import mask_of
-from xpnn.interchange.onnx_pending import Pending, Scores
+from xpnn.interchange.onnx_joined_samples import resolved
+from xpnn.interchange.onnx_pending import Pending, Scores, mark_of, passed_on
 from xpnn.interchange.onnx_projections import Projected, projected
+from xpnn.interchange.onnx_repeated import REPEATED, with_repeated_keys
 from xpnn.interchange.onnx_values import Builder, Host, Layout, Refusal, Value, axis_of, natural
 
 SCORES, WEIGHTS, VISIBLE = "scores of attention", "weights of attention", "several masks"
+UNDEFINED = "where weights of attention are not a number"
 GROUPED = "queries in a row, of heads that share keys"
 HIDDEN = -1e30
 """What is added to a score, or stands for it, where a query may not look; or less."""
-
-
-def applied(b: Builder, kind: str, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
-    """Whether the node was such a step."""
-    return bool(kind in STEPS and STEPS[kind](b, inputs, outputs, a))
 
 
 def marked(b: Builder, name: str, *, softmax: bool) -> Scores | None:
@@ -45,18 +43,20 @@ def product(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[s
     """Queries times keys; weights times values; the result times a matrix."""
     weights = marked(b, inputs[0], softmax=True)
     pending = b.pending.get(inputs[0])
-    if weights is not None and weights.apart == bool(weights.shared):
+    copies = mark_of(b, inputs[1], REPEATED)
+    if weights is not None and copies is not None:
+        if not weights.apart or copies[0].shape[1] != weights.shared:
+            raise Refusal("values of heads that are shared otherwise than the keys")
+    elif weights is not None and weights.apart == bool(weights.shared):
         raise Refusal("weights of heads that share keys, in another order than the values")
     if weights is not None and weights.seen is not None and not (weights.zeroed or weights.seen.any(1).all()):
         raise Refusal("a query that may see no key, and gets a mean of all values")
     if weights is not None and weights.real is not None and not weights.zeroed:
         b.notes.append("a query that may see no key gets 0, not a mean of all values")
     if weights is not None:
-        wait(
-            b,
-            outputs[0],
-            Pending(weights, b.value(inputs[1]), joined=weights.q.rank == 3, apart=not weights.shared),
-        )
+        v = copies[0] if copies is not None else b.value(inputs[1])
+        apart = copies is not None or not weights.shared
+        wait(b, outputs[0], Pending(weights, v, joined=weights.q.rank == 3, apart=apart))
         return True
     if isinstance(pending, Pending) and pending.joined and inputs[1] in b.constants:
         return projecting(b, outputs[0], pending, b.constants[inputs[1]])
@@ -64,7 +64,8 @@ def product(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[s
     if mark[0] == GROUPED and inputs[1] in b.values and b.values[inputs[1]].shape[1] == mark[2]:
         return put(b, outputs[0], Scores(mark[1], b.values[inputs[1]], shared=mark[2], apart=False))
     if not all(name in b.values for name in inputs):
-        return False
+        found = None if copies is None else with_repeated_keys(b.values.get(inputs[0]), *copies)
+        return found is not None and put(b, outputs[0], found)
     q, k = (b.values[name] for name in inputs)
     if q.rank not in (3, 4) or q.rank != k.rank or q.shape[:-2] != k.shape[:-2] or q.shape[-1] != k.shape[-2]:
         return False
@@ -93,6 +94,14 @@ def added(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str
 
 def chosen(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
     """Scores where a mask says so, else next to nothing; and weights, else 0, for queries that see no key."""
+    undefined, kept = mark_of(b, inputs[0], UNDEFINED), marked(b, inputs[2], softmax=True)
+    if (
+        kept is not None
+        and undefined is not None
+        and undefined[0] is kept
+        and not np.any(b.constants.get(inputs[1], 1))
+    ):
+        return put(b, outputs[0], replace(kept, zeroed=True))
     for name, other, keep in ((inputs[1], inputs[2], True), (inputs[2], inputs[1], False)):
         c, scores = b.constants.get(other), marked(b, name, softmax=False)
         weights = marked(b, name, softmax=True)
@@ -115,13 +124,23 @@ def chosen(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[st
     return False
 
 
+def undefined_of(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
+    """Where weights are 0 / 0: those of a query that may see no key."""
+    found = marked(b, inputs[0], softmax=True)
+    if found is None:
+        return False
+    b.marks[outputs[0]] = (UNDEFINED, found)
+    return True
+
+
 def seeing(scores: Scores, name: str, seen: Host) -> Scores:
     """With one more mask for all samples. Raises Refusal for one of its own for samples or heads."""
     if scores.shared and not scores.apart:
         raise Refusal("a mask for heads that share keys, all in a row")
-    if any(n != 1 for n in seen.shape[:-2]):
+    one = seen.reshape(-1, *seen.shape[-2:])[0] if seen.ndim > 2 else seen
+    if not np.array_equal(np.broadcast_to(one, seen.shape), seen):
         raise Refusal(f"a mask of shape {seen.shape}, of its own for samples or heads")
-    seen = np.broadcast_to(seen.reshape(seen.shape[-2:]), (scores.q.shape[-2], scores.k.shape[-1]))
+    seen = np.broadcast_to(one, (scores.q.shape[-2], scores.k.shape[-1]))
     both = seen if scores.seen is None else scores.seen & seen
     return replace(scores, seen=both, names=(*scores.names, name))
 
@@ -161,9 +180,13 @@ def joined(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[st
     if regrouped(b, inputs, outputs):
         return True
     found = b.pending.get(inputs[0])
-    if not isinstance(found, Pending) or not found.turned:
+    if not isinstance(found, Pending):
         return False
     sizes = [int(n) for n in np.ravel(b.constant(inputs[1], "the shape"))] if len(inputs) > 1 else []
+    if resolved(found.shape_there, sizes, bool(a.get("allowzero", 0))) == found.shape_there:
+        return passed_on(b, inputs[0], outputs[0])
+    if not found.turned:
+        return False
     fits = len(sizes) == 3 and all(n in (0, -1, m) for n, m in zip(sizes[:2], found.shape, strict=False))
     if not fits or sizes[2] not in (-1, found.shape[2]):
         return False
@@ -278,6 +301,7 @@ STEPS = {
     "Where": chosen,
     "And": both_masks,
     "Softmax": softmax,
+    "IsNaN": undefined_of,
     "Transpose": turned,
     "Reshape": joined,
 }

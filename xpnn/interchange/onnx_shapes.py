@@ -10,10 +10,18 @@ import numpy as np
 from xpnn import layers as L
 from xpnn.initializers import Sinusoidal
 from xpnn.interchange.onnx_patterns import into_norm
+from xpnn.interchange.onnx_pending import mark_of
 from xpnn.interchange.onnx_pointwise import Inputs, Rule, along, one_axis, scale_and_shift
 from xpnn.interchange.onnx_rotary import rotation
 from xpnn.interchange.onnx_sequences import STATES
-from xpnn.interchange.onnx_tensors import along_several, masked_mean
+from xpnn.interchange.onnx_tensors import (
+    along_several,
+    beside_constants,
+    masked_mean,
+    of_one_sample,
+    one_state,
+    picked,
+)
 from xpnn.interchange.onnx_values import (
     WINDOWED,
     Builder,
@@ -156,6 +164,11 @@ def with_constant(b: Builder, kind: str, out: str, x: Value, c: Host, first: boo
     if kind == "Div" and not np.all(c):
         raise Refusal("a value divided by 0")
     c = np.asarray(c, np.float64)
+    more = c.ndim - x.rank
+    if more > 0 and all(n == 1 for n in c.shape[:more]) and x.flat is None:
+        x = b.reshape("", x, (1,) * more + x.shape, more + (x.layout.order or (0,))[0])
+    if c.ndim == x.rank:
+        c = of_one_sample(c, (x.layout.order or (0,))[0])
     if a.get("broadcast") and "axis" in a and c.size > 1:
         c = c.reshape(*(1,) * a["axis"], *c.shape, *(1,) * (x.rank - a["axis"] - c.ndim))
     scale = (
@@ -233,6 +246,17 @@ def extreme(sign: float) -> Rule:
 
 def concat(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
     """Side by side on one axis, which becomes the last."""
+    known = [name in b.constants for name in inputs]
+    if any(known) and not all(known):
+        first, end = known.index(False), len(known) - known[::-1].index(False)
+        if any(known[first:end]):
+            raise Refusal("a constant stands between values that are put side by side")
+        whole = f"{outputs[0]} without constants" if end - first > 1 else inputs[first]
+        if end - first > 1:
+            concat(b, inputs[first:end], [whole], a)
+        ends = [[b.constants[name] for name in part] for part in (inputs[:first], inputs[end:])]
+        beside_constants(b, outputs[0], b.value(whole), ends, a.get("axis", 1))
+        return
     found = [b.value(name) for name in inputs]
     rank = found[0].rank
     axis = axis_of(a.get("axis", 1), rank)
@@ -259,7 +283,14 @@ def concat(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]
 
 
 def gather(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
-    """Slices of a constant array: rows of an Embedding, each as long as a slice."""
+    """Slices of a constant array: rows of an Embedding, each as long as a slice. Of values: places of one axis."""
+    states = mark_of(b, inputs[0], STATES)
+    if states is not None and inputs[1] in b.constants:
+        one_state(b, outputs[0], states, b.constants[inputs[1]], a.get("axis", 0))
+        return
+    if inputs[0] not in b.constants and inputs[1] in b.constants:
+        picked(b, outputs[0], b.value(inputs[0]), b.constants[inputs[1]], a.get("axis", 0))
+        return
     table, ids = b.constant(inputs[0], "the table"), b.value(inputs[1])
     axis = axis_of(a.get("axis", 0), table.ndim)
     before, after = table.shape[:axis], table.shape[axis + 1 :]

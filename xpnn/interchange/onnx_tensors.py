@@ -1,6 +1,7 @@
 """ONNX's operations that cut, reduce and normalize along axes, and constants with numbers along several, as layers."""
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from xpnn import layers as L
 from xpnn.interchange.onnx_compare import mask_of
+from xpnn.interchange.onnx_constants import limited
 from xpnn.interchange.onnx_images import global_pool
 from xpnn.interchange.onnx_pointwise import Inputs, Rule, softmax
 from xpnn.interchange.onnx_values import (
@@ -51,6 +53,45 @@ def part(b: Builder, out: str, x: Value, axis: int, places: range) -> Value:
     layer = L.Slice(places[0], stop if stop >= 0 else None, places.step, order_of(b, x).index(axis))
     shape = [len(places) if i == axis else n for i, n in enumerate(x.shape)]
     return b.put(out, layer, x, shape, Layout(order_of(b, x)))
+
+
+def of_one_sample(c: Host, at: int) -> Host:
+    """A constant that exporters have repeated for every sample, with 1 on that axis; else as it is."""
+    one = c.take([0], at)
+    return one if c.shape[at] > 1 and np.array_equal(np.broadcast_to(one, c.shape), c) else c
+
+
+def picked(b: Builder, out: str, x: Value, places: Host, axis: int) -> None:
+    """One place of an axis, which is gone then; or several that lie evenly apart."""
+    order, axis = order_of(b, x), axis_of(axis, x.rank)
+    n = x.shape[axis]
+    if axis == order[0]:
+        raise Refusal(f"axis {axis} is that of the samples")
+    if places.size > n:
+        raise Refusal(f"{places.size:,} places of an axis of {n}")
+    found = [int(i) for i in np.ravel(places)]
+    if places.ndim > 1 or not all(-n <= i < n for i in found) or not found:
+        raise Refusal(f"places {found[:4]} of an axis of {n}")
+    found = [i % n for i in found]
+    step = found[1] - found[0] if len(found) > 1 else 1
+    evenly = range(found[0], found[-1] + (1 if step > 0 else -1), step) if step else range(0)
+    if list(evenly) != found:
+        raise Refusal("places that do not lie evenly apart")
+    if evenly != range(n):
+        x = part(b, "" if places.ndim == 0 else out, x, axis, evenly)
+    if places.ndim == 0:
+        b.reshape(out, x, [m for i, m in enumerate(x.shape) if i != axis], order[0] - (axis < order[0]))
+    else:
+        b.same(out, x)
+
+
+def one_state(b: Builder, out: str, states: Sequence[Value], place: Host, axis: int) -> None:
+    """The last state of one layer or direction, of many side by side on the first axis."""
+    each = [(x, i) for x in states for i in range(x.shape[0])]
+    if axis or place.size != 1 or not -len(each) <= int(np.ravel(place)[0]) < len(each):
+        raise Refusal("states of several directions or layers, taken otherwise than one of them")
+    x, i = each[int(np.ravel(place)[0])]
+    picked(b, out, x, np.array(i), 0)
 
 
 def slice_(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
@@ -195,6 +236,30 @@ def along_several(b: Builder, out: str, x: Value, scale: Host, shift: Host) -> N
     for i, (layer, c) in enumerate(steps):
         c = c.reshape(shape).transpose(order)[0]
         x = b.elementwise(out if i == len(steps) - 1 else "", layer, x, {"c": c})
+
+
+def beside_constants(b: Builder, out: str, x: Value, ends: Sequence[Sequence[Host]], axis: int) -> None:
+    """Constants before and behind x on one axis, such as the token of a class: room for them, and a sum."""
+    order, axis = order_of(b, x), axis_of(axis, x.rank)
+    if axis == order[0]:
+        raise Refusal(f"axis {axis} is that of the samples")
+    pads, parts = [], []
+    for constants in ends:
+        found = [of_one_sample(c, order[0]) for c in constants]
+        for c in found:
+            if c.ndim != x.rank or any(
+                n != (1 if i == order[0] else x.shape[i]) for i, n in enumerate(c.shape) if i != axis
+            ):
+                raise Refusal(f"a constant of shape {c.shape} beside samples of shape {x.shape[1:]}")
+        parts.append(found)
+        pads.append(sum(c.shape[axis] for c in found))
+    limited(math.prod(n for i, n in enumerate(x.shape) if i != order[0]))
+    zeros = np.zeros([1 if i == order[0] else n for i, n in enumerate(x.shape)])
+    shift = np.concatenate([*parts[0], zeros, *parts[1]], axis=axis)
+    layer = L.Pad(tuple((pads[0], pads[1]) if i == axis else (0, 0) for i in order[1:]))
+    shape = [n + (sum(pads) if i == axis else 0) for i, n in enumerate(x.shape)]
+    padded = b.put("", layer, x, shape, Layout(order))
+    along_several(b, out, padded, np.ones_like(shift), shift)
 
 
 RULES: dict[str, Rule] = {

@@ -15,6 +15,7 @@ import numpy as np
 
 from xpnn.errors import UsageError
 from xpnn.layers.lengths import Length, is_open
+from xpnn.printing import in_comment
 
 Host = np.ndarray[Any, Any]
 Shape = tuple[Any, ...]
@@ -68,7 +69,11 @@ class Program:
     inputs: list[tuple[str, str, Shape]] = field(default_factory=list)
     """(name, dtype, shape of one sample in the layout that is fed)."""
     outputs: list[tuple[str, Shape]] = field(default_factory=list)
+    meanings: list[str] = field(default_factory=list)
+    """What the numbers of each input are, where the model was trained on a table."""
     opset: int = 20
+    real: Any = np.float32
+    """The dtype of its parameters and other constants: what a file holds. A module of PyTorch's may be finer."""
     path: str = ""
     names: set[str] = field(default_factory=set)
 
@@ -98,16 +103,16 @@ class Program:
 
     def parameter(self, name: str, a: Host) -> str:
         """A constant of the model's floats, called after the layer's path and `name`."""
-        found, array = f"{self.path}.{name}" if self.path else name, np.ascontiguousarray(a, np.float32)
+        found, array = f"{self.path}.{name}" if self.path else name, np.ascontiguousarray(a, self.real)
         if found in self.constants and np.array_equal(self.constants[found], array):  # of a shared layer
             return found
         found = self.name(found)
         self.constants[found] = array
         return found
 
-    def constant(self, a: Any, dtype: Any = np.float32) -> str:
-        """A small constant that is no parameter; equal ones are kept once."""
-        array = np.asarray(a, dtype)
+    def constant(self, a: Any, dtype: Any = None) -> str:
+        """A small constant that is no parameter, of the model's floats by default; equal ones are kept once."""
+        array = np.asarray(a, self.real if dtype is None else dtype)
         word = "_".join(map(str, array.reshape(-1).tolist())) if array.size <= 8 else "array"
         name = f"{array.dtype}{list(array.shape) or ''}_{word}".replace(" ", "")
         known = self.constants.get(name)
@@ -160,3 +165,9 @@ def numbers(value: Any) -> Any:
 def elements(shape: Shape) -> int:
     """Numbers in one sample."""
     return math.prod(shape)
+
+
+def inputs_in_words(g: Program) -> str:
+    """What the numbers of each input are, for a comment: in_comment takes out what could end one."""
+    each = zip(g.inputs, g.meanings, strict=False)
+    return "".join(f" {name} holds {in_comment(words)}." for (name, _, _), words in each)

@@ -12,7 +12,7 @@ import numpy as np
 
 from xpnn.durable import write_durably
 from xpnn.interchange.interpret import NEEDS, find, function_of, settings_of
-from xpnn.interchange.program import Host, Node, Program
+from xpnn.interchange.program import Host, Node, Program, inputs_in_words
 from xpnn.interchange.sequence_rows import Body
 from xpnn.interchange.trace import names_of, program_of
 from xpnn.printing import in_comment
@@ -102,7 +102,7 @@ def source(program: Program, name: str, classes: tuple[str, ...], beside: bool) 
     what = "; ".join(f"{n}: {dtype} (N, {', '.join(map(str, shape))})" for n, dtype, shape in program.inputs)
     head = HEAD.format(
         title=f"What the model {in_comment(name)} predicts.", version=__version__,
-        what=in_comment(f"It takes {what}."), name=in_comment(name),
+        what=in_comment(f"It takes {what}.{inputs_in_words(program)}"), name=in_comment(name),
         imports="from pathlib import Path\n" if beside else "import base64\n",
         classes=f"CLASSES: Any = {list(classes)!r}",
     )  # fmt: skip

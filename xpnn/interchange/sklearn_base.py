@@ -183,12 +183,12 @@ class NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         model, trainer = state.pop("model_", None), state.pop("_trainer", None)
         if model is None or trainer is None:
             return state
-        home = model.backend.to_numpy
+        to_numpy = model.backend.to_numpy
         made = {
             "net": model.net, "input_shape": model.input_shape, "seed": model.seed,
             "dtype": model.backend.dtype_name, "vectors": model.snapshot(),
             "loss": trainer.loss, "optimizer": trainer.optimizer, "history": trainer.history,
-            "steps": trainer.steps, "state": tree_map(lambda _, a: np.array(home(a)), trainer.state),
+            "steps": trainer.steps, "state": tree_map(lambda _, a: np.array(to_numpy(a)), trainer.state),
         }  # fmt: skip
         return {**state, "_made": made}
 

@@ -65,8 +65,8 @@ def to_mlp(model: "Model", *, classes: Sequence[Any] | None = None) -> Any:
         ) from error
     places, activation = chain(model)
     named = model.parameters()
-    home = model.backend.to_numpy
-    coefs = [np.array(home(named[f"{i}.W"])) for i in places]
+    to_numpy = model.backend.to_numpy
+    coefs = [np.array(to_numpy(named[f"{i}.W"])) for i in places]
     hidden = tuple(W.shape[1] for W in coefs[:-1])
     kind = model.loss.kind
     made = (MLPRegressor if kind == "regression" else MLPClassifier)(
@@ -75,7 +75,7 @@ def to_mlp(model: "Model", *, classes: Sequence[Any] | None = None) -> Any:
     biases = {i: named.get(f"{i}.b") for i in places}
     made.coefs_ = coefs
     made.intercepts_ = [
-        np.zeros(W.shape[1], W.dtype) if biases[i] is None else np.array(home(biases[i]))
+        np.zeros(W.shape[1], W.dtype) if biases[i] is None else np.array(to_numpy(biases[i]))
         for i, W in zip(places, coefs, strict=True)
     ]
     made.n_layers_, made.n_outputs_ = len(coefs) + 1, coefs[-1].shape[1]

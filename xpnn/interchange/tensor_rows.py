@@ -7,7 +7,10 @@ import numpy as np
 from xpnn.interchange.program import Program, Value
 from xpnn.layers.axes import axes_of, axis_of
 
-LARGEST = float(np.finfo(np.float32).max)
+
+def largest(g: Program) -> float:
+    """The largest number there is: a limit for Clip where none is wanted."""
+    return float(np.finfo(g.real).max)
 
 
 def permute(g: Program, layer: Any, p: Any, x: Value) -> str:
@@ -58,14 +61,14 @@ def masked_mean(g: Program, layer: Any, p: Any, x: Any) -> str:
     weight = g.reshape(mask.name, [-1, mask.shape[0], *(1 for _ in sequence.shape[1:])])
     total = g.op("ReduceSum", g.op("Mul", sequence.name, weight), time, keepdims=0)
     real = g.op("ReduceSum", weight, time, keepdims=0)
-    return str(g.op("Div", total, g.op("Clip", real, g.constant(1.0), g.constant(LARGEST))))
+    return str(g.op("Div", total, g.op("Clip", real, g.constant(1.0), g.constant(largest(g)))))
 
 
 def clip(g: Program, layer: Any, p: Any, x: Value) -> Value:
     """Held between two numbers."""
-    low = g.constant(-LARGEST if layer.low is None else layer.low)
+    low = g.constant(-largest(g) if layer.low is None else layer.low)
     return x._replace(
-        name=g.op("Clip", x.name, low, g.constant(LARGEST if layer.high is None else layer.high))
+        name=g.op("Clip", x.name, low, g.constant(largest(g) if layer.high is None else layer.high))
     )
 
 
@@ -76,7 +79,7 @@ def lp_normalize(g: Program, layer: Any, p: Any, x: Value) -> str:
         n = g.op("ReduceSum", g.op("Abs", x.name), axes, keepdims=1)
     else:
         n = g.op("Sqrt", g.op("ReduceSum", g.op("Mul", x.name, x.name), axes, keepdims=1))
-    return str(g.op("Div", x.name, g.op("Clip", n, g.constant(layer.eps), g.constant(LARGEST))))
+    return str(g.op("Div", x.name, g.op("Clip", n, g.constant(layer.eps), g.constant(largest(g)))))
 
 
 def offset(g: Program, layer: Any, p: Any, x: Value) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from xpnn.errors import BackendError, CheckpointError, FileError, UsageError, first_line
 from xpnn.interchange.leaves import Leaf, leaves_of
-from xpnn.interchange.matching import bias_into_norm, homeless_bias, match, parameters_of_leaf, take_over
+from xpnn.interchange.matching import bias_into_norm, bias_without_layer, match, parameters_of_leaf, take_over
 from xpnn.interchange.natural import natural
 from xpnn.interchange.report import Report, check_fit
 from xpnn.interchange.torch_module import module_of
@@ -101,24 +101,24 @@ def filled(model: "Model", leaves: list[Leaf], old: dict[str, Host]) -> dict[str
     """The state_dict `old` with our weights."""
     shapes = {path: spec.shape for path, spec in model.layout.named.items()}
     new = dict(old)
-    homeless: tuple[Leaf, dict[str, Host]] | None = None
+    without_layer: tuple[Leaf, dict[str, Host]] | None = None
     owner = ""
     for leaf, (_, prefix, tensors) in match(leaves, groups(old), ours, shapes, None, True):
         p = parameters_of_leaf(model, leaf)
-        if homeless is not None:
+        if without_layer is not None:
             if leaf.kind != "batch norm":
-                raise homeless_bias(homeless[0], owner)
-            p, homeless = bias_into_norm(homeless, leaf, p), None
+                raise bias_without_layer(without_layer[0], owner)
+            p, without_layer = bias_into_norm(without_layer, leaf, p), None
         made = theirs(leaf, p)
         if "bias" in tensors and "bias" not in made:  # bias=False here
             made["bias"] = np.zeros_like(tensors["bias"])
         if "bias" in made and "bias" not in tensors and leaf.kind != "batch norm":
             bias = made.pop("bias")
             if np.any(bias):
-                homeless, owner = (leaf, p), prefix
+                without_layer, owner = (leaf, p), prefix
         new |= placed(leaf, prefix, made, tensors, old)
-    if homeless is not None:
-        raise homeless_bias(homeless[0], owner)
+    if without_layer is not None:
+        raise bias_without_layer(without_layer[0], owner)
     return new
 
 
@@ -138,7 +138,7 @@ def placed(
                 check_fit(leaf.name, key, old[key], a.shape)
                 found[key] = a
             elif np.any(a):
-                raise homeless_bias(leaf, key)
+                raise bias_without_layer(leaf, key)
         return found
     for name, a in made.items():
         if level:

@@ -51,6 +51,7 @@ class Builder:
         self.torch, self.nn, self.weights = torch, torch.nn, weights
         self.parts, self.sequences, self.operations = torch_parts, torch_sequences, torch_operations
         self.named, self.to_host = model.parameters(), model.backend.to_numpy
+        self.dtype = model.backend.dtype_name
         self.owners: dict[str, Any] = {}
 
     def as_given(self, flow: Flow) -> Any:
@@ -87,13 +88,13 @@ class Builder:
             return [(name, self.nn.Sequential(OrderedDict(depth + point)))], y
         if isinstance(layer, L.Residual):
             inner, y = self.one(layer.layer, joined(path, 0), x)
-            return [(name, self.parts.Residual(self.alike(inner, y, x.first)))], Flow(
+            return [(name, self.parts.Residual(self.in_layout(inner, y, x.first)))], Flow(
                 x.shape, x.first, x.order
             )
         if isinstance(layer, L.Parallel):
             made = [self.one(one, joined(path, i), x) for i, one in enumerate(layer.layers)]
             y = merge(layer.merge, [flow for _, flow in made], layer.plan(x.shape)[1])
-            modules = [self.alike(module, flow, y.first) for module, flow in made]
+            modules = [self.in_layout(module, flow, y.first) for module, flow in made]
             return [(name, self.parts.Parallel(modules, self.merged(layer.merge, y)))], y
         if isinstance(layer, L.Graph):
             module, y = self.graph(layer, path, x)
@@ -104,7 +105,7 @@ class Builder:
         """Side by side on the axis of the channels."""
         return self.parts.Merged(how, 1 if y.first or len(y.shape) == 1 else len(y.shape))
 
-    def alike(self, module: Any, flow: Flow, first: bool) -> Any:
+    def in_layout(self, module: Any, flow: Flow, first: bool) -> Any:
         """The module with its result in that layout."""
         return (
             module if flow.first == first else self.nn.Sequential(module, self.permuted_to(flow.shape, first))
@@ -164,10 +165,8 @@ class Builder:
     def by_operations(self, layer: Layer, path: str, x: Any, y: Any) -> Any:
         """A module that does what the exported ONNX file does. Rows come and go in their order there."""
         flows, ends = (one if isinstance(one, tuple) else (one,) for one in (x, y))
-        g, specs = (
-            Program(),
-            layer.plan(tuple(f.shape for f in flows) if isinstance(x, tuple) else x.shape)[0],
-        )
+        g = Program(real=np.float64 if self.dtype == "float64" else np.float32)
+        specs = layer.plan(tuple(f.shape for f in flows) if isinstance(x, tuple) else x.shape)[0]
         trained = {key: self.parameter(path, key) for key in specs}
         values = tuple(Value(g.name(f"x{i}"), flow.shape, flow.first) for i, flow in enumerate(flows))
         p = {key: a.numpy() for key, a in trained.items()}

@@ -53,8 +53,8 @@ class Scaled(nn.Module):  # type: ignore[misc]
 
     def __init__(self, scale: Any, offset: Any) -> None:
         super().__init__()
-        self.register_buffer("scale", torch.as_tensor(scale), persistent=False)
-        self.register_buffer("offset", torch.as_tensor(offset), persistent=False)
+        self.register_buffer("scale", torch.as_tensor(scale, dtype=torch.float64), persistent=False)
+        self.register_buffer("offset", torch.as_tensor(offset, dtype=torch.float64), persistent=False)
 
     def forward(self, x: Any) -> Any:
         """In the weights' dtype, whatever x is of."""
@@ -215,7 +215,8 @@ class Real(nn.Module):  # type: ignore[misc]
     def __init__(self, pad: int) -> None:
         super().__init__()
         self.pad = pad
+        self.register_buffer("real", torch.ones(()), persistent=False)
 
     def forward(self, ids: Any) -> Any:
-        """Of the shape of the ids."""
-        return (ids != self.pad).to(torch.get_default_dtype())
+        """Of the shape of the ids, in the dtype of the module."""
+        return (ids != self.pad) * self.real

@@ -10,6 +10,7 @@ from xpnn.errors import UsageError
 from xpnn.interchange.program import Node, Program, Shape, Value
 from xpnn.interchange.sequence_rows import Body
 from xpnn.interchange.table import emit
+from xpnn.interchange.table_scale import TableScale
 from xpnn.layers import Dropout, Flatten, Rescale, Reshape, Sequential, Standardize
 from xpnn.layers.base import for_each, is_multiple
 from xpnn.layers.lengths import ASSUMED, is_open, planned
@@ -69,6 +70,9 @@ def emitted(
     kinds = for_each(net.input_kind, len(shapes))
     about = zip(names, shapes, kinds, strict=True)
     x = tuple(entry(g, name, one, kind, channels, preprocessing) for name, one, kind in about)
+    table = table_of(model)
+    if table is not None:
+        x = (table.entered(g, x[0], preprocessing), *x[1:])
     y = emit(g, net, p, x if is_multiple(shape) else x[0])
     several = is_multiple(model.output_shape)
     losses = getattr(model.loss, "losses", (model.loss,)) if several else (model.loss,)
@@ -77,10 +81,20 @@ def emitted(
         for_each(net.output_kind, len(ys)),
         named(getattr(net, "outputs", None), "y", len(ys)),
     )
+    if table is not None and preprocessing:
+        ys = (table.left(g, ys[0]),)
     for value, label, loss, given in zip(ys, labels, losses, output_kind, strict=True):
         leave(g, value, label, channels, squash(loss, given, probabilities))
     leave_out_unused(g)
     return g
+
+
+def table_of(model: "Model") -> "TableScale | None":
+    """The scaling of the table that the model was trained on."""
+    from xpnn.data.tables.preparation import TablePreparation
+
+    found = model.preparation
+    return TableScale(found) if isinstance(found, TablePreparation) else None
 
 
 def check_same(g: Program, other: Program) -> None:

@@ -16,6 +16,7 @@ from xpnn.kernels import (
     gates,
     losses,
     normalization,
+    passes,
     products,
     rows,
     sampling,
@@ -57,6 +58,7 @@ class Kernels:
     softmax = activations.softmax
     normal_cdf = activations.normal_cdf
     mask = activations.mask
+    scaled_mask = activations.scaled_mask
 
     batch_norm = normalization.batch_norm
     batch_norm_grad = normalization.batch_norm_grad
@@ -67,6 +69,13 @@ class Kernels:
 
     lstm_step = gates.lstm_step
     lstm_step_grad = gates.lstm_step_grad
+    gru_step = gates.gru_step
+    gru_step_grad = gates.gru_step_grad
+
+    lstm_pass = passes.lstm_pass
+    lstm_pass_grad = passes.lstm_pass_grad
+    gru_pass = passes.gru_pass
+    gru_pass_grad = passes.gru_pass_grad
 
     uniform = counter.uniform
     keep_mask = counter.keep_mask
@@ -81,6 +90,7 @@ class Kernels:
     elementwise = flat.elementwise
     concat_flat = flat.concat_flat
     all_finite = flat.all_finite
+    nan_unless = flat.nan_unless
     cond = flat.cond
     all_reduce = flat.all_reduce
 

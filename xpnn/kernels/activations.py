@@ -55,3 +55,8 @@ def normal_cdf(be: Backend, x: Array) -> Array:
 def mask(be: Backend, x: Array, keep: Array) -> Array:
     """x where `keep` (bool, of the same shape), else 0, whatever x is there."""
     return be.xp.where(keep, x, be.xp.zeros_like(x))
+
+
+def scaled_mask(be: Backend, x: Array, keep: Array, scale: float) -> Array:
+    """scale x where keep, else 0: a NaN that is not kept is 0, too."""
+    return be.mask(x * scale, keep)

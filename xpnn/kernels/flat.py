@@ -1,5 +1,6 @@
 """What the training step does with flat vectors: update them, join them, check them, choose between two."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,6 +36,11 @@ def all_finite(be: Backend, *arrays: Array) -> Array:
     """0-d bool: no NaN and no infinity in any of them."""
     xp = be.xp
     return xp.all(xp.stack([xp.all(xp.isfinite(x)) for x in arrays]))
+
+
+def nan_unless(be: Backend, ok: Array, value: Array) -> Array:
+    """value where ok (0-d bool), else NaN, without asking the device."""
+    return be.xp.where(ok, value, be.xp.full_like(value, math.nan))
 
 
 def all_reduce(be: Backend, a: Array) -> Array:

@@ -18,12 +18,10 @@ class ReLU(Layer):
     role = "activation"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps y, whose sign is that of x."""
         y = cx.be.relu(x)
         return y, (y,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """The slope at 0 is 0."""
         (y,) = cache
         return cx.be.relu_grad(dy, y), {}
 
@@ -36,7 +34,6 @@ class LeakyReLU(Layer):
     slope: float = 0.01
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x."""
         return cx.be.xp.where(x > 0, x, self.slope * x), (x,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
@@ -72,12 +69,10 @@ class Sigmoid(Layer):
     output_kind = "probabilities"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps y."""
         y = cx.be.sigmoid(x)
         return y, (y,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dx = dy y (1 - y)."""
         (y,) = cache
         return dy * y * (1 - y), {}
 
@@ -89,12 +84,10 @@ class Tanh(Layer):
     role = "activation"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps y."""
         y = cx.be.xp.tanh(x)
         return y, (y,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dx = dy (1 - y^2)."""
         (y,) = cache
         return dy * (1 - y * y), {}
 
@@ -106,11 +99,9 @@ class Softplus(Layer):
     role = "activation"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x."""
         return cx.be.softplus(x), (x,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dx = dy sigmoid(x)."""
         (x,) = cache
         return dy * cx.be.sigmoid(x), {}
 
@@ -128,7 +119,6 @@ class Softmax(Layer):
     output_kind = "probabilities"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps y."""
         y = cx.be.softmax(x)
         return y, (y,)
 
@@ -150,11 +140,9 @@ class Step(Layer):
     threshold: float = 0.0
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps nothing."""
         return cx.be.xp.astype(x > self.threshold, x.dtype), ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """Raise UsageError: the layer has no useful derivative."""
         path = ".".join(map(str, cx.key[1:]))
         raise UsageError(
             f"layer {path} Step cannot be trained through",

@@ -14,8 +14,8 @@ from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
 from xpnn.layers.dense import flat_rows
 from xpnn.layers.dropout import Dropout
 from xpnn.layers.recurrent import check_sequence
-from xpnn.layers.rotary import check_base, check_layout, rotated
-from xpnn.window import at_least
+from xpnn.layers.rotary import Base, Layout, rotated
+from xpnn.settings import Count, Share
 
 QKV = ("Wq", "Wk", "Wv")
 
@@ -45,30 +45,24 @@ class MultiHeadAttention(Layer):
     """
 
     trained = True
-    heads: int
-    size: int | None = None
+    heads: Count
+    size: Count | None = None
     causal: bool = False
     cross: bool = False
     masked: bool = False
-    dropout: float = 0.0
+    dropout: Share = 0.0
     init: Initializer = glorot_uniform
     bias_init: Initializer = zeros
-    value_size: int | None = None
-    kv_heads: int | None = None
+    value_size: Count | None = None
+    kv_heads: Count | None = None
     bias: bool = True
-    rotary: str | None = None
-    rotary_base: float = 10000.0
+    rotary: Layout | None = None
+    rotary_base: Base = 10000.0
     attention_mask: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "attention_mask", as_rows(self.attention_mask))
         super().__post_init__()
-        given = {"size": self.size, "value_size": self.value_size, "kv_heads": self.kv_heads}
-        at_least(1, self, heads=self.heads, **{name: 1 if n is None else n for name, n in given.items()})
-        self._dropout()
-        if self.rotary is not None:
-            check_layout(self, self.rotary)
-            check_base(self, "rotary_base", self.rotary_base)
         for name in ("causal", "rotary"):
             if getattr(self, name) and self.cross:
                 raise UsageError(
@@ -90,12 +84,10 @@ class MultiHeadAttention(Layer):
 
     @functools.cached_property
     def multi_input(self) -> bool:
-        """Whether it takes a memory or a mask too."""
         return self.cross or self.masked
 
     @functools.cached_property
     def input_kind(self) -> Any:
-        """Real sequences, and 0 and 1 as the mask."""
         kinds = ("float",) * (1 + self.cross) + ("mask",) * self.masked
         return kinds if self.multi_input else "float"
 

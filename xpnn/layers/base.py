@@ -4,7 +4,7 @@ import functools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -21,8 +21,21 @@ __all__ = ["Child", "Ctx", "Layer", "Spec"]
 Shape: TypeAlias = tuple[Any, ...]
 """Of one sample: a tuple of sizes. Of several inputs or outputs: a tuple of such tuples."""
 Kind: TypeAlias = str | None
+T = TypeVar("T")
 Tree: TypeAlias = Any
 """Nested tuples and dicts with arrays (or Specs) as leaves, in definition order."""
+
+
+class LayerLike(Protocol):
+    """A layer, or an object with these two methods alone, which a list of layers takes as it is (see `Custom`)."""
+
+    @property
+    def forward(self) -> Callable[..., Any]:
+        """From x to y."""
+
+    @property
+    def backward(self) -> Callable[..., Any]:
+        """From dy to dx."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +95,9 @@ class Ctx(NamedTuple):
 
 
 if TYPE_CHECKING:
-    from functools import cached_property as trait
+
+    def trait(get: Callable[[Any], T]) -> T:
+        """A setting of a class, or of an object that computes it."""
 else:
 
     class trait(functools.cached_property):  # noqa: N801

@@ -4,11 +4,12 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from xpnn.errors import ShapeError, UsageError
+from xpnn.errors import ShapeError
 from xpnn.initializers import ones, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
 from xpnn.layers.normalize import inverse_root, scale_shift_grads, scale_shift_specs, scaled_and_shifted
+from xpnn.settings import Positive, Share
 
 
 @dataclass(frozen=True)
@@ -26,20 +27,12 @@ class BatchNorm(Layer):
 
     role = "normalization"
     trained = True
-    momentum: float = 0.1
-    eps: float = 1e-5
+    momentum: Share = 0.1
+    eps: Positive = 1e-5
     unbiased: bool = True
     bias: bool = True
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.momentum <= 1:
-            raise UsageError(f"BatchNorm(momentum={self.momentum}): wanted a share of the new, from 0 to 1")
-        if not self.eps > 0:
-            raise UsageError(f"BatchNorm(eps={self.eps}): wanted a number above 0")
-
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """gain, and bias if there is one, in theta; mean and var in phi."""
         if not shape or 0 in shape:
             raise ShapeError(
                 "wants at least one feature on the last axis, with at least one value", why=f"got {shape}"
@@ -86,7 +79,6 @@ class BatchNorm(Layer):
         return (dy * p["gain"] * r if cx.need_dx else None), scale_shift_grads(cx, n, dy, p)
 
     def update_stats(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
-        """The running mean and variance, moved towards the batch's."""
         n, _, mean, var = cache
         if self.unbiased:
             count = cx.be.values_per_feature(n)

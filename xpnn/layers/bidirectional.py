@@ -8,7 +8,7 @@ from typing import Any
 from xpnn.config import short_repr
 from xpnn.errors import ShapeError, UsageError
 from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree
-from xpnn.layers.nested import plan_child
+from xpnn.layers.nested import of_inner, plan_child
 from xpnn.layers.recurrent import Recurrent
 
 
@@ -26,6 +26,7 @@ class Bidirectional(Layer):
     role = "container"
     trained = True
     layer: Layer
+    multi_input = of_inner("multi_input")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,23 +52,16 @@ class Bidirectional(Layer):
         return self.directions[0].states  # type: ignore[no-any-return]
 
     @functools.cached_property
-    def multi_input(self) -> bool:
-        """Whether f takes states or a mask."""
-        return self.layer.multi_input
-
-    @functools.cached_property
     def input_kind(self) -> Any:
         """What f takes, with first states for both directions."""
         first = ("float",) * self.states if self.directions[0].initial_state else ()
         return ("float", *first, *self.directions[0].input_kind[1:]) if self.multi_input else "float"
 
     def children(self, shape: Shape) -> list[Child]:
-        """Return the forward and the backward layer."""
         each = self._split(shape) if self.multi_input else (shape, shape)
         return [Child(str(i), f, one) for i, (f, one) in enumerate(zip(self.directions, each, strict=True))]
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """Return the parameters of both directions."""
         if self.multi_input and len(shape) != len(self.input_kind):
             raise ShapeError(f"takes {len(self.input_kind)} inputs", why=f"got {shape}")
         (_, f, there), (_, back, again) = self.children(shape)
@@ -80,7 +74,6 @@ class Bidirectional(Layer):
         return (specs, more), ((y, *states, *states) if states else y)
 
     def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Any, tuple[Any, ...]]:
-        """Keeps what both keep."""
         given = self._split(x) if self.multi_input else (x, x)
         each = zip(self.directions, p, given, strict=True)
         (there, cache), (back, back_cache) = (
@@ -91,7 +84,6 @@ class Bidirectional(Layer):
         return (cx.be.xp.concat([there[0], back[0]], axis=-1), *there[1:], *back[1:]), (cache, back_cache)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Any) -> tuple[Any, Tree]:
-        """Half of dy each."""
         each = zip(self.directions, p, cache, self._shares(dy), strict=True)
         (dx, grads), (back, more) = (f.backward(cx.child(i), q, c, d) for i, (f, q, c, d) in enumerate(each))
         if dx is None or back is None:

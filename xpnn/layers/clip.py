@@ -25,7 +25,6 @@ class Clip(Layer):
             raise UsageError(f"Clip(low={self.low}, high={self.high}): wanted low at most as large as high")
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps where x is its own result."""
         xp, y, inside = cx.be.xp, x, x == x
         if self.low is not None:
             y, inside = xp.where(x < self.low, xp.full_like(x, self.low), y), inside & (x >= self.low)
@@ -34,7 +33,6 @@ class Clip(Layer):
         return y, (inside,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dx = dy where low <= x <= high."""
         (inside,) = cache
         return cx.be.mask(dy, inside), {}
 
@@ -57,12 +55,10 @@ class Hardmax(Layer):
         return {}, shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps nothing."""
         first = cx.be.xp.expand_dims(cx.be.xp.argmax(x, axis=-1), axis=-1)
         return cx.be.xp.astype(first == cx.be.arange(x.shape[-1]), x.dtype), ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """Raise UsageError: the layer has no useful derivative."""
         path = ".".join(map(str, cx.key[1:]))
         raise UsageError(
             f"layer {path} Hardmax cannot be trained through",

@@ -28,7 +28,6 @@ class SampleConstant(Layer, abstract=True):
 
     @functools.cached_property
     def trained(self) -> bool:
-        """Whether c is trained."""
         return self.trainable
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
@@ -50,11 +49,9 @@ class Offset(SampleConstant):
     """y = x + c, the same c for every sample; dx = dy, dc = the sum of dy over all that c was added to."""
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps nothing."""
         return x + p["c"], ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dx = dy."""
         return (dy if cx.need_dx else None), self.collected(cx, dy, p["c"])
 
 
@@ -68,10 +65,8 @@ class Scale(SampleConstant):
     init: Initializer = ones
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x."""
         return x * p["c"], (x,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dx = c dy."""
         (x,) = cache
         return (dy * p["c"] if cx.need_dx else None), self.collected(cx, x * dy, p["c"])

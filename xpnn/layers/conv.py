@@ -8,6 +8,7 @@ from xpnn.errors import ShapeError, UsageError
 from xpnn.initializers import Initializer, he_normal, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
+from xpnn.settings import Count
 from xpnn.window import (
     Ends,
     Margins,
@@ -35,12 +36,12 @@ class Convolution(Layer, abstract=True):
     trained = True
     axes: ClassVar[int]
 
-    filters: int
+    filters: Count
     kernel: int | Sizes
     stride: int | Sizes = 1
     padding: Ends | Padding | Margins = "valid"
     dilation: int | Sizes = 1
-    groups: int = 1
+    groups: Count = 1
     init: Initializer = he_normal
     bias_init: Initializer = zeros
     bias: bool = True
@@ -59,13 +60,11 @@ class Convolution(Layer, abstract=True):
         return {"W": W, **b}, (*counts((1, *shape), window), self.filters)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x."""
         return cx.be.conv(x, p["W"], p["b"] if self.bias else None, self.window(x.shape[1:]), self.groups), (
             x,
         )
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """As in the class's formula; without dx for the first layer."""
         (x,) = cache
         window = self.window(x.shape[1:])
         db = {"b": cx.be.column_sums(dy)} if self.bias else {}
@@ -80,8 +79,7 @@ class Convolution(Layer, abstract=True):
 
 def check_convolution(layer: Any) -> None:
     """Raise UsageError for settings that mean nothing."""
-    sizes = {"kernel": layer.kernel, "stride": layer.stride, "dilation": layer.dilation}
-    at_least(1, layer, filters=layer.filters, groups=layer.groups, **sizes)
+    at_least(1, layer, kernel=layer.kernel, stride=layer.stride, dilation=layer.dilation)
     check_padding(layer, layer.padding, layer.axes)
     if layer.filters % layer.groups:
         settings = f"filters={layer.filters}, groups={layer.groups}"

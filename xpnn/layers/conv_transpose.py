@@ -9,6 +9,7 @@ from xpnn.initializers import Initializer, he_normal, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
 from xpnn.layers.conv import check_convolution, check_groups
+from xpnn.settings import Count
 from xpnn.window import (
     Ends,
     Margins,
@@ -38,12 +39,12 @@ class TransposedConvolution(Layer, abstract=True):
     trained = True
     axes: ClassVar[int]
 
-    filters: int
+    filters: Count
     kernel: int | Sizes
     stride: int | Sizes = 1
     padding: Ends | Padding | Margins = "valid"
     dilation: int | Sizes = 1
-    groups: int = 1
+    groups: Count = 1
     output_padding: int | Sizes = 0
     init: Initializer = he_normal
     bias_init: Initializer = zeros
@@ -73,13 +74,11 @@ class TransposedConvolution(Layer, abstract=True):
         return {"W": Spec((*kernel, filters, shape[-1]), self.init, fans=fans), **b}, (*out, self.filters)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x."""
         shape = (x.shape[0], *self._size(x.shape[1:]), self.filters)
         y = cx.be.conv_dx(x, p["W"], shape, self.window(shape[1:]), self.groups)
         return (y + p["b"] if self.bias else y), (x,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """The convolution that this is the adjoint of. dx is skipped for the first layer."""
         (x,), window = cache, self.window(dy.shape[1:])
         db = {"b": cx.be.column_sums(dy)} if self.bias else {}
         dx = cx.be.conv(dy, p["W"], None, window, self.groups) if cx.need_dx else None

@@ -101,7 +101,6 @@ class Split(Layer):
         return {}, tuple((*shape[: axis - 1], n, *shape[axis:]) for n in self._sizes(shape[axis - 1]))
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
-        """Keeps the shape."""
         axis = axis_of(self.axis, x.shape[1:])
         parts = stretches(self._sizes(x.shape[axis]))
         return tuple(x[(*along(axis, i, j), ...)] for i, j in parts), (x.shape,)

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from xpnn.backends.base import Backend
-from xpnn.errors import ShapeError, UsageError
+from xpnn.errors import ShapeError
 from xpnn.initializers import Initializer, he_normal, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
+from xpnn.settings import Count
 
 
 @dataclass(frozen=True)
@@ -20,18 +21,12 @@ class Dense(Layer):
     """
 
     trained = True
-    units: int
+    units: Count
     init: Initializer = he_normal
     bias_init: Initializer = zeros
     bias: bool = True
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.units < 1:
-            raise UsageError(f"Dense(units={self.units}): wanted a whole number of at least 1")
-
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """W, and b if there is a bias; the last axis becomes `units`."""
         if not shape or shape[-1] == 0:
             raise ShapeError("wants at least one feature on the last axis", why=f"got {shape}")
         W, b = Spec((shape[-1], self.units), self.init), Spec((self.units,), self.bias_init, decay=False)
@@ -40,13 +35,11 @@ class Dense(Layer):
         return {"W": W, "b": b}, (*shape[:-1], self.units)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x."""
         if not self.bias:
             return cx.be.matmul(x, p["W"]), (x,)
         return cx.be.affine(x, p["W"], p["b"]), (x,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """As in the class's formula; without dx for the first layer, where it would cost as much as dW."""
         (x,) = cache
         rows, drows = flat_rows(cx.be, x), flat_rows(cx.be, dy)
         dx = cx.be.matmul(dy, p["W"].T) if cx.need_dx else None

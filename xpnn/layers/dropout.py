@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Tree
+from xpnn.settings import Share
 
 
 @dataclass(frozen=True)
@@ -18,26 +18,17 @@ class Dropout(Layer):
 
     role = "noise"
     output_kind = None
-    rate: float
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.rate <= 1:
-            raise UsageError(
-                f"Dropout(rate={self.rate}): the rate is the share of values dropped, from 0 to 1"
-            )
+    rate: Share
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps the mask, nothing when it drops nothing. Rate 1 gives zeros."""
         if not cx.train or self.rate == 0:
             return x, ()
         keep = cx.keep_mask(x.shape, self.rate)
         return self._mask(cx, keep, x), (keep,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """The same mask and scale on dy."""
         return (self._mask(cx, cache[0], dy) if cache else dy), {}
 
     def _mask(self, cx: Ctx, keep: Array, x: Array) -> Array:
         scale = 0.0 if self.rate == 1 else 1 / (1 - self.rate)
-        return cx.be.mask(x * scale, keep)
+        return cx.be.scaled_mask(x, keep, scale)

@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 from xpnn.backends.base import Backend
-from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx
 from xpnn.layers.warp import STILL, Field, Geometric, Transform
+from xpnn.settings import AtLeastZero, at_least
 
 
 @dataclass(frozen=True)
@@ -19,16 +20,8 @@ class RandomElastic(Geometric):
     Source: Simard, Steinkraus, Platt, ICDAR 2003, who draw a z for every pixel; theirs is strength 1.4, smoothness 4.
     """
 
-    strength: float = 1.0
-    smoothness: float = 4.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.strength >= 0 or not self.smoothness >= 1:
-            raise UsageError(
-                f"RandomElastic(strength={self.strength}, smoothness={self.smoothness}): wanted pixels, "
-                "a strength of at least 0 and a smoothness of at least 1"
-            )
+    strength: AtLeastZero = 1.0
+    smoothness: Annotated[float, at_least(1)] = 4.0
 
     def moves(self, cx: Ctx, n: int, size: tuple[int, int]) -> tuple[Transform, Field | None]:
         """z_k is smoothed along the columns, then along the rows: w is a product of two Gaussians."""

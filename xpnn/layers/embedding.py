@@ -11,6 +11,7 @@ from xpnn.initializers import Initializer, Normal
 from xpnn.initializers.base import Host
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
+from xpnn.settings import Count
 
 near_zero = Normal(0.05)
 
@@ -45,8 +46,8 @@ class Embedding(Layer):
 
     trained = True
     input_kind = "int"
-    tokens: int
-    width: int
+    tokens: Count
+    width: Count
     init: Initializer = near_zero
     padding_idx: int | None = None
 
@@ -57,23 +58,16 @@ class Embedding(Layer):
                 f"Embedding(tokens={self.tokens}, padding_idx={self.padding_idx}): no such id",
                 fix=f"one of 0 to {self.tokens - 1}, or None",
             )
-        if self.tokens < 1 or self.width < 1:
-            raise UsageError(
-                f"Embedding(tokens={self.tokens}, width={self.width}): wanted whole numbers of at least 1"
-            )
 
     @functools.cached_property
     def vocab_size(self) -> int:
-        """The number of rows of the table."""
         return self.tokens
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """W; `width` becomes the last axis."""
         init = self.init if self.padding_idx is None else ZeroRow(self.init, self.padding_idx)
         return {"W": Spec((self.tokens, self.width), init)}, (*shape, self.width)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps the ids."""
         xp = cx.be.xp
         rows = cx.be.take_rows(p["W"], xp.reshape(x, (-1,)))
         return xp.reshape(rows, (*x.shape, self.width)), (x,)

@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree, as_float
+from xpnn.settings import Share, one_of
 from xpnn.window import check_positions
 
 
@@ -21,16 +22,15 @@ class RandomErase(Layer):
 
     role = "augmentation"
     input_kind = "any"
-    rate: float = 0.5
+    rate: Share = 0.5
     sides: tuple[float, float] = (0.1, 0.4)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         low, high = self.sides
-        if not 0 <= self.rate <= 1 or not 0 <= low <= high <= 1:
+        if not 0 <= low <= high <= 1:
             raise UsageError(
-                f"RandomErase(rate={self.rate}, sides={self.sides}): wanted a share from 0 to 1, "
-                "and two of the image's sides, the smaller first"
+                f"RandomErase(sides={self.sides}): wanted two shares of the image's sides, the smaller first"
             )
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
@@ -61,7 +61,6 @@ class RandomErase(Layer):
         return (at >= first[:, None]) & (at < (first + size)[:, None])
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """What was erased has no gradient."""
         return (cx.be.xp.where(cache[0], dy, cx.be.xp.zeros_like(dy)) if cache else dy), {}
 
 
@@ -74,16 +73,8 @@ class RandomFlip(Layer):
 
     role = "augmentation"
     input_kind = "any"
-    rate: float = 0.5
-    axis: str = "horizontal"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.rate <= 1 or self.axis not in ("horizontal", "vertical"):
-            raise UsageError(
-                f"RandomFlip(rate={self.rate}, axis={self.axis!r}): wanted a share from 0 to 1, and "
-                "'horizontal' or 'vertical'"
-            )
+    rate: Share = 0.5
+    axis: Annotated[str, one_of("horizontal", "vertical")] = "horizontal"
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """Raises ShapeError for samples that are no images (height, width, channels)."""
@@ -102,5 +93,4 @@ class RandomFlip(Layer):
         return cx.be.xp.where(stay, x, cx.be.xp.flip(x, axis=2 if self.axis == "horizontal" else 1))
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """A mirror image of a mirror image is the image."""
         return (self._mirror(cx, cache[0], dy) if cache else dy), {}

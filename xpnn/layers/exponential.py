@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Tree
+from xpnn.settings import Positive
 
 ALPHA = 1.6732632423543772848170429916717
 SCALE = 1.0507009873554804934193349852946
@@ -27,7 +27,6 @@ class SELU(Layer):
     role = "activation"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x and the negative branch."""
         low = SCALE * ALPHA * cx.be.xp.expm1(negative(cx, x))
         return cx.be.xp.where(x > 0, SCALE * x, low), (x, low)
 
@@ -45,15 +44,9 @@ class CELU(Layer):
     """
 
     role = "activation"
-    alpha: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.alpha > 0:
-            raise UsageError(f"CELU(alpha={self.alpha}): wanted a number above 0")
+    alpha: Positive = 1.0
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x and e^(x / alpha) - 1."""
         low = cx.be.xp.expm1(negative(cx, x) / self.alpha)
         return cx.be.xp.where(x > 0, x, self.alpha * low), (x, low)
 

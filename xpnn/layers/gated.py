@@ -24,7 +24,6 @@ class GELU(Layer):
     approximate: bool = False
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x and P."""
         if self.approximate:
             near = cx.be.mask(x, cx.be.xp.abs(x) < FAR)
             P = cx.be.sigmoid(x + near * (C - 1 + C * 0.044715 * near * near))
@@ -53,12 +52,10 @@ class SiLU(Layer):
     role = "activation"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x and s."""
         s = cx.be.sigmoid(x)
         return x * s, (x, s)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dx = dy s (1 + x (1 - s))."""
         x, s = cache
         return dy * s * (1 + x * (1 - s)), {}
 
@@ -74,7 +71,6 @@ class Mish(Layer):
     role = "activation"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x and t."""
         xp = cx.be.xp
         e = xp.exp(-xp.abs(x))
         n = xp.where(x >= 0, 1 + 2 * e, e * (e + 2))
@@ -82,6 +78,5 @@ class Mish(Layer):
         return x * t, (x, t)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dx = dy (t + x sigmoid(x) (1 - t^2))."""
         x, t = cache
         return dy * (t + x * cx.be.sigmoid(x) * (1 - t * t)), {}

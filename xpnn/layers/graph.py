@@ -3,13 +3,13 @@
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xpnn.errors import ShapeError
-from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree, is_multiple
+from xpnn.layers.base import Child, Ctx, Layer, LayerLike, Shape, Tree, is_multiple
 from xpnn.layers.nested import plan_child
 from xpnn.layers.sequential import Sequential
-from xpnn.layers.wiring import NO_DX, Names, Node, Wiring, as_names, as_nodes, listed, wiring
+from xpnn.layers.wiring import NO_DX, Names, Node, Nodes, Wiring, as_names, as_nodes, listed, wiring
 from xpnn.trees import leaves, tree_map
 
 
@@ -41,6 +41,12 @@ class Graph(Layer):
     nodes: tuple[Node, ...]
     outputs: Names
 
+    if TYPE_CHECKING:  # a list is as good as a tuple
+
+        def __init__(
+            self, inputs: str | Sequence[str], nodes: Nodes, outputs: str | Sequence[str]
+        ) -> None: ...
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", as_names(self.inputs))
         object.__setattr__(self, "outputs", as_names(self.outputs))
@@ -54,7 +60,6 @@ class Graph(Layer):
 
     @functools.cached_property
     def multi_input(self) -> bool:
-        """Whether it takes a tuple."""
         return isinstance(self.inputs, tuple)
 
     @functools.cached_property
@@ -64,12 +69,10 @@ class Graph(Layer):
 
     @functools.cached_property
     def trained(self) -> bool:
-        """Whether any node has parameters to train."""
         return bool(self._wiring.trained)
 
     @functools.cached_property
     def output_kind(self) -> Any:
-        """For each output what its layer gives."""
         found = {wire.name: wire.layer.output_kind for wire in self._wiring.wires}
         return like(self.outputs, [found.get(name, "") for name in listed(self.outputs)])
 
@@ -94,7 +97,6 @@ class Graph(Layer):
         return specs, pick(shapes, self.outputs)
 
     def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Any, tuple[Any, ...]]:
-        """In the order of the nodes; keeps every node's cache."""
         values, caches = self._named(x), []
         for name, owner, layer, inputs in self._wiring.wires:
             y, cache = layer.forward(cx.child(name), p[owner], pick(values, inputs))
@@ -212,7 +214,7 @@ def replaced(p: Tree, news: Tree) -> Tree:
     return tree_map(lambda path, old: found.get(path, old), p)
 
 
-def as_net(net: Layer | Sequence[Layer]) -> Sequential | Graph:
+def as_net(net: LayerLike | Sequence[LayerLike]) -> Sequential | Graph:
     """What a model holds: a Graph or a chain as it is, any other layer as a chain of one, a list as a chain."""
     if isinstance(net, Sequential | Graph):
         return net

@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from xpnn.errors import ShapeError, UsageError
+from xpnn.errors import ShapeError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
-from xpnn.layers.layernorm import check_eps, last_axis
+from xpnn.layers.layernorm import last_axis
 from xpnn.layers.normalize import (
     inverse_root,
     moments,
@@ -16,6 +16,7 @@ from xpnn.layers.normalize import (
     scale_shift_specs,
     scaled_and_shifted,
 )
+from xpnn.settings import Count, Positive
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,9 @@ class GroupNorm(Layer):
 
     role = "normalization"
     trained = True
-    groups: int
-    eps: float = 1e-5
+    groups: Count
+    eps: Positive = 1e-5
     bias: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_eps(self, self.eps)
-        if self.groups < 1:
-            raise UsageError(f"GroupNorm(groups={self.groups}): wanted a whole number of at least 1")
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """gain, and bias if there is one. Raises ShapeError unless the groups divide the channels."""
@@ -48,7 +43,6 @@ class GroupNorm(Layer):
         return scale_shift_specs(features, self.bias), shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps n = (x - mean) / sqrt(var + eps), and 1 / sqrt(var + eps) for every group."""
         return group_forward(cx, p, x, self.groups, self.eps)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
@@ -67,12 +61,8 @@ class InstanceNorm(Layer):
 
     role = "normalization"
     trained = True
-    eps: float = 1e-5
+    eps: Positive = 1e-5
     bias: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_eps(self, self.eps)
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """gain, and bias if there is one. Raises ShapeError for a single position."""
@@ -81,7 +71,6 @@ class InstanceNorm(Layer):
         return scale_shift_specs(features, self.bias), shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps n = (x - mean) / sqrt(var + eps), and 1 / sqrt(var + eps) for every channel."""
         return group_forward(cx, p, x, x.shape[-1], self.eps)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:

@@ -25,29 +25,20 @@ class GRU(Recurrent):
     gates = 3
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """W, U, b, c."""
         specs, out = super().plan(shape)
         more = {"c": Spec((self.units,), zeros, decay=False)} if self.bias else {}
         return specs | more, out
 
     def step(self, cx: Ctx, p: Tree, a: Array, states: States) -> tuple[States, tuple[Array, ...]]:
-        """Keeps the state before, the gates and h U_n + c."""
-        be, (h,) = cx.be, states
-        ar, az, an = parts(a, 3)
-        ur, uz, un = parts(be.matmul(h, p["U"]), 3)
-        r, z, inner = be.sigmoid(ar + ur), be.sigmoid(az + uz), un + p["c"] if self.bias else un
-        n = be.xp.tanh(an + r * inner)
-        return ((1 - z) * n + z * h,), (h, r, z, n, inner)
+        (h,) = states
+        new, *kept = cx.be.gru_step(a, cx.be.matmul(h, p["U"]), h, p["c"] if self.bias else None)
+        return (new,), (h, *kept)
 
     def step_grad(
         self, cx: Ctx, p: Tree, d: States, kept: tuple[Array, ...]
     ) -> tuple[Array, Array | None, States]:
-        """As in the class's formula."""
-        xp, (dh,), (h, r, z, n, inner) = cx.be.xp, d, kept
-        dn = dh * (1 - z) * (1 - n * n)
-        dr, dz = dn * inner * r * (1 - r), dh * (h - n) * z * (1 - z)
-        da, du = xp.concat([dr, dz, dn], axis=-1), xp.concat([dr, dz, dn * r], axis=-1)
-        return da, du, (dh * z + cx.be.matmul(du, p["U"].T),)
+        da, du, past = cx.be.gru_step_grad(*d, *kept)
+        return da, du, (past + cx.be.matmul(du, p["U"].T),)
 
     def _gradients(
         self, cx: Ctx, x: Array, p: Tree, before: list[Array], da: list[Array], du: list[Array]

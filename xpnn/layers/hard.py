@@ -24,11 +24,9 @@ class HardSigmoid(Layer):
     output_kind = "probabilities"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps where the slope is not 0."""
         return (clamp(cx, x, 3.0) + 3) / 6, (cx.be.xp.abs(x) < 3,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dx = dy / 6 where -3 < x < 3."""
         (inside,) = cache
         return cx.be.mask(dy / 6, inside), {}
 
@@ -40,7 +38,6 @@ class HardSwish(Layer):
     role = "activation"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x."""
         return x * ((clamp(cx, x, 3.0) + 3) / 6), (x,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
@@ -57,11 +54,9 @@ class HardTanh(Layer):
     role = "activation"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps where the slope is not 0."""
         return clamp(cx, x, 1.0), (cx.be.xp.abs(x) < 1,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dx = dy where -1 < x < 1."""
         (inside,) = cache
         return cx.be.mask(dy, inside), {}
 
@@ -73,7 +68,6 @@ class Softsign(Layer):
     role = "activation"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps 1 + |x|."""
         d = 1 + cx.be.xp.abs(x)
         return x / d, (d,)
 

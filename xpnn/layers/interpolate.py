@@ -1,16 +1,16 @@
 """Sequences, images and volumes of another size: interpolation, and means over cells of equal share."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from xpnn.backends.base import Backend
-from xpnn.errors import ShapeError, UsageError, did_you_mean
+from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
 from xpnn.layers.resize import check_channels
+from xpnn.settings import one_of
 from xpnn.window import Sizes, at_least, longest_cell, per_axis
 
-MODES = ("linear", "nearest")
 COORDINATES = ("half_pixel", "align_corners", "asymmetric")
 ROUNDING = ("prefer_floor", "prefer_ceil", "floor", "ceil")
 
@@ -30,9 +30,9 @@ class Resize(Layer):
 
     size: int | Sizes | None = None
     scale: float | tuple[float, ...] | None = None
-    mode: str = "linear"
-    coordinates: str = "half_pixel"
-    rounding: str = "prefer_floor"
+    mode: Annotated[str, one_of("linear", "nearest")] = "linear"
+    coordinates: Annotated[str, one_of(*COORDINATES)] = "half_pixel"
+    rounding: Annotated[str, one_of(*ROUNDING)] = "prefer_floor"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,10 +45,6 @@ class Resize(Layer):
         scales = self.scale if isinstance(self.scale, tuple) else (1.0 if self.scale is None else self.scale,)
         if any(s <= 0 for s in scales):
             raise UsageError(f"Resize(scale={self.scale}): wanted numbers above 0")
-        for name, known in (("mode", MODES), ("coordinates", COORDINATES), ("rounding", ROUNDING)):
-            word = getattr(self, name)
-            if word not in known:
-                raise UsageError(f"Resize({name}={word!r}): unknown {name}", fix=did_you_mean(word, known))
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """No parameters. Raises ShapeError for a number of axes or a scale that does not fit."""
@@ -73,7 +69,6 @@ class Resize(Layer):
         return sizes
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Axis by axis; keeps the shape."""
         y = x
         for axis, m in enumerate(self.sizes(x.shape[1:-1]), 1):
             near, far, t = self._between(cx.be, x.shape[axis], m, x.ndim - axis)
@@ -85,7 +80,6 @@ class Resize(Layer):
         return y, (x.shape,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """Each place has its share of what was read from it."""
         (shape,) = cache
         for axis, m in enumerate(self.sizes(shape[1:-1]), 1):
             n = shape[axis]
@@ -155,7 +149,6 @@ class AdaptiveAvgPool(Layer):
         return {}, (*sizes, shape[-1])
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Axis by axis; keeps the shape."""
         xp, y = cx.be.xp, x
         for axis, m in enumerate(per_axis(self.size, x.ndim - 2), 1):
             ids, inside, count = cells(cx.be, y.shape[axis], m, x.ndim - axis)

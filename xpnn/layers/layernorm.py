@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from xpnn.errors import ShapeError, UsageError
+from xpnn.errors import ShapeError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
 from xpnn.layers.normalize import (
@@ -14,6 +14,7 @@ from xpnn.layers.normalize import (
     scale_shift_specs,
     scaled_and_shifted,
 )
+from xpnn.settings import Positive
 
 
 @dataclass(frozen=True)
@@ -26,19 +27,13 @@ class LayerNorm(Layer):
 
     role = "normalization"
     trained = True
-    eps: float = 1e-5
+    eps: Positive = 1e-5
     bias: bool = True
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_eps(self, self.eps)
-
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """gain, and bias if there is one."""
         return scale_shift_specs(last_axis(shape), self.bias), shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps n = (x - mean) / sqrt(var + eps) and 1 / sqrt(var + eps)."""
         d, _, var = moments(cx, x, -1)
         r = inverse_root(cx, var, self.eps)
         n = d * r
@@ -61,18 +56,12 @@ class RMSNorm(Layer):
 
     role = "normalization"
     trained = True
-    eps: float = 1e-6
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_eps(self, self.eps)
+    eps: Positive = 1e-6
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """A gain per feature."""
         return scale_shift_specs(last_axis(shape), bias=False), shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps n = x / sqrt(mean(x^2) + eps) and 1 / sqrt(mean(x^2) + eps)."""
         r = inverse_root(cx, cx.be.xp.mean(x * x, axis=-1, keepdims=True), self.eps)
         n = x * r
         return n * p["gain"], (n, r)
@@ -85,12 +74,6 @@ class RMSNorm(Layer):
             return None, grads
         dn = dy * p["gain"]
         return r * (dn - n * cx.be.xp.mean(dn * n, axis=-1, keepdims=True)), grads
-
-
-def check_eps(layer: Layer, eps: float) -> None:
-    """Without it a constant input would be divided by 0. Raises UsageError."""
-    if not eps > 0:
-        raise UsageError(f"{type(layer).__name__}(eps={eps}): wanted a number above 0")
 
 
 def last_axis(shape: Shape) -> Shape:

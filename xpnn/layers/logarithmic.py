@@ -17,7 +17,6 @@ class LogSoftmax(Layer):
     role = "activation"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps y."""
         xp = cx.be.xp
         z = x - xp.max(x, axis=-1, keepdims=True)
         y = z - xp.log(xp.sum(xp.exp(z), axis=-1, keepdims=True))
@@ -36,10 +35,8 @@ class LogSigmoid(Layer):
     role = "activation"
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x."""
         return -cx.be.softplus(-x), (x,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dx = dy sigmoid(-x)."""
         (x,) = cache
         return dy * cx.be.sigmoid(-x), {}

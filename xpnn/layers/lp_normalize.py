@@ -8,7 +8,7 @@ from xpnn.kernels import Array
 from xpnn.kernels.length import length
 from xpnn.layers.axes import axis_of, check_axes
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
-from xpnn.layers.layernorm import check_eps
+from xpnn.settings import Positive
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,11 @@ class LpNormalize(Layer):
     role = "normalization"
     p: int = 2
     axis: int = -1
-    eps: float = 1e-12
+    eps: Positive = 1e-12
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_axes(self, self.axis)
-        check_eps(self, self.eps)
         if self.p not in (1, 2):
             raise UsageError(f"LpNormalize(p={self.p}): wanted 1 or 2")
 
@@ -47,7 +46,6 @@ class LpNormalize(Layer):
         return y, (y, n, cx.be.mask(s, xp.broadcast_to(above, s.shape)))
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dx = (dy - s sum(dy y)) / n."""
         y, n, s = cache
         axis = axis_of(self.axis, y.shape[1:])
         return (dy - s * cx.be.xp.sum(dy * y, axis=axis, keepdims=True)) / n, {}

@@ -27,7 +27,6 @@ class LSTM(Recurrent):
     gate_bias = ForgetBias()
 
     def step(self, cx: Ctx, p: Tree, a: Array, states: States) -> tuple[States, tuple[Array, ...]]:
-        """Keeps the states before, the gates and tanh(c)."""
         h, c = states
         new_h, new_c, gates, squashed = cx.be.lstm_step(a, cx.be.matmul(h, p["U"]), c)
         return (new_h, new_c), (h, c, gates, squashed)
@@ -35,6 +34,5 @@ class LSTM(Recurrent):
     def step_grad(
         self, cx: Ctx, p: Tree, d: States, kept: tuple[Array, ...]
     ) -> tuple[Array, Array | None, States]:
-        """As in the class's formula, in one kernel but for the product."""
         da, dc = cx.be.lstm_step_grad(*d, *kept[1:])
         return da, None, (cx.be.matmul(da, p["U"].T), dc)

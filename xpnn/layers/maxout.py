@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from xpnn.errors import ShapeError, UsageError
+from xpnn.errors import ShapeError
 from xpnn.initializers import Initializer, he_normal, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
 from xpnn.layers.dense import flat_rows
+from xpnn.settings import Count
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,11 @@ class GLU(Layer):
         return {}, (*shape[:-1], shape[-1] // 2)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps a and s = sigmoid(b)."""
         n = x.shape[-1] // 2
         a, s = x[..., :n], cx.be.sigmoid(x[..., n:])
         return a * s, (a, s)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """da and db, side by side."""
         a, s = cache
         da = dy * s
         return cx.be.xp.concat([da, da * a * (1 - s)], axis=-1), {}
@@ -46,19 +45,13 @@ class Maxout(Layer):
     """
 
     trained = True
-    units: int
-    pieces: int = 2
+    units: Count
+    pieces: Count = 2
     init: Initializer = he_normal
     bias_init: Initializer = zeros
     bias: bool = True
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.units < 1 or self.pieces < 1:
-            raise UsageError(f"Maxout(units={self.units}, pieces={self.pieces}): wanted at least 1 of each")
-
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """W, and b if there is a bias; the last axis becomes `units`."""
         if not shape or shape[-1] == 0:
             raise ShapeError("wants at least one feature on the last axis", why=f"got {shape}")
         columns = self.units * self.pieces
@@ -66,13 +59,11 @@ class Maxout(Layer):
         return ({"W": W, "b": b} if self.bias else {"W": W}), (*shape[:-1], self.units)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x, and which piece is the largest."""
         z = cx.be.affine(x, p["W"], p["b"]) if self.bias else cx.be.matmul(x, p["W"])
         z = cx.be.xp.reshape(z, (*x.shape[:-1], self.units, self.pieces))
         return cx.be.xp.max(z, axis=-1), (x, cx.be.xp.argmax(z, axis=-1))
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dy goes to the largest piece, the rest is as in Dense."""
         (x, first), xp = cache, cx.be.xp
         chosen = xp.expand_dims(first, axis=-1) == cx.be.arange(self.pieces)
         dz = xp.where(chosen, xp.expand_dims(dy, axis=-1), xp.zeros_like(xp.expand_dims(dy, axis=-1)))

@@ -1,14 +1,16 @@
 """Layers side by side: skip connections and branches."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from xpnn.errors import ShapeError, UsageError, did_you_mean
+from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
-from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree, numbered
+from xpnn.layers.base import Child, Ctx, Layer, LayerLike, Shape, Tree, numbered
 from xpnn.layers.merging import MERGES, added, merged, merged_shape, parts
-from xpnn.layers.nested import checked_layers, plan_child, taken_by_all
+from xpnn.layers.nested import checked_layers, of_inner, plan_child, taken_by_all
+from xpnn.settings import one_of
 
 
 @dataclass(frozen=True)
@@ -21,19 +23,18 @@ class Residual(Layer):
 
     role = "container"
     layer: Layer
+    trained = of_inner("trained")
+
+    if TYPE_CHECKING:  # a list is as good as a tuple
+
+        def __init__(self, layer: LayerLike | Sequence[LayerLike]) -> None: ...
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.layer.input_kind == "int":
             raise UsageError(f"Residual({type(self.layer).__name__}): ids cannot be added to")
 
-    @functools.cached_property
-    def trained(self) -> bool:
-        """Whether f has parameters to train."""
-        return self.layer.trained
-
     def children(self, shape: Shape) -> list[Child]:
-        """The wrapped layer f."""
         return numbered((self.layer,), shape)
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
@@ -44,17 +45,14 @@ class Residual(Layer):
         return (specs,), shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps what f keeps."""
         y, cache = self.layer.forward(cx.child(0), p[0], x)
         return x + y, (cache,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dy goes both ways."""
         dx, grads = self.layer.backward(cx.child(0), p[0], cache[0], dy)
         return (dy + dx if cx.need_dx else None), (grads,)
 
     def update_stats(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
-        """Return f's new statistics."""
         return (self.layer.update_stats(cx.child(0), p[0], cache[0]),)
 
 
@@ -69,15 +67,17 @@ class Parallel(Layer):
 
     role = "container"
     layers: tuple[Layer, ...]
-    merge: str = "concatenate"
+    merge: Annotated[str, one_of(*MERGES)] = "concatenate"
+
+    if TYPE_CHECKING:  # a list is as good as a tuple
+
+        def __init__(
+            self, layers: Sequence[LayerLike | Sequence[LayerLike]], merge: str = "concatenate"
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", checked_layers("Parallel", self.layers, chains=True))
         super().__post_init__()
-        if self.merge not in MERGES:
-            raise UsageError(
-                f"Parallel(merge={self.merge!r}): unknown merge", fix=did_you_mean(self.merge, MERGES)
-            )
         if not self.layers:
             raise UsageError("Parallel of no layers gives nothing", fix="name at least one")
         if len({layer.input_kind == "int" for layer in self.layers}) > 1:
@@ -90,7 +90,6 @@ class Parallel(Layer):
 
     @functools.cached_property
     def trained(self) -> bool:
-        """Whether any of them has parameters to train."""
         return any(layer.trained for layer in self.layers)
 
     @functools.cached_property
@@ -107,7 +106,6 @@ class Parallel(Layer):
         return min((layer.vocab_size for layer in self.layers if layer.vocab_size), default=0)
 
     def children(self, shape: Shape) -> list[Child]:
-        """All of them, on the same shape."""
         return numbered(self.layers, shape)
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
@@ -128,7 +126,6 @@ class Parallel(Layer):
         return y, (tuple(caches), kept)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """Each layer gets its part of dy; what comes back is added."""
         dxs, grads = [], []
         shares = parts(cx, self.merge, cache[1], dy)
         for i, (layer, part) in enumerate(zip(self.layers, shares, strict=True)):
@@ -139,7 +136,6 @@ class Parallel(Layer):
         return (added(tuple(dxs)) if cx.need_dx and not ids else None), tuple(grads)
 
     def update_stats(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
-        """Every layer's new statistics."""
         return tuple(
             layer.update_stats(cx.child(i), p[i], cache[0][i]) for i, layer in enumerate(self.layers)
         )

@@ -26,12 +26,10 @@ class Merge(Layer, abstract=True):
         return {}, merged_shape(self.merge, shape)
 
     def forward(self, cx: Ctx, p: Tree, x: tuple[Array, ...]) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps the widths, for a product x, else the shapes."""
         y, kept = merged(cx, self.merge, x)
         return y, (len(x), kept)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
-        """Each input gets its part of dy."""
         _, kept = cache
         return (tuple(parts(cx, self.merge, kept, dy)) if cx.need_dx else None), {}
 

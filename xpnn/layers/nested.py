@@ -58,6 +58,13 @@ def plan_child(
         ) from error
 
 
+def of_inner(trait: str) -> Any:
+    """The trait of that name of the layer in `layer`: `trained = of_inner("trained")`."""
+    return property(
+        lambda self: getattr(self.layer, trait), doc=f"That of the layer inside: `layer.{trait}`."
+    )
+
+
 def taken_by_all(layers: tuple[Layer, ...]) -> Any:
     """What layers take that all get the same input and whose results meet: one dtype, so never None."""
     kinds = {layer.input_kind for layer in layers}

@@ -4,10 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from xpnn.errors import ShapeError, UsageError
+from xpnn.errors import ShapeError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
 from xpnn.layers.exponential import ALPHA, SCALE
+from xpnn.settings import AtLeastZero, BelowOne, Share
 
 
 @dataclass(frozen=True)
@@ -19,21 +20,14 @@ class GaussianNoise(Layer):
     """
 
     role = "noise"
-    std: float
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.std >= 0:
-            raise UsageError(f"GaussianNoise(std={self.std}): wanted a number of at least 0")
+    std: AtLeastZero
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps nothing."""
         if not cx.train or self.std == 0:
             return x, ()
         return x + self.std * cx.normal(x.shape), ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dx = dy."""
         return dy, {}
 
 
@@ -46,14 +40,7 @@ class SpatialDropout(Layer):
     """
 
     role = "noise"
-    rate: float
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.rate <= 1:
-            raise UsageError(
-                f"SpatialDropout(rate={self.rate}): the rate is a share of channels, from 0 to 1"
-            )
+    rate: Share
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """Raises ShapeError without an axis of positions."""
@@ -64,7 +51,6 @@ class SpatialDropout(Layer):
         return {}, shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps the mask (N, 1, ..., 1, channels), nothing when it drops nothing."""
         if not cx.train or self.rate == 0:
             return x, ()
         one = (1,) * (x.ndim - 2)
@@ -72,7 +58,6 @@ class SpatialDropout(Layer):
         return self._mask(cx, keep, x), (keep,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """The same mask and scale on dy."""
         return (self._mask(cx, cache[0], dy) if cache else dy), {}
 
     def _mask(self, cx: Ctx, keep: Array, x: Array) -> Array:
@@ -89,15 +74,9 @@ class AlphaDropout(Layer):
     """
 
     role = "noise"
-    rate: float
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.rate < 1:
-            raise UsageError(f"AlphaDropout(rate={self.rate}): wanted a share from 0 to below 1")
+    rate: BelowOne
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps the mask, nothing when it drops nothing."""
         if not cx.train or self.rate == 0:
             return x, ()
         keep, a = cx.keep_mask(x.shape, self.rate), self._gain()
@@ -105,7 +84,6 @@ class AlphaDropout(Layer):
         return a * kept + a * self.rate * SCALE * ALPHA, (keep,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dx = a dy where x was kept, else 0."""
         return (cx.be.mask(self._gain() * dy, cache[0]) if cache else dy), {}
 
     def _gain(self) -> float:

@@ -1,15 +1,14 @@
 """Padding of any axes by a number, by the edge, or by what is inside."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from xpnn.backends.base import Backend
-from xpnn.errors import ShapeError, UsageError, did_you_mean
+from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
+from xpnn.settings import one_of
 from xpnn.window import Pair, at_least
-
-MODES = ("constant", "reflect", "edge", "wrap")
 
 
 @dataclass(frozen=True)
@@ -24,14 +23,12 @@ class Pad(Layer):
     """
 
     pads: tuple[Pair, ...]
-    mode: str = "constant"
+    mode: Annotated[str, one_of("constant", "reflect", "edge", "wrap")] = "constant"
     value: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(0, self, pads=sum(self.pads, start=()))
-        if self.mode not in MODES:
-            raise UsageError(f"Pad(mode={self.mode!r}): unknown mode", fix=did_you_mean(self.mode, MODES))
         if self.value and self.mode != "constant":
             raise UsageError(
                 f"Pad(mode={self.mode!r}, value={self.value}): only a constant has a value",
@@ -39,7 +36,6 @@ class Pad(Layer):
             )
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """No parameters."""
         if len(shape) != len(self.pads) or 0 in shape:
             raise ShapeError(f"has pads for samples of {len(self.pads)} axes", why=f"got {shape}")
         if self.mode == "reflect" and any(max(ends) >= n for n, ends in zip(shape, self.pads, strict=True)):
@@ -47,7 +43,6 @@ class Pad(Layer):
         return {}, tuple(before + n + after for n, (before, after) in zip(shape, self.pads, strict=True))
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Axis by axis; keeps the shape."""
         if self.mode == "constant":
             return cx.be.pad(x, self.pads, self.value), (x.shape,)
         y = x
@@ -57,7 +52,6 @@ class Pad(Layer):
         return y, (x.shape,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """Each value has the sum of what shows it."""
         (shape,) = cache
         if self.mode == "constant":
             inside = (slice(before, before + n) for n, (before, _) in zip(shape[1:], self.pads, strict=True))

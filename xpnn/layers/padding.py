@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Tree
+from xpnn.settings import Index
 
 
 @dataclass(frozen=True)
@@ -16,17 +16,10 @@ class PaddingMask(Layer):
     """
 
     input_kind = "int"
-    pad: int = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.pad < 0:
-            raise UsageError(f"PaddingMask(pad={self.pad}): ids are whole numbers of at least 0")
+    pad: Index = 0
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps nothing."""
         return cx.be.xp.astype(x != self.pad, cx.be.dtype), ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """No gradient: ids have none."""
         return None, {}

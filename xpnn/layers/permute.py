@@ -36,10 +36,8 @@ class Permute(Layer):
         return {}, tuple(shape[axis - 1] for axis in self.axes)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps nothing."""
         return cx.be.xp.permute_dims(x, (0, *self.axes)), ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """By the inverse order."""
         inverse = (self.axes.index(axis) + 1 for axis in range(1, len(self.axes) + 1))
         return cx.be.xp.permute_dims(dy, (0, *inverse)), {}

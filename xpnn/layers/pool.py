@@ -69,12 +69,10 @@ class MaxPooling(Pooling, abstract=True):
     """y = the largest x of each window; dx = dy at the first place (the last axis fastest) that holds it."""
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps which tap of each window was chosen."""
         y, tap = cx.be.max_pool(x, self.window(x.shape[1:]))
         return y, (tap, x.shape)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """Windows that overlap add up."""
         tap, shape = cache
         return cx.be.max_pool_grad(dy, tap, shape, self.window(shape[1:])), {}
 
@@ -89,11 +87,9 @@ class AvgPooling(Pooling, abstract=True):
     count_include_pad: bool = False
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps the shape."""
         return cx.be.sum_pool(x, self.window(x.shape[1:])) / self._number(cx, x.shape), (x.shape,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """Windows that overlap add up."""
         (shape,) = cache
         return cx.be.sum_pool_grad(dy / self._number(cx, shape), shape, self.window(shape[1:])), {}
 

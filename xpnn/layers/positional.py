@@ -3,16 +3,15 @@
 import functools
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from xpnn.errors import UsageError, did_you_mean
 from xpnn.initializers import Initializer, Normal, Sinusoidal
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
 from xpnn.layers.lengths import is_open
 from xpnn.layers.recurrent import check_sequence
+from xpnn.settings import one_of
 
-KINDS = ("sinusoidal", "learned")
 near_zero = Normal(0.02)
 BASE = Sinusoidal().base
 
@@ -29,19 +28,11 @@ class PositionalEncoding(Layer):
     Dauphin, "Convolutional sequence to sequence learning", ICML 2017.
     """
 
-    kind: str = "sinusoidal"
+    kind: Annotated[str, one_of("sinusoidal", "learned")] = "sinusoidal"
     init: Initializer = near_zero
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.kind not in KINDS:
-            raise UsageError(
-                f"PositionalEncoding(kind={self.kind!r}): unknown kind", fix=did_you_mean(self.kind, KINDS)
-            )
 
     @functools.cached_property
     def trained(self) -> bool:
-        """Whether P is trained."""
         return self.kind == "learned"
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
@@ -52,11 +43,9 @@ class PositionalEncoding(Layer):
         return {"P": Spec(shape, self.init if self.trained else Sinusoidal(), trainable=self.trained)}, shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps nothing."""
         return x + (p["P"] if "P" in p else waves(cx, *x.shape[1:])), ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """Both see the same sum."""
         grads = {"P": cx.be.xp.sum(dy, axis=0)} if self.trained else {}
         return (dy if cx.need_dx else None), grads
 

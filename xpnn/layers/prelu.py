@@ -25,13 +25,11 @@ class PReLU(Layer):
     init: Initializer = quarter
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """One slope per feature, or one for all."""
         if not self.shared and not shape:
             raise ShapeError("wants a last axis with a slope for each feature", why=f"got {shape}")
         return {"slope": Spec((1,) if self.shared else shape[-1:], self.init, decay=False)}, shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x."""
         return cx.be.xp.where(x > 0, x, p["slope"] * x), (x,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:

@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
-from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx
 from xpnn.layers.warp import Field, Geometric, Transform
+from xpnn.settings import BelowOne, Share, within
 
 
 def spread(cx: Ctx, n: int, index: int = 0) -> Array:
@@ -18,17 +19,9 @@ def spread(cx: Ctx, n: int, index: int = 0) -> Array:
 class RandomShift(Geometric):
     """y[v, u] = x[v - s H, u - t W], s and t uniform in [-share, share): moved by up to that share of each side."""
 
-    share: float = 0.1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.share <= 1:
-            raise UsageError(
-                f"RandomShift(share={self.share}): wanted a share of the image's side, from 0 to 1"
-            )
+    share: Share = 0.1
 
     def moves(self, cx: Ctx, n: int, size: tuple[int, int]) -> tuple[Transform, Field | None]:
-        """Two draws for each image."""
         height, width = size
         s, t = (self.share * spread(cx, n, i) for i in (0, 1))
         return (1.0, 0.0, -height * s, 0.0, 1.0, -width * t), None
@@ -38,12 +31,7 @@ class RandomShift(Geometric):
 class RandomRotation(Geometric):
     """y[q] = x[R(-t) q], R a rotation by t degrees, t uniform in [-degrees, degrees), counter-clockwise as seen."""
 
-    degrees: float = 10.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.degrees <= 180:
-            raise UsageError(f"RandomRotation(degrees={self.degrees}): wanted a number from 0 to 180")
+    degrees: Annotated[float, within(0, 180)] = 10.0
 
     def moves(self, cx: Ctx, n: int, size: tuple[int, int]) -> tuple[Transform, Field | None]:
         """One draw for each image. Rows count downwards, so a turn to the left reads from further right above."""
@@ -56,15 +44,9 @@ class RandomRotation(Geometric):
 class RandomZoom(Geometric):
     """y[q] = x[q / z], z uniform in [1 - share, 1 + share): larger above 1, smaller below."""
 
-    share: float = 0.1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.share < 1:
-            raise UsageError(f"RandomZoom(share={self.share}): wanted a number from 0 to below 1")
+    share: BelowOne = 0.1
 
     def moves(self, cx: Ctx, n: int, size: tuple[int, int]) -> tuple[Transform, Field | None]:
-        """One draw for each image, for both sides."""
         smaller = 1 / (1 + self.share * spread(cx, n))
         return (smaller, 0.0, 0.0, 0.0, smaller, 0.0), None
 
@@ -73,14 +55,8 @@ class RandomZoom(Geometric):
 class RandomShear(Geometric):
     """y[v, u] = x[v, u + v tan t], t uniform in [-degrees, degrees): uprights lean by t, rows stay rows."""
 
-    degrees: float = 10.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.degrees <= 80:
-            raise UsageError(f"RandomShear(degrees={self.degrees}): wanted a number from 0 to 80")
+    degrees: Annotated[float, within(0, 80)] = 10.0
 
     def moves(self, cx: Ctx, n: int, size: tuple[int, int]) -> tuple[Transform, Field | None]:
-        """One draw for each image."""
         slope = cx.be.xp.tan(math.radians(self.degrees) * spread(cx, n))
         return (1.0, 0.0, 0.0, slope, 1.0, 0.0), None

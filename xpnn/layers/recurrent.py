@@ -17,11 +17,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from xpnn.errors import ShapeError, UsageError
+from xpnn.errors import ShapeError
 from xpnn.initializers import Initializer, Orthogonal, glorot_uniform, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree, is_multiple
 from xpnn.layers.dense import flat_rows
+from xpnn.settings import Count
 
 orthogonal = Orthogonal()
 States = tuple[Array, ...]
@@ -36,7 +37,7 @@ class Recurrent(Layer, abstract=True):
     states: ClassVar[int] = 1
     gate_bias: ClassVar[Initializer] = zeros
 
-    units: int
+    units: Count
     sequences: bool = False
     init: Initializer = glorot_uniform
     recurrent_init: Initializer = orthogonal
@@ -45,13 +46,6 @@ class Recurrent(Layer, abstract=True):
     reverse: bool = False
     initial_state: bool = False
     return_state: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.units < 1:
-            raise UsageError(
-                f"{type(self).__name__}(units={self.units}): wanted a whole number of at least 1"
-            )
 
     def step(self, cx: Ctx, p: Tree, a: Array, states: States) -> tuple[States, tuple[Array, ...]]:
         """The states after a step, of which the first is its output, and what `step_grad` needs: first h before it.
@@ -71,12 +65,10 @@ class Recurrent(Layer, abstract=True):
 
     @functools.cached_property
     def multi_input(self) -> bool:
-        """Whether it takes states or a mask too."""
         return self.masked or self.initial_state
 
     @functools.cached_property
     def input_kind(self) -> Any:
-        """A sequence of numbers, its first states, and its mask."""
         kinds = ("float",) * (1 + self.states * self.initial_state) + ("mask",) * self.masked
         return kinds if self.multi_input else "float"
 
@@ -110,7 +102,6 @@ class Recurrent(Layer, abstract=True):
         raise ShapeError(f"wants {' and '.join(words)}", why=f"got {shape}")
 
     def forward(self, cx: Ctx, p: Tree, x: Any) -> tuple[Any, tuple[Any, ...]]:
-        """Keeps x, what every step keeps, and which steps are real."""
         x, states, real = self._inputs(cx, x)
         seen = by_time(cx, x)
         a = cx.be.affine(seen, p["W"], p["b"]) if self.bias else cx.be.matmul(seen, p["W"])

@@ -38,12 +38,10 @@ class ReduceSum(Reduction):
     """y = the sum of x over the axes; dx = dy for each of them."""
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps the shape."""
         axes = axes_of(self.axes, x.shape[1:])
         return cx.be.xp.sum(x, axis=axes, keepdims=self.keepdims), (x.shape,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """Broadcast dy to the reduced axes."""
         (shape,) = cache
         return cx.be.xp.broadcast_to(self.spread(cx, dy, shape), shape), {}
 
@@ -53,12 +51,10 @@ class ReduceMean(Reduction):
     """y = the mean of x over the axes; dx = dy / n for each of the n numbers."""
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps the shape."""
         axes = axes_of(self.axes, x.shape[1:])
         return cx.be.xp.mean(x, axis=axes, keepdims=self.keepdims), (x.shape,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dy / n, spread out."""
         (shape,) = cache
         n = math.prod(shape[axis] for axis in axes_of(self.axes, shape[1:]))
         return cx.be.xp.broadcast_to(self.spread(cx, dy / n, shape), shape), {}
@@ -80,7 +76,6 @@ class ReduceMax(Reduction):
         return (y if self.keepdims else cx.be.xp.squeeze(y, axis=axes)), (share,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dy to the largest."""
         (share,) = cache
         return share * self.spread(cx, dy, share.shape), {}
 
@@ -118,6 +113,5 @@ class MaskedMean(Layer):
         return xp.sum(kept * weight, axis=1), (weight,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
-        """dx_t = m_t dy / sum m."""
         (weight,) = cache
         return (cx.be.xp.expand_dims(dy, axis=1) * weight, None), {}

@@ -26,17 +26,14 @@ class ZeroPad2D(Layer):
         check_padding(self, self.padding, 2)
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """No parameters."""
         check_positions(shape, 2)
         (top, bottom), (left, right) = pads_of(self.padding, 2)
         return {}, (top + shape[0] + bottom, left + shape[1] + right, shape[2])
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps nothing."""
         return cx.be.pad(x, pads_of(self.padding, 2)), ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """The zeros are fixed."""
         (top, bottom), (left, right) = pads_of(self.padding, 2)
         return dy[:, top : dy.shape[1] - bottom, left : dy.shape[2] - right, :], {}
 
@@ -55,20 +52,17 @@ class UpSampling2D(Layer):
         at_least(1, self, size=self.size)
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """No parameters."""
         check_positions(shape, 2)
         s, t = per_axis(self.size, 2)
         return {}, (s * shape[0], t * shape[1], shape[2])
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps nothing."""
         (s, t), (n, height, width, channels) = per_axis(self.size, 2), x.shape
         blocks = cx.be.xp.reshape(x, (n, height, 1, width, 1, channels))
         blocks = cx.be.xp.broadcast_to(blocks, (n, height, s, width, t, channels))
         return cx.be.xp.reshape(blocks, (n, s * height, t * width, channels)), ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """The blocks do not overlap."""
         (s, t), (n, height, width, channels) = per_axis(self.size, 2), dy.shape
         blocks = cx.be.xp.reshape(dy, (n, height // s, s, width // t, t, channels))
         return cx.be.xp.sum(blocks, axis=(2, 4)), {}
@@ -89,16 +83,13 @@ class GlobalAveragePool(Layer):
     """
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """No parameters."""
         check_channels(shape)
         return {}, shape[-1:]
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps the shape."""
         return cx.be.xp.mean(x, axis=tuple(range(1, x.ndim - 1))), (x.shape,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """Every place has the same share."""
         (shape,) = cache
         places = shape[1:-1]
         share = cx.be.xp.reshape(dy, (shape[0], *(1 for _ in places), shape[-1])) / math.prod(places)
@@ -113,7 +104,6 @@ class GlobalMaxPool(Layer):
     """
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """No parameters."""
         check_channels(shape)
         return {}, shape[-1:]
 
@@ -123,7 +113,6 @@ class GlobalMaxPool(Layer):
         return cx.be.xp.reshape(y, (x.shape[0], x.shape[-1])), (tap, x.shape)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """The other places get 0."""
         tap, shape = cache
         dy = cx.be.xp.reshape(dy, tap.shape)
         return cx.be.max_pool_grad(dy, tap, shape, Window(shape[1:-1], shape[1:-1])), {}

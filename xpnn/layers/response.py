@@ -5,7 +5,8 @@ from typing import Any
 
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Tree
-from xpnn.window import Window, at_least
+from xpnn.settings import Count
+from xpnn.window import Window
 
 
 @dataclass(frozen=True)
@@ -18,24 +19,18 @@ class LocalResponseNorm(Layer):
     NIPS 2012; alpha is divided by the size as in Caffe, ONNX and PyTorch.
     """
 
-    size: int = 5
+    size: Count = 5
     alpha: float = 1e-4
     beta: float = 0.75
     k: float = 1.0
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(1, self, size=self.size)
-
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x and s."""
         rows = cx.be.xp.reshape(x, (-1, x.shape[-1], 1))
         s = self.k + self.alpha / self.size * cx.be.sum_pool(rows * rows, self._window())
         s = cx.be.xp.reshape(s, x.shape)
         return x * s**-self.beta, (x, s)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """As in the class's formula."""
         x, s = cache
         rows = cx.be.xp.reshape(dy * x * s ** (-self.beta - 1), (-1, x.shape[-1], 1))
         through = cx.be.xp.reshape(cx.be.sum_pool_grad(rows, rows.shape, self._window()), x.shape)

@@ -2,15 +2,16 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-from xpnn.errors import ShapeError, UsageError, did_you_mean
+from xpnn.errors import ShapeError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
 from xpnn.layers.recurrent import check_sequence
-from xpnn.window import at_least
+from xpnn.settings import Count, Limits, one_of
 
-LAYOUTS = ("half", "interleaved")
+Layout: TypeAlias = Annotated[str, one_of("half", "interleaved")]
+Base: TypeAlias = Annotated[float, Limits("a number above 1", lambda base: base > 1)]
 
 
 @dataclass(frozen=True)
@@ -25,16 +26,10 @@ class RotaryPositions(Layer):
     Source: Su, Lu, Pan, Murtadha, Wen, Liu, "RoFormer: enhanced transformer with rotary position embedding", 2021.
     """
 
-    layout: str = "half"
-    heads: int = 1
-    base: float = 10000.0
-    size: int | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_layout(self, self.layout)
-        check_base(self, "base", self.base)
-        at_least(1, self, heads=self.heads, size=1 if self.size is None else self.size)
+    layout: Layout = "half"
+    heads: Count = 1
+    base: Base = 10000.0
+    size: Count | None = None
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """No parameters. Raises ShapeError for no sequence, and where heads or pairs do not divide the features."""
@@ -48,7 +43,6 @@ class RotaryPositions(Layer):
         return {}, shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps nothing."""
         return self._rotated(cx, x), ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
@@ -76,20 +70,3 @@ def rotated(cx: Ctx, x: Array, layout: str, base: float, back: bool = False) -> 
         return xp.concat([a * cos - b * sin, b * cos + a * sin], axis=-1)
     a, b = x[..., 0::2], x[..., 1::2]
     return xp.reshape(xp.stack([a * cos - b * sin, b * cos + a * sin], axis=-1), x.shape)
-
-
-def check_layout(owner: Any, layout: str) -> None:
-    """Raise UsageError for an unknown layout."""
-    if layout not in LAYOUTS:
-        raise UsageError(
-            f"{type(owner).__name__}: unknown layout {layout!r} of rotary positions",
-            fix=did_you_mean(layout, LAYOUTS),
-        )
-
-
-def check_base(owner: Any, name: str, base: float) -> None:
-    """Raise UsageError unless angles grow slower from pair to pair."""
-    if base <= 1:
-        raise UsageError(
-            f"{type(owner).__name__}({name}={base}): wanted a number above 1", fix="10000, as the paper"
-        )

@@ -37,12 +37,10 @@ class Rescale(Layer):
         return cls(scale, -low * scale)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps nothing."""
         y = as_float(cx, x) * self.scale
         return (y + self.offset if self.offset else y), ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dx = scale dy."""
         return dy * self.scale, {}
 
 
@@ -90,7 +88,6 @@ class Standardize(Layer):
         return rest
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """mean and 1 / std of shape (features,)."""
         features = shape[-1:]
         for value in (self.mean, self.std):
             if np.size(value) not in (1, *features):
@@ -111,7 +108,6 @@ class Standardize(Layer):
         return as_float(cx, x) * p["gain"], ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """dx = dy / std; the statistics are not trained."""
         return dy * p["gain"], {}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from xpnn.errors import ShapeError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree, is_multiple
-from xpnn.window import at_least
+from xpnn.settings import Index
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,7 @@ class SelectOutput(Layer):
     multi_input = True
     input_kind = None
     output_kind = None
-    index: int
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(0, self, index=self.index)
+    index: Index
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         """No parameters. Raises ShapeError where there are not that many."""
@@ -38,11 +34,9 @@ class SelectOutput(Layer):
         return {}, tuple(shape[self.index])
 
     def forward(self, cx: Ctx, p: Tree, x: tuple[Array, ...]) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps the shapes."""
         return x[self.index], tuple(a.shape for a in x)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Any, Tree]:
-        """0 for the others."""
         if not cx.need_dx:
             return None, {}
         return tuple(dy if i == self.index else cx.be.zeros(shape) for i, shape in enumerate(cache)), {}

@@ -7,6 +7,7 @@ from xpnn.initializers import Initializer, he_normal, zeros
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
 from xpnn.layers.conv import Conv2D
+from xpnn.settings import Count
 from xpnn.window import Padding, Pair, at_least
 
 
@@ -24,20 +25,19 @@ class SeparableConv2D(Layer):
     """
 
     trained = True
-    filters: int
+    filters: Count
     kernel: int | Pair
     stride: int | Pair = 1
     padding: Padding = "valid"
     dilation: int | Pair = 1
-    multiplier: int = 1
+    multiplier: Count = 1
     init: Initializer = he_normal
     bias_init: Initializer = zeros
     bias: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        sizes = {"kernel": self.kernel, "stride": self.stride, "dilation": self.dilation}
-        at_least(1, self, filters=self.filters, multiplier=self.multiplier, **sizes)
+        at_least(1, self, kernel=self.kernel, stride=self.stride, dilation=self.dilation)
         self.depth(1)
 
     def depth(self, channels: int) -> Conv2D:
@@ -56,13 +56,11 @@ class SeparableConv2D(Layer):
         return {"depth": depth, "point": point}, out
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x and what the channels' own kernels make of it."""
         h, _ = self.depth(x.shape[-1]).forward(cx, p["depth"], x)
         y, _ = self.point().forward(cx, p["point"], h)
         return y, (x, h)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """The pixels' mixing, then the channels' own kernels."""
         x, h = cache
         dh, point = self.point().backward(cx.child("point", True), p["point"], (h,), dy)
         dx, depth = self.depth(x.shape[-1]).backward(cx, p["depth"], (x,), dh)

@@ -1,13 +1,14 @@
 """A chain of layers is a layer."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xpnn.config import short_repr
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
-from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree
+from xpnn.layers.base import Child, Ctx, Layer, LayerLike, Shape, Tree
 from xpnn.layers.nested import checked_layers, expects_ids, plan_child
 
 
@@ -17,6 +18,10 @@ class Sequential(Layer):
 
     role = "container"
     layers: tuple[Layer, ...]
+
+    if TYPE_CHECKING:  # a list is as good as a tuple
+
+        def __init__(self, layers: Sequence[LayerLike]) -> None: ...
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", checked_layers("Sequential", self.layers))
@@ -30,7 +35,6 @@ class Sequential(Layer):
 
     @functools.cached_property
     def multi_input(self) -> bool:
-        """Whether the first layer takes several inputs."""
         return bool(self.layers) and self.layers[0].multi_input
 
     @functools.cached_property
@@ -43,7 +47,6 @@ class Sequential(Layer):
 
     @functools.cached_property
     def trained(self) -> bool:
-        """Whether any layer in the chain has parameters to train."""
         return any(layer.trained for layer in self.layers)
 
     @functools.cached_property
@@ -58,7 +61,6 @@ class Sequential(Layer):
         return next((layer.vocab_size for layer in self.layers if layer.input_kind is not None), 0)
 
     def children(self, shape: Shape) -> list[Child]:
-        """Every layer, with what it gets."""
         found = []
         for i, layer in enumerate(self.layers):
             found.append(Child(str(i), layer, shape))
@@ -81,7 +83,6 @@ class Sequential(Layer):
         return next((i for i, layer in enumerate(self.layers) if layer.trained), len(self.layers))
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Left to right; keeps every layer's cache."""
         caches = []
         for i, layer in enumerate(self.layers):
             x, cache = layer.forward(cx.child(i), p[i], x)
@@ -100,5 +101,4 @@ class Sequential(Layer):
         return (dx if cx.need_dx else None), tuple(grads)
 
     def update_stats(self, cx: Ctx, p: Tree, cache: tuple[Any, ...]) -> Tree:
-        """Every layer's new statistics."""
         return tuple(layer.update_stats(cx.child(i), p[i], cache[i]) for i, layer in enumerate(self.layers))

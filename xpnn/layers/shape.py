@@ -18,15 +18,12 @@ class Flatten(Layer):
     output_kind = None
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """No parameters."""
         return {}, (math.prod(shape),)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps the shape."""
         return cx.be.xp.reshape(x, (x.shape[0], math.prod(x.shape[1:]))), (x.shape,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """Back to the shape."""
         (shape,) = cache
         return cx.be.xp.reshape(dy, shape), {}
 
@@ -58,10 +55,8 @@ class Reshape(Layer):
         return {}, self.shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps the shape."""
         return cx.be.xp.reshape(x, (x.shape[0], *self.shape)), (x.shape,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """Back to the shape."""
         (shape,) = cache
         return cx.be.xp.reshape(dy, shape), {}

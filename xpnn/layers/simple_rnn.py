@@ -17,7 +17,6 @@ class SimpleRNN(Recurrent):
     """
 
     def step(self, cx: Ctx, p: Tree, a: Array, states: States) -> tuple[States, tuple[Array, ...]]:
-        """Keeps the states before and after."""
         (before,) = states
         h = cx.be.xp.tanh(a + cx.be.matmul(before, p["U"]))
         return (h,), (before, h)
@@ -25,7 +24,6 @@ class SimpleRNN(Recurrent):
     def step_grad(
         self, cx: Ctx, p: Tree, d: States, kept: tuple[Array, ...]
     ) -> tuple[Array, Array | None, States]:
-        """As in the class's formula."""
         (dh,), (_, h) = d, kept
         da = dh * (1 - h * h)
         return da, None, (cx.be.matmul(da, p["U"].T),)

@@ -4,8 +4,9 @@ Each layer says where every pixel of its output comes from; `Warp` puts several 
 is read once, because every reading between pixels blurs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
@@ -42,7 +43,6 @@ class Geometric(Layer, abstract=True):
         raise NotImplementedError
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps where each pixel came from."""
         x = as_float(cx, x)
         if not cx.train:
             return x, ()
@@ -54,7 +54,6 @@ class Geometric(Layer, abstract=True):
         return cx.be.bilinear(x, v, u), (v, u)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """What was read from a place is added there."""
         if not cache:
             return dy, {}
         v, u = cache
@@ -70,6 +69,10 @@ class Warp(Geometric):
     """
 
     layers: tuple[Layer, ...]
+
+    if TYPE_CHECKING:  # a list is as good as a tuple
+
+        def __init__(self, layers: Sequence[Layer]) -> None: ...
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", checked_layers("Warp", self.layers))
@@ -88,11 +91,9 @@ class Warp(Geometric):
         ), shape
 
     def children(self, shape: Shape) -> list[Child]:
-        """Every layer gets an image of the same shape."""
         return numbered(self.layers, shape)
 
     def moves(self, cx: Ctx, n: int, size: tuple[int, int]) -> tuple[Transform, Field | None]:
-        """The product of the motions, the sum of the displacements."""
         transform, field = STILL, None
         for i, layer in enumerate(self.layers):
             motion, d = layer.moves(cx.child(i), n, size)  # type: ignore[attr-defined]
@@ -102,7 +103,6 @@ class Warp(Geometric):
         return transform, field
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        """One adjoint of one reading."""
         return super().backward(cx, p, cache, dy)[0], ({},) * len(self.layers)
 
 

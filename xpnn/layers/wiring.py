@@ -1,6 +1,6 @@
 """How the nodes of a graph are joined: what may be written down, what its inputs are, and where gradients flow."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -26,6 +26,11 @@ class Shared(Config):
 
 Names: TypeAlias = str | tuple[str, ...]
 Node: TypeAlias = tuple[str, Layer | Shared, Names]
+Nodes: TypeAlias = (
+    Mapping[str, tuple[Layer | Shared, str | Sequence[str]]]
+    | Sequence[tuple[str, Layer | Shared, str | Sequence[str]]]
+)
+"""As they may be given."""
 
 
 def listed(names: Any) -> tuple[str, ...]:

@@ -6,14 +6,15 @@ A loss never broadcasts. Targets are checked once, on the host, when data enters
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from xpnn.backends.base import Backend
 from xpnn.config import Config
-from xpnn.errors import DataError, ShapeError, UsageError, did_you_mean, missing
+from xpnn.errors import DataError, ShapeError, missing
 from xpnn.kernels import Array
+from xpnn.settings import one_of
 
 __all__ = ["Loss"]
 
@@ -38,7 +39,7 @@ class Loss(Config, abstract=True):
     Raises UsageError for another reduction.
     """
 
-    reduction: str = "mean"
+    reduction: Annotated[str, one_of(*REDUCTIONS)] = "mean"
 
     wants: ClassVar[str] = ""
     """"logits" or "log-probabilities": a network that ends in Softmax or Sigmoid is refused."""
@@ -46,14 +47,6 @@ class Loss(Config, abstract=True):
     """"classes", "binary", "embeddings", "sequences", "several" or "regression": what `predict` returns."""
     compares: ClassVar[bool] = False
     """Whether samples are compared with each other: such a loss is evaluated on batches."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.reduction not in REDUCTIONS:
-            raise UsageError(
-                f"{type(self).__name__}(reduction={self.reduction!r})",
-                fix=did_you_mean(self.reduction, REDUCTIONS),
-            )
 
     @property
     def even(self) -> bool:

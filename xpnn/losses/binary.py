@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from xpnn.backends.base import Backend
-from xpnn.errors import DataError, ShapeError, UsageError
+from xpnn.errors import DataError, ShapeError
 from xpnn.kernels import Array
 from xpnn.losses.base import Host, Loss, Terms, check_real, same_shape
+from xpnn.settings import Positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,15 +32,12 @@ class BinaryLoss(Loss, abstract=True):
         return target
 
     def labels(self, be: Backend, prediction: Array) -> Array:
-        """Return 1 where p > 1/2, that is z > 0."""
         return be.xp.astype(prediction > 0, be.xp.int64)
 
     def probabilities(self, be: Backend, prediction: Array) -> Array | None:
-        """Return sigmoid(z)."""
         return be.sigmoid(prediction)
 
     def target_ids(self, be: Backend, target: Array) -> Array | None:
-        """Return 1 where the target is above 1/2."""
         return be.xp.astype(target > 0.5, be.xp.int64)
 
 
@@ -72,14 +70,7 @@ class Dice(BinaryLoss):
     Source: Milletari, Navab, Ahmadi, "V-Net", 3DV 2016, with sums in place of sums of squares below.
     """
 
-    smooth: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.smooth > 0:
-            raise UsageError(
-                f"Dice(smooth={self.smooth}): wanted a number above 0", why="an empty mask would be 0 / 0"
-            )
+    smooth: Positive = 1.0
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
         """One loss per sample and channel."""

@@ -7,7 +7,6 @@ from xpnn.errors import UsageError, did_you_mean
 from xpnn.losses.base import Loss
 from xpnn.losses.function import FunctionLoss
 from xpnn.names import usable_by_name
-from xpnn.printing import name_of
 
 __all__ = ["LOSSES", "get_loss"]
 
@@ -67,22 +66,16 @@ def get_loss(loss: "str | Loss | Callable[..., Any]") -> Loss:
         return FunctionLoss(loss)
     known = LOSSES | {name: LOSSES[full] for name, full in SHORT.items()}
     if not isinstance(loss, str) or loss not in known:
-        if callable(loss) and not isinstance(loss, type):
-            raise UsageError(
-                f"loss of type {name_of(loss)}",
-                why="a loss has a gradient written by hand",
-                fix="a subclass of xpnn.losses.Loss, or a name: " + ", ".join(known),
-            )
-        raise UsageError(f"unknown loss {loss!r}", fix=_meant(loss) or did_you_mean(loss, known))
+        raise UsageError(f"unknown loss {loss!r}", fix=_from_elsewhere(loss) or did_you_mean(loss, known))
     return known[loss]()
 
 
-def _meant(loss: object) -> str:
+def _from_elsewhere(loss: object) -> str:
     """`fix` text for a name of another library's."""
     name = ELSEWHERE.get(loss.lower()) if isinstance(loss, str) else None
     if name is None:
         return ""
     wants = LOSSES[name].wants
-    more = ", which takes class ids and one-hot rows alike" if name == "softmax_cross_entropy" else ""
+    more = ", which takes class ids or one-hot rows" if name == "softmax_cross_entropy" else ""
     more += f"; it wants {wants}: end the network without Softmax or Sigmoid" if wants else ""
     return f"here it is {name!r}{more}"

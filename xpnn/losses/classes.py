@@ -8,6 +8,7 @@ from xpnn.backends.base import Backend
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.losses.base import Host, Loss, is_ids, same_shape, same_sizes, spread
+from xpnn.settings import Share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,15 +92,12 @@ class ClassLoss(Loss, abstract=True):
         return self.ignore_index is None
 
     def labels(self, be: Backend, prediction: Array) -> Array:
-        """Return the class of the largest output."""
         return be.xp.argmax(prediction, axis=-1)
 
     def probabilities(self, be: Backend, prediction: Array) -> Array | None:
-        """Return softmax(z)."""
         return be.softmax(prediction)
 
     def target_ids(self, be: Backend, target: Array) -> Array | None:
-        """Return ids as int64; rows by their largest entry."""
         return whole(be, target) if is_ids(be, target) else be.xp.argmax(target, axis=-1)
 
     def valid_mask(self, be: Backend, target: Array) -> Array | None:
@@ -121,13 +119,11 @@ class WeightedClassLoss(ClassLoss, abstract=True):
     by the sum of the weights.
     """
 
-    label_smoothing: float = 0.0
+    label_smoothing: Share = 0.0
     class_weight: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.label_smoothing <= 1:
-            raise UsageError(f"label_smoothing={self.label_smoothing} is not between 0 and 1")
         if self.class_weight is not None:
             object.__setattr__(self, "class_weight", tuple(map(float, self.class_weight)))
             if not all(w >= 0 for w in self.class_weight) or sum(self.class_weight) == 0:

@@ -20,7 +20,6 @@ class CosineEmbedding(Loss):
     """
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
-        """Shapes must be equal."""
         same_shape("cosine embedding", prediction, target)
         xp = be.xp
         (p, a), (t, b) = scaled(be, prediction, -1, up=False), scaled(be, target, -1, up=False)
@@ -30,5 +29,4 @@ class CosineEmbedding(Loss):
         return 1 - cosine[..., 0], (cosine * p / square - t / lengths) / a, None
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
-        """The outputs' shape, finite."""
         return check_real(target, outputs, "cosine embedding")

@@ -9,6 +9,7 @@ from xpnn.backends.base import Backend
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.losses.base import Host, Loss, Terms
+from xpnn.settings import Index
 
 NEVER = -1e30
 """The logarithm of what cannot happen: finite, so that sums and differences stay numbers."""
@@ -30,24 +31,18 @@ class CTC(Loss):
 
     where the last softmax is e^(alpha + beta - log p), but rounds less: the states of each frame add up to 1.
     "sum" and "none" do not divide by the number of labels: PyTorch's `ctc_loss` of log softmax(z). `check` refuses
-    labels that do not fit into their frames (two alike need a blank between them); in a step their loss is infinite
+    labels that do not fit into their frames (two equal ones need a blank between); in a step their loss is infinite
     and the gradient 0. `predict` gives the likeliest class of each frame (N, T).
     Source: Graves, Fernandez, Gomez, Schmidhuber, "Connectionist temporal classification", ICML 2006.
     """
 
-    blank: int = 0
+    blank: Index = 0
     input_lengths: bool = False
 
     wants = "logits"
     kind = "sequences"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.blank < 0:
-            raise UsageError(f"CTC(blank={self.blank}): wanted one of the classes 0, 1, ...")
-
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
-        """One loss per sample."""
         xp, (frames, classes) = be.xp, prediction.shape[1:]
         check_shapes(tuple(prediction.shape), tuple(target.shape), self.input_lengths)
         target = xp.astype(target, xp.int64)
@@ -84,13 +79,13 @@ class CTC(Loss):
             padding = ids == -1
             labels = padding | ((ids >= 0) & (ids < classes) & (ids != self.blank))
             once = (padding[:, 1:] | ~padding[:, :-1]).all(axis=1)
-            twins = (ids[:, 1:] == ids[:, :-1]) & ~padding[:, 1:]
-        needed = (~padding).sum(axis=1) + twins.sum(axis=1)
+            repeats = (ids[:, 1:] == ids[:, :-1]) & ~padding[:, 1:]
+        needed = (~padding).sum(axis=1) + repeats.sum(axis=1)
         for good, why in (
             (whole & labels.all(axis=1), f"labels are 0 to {classes - 1} but not the blank, {self.blank}"),
             (once, "-1 pads the end of a row alone"),
             ((known >= 1) & (known <= frames), f"the first column, its number of frames, is 1 to {frames}"),
-            (needed <= known, "it needs a frame for each label, and one more between two alike"),
+            (needed <= known, "it needs a frame for each label, and one more between two equal ones"),
         ):
             if not good.all():
                 i = int(np.argmin(good))
@@ -106,7 +101,7 @@ class CTC(Loss):
         return be.xp.argmax(prediction, axis=-1)
 
     def random_target(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
-        """Rows of labels that fit, even if all are alike; every other one is a label shorter."""
+        """Rows of labels that fit, even if all are equal; every second one is a label shorter."""
         n, frames, classes = shape
         ids = rng.integers(0, classes - 1, (n, (frames + 1) // 2))
         ids = ids + (ids >= self.blank)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from xpnn.backends.base import Backend
-from xpnn.errors import ShapeError, UsageError
+from xpnn.errors import ShapeError
 from xpnn.kernels import Array
 from xpnn.losses.base import Host, Loss, Terms, check_real
+from xpnn.settings import Positive
 
 
 @dataclass(frozen=True)
@@ -20,15 +21,9 @@ class GaussianNLL(Loss):
     it off 0. Sources: Nix, Weigend, ICNN 1994; softplus and eps: Lakshminarayanan, Pritzel, Blundell, NeurIPS 2017.
     """
 
-    eps: float = 1e-6
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.eps > 0:
-            raise UsageError(f"GaussianNLL(eps={self.eps}): wanted a number above 0")
+    eps: Positive = 1e-6
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
-        """One loss per target."""
         xp, k = be.xp, target.shape[-1]
         if tuple(prediction.shape) != (*target.shape[:-1], 2 * k):
             raise ShapeError(
@@ -42,7 +37,6 @@ class GaussianNLL(Loss):
         return (xp.log(v) + error * share) / 2, xp.concat(slopes, axis=-1), None
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
-        """The shape of the means, finite."""
         if not outputs or outputs[-1] % 2:
             raise ShapeError(
                 f"Gaussian NLL wants outputs (N, ..., 2 k), the network gives (N, {', '.join(map(str, outputs))})",
@@ -52,9 +46,7 @@ class GaussianNLL(Loss):
         return check_real(target, (*outputs[:-1], outputs[-1] // 2), "Gaussian NLL")
 
     def labels(self, be: Backend, prediction: Array) -> Array:
-        """Return the means."""
         return prediction[..., : prediction.shape[-1] // 2]
 
     def random_target(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
-        """Return a target with the shape of the means."""
         return rng.standard_normal((*shape[:-1], shape[-1] // 2))

@@ -31,7 +31,6 @@ class NegativeLogLikelihood(WeightedClassLoss):
         return -be.xp.sum(q * be.mask(prediction, q > 0), axis=-1), -q, counts
 
     def probabilities(self, be: Backend, prediction: Array) -> Array | None:
-        """Return e^l."""
         return be.xp.exp(prediction)
 
 
@@ -56,7 +55,6 @@ class KLDivergence(Loss):
         return terms, -target, be.xp.ones_like(target[..., 0])
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
-        """The outputs' shape, at least 0."""
         return check_least_0(target, outputs, "KL divergence", "targets are probabilities")
 
 
@@ -68,17 +66,14 @@ class Poisson(Loss):
     """
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
-        """Shapes must be equal."""
         same_shape("Poisson", prediction, target)
         rate = be.xp.exp(prediction)
         return rate - target * prediction, rate - target, None
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
-        """The outputs' shape, at least 0."""
         return check_least_0(target, outputs, "Poisson", "targets are counts")
 
     def labels(self, be: Backend, prediction: Array) -> Array:
-        """Return the rate e^z."""
         return be.xp.exp(prediction)
 
 

@@ -1,7 +1,8 @@
 """A loss for a network of several outputs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xpnn.backends.base import Backend
 from xpnn.config import short_repr
@@ -23,6 +24,16 @@ class MultiOutputLoss(Loss):
     losses: tuple[Loss, ...]
     weights: tuple[float, ...] | None = None
 
+    if TYPE_CHECKING:  # a list is as good as a tuple
+
+        def __init__(
+            self,
+            losses: Sequence[Loss | str],
+            weights: Sequence[float] | None = None,
+            *,
+            reduction: str = "mean",
+        ) -> None: ...
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.losses or any(isinstance(loss, MultiOutputLoss) for loss in self.losses):
@@ -42,7 +53,6 @@ class MultiOutputLoss(Loss):
 
     @property
     def compares(self) -> bool:  # type: ignore[override]
-        """Whether one of the losses compares samples."""
         return any(loss.compares for loss in self.losses)
 
     def __call__(self, be: Backend, prediction: Any, target: Any, weight: Array | None = None) -> Any:
@@ -62,7 +72,6 @@ class MultiOutputLoss(Loss):
 
     @property
     def even(self) -> bool:
-        """Whether all of them are."""
         return all(loss.even for loss in self.losses)
 
     def joined(self, found: list[tuple[Array, Array]]) -> Any:
@@ -91,5 +100,4 @@ class MultiOutputLoss(Loss):
         return ()
 
     def labels(self, be: Backend, prediction: Any) -> Any:
-        """Return a tuple of each output's labels."""
         return tuple(loss.labels(be, p) for loss, p in zip(self.losses, prediction, strict=True))

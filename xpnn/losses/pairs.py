@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from xpnn.backends.base import Backend
-from xpnn.errors import DataError, ShapeError, UsageError
+from xpnn.errors import DataError, ShapeError
 from xpnn.kernels import Array
 from xpnn.kernels.length import length, unit
 from xpnn.losses.base import Host, Loss, Terms
+from xpnn.settings import Positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,6 @@ class PairLoss(Loss, abstract=True):
         return ()
 
     def random_target(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Host:
-        """Ids of two classes, both there."""
         return rng.permutation(np.arange(shape[0]) % 2)
 
 
@@ -66,11 +66,7 @@ class Contrastive(PairLoss):
     Source: Hadsell, Chopra, LeCun, "Dimensionality reduction by learning an invariant mapping", CVPR 2006.
     """
 
-    margin: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_margin(self, self.margin)
+    margin: Positive = 1.0
 
     def weighted(self, be: Backend, prediction: Array, target: Array, weight: Array) -> Terms:
         """Return the terms; each sample of a pair has half of its loss."""
@@ -94,11 +90,7 @@ class Triplet(PairLoss):
     Source: Hermans, Beyer, Leibe, "In defense of the triplet loss for person re-identification", 2017 (batch all).
     """
 
-    margin: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_margin(self, self.margin)
+    margin: Positive = 1.0
 
     def weighted(self, be: Backend, prediction: Array, target: Array, weight: Array) -> Terms:
         """Return the terms; the loss of a triple belongs to its anchor."""
@@ -128,12 +120,6 @@ def same_and_other(be: Backend, ids: Array) -> tuple[Array, Array]:
 def pulled(be: Backend, g: Array, directions: Array) -> Array:
     """dz_i = sum_j (g_ij + g_ji) (z_i - z_j) / d_ij, where d_ij > 0: the square root has no slope at 0."""
     return be.xp.sum((g + g.T)[:, :, None] * directions, axis=1)
-
-
-def check_margin(loss: Loss, margin: float) -> None:
-    """Raise UsageError for a margin of 0, for which equal embeddings would be best."""
-    if not margin > 0:
-        raise UsageError(f"{type(loss).__name__}(margin={margin}): wanted a number above 0")
 
 
 def check_pairs(name: str, outputs: tuple[int, ...], target: tuple[int, ...]) -> None:

@@ -12,13 +12,11 @@ class MeanSquaredError(Loss):
     """L = mean of (p - t)^2 over all elements; gradient 2 (p - t) / (number of elements)."""
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
-        """Shapes must be equal."""
         same_shape("mean squared error", prediction, target)
         error = prediction - target
         return error * error, 2 * error, None
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
-        """The outputs' shape, finite."""
         return check_real(target, outputs, "mean squared error")
 
 
@@ -27,11 +25,9 @@ class MeanAbsoluteError(Loss):
     """L = mean of |p - t| over all elements; gradient sign(p - t) / (number of elements), 0 where p = t."""
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
-        """Shapes must be equal."""
         same_shape("mean absolute error", prediction, target)
         error = prediction - target
         return be.xp.abs(error), be.xp.sign(error), None
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
-        """The outputs' shape, finite."""
         return check_real(target, outputs, "mean absolute error")

@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 
 from xpnn.backends.base import Backend
-from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.losses.base import Host, Loss, Terms, check_real, same_shape
+from xpnn.settings import Positive
 
 
 @dataclass(frozen=True)
@@ -17,20 +17,13 @@ class Huber(Loss):
     Source: Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35 (1964).
     """
 
-    delta: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.delta > 0:
-            raise UsageError(f"Huber(delta={self.delta}): wanted a number above 0")
+    delta: Positive = 1.0
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
-        """Shapes must be equal."""
         same_shape("Huber", prediction, target)
         return *huber(be, prediction - target, self.delta), None
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
-        """The outputs' shape, finite."""
         return check_real(target, outputs, "Huber")
 
 
@@ -42,23 +35,14 @@ class SmoothL1(Loss):
     Source: Girshick, "Fast R-CNN", ICCV 2015.
     """
 
-    beta: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.beta > 0:
-            raise UsageError(
-                f"SmoothL1(beta={self.beta}): wanted a number above 0", fix="at 0 it is MeanAbsoluteError"
-            )
+    beta: Positive = 1.0
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
-        """Shapes must be equal."""
         same_shape("smooth L1", prediction, target)
         losses, slopes = huber(be, prediction - target, self.beta)
         return losses / self.beta, slopes / self.beta, None
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
-        """The outputs' shape, finite."""
         return check_real(target, outputs, "smooth L1")
 
 
@@ -81,7 +65,6 @@ class LogCosh(Loss):
         return losses, xp.tanh(error), None
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
-        """The outputs' shape, finite."""
         return check_real(target, outputs, "log-cosh")
 
 

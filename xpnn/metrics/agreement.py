@@ -17,7 +17,6 @@ class CohenKappa(ConfusionMatrix):
     """
 
     def result(self, counts: Any) -> Any:
-        """From -1 to 1."""
         s, c, t, p = _sums(counts)
         chance = float(t @ p)
         return (s * c - chance) / (s * s - chance) if s * s > chance else math.nan
@@ -31,7 +30,6 @@ class MatthewsCorrelation(ConfusionMatrix):
     """
 
     def result(self, counts: Any) -> Any:
-        """From -1 to 1."""
         s, c, t, p = _sums(counts)
         spread = math.sqrt((s * s - float(p @ p)) * (s * s - float(t @ t)))
         return (s * c - float(t @ p)) / spread if spread > 0 else 0.0

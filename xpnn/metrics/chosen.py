@@ -18,8 +18,8 @@ Chosen: TypeAlias = "Metric | Callable[..., Any]"
 MODULES = (decisions, probability, ranking, regression, agreement)
 NAMES: dict[str, type[Metric]] = {
     snake_case(name): cls
-    for home in MODULES
-    for name, cls in vars(home).items()
+    for module in MODULES
+    for name, cls in vars(module).items()
     if isinstance(cls, type) and issubclass(cls, Metric) and not cls.abstract
 }
 """{"f1": F1, "top_k": TopK, "rocauc": ROCAUC ...}."""

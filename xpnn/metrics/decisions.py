@@ -1,26 +1,21 @@
 """Metrics of predicted classes."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from xpnn.backends.base import Backend
-from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.metrics.metric import ClassMetric, Host, mean_of
+from xpnn.settings import Count, one_of
 
 
 @dataclass(frozen=True)
 class TopK(ClassMetric):
     """The share of samples whose class is among the k highest scores. Of equal scores the lower class comes first."""
 
-    k: int = 5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.k < 1:
-            raise UsageError(f"TopK(k={self.k}): wanted at least 1")
+    k: Count = 5
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
         """[n_correct, samples that count]. The rank, without sorting, is the number of classes not behind the true one.
@@ -37,7 +32,6 @@ class TopK(ClassMetric):
         return xp.stack([xp.sum(xp.astype(each, int64)) for each in (n_correct, ids >= 0)])
 
     def result(self, counts: Any) -> Any:
-        """Return n_correct / samples."""
         return mean_of(counts[0], counts[1])
 
 
@@ -46,13 +40,11 @@ class Accuracy(ClassMetric):
     """The share of samples whose class has the highest score."""
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
-        """[n_correct, samples that count]."""
         scores, ids = self.rows(be, scores, ids)
         n_correct = be.xp.argmax(scores, axis=1) == ids
         return be.xp.stack([be.xp.sum(be.xp.astype(each, be.xp.int64)) for each in (n_correct, ids >= 0)])
 
     def result(self, counts: Any) -> Any:
-        """Return n_correct / samples."""
         return mean_of(counts[0], counts[1])
 
 
@@ -70,7 +62,6 @@ class ConfusionMatrix(ClassMetric):
         return xp.astype(truth.T @ decision, xp.int64)
 
     def result(self, counts: Any) -> Any:
-        """The matrix as a NumPy array."""
         return np.asarray(counts)
 
 
@@ -82,15 +73,9 @@ class Precision(ConfusionMatrix):
     0 / 0 counts as 0, as in scikit-learn with zero_division=0.
     """
 
-    average: str | None = "macro"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.average not in ("macro", "micro", "weighted", None):
-            raise UsageError(f"average={self.average!r}", fix='wanted "macro", "micro", "weighted" or None')
+    average: Annotated[str, one_of("macro", "micro", "weighted")] | None = "macro"
 
     def result(self, counts: Any) -> Any:
-        """A float, or one per class."""
         n_correct, support, taken = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
         if self.average == "micro":
             return float(self.ratio(n_correct.sum(), support.sum(), taken.sum()))

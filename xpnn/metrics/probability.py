@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends.base import Backend
-from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.metrics.metric import ClassMetric, mean_of
+from xpnn.settings import Count
 
 TINY = 2.0**-52
 """A probability counts as at least this much, as in scikit-learn in float64."""
@@ -35,7 +35,6 @@ class LogLoss(ClassMetric):
         return xp.stack([xp.sum(be.mask(loss, ids >= 0)), xp.sum(xp.astype(ids >= 0, xp.float64))])
 
     def result(self, counts: Any) -> Any:
-        """Sum / samples, in nats."""
         return mean_of(counts[0], counts[1])
 
 
@@ -58,13 +57,8 @@ class CalibrationError(ClassMetric):
     networks", ICML 2017 (the expected calibration error, ECE).
     """
 
-    bins: int = 15
+    bins: Count = 15
     logits: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.bins < 1:
-            raise UsageError(f"CalibrationError(bins={self.bins}): wanted at least 1")
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
         """(3, bins): samples, hits, sum of confidences."""
@@ -84,6 +78,5 @@ class CalibrationError(ClassMetric):
         return xp.stack([xp.sum(a[:, None] * inside, axis=0) for a in (xp.ones_like(hit), hit, confidence)])
 
     def result(self, counts: Any) -> Any:
-        """From 0 to 1."""
         samples, hits, confidence = np.asarray(counts)
         return mean_of(np.abs(hits - confidence).sum(), samples.sum())

@@ -6,14 +6,15 @@ with the samples. They stay on the device until the result is asked for.
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from xpnn.backends.base import Backend
-from xpnn.errors import ShapeError, UsageError
+from xpnn.errors import ShapeError
 from xpnn.kernels import Array
 from xpnn.metrics.metric import ClassMetric, Host
+from xpnn.settings import one_of
 
 
 @dataclass(frozen=True)
@@ -25,13 +26,8 @@ class ROCAUC(ClassMetric):
     logits: scores are logits, else probabilities. Source: Fawcett, "An introduction to ROC analysis", 2006.
     """
 
-    average: str | None = "macro"
+    average: Annotated[str, one_of("macro")] | None = "macro"
     logits: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.average not in ("macro", None):
-            raise UsageError(f"average={self.average!r}", fix='wanted "macro" or None')
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
         """(columns + 1, N): the log-odds of each class, then the ids, -1 for those that do not count."""
@@ -51,11 +47,9 @@ class ROCAUC(ClassMetric):
             )
 
     def merge(self, be: Backend, a: Array, b: Array) -> Array:
-        """Concatenate the scores of both batches."""
         return be.xp.concat([a, b], axis=1)
 
     def result(self, counts: Any) -> Any:
-        """A float, or one per class."""
         counts = np.asarray(counts)
         *columns, ids = counts[:, counts[-1] >= 0]
         each = np.array(

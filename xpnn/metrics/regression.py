@@ -17,13 +17,11 @@ class MAE(Metric):
     """The mean of |target - prediction|."""
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
-        """[sum of absolute errors, numbers]."""
         prediction, target = doubles(be, scores, ids)
         total = be.xp.sum(be.xp.abs(target - prediction))
         return be.xp.stack([total, be.scalar(math.prod(scores.shape), be.xp.float64)])
 
     def result(self, counts: Any) -> Any:
-        """Return the sum divided by the count."""
         return mean_of(counts[0], counts[1])
 
 
@@ -32,13 +30,11 @@ class MSE(Metric):
     """The mean of (target - prediction)^2."""
 
     def count(self, be: Backend, scores: Array, ids: Array) -> Array:
-        """[sum of squared errors, numbers]."""
         prediction, target = doubles(be, scores, ids)
         total = be.xp.sum((target - prediction) * (target - prediction))
         return be.xp.stack([total, be.scalar(math.prod(scores.shape), be.xp.float64)])
 
     def result(self, counts: Any) -> Any:
-        """Return the sum divided by the count."""
         return mean_of(counts[0], counts[1])
 
 
@@ -70,7 +66,6 @@ class R2(Metric):
         return be.xp.stack([n, mean, spread, a[3, :] + b[3, :]])
 
     def result(self, counts: Any) -> Any:
-        """Return the mean over outputs, at most 1."""
         n, mean, spread, missed = np.asarray(counts, np.float64)
         if not n.all() or not np.isfinite(spread + missed).all():
             return math.nan

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from xpnn.backends.base import Backend
-from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.optimizers.base import State
 from xpnn.optimizers.wrapper import Wrapper
+from xpnn.settings import Count
 
 OWN = ("theta", "sum", "total", "waiting", "updates", "divisor", "last")
 """What the optimizer inside does not see."""
@@ -23,12 +23,7 @@ class Accumulate(Wrapper):
     Raises UsageError for steps below 1; `fit` raises it for more steps than the run has batches.
     """
 
-    steps: int = 4
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.steps < 1:
-            raise UsageError(f"Accumulate(steps={self.steps}): wanted at least 1")
+    steps: Count = 4
 
     def begin(self, be: Backend, theta: Array) -> State:
         """What has been summed since the last update, of how many steps; updates so far; what the step to come says."""

@@ -1,11 +1,11 @@
 """The optimizer Adadelta."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.optimizers.base import Elementwise, State
+from xpnn.settings import BelowOne, Positive
 
 
 @dataclass(frozen=True)
@@ -18,18 +18,14 @@ class Adadelta(Elementwise):
     """
 
     lr: float = 1.0
-    rho: float = 0.9
-    eps: float = 1e-6
-
-    bounds: ClassVar = {"rho": (0.0, 1.0), "eps": (5e-324, float("inf"))}
+    rho: BelowOne = 0.9
+    eps: Positive = 1e-6
 
     @property
     def slots(self) -> dict[str, float]:
-        """The mean squares of gradients S and of steps D."""
         return {"S": 0.0, "D": 0.0}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-        """As in the class's formula."""
         S = self.rho * slots[0] + (1 - self.rho) * g * g
         d = be.xp.sqrt(slots[1] + self.eps) / be.xp.sqrt(S + self.eps) * g
         D = self.rho * slots[1] + (1 - self.rho) * d * d

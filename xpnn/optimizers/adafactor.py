@@ -2,15 +2,15 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated
 
 from xpnn.backends.base import Backend
-from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.kernels.length import length
 from xpnn.optimizers.base import State
 from xpnn.optimizers.layerwise import Layerwise
 from xpnn.parameters import ParamInfo
+from xpnn.settings import AtLeastZero, Positive, at_least
 
 
 @dataclass(frozen=True)
@@ -27,21 +27,10 @@ class Adafactor(Layerwise):
     """
 
     lr: float = 1e-2
-    decay_rate: float = 0.8
-    eps1: float | None = None
-    eps2: float = 1e-3
-    threshold: float = 1.0
-
-    bounds: ClassVar = {
-        "decay_rate": (0.0, math.inf),
-        "eps2": (0.0, math.inf),
-        "threshold": (1.0, math.inf),
-    }
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.eps1 is not None and not self.eps1 > 0:
-            raise UsageError(f"Adafactor(eps1={self.eps1}): wanted a number above 0, or None")
+    decay_rate: AtLeastZero = 0.8
+    eps1: Positive | None = None
+    eps2: AtLeastZero = 1e-3
+    threshold: Annotated[float, at_least(1)] = 1.0
 
     def shapes(self, param: ParamInfo) -> dict[str, tuple[int, ...]]:
         """The shapes of R and C for a matrix, of V for a vector."""
@@ -58,20 +47,19 @@ class Adafactor(Layerwise):
     def rule(
         self, be: Backend, s: State, param: ParamInfo, g: Array, w: Array, *slots: Array
     ) -> tuple[Array, ...]:
-        """As in the class's formula."""
         xp, square = be.xp, g * g
         eps1 = xp.finfo(be.dtype).eps if self.eps1 is None else self.eps1
         if len(slots) == 2:
             means = xp.mean(square, axis=-1, keepdims=True), xp.mean(square, axis=-2, keepdims=True)
             R, C = news = tuple(old + s["b"] * (mean - old) for old, mean in zip(slots, means, strict=True))
-            V = R / at_least(be, xp.mean(R, axis=-2, keepdims=True), eps1) * C
+            V = R / floor_at(be, xp.mean(R, axis=-2, keepdims=True), eps1) * C
         else:
             V = slots[0] + s["b"] * (square - slots[0])
             news = (V,)
-        alpha = at_least(be, rms(be, w), self.eps2) * s["rho"]
-        u = g / at_least(be, xp.sqrt(V), eps1)
+        alpha = floor_at(be, rms(be, w), self.eps2) * s["rho"]
+        u = g / floor_at(be, xp.sqrt(V), eps1)
         w = w - s["lr"] * (self.weight_decay * param.decay) * w
-        return w - alpha / at_least(be, rms(be, u) / self.threshold, 1.0) * u, *news
+        return w - alpha / floor_at(be, rms(be, u) / self.threshold, 1.0) * u, *news
 
 
 def rms(be: Backend, x: Array) -> Array:
@@ -79,6 +67,6 @@ def rms(be: Backend, x: Array) -> Array:
     return length(be, x) / math.sqrt(math.prod(x.shape))
 
 
-def at_least(be: Backend, x: Array, limit: float) -> Array:
+def floor_at(be: Backend, x: Array, limit: float) -> Array:
     """max(x, limit). NaN stays NaN."""
     return be.xp.where(x < limit, be.xp.full_like(x, limit), x)

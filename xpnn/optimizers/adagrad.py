@@ -1,11 +1,11 @@
 """The optimizer AdaGrad."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.optimizers.base import Elementwise, State
+from xpnn.settings import AtLeastZero, Positive
 
 
 @dataclass(frozen=True)
@@ -16,26 +16,17 @@ class AdaGrad(Elementwise):
     """
 
     lr: float = 1e-2
-    lr_decay: float = 0.0
-    initial: float = 0.0
-    eps: float = 1e-10
-
-    bounds: ClassVar = {
-        "lr_decay": (0.0, float("inf")),
-        "initial": (0.0, float("inf")),
-        "eps": (5e-324, float("inf")),
-    }
+    lr_decay: AtLeastZero = 0.0
+    initial: AtLeastZero = 0.0
+    eps: Positive = 1e-10
 
     @property
     def slots(self) -> dict[str, float]:
-        """The sum of squares G."""
         return {"G": self.initial}
 
     def scalars(self, be: Backend, t: Array, lr: Array, state: State) -> State:
-        """Return the decayed rate."""
         return {"lr": lr / (1 + (t - 1) * self.lr_decay)}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-        """As in the class's formula."""
         G = slots[0] + g * g
         return theta - s["lr"] * g / (be.xp.sqrt(G) + self.eps), G

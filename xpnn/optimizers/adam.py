@@ -1,11 +1,11 @@
 """Adam and AdamW."""
 
 from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.optimizers.base import Elementwise, State, bias_correction
+from xpnn.settings import BelowOne, Positive
 
 
 @dataclass(frozen=True)
@@ -18,24 +18,19 @@ class Adam(Elementwise):
     """
 
     lr: float = 1e-3
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-8
-
-    bounds: ClassVar = {"beta1": (0.0, 1.0), "beta2": (0.0, 1.0), "eps": (5e-324, float("inf"))}
+    beta1: BelowOne = 0.9
+    beta2: BelowOne = 0.999
+    eps: Positive = 1e-8
 
     @property
     def slots(self) -> dict[str, float]:
-        """The first and second moments m and v."""
         return {"m": 0.0, "v": 0.0}
 
     def scalars(self, be: Backend, t: Array, lr: Array, state: State) -> State:
-        """Return both bias corrections."""
         root = be.xp.sqrt(bias_correction(be, self.beta2, t))
         return {"rate": lr / bias_correction(be, self.beta1, t), "root": root}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-        """As in the class's formula."""
         m = self.beta1 * slots[0] + (1 - self.beta1) * g
         v = self.beta2 * slots[1] + (1 - self.beta2) * g * g
         return theta - s["rate"] * m / (be.xp.sqrt(v) / s["root"] + self.eps), m, v

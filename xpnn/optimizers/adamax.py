@@ -1,11 +1,11 @@
 """The optimizer Adamax."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.optimizers.base import Elementwise, State, bias_correction
+from xpnn.settings import BelowOne, Positive
 
 
 @dataclass(frozen=True)
@@ -17,23 +17,18 @@ class Adamax(Elementwise):
     """
 
     lr: float = 2e-3
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-8
-
-    bounds: ClassVar = {"beta1": (0.0, 1.0), "beta2": (0.0, 1.0), "eps": (5e-324, float("inf"))}
+    beta1: BelowOne = 0.9
+    beta2: BelowOne = 0.999
+    eps: Positive = 1e-8
 
     @property
     def slots(self) -> dict[str, float]:
-        """The first moment m and the infinity norm u."""
         return {"m": 0.0, "u": 0.0}
 
     def scalars(self, be: Backend, t: Array, lr: Array, state: State) -> State:
-        """Return the bias-corrected rate."""
         return {"rate": lr / bias_correction(be, self.beta1, t)}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-        """As in the class's formula."""
         m = self.beta1 * slots[0] + (1 - self.beta1) * g
         u = be.xp.maximum(self.beta2 * slots[1], be.xp.abs(g) + self.eps)
         return theta - s["rate"] * m / u, m, u

@@ -7,6 +7,7 @@ from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.optimizers.base import State
 from xpnn.optimizers.wrapper import Wrapper
+from xpnn.settings import BelowOne, Count, Index
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,6 @@ class Averaged(Wrapper, abstract=True):
         return {"average": theta * 1}
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
-        """Update by the wrapped optimizer, then the average."""
         theta, new = self.optimizer.update(be, theta, grad, state)
         updates, moved = self.moved(be, state, new)
         share = self.share(be, be.xp.astype(updates, be.dtype))
@@ -47,12 +47,7 @@ class EMA(Averaged):
     Sources: Polyak and Juditsky 1992; as torch.optim.swa_utils with `get_ema_avg_fn`.
     """
 
-    decay: float = 0.999
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.decay < 1:
-            raise UsageError(f"EMA(decay={self.decay}): wanted 0 <= decay < 1")
+    decay: BelowOne = 0.999
 
     def share(self, be: Backend, t: Array) -> Array:
         """1 at first, then 1 - decay."""
@@ -69,15 +64,8 @@ class SWA(Averaged):
     leads to wider optima and better generalization", UAI 2018.
     """
 
-    start: int = 0
-    every: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.start < 0:
-            raise UsageError(f"SWA(start={self.start}): wanted a number of steps, 0 or more")
-        if self.every < 1:
-            raise UsageError(f"SWA(every={self.every}): wanted at least 1 step")
+    start: Index = 0
+    every: Count = 1
 
     def share(self, be: Backend, t: Array) -> Array:
         """1 / n for the n-th that is averaged, 1 before the first, 0 between two."""

@@ -17,13 +17,11 @@ from xpnn.kernels import Array, Rule
 from xpnn.kernels.length import scaled
 from xpnn.parameters import ParamInfo
 from xpnn.renamed import old_members
+from xpnn.settings import AtLeastZero, Positive
 
 __all__ = ["Optimizer"]
 
 State: TypeAlias = dict[str, Any]
-
-LEAST = 5e-324
-"""The smallest number above 0: a bound that leaves out 0 alone."""
 
 
 @old_members
@@ -85,28 +83,10 @@ class Formula(Optimizer, abstract=True):
     `clip_grad_norm_`, before anything else. Frozen parameters have no part in its length.
     """
 
-    lr: float = 1e-3
+    lr: AtLeastZero = 1e-3
     _: KW_ONLY
-    weight_decay: float = 0.0
-    clip_norm: float | None = None
-
-    bounds: ClassVar[dict[str, tuple[float, float]]] = {}
-    """Settings of a subclass that must lie in [low, high)."""
-    shared: ClassVar[tuple[str, ...]] = ("lr", "weight_decay")
-    """Settings that must be 0 or above."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        bounds = dict.fromkeys(self.shared, (0.0, math.inf)) | self.bounds
-        for name, (low, high) in bounds.items():
-            value = getattr(self, name)
-            if not low <= value < high:
-                wanted = f"{low} <= {name} < {high}" if low != LEAST else "a number above 0"
-                raise UsageError(f"{type(self).__name__}({name}={value}): wanted {wanted}")
-        if self.clip_norm is not None and not self.clip_norm > 0:
-            raise UsageError(
-                f"{type(self).__name__}(clip_norm={self.clip_norm}): wanted a norm above 0, or None"
-            )
+    weight_decay: AtLeastZero = 0.0
+    clip_norm: Positive | None = None
 
     def check_eps(self, info: Any) -> None:
         """Raise UsageError for an eps that is 0, or no normal number, in a dtype of which info is the finfo.
@@ -133,10 +113,8 @@ class Elementwise(Formula, abstract=True):
     """
 
     _: KW_ONLY
-    l1: float = 0.0
-    l2: float = 0.0
-
-    shared: ClassVar = ("lr", "l1", "l2", "weight_decay")
+    l1: AtLeastZero = 0.0
+    l2: AtLeastZero = 0.0
 
     @property
     def slots(self) -> dict[str, float]:

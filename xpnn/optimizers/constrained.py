@@ -1,6 +1,8 @@
 """Constraints on parameters."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
@@ -23,6 +25,10 @@ class Constrained(Wrapper):
 
     constraints: tuple[Constraint, ...]
 
+    if TYPE_CHECKING:  # a list is as good as a tuple
+
+        def __init__(self, optimizer: Optimizer, constraints: Sequence[Constraint]) -> None: ...
+
     def bind(self, params: tuple[ParamInfo, ...]) -> Optimizer:
         """Each constraint is held to the places it fits."""
         by_path = {param.path: param for param in params}
@@ -37,7 +43,6 @@ class Constrained(Wrapper):
         return {}
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
-        """As in the class's formula."""
         theta, new = self.optimizer.update(be, theta, grad, state)
         _, moved = self.moved(be, state, new)
         held = be.xp.concat([self.project(be, theta, param) for param in self.params])

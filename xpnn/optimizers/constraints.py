@@ -8,6 +8,7 @@ from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.kernels.length import length, unit
 from xpnn.parameters import ParamInfo
+from xpnn.settings import Positive
 
 __all__ = ["Constraint"]
 
@@ -31,7 +32,6 @@ class NonNegative(Constraint):
     """w <- max(w, 0). As keras.constraints.NonNeg."""
 
     def project(self, be: Backend, w: Array) -> Array:
-        """As in the class's formula."""
         return be.relu(w)
 
 
@@ -50,7 +50,6 @@ class UnitNorm(Constraint):
         check_axes(self, self.axis, param)
 
     def project(self, be: Backend, w: Array) -> Array:
-        """As in the class's formula."""
         return unit(be, w, self.axis)
 
 
@@ -62,20 +61,14 @@ class MaxNorm(Constraint):
     Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 15 (2014).
     """
 
-    limit: float = 2.0
+    limit: Positive = 2.0
     axis: int | tuple[int, ...] = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.limit > 0:
-            raise UsageError(f"MaxNorm({self.pattern!r}, limit={self.limit}): wanted a length above 0")
 
     def check(self, param: ParamInfo) -> None:
         """Raises UsageError for an axis that the parameter has not, or that is named twice."""
         check_axes(self, self.axis, param)
 
     def project(self, be: Backend, w: Array) -> Array:
-        """As in the class's formula."""
         return be.xp.where(length(be, w, self.axis) > self.limit, self.limit * unit(be, w, self.axis), w)
 
 

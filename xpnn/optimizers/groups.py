@@ -1,7 +1,8 @@
 """Parameter groups: settings for parameters chosen by their paths."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.config import Config
@@ -11,6 +12,7 @@ from xpnn.optimizers.base import Optimizer, State
 from xpnn.optimizers.patterns import fitting
 from xpnn.optimizers.wrapper import Wrapper
 from xpnn.parameters import ParamInfo
+from xpnn.settings import AtLeastZero
 
 
 @dataclass(frozen=True)
@@ -23,15 +25,9 @@ class Group(Config):
     """
 
     pattern: str
-    lr: float = 1.0
-    decay: float | None = None
+    lr: AtLeastZero = 1.0
+    decay: AtLeastZero | None = None
     frozen: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, value in (("lr", self.lr), ("decay", self.decay or 0.0)):
-            if value < 0:
-                raise UsageError(f"Group({self.pattern!r}, {name}={value}): wanted a factor of 0 or more")
 
     def apply(self, param: ParamInfo) -> ParamInfo:
         """Return the parameter's entry with this group's factors."""
@@ -49,6 +45,10 @@ class Groups(Wrapper):
     """
 
     groups: tuple[Group, ...]
+
+    if TYPE_CHECKING:  # a list is as good as a tuple
+
+        def __init__(self, optimizer: Optimizer, groups: Sequence[Group]) -> None: ...
 
     outermost: ClassVar = True
 

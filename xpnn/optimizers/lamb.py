@@ -1,7 +1,6 @@
 """The optimizer LAMB."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
@@ -9,6 +8,7 @@ from xpnn.kernels.length import length
 from xpnn.optimizers.base import State, bias_correction
 from xpnn.optimizers.layerwise import Layerwise, trust_ratio
 from xpnn.parameters import ParamInfo
+from xpnn.settings import BelowOne, Positive
 
 
 @dataclass(frozen=True)
@@ -22,18 +22,14 @@ class LAMB(Layerwise):
     """
 
     lr: float = 5e-3
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-6
-
-    bounds: ClassVar = {"beta1": (0.0, 1.0), "beta2": (0.0, 1.0), "eps": (5e-324, float("inf"))}
+    beta1: BelowOne = 0.9
+    beta2: BelowOne = 0.999
+    eps: Positive = 1e-6
 
     def shapes(self, param: ParamInfo) -> dict[str, tuple[int, ...]]:
-        """The shapes of the moments m and v."""
         return {"m": param.shape, "v": param.shape}
 
     def scalars(self, be: Backend, t: Array, lr: Array) -> State:
-        """Return the rate and both bias corrections."""
         return {
             "lr": lr,
             "of_m": bias_correction(be, self.beta1, t),
@@ -43,7 +39,6 @@ class LAMB(Layerwise):
     def rule(
         self, be: Backend, s: State, param: ParamInfo, g: Array, w: Array, *slots: Array
     ) -> tuple[Array, ...]:
-        """As in the class's formula."""
         m = self.beta1 * slots[0] + (1 - self.beta1) * g
         v = self.beta2 * slots[1] + (1 - self.beta2) * g * g
         u = m / s["of_m"] / (be.xp.sqrt(v / s["of_v"]) + self.eps) + self.weight_decay * param.decay * w

@@ -1,7 +1,6 @@
 """The optimizer LARS."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
@@ -9,6 +8,7 @@ from xpnn.kernels.length import length
 from xpnn.optimizers.base import State
 from xpnn.optimizers.layerwise import Layerwise, trust_ratio
 from xpnn.parameters import ParamInfo
+from xpnn.settings import BelowOne, Positive
 
 
 @dataclass(frozen=True)
@@ -21,19 +21,15 @@ class LARS(Layerwise):
     """
 
     lr: float = 1.0
-    momentum: float = 0.9
-    trust: float = 1e-3
-
-    bounds: ClassVar = {"momentum": (0.0, 1.0), "trust": (5e-324, float("inf"))}
+    momentum: BelowOne = 0.9
+    trust: Positive = 1e-3
 
     def shapes(self, param: ParamInfo) -> dict[str, tuple[int, ...]]:
-        """The shape of the velocity v."""
         return {"v": param.shape}
 
     def rule(
         self, be: Backend, s: State, param: ParamInfo, g: Array, w: Array, *slots: Array
     ) -> tuple[Array, ...]:
-        """As in the class's formula."""
         decay, rate = self.weight_decay * param.decay, s["lr"]
         if param.weight:
             of_w, of_g = length(be, w), length(be, g)

@@ -9,6 +9,7 @@ from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.optimizers.base import Optimizer, State, spread
 from xpnn.optimizers.descent import Descent, Report
+from xpnn.settings import AtLeastZero, Count
 
 
 @dataclass(frozen=True)
@@ -29,24 +30,18 @@ class LBFGS(Optimizer):
     """
 
     full_batch = True
-    history: int = 10
-    max_iterations: int = 100
-    tolerance_gradient: float = 1e-7
-    tolerance_change: float = 1e-9
+    history: Count = 10
+    max_iterations: Count = 100
+    tolerance_gradient: AtLeastZero = 1e-7
+    tolerance_change: AtLeastZero = 1e-9
     _: KW_ONLY
     c1: float = 1e-4
     c2: float = 0.9
-    max_evaluations: int = 25
-    l2: float = 0.0
+    max_evaluations: Count = 25
+    l2: AtLeastZero = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("history", "max_iterations", "max_evaluations"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"LBFGS({name}={getattr(self, name)}): wanted at least 1")
-        for name in ("tolerance_gradient", "tolerance_change", "l2"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise UsageError(f"LBFGS({name}={getattr(self, name)}): wanted a number of at least 0")
         if not 0 < self.c1 < self.c2 < 1:
             raise UsageError(f"LBFGS(c1={self.c1}, c2={self.c2}): wanted 0 < c1 < c2 < 1")
 

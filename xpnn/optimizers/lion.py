@@ -1,11 +1,11 @@
 """The optimizer Lion."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.optimizers.base import Elementwise, State
+from xpnn.settings import BelowOne
 
 
 @dataclass(frozen=True)
@@ -17,17 +17,13 @@ class Lion(Elementwise):
     """
 
     lr: float = 1e-4
-    beta1: float = 0.9
-    beta2: float = 0.99
-
-    bounds: ClassVar = {"beta1": (0.0, 1.0), "beta2": (0.0, 1.0)}
+    beta1: BelowOne = 0.9
+    beta2: BelowOne = 0.99
 
     @property
     def slots(self) -> dict[str, float]:
-        """The vector m, the momentum."""
         return {"m": 0.0}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-        """As in the class's formula."""
         direction = be.xp.sign(self.beta1 * slots[0] + (1 - self.beta1) * g)
         return theta - s["lr"] * direction, self.beta2 * slots[0] + (1 - self.beta2) * g

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from xpnn.backends.base import Backend
-from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.optimizers.base import State
 from xpnn.optimizers.wrapper import Wrapper
+from xpnn.settings import Count, Factor
 
 
 @dataclass(frozen=True)
@@ -17,22 +17,13 @@ class Lookahead(Wrapper):
     Source: Zhang, Lucas, Hinton, Ba, "Lookahead optimizer: k steps forward, 1 step back", NeurIPS 2019.
     """
 
-    k: int = 5
-    alpha: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.k < 1:
-            raise UsageError(f"Lookahead(k={self.k}): wanted at least 1 step")
-        if not 0 < self.alpha <= 1:
-            raise UsageError(f"Lookahead(alpha={self.alpha}): wanted a share above 0, up to 1")
+    k: Count = 5
+    alpha: Factor = 0.5
 
     def begin(self, be: Backend, theta: Array) -> State:
-        """Return the slow weights, at first theta itself."""
         return {"slow": theta * 1}
 
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
-        """As in the class's formula."""
         xp, slow = be.xp, state["slow"]
         theta, new = self.optimizer.update(be, theta, grad, state)
         updates, _ = self.moved(be, state, new)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
 from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
@@ -12,6 +12,7 @@ from xpnn.optimizers.adam import Adam, AdamW
 from xpnn.optimizers.base import State
 from xpnn.optimizers.layerwise import Layerwise
 from xpnn.parameters import ParamInfo
+from xpnn.settings import BelowOne, Positive, within
 
 
 @dataclass(frozen=True)
@@ -26,20 +27,13 @@ class Muon(Layerwise):
     Source: Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024; as torch.optim.Muon.
     """
 
-    lr: float = 0.02
-    momentum: float = 0.95
+    lr: Positive = 0.02
+    momentum: BelowOne = 0.95
     nesterov: bool = True
-    steps: int = 5
+    steps: Annotated[int, within(1, 99)] = 5
     coefficients: tuple[float, float, float] = (3.4445, -4.7750, 2.0315)
-    eps: float = 1e-7
+    eps: Positive = 1e-7
     others: Adam = field(default=AdamW())
-
-    bounds: ClassVar = {
-        "lr": (5e-324, math.inf),
-        "momentum": (0.0, 1.0),
-        "eps": (5e-324, math.inf),
-        "steps": (1, 100),
-    }
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,7 +61,6 @@ class Muon(Layerwise):
     def rule(
         self, be: Backend, s: State, param: ParamInfo, g: Array, w: Array, *slots: Array
     ) -> tuple[Array, ...]:
-        """As in the class's formula."""
         if not is_matrix(param):
             g, w = self.others.penalise(be, s, g, param.decay, w)
             return self.others.rule(be, s, g, w, *slots)

@@ -2,12 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.optimizers.adam import Adam
 from xpnn.optimizers.base import State, bias_correction
+from xpnn.settings import AtLeastZero
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,10 @@ class NAdam(Adam):
     """
 
     lr: float = 2e-3
-    momentum_decay: float = 4e-3
-
-    bounds: ClassVar = Adam.bounds | {"momentum_decay": (0.0, math.inf)}
+    momentum_decay: AtLeastZero = 4e-3
 
     @property
     def carried(self) -> dict[str, float]:
-        """The product P of all mu so far."""
         return {"P": 1.0}
 
     def mu(self, be: Backend, t: Array) -> Array:
@@ -40,7 +37,6 @@ class NAdam(Adam):
         return {"P": P, "of_g": lr * (1 - mu) / (1 - P), "of_m": lr * after / (1 - P * after), "root": root}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-        """As in the class's formula."""
         m = self.beta1 * slots[0] + (1 - self.beta1) * g
         v = self.beta2 * slots[1] + (1 - self.beta2) * g * g
         return theta - (s["of_g"] * g + s["of_m"] * m) / (be.xp.sqrt(v) / s["root"] + self.eps), m, v

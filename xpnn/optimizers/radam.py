@@ -36,7 +36,6 @@ class RAdam(Adam):
         return {"rate": rate, "adapts": adapts, "factor": xp.astype(xp.sqrt(square), be.dtype)}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-        """As in the class's formula."""
         m = self.beta1 * slots[0] + (1 - self.beta1) * g
         v = self.beta2 * slots[1] + (1 - self.beta2) * g * g
         a = s["factor"] / (be.xp.sqrt(v) + self.eps)

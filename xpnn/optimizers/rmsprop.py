@@ -1,11 +1,11 @@
 """The optimizer RMSProp."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.optimizers.base import Elementwise, State
+from xpnn.settings import BelowOne, Positive
 
 
 @dataclass(frozen=True)
@@ -17,20 +17,16 @@ class RMSProp(Elementwise):
     """
 
     lr: float = 1e-2
-    rho: float = 0.99
-    eps: float = 1e-8
-    momentum: float = 0.0
+    rho: BelowOne = 0.99
+    eps: Positive = 1e-8
+    momentum: BelowOne = 0.0
     centered: bool = False
-
-    bounds: ClassVar = {"rho": (0.0, 1.0), "momentum": (0.0, 1.0), "eps": (5e-324, float("inf"))}
 
     @property
     def slots(self) -> dict[str, float]:
-        """S, then M if centered, then v if there is momentum."""
         return {"S": 0.0} | ({"M": 0.0} if self.centered else {}) | ({"v": 0.0} if self.momentum else {})
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-        """As in the class's formula."""
         S = self.rho * slots[0] + (1 - self.rho) * g * g
         new, spread = [S], S
         if self.centered:

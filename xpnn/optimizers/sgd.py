@@ -1,12 +1,12 @@
 """Stochastic gradient descent."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.optimizers.base import Elementwise, State
+from xpnn.settings import BelowOne
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,8 @@ class SGD(Elementwise):
     """
 
     lr: float = 1e-2
-    momentum: float = 0.0
+    momentum: BelowOne = 0.0
     nesterov: bool = False
-
-    bounds: ClassVar = {"momentum": (0.0, 1.0)}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -31,11 +29,9 @@ class SGD(Elementwise):
 
     @property
     def slots(self) -> dict[str, float]:
-        """The velocity v, if there is momentum."""
         return {"v": 0.0} if self.momentum else {}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-        """As in the class's formula."""
         if not slots:
             return (theta - s["lr"] * g,)
         v = self.momentum * slots[0] + g

@@ -44,17 +44,14 @@ class Wrapper(Optimizer, abstract=True):
 
     @property
     def lr(self) -> float:
-        """Of the optimizer inside."""
         return self.optimizer.lr
 
     def bind(self, params: tuple[ParamInfo, ...]) -> Optimizer:
-        """The same around a bound optimizer."""
         bound = super().bind(params)
         object.__setattr__(bound, "optimizer", self.optimizer.bind(params))
         return bound
 
     def init(self, be: Backend, theta: Array) -> State:
-        """The inner state with this one's arrays."""
         return self.optimizer.init(be, theta) | self.begin(be, theta)
 
     def moved(self, be: Backend, old: State, new: State) -> tuple[Array, Array | bool]:

@@ -48,7 +48,7 @@ class _Plane:
         present = np.unique(ids)
         for k in (
             present if len(present) > 1 else ()
-        ):  # every line is contoured from both sides, so all are alike
+        ):  # every line is contoured from both sides, so all look the same
             line = axes.contour(
                 self.across, self.up, ids == k, levels=[0.5], colors="black", linewidths=0.7, zorder=1
             )

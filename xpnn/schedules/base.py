@@ -5,12 +5,22 @@ Python numbers.
 """
 
 import itertools
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 from xpnn.config import Config
 from xpnn.errors import UsageError
+from xpnn.settings import Limits
 
 __all__ = ["Schedule"]
+
+Steps: TypeAlias = Annotated[
+    int | float,
+    Limits(
+        "a number of steps from 1, or a share of the run from above 0.0 to 1.0",
+        lambda n: 0 < n <= 1 if isinstance(n, float) else n >= 1,
+    ),
+]
+"""So many steps, or where it is a float that share of the run."""
 
 
 class Schedule(Config, abstract=True):
@@ -33,19 +43,8 @@ def steps_of(value: int | float, total: int) -> int:
     return round(value * total) if isinstance(value, float) else value
 
 
-def check_steps(schedule: Schedule, **settings: int | float) -> None:
-    """At least 1 step, or a share from above 0.0 to 1.0."""
-    for name, value in settings.items():
-        if not (0 < value <= 1 if isinstance(value, float) else value >= 1):
-            raise UsageError(
-                f"{type(schedule).__name__}({name}={value}): wanted a number of steps from 1, "
-                "or a share of the run from above 0.0 to 1.0"
-            )
-
-
-def check_milestones(schedule: Schedule, milestones: tuple[int | float, ...]) -> None:
+def check_milestones(schedule: Schedule, milestones: tuple[Steps, ...]) -> None:
     """Rising numbers of steps, or rising shares."""
-    check_steps(schedule, **{f"milestones[{i}]": value for i, value in enumerate(milestones)})
     rising = all(a < b for a, b in itertools.pairwise(milestones))
     if len({type(value) for value in milestones}) > 1 or not rising:
         raise UsageError(

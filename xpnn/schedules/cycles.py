@@ -2,11 +2,10 @@
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
-from xpnn.errors import UsageError, did_you_mean
-from xpnn.schedules.base import Schedule, check_steps, steps_of
-
-MODES = ("triangular", "triangular2", "exp_range")
+from xpnn.schedules.base import Schedule, Steps, steps_of
+from xpnn.settings import Count, Factor, Share, one_of
 
 
 @dataclass(frozen=True)
@@ -16,17 +15,9 @@ class CosineRestarts(Schedule):
     first: the first T itself, or a float for that share of the run. Source: Loshchilov and Hutter, ICLR 2017.
     """
 
-    first: int | float = 0.25
-    factor: int = 1
-    final: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_steps(self, first=self.first)
-        if self.factor < 1:
-            raise UsageError(f"CosineRestarts(factor={self.factor}): wanted at least 1")
-        if not 0 <= self.final <= 1:
-            raise UsageError(f"CosineRestarts(final={self.final}): wanted a share of the rate, from 0 to 1")
+    first: Steps = 0.25
+    factor: Count = 1
+    final: Share = 0.0
 
     def __call__(self, step: int, total: int) -> float:
         """Return the factor; restarts continue after the end."""
@@ -47,21 +38,11 @@ class Cyclic(Schedule):
     Source: Smith, "Cyclical learning rates for training neural networks", WACV 2017.
     """
 
-    up: int | float = 0.1
-    down: int | float | None = None
-    low: float = 0.1
-    mode: str = "triangular"
-    gamma: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_steps(self, up=self.up, down=self.up if self.down is None else self.down)
-        if not 0 <= self.low <= 1:
-            raise UsageError(f"Cyclic(low={self.low}): wanted a share of the rate, from 0 to 1")
-        if self.mode not in MODES:
-            raise UsageError(f"Cyclic(mode={self.mode!r})", fix=did_you_mean(self.mode, MODES))
-        if not 0 < self.gamma <= 1:
-            raise UsageError(f"Cyclic(gamma={self.gamma}): wanted a factor above 0, up to 1")
+    up: Steps = 0.1
+    down: Steps | None = None
+    low: Share = 0.1
+    mode: Annotated[str, one_of("triangular", "triangular2", "exp_range")] = "triangular"
+    gamma: Factor = 1.0
 
     def __call__(self, step: int, total: int) -> float:
         """Return the factor; cycles continue after the end."""

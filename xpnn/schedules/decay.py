@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from xpnn.errors import UsageError
 from xpnn.schedules.base import Schedule, steps_of
+from xpnn.settings import AtLeastZero, Count, Positive, Share
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,7 @@ class ConstantRate(Schedule):
 class InverseTime(Schedule):
     """1 / (1 + k t)."""
 
-    k: float = 1e-3
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.k < 0:
-            raise UsageError(f"InverseTime(k={self.k}): wanted 0 or more")
+    k: AtLeastZero = 1e-3
 
     def __call__(self, step: int, total: int) -> float:
         """Return the factor at step t."""
@@ -36,14 +32,8 @@ class InverseTime(Schedule):
 class StepDecay(Schedule):
     """The factor gamma^floor(t / every) at step t."""
 
-    every: int
-    gamma: float = 0.1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_gamma(self)
-        if self.every < 1:
-            raise UsageError(f"StepDecay(every={self.every}): wanted at least 1 step")
+    every: Count
+    gamma: Positive = 0.1
 
     def __call__(self, step: int, total: int) -> float:
         """Return the factor at step t."""
@@ -54,11 +44,7 @@ class StepDecay(Schedule):
 class Exponential(Schedule):
     """The factor gamma^t at step t."""
 
-    gamma: float = 0.999
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_gamma(self)
+    gamma: Positive = 0.999
 
     def __call__(self, step: int, total: int) -> float:
         """Return the factor at step t."""
@@ -69,12 +55,7 @@ class Exponential(Schedule):
 class Cosine(Schedule):
     """final + (1 - final) (1 + cos(pi t / total)) / 2. Source: Loshchilov and Hutter, ICLR 2017 (no restarts)."""
 
-    final: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.final <= 1:
-            raise UsageError(f"Cosine(final={self.final}): wanted a share of the rate, from 0 to 1")
+    final: Share = 0.0
 
     def __call__(self, step: int, total: int) -> float:
         """Return the factor, which stays at `final` after the end."""
@@ -113,14 +94,9 @@ class OneCycle(Schedule):
     The optimizer's lr is the peak. Source: Smith and Topin 2017, in PyTorch's two-phase form.
     """
 
-    up: float = 0.3
-    div: float = 25.0
-    final_div: float = 1e4
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.up <= 1 or self.div <= 0 or self.final_div <= 0:
-            raise UsageError(f"{self}: wanted 0 <= up <= 1 and positive divisors")
+    up: Share = 0.3
+    div: Positive = 25.0
+    final_div: Positive = 1e4
 
     def __call__(self, step: int, total: int) -> float:
         """The last of `total` steps has the smallest rate."""
@@ -129,12 +105,6 @@ class OneCycle(Schedule):
         if step <= peak:
             return _arc(low, 1.0, step / peak if peak > 0 else 1.0)
         return _arc(1.0, last, min((step - peak) / (end - peak), 1.0) if end > peak else 1.0)
-
-
-def check_gamma(schedule: StepDecay | Exponential) -> None:
-    """Raise UsageError unless gamma is above 0; it may be above 1, as in a sweep of rates."""
-    if not schedule.gamma > 0:
-        raise UsageError(f"{type(schedule).__name__}(gamma={schedule.gamma}): wanted a factor above 0")
 
 
 def _arc(start: float, end: float, done: float) -> float:

@@ -4,21 +4,20 @@ import itertools
 from dataclasses import dataclass
 
 from xpnn.errors import UsageError
-from xpnn.schedules.base import Schedule, check_milestones, steps_of
+from xpnn.schedules.base import Schedule, Steps, check_milestones, steps_of
+from xpnn.settings import Factor
 
 
 @dataclass(frozen=True)
 class MultiStep(Schedule):
     """gamma^(how many milestones t has reached). milestones: steps, or floats for shares of the run."""
 
-    milestones: tuple[int | float, ...]
-    gamma: float = 0.1
+    milestones: tuple[Steps, ...]
+    gamma: Factor = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_milestones(self, self.milestones)
-        if not 0 < self.gamma <= 1:
-            raise UsageError(f"MultiStep(gamma={self.gamma}): wanted a factor above 0, up to 1")
 
     def __call__(self, step: int, total: int) -> float:
         """Return the factor at step t."""
@@ -34,7 +33,7 @@ class Joined(Schedule):
     """
 
     schedules: tuple[Schedule, ...]
-    milestones: tuple[int | float, ...]
+    milestones: tuple[Steps, ...]
 
     def __post_init__(self) -> None:
         super().__post_init__()

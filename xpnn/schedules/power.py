@@ -3,20 +3,15 @@
 import math
 from dataclasses import dataclass
 
-from xpnn.errors import UsageError
-from xpnn.schedules.base import Schedule, check_steps, steps_of
+from xpnn.schedules.base import Schedule, Steps, steps_of
+from xpnn.settings import Positive
 
 
 @dataclass(frozen=True)
 class Polynomial(Schedule):
     """(1 - t / total)^power: a straight line to 0 by default."""
 
-    power: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.power > 0:
-            raise UsageError(f"Polynomial(power={self.power}): wanted a power above 0")
+    power: Positive = 1.0
 
     def __call__(self, step: int, total: int) -> float:
         """Return the factor, which stays at 0 after the end."""
@@ -31,11 +26,7 @@ class Noam(Schedule):
     optimizer's lr = 1 / sqrt(d w). Source: Vaswani et al., "Attention is all you need", NeurIPS 2017, equation 3.
     """
 
-    warmup: int | float = 0.1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_steps(self, warmup=self.warmup)
+    warmup: Steps = 0.1
 
     def __call__(self, step: int, total: int) -> float:
         """Return the factor, which keeps falling after the end."""

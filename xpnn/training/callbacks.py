@@ -19,7 +19,6 @@ class AfterEpoch(Callback):
         self.f = f
 
     def epoch(self, run: Run, row: Row) -> None:
-        """Call f(run, row)."""
         self.f(run, row)
 
 
@@ -56,6 +55,5 @@ class KeepBest(Callback):
                 save_model(run.model, user_path(self.path), keep=True)
 
     def end(self, run: Run) -> None:
-        """Put the best weights back."""
         if self.vectors is not None:
             run.model.restore(self.vectors)

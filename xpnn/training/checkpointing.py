@@ -50,7 +50,6 @@ class Checkpoint(Callback):
         self.share, self.keep, self.state = share, keep, {"files": []}
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
-        """Start the clock."""
         self.saved, self.at, self.due = time.monotonic(), (-1, -1), False
         self.next = self.saved
 

@@ -44,7 +44,6 @@ class EarlyStopping(Callback):
         self._stop(run)
 
     def epoch(self, run: Run, row: Row) -> None:
-        """Count the epochs without an improvement."""
         value, rising = monitored(self, self.monitor, row)
         worst = -math.inf if rising else math.inf
         best = worst if self.state["best"] is None else self.state["best"]
@@ -60,6 +59,5 @@ class EarlyStopping(Callback):
             run.stopped = f"early stopping: {self.state['bad']} epochs without improvement"
 
     def end(self, run: Run) -> None:
-        """Put the best weights back."""
         if self.vectors is not None:
             run.model.restore(self.vectors)

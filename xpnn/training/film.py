@@ -35,7 +35,6 @@ class Film(Callback):
             self._keep(run, 0)
 
     def epoch(self, run: Run, row: Row) -> None:
-        """Keep the weights of this epoch if its turn has come."""
         if row.epoch % self.every == 0:
             self._keep(run, row.epoch)
 

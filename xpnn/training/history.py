@@ -42,8 +42,8 @@ class Row:
     """One epoch. Losses are means over the samples, or sums over all of them for a loss with reduction="sum".
 
     `train_loss` and `train_accuracy` are measured while the weights change, with dropout and augmentation. The accuracy
-    is None for a regression, where labels are mixed (Mixup, CutMix), with LBFGS, with several outputs, and over several
-    processes. metrics: what `fit(metrics=...)` asked for, of the validation samples.
+    is None for a regression, where labels are mixed (Mixup, CutMix), with LBFGS, and with several outputs. metrics:
+    what `fit(metrics=...)` asked for, of the validation samples.
     """
 
     epoch: int

@@ -71,7 +71,6 @@ class SequenceLabels(Ids):
     fix = "labels without the blank, and -1 at the end of shorter rows"
 
     def of(self, x: Any, y: Any) -> Array | None:
-        """Return all labels."""
         return y[self.part] if isinstance(y, tuple | list) else y
 
     def allowed(self, be: Backend, a: Array) -> Array:
@@ -85,7 +84,6 @@ class SequenceLabels(Ids):
 
     @property
     def why(self) -> str:
-        """What is in range."""
         first = f", the first column is from 1 to {self.frames} frames" if self.frames else ""
         return f"labels are 0 to {self.size - 1} but not the blank, {self.blank}, or -1 as padding{first}"
 
@@ -98,7 +96,6 @@ class Shares(Ids):
     fix = "for more than two classes use softmax_cross_entropy"
 
     def of(self, x: Any, y: Any) -> Array | None:
-        """Return all targets."""
         return y[self.part] if isinstance(y, tuple | list) else y
 
     def allowed(self, be: Backend, a: Array) -> Array:

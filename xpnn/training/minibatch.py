@@ -111,7 +111,7 @@ class MiniBatches:
             if cut is cuts[-1]:
                 trainer.end_epoch()
             if share is not None:
-                yield trainer.part_step(batch, given[0], given[1], share)
+                yield trainer.part_step(batch, given[0], given[1], share, count=bool(self.labels))
             else:
                 yield trainer.counted_step(batch, *given) if self.labels else trainer.step(batch, *given)
 

@@ -15,6 +15,7 @@ from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, as_float
 from xpnn.losses.base import Loss, is_ids, spread
 from xpnn.losses.classes import one_hot
+from xpnn.settings import Factor
 
 if TYPE_CHECKING:
     from xpnn.network import Network
@@ -32,12 +33,7 @@ class Mixing(Config):
     s, the share of a sample's own: drawn for each from Beta(alpha, alpha), 0 < alpha <= 1; uniform for alpha = 1.
     """
 
-    alpha: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.alpha <= 1:
-            raise UsageError(f"{type(self).__name__}(alpha={self.alpha}): wanted a number above 0, up to 1")
+    alpha: Factor = 1.0
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Raise ShapeError for samples of a shape that cannot be mixed."""
@@ -59,7 +55,6 @@ class Mixup(Mixing):
     """
 
     def mix(self, cx: Ctx, x: Array, own: Array) -> tuple[Array, Array]:
-        """Mix every value in the same proportion."""
         return blend(cx, x, own), own
 
 

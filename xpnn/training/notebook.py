@@ -31,31 +31,27 @@ class NotebookProgress(Callback):
     everywhere = False
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
-        """Show an empty table."""
         from IPython.display import HTML, display
 
         self.html, self.first = HTML, len(run.history)
         self.samples, self.whole, self.last = samples, epochs * samples, self.first + epochs
-        self.rows, self.began, self.drawn = History(list(run.history)), time.perf_counter(), 0.0
+        self.rows, self.began, self.shown_at = History(list(run.history)), time.perf_counter(), 0.0
         self.handle: Any = display(HTML(self._page("")), display_id=True)
 
     def progress(self, epoch: int, samples: int, loss: float) -> None:
-        """Move the bar."""
         now = time.perf_counter()
-        if now - self.drawn < BETWEEN:
+        if now - self.shown_at < BETWEEN:
             return
-        self.drawn, done = now, (epoch - 1 - self.first) * self.samples + samples
+        self.shown_at, done = now, (epoch - 1 - self.first) * self.samples + samples
         left = (now - self.began) * (self.whole - done) / max(1, done)
         note = f"epoch {epoch} of {self.last}, loss {loss:.4f}, {left:.0f} s to go"
         self._show(f'<progress value="{done}" max="{self.whole}"></progress> {escaped(note)}')
 
     def epoch(self, run: Run, row: Row) -> None:
-        """Add the row."""
         self.rows.rows.append(row)
         self._show("")
 
     def end(self, run: Run) -> None:
-        """Leave the table alone."""
         self._show(f"{escaped(f'stopped by {run.stopped}')}" if run.stopped else "")
 
     def _show(self, below: str) -> None:

@@ -64,7 +64,6 @@ class ReduceOnPlateau(Callback):
         self.state: dict[str, float | int | None] = {"best": None, "bad": 0, "cooling": 0}
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
-        """Forget an earlier run."""
         if isinstance(run.optimizer, LBFGS):
             raise UsageError("ReduceOnPlateau with LBFGS", why="its line search finds the step lengths")
         if not len(run.history):

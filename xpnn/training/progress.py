@@ -46,7 +46,6 @@ class Progress(Callback):
         self.console = console or Console(file=Lasting(sys.stderr), highlight=False)  # type: ignore[arg-type]
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
-        """Print the table's head, and show the bar at zero."""
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
@@ -69,7 +68,6 @@ class Progress(Callback):
         self.bar.start()
 
     def progress(self, epoch: int, samples: int, loss: float) -> None:
-        """Advance the bar."""
         done = (epoch - 1 - self.first) * self.samples + samples
         self.bar.update(
             self.task, completed=done, description=f"{epoch}/{self.last}", note=f"loss {loss:.4f}"
@@ -80,7 +78,6 @@ class Progress(Callback):
         self.console.print(format_row(row), soft_wrap=True)
 
     def end(self, run: Run) -> None:
-        """Remove the bar."""
         self.bar.stop()
 
 

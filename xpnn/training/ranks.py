@@ -74,7 +74,7 @@ def evaluate(trainer: Stepper, x: Any, y: Any, metrics: Any = None) -> dict[str,
     return model.score_outputs(out, y, metrics=metrics)
 
 
-def bring_home(trainer: Stepper) -> None:
+def gather_accumulated(trainer: Stepper) -> None:
     """Before a state is saved inside an epoch: what the ranks have accumulated since the last update goes to rank 0."""
     group, be = trainer.communicator, trainer.model.backend
     if group.size > 1 and "sum" in trainer.state:

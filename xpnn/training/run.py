@@ -102,6 +102,9 @@ class Run:
     tally: Tally | None = None  # of this epoch's labels; None where they are not counted
     began: float = 0.0  # the time at which this epoch would have begun without interruption
     seconds: float = 0.0  # that this epoch took before a resume
+    threads: int | None = (
+        None  # of NumPy's matrix products; None where they may change, and for other backends
+    )
     batch: Callable[[], tuple[Any, ...]] = tuple
     sync: Callable[[], None] = nothing
 

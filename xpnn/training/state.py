@@ -50,6 +50,7 @@ WANTED = COUNTERS | {
     "callbacks": list,
 }
 COLUMNS = [field.name for field in fields(Row)][:-1]
+MAX_THREADS = 4096
 UNMEASURED = -math.inf
 """Stands for None in the rows: no loss is that low."""
 
@@ -73,6 +74,7 @@ def save_state(run: Run, path: Path) -> None:
         "callbacks": [entry(callback) for callback in run.callbacks],
         "columns": run.history.columns,
         "tally": None if run.tally is None else [run.tally.correct, run.tally.labels],
+        "threads": run.threads,
         "shapes": {name: list(host.shape) for name, host in tensors.items()},
     }
     text = json.dumps(about, allow_nan=False)
@@ -148,6 +150,7 @@ def load_state(run: Run, path: Path, epochs: int) -> None:
     trainer.rate, trainer.lr = about["rate"], about["lr"]
     trainer.history.rows = [row_of(about["columns"], numbers) for numbers in rows.tolist()]
     run.epochs, run.seconds, run.losses = epochs, about["seconds"], losses.tolist()
+    run.threads = about["threads"]
     run.tally = None if about["tally"] is None else Tally(*about["tally"])
     for callback, state, vectors in found:
         callback.state, callback.vectors = state, vectors
@@ -247,6 +250,7 @@ def check_about(given: Any) -> dict[str, Any]:
     about.setdefault("first", 0)  # not in states of 0.1.0, whose schedules begin with the run
     about.setdefault("columns", COLUMNS[:7])  # nor these, which counted no labels in training
     tally = about.setdefault("tally", None)
+    threads = about.setdefault("threads", None)
     for key, kind in WANTED.items():
         if type(about.get(key)) is not kind:
             raise CheckpointError(f"the description of the run has no {kind.__name__} called {key!r}")
@@ -268,6 +272,8 @@ def check_about(given: Any) -> dict[str, Any]:
         or len(tally or [0, 0]) != 2
     ):
         raise CheckpointError("the description of the run has a history that is none")
+    if threads is not None and (type(threads) is not int or not 1 <= threads <= MAX_THREADS):
+        raise CheckpointError("the description of the run has a number of threads that is none")
     if not all(isinstance(entry, dict) for entry in about["callbacks"]):
         raise CheckpointError("the description of the run has a callback that is none")
     return about

@@ -38,7 +38,6 @@ class Statistics(Callback):
             write_durably(self.path, "".join(map(line_of, self.rows)).encode())
 
     def epoch(self, run: Run, row: Row) -> None:
-        """Measure, and add a row."""
         model, be = run.model, run.model.backend
         vectors = {"weight": be.to_numpy(model.theta)}
         with be.device_context():

@@ -51,7 +51,7 @@ class Objective:
         tick: the 0-d number of the step, for its draws. keep: where the backend can, the next call writes its gradient
         into the same vector, which is `buffer` where that is given. fuse: computed by the rules of `xpnn.fusion`, not
         layer by layer. With a backend that has a share of the batch, all is of that share. count: in place of the loss
-        (loss, hits), which are what `counted` says; for one process, without mixing.
+        (loss, hits), which are what `counted` says; not with mixing.
         """
         loss, layout, be, seed, mixing = self.loss, self.layout, self.be, self.seed, self.mixing
         net = fusion.fuse(self.net) if fuse else self.net
@@ -81,6 +81,8 @@ class Objective:
             y = as_target(be, loss, y)
             if isinstance(be, Joined) and be.share is not None:
                 value, dout = part_of_batch(loss, be, out, y, weight, total)
+                if count:
+                    value = value, counted(loss, be, y, loss.n_correct(be, out, y))
             elif total is not None:
                 value, dout = loss.part(be, out, y, weight, total)
             elif count:
@@ -175,7 +177,7 @@ class Objective:
         return x, *gather(be, (y, weight), rows), (cursor + n, order)
 
 
-def counted(loss: Loss, be: Backend, y: Array, correct: Array) -> Array:
+def counted(loss: Loss, be: Backend, y: Array, correct: Any) -> Array:
     """How many labels are right, 0-d int64; where some are ignored: that number, and how many are not, (2,)."""
     kept = loss.valid_mask(be, y)
     return correct if kept is None else be.xp.stack([correct, be.xp.sum(be.xp.astype(kept, be.xp.int64))])
@@ -195,7 +197,7 @@ def updater(optimizer: Optimizer, be: Backend) -> Callable[..., tuple[Array, Arr
             return {"theta": new_theta, "phi": new_phi, **slots}
 
         # all but the update is computed before it: a backend may write the new weights over the old ones
-        value = be.xp.where(ok, value, be.xp.full_like(value, float("nan")))
+        value = be.nan_unless(ok, value)
         tree = {"theta": theta, "phi": phi, **state}
         tree = be.cond(ok, then, be.copied(tree) if isinstance(optimizer, Wrapper) else tree)
         theta, phi = tree.pop("theta"), tree.pop("phi")

@@ -105,7 +105,8 @@ class Stepper:
     @functools.cached_property
     def _counting(self) -> tuple[Any, Any]:
         """The same two, which count hits besides."""
-        return self._compiled(self.objective, count=True)
+        shared = self.communicator.size > 1
+        return self._compiled(self.shared_objective if shared else self.objective, count=True)
 
     def _compiled(self, objective: Objective, **count: bool) -> tuple[Any, Any]:
         """The step on a batch and the step on the next rows of the data, compiled."""
@@ -120,10 +121,10 @@ class Stepper:
     def counts(self, y: Any) -> int:
         """How many labels a sample of these targets has, where steps can count those that are right; else 0.
 
-        They cannot for a regression, with several outputs, where labels are mixed, and over several processes.
+        They cannot for a regression, with several outputs, and where labels are mixed.
         """
         be = self.model.backend
-        if self.communicator.size > 1 or self.augment is not None or isinstance(y, tuple):
+        if self.augment is not None or isinstance(y, tuple):
             return 0
         with be.device_context():
             ids = self.loss.target_ids(be, y[:1, ...])
@@ -195,10 +196,13 @@ class Stepper:
                 self.check_steps()
         return value
 
-    def part_step(self, x: Any, y: Any, weight: Array | None, share: Share) -> Array:
-        """`step` where several processes share the batch, given this one's checked rows. All of them call it."""
-        value: Array = self._make_step(self._step, share.rows, x, y, weight, share)
-        return value
+    def part_step(self, x: Any, y: Any, weight: Array | None, share: Share, *, count: bool = False) -> Any:
+        """`step` where several processes share the batch, given this one's checked rows. All of them call it.
+
+        count: (loss, hits) in place of the loss, as `counted_step` gives them.
+        """
+        step = self._counting[0] if count else self._step
+        return self._make_step(step, share.rows, x, y, weight, share)
 
     def counted_step(self, x: Any, y: Any, weight: Array | None) -> tuple[Array, Array]:
         """`step` on a checked batch; returns the loss and the hits, as `training.step.counted` gives them."""

@@ -26,11 +26,9 @@ class TimeLimit(Callback):
         self.minutes = minutes
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
-        """Start the clock."""
         self.began = time.monotonic()
 
     def step(self, run: Run) -> None:
-        """Stop the run if the time is over."""
         if time.monotonic() - self.began >= 60 * self.minutes:
             run.stopped = f"the time limit of {self.minutes:g} minutes"
 
@@ -53,7 +51,6 @@ class StopOnSignal(Callback):
         self.signum: int | None = None
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
-        """Install the signal handlers."""
         self.signum, self.before = None, dict[int, Any]()
         if threading.current_thread() is threading.main_thread():
             for signum in STOPPING:
@@ -79,7 +76,6 @@ class StopOnSignal(Callback):
         self.step(run)
 
     def end(self, run: Run) -> None:
-        """Restore the signal handlers of before."""
         self._let_go()
 
     def _let_go(self) -> None:

@@ -23,7 +23,6 @@ class TensorBoard(Callback):
         self.folder, self.statistics = user_path(folder), statistics
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
-        """Open a new event file."""
         try:
             from tensorboardX import SummaryWriter
         except ModuleNotFoundError as error:
@@ -34,7 +33,6 @@ class TensorBoard(Callback):
         self.writer = SummaryWriter(str(self.folder), purge_step=len(run.history) + 1)
 
     def epoch(self, run: Run, row: Row) -> None:
-        """Write a point of each curve, and flush it to the disk."""
         curves = {
             "loss/train": row.train_loss,
             "loss/valid": row.valid_loss,
@@ -53,5 +51,4 @@ class TensorBoard(Callback):
         self.writer.flush()
 
     def end(self, run: Run) -> None:
-        """Close the event file."""
         self.writer.close()

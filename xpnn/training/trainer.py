@@ -181,9 +181,9 @@ class Trainer(Stepper):
         self, run: Run, valid: tuple[Any, Any] | None, one_epoch: Callable[[int], float | None]
     ) -> None:
         """Run the epochs. valid: samples and targets on which each epoch is scored."""
-        from xpnn.training.threads import within_quota
+        from xpnn.training.threads import threads_of_fit
 
-        with within_quota(run), contextlib.ExitStack() as stack:
+        with threads_of_fit(run), contextlib.ExitStack() as stack:
             for callback in run.callbacks:
                 callback.start(run, run.epochs - len(self.history), len(run.train), run.batch_size)
                 stack.callback(callback.end, run)
@@ -193,7 +193,7 @@ class Trainer(Stepper):
                 run.began = time.perf_counter() - run.seconds
                 train_loss = one_epoch(epoch)
                 if train_loss is None:
-                    ranks.bring_home(self)
+                    ranks.gather_accumulated(self)
                     break
                 self.history.rows.append(self._row(run, epoch, train_loss, valid))
                 run.losses, run.seconds = [], 0.0

@@ -1,8 +1,10 @@
 """Which BLAS NumPy multiplies with, which of its kernels, on how many threads: asked of the loaded library itself."""
 
+import contextlib
 import ctypes
 import itertools
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,19 +40,34 @@ def blas() -> Blas:
     about: dict[str, Any] = np.show_config(mode="dicts") or {}  # type: ignore[assignment]
     built = about.get("Build Dependencies", {}).get("blas", {})
     name, version = str(built.get("name", "unknown")), str(built.get("version", ""))
-    # A handle on NumPy's extension module also finds the symbols of the libraries it was linked to. NumPy's own
-    # wheels carry an OpenBLAS with a prefix and a suffix on every name.
-    library = ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
-    for prefix, suffix in itertools.product(("scipy_openblas_", "openblas_"), ("64_", "")):
-        try:
-            kernel = getattr(library, f"{prefix}get_corename{suffix}")
-            threads = getattr(library, f"{prefix}get_num_threads{suffix}")
-        except AttributeError:
-            continue
+    if functions := openblas("get_corename", "get_num_threads"):
+        kernel, threads = functions
         kernel.argtypes, kernel.restype = [], ctypes.c_char_p
         threads.argtypes, threads.restype = [], ctypes.c_int
         return Blas("OpenBLAS", version, kernel().decode(), threads())
     return Blas(name, version, None, None)
+
+
+def thread_setter() -> tuple[Callable[[], int], Callable[[int], object]] | None:
+    """What reads and what sets OpenBLAS's number of threads, in a microsecond; None of another library."""
+    if functions := openblas("get_num_threads", "set_num_threads"):
+        read, use = functions
+        read.argtypes, read.restype, use.argtypes, use.restype = [], ctypes.c_int, [ctypes.c_int], None
+        return read, use
+    return None
+
+
+def openblas(*names: str) -> list[Any] | None:
+    """These functions of the OpenBLAS that NumPy is linked to; None where it is another library.
+
+    A handle on NumPy's extension module also finds the symbols of the libraries it was linked to. NumPy's own wheels
+    carry an OpenBLAS with a prefix and a suffix on every name.
+    """
+    library = ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
+    for prefix, suffix in itertools.product(("scipy_openblas_", "openblas_"), ("64_", "")):
+        with contextlib.suppress(AttributeError):
+            return [getattr(library, f"{prefix}{name}{suffix}") for name in names]
+    return None
 
 
 def count_threads(n: int) -> str:

@@ -14,6 +14,7 @@ class FastNumpyBackend(NumpyBackend):
         return f"{super().hardware()}, numba {numba.__version__}"
 
     mask = numba_kernels.mask
+    scaled_mask = numba_kernels.scaled_mask
     relu_grad = numba_kernels.relu_grad
     add_bias = numba_kernels.add_bias
     take_rescaled = numba_kernels.take_rescaled
@@ -24,6 +25,12 @@ class FastNumpyBackend(NumpyBackend):
     batch_norm_grad = numba_kernels.batch_norm_grad
     lstm_step = numba_kernels.lstm_step
     lstm_step_grad = numba_kernels.lstm_step_grad
+    gru_step = numba_kernels.gru_step
+    gru_step_grad = numba_kernels.gru_step_grad
+    lstm_pass = numba_kernels.lstm_pass
+    lstm_pass_grad = numba_kernels.lstm_pass_grad
+    gru_pass = numba_kernels.gru_pass
+    gru_pass_grad = numba_kernels.gru_pass_grad
     elementwise = numba_kernels.elementwise
     col2im = numba_kernels.col2im
     max_pool = numba_kernels.max_pool

@@ -1,4 +1,4 @@
-"""The pointwise half of an LSTM step, compiled by numba for float32, with exponentials that fill the vector registers.
+"""The pointwise half of a step of LSTM or GRU, compiled by numba for float32: exponentials fill the vector registers.
 
 NumPy's are as good, but each is a pass over memory; a compiler leaves calls to the C library's one by one.
 """
@@ -86,3 +86,40 @@ def lstm_step(a: Array, u: Array, c: Array, h: Array, new: Array, gates: Array, 
         tanhs(s)
         for k in range(n):
             out[k] = o[k] * s[k]
+
+
+@compiled
+def gru_step(a: Array, u: Array, h: Array, c: Array, new: Array, gates: Array, inner: Array) -> None:
+    """new, gates (r, z, n side by side) and inner from the rest, as the reference kernel of this name."""
+    k = h.shape[1]
+    for row in range(h.shape[0]):
+        both, s, old, out = gates[row], inner[row], h[row], new[row]
+        for i in range(2 * k):
+            both[i] = a[row, i] + u[row, i]
+        sigmoids(both[: 2 * k])
+        r, z, n, an, un = both[:k], both[k : 2 * k], both[2 * k :], a[row, 2 * k :], u[row, 2 * k :]
+        for i in range(k):
+            s[i] = un[i] + c[i]
+            n[i] = an[i] + r[i] * s[i]
+        tanhs(n)
+        for i in range(k):
+            out[i] = (F(1.0) - z[i]) * n[i] + z[i] * old[i]
+
+
+@compiled
+def gru_step_grad(dh: Array, h: Array, gates: Array, inner: Array, da: Array, du: Array, past: Array) -> None:
+    """da, du and past from the rest, as the reference kernel of this name."""
+    k = h.shape[1]
+    one = h.dtype.type(1)
+    for row in range(h.shape[0]):
+        r, z, n, s = gates[row, :k], gates[row, k : 2 * k], gates[row, 2 * k :], inner[row]
+        dr, dz, dn, un = da[row, :k], da[row, k : 2 * k], da[row, 2 * k :], du[row, 2 * k :]
+        for i in range(k):
+            d = dh[row, i]
+            slope = d * (one - z[i]) * (one - n[i] * n[i])
+            dr[i] = slope * s[i] * r[i] * (one - r[i])
+            dz[i] = d * (h[row, i] - n[i]) * z[i] * (one - z[i])
+            dn[i] = slope
+            un[i] = slope * r[i]
+            past[row, i] = d * z[i]
+        du[row, : 2 * k] = da[row, : 2 * k]

@@ -30,6 +30,15 @@ def mask(x: Array, keep: Array, out: Array) -> None:
 
 
 @compiled
+def scaled_mask(x: Array, keep: Array, scale: Any, out: Array) -> None:
+    """out = scale x where keep, else 0, without a branch."""
+    zero = x.dtype.type(0)
+    for i in range(x.size):
+        v = scale * x[i]
+        out[i] = v if keep[i] else zero
+
+
+@compiled
 def relu_grad(dy: Array, y: Array, out: Array) -> None:
     """out = dy where y > 0, else 0."""
     zero = dy.dtype.type(0)

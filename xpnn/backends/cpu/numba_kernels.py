@@ -11,7 +11,7 @@ import numpy as np
 
 from xpnn.backends.base import Backend
 from xpnn.backends.cpu import depthwise_loops as loops_of_channels
-from xpnn.backends.cpu import flat, gate_loops, loops, pointwise, products
+from xpnn.backends.cpu import flat, gate_loops, loops, passes, pointwise, products
 from xpnn.backends.cpu import rows as numpy_rows
 from xpnn.backends.cpu import vectors as numpy_vectors
 from xpnn.backends.cpu import windows as numpy_windows
@@ -19,6 +19,7 @@ from xpnn.backends.cpu.blocks import is_column_major
 from xpnn.backends.cpu.groups import depthwise
 from xpnn.backends.cpu.rows import ROWS
 from xpnn.kernels import Array, Rule
+from xpnn.kernels import gates as reference
 from xpnn.kernels.counter import WORD, counters
 from xpnn.kernels.windows import tap_dtype
 from xpnn.random import Key
@@ -29,6 +30,13 @@ def mask(be: Backend, x: Array, keep: Array) -> Array:
     """One pass, without branches."""
     out = np.empty(x.shape, x.dtype)
     loops.mask(x.reshape(-1), keep.reshape(-1), out.reshape(-1))
+    return out
+
+
+def scaled_mask(be: Backend, x: Array, keep: Array, scale: float) -> Array:
+    """One pass, without branches."""
+    out = np.empty(x.shape, x.dtype)
+    loops.scaled_mask(x.reshape(-1), keep.reshape(-1), x.dtype.type(scale), out.reshape(-1))
     return out
 
 
@@ -133,6 +141,51 @@ def lstm_step_grad(
     dz, old = np.empty_like(gates), np.empty_like(c)
     loops.lstm_step_grad(dh, dc, c, gates, squashed, dz, old)
     return dz, old
+
+
+def gru_step(be: Backend, a: Array, u: Array, h: Array, c: Array | None) -> tuple[Array, ...]:
+    """All gates of a sample while they are in the cache."""
+    if h.dtype != np.float32:
+        return reference.gru_step(be, a, u, h, c)
+    new, gates, inner, k = np.empty_like(h), np.empty_like(u), np.empty_like(h), h.shape[1]
+    gate_loops.gru_step(a, u, h, np.zeros(k, h.dtype) if c is None else c, new, gates, inner)
+    return new, gates[:, :k], gates[:, k : 2 * k], gates[:, 2 * k :], inner
+
+
+def gru_step_grad(
+    be: Backend, dh: Array, h: Array, r: Array, z: Array, n: Array, inner: Array
+) -> tuple[Array, Array, Array]:
+    """All gates of a unit while they are in registers."""
+    da, past = np.empty((len(h), 3 * h.shape[1]), h.dtype), np.empty_like(h)
+    du = np.empty_like(da)
+    gate_loops.gru_step_grad(dh, h, np.concatenate([r, z, n], axis=1), inner, da, du, past)
+    return da, du, past
+
+
+def lstm_pass(be: Backend, a: Array, U: Array) -> tuple[Array, Array, Array, Array]:
+    """Each step writes to its places itself."""
+    if a.dtype != np.float32:
+        return passes.lstm_pass(be, a, U)
+    return passes.lstm_forward(gate_loops.lstm_step, a, U)
+
+
+def lstm_pass_grad(be: Backend, dy: Array, U: Array, c: Array, gates: Array, squashed: Array) -> Array:
+    """Each step writes to its places itself."""
+    return passes.lstm_backward(loops.lstm_step_grad, dy, U, c, gates, squashed)
+
+
+def gru_pass(be: Backend, a: Array, U: Array, c: Array | None) -> tuple[Array, Array, Array]:
+    """Each step writes to its places itself."""
+    if a.dtype != np.float32:
+        return passes.gru_pass(be, a, U, c)
+    return passes.gru_forward(gate_loops.gru_step, a, U, np.zeros(len(U), a.dtype) if c is None else c)
+
+
+def gru_pass_grad(
+    be: Backend, dy: Array, U: Array, h: Array, gates: Array, inner: Array
+) -> tuple[Array, Array]:
+    """Each step writes to its places itself."""
+    return passes.gru_backward(gate_loops.gru_step_grad, dy, U, h, gates, inner)
 
 
 def elementwise(

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-from xpnn.system import cores
+from xpnn.backends.cpu.contention import SHARE
+from xpnn.system import cores, idle_seconds
 
 BLOCK, BLOCK_SECONDS = 8, 0.2
 """Steps that are timed together, and the least time: some turns of the scheduler, which decides about single steps."""
@@ -85,37 +86,54 @@ def blas_threads(n: int) -> Iterator[Callable[[int], None]]:
 class AdaptiveThreads:
     """Finds the number of threads with which steps take least time, by trying half and twice as many now and then.
 
-    most: the number to begin with, and the largest. use(n) sets the number; clock() is in seconds. A trial begins
-    where steps take SLOW times as long as their best, and from time to time; its number is kept where that gains.
+    most: the number to begin with, and the largest. use(n) sets the number; clock() is in seconds, used() in seconds of
+    processor time of this process, idle() in idle seconds of its cores, or None. Half as many are tried at once where
+    the threads do not get their cores, or steps take SLOW times as long as their best, and from time to time; twice
+    as many from time to time, while cores are idle. What is tried is kept where it gains.
     """
 
     def __init__(
-        self, most: int, use: Callable[[int], None], clock: Callable[[], float] = time.perf_counter
+        self,
+        most: int,
+        use: Callable[[int], None],
+        clock: Callable[[], float] = time.perf_counter,
+        used: Callable[[], float] = time.process_time,
+        idle: Callable[[], float | None] = idle_seconds,
     ) -> None:
         self.threads = self.most = most
-        self.use, self.clock = use, clock
+        self.use, self.clock, self.used, self.idle = use, clock, used, idle
         self.best: dict[int, float] = {}
-        self.mean, self.wait, self.due, self.after_trial = math.inf, FIRST, clock() + FIRST, clock()
+        self.mean, self.wait, self.due, self.after_trial = math.inf, FIRST, clock() + FIRST, -math.inf
         self.before_trial: int | None = None
         self.upwards = False
         self.pause()
 
     def pause(self) -> None:
         """Leave out the time until the next step: something else is computed."""
-        self.steps, self.began = -1, 0.0
+        self.steps = -1
+        self.began: tuple[float, float, float | None] = (0.0, 0.0, None)
 
     def step(self) -> None:
         """A step has ended."""
         now = self.clock()
         self.steps += 1
         if self.steps == 0:
-            self.began = now
-        elif self.steps >= BLOCK and now - self.began >= BLOCK_SECONDS:
-            self._judge((now - self.began) / self.steps, now)
-            self.steps, self.began = 0, self.clock()
+            self.began = now, self.used(), self.idle()
+            return
+        took = now - self.began[0]
+        if took < BLOCK_SECONDS:
+            return
+        got = self.used() - self.began[1]
+        crowded = got < SHARE * self.threads * took and self.threads > 1
+        if self.steps < BLOCK and not crowded:
+            return
+        idle = self.idle()
+        free = math.inf if idle is None or self.began[2] is None else (idle - self.began[2]) / took
+        self._judge(took / self.steps, now, crowded, free)
+        self.steps, self.began = 0, (self.clock(), self.used(), self.idle())
 
-    def _judge(self, mean: float, now: float) -> None:
-        """Decide what the mean time of the last steps means."""
+    def _judge(self, mean: float, now: float, crowded: bool, free: float) -> None:
+        """Decide what the mean time of the last steps means. free: how many cores were idle."""
         if self.before_trial is not None:
             gained = mean < GAIN * self.mean
             self.wait = FIRST if gained else min(2 * self.wait, LAST)
@@ -124,13 +142,19 @@ class AdaptiveThreads:
             self.mean = mean if gained else self.mean
             self.before_trial, self.after_trial, self.due = None, now, now + self.wait
             return
-        slow = mean > SLOW * self.best.get(self.threads, math.inf)
+        slow = crowded or mean > SLOW * self.best.get(self.threads, math.inf)
         self.mean = mean
         self.best[self.threads] = min(mean, self.best.get(self.threads, math.inf))
+        more = min(2 * self.threads, self.most)
+        if self.threads < self.most and free < SHARE * (more - self.threads):  # no room: wait for it
+            self.wait, self.due = FIRST, max(self.due, self.after_trial + FIRST)
+            more = self.threads
         if self.most > 1 and (now >= self.due or (slow and now >= self.after_trial + FIRST)):
             self.upwards = self.threads == 1 or (self.threads < self.most and not slow and not self.upwards)
+            if self.upwards and more == self.threads:
+                return
             self.before_trial = self.threads
-            self._set(min(2 * self.threads, self.most) if self.upwards else self.threads // 2)
+            self._set(more if self.upwards else self.threads // 2)
 
     def _set(self, threads: int) -> None:
         self.threads = threads

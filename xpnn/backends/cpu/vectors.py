@@ -54,6 +54,11 @@ def all_finite(be: Backend, *arrays: Array) -> Array:
     return np.True_
 
 
+def nan_unless(be: Backend, ok: Array, value: Array) -> Array:
+    """`ok` is on the host."""
+    return np.asarray(value) if ok else np.full_like(value, math.nan)
+
+
 def cond(be: Backend, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:
     """`ok` is on the host, so only one branch runs."""
     new: dict[str, Array] = then(tree) if ok else tree

@@ -152,8 +152,8 @@ def _grouped(
     whole = [i for i in pieces if around[i].height >= FRAGMENT * tallest and mass[i] >= SPECK * largest]
     groups: list[list[int]] = []
     for i in sorted(whole, key=lambda i: -mass[i]):
-        home = next((group for group in groups if _together(around[i], group, around, tallest)), None)
-        groups.append([i]) if home is None else home.append(i)
+        nearest = next((group for group in groups if _together(around[i], group, around, tallest)), None)
+        groups.append([i]) if nearest is None else nearest.append(i)
     specks = 0
     for i in pieces:
         if i in whole:

@@ -63,7 +63,6 @@ class NumberColumn(Column):
         return (self.name, f"{self.name} missing") if self.indicator else (self.name,)
 
     def encode(self, values: Values) -> Floats:
-        """One or two columns."""
         x = values.numbers()
         missing = np.isnan(x)
         x = (np.where(missing, self.fill, x) - self.mean) / self.std
@@ -93,7 +92,6 @@ class CategoryColumn(Column):
 
     @property
     def embedding(self) -> int:
-        """Return `width`."""
         return self.width
 
     def features(self) -> tuple[str, ...]:
@@ -147,7 +145,6 @@ class DateColumn(Column):
         return tuple(f"{self.name} {part}" for part in (*self.parts, *missing))
 
     def encode(self, values: Values) -> Floats:
-        """One column for each part."""
         dates = values.dates()
         missing = np.isnat(dates)
         parts = [

@@ -51,7 +51,8 @@ def csv_query(
         return strict_query(
             db, path, name, delimiter or found["delimiter"]
         )  # or lines would be dropped unsaid
-    if found["headed"] and first_is_data(first_row(db, path, options), list(found["types"].values())):
+    entries = first_row(db, path, options)
+    if found["headed"] and first_is_data(entries, list(found["types"].values())):
         options["header"] = False
         found = sniff(db, path, options)
     types = found["types"]
@@ -61,12 +62,12 @@ def csv_query(
             found, types, options["decimal_separator"] = commas, commas["types"], ","
             notes.append("numbers are read with a decimal comma")
     headed = found["headed"]
-    if not headed and (numbered(db, path, options, len(types)) or named_first(db, path, options, label)):
+    if not headed and (numbered(entries, len(types)) or named_first(entries, label)):
         headed = True
         found = sniff(db, path, options | {"header": True})
         types = found["types"]
         notes.append("the first line is taken for the names of the columns")
-    if headed and len(set(names := [one.lower() for one in first_row(db, path, options)])) < len(names):
+    if headed and len(set(names := [one.lower() for one in entries])) < len(names):
         notes.append(f"columns of one name are told apart by a number: {', '.join(types)}")
     if (found["dates"] or "%Y").startswith("%Y"):
         found["dates"] = ""
@@ -131,9 +132,9 @@ def first_row(db: Any, path: str, options: dict[str, Any]) -> list[str]:
     return ["" if entry is None else str(entry).strip() for entry in row or ()]
 
 
-def numbered(db: Any, path: str, options: dict[str, Any], count: int) -> bool:
+def numbered(first: list[str], count: int) -> bool:
     """Is the first line 0, 1, 2, ..., as a data frame without names writes it?"""
-    return count > 2 and first_row(db, path, options) == list(map(str, range(count)))
+    return count > 2 and first == list(map(str, range(count)))
 
 
 def first_is_data(first: list[str], types: list[str]) -> bool:
@@ -156,11 +157,9 @@ def is_number(entry: str) -> bool:
     return True
 
 
-def named_first(db: Any, path: str, options: dict[str, Any], label: str | int | None) -> bool:
+def named_first(first: list[str], label: str | int | None) -> bool:
     """Does the first line hold the label's name?"""
-    return (
-        isinstance(label, str) and not label.lstrip("-").isdecimal() and label in first_row(db, path, options)
-    )
+    return isinstance(label, str) and not label.lstrip("-").isdecimal() and label in first
 
 
 def comments(path: str, count: int) -> bool:

@@ -104,7 +104,7 @@ def relabelled(
 
 
 def pixel_column(values: Values, sides: Sides | None) -> Column | LeftOut:
-    """One pixel: all of them are scaled alike, since rare ink in a corner is no reason to magnify it."""
+    """One pixel: all are scaled by the same numbers, since rare ink in a corner is no reason to magnify it."""
     data = values.data if sides is None else values.data[sides.mask(0)]
     if data.min() == data.max():
         return LeftOut(values.name, f"constant: {data[0]} in every row")

@@ -111,7 +111,7 @@ def from_arrow(name: str, column: Any) -> Values:
 
 
 def from_arrow_list(entries: list[Any]) -> Any:
-    """As objects, lest dates become text."""
+    """As objects, so that dates do not become text."""
     found = np.empty(len(entries), object)
     found[:] = entries
     return found

@@ -78,7 +78,6 @@ class TablePreparation(Preparation):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Return `classes`."""
         return self.classes
 
     @property

@@ -127,7 +127,7 @@ class Summary:
         return float(np.median(np.concatenate(self.kept)))
 
     def all_different(self) -> bool:
-        """Whether no two rows to train on are alike, as far as they are kept."""
+        """Whether the rows to train on, as far as they are kept, all differ."""
         if self.kind == "words":
             return not self.train_missing and len(self.words) == min(self.train, MOST_WORDS)
         kept = np.concatenate(self.kept) if self.kept else np.empty(0)

@@ -1,0 +1,69 @@
+"""What is done beside other processes: by made-up clocks and files, never by timing."""
+
+import pytest
+
+from xpnn.backends.cpu.contention import fastest
+from xpnn.system import idle_seconds
+
+
+class Work:
+    """Work that takes seconds[number of threads], of which the first `odd` calls take ten times as long.
+
+    cores: how many it gets.
+    """
+
+    def __init__(self, seconds, odd=0, cores=8):
+        self.seconds, self.odd, self.now, self.threads = seconds, odd, 0.0, max(seconds)
+        self.cores, self.used = cores, 0.0
+
+    def use(self, threads):
+        self.threads = threads
+
+    def __call__(self):
+        took = self.seconds[self.threads] * (10 if self.odd > 0 else 1)
+        self.now += took
+        self.used += took * min(self.threads, self.cores)
+        self.odd -= 1
+
+    def fastest(self):
+        found = fastest(max(self.seconds), self.use, self, lambda: self.now, lambda: self.used)
+        assert self.threads == found, "it is in use afterwards"
+        return found
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wanted"),
+    [
+        ({1: 7e-3, 2: 4.3e-3}, 2),
+        ({1: 10.5e-3, 2: 34e-3}, 1),
+        ({1: 1e-3, 2: 1.1e-3}, 2),  # no clear gain: the number of a quiet machine
+        ({1: 4e-3, 2: 2e-3, 4: 9e-3, 8: 20e-3}, 2),
+        ({1: 3e-3}, 1),
+    ],
+)
+def test_the_number_of_threads_that_is_fastest_at_the_moment(seconds, wanted):
+    assert Work(seconds).fastest() == wanted
+
+
+@pytest.mark.parametrize(("seconds", "wanted"), [({1: 9e-3, 2: 10e-3}, 1), ({1: 10e-3, 2: 7e-3}, 2)])
+def test_threads_without_cores_must_be_clearly_faster(seconds, wanted):
+    assert Work(seconds, cores=1).fastest() == wanted
+
+
+def test_a_moment_in_which_something_else_is_slow_decides_nothing():
+    assert Work({1: 7e-3, 2: 4.3e-3}, odd=5).fastest() == 2
+
+
+STAT = "cpu  9 9 9 900 9\ncpu0 1 0 1 {} 5 0\ncpu1 1 0 1 250 5 0\ncpu10 1 0 1 7777 5\nintr 5\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"), [(STAT.format(150), 4.0), (STAT.format("x"), None), (None, None)]
+)
+def test_the_idle_seconds_of_the_cores_of_this_process(tmp_path, monkeypatch, text, wanted):
+    monkeypatch.setattr("xpnn.system.usable", lambda: {0, 1})
+    monkeypatch.setattr("os.sysconf", lambda name: 100)
+    path = tmp_path / "stat"
+    if text is not None:
+        path.write_text(text)
+    assert idle_seconds(str(path)) == wanted

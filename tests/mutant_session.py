@@ -1,0 +1,317 @@
+"""The part of mutants.py that runs inside pytest: tests are collected once, and each trial is a fork.
+
+    python -m pytest -p mutant_session ...      in a copy of the tree; the variable XPNN_MUTANTS holds the settings
+
+First every test runs once, folder by folder, with a mark before each statement that a mutant is in: so it is known
+which tests reach which mutants, and how long they take. Then each mutant is tried: in the fork its functions are given
+their new code, and nothing has to be imported again. What runs at import is left to mutants.py.
+"""
+
+import ast
+import builtins
+import contextlib
+import functools
+import gc
+import importlib
+import inspect
+import json
+import math
+import os
+import pkgutil
+import re
+import select
+import signal
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from types import CodeType, FunctionType
+
+import mutants
+import pytest
+
+if "XPNN_MUTANTS" in os.environ:
+    sys.modules["jax"] = None  # its threads do not outlive a fork: tests that need it are skipped
+WIDE = ("backends",)
+"""Folders whose rows also run on array-api-strict and PyTorch."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    items[:] = [item for item in items if mode_of(item) in ("numpy", "fast", None) or folder_of(item) in WIDE]
+
+
+def mode_of(item):
+    return item.callspec.params.get("mode") if hasattr(item, "callspec") else None
+
+
+def folder_of(item):
+    return item.path.parent.name
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session):
+    settings = json.loads(os.environ["XPNN_MUTANTS"])
+    kept = Path(settings["kept"])
+    drawn = dict(enumerate(mutants.draw(settings["count"], settings["seed"], settings["files"])))
+    functions, words = live_functions(), [words_of(item) for item in session.items]
+    frequency = Counter(word for some in words for word in some)
+    gc.freeze()
+    for i, mutant in drawn.items():
+        if i not in mutants.results_in(kept) and time.time() < settings["end"]:
+            near = nearest(mutant, session.items, words, frequency)
+            fate, by = ("import", "") if mutant.at_import else attempt(session, mutant, near, functions)
+            if fate == "import":
+                (kept / f"near-{i}.txt").write_text("\n".join(item.nodeid for item in near))
+            mutants.note(kept, i, mutant, fate, by)
+    left = {i: drawn[i] for i, (_, fate) in mutants.results_in(kept).items() if fate == "near tests passed"}
+    for folder in dict.fromkeys(map(folder_of, session.items)) if left else ():
+        path = kept / f"reached-{folder}.json"
+        if not path.exists() and time.time() < settings["end"]:
+            items = [item for item in session.items if folder_of(item) == folder]
+            fork(lambda path=path, items=items: measure(session, items, drawn, functions, path), 3600)
+    reached, by_name = mutants.reached_by(kept), {item.nodeid: item for item in session.items}
+    for i, mutant in left.items():
+        if time.time() < settings["end"]:
+            tests = [
+                by_name[t] for t in sorted(reached.get(i, {}), key=reached.get(i, {}).get) if t in by_name
+            ]
+            fate, by = attempt(session, mutant, tests[:MOST], functions)
+            mutants.note(kept, i, mutant, fate if by else mutants.unnoticed(mutant, tests), by)
+    return True
+
+
+NEAR, MOST = 200, 1500
+"""Tests that are tried because of the words they share with a mutant, and because they reach it."""
+SECONDS = 12
+"""Processor time for the tests of one mutant."""
+
+
+def words_of(item):
+    """The words of a test: of its name and parameters, and of its source."""
+    named = frozenset(re.findall(r"[A-Za-z_]\w+", item.nodeid.partition("[")[2]))
+    return source_words(getattr(item, "function", None)) | named
+
+
+@functools.cache
+def source_words(function):
+    try:
+        return frozenset(re.findall(r"[A-Za-z_]\w+", inspect.getsource(function)))
+    except (OSError, TypeError):
+        return frozenset()
+
+
+def nearest(mutant, items, words, frequency):
+    """The tests, those first that name its function, then its class; whose path is like its file's; that have words of
+    its line. A word that many tests have says little, and so does the tenth test of one function."""
+
+    def rare(text):
+        return {
+            w: 1 / math.log2(2 + frequency[w]) for w in set(re.findall(r"[A-Za-z_]\w+", text)) if frequency[w]
+        }
+
+    inner, line, path = (
+        rare(mutant.inside),
+        rare(mutant.change),
+        set(re.findall(r"[a-z]+", mutant.name)) - {"py"},
+    )
+    near = {file: len(path & set(re.findall(r"[a-z]+", file))) for file in {item.path.name for item in items}}
+    near = {i: near[item.path.name] + (folder_of(item) in path) for i, item in enumerate(items)}
+    scores = [
+        10 * sum(inner[w] for w in some & inner.keys())
+        + 2 * sum(line[w] for w in some & line.keys())
+        + near[i]
+        for i, some in enumerate(words)
+    ]
+    seen = Counter()
+    for k in sorted(range(len(words)), key=lambda k: -scores[k])[: 20 * NEAR]:
+        function = items[k].nodeid.split("[")[0]
+        scores[k] *= 0.93 ** seen[function]
+        seen[function] += 1
+    return [items[k] for k in sorted(range(len(words)), key=lambda k: -scores[k])[:NEAR]]
+
+
+def live_functions():
+    """{(file, qualified name, first line): the functions}, of xpnn, with every module of it imported."""
+    import xpnn
+
+    for module in pkgutil.walk_packages(xpnn.__path__, "xpnn."):
+        with contextlib.suppress(Exception):  # its library is not installed
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    gc.unfreeze()
+    found = {}
+    for thing in gc.get_objects():
+        if type(thing) is FunctionType and thing.__code__.co_filename.startswith(f"{mutants.TOP}/xpnn/"):
+            name = str(Path(thing.__code__.co_filename).relative_to(mutants.TOP))
+            found.setdefault((name, *place(thing.__code__)), []).append(thing)
+    gc.freeze()
+    return found
+
+
+def place(code):
+    return code.co_qualname, code.co_firstlineno
+
+
+def inner_codes(code):
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from inner_codes(constant)
+
+
+def put_in(name, tree, functions):
+    """Give the functions of a file the code of another tree of the same file; the number of functions changed."""
+    source, changed, codes = (mutants.TOP / name).read_text(), 0, {}
+    for after in inner_codes(compile(tree, str(mutants.TOP / name), "exec", dont_inherit=True)):
+        codes.setdefault(place(after), []).append(after)
+    for before in inner_codes(compile(source, name, "exec", dont_inherit=True)):
+        here = codes.get(place(before))
+        if here and (after := here.pop(0)) != before:
+            for function in functions.get((name, *place(before)), ()):
+                function.__code__ = after
+                changed += 1
+    return changed
+
+
+def measure(session, items, drawn, functions, path):
+    """Run tests, and write which of the mutants' statements each of them reaches."""
+    hits = set()
+    builtins.__reached__ = hits.add
+    for name in {mutant.name for mutant in drawn.values()}:
+        points = {}
+        for i, mutant in drawn.items():
+            if mutant.name == name:
+                for line in mutant.points:
+                    points.setdefault(line, set()).add(i)
+        put_in(name, with_marks(ast.parse((mutants.TOP / name).read_text()), points), functions)
+
+    class Recorder:
+        """The seconds of the tests that pass, and what they reach."""
+
+        found, failed = {}, set()
+
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_protocol(self, item):
+            hits.clear()
+            result = yield
+            self.found.setdefault(item.nodeid, [0.0, []])[1].extend(sorted(hits))
+            return result
+
+        def pytest_runtest_logreport(self, report):
+            one = self.found.setdefault(report.nodeid, [0.0, []])
+            one[0] = round(one[0] + report.duration, 3)
+            if not report.passed:
+                self.failed.add(report.nodeid)
+
+    recorder = Recorder()
+    session.config.pluginmanager.register(recorder)
+    run(items)
+    path.write_text(
+        json.dumps({test: one for test, one in recorder.found.items() if test not in recorder.failed})
+    )
+
+
+def with_marks(tree, points):
+    """A statement before each statement of a function that has a point in it. points: {line: numbers of mutants}."""
+    bodies = [getattr(node, field) for node in ast.walk(tree) for field in ("body", "orelse", "finalbody")
+              if isinstance(getattr(node, field, None), list)]  # fmt: skip
+    marks = {}
+    for line, numbers in points.items():
+        spots = [(one.lineno, -one.end_lineno, id(body), k, body) for body in bodies for k, one in enumerate(body)
+                 if isinstance(one, ast.stmt) and one.lineno <= line <= one.end_lineno]  # fmt: skip
+        if spots:
+            *_, key, k, body = max(spots, key=lambda spot: spot[:2])
+            marks.setdefault((key, k), (body, set()))[1].update(numbers)
+    for (_, k), (body, numbers) in sorted(marks.items(), key=lambda mark: -mark[0][1]):
+        for number in sorted(numbers):
+            call = ast.parse(f"__reached__({number})").body[0]
+            body.insert(k, ast.copy_location(call, body[k]))
+    return ast.fix_missing_locations(tree)
+
+
+def run(items, seconds=math.inf):
+    """Run tests, for so many seconds of the processor."""
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        if time.process_time() > seconds:
+            break
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+
+
+class Stop(BaseException):
+    """A test has failed."""
+
+
+def failing(session, items):
+    """The first of the tests that fails, or ""; the error's beginning goes to the output."""
+
+    class Listener:
+        def pytest_runtest_logreport(self, report):
+            if report.failed:
+                failed.append(report.nodeid)
+                raise Stop
+
+    failed = []
+    session.config.pluginmanager.register(Listener())
+    with contextlib.suppress(Stop):
+        run(items, time.process_time() + SECONDS)
+    return failed[0] if failed else ""
+
+
+def fork(work, seconds):
+    """What `work()` returns in a process of its own: a text, or how that process ended where it ended otherwise."""
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(ours)
+        code = 99
+        try:
+            mutants.limit_to(int(seconds))
+            os.write(theirs, (work() or "").encode())
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(theirs)
+    watch, handle = select.poll(), os.pidfd_open(child)
+    watch.register(handle, select.POLLIN)
+    ended = watch.poll(30_000 * seconds)
+    os.close(handle)
+    with contextlib.suppress(ProcessLookupError):  # with what it has left running
+        os.killpg(child, signal.SIGKILL)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = status if ended else "never"
+    with os.fdopen(ours, "rb") as pipe:
+        text = pipe.read().decode()
+    return text if code == 0 else f"ended with {code}"
+
+
+SOUND = {}
+"""Whether a test that failed with a mutant passes without."""
+
+
+def attempt(session, mutant, items, functions):
+    """(fate, what noticed) of a mutant inside a function."""
+    if fate := mutants.known(mutant):
+        return fate, ""
+    target = mutants.TOP / mutant.name
+    good = target.read_text()
+
+    def mutated():
+        if not put_in(mutant.name, mutant.tree(), functions):
+            return "no function has it"
+        mutants.write(target, mutant.text)  # for commands that the tests start
+        return failing(session, items)
+
+    while items:
+        by = fork(mutated, 2 * SECONDS)
+        mutants.write(target, good)
+        if not by:
+            break
+        if not (found := [item for item in items if item.nodeid == by]):
+            return ("import" if by.startswith("no function") else "killed"), by
+        if by not in SOUND:
+            SOUND[by] = not fork(lambda: failing(session, found), 2 * SECONDS)
+        if SOUND[by]:
+            return "killed", by
+        items = [item for item in items if item.nodeid != by]
+    return "near tests passed", ""

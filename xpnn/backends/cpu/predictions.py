@@ -1,0 +1,111 @@
+"""The threads of BLAS in predictions: no more than the quota leaves, and one for a sample that had to wait."""
+
+import contextlib
+import functools
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+from xpnn.backends.base import Backend
+from xpnn.backends.cpu.blas import thread_setter
+from xpnn.backends.cpu.threads import usable_threads
+
+DELAY, PATIENCE = 1e-3, 5.0
+"""A product for one sample waited for a thread if it took longer than these seconds, and so many times its best."""
+FIRST, LAST = 1.0, 32.0
+"""Seconds on one thread after such a wait: at first, and at most; they double with each wait that soon follows."""
+VALID = 1.0
+"""Seconds for which the number of usable cores is taken as read."""
+
+
+class SingleSamples:
+    """Products for one sample: on as many threads as BLAS likes, but on one for a while after a wait for the others.
+
+    They take microseconds, and the same bits come out. Of several Python threads each may be here: while one of them
+    wants one thread, all have one.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.clock, self.best, self.until, self.wait = clock, math.inf, -math.inf, FIRST
+
+    def __call__(self, work: Callable[..., Any], *args: Any) -> Any:
+        """work(*args)."""
+        began = self.clock()
+        if began < self.until:
+            with at_most(1):
+                return work(*args)
+        found = work(*args)
+        self.judge(began, self.clock())
+        return found
+
+    def judge(self, began: float, ended: float) -> None:
+        """Step down if it waited, for twice as long where it did so again as soon as it had stepped up."""
+        took = ended - began
+        if took < self.best:
+            self.best = took
+        if took > DELAY and took > PATIENCE * self.best:
+            self.wait = min(2 * self.wait, LAST) if began - self.until < FIRST else FIRST
+            self.until = ended + self.wait
+
+
+class Samples:
+    """Products for many samples: on no more threads than there are cores for this process."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.clock, self.until, self.usable = clock, -math.inf, 1
+
+    def __call__(self, work: Callable[..., Any], *args: Any) -> Any:
+        """work(*args)."""
+        now = self.clock()
+        if now >= self.until:
+            self.usable, self.until = usable_threads(), now + VALID
+        if self.usable >= setter()[0]():
+            return work(*args)
+        with at_most(self.usable):
+            return work(*args)
+
+
+def for_one_sample(be: Backend, f: Callable[..., Any]) -> Callable[..., Any]:
+    """f, on one thread for a while after it has waited."""
+    return functools.partial(SingleSamples(), f)
+
+
+def for_samples(be: Backend, f: Callable[..., Any]) -> Callable[..., Any]:
+    """f, within affinity and the container's quota."""
+    return functools.partial(Samples(), f)
+
+
+class _Limits:
+    """Who wants at most how many threads at the moment, and how many there were before."""
+
+    lock = threading.Lock()
+    wanted: ClassVar[list[int]] = []
+    before = 1
+
+
+@contextlib.contextmanager
+def at_most(n: int) -> Iterator[None]:
+    """BLAS uses no more than n threads within this context. A setting of the process, made in under a microsecond.
+
+    Of several Python threads the smallest number counts; the last to leave sets that of before back.
+    """
+    read, use = setter()
+    with _Limits.lock:
+        if not _Limits.wanted:
+            _Limits.before = read()
+        _Limits.wanted.append(n)
+        use(min(*_Limits.wanted, _Limits.before))
+    try:
+        yield
+    finally:
+        with _Limits.lock:
+            _Limits.wanted.remove(n)
+            use(min([*_Limits.wanted, _Limits.before]))
+
+
+@functools.cache
+def setter() -> tuple[Callable[[], int], Callable[[int], object]]:
+    """What reads and sets the number of threads of NumPy's BLAS; of one that is not OpenBLAS, nothing is set."""
+    return thread_setter() or ((lambda: 1), (lambda threads: None))
