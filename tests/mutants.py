@@ -355,7 +355,7 @@ def table(results):
 
 
 FATES = ("equivalent", "killed", "survived", "gpu")
-GPU = ("xpnn/backends/cuda/", "xpnn/backends/cupy.py")
+GPU = ("xpnn/backends/cuda/", "xpnn/backends/cupy.py", "xpnn/distributed/nccl.py")
 """What runs on a GPU, but for the part that the tests run on stand-ins."""
 
 
@@ -446,7 +446,7 @@ def main():
                 tests = (kept / f"near-{i}.txt").read_text().splitlines()
                 by = killer(mutant, tests, folder) if not known(mutant) else ""
                 note(kept, i, mutant, known(mutant) or ("killed" if by else unnoticed(mutant, tests)), by)
-    results = results_in(kept).values()
+    results = [one for one in results_in(kept).values() if one[1] in FATES]
     text = table(results)
     where = f", drawn from {', '.join(options.only)} alone" if options.only != [""] else ""
     said = f"`ci/mutants --seed {options.seed}`: {len(results)} of {options.count} mutants were tried{where}."

@@ -3,16 +3,8 @@
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from xpnn import layers as L
 from xpnn.config import short_repr, to_config
-from xpnn.layers import (
-    Layer,
-    RandomElastic,
-    RandomFlip,
-    RandomRotation,
-    RandomShift,
-    RandomZoom,
-    Warp,
-)
 from xpnn.optimizers import OPTIMIZERS, Optimizer, get_optimizer
 from xpnn.renamed import old_members
 
@@ -39,7 +31,7 @@ class Recipe:
     weight_decay: float | None = 0.01
     label_smoothing: float = 0.0
     validation: int | float = 5000
-    augmentation: tuple[Layer, ...] = ()
+    augmentation: tuple[L.Layer, ...] = ()
     network: tuple[tuple[str, Any], ...] = ()
 
     def replace(self, **given: Any) -> "Recipe":
@@ -100,10 +92,10 @@ TOGETHER: dict[tuple[str, str], dict[str, Any]] = {("fashion", "cnn"): {"epochs"
 """What a dataset and a model change together."""
 
 
-HANDWRITING: tuple[Layer, ...] = (
-    Warp((RandomRotation(10.0), RandomZoom(0.1), RandomShift(0.07), RandomElastic(1.0, 4.0))),
+HANDWRITING: tuple[L.Layer, ...] = (
+    L.Warp((L.RandomRotation(10.0), L.RandomZoom(0.1), L.RandomShift(0.07), L.RandomElastic(1.0, 4.0))),
 )
-CLOTHING: tuple[Layer, ...] = (RandomFlip(), Warp((RandomZoom(0.05), RandomShift(0.05))))
+CLOTHING: tuple[L.Layer, ...] = (L.RandomFlip(), L.Warp((L.RandomZoom(0.05), L.RandomShift(0.05))))
 AUGMENTED: dict[str, dict[str, Any]] = {
     "mlp": {"input_dropout": 0.0, "dropout": 0.1, "epochs": 30},
     "cnn": {"dropout": 0.4, "epochs": 26},

@@ -92,14 +92,14 @@ def test_shuffles_and_splits_are_the_same(name, dtype):
     def batches(backend):
         model = xpnn.Model([xpnn.Dense(1)], (1,), backend=backend, dtype=dtype, seed=5)
         trainer, seen = xpnn.Trainer(model, "mean_squared_error", xpnn.SGD(0.0)), []
-        drawn, be = trainer._indexed, model.backend
+        drawn, be = trainer.compiled_indexed_step, model.backend
 
         def watch(theta, phi, state, position, data, n):
             cursor, order = position
             seen.append(be.to_numpy(be.take_rows(data[0], be.rows_at(order, cursor, n)))[:, 0].tolist())
             return drawn(theta, phi, state, position, data, n)
 
-        trainer._indexed = watch
+        trainer.compiled_indexed_step = watch
         trainer.fit(x, x, epochs=2, batch_size=8, validation=0.2)
         return seen
 
@@ -254,7 +254,9 @@ def test_jax_runs_the_optimizer_inside_the_compiled_step():
     model, be = trainer.model, trainer.model.backend
     x, y = be.asarray(np.zeros((BATCH, 28, 28, 1), np.uint8)), be.asarray(np.zeros(BATCH, np.int64))
     with be.device_context():
-        text = trainer._step.__wrapped__.lower(model.theta, model.phi, trainer.state, x, y, None).as_text()
+        text = trainer.compiled_step.__wrapped__.lower(
+            model.theta, model.phi, trainer.state, x, y, None
+        ).as_text()
     assert text.count("stablehlo.dot_general") == 5  # x W and h V forward; dV, dh, dW backward; not dx
     assert "stablehlo.sqrt" in text
     assert jax.config.jax_enable_x64 is False  # the 64-bit switch is ours alone, not the process's

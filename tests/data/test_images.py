@@ -6,6 +6,7 @@ from PIL import Image
 
 import xpnn
 from xpnn.data import load, read_images
+from xpnn.data.image_file import levels_for
 from xpnn.data.image_preparation import measure, prepare
 from xpnn.data.images import read_image_set
 from xpnn.errors import DataError, UsageError
@@ -41,6 +42,11 @@ def test_deep_pictures_are_read_on_one_scale(form, tmp_path):
     pictures[1, 0, 0] = 255
     x, *_ = read_images(folder(tmp_path, pictures, make, suffix))
     assert np.abs(x[..., 0].astype(int) - pictures).max() <= 1
+
+
+def test_levels_far_below_the_white_of_their_depth_keep_their_greys():
+    levels = {high: levels_for(0.0, high)[1] for high in (0.2, 1.0, 2.0, 239.0, 900.0, 3000.0, 239_000.0)}
+    assert levels == {0.2: 1, 1: 1, 2: 2, 239: 255, 900: 1023, 3000: 4095, 239_000: 239_000}
 
 
 def test_a_model_remembers_the_scale(tmp_path):

@@ -160,7 +160,7 @@ class TestArrays:
     @pytest.mark.parametrize(
         ("data", "why"),
         [
-            (npy(np.array([{}], object)), "holds object, wanted numbers"),
+            (npy(np.array([{}], object)), "holds objects, wanted numbers"),
             (npy(np.array(["a"])), "wanted numbers"),
             (npy(np.arange(5.0))[:-1], "declares shape \\(5,\\), 40 bytes, it holds 39"),
             (npy(np.arange(5.0)) + b"x", "it holds 41"),
@@ -211,13 +211,20 @@ class TestArrays:
             assert len(load("npz", tmp_path / "c.npz").x_test) not in (0, 7)
         for bad, why in (
             ({"a": x}, "wanted x and y"),
-            ({"x": x, "y": y[:5]}, "labels of shape"),
-            ({"x": x, "y": y - 1}, "class number"),
-            ({"x": x, "y": y * 0.5}, "class number"),
+            ({"x": x, "y": y[:5]}, "100 samples and 5 labels"),
+            ({"x": x[:, 0], "y": y}, r"x\.reshape\(-1, 1\)"),
+            ({"x": x, "y": y - 1}, "the lowest -1\n.*class number.*\n.*return_inverse"),
+            ({"x": x, "y": y * 0.5}, "class number.*\n.*numbers that are no classes"),
+            ({"x": x, "y": np.eye(3)[y]}, "one-hot rows: y.argmax"),
+            ({"x": x, "y": y.astype(str)}, "of words: classes, y = numpy.unique"),
+            ({"x": x, "y": y * 0}, "two classes or more"),
         ):
             np.savez(tmp_path / "b.npz", **bad)
             with pytest.raises(DataError, match=why):
                 load("npz", tmp_path / "b.npz")
+        for names in ("x", "y"), ("X", "y"), ("X_train", "y_train"):
+            np.savez(tmp_path / "d.npz", **dict(zip(names, (x, y[:, None] * 1.0), strict=True)))
+            assert np.array_equal(load("npz", tmp_path / "d.npz").y_test, data.y_test)
 
 
 class TestKin:

@@ -53,7 +53,7 @@ class Run:
 
     @property
     def launches(self):
-        return self.trainer._step.recorder.log.count("launch")
+        return self.trainer.compiled_step.recorder.log.count("launch")
 
     @property
     def numbers(self):
@@ -89,7 +89,7 @@ def test_recorded_steps_are_the_steps(net, kind, steps):
     for i in range(steps):
         assert recorded.step(i).numbers == plain.step(i).numbers
     assert recorded.launches == steps - 1  # the first is no recording
-    assert len(recorded.trainer._step.known) == 1
+    assert len(recorded.trainer.compiled_step.known) == 1
 
 
 def test_the_last_batch_of_an_epoch_shares_the_buffers():
@@ -97,7 +97,7 @@ def test_the_last_batch_of_an_epoch_shares_the_buffers():
     for i in range(17):
         n = 5 if i % 3 == 2 else 8
         assert recorded.step(i, n).numbers == plain.step(i, n).numbers
-    graphs = list(recorded.trainer._step.known.values())
+    graphs = list(recorded.trainer.compiled_step.known.values())
     assert len(graphs) == 2
     assert graphs[0].buffers is graphs[1].buffers
 
@@ -129,7 +129,7 @@ def test_what_comes_back_costs_nothing_to_hand_in():
     recorded.step(3)
     recorded.step(4)
     assert recorded.model.theta is theta
-    graph = next(iter(recorded.trainer._step.known.values()))
+    graph = next(iter(recorded.trainer.compiled_step.known.values()))
     assert set(graph.inputs) == {(3,), (4,)}  # x and y
     # Two steps: those two, and the loss; the changed learning rate once.
     assert recorded.be.board.calls["copy"] - before == 2 * 3 + 1
@@ -140,7 +140,7 @@ def test_two_models_at_once():
     for i in range(9):
         for recorded, plain in (first, second):
             assert recorded.step(i).numbers == plain.step(i).numbers
-    recorders = [recorded.trainer._step.recorder for recorded, _ in (first, second)]
+    recorders = [recorded.trainer.compiled_step.recorder for recorded, _ in (first, second)]
     for recorder in recorders:  # each waits for what ran on another stream before it
         assert [what for what in recorder.log if what in ("follow", "launch")] == ["follow", "launch"] * 8
 
@@ -421,7 +421,7 @@ def test_a_fault_at_every_point_of_recording(kind):
         else:
             with pytest.warns(RuntimeWarning, match="the device failed in"):
                 recorded.step(1)
-        log = recorded.trainer._step.recorder.log
+        log = recorded.trainer.compiled_step.recorder.log
         assert log.count("begin") == log.count("end")
         assert log.count("enter") == log.count("exit")
         assert recorded.be.board.tape is None
@@ -435,7 +435,7 @@ def test_a_fault_of_the_recorder(where):
     recorded, plain = both()
     recorded.step(0)
     plain.step(0)
-    recorded.trainer._step.recorder.fail = where
+    recorded.trainer.compiled_step.recorder.fail = where
     with pytest.warns(RuntimeWarning, match=f"RuntimeError: {where} failed"):
         recorded.step(1)
     assert recorded.be.board.tape is None
@@ -447,7 +447,7 @@ def test_a_fault_of_the_recorder(where):
 def test_the_first_error_is_told_when_ending_fails_too():
     recorded, _ = both()
     recorded.step(0)
-    recorded.trainer._step.recorder.fail = "end"
+    recorded.trainer.compiled_step.recorder.fail = "end"
     recorded.be.board.fail_at = operations() - 5
     with pytest.warns(RuntimeWarning, match="the device failed in"):
         recorded.step(1)
@@ -459,10 +459,10 @@ def test_a_fault_of_a_replay_is_raised_and_changes_nothing(where):
     for i in range(2):
         recorded.step(i)
         plain.step(i)
-    recorded.trainer._step.recorder.fail = where
+    recorded.trainer.compiled_step.recorder.fail = where
     with pytest.raises(RuntimeError, match=f"{where} failed"):
         recorded.step(2)
-    recorded.trainer._step.recorder.fail = None
+    recorded.trainer.compiled_step.recorder.fail = None
     for i in range(2, 5):
         assert recorded.step(i).numbers == plain.step(i).numbers
 

@@ -15,10 +15,11 @@ from xpnn.cli.runs import Saved
 from xpnn.data import TablePreparation, read_npy, read_npz
 from xpnn.data.array_store import STORED, stored_samples
 from xpnn.data.tables.files import STDIN, expand
-from xpnn.data.tables.reading import read_table, unnamed
+from xpnn.data.tables.reading import read_table
 from xpnn.data.tables.stored import AnyTable
 from xpnn.data.tables.summary import summarize
 from xpnn.data.tables.table import Table
+from xpnn.data.tables.values import unnamed
 from xpnn.durable import write_durably
 from xpnn.errors import DataError, UsageError, XpnnError
 from xpnn.printing import listed
@@ -88,7 +89,7 @@ def predict_rows(
             except XpnnError as problem:
                 if not several:
                     raise
-                code = report(problem)
+                code = report(of_file(file, problem))
                 kept.seek(place)
                 kept.truncate()
                 header = before if out is not None else header
@@ -100,6 +101,13 @@ def predict_rows(
             write_durably(out, iter(lambda: kept.read(1 << 20), b""))
             status(f"saved  {out}")
     return code
+
+
+def of_file(file: Path, problem: XpnnError) -> XpnnError:
+    """Return the error with the name of the file, of several, that it is about."""
+    if str(file) in problem.what:
+        return problem
+    return type(problem)(f"{file}: {problem.what}", why=problem.why, fix=problem.fix)
 
 
 def as_csv(names: list[str] | None, rows: Iterable[Any]) -> str:
@@ -181,7 +189,7 @@ def samples_of(
 
 def numbers_rows(table: AnyTable, name: str) -> bool:
     """Whether a column is the unnamed index of a data frame."""
-    return unnamed(name) and summarize(table, name).numbered
+    return unnamed(name) and summarize(table, name).is_index()
 
 
 def array_of(file: Path) -> Any:

@@ -117,10 +117,13 @@ def _header(file: IO[bytes], name: str) -> Header:
         raise
     except Exception as error:  # whatever a hostile header makes of NumPy's reader
         raise DataError(f"{name} is no .npy array", why=first_line(error), fix=FIX) from error
-    if dtype.hasobject or dtype.kind not in "biuf":
+    if dtype.hasobject:
         raise DataError(
-            f"{name} holds {dtype}, wanted numbers", why="objects are pickles, and never read", fix=FIX
+            f"{name} holds objects, wanted numbers", why="objects are pickles, and never read", fix=FIX
         )
+    if dtype.kind not in "biuf":
+        words = "of words: classes, y = numpy.unique(y, return_inverse=True)"
+        raise DataError(f"{name} holds {dtype}, wanted numbers", fix=words if dtype.kind in "SU" else FIX)
     return dtype, shape, "F" if fortran else "C"
 
 

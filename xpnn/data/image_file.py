@@ -163,10 +163,11 @@ def deep_range(image: "Image", name: str) -> Levels:
 def levels_for(low: float, high: float) -> Levels:
     """Black and white for pictures whose levels lie in between: 0, or the lowest below it, and the next of `WHITES`.
 
-    Floating pictures from 0 to 1 have the white 1, those of 12 bits 4095.
+    Floating pictures from 0 to 1 have the white 1, those of 12 bits 4095. Where less than a quarter of that is used,
+    white is the highest level: too few greys would be left.
     """
     white = next((white for white in WHITES if high <= white), high)
-    return min(low, 0.0), white
+    return min(low, 0.0), high if 1 < white > 4 * high else white
 
 
 def own_levels(image: "Image") -> Levels:

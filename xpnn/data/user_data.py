@@ -24,7 +24,12 @@ from xpnn.validation import finite_on_host
 TEST = 0.2
 MOST_CLASSES = 1000
 """Labels up to this may leave out any numbers."""
-NAMES = (("x", "y", "x_test", "y_test"), ("x_train", "y_train", "x_test", "y_test"))
+NAMES = (
+    ("x", "y", "x_test", "y_test"),
+    ("x_train", "y_train", "x_test", "y_test"),
+    ("X", "y", "X_test", "y_test"),
+    ("X_train", "y_train", "X_test", "y_test"),
+)
 
 
 def required(path: Location, name: str, what: str) -> Path:
@@ -81,28 +86,45 @@ def _folder(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def class_ids(y: NDArray[Any], name: str) -> NDArray[np.int64]:
-    """Class numbers as int64. Raises DataError for anything else."""
-    if y.ndim != 1 or not np.isin(y.dtype.kind, list("biu")) or (len(y) and y.min() < 0):
+    """Class numbers int64 (N,), from whole numbers (N,) or (N, 1). Raises DataError for anything else."""
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    fix = ""
+    if y.ndim != 1:
+        fix = "of one-hot rows: y.argmax(axis=1)" if y.ndim == 2 else "an array of shape (N,)"
+    elif y.dtype.kind == "f" and not np.array_equal(y, np.floor(y)):
+        fix = "for numbers that are no classes: xpnn train table, or Model.fit in Python"
+    elif y.dtype.kind not in "biuf" or (len(y) and y.min() < 0):
+        fix = "numpy.unique(y, return_inverse=True)[1], which numbers the classes from 0"
+    if fix:
         raise DataError(
-            f"{name} is {y.dtype} of shape {y.shape}",
+            f"{name} is {y.dtype} of shape {y.shape}"
+            + (f", the lowest {y.min()}" if y.ndim == 1 and y.dtype.kind in "if" and len(y) else ""),
             why="wanted one class number for each sample, 0 or more",
-            fix="class ids as integers",
+            fix=fix,
         )
     return np.array(y, np.int64)
 
 
 def check_pair(x: Any, y: NDArray[Any], name: str) -> None:
     """Raise DataError unless there is a label for each sample, and a sample."""
-    if x.ndim < 2 or len(x) != len(y) or not len(y):
+    if x.ndim < 2:
         raise DataError(
-            f"{name}: samples of shape {x.shape}, labels of shape {y.shape}",
-            why="wanted (N, ...) and (N,), N at least 1",
+            f"{name}: samples of shape {x.shape}",
+            why="wanted (N, ...): the numbers of each sample in a row",
+            fix="x.reshape(-1, 1), where each number is a sample",
+        )
+    if len(x) != len(y) or not len(y):
+        raise DataError(
+            f"{name}: {len(x):,} samples and {len(y):,} labels", why="wanted a label for each, N at least 1"
         )
 
 
 def numbered(y: NDArray[np.int64]) -> tuple[str, ...]:
     """A name for each class number up to the largest. Raises DataError where most of them do not occur."""
     largest, different = int(y.max()), len(np.unique(y))
+    if not largest:
+        raise DataError("all labels are 0", why="wanted two classes or more")
     if largest >= MOST_CLASSES and largest >= 10 * different:
         raise DataError(
             f"the largest label is {largest:,}, and {different:,} different ones occur",

@@ -1,5 +1,6 @@
 """What containers share: the check of their layers, and the way to the layer that cannot take its input."""
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -60,9 +61,7 @@ def plan_child(
 
 def of_inner(trait: str) -> Any:
     """The trait of that name of the layer in `layer`: `trained = of_inner("trained")`."""
-    return property(
-        lambda self: getattr(self.layer, trait), doc=f"That of the layer inside: `layer.{trait}`."
-    )
+    return functools.cached_property(lambda layer: getattr(layer.layer, trait))
 
 
 def taken_by_all(layers: tuple[Layer, ...]) -> Any:

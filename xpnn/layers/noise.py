@@ -79,12 +79,13 @@ class AlphaDropout(Layer):
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
         if not cx.train or self.rate == 0:
             return x, ()
-        keep, a = cx.keep_mask(x.shape, self.rate), self._gain()
+        keep, a = cx.keep_mask(x.shape, self.rate), self.gain()
         kept = cx.be.xp.where(keep, x, cx.be.xp.full_like(x, -SCALE * ALPHA))
         return a * kept + a * self.rate * SCALE * ALPHA, (keep,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        return (cx.be.mask(self._gain() * dy, cache[0]) if cache else dy), {}
+        return (cx.be.mask(self.gain() * dy, cache[0]) if cache else dy), {}
 
-    def _gain(self) -> float:
+    def gain(self) -> float:
+        """a, which keeps the variance at 1."""
         return 1 / math.sqrt((1 - self.rate) * (1 + self.rate * (SCALE * ALPHA) ** 2))

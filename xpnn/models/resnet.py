@@ -2,17 +2,7 @@
 
 from collections.abc import Sequence
 
-from xpnn.layers import (
-    BatchNorm,
-    Conv2D,
-    Dropout,
-    GlobalAveragePool,
-    Layer,
-    MaxPool2D,
-    Parallel,
-    Residual,
-    Sequential,
-)
+from xpnn import layers as L
 from xpnn.models.activations import get_activation, weights
 from xpnn.models.mlp import dense, entrance
 
@@ -27,7 +17,7 @@ def resnet(
     dropout: float = 0.0,
     input_dropout: float = 0.0,
     pixels: bool = False,
-) -> list[Layer]:
+) -> list[L.Layer]:
     """A convolution 3x3 and a 2x2 maximum, a block for each of `filters`, the mean over the image, dense layers.
 
     A block is y = act(s(x) + f(x)), f two convolutions 3x3 with batch norm; every block but the first halves height
@@ -35,25 +25,25 @@ def resnet(
     Source: He, Zhang, Ren, Sun, "Deep residual learning for image recognition", CVPR 2016.
     """
     layers = [*entrance(pixels, input_dropout), *normed(filters[0], 3, 1, activation)]
-    layers += [get_activation(activation), MaxPool2D(2)]
+    layers += [get_activation(activation), L.MaxPool2D(2)]
     channels = filters[0]
     for i, n in enumerate(filters):
         layers += block(channels, n, 1 if i == 0 else 2, activation)
         channels = n
-    dropped = [Dropout(dropout)] if dropout else []
-    return [*layers, GlobalAveragePool(), *dropped, *dense(hidden, classes, activation, dropout)]
+    dropped = [L.Dropout(dropout)] if dropout else []
+    return [*layers, L.GlobalAveragePool(), *dropped, *dense(hidden, classes, activation, dropout)]
 
 
-def normed(filters: int, kernel: int, stride: int, activation: str) -> list[Layer]:
+def normed(filters: int, kernel: int, stride: int, activation: str) -> list[L.Layer]:
     """A convolution with batch norm."""
-    return [Conv2D(filters, kernel, stride, "same", init=weights(activation)), BatchNorm()]
+    return [L.Conv2D(filters, kernel, stride, "same", init=weights(activation)), L.BatchNorm()]
 
 
-def block(channels: int, filters: int, stride: int, activation: str) -> list[Layer]:
+def block(channels: int, filters: int, stride: int, activation: str) -> list[L.Layer]:
     """act(s(x) + f(x)); s is the identity where nothing changes the shape."""
     inner = [*normed(filters, 3, stride, activation), get_activation(activation)]
-    f = Sequential((*inner, *normed(filters, 3, 1, activation)))
+    f = L.Sequential((*inner, *normed(filters, 3, 1, activation)))
     if stride == 1 and channels == filters:
-        return [Residual(f), get_activation(activation)]
-    s = Sequential(tuple(normed(filters, 1, stride, activation)))
-    return [Parallel((s, f), "add"), get_activation(activation)]
+        return [L.Residual(f), get_activation(activation)]
+    s = L.Sequential(tuple(normed(filters, 1, stride, activation)))
+    return [L.Parallel((s, f), "add"), get_activation(activation)]

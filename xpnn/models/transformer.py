@@ -2,19 +2,7 @@
 
 from collections.abc import Sequence
 
-from xpnn.layers import (
-    Conv2D,
-    Dense,
-    Dropout,
-    GlobalAveragePool,
-    Layer,
-    LayerNorm,
-    MultiHeadAttention,
-    PositionalEncoding,
-    Reshape,
-    Residual,
-    Sequential,
-)
+from xpnn import layers as L
 from xpnn.models.activations import get_activation, weights
 from xpnn.models.mlp import dense, entrance
 
@@ -30,7 +18,7 @@ def transformer(
     dropout: float = 0.0,
     input_dropout: float = 0.0,
     pixels: bool = False,
-) -> list[Layer]:
+) -> list[L.Layer]:
     """Patches of 4x4 pixels as a sequence, two blocks of attention with 4 heads, the mean over the patches, Dense.
 
     hidden: the width of the sequence, then that between the two dense layers of a block (twice the width if left out).
@@ -38,18 +26,23 @@ def transformer(
     Source: Dosovitskiy et al., "An image is worth 16x16 words", ICLR 2021, with the mean in place of a class token.
     """
     width, inner = (*hidden, 2 * hidden[0])[:2] if hidden else (64, 128)
-    layers = [*entrance(pixels, input_dropout), Conv2D(width, PATCH, PATCH)]
+    layers = [*entrance(pixels, input_dropout), L.Conv2D(width, PATCH, PATCH)]
     if len(input_shape) == 3:
-        layers.append(Reshape((input_shape[0] // PATCH * (input_shape[1] // PATCH), width)))
-    layers.append(PositionalEncoding("learned"))
+        layers.append(L.Reshape((input_shape[0] // PATCH * (input_shape[1] // PATCH), width)))
+    layers.append(L.PositionalEncoding("learned"))
     for _ in range(BLOCKS):
         layers += block(width, inner, activation, dropout)
-    return [*layers, LayerNorm(), GlobalAveragePool(), *dense((), classes, activation, 0.0)]
+    return [*layers, L.LayerNorm(), L.GlobalAveragePool(), *dense((), classes, activation, 0.0)]
 
 
-def block(width: int, inner: int, activation: str, dropout: float) -> list[Layer]:
+def block(width: int, inner: int, activation: str, dropout: float) -> list[L.Layer]:
     """Attention, then a dense layer in and out, each normalized before and added to what it was given."""
-    last: tuple[Layer, ...] = (Dropout(dropout),) if dropout else ()
-    attend = LayerNorm(), MultiHeadAttention(HEADS)
-    think = LayerNorm(), Dense(inner, init=weights(activation)), get_activation(activation), Dense(width)
-    return [Residual(Sequential((*attend, *last))), Residual(Sequential((*think, *last)))]
+    last: tuple[L.Layer, ...] = (L.Dropout(dropout),) if dropout else ()
+    attend = L.LayerNorm(), L.MultiHeadAttention(HEADS)
+    think = (
+        L.LayerNorm(),
+        L.Dense(inner, init=weights(activation)),
+        get_activation(activation),
+        L.Dense(width),
+    )
+    return [L.Residual(L.Sequential((*attend, *last))), L.Residual(L.Sequential((*think, *last)))]

@@ -81,7 +81,8 @@ class Stepper:
         self._unread: list[tuple[int, Array, Any, Any]] = []
         """Steps whose losses are still unread: number, loss, x, y; of a backend where that takes time."""
         objective = self.shared_objective if shared else self.objective
-        self._step, self._indexed = self._compiled(objective)
+        self.compiled_step, self.compiled_indexed_step = self._compiled(objective)
+        """What `Backend.compile` made of the step on a batch, and on rows of data that stay on the device."""
         self.steps, self.first, self.total = 0, 0, 0
         self.rate = self.lr = self.optimizer.lr
         self.history = History()
@@ -189,7 +190,7 @@ class Stepper:
             with be.device_context():
                 x, y, weight = gather(be, (x, y, weight), be.asarray(rows))
             return self.part_step(x, y, weight, share)
-        value: Array = self._make_step(self._step, n, x, y, weight)
+        value: Array = self._make_step(self.compiled_step, n, x, y, weight)
         if self.ids and not on_host:
             self._unread.append((self.steps, value, x, y))
             if len(self._unread) == LOOK:
@@ -201,7 +202,7 @@ class Stepper:
 
         count: (loss, hits) in place of the loss, as `counted_step` gives them.
         """
-        step = self._counting[0] if count else self._step
+        step = self._counting[0] if count else self.compiled_step
         return self._make_step(step, share.rows, x, y, weight, share)
 
     def counted_step(self, x: Any, y: Any, weight: Array | None) -> tuple[Array, Array]:
@@ -246,7 +247,7 @@ class Stepper:
         (loss, hits) in place of the loss, as `counted_step` gives them.
         """
         model, be = self.model, self.model.backend
-        indexed = self._counting[1] if count else self._indexed
+        indexed = self._counting[1] if count else self.compiled_indexed_step
         with be.device_context(), be.oom_guard("a training step", n, SMALLER):
             self._set_rate()
             value, model._theta, model._phi, self._state, position = indexed(

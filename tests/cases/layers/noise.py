@@ -50,10 +50,10 @@ PLANTED = {
     xpnn.AlphaDropout: Planted(
         Case(xpnn.AlphaDropout(0.4), (9,), batch=4),
         {
-            "mask forgotten": dx_from(lambda layer, p, c, dy: dy * layer._gain()),
+            "mask forgotten": dx_from(lambda layer, p, c, dy: dy * layer.gain()),
             "gain forgotten": dx_from(lambda _, p, c, dy: dy * c[0]),
             "Dropout's gain": dx_from(lambda layer, p, c, dy: dy * c[0] / (1 - layer.rate)),
-            "mask inverted": dx_from(lambda layer, p, c, dy: dy * ~c[0] * layer._gain()),
+            "mask inverted": dx_from(lambda layer, p, c, dy: dy * ~c[0] * layer.gain()),
         },
     ),
 }

@@ -70,7 +70,7 @@ def db_error() -> tuple[type[Exception], ...]:
 def in_words(error: Exception, name: str, files: dict[str, TableFile]) -> DataError:
     """DuckDB's complaint about a file, by the file's own name and line."""
     text = str(error)
-    file = next((str(one.path) for path, one in files.items() if path in text), name)
+    file = next((str(one) for path, one in files.items() if path in text), name)
     line = LINE.search(text)
     where = f"{file}, line {int(line[1]):,}" if line else file
     lines = [one.strip() for one in text.splitlines()[1:] if one.strip()]
@@ -79,7 +79,7 @@ def in_words(error: Exception, name: str, files: dict[str, TableFile]) -> DataEr
     )
     why = detail or re.sub(r"^[\w ]*Error: ", "", first_line(error))
     for path, one in files.items():
-        why = why.replace(path, str(one.path))
+        why = why.replace(path, str(one))
     fix = "correct that line" if line else "check how the file was written"
     if line and int(line[1]) == 2 and "Number of Columns" in why:
         fix = "give every column a name in the first line"

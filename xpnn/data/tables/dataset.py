@@ -42,7 +42,7 @@ def table_dataset(
         task, guess = known.task, "as in the model"
     else:
         task, guess = (task, "--task") if task is not None else guess_task(labels)
-    check_labelled(labels)
+    check_labelled(labels, "fill them, leave those rows out, or name another column with --label")
     if task == "classification" and (known is None or relabel):
         class_names(labels)  # refuses names and free text, before a row of each is moved to be trained on
     large = isinstance(table, StoredTable)
@@ -54,6 +54,13 @@ def table_dataset(
     if task == "classification":
         sides, moved = keep_classes(table, label, sides)
         notes += moved_line(moved)
+        if moved and not sides.count(1):
+            raise DataError(
+                f"column {label!r} holds {labels.how_many()} different labels in {table.rows:,} rows",
+                why="a row of each is trained on, and none is left to test with",
+                fix="more rows, or another column with --label"
+                + (", or --task regression" if labels.kind == "numbers" else ""),
+            )
     if not all(sides.count(part) for part in (0, 1)):
         share = "none" if sides.count(0) else "all"
         raise DataError(
@@ -120,7 +127,7 @@ def check_label(table: AnyTable, preparation: TablePreparation) -> str:
         raise DataError(
             f"{table.name} has no column {preparation.label!r}, the label of the model",
             why=f"it has {listed(table)}",
-            fix="add the labels, or use xpnn predict, which needs none",
+            fix=f"call its column of labels {preparation.label!r}, or use xpnn predict, which needs none",
         )
     return preparation.label
 

@@ -3,12 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
-from xpnn.data.tables.database import literal
+from xpnn.data.tables.database import identifier, literal
 from xpnn.data.tables.table import MISSING
+from xpnn.data.tables.values import is_number
 from xpnn.errors import DataError
+from xpnn.printing import listed
 
 TEXT = ("VARCHAR", "BOOLEAN", "DATE", "TIMESTAMP", "TIME", "TIMESTAMP WITH TIME ZONE")
 """Types of columns that hold no numbers."""
+RARE = ("^", "~", "\x01")
+"""What separates columns now and then, and DuckDB does not try."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,10 @@ def csv_query(
         options |= {"skip": 1, "delim": first[4]}
     found = sniff(db, path, options)
     delimiter = separator(first)
+    if rare := next((mark for mark in RARE if mark in first and len(found["types"]) == 1), ""):
+        options["delim"] = delimiter = rare
+        found = sniff(db, path, options)
+        notes.append(f"columns are separated by {rare!r}")
     if "skip" in options:
         notes.append(f"the first line says that columns are separated by {first[4]!r}")
     elif found["skipped"] and comments(path, found["skipped"]):
@@ -47,6 +55,12 @@ def csv_query(
             f"{found['skipped']} lines before the names of the columns are left out: comments, or empty"
         )
         options["skip"] = found["skipped"]
+    elif found["skipped"] and not delimiter:
+        raise DataError(
+            f"{name} begins with {first[:40]!r}, which is no row of a table",
+            why=f"the table itself seems to begin in line {found['skipped'] + 1}",
+            fix="remove the lines before it, or begin each of them with #",
+        )
     elif found["skipped"] or (delimiter and len(found["types"]) == 1):
         return strict_query(
             db, path, name, delimiter or found["delimiter"]
@@ -56,7 +70,7 @@ def csv_query(
         options["header"] = False
         found = sniff(db, path, options)
     types = found["types"]
-    if found["delimiter"] == ";" and "VARCHAR" in types.values():
+    if found["delimiter"] != "," and "VARCHAR" in types.values():
         commas = sniff(db, path, options | {"decimal_separator": ","})
         if list(commas["types"].values()).count("VARCHAR") < list(types.values()).count("VARCHAR"):
             found, types, options["decimal_separator"] = commas, commas["types"], ","
@@ -73,11 +87,22 @@ def csv_query(
         found["dates"] = ""
     elif not dates:
         notes.append(f"dates are read as {found['dates']}")
+    notes += zone_line(types)
     options["header"] = headed
     spelled = {column: "VARCHAR" for column, kind in types.items() if kind == "BOOLEAN" or column in as_words}
     given = ", ".join([*arguments(options), "union_by_name=true", types_of(spelled)])
-    whole = f"SELECT * FROM read_csv(?, sample_size=-1, {given})"
-    return Query(f"SELECT * FROM read_csv(?, {given})", whole, headed, tuple(notes), found["dates"])
+    every, marked = "*", next(iter(types))
+    if headed and marked.startswith("# "):  # as numpy.savetxt writes it
+        every = f"* RENAME ({identifier(marked)} AS {identifier(marked.removeprefix('# '))})"
+        notes.append("the first line, a comment, is taken for the names of the columns")
+    whole = f"SELECT {every} FROM read_csv(?, sample_size=-1, {given})"
+    return Query(f"SELECT {every} FROM read_csv(?, {given})", whole, headed, tuple(notes), found["dates"])
+
+
+def zone_line(types: dict[str, str]) -> list[str]:
+    """What is said of times with a zone."""
+    zoned = [column for column, kind in types.items() if kind.endswith("TIME ZONE")]
+    return [f"times with a zone are read in UTC: {listed(zoned)}"] if zoned else []
 
 
 def strict_query(db: Any, path: str, name: str, delimiter: str) -> Query:
@@ -146,15 +171,6 @@ def first_is_data(first: list[str], types: list[str]) -> bool:
     if not numbers or len(first) != len(types) or not all(map(is_number, numbers)):
         return False
     return numbers not in ([str(i) for i in range(k, k + len(numbers))] for k in (0, 1)) or len(numbers) < 2
-
-
-def is_number(entry: str) -> bool:
-    """Whether float takes it."""
-    try:
-        float(entry)
-    except ValueError:
-        return False
-    return True
 
 
 def named_first(first: list[str], label: str | int | None) -> bool:

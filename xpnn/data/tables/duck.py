@@ -5,10 +5,12 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from xpnn.data.tables.blanks import separated_by_blanks, write_with_tabs
 from xpnn.data.tables.database import connect, db_error, in_words
-from xpnn.data.tables.dialect import Query, csv_query
+from xpnn.data.tables.dialect import Query, csv_query, zone_line
 from xpnn.data.tables.files import TableFile, plainly_named
 from xpnn.data.tables.stored import AnyTable, stored
 from xpnn.data.tables.table import Table, as_values, make_table, numbered_columns
@@ -23,6 +25,8 @@ NUMBER, WORD = 8, 64
 """Bytes in memory of an entry."""
 SECONDS, SLOWEST = 120, 500_000
 """Files are looked through for so many seconds, and one more for each of so many bytes."""
+NESTED = ("STRUCT", "MAP")
+"""What the types of columns begin with that hold objects."""
 COMPARED = 1000
 """Files up to which the names of their columns are compared."""
 FREE, RATIO = 1 << 28, 200
@@ -45,10 +49,12 @@ def read_files(
     if len(formats) > 1:
         raise DataError(f"{name} holds files of several formats: {', '.join(sorted(formats))}")
     with plainly_named(files) as paths:
+        notes = respaced(files, paths)
         try:
             with contextlib.closing(connect(paths)) as db:
                 with deadline(db, name, files):
                     query = query_of(db, formats, paths, name, label, as_words, dates)
+                    query = replace(query, notes=(*notes, *query.notes))
                     wanted = weight(db, query, paths, files)
                 check_weight(wanted, name, files)
                 if wanted < LARGE:
@@ -56,6 +62,15 @@ def read_files(
             return stored(paths, name, query, as_words)
         except db_error() as error:
             raise in_words(error, name, dict(zip(paths, files, strict=True))) from error
+
+
+def respaced(files: list[TableFile], paths: list[str]) -> list[str]:
+    """Puts files whose columns are separated by blanks in place with tabs; a note about it."""
+    found = [(file, path) for file, path in zip(files, paths, strict=True) if separated_by_blanks(file)]
+    for file, path in found:
+        Path(path).unlink()
+        write_with_tabs(file.path, Path(path))
+    return ["columns are separated by blanks"] if found else []
 
 
 def size_of(files: list[TableFile]) -> int:
@@ -128,13 +143,22 @@ def query_of(
     else:
         call = "read_parquet(?, hive_partitioning=false" if formats == {"parquet"} else "read_json(?"
         query = Query(f"SELECT * FROM {call}, union_by_name=true)")
-    if 1 < len(paths) <= COMPARED and query.headed:
+    several, notes = 1 < len(paths) <= COMPARED and query.headed, list(query.notes)
+    kinds = columns_of(db, query, paths) if several or formats != {"csv"} else {}
+    if formats == {"json"} and all(kind.endswith("]") or kind.startswith(NESTED) for kind in kinds.values()):
+        raise DataError(
+            f"{name} holds columns or lists, not rows",
+            why="wanted an object for each row, one on a line or all in a list",
+            fix="of a DataFrame: to_json(path, orient='records', lines=True)",
+        )
+    if formats != {"csv"}:
+        notes += zone_line(kinds)
+    if several:
         have = [set(columns_of(db, query, [path])) for path in paths]
-        some = [column for column in columns_of(db, query, paths) if not all(column in one for one in have)]
+        some = [column for column in kinds if not all(column in one for one in have)]
         if some:
-            note = f"only some of the {len(paths)} files have {listed(some)}: missing in the others"
-            query = replace(query, notes=(*query.notes, note))
-    return query
+            notes.append(f"only some of the {len(paths)} files have {listed(some)}: missing in the others")
+    return replace(query, notes=tuple(notes))
 
 
 def columns_of(db: Any, query: Query, paths: list[str]) -> dict[str, str]:

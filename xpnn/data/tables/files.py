@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import os
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ OTHERS = {
     b"@relation": ("an ARFF file", "write its rows to CSV, with a first line of names"),
 }
 """First bytes, in small letters, of what people take for a table: what it is, and what to do."""
+LIBSVM = re.compile(rb"[-+.\d]+(e[-+]?\d+)?( qid:\d+)?( +\d+:[-+.\d]+(e[-+]?\d+)?)+\s", re.IGNORECASE)
+"""How a line of a LIBSVM or SVMlight file begins: a label, then number:value pairs."""
 PACKED = (".gz", ".zst")
 STDIN = "-"
 
@@ -56,6 +59,11 @@ class TableFile:
     path: Path
     format: str
     packed: str = ""
+    name: str = ""
+    """What messages call it, where that is not its path."""
+
+    def __str__(self) -> str:
+        return self.name or str(self.path)
 
 
 def is_table(path: Path) -> bool:
@@ -94,7 +102,7 @@ def expand(pattern: str | os.PathLike[str], what: str = "table") -> list[Path]:
     return found
 
 
-def described(path: Path) -> TableFile:
+def described(path: Path, name: str = "") -> TableFile:
     """The file with its format, by its first bytes where the name says nothing. Raises FileError and DataError."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     packed = suffixes.pop() if suffixes and suffixes[-1] in PACKED else ""
@@ -103,13 +111,20 @@ def described(path: Path) -> TableFile:
             head = file.read(64)
     except (OSError, ValueError) as error:  # ValueError: a null character
         raise cannot_read(str(path), error) from error
+    shown = name or path
     if not head:
-        raise DataError(f"{path} holds nothing", why="wanted a table", fix="check how it was written")
+        raise DataError(f"{shown} holds nothing", why="wanted a table", fix="check how it was written")
     for start, (what, fix) in OTHERS.items():
         if head.lower().startswith(start.lower()):
-            raise DataError(f"{path} is {what}", why="wanted CSV, Parquet or JSON lines", fix=fix)
+            raise DataError(f"{shown} is {what}", why="wanted CSV, Parquet or JSON lines", fix=fix)
+    if LIBSVM.match(head):
+        raise DataError(
+            f"{shown} is in the form of LIBSVM: a label, then number:value pairs",
+            why="wanted CSV, Parquet or JSON lines",
+            fix="x, y = sklearn.datasets.load_svmlight_file(path); then numpy.savez('data.npz', x=x.toarray(), y=y)",
+        )
     if head.startswith(b"PAR1"):
-        return TableFile(path, "parquet")
+        return TableFile(path, "parquet", name=name)
     if head.startswith(b"\x1f\x8b"):
         packed = ".gz"
     elif head.startswith(b"\x28\xb5\x2f\xfd"):
@@ -119,7 +134,7 @@ def described(path: Path) -> TableFile:
         raise DataError(f"{path} is no Parquet file", why="it does not begin with PAR1", fix="write it again")
     if known is None:
         known = "json" if not packed and head.lstrip()[:1] in (b"{", b"[") else "csv"
-    return TableFile(path, known, packed)
+    return TableFile(path, known, packed, name)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """From a table to its preparation: what each column becomes, measured on the rows that are trained on."""
 
 import re
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -16,12 +17,12 @@ from xpnn.data.tables.columns import (
 )
 from xpnn.data.tables.labels import choose_label, class_names, guess_task
 from xpnn.data.tables.preparation import LeftOut, TablePreparation, check_labelled
-from xpnn.data.tables.reading import read_table, unnamed
+from xpnn.data.tables.reading import read_table
 from xpnn.data.tables.samples import take_samples
 from xpnn.data.tables.sides import Sides, all_rows
 from xpnn.data.tables.stored import AnyTable
-from xpnn.data.tables.summary import FORMATTED, Moments, Summary, is_number, summarize
-from xpnn.data.tables.values import Values
+from xpnn.data.tables.summary import FORMATTED, Moments, Summary, summarize
+from xpnn.data.tables.values import CODE, Values, is_number
 from xpnn.errors import DataError
 from xpnn.printing import joined
 
@@ -31,6 +32,8 @@ NEARLY = 0.95
 """From this share of numbers on, words in a column are typing errors, not values."""
 NAMED_ID = re.compile(r"(?i:(.*[_ ])?(id|index|uuid|guid))|[A-Za-z0-9]*[a-z](Id|ID)", re.ASCII)
 DAY_FIRST = re.compile(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}( .*)?")
+MONTH = "(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+NAMED_MONTH = re.compile(rf"(?i:\d{{1,2}}[. /-]+{MONTH}|{MONTH} \d{{1,2}})[., /-]+\d{{2,4}}( .*)?")
 
 
 def prepare_table(
@@ -114,13 +117,14 @@ def pixel_column(values: Values, sides: Sides | None) -> Column | LeftOut:
 def fit_column(column: Summary) -> Column | LeftOut:
     """What a column becomes, by all of its entries; its statistics are those of the training rows."""
     name, missing = column.name, column.train_missing > 0
-    if unnamed(name) and column.numbered:
+    if column.is_index():
         return LeftOut(name, "it numbers the rows")
     if column.train_missing == column.train:
         everywhere = column.missing == column.rows
         return LeftOut(name, "nothing in it" if everywhere else "nothing in the rows to train on")
     if not missing and column.constant:
-        return LeftOut(name, f"constant: {column.first[:40]} in every row")
+        near = ", or too near to it for float64" if abs(column.numbers.high) > 2**53 else ""
+        return LeftOut(name, f"constant: {column.first[:40]}{near} in every row")
     if NAMED_ID.fullmatch(name) and column.train > 2 and column.whole and column.all_different():
         return LeftOut(name, "it names the rows: different in each, and called an id")
     if column.kind == "dates":
@@ -146,20 +150,22 @@ def fit_words(column: Summary, indicator: bool) -> Column | LeftOut:
     """One-hot up to 20 values, an Embedding of those that occur twice beyond; nothing where hardly any does."""
     check_typos(column)
     words, count = column.words, column.train - column.train_missing
-    dates = sum(number for word, number in words.items() if DAY_FIRST.fullmatch(word))
-    if dates > NEARLY * count:
+    if nearly_all(words, NAMED_MONTH):
+        return LeftOut(column.name, f"dates such as {column.first!r}; write them as 2024-05-31")
+    if nearly_all(words, DAY_FIRST):
         return LeftOut(
             column.name,
             f"dates such as {column.first!r}, whose day and month cannot be told apart; write them as 2024-05-31",
         )
-    if sum(number for word, number in words.items() if FORMATTED.fullmatch(word)) > NEARLY * count:
+    codes = any(map(CODE.fullmatch, words))
+    if not codes and nearly_all(words, FORMATTED) and not all(map(is_number, words)):
         return LeftOut(
             column.name, f"numbers such as {column.first!r}; write them with digits and a point, as 1234.5"
         )
     if len(words) <= ONE_HOT:
         return CategoryColumn(column.name, tuple(sorted(words)), 0, indicator)
     no_numbers = [word for word in words if not is_number(word)]
-    if (odd := sum(words[word] for word in no_numbers)) < count / 2:
+    if no_numbers and not codes and (odd := sum(words[word] for word in no_numbers)) < count / 2:
         what = f"numbers, but for {odd / count:.0%} such as {no_numbers[0][:40]!r}"
         return LeftOut(column.name, f"{what}; leave them empty if they stand for nothing")
     known = [word for word, number in words.most_common(MOST_VALUES) if number > 1]
@@ -169,6 +175,11 @@ def fit_words(column: Summary, indicator: bool) -> Column | LeftOut:
         )
     width = max(2, min(32, round(len(known) ** 0.5)))
     return CategoryColumn(column.name, tuple(sorted(known)), width)
+
+
+def nearly_all(words: Counter[str], form: re.Pattern[str]) -> bool:
+    """Whether nearly all entries are written in that form."""
+    return sum(number for word, number in words.items() if form.fullmatch(word)) > NEARLY * words.total()
 
 
 def check_typos(column: Summary) -> None:

@@ -35,13 +35,13 @@ def from_memory(data: Any, name: str = "the table") -> Table:
         )
     if hasattr(data, "collect") and hasattr(data, "collect_schema"):
         raise DataError(f"{name} is a query that has not run", fix="call its collect() first")
-    return make_table(name, columns_of(data, name))
+    return make_table(name, columns_of(data, name), categories_of(data))
 
 
 def columns_of(data: Any, name: str) -> dict[str, Values]:
     """{name: column} of every kind that is taken."""
     if isinstance(data, Mapping):
-        return {str(key): as_values(str(key), listed_or_array(column)) for key, column in data.items()}
+        return {str(key): from_column(str(key), column) for key, column in data.items()}
     if hasattr(data, "iloc"):
         return from_pandas(data, name)
     if hasattr(data, "get_columns"):  # polars
@@ -52,15 +52,38 @@ def columns_of(data: Any, name: str) -> dict[str, Values]:
         return {key: from_arrow(key, data.column(i)) for i, key in enumerate(data.column_names)}
     if isinstance(data, np.ndarray) and data.ndim == 2:
         return {str(i): as_values(str(i), data[:, i]) for i in range(data.shape[1])}
+    if isinstance(data, np.ndarray) and data.dtype.names:
+        return {key: as_values(key, data[key]) for key in data.dtype.names}
     if isinstance(data, Sequence) and not isinstance(data, str | bytes) and is_frame(data):
         keys = list(dict.fromkeys(str(key) for row in data for key in row))
         return {key: as_values(key, [row.get(key) for row in data]) for key in keys}
-    raise DataError(f"{name} is of type {type(data).__name__}", why=f"wanted {TAKEN}", fix="convert it first")
+    raise DataError(
+        f"{name} is of type {type(data).__name__}",
+        why=f"wanted {TAKEN}",
+        fix="pandas.DataFrame(rows, columns=[...]) gives rows their names",
+    )
 
 
-def listed_or_array(column: Any) -> Any:
-    """A column of a dict."""
-    return column if isinstance(column, list | np.ndarray) else list(column)
+def from_column(name: str, column: Any) -> Values:
+    """A column of a dict: a list, an array or a Series. Raises DataError for a single entry."""
+    if hasattr(column, "iloc"):
+        return pandas_column(name, column)
+    if hasattr(column, "__array__"):
+        return as_values(name, np.asarray(column))
+    if isinstance(column, str | bytes) or not hasattr(column, "__iter__"):
+        raise DataError(
+            f"column {name!r} is {str(column)[:40]!r}",
+            why="wanted a list or an array, an entry for each row",
+            fix="[{...}], a list of one dict, for a single row",
+        )
+    return as_values(name, list(column))
+
+
+def categories_of(data: Any) -> tuple[str, ...]:
+    """The columns that pandas calls categories, which may be numbers: 3 is then a name like any other."""
+    if not hasattr(data, "iloc") or not hasattr(data, "columns"):
+        return ()
+    return tuple(str(key) for key, kind in data.dtypes.items() if str(kind) == "category")
 
 
 def from_pandas(data: Any, name: str) -> dict[str, Values]:
@@ -89,7 +112,10 @@ def pandas_column(name: str, series: Any) -> Values:
         series = series.dt.tz_convert("UTC").dt.tz_localize(None)
     if kind.startswith("period["):
         series = series.dt.to_timestamp()
-    if kind == "category" or not isinstance(series.dtype, np.dtype):
+    if kind == "category":
+        words = as_values(name, np.asarray(series.astype(object), dtype=object), missing).words()
+        return Values(name, words, missing)
+    if not isinstance(series.dtype, np.dtype):
         data = np.asarray(series.astype(object), dtype=object)
     else:
         data = series.to_numpy()

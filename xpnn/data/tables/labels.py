@@ -6,7 +6,7 @@ import numpy as np
 
 from xpnn.data.tables.stored import AnyTable
 from xpnn.data.tables.summary import FORMATTED, Summary
-from xpnn.data.tables.values import plain
+from xpnn.data.tables.values import is_number, plain
 from xpnn.errors import DataError, UsageError, did_you_mean
 
 USUAL = ("label", "class", "target", "y")
@@ -28,7 +28,7 @@ def choose_label(table: AnyTable, label: str | int | None) -> tuple[str, str]:
         raise DataError(
             f"{table.name} holds one column",
             why="wanted a label and at least one column to learn from",
-            fix="separate the columns by commas, semicolons or tabs",
+            fix="columns of a file are separated by commas, semicolons, tabs or, if it is not packed, blanks",
         )
     if isinstance(label, str) and label in table:
         return label, "--label"
@@ -96,4 +96,6 @@ def class_names(labels: Summary) -> tuple[str, ...]:
             fix="--label NAME for another column"
             + (", or --task regression" if numbers and len(words) > 1 else ""),
         )
-    return tuple(sorted(words, key=float if numbers else None))
+    if numbers or all(map(is_number, words)):
+        return tuple(sorted(words, key=lambda word: (float(word), word)))
+    return tuple(sorted(words))

@@ -7,7 +7,7 @@ import numpy as np
 
 from xpnn.data.tables.files import TableFile
 from xpnn.data.tables.table import Table
-from xpnn.data.tables.values import Values
+from xpnn.data.tables.values import CODE, Values
 
 WIDE = 64
 """Columns from which it is worth a try."""
@@ -21,7 +21,11 @@ def read_pixels(file: TableFile, name: str) -> Table | None:
     if len(first) < WIDE or len(first) != len(second) or not all(entry.isdecimal() for entry in second):
         return None
     words = [entry for entry in first if not entry.isdecimal()]
-    if (len(set(first)) < len(first) and words) or any(map(is_number_or_nothing, words)):
+    if (
+        any(map(CODE.fullmatch, second))
+        or (len(set(first)) < len(first) and words)
+        or any(map(is_number_or_nothing, words))
+    ):
         return None
     headed = bool(words) or first == list(map(str, range(len(first))))
     try:

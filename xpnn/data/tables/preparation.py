@@ -194,14 +194,14 @@ class TablePreparation(Preparation):
         return found
 
 
-def check_labelled(labels: Summary) -> None:
+def check_labelled(labels: Summary, fix: str = "fill them, or leave those rows out") -> None:
     """Raises DataError, naming the first row, where a label is missing."""
     if labels.missing:
         raise DataError(
             f"column {labels.name!r} has no label in {labels.missing:,} of {labels.rows:,} rows, "
             f"first in row {labels.first_missing:,}",
             why="a missing label is no class; rows count from 1, without the header",
-            fix="fill them, leave those rows out, or name another column with --label",
+            fix=fix,
         )
 
 

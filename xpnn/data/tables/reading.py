@@ -15,7 +15,10 @@ from xpnn.data.tables.pixels import read_pixels
 from xpnn.data.tables.preparation import check_labelled
 from xpnn.data.tables.stored import AnyTable
 from xpnn.data.tables.summary import summarize
+from xpnn.data.tables.values import unnamed
 from xpnn.errors import DataError
+
+INPUT = "standard input"
 
 
 def read_table(
@@ -32,7 +35,7 @@ def read_table(
     """
     if isinstance(source, str | os.PathLike) and str(source) == STDIN:
         with standard_input() as path:
-            return read_paths([path], "standard input", label, as_words, dates)
+            return read_paths([path], INPUT, label, as_words, dates)
     if isinstance(source, str | os.PathLike):
         return read_paths(expand(source), str(source), label, as_words, dates)
     return from_memory(source)
@@ -46,7 +49,7 @@ def read_paths(
     dates: str = "",
 ) -> AnyTable:
     """The files, one below the other; messages call them `name`."""
-    files = [described(path) for path in paths]
+    files = [described(path, INPUT if name == INPUT else "") for path in paths]
     table = read_pixels(files[0], name) if len(files) == 1 else None
     if table is not None and not any(word in table for word in as_words):
         return table
@@ -68,7 +71,10 @@ def read_csv(
     labels, found = table[name], summarize(table, name, different=True)
     check_labelled(found)
     task = task or guess_task(found)[0]
-    features = [values for key, values in table.items() if key != name and not is_index(values)]
+    features = [
+        values for key, values in table.items()
+        if key != name and not (unnamed(key) and summarize(table, key).is_index())
+    ]  # fmt: skip
     for values in features:
         lost = values.missing
         if values.kind not in ("numbers", "booleans") or lost.any():
@@ -92,17 +98,3 @@ def as_matrix(table: AnyTable, features: list[Any]) -> NDArray[Any]:
     if table.pixels:
         return np.stack([values.data for values in features], axis=1)
     return np.stack([values.numbers() for values in features], axis=1)
-
-
-def is_index(values: Any) -> bool:
-    """An unnamed column of 0, 1, 2, ..., as a data frame's to_csv writes it."""
-    return (
-        unnamed(values.name)
-        and values.kind == "numbers"
-        and np.array_equal(values.data, np.arange(len(values)))
-    )
-
-
-def unnamed(name: str) -> bool:
-    """What a column without a name is called."""
-    return name in ("", "column0", "__index_level_0__") or name.startswith("Unnamed:")

@@ -130,8 +130,10 @@ def tidied(db: Any, headed: bool, as_words: tuple[str, ...] = ()) -> dict[str, s
             sql = f"trim(CAST({sql} AS VARCHAR))"
             sql = f"CASE WHEN {sql} IN ({', '.join(map(literal, sorted(MISSING)))}) THEN NULL ELSE {sql} END"
             number = f"try_cast({sql} AS DOUBLE)"
-            there, numbers = db.execute(f"SELECT count({sql}), count({number}) FROM entries").fetchone()
-            sql = number if there and there == numbers else sql
+            code = f"count_if(regexp_full_match({sql}, '0\\d+'))"
+            what = f"count({sql}), count({number}), {code}"
+            there, numbers, codes = db.execute(f"SELECT {what} FROM entries").fetchone()
+            sql = number if there == numbers and there and not codes else sql
         elif kind == "TIME":
             sql = f"DATE '1970-01-01' + {sql}"
         expressions[known] = sql

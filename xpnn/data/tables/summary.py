@@ -10,7 +10,6 @@ variances", 1979.
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from xpnn.data.tables.columns import PARTS, date_part
 from xpnn.data.tables.sides import Sides
 from xpnn.data.tables.stored import AnyTable, StoredTable
-from xpnn.data.tables.values import Values
+from xpnn.data.tables.values import Values, is_number, unnamed
 from xpnn.errors import DataError
 from xpnn.random import host_rng
 
@@ -75,8 +74,6 @@ class Summary:
     rows: int = 0
     missing: int = 0
     first_missing: int = 0
-    numbered: bool = True
-    """Whether it is 0, 1, 2, ... in all rows."""
     train: int = 0
     train_missing: int = 0
     first: str = ""
@@ -101,11 +98,6 @@ class Summary:
             self.first_missing = values.row(np.argmax(values.missing))
         if not self.kind or not values.missing.all():
             self.kind = values.kind
-        self.numbered = (
-            self.numbered
-            and values.kind == "numbers"
-            and np.array_equal(values.data, np.arange(self.rows, self.rows + len(values)))
-        )
         self.rows, self.missing = self.rows + len(values), self.missing + int(values.missing.sum())
         self.train, lost = self.train + len(there), int(there.missing.sum())
         self.train_missing += lost
@@ -132,6 +124,10 @@ class Summary:
             return not self.train_missing and len(self.words) == min(self.train, MOST_WORDS)
         kept = np.concatenate(self.kept) if self.kept else np.empty(0)
         return not self.train_missing and len(np.unique(kept)) == len(kept) > 0
+
+    def is_index(self) -> bool:
+        """Whether it numbers the rows, as a data frame's index does: without a name, a different number in each."""
+        return unnamed(self.name) and self.kind == "numbers" and self.whole and self.all_different()
 
     def how_many(self) -> str:
         """How many different entries there are, as far as they are counted."""
@@ -194,12 +190,3 @@ def median_share(table: AnyTable) -> float:
 def median_line(table: AnyTable) -> list[str]:
     """What is said where that is not all of them."""
     return [f"medians are those of about {SAMPLE:,} rows, drawn at random"] if median_share(table) < 1 else []
-
-
-def is_number(word: Any) -> bool:
-    """Whether float takes it."""
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True

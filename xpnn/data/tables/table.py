@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xpnn.data.tables.values import Values, iso
+from xpnn.data.tables.values import CODE, Values, is_number, iso
 from xpnn.errors import DataError
 
 MISSING = frozenset(
@@ -115,6 +115,8 @@ CONTAINERS = (list, tuple, dict, set, bytes, np.ndarray)
 def from_list(name: str, entries: list[Any]) -> NDArray[Any]:
     """Numbers and booleans as such, everything else as objects."""
     kinds = {type(entry) for entry in entries if entry is not None}
+    if kinds == {int} and None not in entries and max(map(abs, entries)) < 2**63:
+        return np.array(entries, np.int64)
     if kinds and kinds <= {int, float}:
         return np.array([np.nan if entry is None else entry for entry in entries], np.float64)
     found = np.empty(len(entries), object)
@@ -147,7 +149,8 @@ def from_objects(name: str, data: NDArray[Any], missing: NDArray[np.bool_]) -> N
         )
         return np.array(list(times), "datetime64[us]")
     if there and all(isinstance(entry, datetime.date) for entry in there):
-        return np.where(missing, np.datetime64("NaT"), data).astype("datetime64[us]")
+        found = (np.datetime64("NaT") if entry is None else in_utc(entry) for entry in without(data, missing))
+        return np.array(list(found), "datetime64[us]")
     for entry in there:
         if isinstance(entry, CONTAINERS):
             what = "bytes" if isinstance(entry, bytes) else "objects" if isinstance(entry, dict) else "lists"
@@ -159,24 +162,32 @@ def from_objects(name: str, data: NDArray[Any], missing: NDArray[np.bool_]) -> N
     return np.array(["" if lost else str(entry) for entry, lost in zip(data, missing, strict=True)], object)
 
 
+def in_utc(date: Any) -> Any:
+    """A date or time without its zone."""
+    import datetime
+
+    zoned = getattr(date, "tzinfo", None) is not None
+    return date.astimezone(datetime.UTC).replace(tzinfo=None) if zoned else date
+
+
 def without(data: NDArray[Any], missing: NDArray[np.bool_]) -> list[Any]:
     """The entries, None where they are missing."""
     return [None if lost else entry for entry, lost in zip(data, missing, strict=True)]
 
 
 def tidy(values: Values) -> Values:
-    """Words without blanks around them, the words for nothing as missing; numbers, where all that is left are some."""
+    """Words without blanks around them, the words for nothing as missing; numbers, where all that is left are some.
+
+    Not where one begins with 0, such as 01234: that is a code.
+    """
     if values.kind != "words":
         return values
     words = np.array([str(word).strip() for word in values.data], object)
     missing = values.missing | np.isin(words, list(MISSING))
     words[missing] = ""
-    try:
-        numbers = np.array(
-            [np.nan if lost else float(word) for word, lost in zip(words, missing, strict=True)]
-        )
-    except ValueError:
+    there = words[~missing].tolist()
+    if not there or not all(map(is_number, there)) or any(map(CODE.fullmatch, there)):
         return Values(values.name, words, missing, values.first)
-    if missing.all():
-        return Values(values.name, words, missing, values.first)
+    numbers = np.full(len(words), np.nan)
+    numbers[~missing] = [float(word) for word in there]
     return Values(values.name, numbers, missing, values.first)

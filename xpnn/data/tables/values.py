@@ -5,6 +5,7 @@ words     str, "" where missing: whole numbers without a decimal point, booleans
 dates     datetime64[us], NaT where missing
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from xpnn.errors import DataError
 
 Bools = NDArray[np.bool_]
+CODE = re.compile(r"0\d+", re.ASCII)
+"""Digits that no number begins with, such as 01234: a code, whose spelling counts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +51,9 @@ class Values:
         if self.kind == "words":
             found = np.full(len(self), np.nan)
             for i in np.flatnonzero(~self.missing):
-                try:
-                    found[i] = float(self.data[i])
-                except ValueError:
-                    raise self.bad(i, "a number") from None
+                if not is_number(self.data[i]):
+                    raise self.bad(i, "a number")
+                found[i] = float(self.data[i])
         elif self.kind == "dates":
             raise self.bad(int(np.argmin(self.missing)), "a number")
         else:
@@ -98,8 +100,24 @@ class Values:
         return DataError(
             f"column {self.name!r}, row {self.row(i):,}: {str(self.data[i])[:40]!r}",
             why=f"wanted {wanted}; rows count from 1, without the header",
-            fix="correct that entry, or leave it empty: missing entries are filled",
+            fix="remove that row, if it repeats the names or gives units; else correct it"
+            if self.row(i) == 1
+            else "correct that entry, or leave it empty: missing entries are filled",
         )
+
+
+def is_number(word: str) -> bool:
+    """Whether it is a number as files write them; not 1_000, which Python takes too."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return "_" not in word
+
+
+def unnamed(name: str) -> bool:
+    """What a column without a name is called."""
+    return name in ("", "column0", "__index_level_0__") or name.startswith("Unnamed:")
 
 
 def iso(text: str) -> str:
