@@ -22,6 +22,8 @@ html_title = "xpnn"
 html_theme_options = {"navigation_depth": 2, "show_nav_level": 1, "show_prev_next": True}
 html_show_sourcelink = False
 html_math_renderer = "mathml"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 nitpicky = True
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
@@ -83,7 +85,7 @@ def inline(writer, node):
 
 def displayed(writer, node):
     """A formula by itself."""
-    writer.body.append(f'<div class="math">{convert(node.astext(), display="block")}</div>')
+    writer.body.append(f'<div class="formula">{convert(node.astext(), display="block")}</div>')
     raise SkipNode
 
 

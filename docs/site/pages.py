@@ -88,7 +88,7 @@ PACKAGES = {
     "xpnn.errors": "Errors",
 }
 """What the reference has a page for, and its title."""
-MEMBERS = {"xpnn.sklearn": "fit, predict, score"}
+MEMBERS = {"xpnn.sklearn": "fit, predict"}
 """Of classes whose other methods another library documents."""
 ROOTS = (
     "Layer",

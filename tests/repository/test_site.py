@@ -1,10 +1,13 @@
 """The site: every class has its page, and all of it builds without a warning, every page run, every link followed."""
 
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+
+import pytest
 
 from xpnn.names import classes_in
 
@@ -28,6 +31,27 @@ def test_every_layer_loss_and_optimizer_has_its_derivation():
 def test_every_document_is_in_the_contents():
     listed = set(re.findall(r"^([\w-]+)$", (DOCS / "index.md").read_text(), re.M))
     assert {path.stem for path in DOCS.glob("*.md")} - {"index"} <= listed
+
+
+@pytest.mark.oracle
+def test_the_site_builds(tmp_path):
+    """`ci/docs --fast`, in a copy: its pages lie beside the documents. Pictures and the gallery's runs are left out."""
+    for module in ("sphinx_gallery", "myst_nb", "pydata_sphinx_theme", "latex2mathml"):
+        pytest.importorskip(module)
+    made = shutil.ignore_patterns("pages", "_build", "__pycache__", "out")
+    for folder in ("docs", "examples", "ci"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=made)
+    for name in ("xpnn", "tests"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    done = subprocess.run(
+        ["bash", "ci/docs", "--fast"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    dense = (
+        tmp_path / "docs" / "site" / "_build" / "html" / "pages" / "derivations" / "Dense.html"
+    ).read_text()
+    for shown in ("<math", "cx.be.matmul", "grads.W", "directions", "Step by step"):
+        assert shown in dense, shown
 
 
 def test_a_link_that_leads_nowhere_is_named(tmp_path):
