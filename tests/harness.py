@@ -147,13 +147,13 @@ def as_layer_input(be, case, x):
 def as_one_input(be, case, kind, x):
     if case.bytes or kind == "int":
         return be.asarray(x.astype(np.uint8 if case.bytes else np.int64))
-    return be.asarray(x, be.dtype)
+    return be.asarray(x.astype(be.dtype_name))
 
 
 def arrays_on(be, case):
     """(x, parameters, dy) of a case on a backend; bytes stay bytes, ids are integers."""
     x, p, dy = draw(case)
-    p, dy = (tree_map(lambda _, a: be.asarray(a, be.dtype), tree) for tree in (p, dy))
+    p, dy = (tree_map(lambda _, a: be.asarray(a.astype(be.dtype_name)), tree) for tree in (p, dy))
     return as_layer_input(be, case, x), p, dy
 
 

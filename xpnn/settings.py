@@ -114,14 +114,15 @@ def fit(value: Any, hint: Any) -> Any:
         if hint is float and not -LARGEST <= value <= LARGEST:  # nor is NaN
             raise Unfit
         return value
-    if typing.get_origin(hint) is Annotated:
-        value = fit(value, typing.get_args(hint)[0])
-        if not typing.get_args(hint)[1].allow(value):
+    origin = typing.get_origin(hint)
+    if origin is Annotated:
+        value = fit(value, hint.__origin__)
+        if not hint.__metadata__[0].allow(value):
             raise Unfit
         return value
-    if typing.get_origin(hint) in UNIONS:
+    if origin in UNIONS:
         return fit_any(value, typing.get_args(hint))
-    if typing.get_origin(hint) is tuple:
+    if origin is tuple:
         return fit_tuple(value, typing.get_args(hint))
     if isinstance(hint, type) and not isinstance(value, hint):
         coerced = hint.coerce(value) if hasattr(hint, "coerce") else None

@@ -81,7 +81,7 @@ def test_one_bad_file_among_good_ones(trained, xp, tmp_path):
     code, out, err = xp("predict", "--run", trained, "--json", "scans/*.png")
     assert code == 4
     assert [name for _, name in answers(out)] == ["left", "right"]
-    assert "2.png is no picture" in err
+    assert "2.png is not a picture" in err
 
 
 def test_answers_of_many_pictures_as_csv(trained, xp, tmp_path):

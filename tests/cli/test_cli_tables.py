@@ -77,7 +77,7 @@ class TestEvaluate:
         assert found["classes"] == ["cat", "dog", "eel"]
         notes = " ".join(found["notes"])
         assert f"all {40 * len(classes)} rows" in notes
-        assert ("'w' is no column of the training table" in notes) == ("w" in columns)
+        assert ("'w' is not a column of the training table" in notes) == ("w" in columns)
 
     @pytest.mark.parametrize(
         ("classes", "columns", "said"),

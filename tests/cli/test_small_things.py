@@ -1,6 +1,8 @@
 """What a newcomer types first: the kind of data guessed from its file, commands that can be typed, narrow terminals."""
 
+import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -214,3 +216,14 @@ def test_the_numbers_of_the_command_line_end_where_they_should():
 def test_errors_of_a_regression_are_printed_with_four_digits(value, text):
     found = regression_line({"r2": 0.5, "mae": value, "rmse": 1.0})
     assert found == f"R2 0.5000 · MAE {text} · RMSE 1"
+
+
+def test_the_help_of_every_command_counts_its_examples(xp):
+    found = set()
+    for name in COMMANDS:
+        with contextlib.suppress(XpnnError):  # the extra it needs is not installed
+            examples = len(getattr(cli.get_command(None, name), "examples", ()))
+            head = [line for line in xp(name, "--help")[1].splitlines() if re.fullmatch("Examples?:", line)]
+            assert head == (["Example:"] if examples == 1 else ["Examples:"] if examples else []), name
+            found.add(examples)
+    assert {1, 2} <= found

@@ -126,7 +126,7 @@ class TestImages:
         with pytest.raises(DataError, match=r"2\.png is 7 x 5 pixels, .*1\.png is 6 x 5"):
             read_images(tmp_path)
         (tmp_path / "b" / "2.png").write_bytes(b"\x89PNG no")
-        with pytest.raises(DataError, match=r"2\.png is no picture"):
+        with pytest.raises(DataError, match=r"2\.png is not a picture"):
             read_images(tmp_path)
         with pytest.raises(FileError):
             read_images(tmp_path / "nowhere")

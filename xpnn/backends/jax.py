@@ -65,8 +65,8 @@ class JaxBackend(Backend):
         return isinstance(a, self.jax.core.Tracer) or a.devices() == {self.device}
 
     def from_host(self, a: np.ndarray[Any, Any]) -> Array:
-        """A copy: JAX may otherwise share memory that its owner goes on to change."""
-        return self.xp.array(a, device=self.device, copy=True)
+        """Moved without compiling anything, from a copy: JAX may share memory that its owner goes on to change."""
+        return self.jax.device_put(np.array(a), self.device)
 
     def device_context(self) -> Any:
         """64-bit types are off by default in JAX; labels, counters and the random hash need int64."""

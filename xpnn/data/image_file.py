@@ -100,13 +100,13 @@ def _opened(path: Path, use: Callable[["Image"], T]) -> T:
         raise
     except UnidentifiedImageError as error:
         raise DataError(
-            f"{path} is no picture that can be read",
+            f"{path} is not a picture that can be read",
             why="its first bytes are those of none of these formats",
             fix="PNG, JPEG, GIF, BMP, TIFF, WebP, PPM or PGM",
         ) from error
     except Exception as error:  # each format's decoder has its own way to fail on damaged bytes
         raise DataError(
-            f"{path} is no picture that can be read",
+            f"{path} is not a picture that can be read",
             why=str(error).splitlines()[0] if str(error) else type(error).__name__,
             fix="PNG, JPEG, GIF, BMP, TIFF or WebP",
         ) from error

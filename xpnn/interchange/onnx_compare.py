@@ -66,4 +66,16 @@ def mask_of(b: Builder, x: Value, shape: Sequence[int]) -> Value:
     return b.put("", L.Reshape(tuple(shape)), x, (samples, *shape), Layout(natural(1 + len(shape))))
 
 
-RULES: dict[str, Rule] = {"Cast": cast, "Greater": greater, "Equal": equal, "Not": opposite}
+def where(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
+    """Softplus as PyTorch writes it: x itself where x is large."""
+    large, x, y = (b.value(name) for name in inputs)
+    (step, given), (layer, source) = b.node(large.name), b.node(y.name)
+    exact = isinstance(step, L.Step) and step.threshold >= 16 and isinstance(layer, L.Softplus)
+    if not exact or not given == source == x.name:
+        raise Refusal("one value where another says so, else a third")
+    b.same(outputs[0], y)
+
+
+RULES: dict[str, Rule] = {
+    "Cast": cast, "Greater": greater, "Equal": equal, "Not": opposite, "Where": where,
+}  # fmt: skip

@@ -42,7 +42,7 @@ class MultiOutputLoss(Loss):
             raise UsageError(
                 f"MultiOutputLoss(reduction={self.reduction!r}) of {[loss.reduction for loss in self.losses]}",
                 why="the history would add sums to means",
-                fix="give Several and its losses one reduction",
+                fix="give MultiOutputLoss and its losses one reduction",
             )
         w = (1.0,) * len(self.losses) if self.weights is None else self.weights
         if len(w) != len(self.losses) or not all(one >= 0 for one in w) or not any(w):

@@ -47,7 +47,7 @@ class Optimizer(Config, abstract=True):
         raise missing(self, "lr", "a number; or a field lr")
 
     def bind(self, params: tuple[ParamInfo, ...]) -> "Optimizer":
-        """A copy that knows where the parameters lie: `model.layout.places`. `init` and `update` are then the copy's.
+        """A copy that knows where the parameters lie: `model.layout.params`. `init` and `update` are then the copy's.
 
         Raises UsageError for a path pattern that fits none of them.
         """
@@ -137,7 +137,7 @@ class Elementwise(Formula, abstract=True):
         return any(param.lr != 1 for param in self.params)
 
     def init(self, be: Backend, theta: Array) -> State:
-        """Step count t = 0, lr, the slots, the 0-d numbers carried, and the places' factors where they are needed.
+        """Step count t = 0, lr, the slots, the 0-d numbers carried, and the parameters' factors where they are needed.
 
         Raises UsageError for an eps too small for the dtype.
         """

@@ -30,7 +30,7 @@ class Constrained(Wrapper):
         def __init__(self, optimizer: Optimizer, constraints: Sequence[Constraint]) -> None: ...
 
     def bind(self, params: tuple[ParamInfo, ...]) -> Optimizer:
-        """Each constraint is held to the places it fits."""
+        """Each constraint checks the parameters that its pattern fits."""
         by_path = {param.path: param for param in params}
         for constraint in self.constraints:
             for path in fitting(constraint.pattern, by_path):
@@ -49,7 +49,7 @@ class Constrained(Wrapper):
         return held if moved is True else be.xp.where(moved, held, theta), new
 
     def project(self, be: Backend, theta: Array, param: ParamInfo) -> Array:
-        """The part of theta at `place`, projected, flat."""
+        """The part of theta that is this parameter, projected, flat."""
         w = be.xp.reshape(theta[param.start : param.stop], param.shape)
         for constraint in self.constraints:
             if param.lr and fits(param.path, constraint.pattern):

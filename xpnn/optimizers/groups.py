@@ -53,7 +53,7 @@ class Groups(Wrapper):
     outermost: ClassVar = True
 
     def bind(self, params: tuple[ParamInfo, ...]) -> Optimizer:
-        """The optimizer inside, bound to places with the groups' factors."""
+        """The optimizer inside, bound to parameters with the groups' factors."""
         found = {param.path: param for param in params}
         left = set(found)
         for group in self.groups:

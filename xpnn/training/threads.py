@@ -83,7 +83,7 @@ def threads_of_fit(run: Run) -> Iterator[None]:
         yield
         return
     if run.threads is None:
-        batch = min(run.batch_size, len(run.train))
+        batch = max(1, min(run.batch_size, len(run.train)))
         steps = (run.epochs - len(run.history)) * -(-len(run.train) // batch)
         run.threads = threads_now(run.model, run.data[0], batch, steps)
     if run.threads == blas().threads:

@@ -1,7 +1,7 @@
 """The columns of a table, each with what it takes to turn it into features of the network.
 
 number     (x - mean) / std, in float64, before it narrows; missing: the fill value, and 1 in an indicator
-category   one-hot, or an id for an Embedding; what training has not met: all zeros, or id 0
+category   one-hot, or an id for an Embedding; what training has not seen: all zeros, or id 0
 date       its parts as numbers: year, month, day, weekday, hour, minute, second
 """
 
@@ -116,7 +116,7 @@ class CategoryColumn(Column):
         return np.column_stack([hot, values.missing]) if self.indicator else hot
 
     def unknown(self, values: Values) -> list[str]:
-        """The different values that training has not met, in order."""
+        """The different values that training has not seen, in order."""
         found = set(spelled_as(values.words(), self.values)[~values.missing].tolist())
         return sorted(found - set(self.values))
 

@@ -113,7 +113,7 @@ def described(path: Path, name: str = "") -> TableFile:
         raise cannot_read(str(path), error) from error
     shown = name or path
     if not head:
-        raise DataError(f"{shown} holds nothing", why="wanted a table", fix="check how it was written")
+        raise DataError(f"{shown} is empty", why="wanted a table", fix="check how it was written")
     for start, (what, fix) in OTHERS.items():
         if head.lower().startswith(start.lower()):
             raise DataError(f"{shown} is {what}", why="wanted CSV, Parquet or JSON lines", fix=fix)

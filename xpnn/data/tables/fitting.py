@@ -126,7 +126,7 @@ def fit_column(column: Summary) -> Column | LeftOut:
         near = ", or too near to it for float64" if abs(column.numbers.high) > 2**53 else ""
         return LeftOut(name, f"constant: {column.first[:40]}{near} in every row")
     if NAMED_ID.fullmatch(name) and column.train > 2 and column.whole and column.all_different():
-        return LeftOut(name, "it names the rows: different in each, and called an id")
+        return LeftOut(name, "an id: different in every row")
     if column.kind == "dates":
         return fit_dates(column, missing)
     if column.kind == "numbers":
@@ -205,7 +205,7 @@ def what_became(preparation: TablePreparation) -> list[str]:
     if hot := [repr(c.name) for c in columns if isinstance(c, CategoryColumn) and not c.width]:
         lines.append(f"one-hot: {joined(hot)}")
     if embedded := [f"{c.name!r} ({len(c.values):,} values)" for c in preparation.embedded]:
-        lines.append(f"embedded: {joined(embedded)}; values met once or never share one row")
+        lines.append(f"embedded: {joined(embedded)}; values seen once or never share one row")
     if dates := [f"{c.name!r} ({', '.join(c.parts)})" for c in columns if isinstance(c, DateColumn)]:
         lines.append(f"dates split into parts: {joined(dates)}")
     if filled := [f"{c.name!r} ({c.fill:g})" for c in columns if isinstance(c, NumberColumn) and c.indicator]:

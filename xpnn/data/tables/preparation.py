@@ -176,7 +176,7 @@ class TablePreparation(Preparation):
         """What is said of a table before it is scored: what it has that training had not."""
         known = {column.name for column in self.columns} | {one.name for one in self.left_out} | {self.label}
         found = [
-            f"{name!r} is no column of the training table, and left out"
+            f"{name!r} is not a column of the training table, and is left out"
             for name in table
             if name not in known
         ]
@@ -189,7 +189,7 @@ class TablePreparation(Preparation):
                 new = sorted(
                     {word for values in table.pieces(column.name) for word in column.unknown(values)}
                 )
-                line = f"{count_of(new, 'value')} {listed(new)} not met in training"
+                line = f"{count_of(new, 'value')} {listed(new)} not seen in training"
                 found += [f"{column.name!r}: {line}"] if new else []
         return found
 
@@ -200,7 +200,7 @@ def check_labelled(labels: Summary, fix: str = "fill them, or leave those rows o
         raise DataError(
             f"column {labels.name!r} has no label in {labels.missing:,} of {labels.rows:,} rows, "
             f"first in row {labels.first_missing:,}",
-            why="a missing label is no class; rows count from 1, without the header",
+            why="a missing label is not a class; rows count from 1, without the header",
             fix=fix,
         )
 
