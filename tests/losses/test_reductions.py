@@ -328,7 +328,7 @@ REFUSED = [
     (ctc([[np.nan, 2]]), DataError, ["nan"]),
     (ctc([[1, -2]]), DataError, ["target 0"]),
     (ctc([[2, -1], [-1, 2]]), DataError, ["target 1 is [-1  2]", "pads the end"]),
-    (ctc([[1, 2, 1, 1]]), DataError, ["one more between two alike"]),
+    (ctc([[1, 2, 1, 1]]), DataError, ["one more between two equal ones"]),
     (ctc([[1, 2, 1, 2, 1]]), DataError, ["a frame for each label"]),
     (ctc([[5, 1]], known=True), DataError, ["frames, is 1 to 4"]),
     (ctc([[0, 1]], known=True), DataError, ["frames, is 1 to 4"]),
