@@ -14,7 +14,7 @@ import xpnn
 from xpnn import plots
 from xpnn.training import Film
 
-OUT = Path(__file__).with_name("out")
+OUT = Path("out")
 
 # %%
 # The data, and as many fresh points to judge by

@@ -15,7 +15,7 @@ import numpy as np
 import xpnn
 from xpnn import plots
 
-OUT = Path(__file__).with_name("out")
+OUT = Path("out")
 
 # %%
 # The network

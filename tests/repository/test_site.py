@@ -50,8 +50,10 @@ def test_the_site_builds(tmp_path):
     dense = (
         tmp_path / "docs" / "site" / "_build" / "html" / "pages" / "derivations" / "Dense.html"
     ).read_text()
-    for shown in ("<math", "cx.be.matmul", "grads.W", "directions", "Step by step"):
-        assert shown in dense, shown
+    assert "<math" in dense
+    text = re.sub(r"<[^>]+>", "", dense)
+    for shown in ("Step by step", "cx.be.matmul(rows.T, drows)", "grads.W", "directions"):
+        assert shown in text, shown
 
 
 def test_a_link_that_leads_nowhere_is_named(tmp_path):

@@ -134,3 +134,17 @@ def test_threads_that_cannot_be(xp, flags):
     code, _, err = xp("train", "spiral", "--epochs", 1, *flags)
     assert code in (2, 3)
     assert "threads" in err
+
+
+@pytest.mark.usefixtures("workplace")
+def test_a_run_on_fewer_threads_says_so(xp, tmp_path, monkeypatch):
+    monkeypatch.setattr("xpnn.training.threads.LONG", 0.0)
+    monkeypatch.setattr("xpnn.training.threads.usable_threads", lambda: 2)
+    monkeypatch.setattr("xpnn.training.threads.fastest", lambda most, use, work: 1)
+    with blas_threads(2):
+        code, _, err = xp(
+            "train", "spiral", "--epochs", 1, "--hidden", 4, "--backend", "numpy", "--out", tmp_path / "run"
+        )
+    assert code == 0
+    assert "threads 1 of 2: faster at the moment" in err
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["threads"] == 1

@@ -57,15 +57,19 @@ class Recorded(Callback):
     everywhere = False
 
     def __init__(self, folder: Folder, about: dict[str, Any]) -> None:
-        self.folder, self.about = folder, about
+        from xpnn.training.threads import default_threads
+
+        self.folder, self.about, self.most = (
+            folder,
+            about,
+            default_threads(),
+        )  # in a fit BLAS has those of the fit
 
     def start(self, run: Run, epochs: int, samples: int, batch_size: int) -> None:
         """Nothing is written for a backend without such threads."""
         if run.threads is None:
             return
-        from xpnn.training.threads import default_threads
-
         self.about["threads"] = run.threads
         self.folder.write(self.about)
-        if run.threads < (most := default_threads()):
-            status(f"threads {run.threads} of {most}: faster at the moment, beside other processes")
+        if run.threads < self.most:
+            status(f"threads {run.threads} of {self.most}: faster at the moment, beside other processes")
