@@ -172,8 +172,9 @@ class Model(Network):
         """The answer for each row of raw data, (N,): names of classes, or numbers in the label's own units.
 
         table: whatever `xpnn.data.read_table` takes, such as a DataFrame, a list of dicts or a file's path; columns are
-        matched by name and prepared as in training. `predict_proba(df)` gives the probabilities. Raises UsageError for
-        a model that was not trained on a table, DataError for rows that it cannot take.
+        matched by name and prepared as in training. `predict_proba(df)` gives the probabilities. Warnings name
+        columns and values that were not in training, and missing numbers that are filled. Raises UsageError for a model
+        that was not trained on a table, DataError for rows that it cannot take.
         """
         from xpnn.data.tables.answers import answers
 

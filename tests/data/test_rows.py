@@ -193,3 +193,35 @@ def test_a_label_of_a_billion(tmp_path):
         xpnn.data.load("npz", tmp_path / "a.npz")
     with pytest.raises(DataError, match="label 5 is 1000000000"):
         xpnn.Model([xpnn.Dense(2)], (3,)).fit(X, y, verbose=0)
+
+
+NOTHING = [0, 1, None, 1] * 10
+MISSING = {
+    "pandas Int64": ("pandas", lambda pd: pd.Series(NOTHING, dtype="Int64"), "entry 2 of a pandas.Series of Int64"),
+    "pandas boolean": ("pandas", lambda pd: pd.Series([True, None] * 20, dtype="boolean"), "entry 1 of .* of boolean"),
+    "pandas category": ("pandas", lambda pd: pd.Series(NOTHING).astype("category"), "entry 2 of .* of category"),
+    "pandas frame": ("pandas", lambda pd: pd.DataFrame({"kind": pd.array(NOTHING, dtype="Int64")}), "column 'kind'"),
+    "pandas array": ("pandas", lambda pd: pd.array(NOTHING, dtype="Int64"), "entry 2 of a pandas.IntegerArray"),
+    "polars": ("polars", lambda pl: pl.Series("kind", NOTHING), "column 'kind', of Int64"),
+    "Arrow": ("pyarrow", lambda pa: pa.array(NOTHING), "entry 2 of a pyarrow.Int64Array"),
+    "masked": ("numpy", lambda np: np.ma.masked_equal(Y, 1), "masked entries"),
+}  # fmt: skip
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("form", MISSING)
+def test_whole_numbers_with_missing_entries_are_no_floats_with_nan(form):
+    library, make, what = MISSING[form]
+    y = make(pytest.importorskip(library))
+    for use in (lambda: Batches(X, y), lambda: xpnn.Model([xpnn.Dense(2)], (3,)).fit(X, y, verbose=0)):
+        with pytest.raises(DataError, match=what):
+            use()
+
+
+@pytest.mark.oracle
+def test_the_advice_for_missing_labels_works():
+    pd = pytest.importorskip("pandas")
+    y = pd.Series(NOTHING, dtype="Int64", index=range(40, 0, -1))
+    keep = y.notna().to_numpy()
+    model = xpnn.Model([xpnn.Dense(2)], (3,), seed=0)
+    assert len(model.fit(X[keep], y[keep], epochs=1, verbose=0)) == 1

@@ -135,8 +135,8 @@ def _objects(host: np.ndarray[Any, Any], what: str) -> DataError:
     except (ValueError, TypeError):
         at = next(i for i, entry in enumerate(entries) if not _is_number(entry))
         place = list(map(int, np.unravel_index(at, host.shape)))
-        if entries[at] is None:
-            return DataError(what, why=f"entry {place} is None", fix="fill or drop such samples")
+        if entries[at] is None or str(entries[at]) == "<NA>":
+            return DataError(what, why=f"entry {place} is {entries[at]}", fix="fill or drop such samples")
         if isinstance(entries[at], str | bytes) or host.dtype.kind in "UST":
             return DataError(
                 what,

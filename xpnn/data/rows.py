@@ -24,7 +24,8 @@ def by_position(a: Any, name: str) -> tuple[int, Callable[[Rows], NDArray[Any]]]
     rows that can be taken by number.
     """
     a = stored(a)
-    if library_of(a) in TABLES or isinstance(a, list | tuple) or not hasattr(a, "__getitem__"):
+    listed = isinstance(a, list | tuple | np.ma.MaskedArray) or not hasattr(a, "__getitem__")
+    if library_of(a) in TABLES or listed:
         a = to_host(a)  # raises with advice for what is no array
     elif not isinstance(a, np.ndarray):
         advice.refuse_container(a)

@@ -1,6 +1,7 @@
 """What a model of a table remembers: its columns, their scaling, the label, and what was left out and why."""
 
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -109,7 +110,12 @@ class TablePreparation(Preparation):
         """Rows with names, such as a DataFrame or a list of dicts, as samples; arrays as they are."""
         from xpnn.data.tables.frames import from_memory, is_frame
 
-        return self.samples(from_memory(x)) if is_frame(x) else x
+        if not is_frame(x):
+            return x
+        table = from_memory(x)
+        samples = self.samples(table)
+        self.warn(table, 6)
+        return samples
 
     def predict(
         self, model: Predictor, table: Mapping[str, Values]
@@ -171,6 +177,11 @@ class TablePreparation(Preparation):
             return outputs.astype(np.float64) * self.label_std + self.label_mean
         names: NDArray[Any] = np.array(self.classes, object)[outputs]
         return names
+
+    def warn(self, table: AnyTable, stacklevel: int) -> None:
+        """Warn of everything in `remarks`, once of each in a program as Python's warnings do."""
+        for line in self.remarks(table):
+            warnings.warn(line, stacklevel=stacklevel)
 
     def remarks(self, table: AnyTable) -> list[str]:
         """What is said of a table before it is scored: what it has that training had not."""

@@ -65,14 +65,17 @@ class Table(Mapping[str, Values]):
         return Table(self.name, columns, self.headed, self.notes, self.pixels, self.dates)
 
 
-def make_table(name: str, columns: dict[str, Values], as_words: tuple[str, ...] = ()) -> Table:
+def make_table(
+    name: str, columns: dict[str, Values], as_words: tuple[str, ...] = (), notes: tuple[str, ...] = ()
+) -> Table:
     """The table, its words tidied but for those columns. Raises DataError for no rows, or columns of other lengths."""
     lengths = {len(values) for values in columns.values()}
     if not lengths or lengths == {0}:
         raise DataError(f"{name} holds no rows", why="wanted columns with a row for each sample")
     if len(lengths) > 1:
         raise DataError(f"{name} has columns of different lengths: {sorted(lengths)}")
-    return Table(name, {key: values if key in as_words else tidy(values) for key, values in columns.items()})
+    found = {key: values if key in as_words else tidy(values) for key, values in columns.items()}
+    return Table(name, found, notes=notes)
 
 
 def numbered_columns(columns: dict[str, Values]) -> dict[str, Values]:
