@@ -1,5 +1,8 @@
 """Batches of data of any library, by position; class weights; and advice for what is no array."""
 
+import array
+import collections
+
 import numpy as np
 import pytest
 
@@ -58,6 +61,34 @@ def test_h5py_and_zarr_read_rows_in_any_order_and_twice(tmp_path):
         assert np.array_equal(batch.y, batch.x[:, 0] > 0)
     zarr = pytest.importorskip("zarr")
     check(Batches(zarr.array(X), zarr.array(Y), 16))
+
+
+BYTES = Y.astype(np.uint8)
+LABELS_AS = {
+    "memoryview": memoryview(Y), "bytearray": bytearray(BYTES), "array.array": array.array("B", BYTES.tolist()),
+    "deque": collections.deque(Y.tolist()), "booleans": Y.astype(bool), "other byte order": Y.astype(">i4"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", LABELS_AS)
+def test_buffers_and_other_sequences(form):
+    check(Batches(X.astype(">f8"), LABELS_AS[form], 16))
+    check(Batches(memoryview(X), LABELS_AS[form], 16))
+
+
+@pytest.mark.oracle
+def test_tensors_that_require_a_gradient():
+    torch = pytest.importorskip("torch")
+    check(Batches(torch.tensor(X, requires_grad=True), torch.tensor(Y), 16))
+
+
+@pytest.mark.parametrize("y", [np.where(Y > 0, "a", "b"), Y.astype(object), Y + 0j, Y.astype("M8[D]")])
+def test_labels_that_are_no_numbers_are_refused_as_fit_refuses_them(y):
+    with pytest.raises(DataError) as caught:
+        Batches(X, y)
+    with pytest.raises(DataError) as by_fit:
+        xpnn.Model([xpnn.Dense(2)], (3,)).fit(X, y, verbose=0)
+    assert str(by_fit.value) == str(caught.value)
 
 
 @pytest.mark.parametrize(("x", "what"), [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import xpnn
-from xpnn.data import prepare_table, read_csv, read_table
+from xpnn.data import load, prepare_table, read_csv, read_table
 from xpnn.data.tables.dataset import table_dataset
 from xpnn.errors import DataError
 
@@ -164,9 +164,14 @@ def test_what_is_chosen_in_python_is_printed_too(tmp_path, capsys):
     read_csv(path, verbose=0)
     assert capsys.readouterr().err == ""
     read_csv(path)
+    load("table", path, verbose=0)
     first, second, *_ = capsys.readouterr().err.splitlines()
     assert first == "label 'kind' (the last column): classification (words)"
     assert second.endswith("it numbers the rows")
+    load("table", path)
+    first, *others = capsys.readouterr().err.splitlines()
+    assert first.endswith("a fifth held out by hash")
+    assert any("label 'kind'" in line for line in others)
 
 
 def test_what_a_prediction_leaves_out_or_fills_is_a_warning():

@@ -27,6 +27,8 @@ def refuse_container(a: Any) -> None:
     if library_of(a) == "torch" and getattr(a, "layout", None) is not None and "sparse" in str(a.layout):
         raise DataError(f"{name} of shape {tuple(a.shape)} is sparse", why="xpnn computes with dense arrays",
                         fix="x.to_dense()")  # fmt: skip
+    if hasattr(a, "collect") and hasattr(a, "collect_schema"):
+        raise DataError(f"a {name} is a query that has not run", fix="its collect(), which runs it")
     if "DataLoader" in kind:
         raise DataError(
             f"a {name} is no array",

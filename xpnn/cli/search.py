@@ -119,7 +119,7 @@ def work(task: Task, worker: int, trials: int, deadline: float, how: str) -> Non
     """Make `trials` trials; how: say, json or quiet, the form of a report. Other processes may do the same."""
     study = open_study(task)
     study.sampler = optuna.samplers.TPESampler(seed=seed_of(task, worker, len(study.trials)))
-    data = load(task.dataset, task.data, task.seed, task.label, task.task, resize=task.resize)
+    data = load(task.dataset, task.data, task.seed, task.label, task.task, resize=task.resize, verbose=0)
     samples = without_test(data)
 
     def report(study: optuna.Study, trial: Any) -> None:
