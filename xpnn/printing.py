@@ -76,11 +76,9 @@ def _shown(character: str) -> str:
 
 
 def to_stderr(lines: Iterable[str]) -> None:
-    """Print what a user should know besides the result. A stream that is closed stops nothing."""
+    """Print what a user should know besides the result. A stream that is closed, or None, stops nothing."""
     for line in lines:
-        with contextlib.suppress(
-            OSError, ValueError, AttributeError
-        ):  # AttributeError: it is None without a console
+        with contextlib.suppress(OSError, ValueError, AttributeError):
             sys.stderr.write(printable(line) + "\n")
 
 

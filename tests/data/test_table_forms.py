@@ -197,4 +197,6 @@ def test_an_index_of_pandas_that_holds_data_is_named():
     assert "'id'" in note
     (note,) = read_table(frame.set_index(pandas.Index([f"p{i}" for i in range(N)]))).notes
     assert "'p0'" in note
+    with pytest.raises(DataError, match="holds no rows"):
+        read_table(pandas.DataFrame({"a": []}, index=[]))
     assert "id" in read_table(frame.set_index(pandas.Index(range(N), name="id")).reset_index())

@@ -13,9 +13,7 @@ def refuse_missing(a: Any) -> None:
 
     NaN in plain floats of pandas is left to those who know whether it is allowed.
     """
-    if hasattr(a, "isna") and (
-        hasattr(a, "dtype") or hasattr(a, "iloc")
-    ):  # pandas, and what is made after it
+    if hasattr(a, "isna") and (hasattr(a, "dtype") or hasattr(a, "iloc")):  # pandas and its like
         columns = [a.iloc[:, i] for i in range(a.shape[1])] if hasattr(a, "columns") else [a]
         marked = [one for one in columns if not isinstance(one.dtype, np.dtype)]
         masks = [(getattr(one, "name", None) or "", one.dtype, one.isna()) for one in marked]

@@ -89,7 +89,7 @@ def categories_of(data: Any) -> tuple[str, ...]:
 
 def index_note(data: Any) -> tuple[str, ...]:
     """What is said of the index of a DataFrame that holds more than numbers of rows: it is no column."""
-    if not hasattr(data, "iloc") or not hasattr(data, "columns"):
+    if not hasattr(data, "iloc") or not hasattr(data, "columns") or not len(data.index):
         return ()
     names = [str(name) for name in data.index.names if name is not None]
     if names:
