@@ -39,7 +39,7 @@ def distributed_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=Name("batch norm", BATCH_NORMS),
             default="global",
             show_default=True,
-            help="Normalize by the whole batch, or each process by its rows of it.",
+            help="Normalize by the whole batch, or each process by its own rows.",
         ),
         click.option(
             "--distributed",

@@ -32,7 +32,7 @@ LAUNCHERS = (
 group: "Communicator | None" = None
 """The processes of the command under way, once they have met."""
 shared = False
-"""Whether it is a command of several processes."""
+"""Whether the command runs in several processes."""
 
 
 def place() -> tuple[int, int]:

@@ -31,12 +31,12 @@ class Psum:
     jax: Any
 
     def all_reduce(self, a: Array) -> Array:
-        """jax.lax.psum."""
+        """The sum over all processes, by jax.lax.psum."""
         inside = isinstance(a, self.jax.core.Tracer)
         return self.jax.lax.psum(a, AXIS) if inside else self.group.reduce(self, a)  # type: ignore[arg-type]
 
     def all_rows(self, a: Array) -> Array:
-        """jax.lax.all_gather."""
+        """The rows of all processes, by jax.lax.all_gather."""
         return self.jax.lax.all_gather(a, AXIS, tiled=True)
 
     def own_rows(self, a: Array) -> Array:

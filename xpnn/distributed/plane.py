@@ -48,7 +48,7 @@ class Sharing(Joined):
     """Besides, batch normalization by the statistics of all ranks' rows."""
 
     def values_per_feature(self, x: Array) -> int:
-        """Of the whole batch."""
+        """The number of values per feature in the whole batch."""
         share, n = self.share, super().values_per_feature(x)
         return n * share.total // share.rows if share else n
 

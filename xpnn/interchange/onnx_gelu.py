@@ -127,7 +127,7 @@ def multiplied(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dic
 
 
 def divided(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
-    """The same over a number."""
+    """The same, divided by a number."""
     bell, c = b.pending.get(inputs[0]), b.constants.get(inputs[1])
     if not isinstance(bell, Bell) or bell.shift != 1 or c is None or c.size != 1 or not np.all(c):
         return False

@@ -62,7 +62,7 @@ class FullBatch:
         return Descent(self.rule, model.backend, self._whole, model.theta, self.run.state)
 
     def _given(self) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
-        """Of each part the tick, samples, targets and weights; and its share, where several processes share it."""
+        """The tick, samples, targets and weights of each part; and its share, where several processes share it."""
         be = self.run.model.backend
         for tick, (rows, share) in enumerate(self.parts):
             yield (be.scalar(tick, be.xp.int64), *gather(be, self.run.data, rows)), share

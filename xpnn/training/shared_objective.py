@@ -144,7 +144,7 @@ def unpacked(be: Backend, numbers: Array) -> Any:
 
 
 def accumulates(optimizer: Optimizer) -> bool:
-    """Whether an Accumulate is part of it."""
+    """Whether the optimizer is, or wraps, an Accumulate."""
     while isinstance(optimizer, Wrapper):
         if isinstance(optimizer, Accumulate):
             return True

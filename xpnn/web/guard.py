@@ -21,7 +21,7 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 LARGEST = 1_000_000
 """Bytes of a body."""
 DRAINED = 4_000_000
-"""Of a body that is too large, as many bytes are received and dropped, so that the sender gets the answer."""
+"""How many bytes of a body that is too large are received and dropped, so that the sender gets the answer."""
 PATIENCE = 10.0
 """Seconds in which a body has to arrive."""
 EVERYWHERE = ("0.0.0.0", "::", "")

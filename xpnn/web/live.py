@@ -17,7 +17,7 @@ from xpnn.web.record import LIVE, read_record
 FRESH = 0.4
 """Seconds for which a look serves all pages."""
 POINTS = 1000
-"""Of a curve at most; of a longer training every second, third, ... epoch is sent."""
+"""Points of a curve at most; of a longer training every second, third, ... epoch is sent."""
 LISTED = 200
 """Runs in the list, the newest."""
 
