@@ -22,7 +22,7 @@ FEW = 80.0
 """Percent of its branches below which a file is listed."""
 COMPILED = "compiled by numba, which coverage cannot look into; `tests/backends` compares what it computes"
 REASONS = {
-    "xpnn/backends/cuda/": "needs an NVIDIA GPU; `tests/gpu` runs part of it on stand-ins, `ci/gpu` all on a GPU",
+    "xpnn/backends/cuda/": "needs an NVIDIA GPU; `tests/gpu` runs a part on stand-ins, `ci/gpu` all on a GPU",
     "xpnn/backends/cupy.py": "needs an NVIDIA GPU; `ci/gpu` runs it on one",
     "xpnn/backends/cpu/loops.py": COMPILED,
     "xpnn/backends/cpu/flat.py": COMPILED,

@@ -1,6 +1,6 @@
 """Crashes on purpose: writers killed, power cut, files mutated, disks that fail; and what is left afterwards.
 
-`ci/crash` runs all of it, tests/files/test_crash.py a part. Every figure is printed beside that of a writer that does
+`ci/crash` runs everything, tests/files/test_crash.py a part. Every figure is printed beside that of a writer that does
 not take the trouble, the control: it must lose, or the crashes were none.
 """
 
@@ -165,7 +165,7 @@ def kill_trainings(kills, seed=0):
 
 
 def read_run(folder):
-    """Open every file of a run, whatever there is: how many epochs it tells of."""
+    """Open every file of a run, whatever there is: how many epochs it has."""
     about, rows = read_about(folder), read_history(folder)
     if (folder / WEIGHTS).exists():
         assert about["dataset"] == "spiral"

@@ -16,7 +16,7 @@ EQUIVALENT = {
     (
         "xpnn/layers/bidirectional.py",
         "if dx is None or back is None: => if dx is None and back is None:",
-    ): "both directions are told the same about dx: neither gives one, or both do",
+    ): "both directions have the same setting for dx: neither gives one, or both do",
     (
         "xpnn/data/tables/summary.py",
         "d = mean - self.mean if self.n else 0.0 => d = mean - self.mean if self.n else 1.0",
@@ -24,7 +24,7 @@ EQUIVALENT = {
     (
         "xpnn/data/tables/samples.py",
         "found = [np.array(one) for one in found] => pass",
-    ): "the same numbers, from a file that is mapped to memory, not out of it: quicker to read",
+    ): "the same numbers, from a file that is mapped to memory, not from memory: quicker to read",
     (
         "xpnn/backends/cuda/products.py",
         "stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])"

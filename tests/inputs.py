@@ -119,13 +119,13 @@ ABOUT = (
 
 
 def about(source):
-    """run.json."""
+    """A file run.json."""
     entries = [f'"{pick(source, ABOUT)}": {value(source, 4)}' for _ in range(source.index(10))]
     return "run.json", ("{" + ", ".join(['"dataset": "spiral"', *entries]) + "}").encode()
 
 
 def history(source):
-    """metrics.jsonl."""
+    """A file metrics.jsonl."""
     keys = ("epoch", "train_loss", "valid_loss", "valid_accuracy", "lr", "seconds", "best", "x")
     rows = ["{" + ", ".join(f'"{key}": {value(source, 2)}' for key in keys[: 1 + source.index(8)]) + "}"
             for _ in range(1 + source.index(30))]  # fmt: skip

@@ -66,7 +66,7 @@ def ready(tmp_path_factory):
 
 @pytest.fixture
 def place(ready, tmp_path):
-    """A copy of it, and only the backends that import at once."""
+    """A copy of the environment, and only the backends that import at once."""
     shutil.copytree(ready, tmp_path, dirs_exist_ok=True)
 
 
@@ -111,7 +111,7 @@ class TestEveryCommand:
         code, out, err = xp(*words, "--quiet")
         assert (code, err) == (0, "")
         assert bool(out) is (name in DOCUMENTS)
-        code, out, err = xp("--quiet", name, "--zzz")  # errors are told all the same
+        code, out, err = xp("--quiet", name, "--zzz")  # errors are printed all the same
         assert (code, out) == (2, "")
         assert "xpnn: error: unknown option --zzz" in err
 

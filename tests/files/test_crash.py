@@ -36,7 +36,7 @@ def test_killed_writers_lose_nothing(report):
     result = report["kill -9, writer"]
     assert (result["kills"], result["lost"]) == (30, 0)
     assert result["saves"] > 30
-    assert result["temporaries swept"] > 0  # they were killed in the middle of it
+    assert result["temporaries swept"] > 0  # they were killed in the middle of a save
 
 
 def test_killed_trainings_lose_nothing(report):

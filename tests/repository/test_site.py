@@ -1,4 +1,4 @@
-"""The site: every class has its page, and all of it builds without a warning, every page run, every link followed."""
+"""The site: every class has its page, and the whole builds without a warning, every page run, every link followed."""
 
 import re
 import shutil
