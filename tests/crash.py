@@ -19,9 +19,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import inputs
+import hostile_inputs
+import hostile_models
 import numpy as np
-import structures
 from crafted_files import NASTY, changed, forge, model, mutated, paths, read
 from recording_disk import Disk
 
@@ -389,15 +389,17 @@ def main():
         "power cut": lambda: cut_power(durable, options.saves),
         "power cut, xpnn train": lambda: cut_power_of_training(options.every),
         "hostile files": lambda: mutate(options.mutations),
-        "hostile structures, drawn": lambda: structures.drawn(options.files, 1).summary(),
+        "hostile structures, drawn": lambda: hostile_models.drawn(options.files, 1).summary(),
         **{
-            f"hostile inputs, {kind}": lambda kind=kind: inputs.grown(kind, options.files // 10, 1).summary()
-            for kind in inputs.READERS
+            f"hostile inputs, {kind}": lambda kind=kind: hostile_inputs.grown(
+                kind, options.files // 10, 1
+            ).summary()
+            for kind in hostile_inputs.READERS
         },
         "failing calls, xpnn train": lambda: fail_trainings(options.every),
     }
     if importlib.util.find_spec("atheris") and options.minutes:
-        ours["hostile structures, guided"] = lambda: structures.guided(round(60 * options.minutes))
+        ours["hostile structures, guided"] = lambda: hostile_models.guided(round(60 * options.minutes))
     controls = {  # of what is never flushed, each save multiplies the states: two are enough
         "kill -9, opens the file itself": lambda: kill_writers(naive, options.kills),
         "power cut, opens the file itself": lambda: cut_power(naive, 2),

@@ -19,7 +19,7 @@ from xpnn.training.film import load_film
 
 HERE = Path(__file__).parents[1]
 PART = ["--kills", "30", "--trainings", "6", "--saves", "2", "--mutations", "2000", "--every", "5"]
-PART += ["--files", "30", "--minutes", "0"]  # structures, drawn and guided, have test_structures.py
+PART += ["--files", "30", "--minutes", "0"]  # structures, drawn and guided, have test_hostile_models.py
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from available import INSTALLED
+from installed_backends import INSTALLED
 
 import xpnn
 from xpnn.backends import BACKENDS

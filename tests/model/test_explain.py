@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from available import INSTALLED
 from harness import H
+from installed_backends import INSTALLED
 
 import xpnn
 from xpnn import diagnostics, models

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from available import INSTALLED
 from cases import FULL_BATCH
 from comparison import error
 from harness import fingerprints, rng_of
+from installed_backends import INSTALLED
 from tolerances import assert_close
 
 import xpnn

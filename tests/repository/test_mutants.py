@@ -6,7 +6,7 @@ from pathlib import Path
 import mutant_session
 import mutants
 import pytest
-from equivalents import EQUIVALENT
+from equivalent_mutants import EQUIVALENT
 
 TOP = Path(__file__).parents[2]
 SOURCE = '''

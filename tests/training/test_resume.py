@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from available import INSTALLED
+from installed_backends import INSTALLED
 from resume_worker import ROWS, STOPS
 from tolerances import assert_close
 

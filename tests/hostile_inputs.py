@@ -1,6 +1,6 @@
-"""Inputs other than model files, grown by a grammar: tables, settings, runs, studies, archives. See structures.py.
+"""Inputs other than model files, grown by a grammar: tables, settings, runs, studies, archives. See hostile_models.py.
 
-    python tests/inputs.py --files 300 --seed 1        drawn at random; --docs writes the figures into docs/security.md
+    python tests/hostile_inputs.py --files 300 --seed 1     drawn at random; --docs puts figures into docs/security.md
 
 Each is read as the command line reads it, by the function that the command calls. What DuckDB and SQLite take in memory
 is not in the figures: DuckDB is held to 500 MB.
@@ -19,7 +19,7 @@ import tracemalloc
 import zipfile
 from pathlib import Path
 
-from structures import Account, Random, pick, write_down
+from hostile_models import Account, Random, pick, write_down
 
 from xpnn.cli.config import read_toml
 from xpnn.cli.log import read_history
@@ -241,7 +241,7 @@ def main():
         found[kind] = grown(kind, files, options.seed).summary()
         print(json.dumps({kind: found[kind]}), flush=True)
     if options.docs:
-        write_down(found, "figures: tests/inputs.py --docs")
+        write_down(found, "figures: tests/hostile_inputs.py --docs")
     if any(summary["faults"] for summary in found.values()):
         raise SystemExit("a file brought about something else than an error of xpnn")
 

@@ -1,7 +1,7 @@
 """Which lines and branches of xpnn the tests run, and why the others are not.
 
-    python -m pytest -p branches ...        measures; in each process of pytest-xdist too
-    python tests/branches.py [NOTE]         puts the figures into docs/coverage.md, under what NOTE says of the tests
+    python -m pytest -p branch_coverage ...     measures; in each process of pytest-xdist too
+    python tests/branch_coverage.py [NOTE]     puts the figures into docs/coverage.md, under what NOTE says of the tests
 
 Commands that the tests start as processes of their own are not counted.
 """
@@ -14,7 +14,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import coverage
-import pages
+import marked_sections
 
 TOP = Path(__file__).parents[1]
 DATA = TOP / ".coverage"
@@ -103,7 +103,7 @@ def main():
         whole.json_report(outfile=f"{folder}/report.json")
         files = json.loads(Path(folder, "report.json").read_text())["files"]
     text = "\n\n".join(["## Lines and branches", *sys.argv[1:], page(files)])
-    pages.put(TOP / "docs" / "coverage.md", "branches: ci/coverage", text)
+    marked_sections.put(TOP / "docs" / "coverage.md", "branches: ci/coverage", text)
     print(text)
 
 

@@ -3,10 +3,10 @@
 import tracemalloc
 
 import crafted_files
-import inputs
+import hostile_inputs
+import hostile_models
 import numpy as np
 import pytest
-import structures
 
 import xpnn
 from xpnn.config import to_config
@@ -15,8 +15,12 @@ from xpnn.errors import CheckpointError, XpnnError
 
 def opened(tmp_path, net, shape):
     """The peak of memory, and the model or the error; the file has no arrays."""
-    structures.description(structures.Random(0))  # makes the template
-    about = {**structures.TEMPLATE, "net": {"type": "Sequential", "layers": net}, "input_shape": list(shape)}
+    hostile_models.description(hostile_models.Random(0))  # makes the template
+    about = {
+        **hostile_models.TEMPLATE,
+        "net": {"type": "Sequential", "layers": net},
+        "input_shape": list(shape),
+    }
     path = tmp_path / "m.safetensors"
     path.write_bytes(crafted_files.forge(about, {}))
     tracemalloc.start()
@@ -78,7 +82,7 @@ def test_what_is_made_in_python_is_held_to_nothing():
 
 
 def test_structures_drawn_at_random():
-    account = structures.drawn(60, seed=5)
+    account = hostile_models.drawn(60, seed=5)
     assert account.summary()["faults"] == 0, account.faults
     assert account.opened > 4
     assert account.refused > 4
@@ -90,12 +94,12 @@ def test_the_account_counts_what_is_no_error_of_xpnn(monkeypatch):
         raise KeyError(path)
 
     monkeypatch.setattr(xpnn, "load", broken)
-    assert structures.drawn(2, seed=5).summary()["faults"] == 2
+    assert hostile_models.drawn(2, seed=5).summary()["faults"] == 2
 
 
-@pytest.mark.parametrize("kind", sorted(set(inputs.READERS) - {"studies"}))
+@pytest.mark.parametrize("kind", sorted(set(hostile_inputs.READERS) - {"studies"}))
 def test_other_inputs_drawn_at_random(kind):
-    account = inputs.grown(kind, 12, seed=5)
+    account = hostile_inputs.grown(kind, 12, seed=5)
     assert account.summary()["faults"] == 0, account.faults
     assert account.refused > 2
     assert account.worst["bytes"] < 1 << 27
@@ -104,14 +108,14 @@ def test_other_inputs_drawn_at_random(kind):
 @pytest.mark.slow
 def test_studies_drawn_at_random():
     pytest.importorskip("optuna")
-    assert inputs.grown("studies", 15, seed=5).faults == []
+    assert hostile_inputs.grown("studies", 15, seed=5).faults == []
 
 
 @pytest.mark.slow
 def test_structures_that_a_fuzzer_finds():
     """Twenty seconds, guided by the lines that they reach. `ci/crash --minutes 10` takes longer."""
     pytest.importorskip("atheris")
-    summary = structures.guided(20)
+    summary = hostile_models.guided(20)
     assert summary["faults"] == 0, summary
     assert summary["files"] > 50
     assert summary["bytes"] < 1 << 30

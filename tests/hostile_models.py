@@ -1,7 +1,7 @@
 """Model files grown by a grammar: structures that no random change of bytes would find, and what opening them costs.
 
-    python tests/structures.py --files 2000 --seed 1        drawn at random
-    python tests/structures.py --minutes 10                 guided by the lines of xpnn that they reach (atheris)
+    python tests/hostile_models.py --files 2000 --seed 1        drawn at random
+    python tests/hostile_models.py --minutes 10                 guided by the lines of xpnn that they reach (atheris)
 
 Each is loaded, planned, and predicts one sample; its seconds and its largest memory are measured. A file that brings
 about anything but an error of xpnn or a model that works is a fault. `--docs` writes the figures into docs/security.md.
@@ -20,8 +20,8 @@ import tracemalloc
 from pathlib import Path
 
 import crafted_files
+import marked_sections
 import numpy as np
-import pages
 
 import xpnn
 from xpnn.config import from_config, to_config
@@ -231,12 +231,12 @@ def drawn(files, seed):
 GUIDED = """if True:
     import atheris, json, sys
     with atheris.instrument_imports(include=["xpnn"]):
-        import xpnn, structures
-    account = structures.Account()
+        import xpnn, hostile_models
+    account = hostile_models.Account()
 
     def one(data):
         provider = atheris.FuzzedDataProvider(data)
-        account.look_at(structures.file_of(structures.description(structures.Bytes(provider))))
+        account.look_at(hostile_models.file_of(hostile_models.description(hostile_models.Bytes(provider))))
         with open(sys.argv[-1], "w") as file:
             json.dump(account.summary(), file)
 
@@ -280,7 +280,7 @@ def main():
         raise SystemExit("a file brought about something else than an error of xpnn")
 
 
-def write_down(found, mark="figures: tests/structures.py --docs"):
+def write_down(found, mark="figures: tests/hostile_models.py --docs"):
     """Put the figures into docs/security.md."""
     head = [
         "",
@@ -302,7 +302,7 @@ def write_down(found, mark="figures: tests/structures.py --docs"):
         ]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     path = Path(__file__).parents[1] / "docs" / "security.md"
-    pages.put(path, mark, "\n".join(lines))
+    marked_sections.put(path, mark, "\n".join(lines))
 
 
 if __name__ == "__main__":
