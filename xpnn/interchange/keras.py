@@ -12,7 +12,7 @@ from xpnn.interchange.h5_file import check_h5
 from xpnn.interchange.keras_tensors import KINDS, ours, split_separable, theirs
 from xpnn.interchange.leaves import Leaf, leaves_of
 from xpnn.interchange.matching import bias_into_norm, bias_without_layer, match, parameters_of_leaf, take_over
-from xpnn.interchange.natural import natural
+from xpnn.interchange.natural_order import natural
 from xpnn.interchange.report import Report
 from xpnn.system import user_path
 

@@ -12,7 +12,7 @@ import numpy as np
 from xpnn.errors import BackendError, CheckpointError, FileError, UsageError, first_line
 from xpnn.interchange.leaves import Leaf, leaves_of
 from xpnn.interchange.matching import bias_into_norm, bias_without_layer, match, parameters_of_leaf, take_over
-from xpnn.interchange.natural import natural
+from xpnn.interchange.natural_order import natural
 from xpnn.interchange.report import Report, check_fit
 from xpnn.interchange.torch_module import module_of
 from xpnn.interchange.torch_tensors import groups, ours, projected_widths, taken_apart, theirs

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from xpnn.data.batches import Slices
-from xpnn.distributed.plane import joined
+from xpnn.distributed.shared_backend import joined
 from xpnn.distributed.shares import own_rows
 from xpnn.kernels import Array
 from xpnn.optimizers import LBFGS

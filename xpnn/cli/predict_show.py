@@ -13,7 +13,7 @@ HEIGHT, TILE, GAP = 480, 140, 8
 BOX = (220, 40, 40)
 
 
-def seen(photo: "Image", found: list[tuple[Picture, str]]) -> bytes:
+def side_by_side(photo: "Image", found: list[tuple[Picture, str]]) -> bytes:
     """Return a PNG: the photograph on the left, then samples in columns, each with its class below."""
     from PIL import Image, ImageDraw
 

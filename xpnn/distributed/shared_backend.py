@@ -9,7 +9,7 @@ from xpnn.backends.base import Backend
 from xpnn.backends.share import Share
 from xpnn.distributed.communicator import Communicator
 from xpnn.distributed.compression import add_compressed
-from xpnn.distributed.jax_plane import AxisShare, Psum
+from xpnn.distributed.jax_backend import AxisShare, Psum
 from xpnn.kernels import Array
 
 

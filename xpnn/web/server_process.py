@@ -14,7 +14,7 @@ PATIENCE = 5.0
 """Seconds in which the server has to end once it is asked to."""
 
 
-class Beside:
+class ServerProcess:
     """A server of one run's page, until `close`. It ends with this process too, however that ends.
 
     Raises BackendError without the extra `web`, FileError where it cannot listen. port 0 takes a free one.
