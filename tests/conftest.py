@@ -51,13 +51,13 @@ SKIPS = {
     r"an NVIDIA driver is here": 3,
     r"cuBLASLt is not installed": 42,
     r"no glibc": 1,
-    r"there is no g\+\+": 1500,
-    r"there is no C compiler": 240,
-    r"there is no node": 10,
-    r"there is no mpiexec": 60,
-    r"there is no (PostgreSQL|MariaDB)": 8,
+    r"g\+\+ is not installed": 1500,
+    r"a C compiler is not installed": 240,
+    r"node is not installed": 10,
+    r"mpiexec is not installed": 60,
+    r"(PostgreSQL|MariaDB) is not installed": 8,
     r"nvidia-cuda-nvrtc is not installed": 80,
-    r"there is no (bash|zsh|fish)": 3,
+    r"(bash|zsh|fish) is not installed": 3,
 }
 """Why a test may be skipped, and how many may be: a library that is there but broken is no reason."""
 

@@ -225,7 +225,7 @@ class TestCompletion:
 
         def call(name, script):
             if not shutil.which(name):
-                pytest.skip(f"there is no {name} here")
+                pytest.skip(f"{name} is not installed")
             env = os.environ | {"PATH": f"{program.parent}:{os.environ['PATH']}", "HOME": str(tmp_path)}
             flags = {"bash": ["--norc"], "zsh": ["-f"], "fish": ["--no-config"]}[name]
             done = subprocess.run([name, *flags, "-c", script], env=env, capture_output=True, text=True)

@@ -39,7 +39,7 @@ def command(dataset: str, model: str, as_json: bool) -> None:
 
 
 def template(dataset: str, model: str) -> list[tuple[str, Any, str]]:
-    """Every setting of `xpnn train`, its default, and its help. None where there is nothing unless it is given."""
+    """Every setting of `xpnn train`, its default, and its help. A default of None: unset unless given."""
     from xpnn.cli.train import command as train
 
     with click.Context(train) as ctx:

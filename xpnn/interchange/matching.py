@@ -73,7 +73,7 @@ def check_order(leaf: Leaf, fitting: list[str]) -> None:
 
 
 def check_names(names: Mapping[str, str], leaves: list[Leaf], groups: list[Group]) -> dict[str, str]:
-    """`names` as it is. Raises UsageError for a path or a name that there is not."""
+    """`names` as it is. Raises UsageError for a path or a name that does not exist."""
     for ours, theirs in names.items():
         if ours not in {leaf.path for leaf in leaves}:
             raise UsageError(

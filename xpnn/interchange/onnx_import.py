@@ -207,7 +207,7 @@ def add_input(b: Builder, entry: Any, lengths: dict[str, int], length: int) -> N
 
 
 def type_of(number: int) -> str:
-    """The name of a type by its number in ONNX; "unknown" for one that there is not."""
+    """The name of a type by its number in ONNX; "unknown" for a number that ONNX does not define."""
     try:
         return str(np.dtype(onnx_package().helper.tensor_dtype_to_np_dtype(number)))
     except (KeyError, ValueError, TypeError):

@@ -77,7 +77,7 @@ class RMSNorm(Layer):
 
 
 def last_axis(shape: Shape) -> Shape:
-    """(n,). Raises ShapeError where there is nothing to take a mean of."""
+    """(n,). Raises ShapeError for an axis without values."""
     if not shape or shape[-1] == 0:
         raise ShapeError("wants at least one feature on the last axis", why=f"got {shape}")
     return shape[-1:]
