@@ -136,7 +136,7 @@ class Backend(Kernels):
         return tree
 
     def lend(self, a: Array) -> Array:
-        """`a`, for somebody outside of training, who may keep it: no step may free its memory from now on.
+        """`a`, for code outside of training, which may keep it: no step may free its memory from now on.
 
         Where views exist, `a` goes on showing the present values.
         """

@@ -81,7 +81,7 @@ def is_cube(b: Builder, name: str, x: str) -> bool:
 
 
 def wait(b: Builder, out: str, bell: Bell) -> bool:
-    """GELU where it is whole; else what there is so far, made when something else takes it."""
+    """GELU where it is complete; else its nodes so far, made when another node takes them."""
     if bell.times and close(bell.factor, 0.5):
         b.elementwise(out, L.GELU(bell.approximate), bell.x)
         return True

@@ -1,6 +1,6 @@
 """What stands before every request: whose it may be, how large and how slow its body, and which headers go out.
 
-A page of somebody else's that is open in the same browser can send requests to this computer. It is refused by the
+Another site's page that is open in the same browser can send requests to this computer. It is refused by the
 header Origin, which its browser sets; and where its name was made to point here (DNS rebinding), by the header Host.
 """
 

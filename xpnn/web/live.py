@@ -89,7 +89,7 @@ class Watcher:
         run = overview(folder)
         try:
             record = read_record(folder)
-        except XpnnError:  # written by somebody else, or damaged: the page shows the curves alone
+        except XpnnError:  # written by another program, or damaged: the page shows the curves alone
             record = None
         return Entry(signature, run, record, self.version)
 
