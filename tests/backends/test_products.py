@@ -441,7 +441,7 @@ def cupys(be, a, during=LikeCupy.during):
     return a
 
 
-def test_cupys_own_products_keep_float32_whatever_the_process_s_setting():
+def test_cupys_own_products_keep_float32_in_every_setting_of_the_process():
     be, x, W = Without(), np.asarray(array(6, 5)), np.asarray(array(5, 8))
     be.cupy._core.kind = 7
     assert not np.array_equal(cupys(be, x) @ W, x @ W)
