@@ -1,6 +1,7 @@
 """Which versions fit: resolves the oldest and the newest of every dependency for each Python, by uv (`pip install uv`).
 
-    python ci/versions.py                     a line for each Python and extra; exit code 1 if one fails
+    python ci/versions.py                     all extras together: a line for each; exit code 1 if they do not
+                                              fit, 3 where the package index cannot be reached
     python ci/versions.py --install FOLDER    makes an environment of this Python with the oldest versions, and says
                                               how to run the tests in it
 
@@ -8,14 +9,17 @@ Only wheels count: what has to be compiled cannot be installed on most computers
 """
 
 import argparse
+import os
 import pathlib
 import re
 import subprocess
 import sys
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+UNREACHABLE = 3
 ENDS = {"oldest": "lowest-direct", "newest": "highest"}
 EXTRAS = (
     "",
@@ -41,7 +45,13 @@ def resolve(python: str, end: str, extras: tuple[str, ...]) -> tuple[list[str], 
         "uv", "pip", "compile", "pyproject.toml", "--python-version", python, "--resolution", ENDS[end],
         "--only-binary", ":all:", "--no-header", "--no-annotate", "--quiet", *given,
     ]  # fmt: skip
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    certificates = {
+        "UV_NATIVE_TLS": "1",
+        "UV_SYSTEM_CERTS": "1",
+    }  # this computer's; uv's own may not know a mirror
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | certificates
+    )
     return (done.stdout.split("\n")[:-1], "") if done.returncode == 0 else ([], done.stderr.strip())
 
 
@@ -71,31 +81,40 @@ def bounds(python: str) -> dict[str, str]:
 
 def main(pythons: tuple[str, ...]) -> int:
     """Print the table; return the exit code."""
+    runs = [(python, end) for python in pythons for end in ENDS]
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda run: resolve(*run, EXTRAS), runs))
+    if any("Failed to fetch" in error for _, error in found):
+        print("the package index was not reached: no versions resolved", file=sys.stderr)
+        return UNREACHABLE
+    failed = False
+    for (python, end), (lines, error) in zip(runs, found, strict=True):
+        if error:
+            print(f"{python}  {end}  FAILS: {error.splitlines()[0]}", flush=True)
+            print("      " + error.replace("\n", "\n      "), file=sys.stderr)
+        chosen = dict(line.split(" ")[0].split("==") for line in lines if "==" in line)
+        late = [f"{name} {chosen[name]}" for name in too_low(python, chosen)] if end == "oldest" else []
+        failed |= bool(error or late)
+        for extra in EXTRAS if chosen else ():
+            words = " ".join(f"{name} {chosen[name]}" for name in sorted(direct(extra)) if name in chosen)
+            print(f"{python}  {extra or 'core':12} {end}  {words}", flush=True)
+        if late:
+            print(
+                f"{python}  RAISE the lower bounds, which do not fit together: {', '.join(late)}", flush=True
+            )
+    return int(failed)
+
+
+def too_low(python: str, chosen: dict[str, str]) -> list[str]:
+    """The names whose oldest version that can be installed is above the lower bound."""
     from packaging.version import Version
 
-    failed = False
-    for python in pythons:
-        least = bounds(python)
-        for extra in EXTRAS:
-            for end in ENDS:
-                versions, error = resolve(python, end, (extra,))
-                chosen = dict(line.split("==") for line in versions if "==" in line)
-                chosen = {
-                    name: chosen[name].split(" ")[0] for name in sorted(direct(extra)) if name in chosen
-                }
-                words = " ".join(f"{name} {version}" for name, version in chosen.items())
-                late = [
-                    f"{name} {least[name]} has no wheel, {version} has"
-                    for name, version in chosen.items()
-                    if end == "oldest" and least.get(name) and Version(version) > Version(least[name])
-                ]
-                failed |= bool(error or late)
-                note = f"  RAISE: {', '.join(late)}" if late else ""
-                why = f"FAILS: {error.splitlines()[0] if error else ''}"
-                print(f"{python}  {extra or 'core':12} {end}  {why if error else words}{note}", flush=True)
-                if error:
-                    print("      " + error.replace("\n", "\n      "), file=sys.stderr)
-    return int(failed)
+    least = bounds(python)
+    return [
+        name
+        for name, version in chosen.items()
+        if least.get(name) and Version(version) > Version(least[name])
+    ]
 
 
 def install(folder: pathlib.Path) -> int:

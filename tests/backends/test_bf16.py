@@ -16,7 +16,9 @@ RNG = np.random.default_rng(11)
 
 
 class Sharing(CublasKernels, NumpyBackend):
-    """CUDA's products by a stand-in for cuBLASLt; everything else is NumPy's."""
+    """CUDA's products by a stand-in for cuBLASLt; everything else is NumPy's, recurrent steps one by one as on CUDA."""
+
+    whole_passes = False
 
     def __init__(self):
         super().__init__("cpu", "float32")

@@ -604,7 +604,7 @@ class TestPredict:
         Path("text.png").write_text("seven")
         Image.new("L", (50, 50), 255).save("blank.png")
         for args, code, what in (
-            (["text.png"], 4, "no picture that can be read"),
+            (["text.png"], 4, "not a picture that can be read"),
             (["blank.png"], 4, "shows nothing"),
             (["absent.png"], 7, "cannot read"),
             (["plain.png", "--run", "runs/spiral-mlp-1"], 2, "not pictures"),

@@ -172,7 +172,7 @@ class TestPredict:
         assert all(
             abs(sum(float(row[f"probability {c}"]) for c in ("cat", "dog", "eel")) - 1) < 1e-5 for row in rows
         )
-        assert "'w' is no column" in err
+        assert "'w' is not a column" in err
         code, out, _ = xp("predict", path, "--run", trained / "run", "--json")
         lines = [json.loads(line) for line in out.splitlines()]
         assert [line["label"] for line in lines] == [row["label"] for row in rows]

@@ -279,12 +279,12 @@ def test_a_fully_transparent_page_shows_nothing(tmp_path):
 
 def test_what_is_no_picture(tmp_path, digits):
     (tmp_path / "text.png").write_text("seven")
-    with pytest.raises(DataError, match="no picture that can be read"):
+    with pytest.raises(DataError, match="not a picture that can be read"):
         read_picture(tmp_path / "text.png")
     Image.fromarray(grown(digits[2][0, :, :, 0], 300).astype(np.uint8)).save(tmp_path / "whole.png")
     data = (tmp_path / "whole.png").read_bytes()
     (tmp_path / "half.png").write_bytes(data[: len(data) // 2])
-    with pytest.raises(DataError, match="no picture that can be read"):
+    with pytest.raises(DataError, match="not a picture that can be read"):
         read_picture(tmp_path / "half.png")
     with pytest.raises(FileError, match=r"cannot read .*absent\.png"):
         read_picture(tmp_path / "absent.png")
@@ -316,7 +316,7 @@ def test_a_picture_that_would_start_a_program(tmp_path, monkeypatch):
     for name in ("seven.png", "seven.eps", "seven"):
         for data in (text, dos):
             (tmp_path / name).write_bytes(data)
-            with pytest.raises(DataError, match="no picture that can be read"):
+            with pytest.raises(DataError, match="not a picture that can be read"):
                 read_picture(tmp_path / name)
     assert not (tmp_path / "STARTED").exists()
 

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from xpnn.errors import ShapeError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
+from xpnn.layers.pad import Pad
 from xpnn.window import AXES, Pair, Window, at_least, check_padding, check_positions, pads_of, per_axis
 
 Pads: TypeAlias = int | tuple[tuple[int, int], tuple[int, int]]
@@ -25,17 +26,19 @@ class ZeroPad2D(Layer):
         super().__post_init__()
         check_padding(self, self.padding, 2)
 
+    def in_axes(self) -> Pad:
+        """Return the same padding, given for each axis of a sample."""
+        return Pad((*pads_of(self.padding, 2), (0, 0)))
+
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
         check_positions(shape, 2)
-        (top, bottom), (left, right) = pads_of(self.padding, 2)
-        return {}, (top + shape[0] + bottom, left + shape[1] + right, shape[2])
+        return self.in_axes().plan(shape)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        return cx.be.pad(x, pads_of(self.padding, 2)), ()
+        return self.in_axes().forward(cx, p, x)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        (top, bottom), (left, right) = pads_of(self.padding, 2)
-        return dy[:, top : dy.shape[1] - bottom, left : dy.shape[2] - right, :], {}
+        return self.in_axes().backward(cx, p, cache, dy)
 
 
 @dataclass(frozen=True)
