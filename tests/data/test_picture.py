@@ -194,7 +194,7 @@ def test_small_digits_on_a_large_page(digits, model, tmp_path):
     assert (model.predict(np.stack([p.pixels for p in pictures])) == digits[3][:5]).sum() >= 4
 
 
-def test_the_note_tells_what_was_left_out(digits, tmp_path):
+def test_the_note_names_what_was_left_out(digits, tmp_path):
     page = in_a_frame(photograph(digits[2][0, :, :, 0], np.random.default_rng(0)), FOUR_SIDES)
     page[60:66, 60:66] = 50
     as_image(page).save(tmp_path / "page.png")

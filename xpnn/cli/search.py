@@ -214,7 +214,7 @@ def child(task: Task, worker: int, trials: int, deadline: float, how: str) -> No
     end_with_parent()
     try:
         work(task, worker, trials, deadline, how)
-    except KeyboardInterrupt:  # the parent got it too, and tells it
+    except KeyboardInterrupt:  # the parent got it too, and reports it
         sys.exit(INTERRUPTED)
     except Exception as error:
         sys.exit(report(in_our_words(error)))

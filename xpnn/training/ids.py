@@ -61,7 +61,7 @@ class Ids:
 
     @property
     def why(self) -> str:
-        """What is in range."""
+        """The range that is allowed, in words."""
         what = "classes" if self.name == "y" else "ids to embed"
         return f"{self.size} {what} are numbered 0 to {self.size - 1}"
 

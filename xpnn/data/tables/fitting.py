@@ -160,7 +160,7 @@ def fit_words(column: Summary, indicator: bool) -> Column | LeftOut:
     if nearly_all(words, DAY_FIRST):
         return LeftOut(
             column.name,
-            f"dates such as {column.first!r}, whose day and month cannot be told apart; write them as 2024-05-31",
+            f"dates such as {column.first!r}, whose day and month cannot be distinguished; write them as 2024-05-31",
         )
     codes = any(map(CODE.fullmatch, words))
     if not codes and nearly_all(words, FORMATTED) and not all(map(is_number, words)):

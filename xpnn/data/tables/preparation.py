@@ -23,7 +23,7 @@ MOST_COLUMNS = 100_000
 
 
 class Predictor(Protocol):
-    """What answers for rows: a `Model`."""
+    """What predicts for rows: a `Model`."""
 
     preparation: Any
 
@@ -99,7 +99,7 @@ class TablePreparation(Preparation):
 
     @property
     def outputs(self) -> int:
-        """Of the network: one for each class, one for a regression."""
+        """Outputs of the network: one for each class, one for a regression."""
         return len(self.classes) or 1
 
     def check_model(self, input_shape: Any, output_shape: Any) -> None:
@@ -172,7 +172,7 @@ class TablePreparation(Preparation):
         return np.fromiter((number[word] for word in words), np.int64, len(words))
 
     def answers(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """Of class ids the names (N,), of a regression's outputs the numbers in the label's own units."""
+        """Names (N,) for class ids; for a regression's outputs the numbers in the label's own units."""
         if self.task == "regression":
             return outputs.astype(np.float64) * self.label_std + self.label_mean
         names: NDArray[Any] = np.array(self.classes, object)[outputs]

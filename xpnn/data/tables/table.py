@@ -43,7 +43,7 @@ class Table(Mapping[str, Values]):
 
     @property
     def rows(self) -> int:
-        """How many there are."""
+        """The number of rows."""
         return len(next(iter(self.columns.values()))) if self.columns else 0
 
     @property
@@ -112,7 +112,7 @@ def as_values(name: str, data: Any, missing: Any = None, first: int = 1) -> Valu
 
 
 CONTAINERS = (list, tuple, dict, set, bytes, np.ndarray)
-"""What is no single number, word or date."""
+"""Types of cells that are not a single number, word or date."""
 
 
 def from_list(name: str, entries: list[Any]) -> NDArray[Any]:
