@@ -25,7 +25,7 @@ ROWS = {
 }
 COLUMNS: dict[str, Values] = {
     "PyTorch": against("torch"),
-    "at its best": against(*(name for name in CONTENDERS if name.startswith("torch"))),
+    "PyTorch, best mode": against(*(name for name in CONTENDERS if name.startswith("torch"))),
     "JAX jit": against("jax"),
     "Keras": against("keras"),
     "scikit-learn": against("sklearn"),
@@ -49,9 +49,9 @@ def section(found: dict[str, Any], stem: str) -> str:
     ours = next(name for name in reversed(OURS) if all(name in record["seconds"] for record in there))
     base = "xpnn with numba" if ours == "xpnn-fast" else "xpnn"
     words = (
-        f"A step with Adam in float32 on {about['cores']} cores of an {about['processor']}: the time, then each "
-        f"rival's over that of {base}, medians of {found['rounds']} rounds. Floor: the bare matrix products. All: "
-        f"`benchmarks/reports/{stem}.md`; `ci/bench` measures your machine."
+        f"A step with Adam in float32 on {about['cores']} cores of an {about['processor']}: xpnn's time, then other "
+        f"libraries' times divided by that of {base} (above 1: xpnn is faster); medians of {found['rounds']} rounds. "
+        f"Floor: the matrix products alone. All: `benchmarks/reports/{stem}.md`; `ci/bench` measures your machine."
     )
     lines = [
         HEADING,

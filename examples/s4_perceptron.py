@@ -49,7 +49,7 @@ assert (both == pairs.all(axis=1)).all()
 assert (either == pairs.any(axis=1)).all()
 
 # %%
-# A step has no slope to follow; a sigmoid, its soft version, has: layers of it learn ten outputs from pixels
+# A step has no slope to follow; a sigmoid, its soft version, has: layers of sigmoids learn ten outputs from pixels
 x, y, x_test, y_test = xpnn.data.mnist()
 reader = xpnn.Model(
     [xpnn.Flatten(), xpnn.Rescale(1 / 255), xpnn.Dense(30), xpnn.Sigmoid(), xpnn.Dense(10), xpnn.Sigmoid()],

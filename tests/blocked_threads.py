@@ -1,4 +1,4 @@
-"""One thread inside, another at the door: who has to wait does, and who should have to and does not is found out."""
+"""One thread inside, another that wants to enter: finds threads that should wait for each other and do not."""
 
 import threading
 
@@ -7,7 +7,7 @@ PATIENCE = 60
 
 
 class Watched:
-    """A lock that tells when somebody has to wait for it."""
+    """A lock that reports when a thread has to wait for it."""
 
     def __init__(self, lock, met):
         self.lock, self.met = lock, met

@@ -21,8 +21,8 @@ os.environ.setdefault(
     " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
 )
 
-import alone
-import pages
+import marked_sections
+import no_network
 import proof_table as proofs
 from cases import LAYERS, LOSSES
 from harness import MODES, inside, open_backend
@@ -31,7 +31,7 @@ from xpnn.cli import run
 from xpnn.errors import BackendError
 from xpnn.kernels import Kernels
 
-alone.stay()
+no_network.stay()
 
 # JAX keeps what it compiled: millions of objects, which the collector need not walk through every few tests.
 gc.set_threshold(100_000, 50, 100)
@@ -51,13 +51,13 @@ SKIPS = {
     r"an NVIDIA driver is here": 3,
     r"cuBLASLt is not installed": 42,
     r"no glibc": 1,
-    r"there is no g\+\+": 1500,
-    r"there is no C compiler": 240,
-    r"there is no node": 10,
-    r"there is no mpiexec": 60,
-    r"there is no (PostgreSQL|MariaDB)": 8,
+    r"g\+\+ is not installed": 1500,
+    r"a C compiler is not installed": 240,
+    r"node is not installed": 10,
+    r"mpiexec is not installed": 60,
+    r"(PostgreSQL|MariaDB) is not installed": 8,
     r"nvidia-cuda-nvrtc is not installed": 80,
-    r"there is no (bash|zsh|fish)": 3,
+    r"(bash|zsh|fish) is not installed": 3,
 }
 """Why a test may be skipped, and how many may be: a library that is there but broken is no reason."""
 
@@ -199,7 +199,7 @@ def pytest_terminal_summary(terminalreporter):
     if samples:
         terminalreporter.write_line(f"comparisons with an independent oracle: {samples}")
     if path := terminalreporter.config.getoption("--table"):
-        pages.put(Path(path), "proofs: ci/coverage", proofs.table(found))
+        marked_sections.put(Path(path), "proofs: ci/coverage", proofs.table(found))
     for pattern, count in skipped(terminalreporter).items():
         allowed = SKIPS.get(pattern, 0)
         over = "" if count <= allowed else "  <- more than allowed: the session fails"

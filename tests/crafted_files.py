@@ -127,4 +127,4 @@ NASTY += [
     "\0",
     "é" * 50,
 ]
-"""What does not belong into a description, most of it."""
+"""Most of what does not belong into a description."""

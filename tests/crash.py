@@ -1,6 +1,6 @@
 """Crashes on purpose: writers killed, power cut, files mutated, disks that fail; and what is left afterwards.
 
-`ci/crash` runs all of it, tests/files/test_crash.py a part. Every figure is printed beside that of a writer that does
+`ci/crash` runs everything, tests/files/test_crash.py a part. Every figure is printed beside that of a writer that does
 not take the trouble, the control: it must lose, or the crashes were none.
 """
 
@@ -19,9 +19,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import inputs
+import hostile_inputs
+import hostile_models
 import numpy as np
-import structures
 from crafted_files import NASTY, changed, forge, model, mutated, paths, read
 from recording_disk import Disk
 
@@ -165,7 +165,7 @@ def kill_trainings(kills, seed=0):
 
 
 def read_run(folder):
-    """Open every file of a run, whatever there is: how many epochs it tells of."""
+    """Open every file of a run, whatever there is: how many epochs it has."""
     about, rows = read_about(folder), read_history(folder)
     if (folder / WEIGHTS).exists():
         assert about["dataset"] == "spiral"
@@ -389,15 +389,17 @@ def main():
         "power cut": lambda: cut_power(durable, options.saves),
         "power cut, xpnn train": lambda: cut_power_of_training(options.every),
         "hostile files": lambda: mutate(options.mutations),
-        "hostile structures, drawn": lambda: structures.drawn(options.files, 1).summary(),
+        "hostile structures, drawn": lambda: hostile_models.drawn(options.files, 1).summary(),
         **{
-            f"hostile inputs, {kind}": lambda kind=kind: inputs.grown(kind, options.files // 10, 1).summary()
-            for kind in inputs.READERS
+            f"hostile inputs, {kind}": lambda kind=kind: hostile_inputs.grown(
+                kind, options.files // 10, 1
+            ).summary()
+            for kind in hostile_inputs.READERS
         },
         "failing calls, xpnn train": lambda: fail_trainings(options.every),
     }
     if importlib.util.find_spec("atheris") and options.minutes:
-        ours["hostile structures, guided"] = lambda: structures.guided(round(60 * options.minutes))
+        ours["hostile structures, guided"] = lambda: hostile_models.guided(round(60 * options.minutes))
     controls = {  # of what is never flushed, each save multiplies the states: two are enough
         "kill -9, opens the file itself": lambda: kill_writers(naive, options.kills),
         "power cut, opens the file itself": lambda: cut_power(naive, 2),

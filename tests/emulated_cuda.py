@@ -40,7 +40,7 @@ ONE_AT_A_TIME = threading.Lock()
 """There is one thread index for all."""
 
 needs_compiler = pytest.mark.skipif(
-    shutil.which("g++") is None, reason="there is no g++ to run CUDA kernels with"
+    shutil.which("g++") is None, reason="g++ is not installed, which runs CUDA kernels"
 )
 
 

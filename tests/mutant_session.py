@@ -134,7 +134,7 @@ def nearest(mutant, items, words, frequency):
 
 
 def live_functions():
-    """{(file, qualified name, first line): the functions}, of xpnn, with every module of it imported."""
+    """{(file, qualified name, first line): the functions}, of xpnn, with all its modules imported."""
     import xpnn
 
     for module in pkgutil.walk_packages(xpnn.__path__, "xpnn."):

@@ -7,7 +7,7 @@ First every test runs once, to see which of them reach which faults; then each f
 until one fails. `mutant_session.py` does both inside one process of pytest, in a copy of the tree; what runs at import
 is tried here, with pytest started anew. Rows run on NumPy and numba, in tests/backends on array-api-strict and PyTorch
 too: what another backend would notice beyond that counts for nothing, nor does what only commands in processes of
-their own would. Mutants that change nothing that could be observed stand in `equivalents.py`, each with its reason,
+their own would. Mutants that change nothing that could be observed are in `equivalent_mutants.py`, each with a reason,
 and count neither way; nor do those in lines that need a GPU.
 
 What was found is kept in `.mutants/`, by seed: the same command goes on where it was stopped.
@@ -35,9 +35,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import pages
+import marked_sections
 import pytest
-from equivalents import EQUIVALENT
+from equivalent_mutants import EQUIVALENT
 
 TOP = Path(__file__).parents[1]
 SWAPS = {
@@ -453,7 +453,7 @@ def main():
     print(f"{said}\n\n{text}")
     if options.docs:
         part = f"## Mutants\n\n{said}\n\n{text}"
-        pages.put(TOP / "docs" / "coverage.md", "mutants: ci/mutants --docs", part)
+        marked_sections.put(TOP / "docs" / "coverage.md", "mutants: ci/mutants --docs", part)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A disk that keeps account: what was asked of it and in which order, and a call that fails where one wants it."""
+"""A disk that records its calls in order, and lets a chosen one fail."""
 
 import contextlib
 import errno

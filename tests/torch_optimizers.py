@@ -51,7 +51,7 @@ class LAMB(torch.optim.Optimizer):
 class Muon(torch.optim.Optimizer):
     """torch.optim.Muon for matrices, which lie there the other way round, and Adam for the rest.
 
-    Theirs iterates in bfloat16; told to stay in its dtype here.
+    Theirs iterates in bfloat16; set to stay in its dtype here.
     """
 
     def __init__(self, params, lr=1e-3, others=None, **settings):

@@ -8,7 +8,7 @@ from typing import Any
 from xpnn.renamed import install
 
 PACKAGES = ("layers", "optimizers")
-"""Whose classes are names of xpnn, too."""
+"""Packages whose classes are also names of xpnn."""
 HOMES = {
     "Layer": "layers",
     "Model": "model",

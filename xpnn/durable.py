@@ -17,7 +17,7 @@ TEMPORARY = re.compile(r"\.xpnn-(\d+)-[0-9a-f]{16}\.tmp")
 def write_durably(path: Path, data: bytes | Iterable[bytes], *, keep: bool = False) -> None:
     """Write a temporary beside `path`, flush it to the disk, and rename it into place; then flush the folder.
 
-    data: all of it, or piece by piece. keep: the file that was there stays as `previous(path)`, in place of an older
+    data: the bytes at once, or in pieces. keep: the file that was there stays as `previous(path)`, in place of an older
     one.
     Raises FileError, also for a `path` that is a folder, a device or a pipe. The temporary is gone then, and
     `path` is untouched, or whole and new where only the last flush failed.

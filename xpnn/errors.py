@@ -46,7 +46,7 @@ class DataError(XpnnError, ValueError):
 
 
 WAY = 12
-"""Of a long way to the layer that fails, an error tells this many shapes."""
+"""How many shapes on the way to the failing layer an error shows at most."""
 
 
 class ShapeError(DataError):

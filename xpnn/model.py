@@ -92,7 +92,7 @@ class Model(Network):
         schedule: what multiplies the learning rate from step to step, such as "cosine"; None: 1.
         augment: Mixup() or CutMix(); augmentation of single images is made of layers.
         epochs: passes over the data. batch_size: samples of a step; the last one of an epoch may have fewer.
-        steps_per_epoch: of batches whose number `len` does not tell.
+        steps_per_epoch: for batches whose number `len` does not give.
         validation: a share (0.1) or number (5000) of the samples, held out by a seeded, stratified draw; or a pair
             (x, y); or batches. Measured after each epoch.
         metrics: measured on the validation samples besides loss and accuracy: ["f1", TopK(3), f], where f(y, predicted)
@@ -172,8 +172,9 @@ class Model(Network):
         """The answer for each row of raw data, (N,): names of classes, or numbers in the label's own units.
 
         table: whatever `xpnn.data.read_table` takes, such as a DataFrame, a list of dicts or a file's path; columns are
-        matched by name and prepared as in training. `predict_proba(df)` gives the probabilities. Raises UsageError for
-        a model that was not trained on a table, DataError for rows that it cannot take.
+        matched by name and prepared as in training. `predict_proba(df)` gives the probabilities. Warnings name
+        columns and values that were not in training, and missing numbers that are filled. Raises UsageError for a model
+        that was not trained on a table, DataError for rows that it cannot take.
         """
         from xpnn.data.tables.answers import answers
 

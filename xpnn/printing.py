@@ -1,6 +1,8 @@
 """Text from files, names and paths as it may be printed: nothing in it commands the terminal or the reader's eye."""
 
+import contextlib
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable
 
@@ -71,6 +73,13 @@ def _shown(character: str) -> str:
         return character
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def to_stderr(lines: Iterable[str]) -> None:
+    """Print what a user should know besides the result. A stream that is closed, or None, stops nothing."""
+    for line in lines:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            sys.stderr.write(printable(line) + "\n")
 
 
 def as_flags(advice: str) -> str:

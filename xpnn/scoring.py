@@ -64,7 +64,7 @@ def check_meaning(loss: Loss, output_shape: Shape) -> None:
 
 
 def endings(net: Sequential | Graph, outputs: int) -> tuple[str, ...]:
-    """What each output comes from."""
+    """The node or layer that each output comes from, in words."""
     if isinstance(net, Graph):
         return tuple(f"the node {name!r}" for name in listed(net.outputs))
     return (repr(net.layers[-1]),) * outputs if net.layers else ("nothing",)

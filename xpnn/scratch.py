@@ -45,7 +45,7 @@ def link(source: Path, target: Path) -> None:
 
 
 def keep(stream: IO[bytes], target: Path) -> None:
-    """All that a stream gives, as a file."""
+    """Write everything from a stream to a file."""
     from shutil import copyfileobj
 
     with target.open("wb") as file:
@@ -87,7 +87,7 @@ class Scratch:
 
 
 def in_use() -> bool:
-    """Whether any array on the disk is."""
+    """Whether any array on the disk is in use."""
     return len(_MAPS) > 0
 
 

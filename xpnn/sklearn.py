@@ -30,7 +30,7 @@ __all__ = ["Classifier", "Regressor"]
 
 @dataclass(eq=False, repr=False)
 class Classifier(ClassifierMixin, NetworkEstimator):  # type: ignore[misc]
-    """A network that tells classes apart: softmax cross-entropy over as many outputs as there are classes.
+    """A network for classification: softmax cross-entropy over as many outputs as there are classes.
 
     The settings are those of `NetworkEstimator`, and class_weight: None, "balanced" (n / (classes n_c)), or
     {label: weight}. Labels may be numbers, words, or a categorical column of pandas; `classes_` holds them in order.

@@ -138,7 +138,7 @@ def usable() -> set[int]:
 
 
 def idle_seconds(stat: str = "/proc/stat") -> float | None:
-    """For how long the cores of this process have been idle so far, added up; None where the system does not tell."""
+    """For how long the cores of this process have been idle so far, added up; None where the system does not say."""
     try:
         with open(stat) as file:
             lines = [line.split() for line in file if line.startswith("cpu")]

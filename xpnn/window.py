@@ -48,7 +48,7 @@ class Window:
 
     @property
     def is_padded(self) -> bool:
-        """Whether any axis is."""
+        """Whether any axis is padded."""
         return any(map(any, self.pads))
 
     @property
@@ -82,7 +82,7 @@ def interior(shape: Sizes, window: Window) -> tuple[slice, ...]:
 
 
 def padded_shape(shape: Sizes, window: Window) -> Sizes:
-    """Of (N, positions..., channels), with the pads."""
+    """The shape of (N, positions..., channels) with the pads."""
     sizes = (n + sum(pad) for n, pad in zip(shape[1:-1], window.pads, strict=True))
     return (shape[0], *sizes, shape[-1])
 

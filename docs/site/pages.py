@@ -3,6 +3,7 @@
 A chapter (chapters/*.md) has a text for each class, below a heading with its name: the derivative step by step. A line
 `layer` on `shape`, `loss` of `prediction` for `target`, or `optimizer` alone says what the page computes. All else
 comes from the class: its docstring, the lines of its methods, a small number, the check against differences, a picture.
+A class without a text has its page all the same, at the end of a chapter: it computes its first row in tests/cases/.
 One process runs all pages, since starting a kernel takes longer than running a page.
 """
 
@@ -11,7 +12,7 @@ import os
 import re
 import shutil
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -26,6 +27,7 @@ COVERAGE = (DOCS / "coverage.md").read_text()
 sys.path[:0] = [str(ROOT), str(SITE), str(ROOT / "tests")]
 
 import bug_museum
+from cases import LAYERS, LOSSES, OPTIMIZERS
 from cells import run_all
 
 from xpnn.config import short_repr
@@ -67,6 +69,13 @@ value  # the loss is 40""",
 """Exhibits that the gradient check does not see, and what shows them."""
 AUGMENTATION = ("erase", "elastic", "warp", "random_transform")
 """Modules whose layers are shown on a digit."""
+MORE = {
+    "activation": "10-more-activations",
+    "losses": "11-more-losses",
+    "optimizers": "12-more-optimizers",
+    "layers": "13-shapes",
+}
+"""The chapter at whose end a class without a text stands, by its role or package."""
 WHOLE_ROWS = ("Softmax", "LogSoftmax", "Hardmax")
 """Activations whose outputs depend on more than one input."""
 PACKAGES = {
@@ -116,13 +125,26 @@ class Chapter:
 
 
 def chapters():
-    """All, in their order."""
+    """All, in their order, every class in one."""
     found = []
     for path in sorted((SITE / "chapters").glob("*.md")):
         head, *parts = re.split(r"^## (\w+)\n", path.read_text(), flags=re.M)
         title, _, intro = head.removeprefix("# ").partition("\n")
         found.append(Chapter(path.stem, title, intro, tuple(zip(parts[::2], parts[1::2], strict=True))))
-    return found
+    written = {name for chapter in found for name, _ in chapter.sections}
+    others = {name: cls for name, cls in classes().items() if name not in written}
+    return [
+        replace(
+            chapter,
+            sections=(*chapter.sections, *((n, "") for n in others if chapter_of(others[n]) == chapter.stem)),
+        )
+        for chapter in found
+    ]
+
+
+def chapter_of(cls):
+    """The chapter at whose end a class without a text stands."""
+    return MORE.get(getattr(cls, "role", ""), MORE[cls.__module__.split(".")[1]])
 
 
 def classes():
@@ -208,9 +230,15 @@ def layer_part(cls, layer, shape):
     return [*made, *picture(text, f"jacobian(layer, {shape})")]
 
 
-def loss_part(cls, loss, prediction, target):
-    """What is computed of a loss."""
-    lines = [f"loss, z, t = {loss}, np.array({prediction}), np.array({target})"]
+def loss_part(cls, loss, prediction, target=None):
+    """What is computed of a loss; without a target for a prediction of that shape, and numbers drawn at random."""
+    if target is None:
+        lines = [
+            f"loss, z = {loss}, small({prediction})",
+            "t = loss.random_target(np.random.default_rng(0), z.shape)",
+        ]
+    else:
+        lines = [f"loss, z, t = {loss}, np.array({prediction}), np.array({target})"]
     lines += ["value, gradient = loss(be, z, t)", "show(z=z, t=t, loss=value, gradient=gradient)"]
     made = [markdown("## A number for paper"), code("\n".join(lines))]
     made += [markdown("## Against differences"), code("check_loss(loss, z)")]
@@ -225,6 +253,23 @@ def optimizer_part(cls, optimizer):
     )
     made = [markdown(text), code(f"optimizer = {optimizer}\ndescend(optimizer)")]
     return [*made, *picture("", "way(optimizer)")]
+
+
+def row_part(cls):
+    """What is computed of a class without a text: its first row in tests/cases/; nothing where it has none."""
+    row = next((row for row in (*LAYERS, *LOSSES, *OPTIMIZERS) if type(part_of(row)) is cls), None)
+    if row is None:
+        return []
+    package = "losses" if hasattr(row, "loss") else "xpnn"
+    made = re.sub(r"\b([A-Z]\w*)\(", rf"{package}.\1(", short_repr(part_of(row)))
+    if hasattr(row, "layer"):
+        return layer_part(cls, made, str(row.shape))
+    return loss_part(cls, made, row.shape) if hasattr(row, "loss") else optimizer_part(cls, made)
+
+
+def part_of(row):
+    """The layer, loss or optimizer of a row."""
+    return getattr(row, "layer", getattr(row, "loss", row))
 
 
 def proofs(name):
@@ -242,6 +287,8 @@ def proofs(name):
 def page(name, text, cls):
     """The notebook of one class."""
     made = [markdown(f"# {name}\n\n{literal(inspect.getdoc(cls))}"), code(START, "hide-input")]
+    if not text:
+        return notebook([*made, *code_part(cls), *row_part(cls), *proofs(name)])
     computed = []
     for pattern, make in ((LOSS, loss_part), (LAYER, layer_part), (OPTIMIZER, optimizer_part)):
         if match := pattern.search(text):

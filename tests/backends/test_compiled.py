@@ -122,7 +122,7 @@ def test_without_a_compiler_steps_go_on_and_say_so_once(monkeypatch):
 def test_a_compiled_step_is_the_step(monkeypatch):
     pytest.importorskip("torch")
     if not compiler():
-        pytest.skip("there is no g++")
+        pytest.skip("g++ is not installed")
     after(monkeypatch, "never")
     net = [xpnn.Flatten(), xpnn.Rescale(1 / 255), xpnn.Dropout(0.3), xpnn.Dense(3)]
     wanted = losses(plain := trainer(net, "torch", "float32", xpnn.SGD(0.1)))

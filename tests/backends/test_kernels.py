@@ -730,7 +730,7 @@ def test_mix_is_a_bijection_that_avalanches():
     assert [mix(int(w)) for w in words[:50]] == plain[:50].tolist()
 
 
-def test_stream_tells_paths_apart():
+def test_streams_of_different_paths_differ():
     paths = [(a, b) for a in range(64) for b in range(64)] + [(a,) for a in range(64)]
     paths += [(a, b, 0) for a in range(8) for b in range(8)] + [
         (a + 2**32, b) for a in range(8) for b in range(8)

@@ -8,7 +8,7 @@ import xpnn
 from xpnn.config import short_repr
 from xpnn.errors import DivergedError, UsageError
 from xpnn.kernels.length import length, scaled, unit
-from xpnn.layers import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
+from xpnn.layers import Ctx, GroupNorm, InstanceNorm, LayerNorm, LpNormalize, RMSNorm
 from xpnn.losses import Contrastive, CosineEmbedding, Triplet
 from xpnn.optimizers import LAMB, LARS, SGD, Adafactor, Adam, Constrained, MaxNorm, Muon, UnitNorm
 from xpnn.optimizers.base import clip_scale
@@ -50,6 +50,24 @@ def test_lengths_and_directions(be, size):
         assert (
             (np.abs(got).max(1) <= 4 * (1 + RTOL)) & (np.abs(got).max(1) >= (wanted > 0) * (1 - RTOL))
         ).all()
+
+
+@pytest.mark.parametrize("p", [1, 2])
+@pytest.mark.parametrize("size", [1e-3, 1e20, 3e38])
+def test_rows_of_length_1_whatever_their_length(be, size, p):
+    """The gradient is the row's own without its part along x, over a length that may be more than float32 holds."""
+    x, dy, layer = put(be, size * VECTORS), put(be, VECTORS[::-1]), LpNormalize(p)
+    n = np.linalg.norm(VECTORS, p, axis=1, keepdims=True) + (VECTORS == 0).all(1, keepdims=True)
+    y, s = VECTORS / n, np.sign(VECTORS) if p == 1 else VECTORS / n
+    slopes = (VECTORS[::-1] - s * (VECTORS[::-1] * y).sum(1, keepdims=True)) / n
+    for got in both(be, lambda x: layer.forward(Ctx(be), {}, x)[0], x):
+        np.testing.assert_allclose(got, y, rtol=RTOL, atol=1e-9)
+    if size < 1e30:  # at 3e38 it is below all numbers of float32
+        some = (VECTORS != 0).any(1)
+        for got in both(
+            be, lambda x: layer.backward(Ctx(be), {}, layer.forward(Ctx(be), {}, x)[1], dy)[0], x
+        ):
+            np.testing.assert_allclose(size * got[some], slopes[some], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("limit", [1e-3, 1.0, 1e30])

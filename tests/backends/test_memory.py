@@ -71,7 +71,7 @@ def test_all_that_matters_is_said(limit, room):
 
 
 def test_what_filled_the_memory_is_let_go():
-    """Before the error is raised: whoever catches it shall have the memory."""
+    """Before the error is raised, so that the code that catches it has the memory."""
     cupy = fake_cupy()
 
     class Big:

@@ -1,4 +1,4 @@
-"""Array libraries that are missing or do not work: each fault is told apart, and nothing falls back silently."""
+"""Array libraries that are missing or do not work: each fault has its own message, and nothing falls back silently."""
 
 import subprocess
 import sys

@@ -170,7 +170,7 @@ def test_plans_depend_on_addresses():
 
 @pytest.mark.parametrize("epilogue", [BIAS, RELU_BIAS])
 def test_plans_depend_on_the_address_of_the_vector(epilogue):
-    """The library expects of it what the address shows that it is asked with."""
+    """The alignment that the library expects is that of the address it is given."""
     multiply, _ = products()
     x, W, flat = array(6, 5), array(5, 8), array(72)
     for start in (64, 4, 8, 32):
@@ -422,7 +422,7 @@ class Without(CublasKernels, NumpyBackend):
 
 
 class LikeCupy(np.ndarray):
-    """An array whose products are rounded to TF32 where the process is told to (7), as CuPy's are."""
+    """An array whose products are rounded to TF32 where the process's setting is 7, as CuPy's are."""
 
     cupy, during = None, staticmethod(lambda: None)
 
@@ -441,7 +441,7 @@ def cupys(be, a, during=LikeCupy.during):
     return a
 
 
-def test_cupys_own_products_keep_float32_whatever_the_process_is_told():
+def test_cupys_own_products_keep_float32_in_every_setting_of_the_process():
     be, x, W = Without(), np.asarray(array(6, 5)), np.asarray(array(5, 8))
     be.cupy._core.kind = 7
     assert not np.array_equal(cupys(be, x) @ W, x @ W)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from available import INSTALLED
+from installed_backends import INSTALLED
 
 import xpnn
 from xpnn.errors import DataError, DeviceError, ShapeError

@@ -77,13 +77,13 @@ def test_the_number_is_set_changed_and_set_back():
 class Machine:
     """A machine whose steps take seconds[number of threads], with a clock that they alone move.
 
-    others: processes that compute without a pause; the threads have their share of its cores beside them. tells:
+    others: processes that compute without a pause; the threads have their share of its cores beside them. reports:
     whether it says how many cores are idle.
     """
 
-    def __init__(self, seconds, cores=2, others=0, tells=True):
+    def __init__(self, seconds, cores=2, others=0, reports=True):
         self.seconds, self.now, self.threads, self.spent = seconds, 0.0, max(seconds), {}
-        self.cores, self.others, self.tells, self.used, self.idle = cores, others, tells, 0.0, 0.0
+        self.cores, self.others, self.reports, self.used, self.idle = cores, others, reports, 0.0, 0.0
 
     def use(self, threads):
         self.threads = threads
@@ -112,7 +112,7 @@ def adaptive(machine):
         machine.use,
         lambda: machine.now,
         lambda: machine.used,
-        lambda: machine.idle if machine.tells else None,
+        lambda: machine.idle if machine.reports else None,
     )
 
 
@@ -120,9 +120,9 @@ QUIET, BUSY = {1: 7.0e-3, 2: 4.3e-3}, {1: 10.5e-3, 2: 34e-3}
 """Mean steps of 784-1024-1024-10 at batch 32 on two cores, alone and beside two busy processes."""
 
 
-@pytest.mark.parametrize("tells", [True, False])
-def test_threads_step_down_beside_others_and_up_again(tells):
-    machine = Machine(QUIET, tells=tells)
+@pytest.mark.parametrize("reports", [True, False])
+def test_threads_step_down_beside_others_and_up_again(reports):
+    machine = Machine(QUIET, reports=reports)
     chosen = adaptive(machine)
     spent, steps = machine.run(chosen, 60)
     assert chosen.threads == 2
@@ -134,7 +134,7 @@ def test_threads_step_down_beside_others_and_up_again(tells):
     assert spent[1] > 0.9
     assert steps * BUSY[1] > 0.9 * 60
     machine.seconds, machine.others = QUIET, 0
-    machine.run(chosen, 3 if tells else 70)
+    machine.run(chosen, 3 if reports else 70)
     spent, steps = machine.run(chosen, 60)
     assert spent[2] > 0.95
 

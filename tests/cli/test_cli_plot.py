@@ -32,7 +32,7 @@ def spiral(xp):
 
 @pytest.fixture
 def digits():
-    """A run of MNIST that never took place: an untrained model, and what is known of it."""
+    """A run of MNIST that never took place: an untrained model, and its files."""
     folder = Path("runs/mnist-mlp-1")
     layers = [xpnn.Flatten(), xpnn.Rescale(1 / 255), xpnn.Dense(10)]
     xpnn.Model(layers, (28, 28, 1), seed=0).save(folder / "best.safetensors")
@@ -95,7 +95,7 @@ def test_pictures_of_images(xp, digits):
     assert "mnist, mlp, test accuracy 12.5 %" in words(digits / "plots/weights.svg")
 
 
-def test_what_the_run_did_not_keep_is_told(xp, spiral):
+def test_what_the_run_did_not_keep_is_named(xp, spiral):
     (spiral / "metrics.jsonl").unlink()
     for file in (spiral / "film").iterdir():
         file.unlink()

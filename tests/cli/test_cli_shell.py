@@ -66,7 +66,7 @@ def ready(tmp_path_factory):
 
 @pytest.fixture
 def place(ready, tmp_path):
-    """A copy of it, and only the backends that import at once."""
+    """A copy of the environment, and only the backends that import at once."""
     shutil.copytree(ready, tmp_path, dirs_exist_ok=True)
 
 
@@ -111,7 +111,7 @@ class TestEveryCommand:
         code, out, err = xp(*words, "--quiet")
         assert (code, err) == (0, "")
         assert bool(out) is (name in DOCUMENTS)
-        code, out, err = xp("--quiet", name, "--zzz")  # errors are told all the same
+        code, out, err = xp("--quiet", name, "--zzz")  # errors are printed all the same
         assert (code, out) == (2, "")
         assert "xpnn: error: unknown option --zzz" in err
 
@@ -225,7 +225,7 @@ class TestCompletion:
 
         def call(name, script):
             if not shutil.which(name):
-                pytest.skip(f"there is no {name} here")
+                pytest.skip(f"{name} is not installed")
             env = os.environ | {"PATH": f"{program.parent}:{os.environ['PATH']}", "HOME": str(tmp_path)}
             flags = {"bash": ["--norc"], "zsh": ["-f"], "fish": ["--no-config"]}[name]
             done = subprocess.run([name, *flags, "-c", script], env=env, capture_output=True, text=True)

@@ -335,7 +335,7 @@ class TestRegression:
 
 
 class TestTrain:
-    def test_the_choices_are_told(self, xp, tmp_path):
+    def test_the_choices_are_printed(self, xp, tmp_path):
         lines = ["id,x,y,when,town,same,label"]
         for i in range(60):
             lines.append(

@@ -343,7 +343,7 @@ def test_children_end_with_their_parent_however_it_ends(tmp_path):
         assert process.stdout.read() == ""
 
 
-def test_what_matters_is_told_once_there_are_enough_trials():
+def test_importances_are_shown_once_there_are_enough_trials():
     """By a study in which the learning rate alone decides."""
     pytest.importorskip("sklearn")
     from xpnn.cli.tune import ENOUGH, importance

@@ -1,4 +1,4 @@
-"""The lock of a run folder: one training at a time, who holds it, and what becomes of it when its holder dies."""
+"""The lock of a run folder: one training at a time, who holds it, and what happens when its holder dies."""
 
 import errno
 import fcntl

@@ -71,7 +71,7 @@ def mariadb():
     driver = pytest.importorskip("pymysql")
     found = shutil.which("mariadbd", path=os.environ["PATH"] + ":/usr/sbin")
     if found is None:
-        pytest.skip("there is no MariaDB")
+        pytest.skip("MariaDB is not installed")
     with tempfile.TemporaryDirectory(prefix="xpnn-maria-") as folder:
         os.mkdir(f"{folder}/data")
         options = [f"--datadir={folder}/data", f"--socket={folder}/s", f"--pid-file={folder}/pid"]
@@ -118,7 +118,7 @@ def postgresql():
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
     found = str(programs[-1]) if programs else shutil.which("pg_ctl")
     if found is None:
-        pytest.skip("there is no PostgreSQL")
+        pytest.skip("PostgreSQL is not installed")
     with tempfile.TemporaryDirectory(prefix="xpnn-pg-") as folder:
         user = {}
         if os.getuid() == 0:

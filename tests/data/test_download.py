@@ -77,7 +77,7 @@ def test_each_mirror_is_tried_until_one_has_the_files(server, places, monkeypatc
     assert len(server.asked) == 7  # the second time nothing is asked
 
 
-def test_what_fails_is_told_and_nothing_is_left(server, places, monkeypatch):  # noqa: F811
+def test_a_failed_download_is_reported_and_leaves_nothing(server, places, monkeypatch):  # noqa: F811
     mirrors(monkeypatch, server, "missing", "short", "other")
     with pytest.raises(DataError) as caught:
         load("fashion")

@@ -96,7 +96,7 @@ def test_pictures_of_one_colour_are_named(tmp_path):
     assert "2 of 10" in caught.value.why
 
 
-def test_folders_in_a_class_belong_to_it_and_what_is_left_out_is_told(tmp_path):
+def test_folders_in_a_class_belong_to_it_and_what_is_left_out_is_named(tmp_path):
     folder(tmp_path, SHADES, Image.fromarray)
     Image.fromarray(SHADES[0]).save(tmp_path / "loose.png")
     (tmp_path / "b" / "more").mkdir()

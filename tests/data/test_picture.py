@@ -194,7 +194,7 @@ def test_small_digits_on_a_large_page(digits, model, tmp_path):
     assert (model.predict(np.stack([p.pixels for p in pictures])) == digits[3][:5]).sum() >= 4
 
 
-def test_the_note_tells_what_was_left_out(digits, tmp_path):
+def test_the_note_names_what_was_left_out(digits, tmp_path):
     page = in_a_frame(photograph(digits[2][0, :, :, 0], np.random.default_rng(0)), FOUR_SIDES)
     page[60:66, 60:66] = 50
     as_image(page).save(tmp_path / "page.png")
@@ -251,6 +251,15 @@ def test_scaling_keeps_the_ratio_of_the_sides():
     assert shrink(np.ones((200, 50), np.float32)).shape == (20, 5)
     assert shrink(np.ones((3, 1000), np.float32)).shape == (1, 20)
     assert shrink(np.ones((5, 5), np.float32)).shape == (20, 20)
+
+
+def test_the_edge_of_a_stroke_makes_no_other_ink_fainter():
+    """The filter overshoots beside a gap: that is cut off, not divided by."""
+    ink = np.ones((200, 200), np.float32)
+    ink[:, 95:105] = 0
+    assert np.array_equal(shrink(ink)[:, :5], np.ones((20, 5)))
+    assert shrink(ink).max() == 1
+    assert shrink(ink / 2).max() == 1  # pencil is as black as ink
 
 
 def test_a_photograph_that_lies_on_its_side(digits, tmp_path):

@@ -1,5 +1,8 @@
 """Batches of data of any library, by position; class weights; and advice for what is no array."""
 
+import array
+import collections
+
 import numpy as np
 import pytest
 
@@ -58,6 +61,34 @@ def test_h5py_and_zarr_read_rows_in_any_order_and_twice(tmp_path):
         assert np.array_equal(batch.y, batch.x[:, 0] > 0)
     zarr = pytest.importorskip("zarr")
     check(Batches(zarr.array(X), zarr.array(Y), 16))
+
+
+BYTES = Y.astype(np.uint8)
+LABELS_AS = {
+    "memoryview": memoryview(Y), "bytearray": bytearray(BYTES), "array.array": array.array("B", BYTES.tolist()),
+    "deque": collections.deque(Y.tolist()), "booleans": Y.astype(bool), "other byte order": Y.astype(">i4"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", LABELS_AS)
+def test_buffers_and_other_sequences(form):
+    check(Batches(X.astype(">f8"), LABELS_AS[form], 16))
+    check(Batches(memoryview(X), LABELS_AS[form], 16))
+
+
+@pytest.mark.oracle
+def test_tensors_that_require_a_gradient():
+    torch = pytest.importorskip("torch")
+    check(Batches(torch.tensor(X, requires_grad=True), torch.tensor(Y), 16))
+
+
+@pytest.mark.parametrize("y", [np.where(Y > 0, "a", "b"), Y.astype(object), Y + 0j, Y.astype("M8[D]")])
+def test_labels_that_are_no_numbers_are_refused_as_fit_refuses_them(y):
+    with pytest.raises(DataError) as caught:
+        Batches(X, y)
+    with pytest.raises(DataError) as by_fit:
+        xpnn.Model([xpnn.Dense(2)], (3,)).fit(X, y, verbose=0)
+    assert str(by_fit.value) == str(caught.value)
 
 
 @pytest.mark.parametrize(("x", "what"), [
@@ -193,3 +224,35 @@ def test_a_label_of_a_billion(tmp_path):
         xpnn.data.load("npz", tmp_path / "a.npz")
     with pytest.raises(DataError, match="label 5 is 1000000000"):
         xpnn.Model([xpnn.Dense(2)], (3,)).fit(X, y, verbose=0)
+
+
+NOTHING = [0, 1, None, 1] * 10
+MISSING = {
+    "pandas Int64": ("pandas", lambda pd: pd.Series(NOTHING, dtype="Int64"), "entry 2 of a pandas.Series of Int64"),
+    "pandas boolean": ("pandas", lambda pd: pd.Series([True, None] * 20, dtype="boolean"), "entry 1 of .* of boolean"),
+    "pandas category": ("pandas", lambda pd: pd.Series(NOTHING).astype("category"), "entry 2 of .* of category"),
+    "pandas frame": ("pandas", lambda pd: pd.DataFrame({"kind": pd.array(NOTHING, dtype="Int64")}), "column 'kind'"),
+    "pandas array": ("pandas", lambda pd: pd.array(NOTHING, dtype="Int64"), "entry 2 of a pandas.IntegerArray"),
+    "polars": ("polars", lambda pl: pl.Series("kind", NOTHING), "column 'kind', of Int64"),
+    "Arrow": ("pyarrow", lambda pa: pa.array(NOTHING), "entry 2 of a pyarrow.Int64Array"),
+    "masked": ("numpy", lambda np: np.ma.masked_equal(Y, 1), "masked entries"),
+}  # fmt: skip
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("form", MISSING)
+def test_whole_numbers_with_missing_entries_are_no_floats_with_nan(form):
+    library, make, what = MISSING[form]
+    y = make(pytest.importorskip(library))
+    for use in (lambda: Batches(X, y), lambda: xpnn.Model([xpnn.Dense(2)], (3,)).fit(X, y, verbose=0)):
+        with pytest.raises(DataError, match=what):
+            use()
+
+
+@pytest.mark.oracle
+def test_the_advice_for_missing_labels_works():
+    pd = pytest.importorskip("pandas")
+    y = pd.Series(NOTHING, dtype="Int64", index=range(40, 0, -1))
+    keep = y.notna().to_numpy()
+    model = xpnn.Model([xpnn.Dense(2)], (3,), seed=0)
+    assert len(model.fit(X[keep], y[keep], epochs=1, verbose=0)) == 1

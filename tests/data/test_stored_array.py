@@ -19,7 +19,7 @@ Y = (X[:, 0] > 0).astype(int)
 
 
 class Counted:
-    """A dataset that writes down what is read of it. Of the module h5py, as its name says."""
+    """A dataset that records what is read. Its class claims to be from the module h5py."""
 
     __module__ = "h5py.fake"
 

@@ -5,7 +5,8 @@ import datetime
 import numpy as np
 import pytest
 
-from xpnn.data import prepare_table, read_table
+import xpnn
+from xpnn.data import load, prepare_table, read_csv, read_table
 from xpnn.data.tables.dataset import table_dataset
 from xpnn.errors import DataError
 
@@ -144,3 +145,58 @@ def test_classes_that_leave_nothing_to_test_with():
     with pytest.raises(DataError, match="a row of each is trained on") as caught:
         table_dataset("table", {"a": A, "label": [float(i) for i in range(N)]}, task="classification")
     assert "--task regression" in str(caught.value)
+
+
+def test_what_is_chosen_in_python_is_printed_too(tmp_path, capsys):
+    table = {"a": A, "word": KIND, "same": [7] * N, "gap": [None, 1.0, 2.0, 3.0] * (N // 4), "label": KIND}
+    prepare_table(table)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    for line in (
+        "label 'label' (by its name): classification (words), classes 'cat', 'dog'",
+        "one-hot: 'word'",
+        "missing numbers filled with the median, and marked: 'gap' (2)",
+        "left out: 'same': constant: 7 in every row",
+    ):
+        assert line in printed.err.splitlines()
+    prepare_table(table, verbose=0)
+    path = written(tmp_path, lambda i: f"{i},{A[i]},{KIND[i]}", ",a,kind", "t.csv")
+    read_csv(path, verbose=0)
+    assert capsys.readouterr().err == ""
+    read_csv(path)
+    load("table", path, verbose=0)
+    first, second, *_ = capsys.readouterr().err.splitlines()
+    assert first == "label 'kind' (the last column): classification (words)"
+    assert second.endswith("it numbers the rows")
+    load("table", path)
+    first, *others = capsys.readouterr().err.splitlines()
+    assert first.endswith("a fifth held out by hash")
+    assert any("label 'kind'" in line for line in others)
+
+
+def test_what_a_prediction_leaves_out_or_fills_is_a_warning():
+    *_, preparation = prepare_table({"a": A, "word": KIND, "label": KIND}, verbose=0)
+    model = xpnn.Model([xpnn.Dense(2)], preparation.input_shape, seed=0, preparation=preparation)
+    for row, line in (
+        ({"a": 1.0, "word": "cat", "new": 3}, "'new' is not a column"),
+        ({"a": None, "word": "cat"}, "'a': 1 missing, filled"),
+        ({"a": 1.0, "word": "cow"}, "value 'cow' not seen in training"),
+    ):
+        for predict in (model.predict_table, model.predict, model.predict_proba):
+            with pytest.warns(UserWarning, match=line) as caught:
+                predict([row])
+            assert caught[0].filename == __file__
+
+
+@pytest.mark.oracle
+def test_an_index_of_pandas_that_holds_data_is_named():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": A, "label": KIND})
+    assert read_table(frame).notes == read_table(frame.sample(frac=1, random_state=0)).notes == ()
+    (note,) = read_table(frame.set_index(pandas.Index(range(N), name="id"))).notes
+    assert "'id'" in note
+    (note,) = read_table(frame.set_index(pandas.Index([f"p{i}" for i in range(N)]))).notes
+    assert "'p0'" in note
+    with pytest.raises(DataError, match="holds no rows"):
+        read_table(pandas.DataFrame({"a": []}, index=[]))
+    assert "id" in read_table(frame.set_index(pandas.Index(range(N), name="id")).reset_index())

@@ -84,7 +84,7 @@ def state(group, folder, optimizer=None):
 
 
 def resumed(group, folder, optimizer=None):
-    """The rest of it; how far the weights are from those of a run by one process that was never stopped."""
+    """Train the rest; return how far the weights are from those of a run by one process that was never stopped."""
     path = Path(folder) / f"{optimizer is None}.safetensors"
     there = fit(group, optimizer, resume=path).model.snapshot()
     whole = fit(None, optimizer).model.snapshot()

@@ -22,7 +22,7 @@ def mpiexec():
     beside = str(Path(sys.executable).parent)
     found = shutil.which("mpiexec", path=os.pathsep.join((beside, os.environ.get("PATH", ""))))
     if found is None:
-        pytest.skip("there is no mpiexec")
+        pytest.skip("mpiexec is not installed")
     return found
 
 

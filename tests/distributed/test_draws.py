@@ -9,7 +9,7 @@ import pytest
 import xpnn
 from xpnn.backends.share import Share
 from xpnn.distributed import Communicator
-from xpnn.distributed.plane import sharing
+from xpnn.distributed.shared_backend import sharing
 from xpnn.layers import Ctx
 
 PACKAGE = Path(xpnn.__file__).parent

@@ -15,7 +15,7 @@ from xpnn.distributed import Communicator
 from xpnn.distributed.connect import refuse_singleton
 from xpnn.errors import UsageError
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="there is no mpiexec")
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="mpiexec is not installed")
 LONG = ("spiral", "--epochs", "100000", "--hidden", "8", "--batch-size", "500")
 DEADLINE, SOON = 90, 20
 """Seconds for a whole run, and from a signal to the end, of which docs/cluster.md says how long it takes."""

@@ -9,7 +9,7 @@ import pytest
 from xpnn.cli.lock import HOLDER, Lock
 from xpnn.errors import FileError
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="there is no mpiexec")
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="mpiexec is not installed")
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_the_lock_of_an_ended_job_is_taken_over(left, tmp_path, answer):
 
 @pytest.mark.parametrize("answer", ["echo RUNNING", "echo PENDING", "echo COMPLETING", "exit 1", None])
 def test_where_it_may_run_the_lock_stands(left, tmp_path, answer):
-    """None: there is no Slurm here."""
+    """None: Slurm is not installed."""
     if answer:
         slurm(tmp_path, answer)
     with pytest.raises(FileError, match="process 7 of host elsewhere") as found:

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.numpy
-from available import INSTALLED
 from crafted_files import NET, changed, forge, model, read, unpack
+from installed_backends import INSTALLED
 
 import xpnn
 from xpnn.errors import CheckpointError, FileError, UsageError

@@ -449,7 +449,7 @@ def test_what_opens_here_opens_with_safetensors_too(tmp_path, good):
 
 
 def test_memory_for_a_large_file_is_its_size(tmp_path):
-    """Damaged in its last byte, so that all of it has to be looked at."""
+    """Damaged in its last byte, so that the whole file has to be read."""
     path = tmp_path / "m"
     xpnn.Model([xpnn.Dense(2000)], (4000,), seed=0).save(path)
     data = path.read_bytes()

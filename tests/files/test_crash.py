@@ -19,7 +19,7 @@ from xpnn.training.film import load_film
 
 HERE = Path(__file__).parents[1]
 PART = ["--kills", "30", "--trainings", "6", "--saves", "2", "--mutations", "2000", "--every", "5"]
-PART += ["--files", "30", "--minutes", "0"]  # structures, drawn and guided, have test_structures.py
+PART += ["--files", "30", "--minutes", "0"]  # structures, drawn and guided, have test_hostile_models.py
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_killed_writers_lose_nothing(report):
     result = report["kill -9, writer"]
     assert (result["kills"], result["lost"]) == (30, 0)
     assert result["saves"] > 30
-    assert result["temporaries swept"] > 0  # they were killed in the middle of it
+    assert result["temporaries swept"] > 0  # they were killed in the middle of a save
 
 
 def test_killed_trainings_lose_nothing(report):

@@ -59,7 +59,7 @@ def test_without_asking_nothing_is_kept(tmp_path):
 
 
 def test_the_best_epochs_of_a_run(tmp_path, monkeypatch, capsys):
-    """The command line opens the generation before by its name, and tells that name."""
+    """The command line opens the generation before by its name, and prints that name."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("XPNN_BACKEND", raising=False)
     assert run(["train", "spiral", "--hidden", "8", "--epochs", "3", "--json"]) == 0

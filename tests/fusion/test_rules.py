@@ -318,7 +318,7 @@ def test_dy_is_overwritten_only_where_nobody_else_holds_it(be):
     assert be.to_numpy(dy).tobytes() == before
 
 
-def test_gradients_are_written_where_a_chain_is_told(be):
+def test_gradients_are_written_to_the_given_arrays(be):
     """Weights and biases of Dense, biases of Conv2D, also in a chain within a chain; where arrays can be written to."""
     layers = [Conv2D(3, 2), ReLU(), Flatten(), xpnn.Sequential(dense_relu(2)), Dense(2)]
     net = fuse(xpnn.Sequential(layers))

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from available import INSTALLED
 from harness import host_arrays, rng_of
+from installed_backends import INSTALLED
 from tolerances import assert_close
 
 import xpnn

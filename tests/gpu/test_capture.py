@@ -312,7 +312,7 @@ def test_a_step_called_by_threads():
 
 
 class Visited:
-    """A recorder: whoever asks it anything is inside, and the first stays where `at` says."""
+    """A recorder: every thread that calls it is inside, and the first stays where `at` says."""
 
     def __init__(self, recorder, inside):
         self.recorder, self.inside, self.at = recorder, inside, ""
@@ -351,7 +351,7 @@ def test_one_thread_at_a_time(calls, at):
 # What cannot be recorded, and what goes wrong
 
 
-def test_what_cannot_be_recorded_goes_on_and_is_told_once():
+def test_what_cannot_be_recorded_goes_on_and_is_reported_once():
     be, step = captured(lambda be, x: x * float(be.xp.sum(x)))
     assert step(on(be, 1, 2)).a.tolist() == [3, 6]
     with pytest.warns(
@@ -444,7 +444,7 @@ def test_a_fault_of_the_recorder(where):
     assert recorded.step(2).numbers == plain.step(2).numbers
 
 
-def test_the_first_error_is_told_when_ending_fails_too():
+def test_the_first_error_is_raised_when_ending_fails_too():
     recorded, _ = both()
     recorded.step(0)
     recorded.trainer.compiled_step.recorder.fail = "end"

@@ -44,7 +44,7 @@ class CUDARuntimeError(RuntimeError):
 
 
 class FakePool:
-    """Of one graph. `used`: bytes of arrays that are left in it; the rest goes back where it is told to."""
+    """The memory of one graph. `used`: bytes of arrays that stay in it; the rest is given back on request."""
 
     def __init__(self, cuda, grow):
         self.cuda, self.used, self.free, self.grow = cuda, 0, 512, grow

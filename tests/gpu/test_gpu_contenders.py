@@ -96,7 +96,7 @@ def test_a_contender_that_is_missing_or_dies_is_a_word():
             seat.close()
 
 
-def test_a_cell_has_a_row_for_each_precision_with_whoever_is_there(monkeypatch):
+def test_a_cell_has_a_row_for_each_precision_and_installed_library(monkeypatch):
     seats = {(name, "fp32"): Seat(name, True) for name in (OURS, "xpnn-eager", "no such contender")}
     monkeypatch.setattr("benchmarks.gpu.arena.TURN", 1e-3)
     try:

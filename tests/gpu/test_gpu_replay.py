@@ -121,7 +121,7 @@ class Unknowing:
         return self
 
 
-def test_a_product_that_the_library_does_not_know_is_told():
+def test_a_product_that_the_library_lacks_is_reported():
     """With a bias or sums that is a finding, a bare one has to be known."""
     rows = measured(products=Unknowing())
     assert [row["ok"] for row in rows] == [None] * 5 + [False, None]

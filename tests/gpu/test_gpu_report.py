@@ -76,7 +76,7 @@ def test_a_report_of_nothing_but_crashes_has_a_table():
     assert len(lines) == 1 + len(STAGES)
 
 
-def test_the_commonest_reasons_why_steps_were_not_recorded_are_told():
+def test_the_commonest_reasons_why_steps_were_not_recorded_are_listed():
     lines = [line for line in table(recorded()) if "not recorded" in line]
     assert lines == ["not recorded in 0 tests: fault 0", "not recorded in 1 tests: fault 1"]
 
@@ -155,7 +155,7 @@ def test_a_ratio_is_taken_within_a_round():
     assert middle(row, "torch") == 3.0
 
 
-def test_losses_that_differ_are_told():
+def test_losses_that_differ_are_reported():
     assert apart({"a": {"loss": 2.0}, "b": {"loss": 2.0}, "c": {"loss": 3.0}, "d": {"refused": "no"}}) == 0.5
     assert apart({"a": {"loss": 2.0}, "b": {"loss": float("nan")}}) == float("inf")
     for value in (0.5, "inf"):  # JSON has no infinity

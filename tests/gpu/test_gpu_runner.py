@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from available import INSTALLED
+from installed_backends import INSTALLED
 
 from benchmarks.gpu import needs
 from benchmarks.gpu.__main__ import ROOT, main

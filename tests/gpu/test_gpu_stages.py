@@ -418,6 +418,6 @@ def test_a_step_that_was_not_recorded_is_no_success(monkeypatch, code, said, ok)
     assert events == ({} if code else {"accuracy": 1})
 
 
-def test_a_stage_is_told_how_long_it_has():
+def test_a_stage_is_given_its_time_limit():
     assert Site(True, until=np.inf).left() > 0
     assert Cell("12-8-3", 5, "fp32", 10).network.units == (8, 3)

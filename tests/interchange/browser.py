@@ -13,7 +13,7 @@ CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 def opened(path, *, width=1100, height=900):
     """The page of a file. What goes wrong in it, or what it asks the network for, fails the test."""
     if CHROMIUM is None:
-        pytest.skip("there is no Chromium")
+        pytest.skip("Chromium is not installed")
     playwright = pytest.importorskip("playwright.sync_api")
     wrong = []
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []

@@ -91,7 +91,7 @@ def examples_on(page):
 
 
 def test_a_page_has_examples_of_what_everybody_has(xp):
-    """A test image of each class of MNIST; none of one's own pictures; a line where the data is gone."""
+    """A test image of each class of MNIST; none of the user's own pictures; a line where the data is gone."""
     net = [xpnn.Flatten(), xpnn.Rescale(1 / 255), xpnn.Dense(10)]
     xpnn.Model(net, (28, 28, 1), seed=0).save("best.safetensors")
     names = [str(i) for i in range(10)]
@@ -145,5 +145,5 @@ def test_a_table_says_what_goes_in(xp):
     assert code == 0
     assert "       x holds age, town=town 0, town=town 1" in out
     assert out.splitlines()[2].endswith("characters, in the file)")
-    told = json.loads(xp("export", "best.safetensors", "--to", "py", "--no-preprocessing", "--json")[1])
-    assert told["inputs"][0]["holds"].startswith("(age - 40) over 12, town=town 0, ")
+    printed = json.loads(xp("export", "best.safetensors", "--to", "py", "--no-preprocessing", "--json")[1])
+    assert printed["inputs"][0]["holds"].startswith("(age - 40) over 12, town=town 0, ")

@@ -23,7 +23,7 @@ SINGLE = [case for case in SINGLE if not getattr(case.layer, "multi_output", Fal
 def node(text, folder):
     """What a script prints, as JSON."""
     if NODE is None:
-        pytest.skip("there is no node")
+        pytest.skip("node is not installed")
     (folder / "run.js").write_text(text)
     done = subprocess.run([NODE, folder / "run.js"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[:2000]

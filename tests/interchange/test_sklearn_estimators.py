@@ -224,7 +224,7 @@ def test_early_stopping_keeps_the_best_epoch():
 
 
 def test_weights_are_copies():
-    """A weight of 2 is the sample twice, 0 is none; of a class likewise."""
+    """A weight of 2 is the sample twice, 0 leaves it out; class weights do the same."""
     y, weight = WORDS[:40], np.arange(40) % 3
     twice = np.repeat(np.arange(40), weight)
     a = Classifier(**QUICK).fit(X[:40], y, sample_weight=weight)

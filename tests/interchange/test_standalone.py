@@ -37,7 +37,7 @@ def imported(path):
 def compiled(path):
     """The functions of a header in a library: f(inputs..., outputs...)."""
     if COMPILER is None:
-        pytest.skip("there is no C compiler")
+        pytest.skip("a C compiler is not installed")
     text = path.read_text()
     head = text[text.index(f"static void {path.stem}_predict(") :]
     arguments = head[head.index("(") + 1 : head.index(")")]

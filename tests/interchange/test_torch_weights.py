@@ -59,7 +59,7 @@ def test_names_with_numbers_are_counted_in_a_file_without_order(tmp_path):
 
 
 def test_a_file_without_order_is_not_guessed_at(tmp_path):
-    """Of equal shapes only numbers tell which comes first."""
+    """Between equal shapes only numbers decide which comes first."""
     from safetensors.torch import save_file
 
     module = nn.ModuleDict({"way_in": nn.Linear(4, 4), "way_back": nn.Linear(4, 4), "z": nn.Linear(4, 2)})

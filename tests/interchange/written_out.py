@@ -115,7 +115,7 @@ COPIED_AND_JOINED = [
 
 
 def class_token():
-    """A constant, repeated for every sample, before a sequence; then one place of it."""
+    """A constant, repeated for every sample, before a sequence; then one of its places."""
     nodes = [
         ("Shape", "x", "s", {}),
         ("Gather", "s zero", "n", {"axis": 0}),

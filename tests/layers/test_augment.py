@@ -1,4 +1,4 @@
-"""Augmentation: what is drawn, that it is drawn alike everywhere, and that a trained model knows nothing of it."""
+"""Augmentation: what is drawn, that every backend draws the same, and that a trained model is not affected."""
 
 import importlib.util
 import json
@@ -187,7 +187,7 @@ def test_what_cannot_be_is_refused():
 
 
 def test_from_the_command_line(tmp_path, monkeypatch, capsys):
-    """The layers come first and are told; another dataset has its own; points cannot be moved."""
+    """The layers come first and are printed; another dataset has its own; points cannot be moved."""
     monkeypatch.chdir(tmp_path)
     options = ["--augment", "--epochs", "1", "--backend", "numpy", "--hidden", "8", "--out", "run", "--json"]
     assert run(["train", "strokes", *options]) == 0

@@ -337,7 +337,7 @@ def test_a_damaged_graph_is_refused(path, value, tmp_path):
         xpnn.load(file)
 
 
-# What is shown of it
+# What is shown of a graph
 
 
 def test_summary_and_gradcheck_name_the_nodes():

@@ -10,7 +10,7 @@ from tolerances import assert_close
 
 from xpnn.config import short_repr
 from xpnn.fusion import loss_and_correct, loss_and_gradient
-from xpnn.losses import BinaryCrossEntropy, Focal, NegativeLogLikelihood, SoftmaxCrossEntropy
+from xpnn.losses import BinaryCrossEntropy, Focal, NegativeLogLikelihood, Poisson, SoftmaxCrossEntropy
 
 INF = np.inf
 HUGE = 3e38
@@ -188,3 +188,14 @@ def check_width(be, loss, dtype):
         assert_close(be.to_numpy(got), be.to_numpy(wanted), "float64")
     assert be.to_numpy(loss.valid_mask(be, given[1])).all()
     assert int(loss.n_correct(be, *given)) == (z.argmax(axis=1) == ids).sum()
+
+
+def test_no_counts_where_none_are_expected(any_be):
+    """e^-inf - t (-inf): 0 for t = 0, else infinite."""
+    z, t = np.array([[-INF], [-INF], [0.5]]), np.array([[0.0], [2.0], [2.0]])
+    with any_be.device_context():
+        losses, slopes = Poisson(reduction="none")(any_be, *(any_be.asarray(a, any_be.dtype) for a in (z, t)))
+        losses, slopes = (np.asarray(any_be.to_numpy(a), float).ravel() for a in (losses, slopes))
+    assert losses[:2].tolist() == [0, INF]
+    np.testing.assert_allclose(losses[2], np.exp(0.5) - 1, rtol=1e-6)
+    np.testing.assert_allclose(slopes, [0, -2, np.exp(0.5) - 2], rtol=1e-6)

@@ -42,7 +42,7 @@ def test_every_metric_of_classes_is_here():
     assert {type(metric) for metric in OTHERS} == {MAE, MSE, R2}
 
 
-@pytest.mark.parametrize("bad", [-1, -100, 4, 2**40])
+@pytest.mark.parametrize("bad", [-1, -100, 4, 2**40, 1.5])
 @pytest.mark.parametrize("metric", OF_CLASSES, ids=repr)
 def test_an_id_that_is_no_class_is_named_and_never_counts(metric, bad):
     ids = np.where(np.arange(12) == 7, bad, IDS)
@@ -208,6 +208,20 @@ def test_the_order_of_scores_far_apart(case, classes):
             with be.device_context():
                 got = metric(be, be.asarray(scores), be.asarray(ids))
             np.testing.assert_allclose(got, wanted if classes > 2 else wanted[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_infinite_logits_are_first_or_last_in_the_order(name):
+    """On either side of two classes; against the same scores with large numbers in their place."""
+    be = get_backend(name, None, "float64")
+    scores = np.array([np.inf, 3.0, -np.inf, 0.5, 0.5, -1.0, np.inf, -np.inf])
+    ids = np.array([1, 0, 0, 1, 0, 1, 0, 1])
+    other = np.zeros_like(scores)
+    with be.device_context():
+        for z in (np.stack([other, scores], 1), np.stack([-scores, other], 1), scores):
+            for metric, curve in ((ROCAUC(), area), (AveragePrecision(), precision)):
+                wanted = curve(np.nan_to_num(scores, posinf=9.0, neginf=-9.0), ids == 1)
+                same(metric(be, be.asarray(z), be.asarray(ids)), wanted)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from available import INSTALLED
+from installed_backends import INSTALLED
 
 import xpnn
 from xpnn.backends import BACKENDS
@@ -55,7 +55,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("kernel", BROKEN)
 def test_a_broken_kernel_is_found_at_its_layer(monkeypatch, model, kernel):
-    """Whatever goes wrong after it because of it is larger, and not named."""
+    """Whatever goes wrong later as a result is larger, and not named."""
     faulty, place, path = BROKEN[kernel]
     monkeypatch.setattr(StrictBackend, kernel, faulty)
     found = xpnn.compare_backends(model, X, Y, backends=["strict"])

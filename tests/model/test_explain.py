@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from available import INSTALLED
 from harness import H
+from installed_backends import INSTALLED
 
 import xpnn
 from xpnn import diagnostics, models
@@ -169,7 +169,7 @@ class TestTheRealStep:
             wanted = np.linalg.norm(new - old) / np.linalg.norm(old)
             assert p.update_ratio == pytest.approx(wanted, rel=1e-12)
 
-    def test_what_is_computed_again_is_told_once(self):
+    def test_what_is_computed_again_is_reported_once(self):
         """Recompute changes what is kept, and no number of the report."""
         inner = [xpnn.Dense(4), xpnn.ReLU(), xpnn.Dense(3)]
         plain = xpnn.Model([xpnn.Sequential(inner)], (2,), seed=0)

@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from available import INSTALLED
+from installed_backends import INSTALLED
 
 import xpnn
 from xpnn.errors import DataError, ShapeError, UsageError

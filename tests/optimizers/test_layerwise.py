@@ -216,7 +216,7 @@ def double():
 @pytest.mark.oracle
 @pytest.mark.usefixtures("double")
 def test_option_sets_equal_torch(monkeypatch):
-    """Muon's matrices lie the other way round there, and its iteration is told to stay in float64."""
+    """Muon's matrices lie the other way round there, and its iteration is set to stay in float64."""
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
     rows, shapes = list(option_sets()), {Muon: [(4, 3), (2, 5)], Adafactor: [(4, 3), (2, 3, 5), (6,)]}

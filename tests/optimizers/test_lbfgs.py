@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from available import INSTALLED
 from cases import FULL_BATCH
 from comparison import error
 from harness import fingerprints, rng_of
+from installed_backends import INSTALLED
 from tolerances import assert_close
 
 import xpnn
@@ -439,7 +439,7 @@ def test_a_fit_falls_every_epoch_on_every_backend(backend):
     assert scores["loss"] == pytest.approx(losses[-1], rel=0.2)
 
 
-def test_row_tells_the_loss_after_its_epoch():
+def test_a_row_has_the_loss_after_its_epoch():
     trainer = fitted()
     assert trainer.history["train_loss"][-1] == pytest.approx(
         trainer.model.evaluate(X, IDS)["loss"], rel=1e-12

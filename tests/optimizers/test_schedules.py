@@ -70,7 +70,7 @@ def test_a_share_is_that_many_steps(share, steps):
     assert [share(t, 40) for t in range(45)] == [steps(t, 40) for t in range(45)]
 
 
-def test_every_part_of_joined_is_told_its_own_length():
+def test_every_part_of_joined_gets_its_own_length():
     joined = Joined((Polynomial(), Polynomial()), (4,))
     assert [joined(t, 10) for t in (0, 3, 4, 7, 9)] == [1.0, 0.25, 1.0, 0.5, 1 - 5 / 6]
 

@@ -35,7 +35,7 @@ def test_its_namespace_has_every_function_that_is_called():
     assert [name for name in sorted(names) if not hasattr(xp, name)] == []
 
 
-def test_its_products_can_be_told_to_keep_float32():
+def test_its_products_can_be_set_to_keep_float32():
     core = cupy._core
     kind = core._routines_linalg.compute_type_to_str
     before = core.get_compute_type(np.float32)

@@ -18,7 +18,7 @@ from xpnn.training import History, Row
 
 
 def grey(path):
-    """Lightness from 0 to 255, (height, width): what a grey printer leaves of it."""
+    """Lightness from 0 to 255, (height, width): as a grey printer prints it."""
     with Image.open(path) as image:
         assert 300 < image.width < 1200
         assert 150 < image.height < 1000
@@ -34,7 +34,7 @@ def frames(path):
 
 @pytest.fixture
 def halves():
-    """A model that tells left from right, and points that it gets right."""
+    """A model that separates left from right, and points that it gets right."""
     model = xpnn.Model([xpnn.Dense(2)], (2,))
     model.restore({"theta": np.array([-1.0, 1, 0, 0, 0, 0]), "phi": np.zeros(0)})
     x = np.random.default_rng(0).uniform(-1, 1, (60, 2))

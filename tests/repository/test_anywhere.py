@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import conftest
 import pytest
-from alone import NetworkError
+from no_network import NetworkError
 
 TOP = Path(__file__).parents[2]
 SAMPLE = [

@@ -344,6 +344,6 @@ def test_a_kernel_that_another_one_calls_is_the_others_time():
     assert spent.keys() == {"outer", "inner", "failing"}
 
 
-def test_shares_are_told_with_what_is_left():
+def test_shares_are_printed_with_the_remainder():
     record = {"cell": "c", "shares": {"xpnn": {"matmul": 0.61, "mask": 0.001, "affine": 0.139}}}
     assert report.shared([record])[2] == "| c | xpnn | matmul 61%, affine 14% | 25% |"

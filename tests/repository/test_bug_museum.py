@@ -80,7 +80,7 @@ class TestLosses:
 
 
 class TestValues:
-    """A value may be wrong and its gradient the true derivative of it. Then only known numbers help."""
+    """A value may be wrong and its gradient that value's true derivative. Then only known numbers help."""
 
     def test_gradient_check_cannot_see_a_consistent_mistake(self):
         assert flagged(xpnn.gradcheck(xpnn.Dense(3), (4,), loss=museum.BothSides())) == []

@@ -80,7 +80,7 @@ def test_a_section_passes_its_checks(copy, section, least):
 
 
 @pytest.mark.slow
-def test_a_layer_without_its_row_is_told_where_to_add_it(copy):
+def test_a_layer_without_a_row_fails_with_the_place_to_add_it(copy):
     (path, text), _ = BLOCK.findall(SECTIONS["A layer"])
     (copy / path).write_text(text)
     done = run(

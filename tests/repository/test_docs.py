@@ -90,6 +90,16 @@ def test_the_readme_fits_and_names_real_files():
         assert (ROOT / path).exists(), path
 
 
+def test_the_changes_of_a_release_fit_one_screen():
+    """Fragments have the names that towncrier knows, and CHANGELOG.md has the line behind which it puts them."""
+    fragments = sorted(set((ROOT / "changelog.d").iterdir()) - {ROOT / "changelog.d" / "README.md"})
+    assert all(re.fullmatch(r"[\w-]+\.(added|changed|fixed)\.md", path.name) for path in fragments), fragments
+    assert sum(len(path.read_text().splitlines()) for path in fragments) <= 64, (
+        "join fragments on one subject"
+    )
+    assert "\n<!-- towncrier release notes start -->\n" in (ROOT / "CHANGELOG.md").read_text()
+
+
 def test_the_table_of_proofs_names_what_there_is():
     """A class that came after the last `ci/coverage` is not in it yet: no other file waits for a full run."""
     rows = re.findall(

@@ -60,7 +60,7 @@ def test_training_on_numpy_brings_no_other_array_library(tmp_path):
     assert not {name.split(".")[0] for name in loaded} & {*others, "array_api_compat.torch"}
 
 
-def test_importing_the_package_reads_two_small_files_of_it():
+def test_importing_the_package_reads_two_of_its_small_files():
     """Names are looked up when they are asked for; how long that takes is measured by `ci/bench`, family startup."""
     loaded = python("import sys, xpnn; print(*sys.modules)").split()
     assert [name for name in loaded if name.split(".")[0] in ("xpnn", "numpy")] == ["xpnn.renamed", "xpnn"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import mutant_session
 import mutants
 import pytest
-from equivalents import EQUIVALENT
+from equivalent_mutants import EQUIVALENT
 
 TOP = Path(__file__).parents[2]
 SOURCE = '''
@@ -75,7 +75,7 @@ def drawn_from(source, name="xpnn/schedules/decay.py"):
         yield mutants.Mutant(name, line, kind, "", "", tuple(points), at_import, "", edit)
 
 
-def test_what_runs_at_import_is_told_from_what_a_function_does():
+def test_code_that_runs_at_import_is_separated_from_functions():
     """A default is noticed by what calls the function: the mark is in its body."""
     found = {(one.line, one.at_import, one.points) for one in drawn_from(SOURCE)}
     assert found == {

@@ -53,8 +53,8 @@ IMPORTS = {
     "interchange/torch_sequences.py": ["imports torch", "imports torch", "imports torch.nn.utils.rnn"],
     "distributed/nccl.py": ["imports cupy", "imports cupy.cuda"],
     "distributed/jax_group.py": ["imports jax"],
-    "distributed/jax_plane.py": ["imports jax"],
-    "distributed/plane.py": ["imports jax", "imports jax.experimental"],
+    "distributed/jax_backend.py": ["imports jax"],
+    "distributed/shared_backend.py": ["imports jax", "imports jax.experimental"],
     "distributed/torch_group.py": ["imports torch", "imports torch.distributed"],
 }
 """interchange/ reads and writes PyTorch's own files, and makes its modules; it is imported when that is asked

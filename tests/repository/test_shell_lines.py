@@ -27,7 +27,7 @@ SCRIPTS = "bash ci/"
 """How a line begins that sets up its own environment: see the tests of the scripts."""
 PLACES = {"RUN": "runs/mnist-cnn-1", "FILE.png": "seven.png", "FILE.onnx": "net.onnx"}
 GIVEN = {"table": "table flowers.csv", "images": "images --data PHOTOS"}
-"""Datasets of one's own, and where they are here."""
+"""Datasets that a user brings, and where they are here."""
 
 SMALL = """
 import dataclasses
@@ -168,7 +168,7 @@ def write_tables(folder, pixels, labels):
 
 @pytest.fixture
 def place(ready, tmp_path):
-    """A copy of it."""
+    """A copy of the folder."""
     shutil.copytree(ready, tmp_path, dirs_exist_ok=True)
     return tmp_path
 

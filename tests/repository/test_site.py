@@ -1,4 +1,4 @@
-"""The site: every class has its page, and all of it builds without a warning, every page run, every link followed."""
+"""The site: every class has its page, and the whole builds without a warning, every page run, every link followed."""
 
 import re
 import shutil
@@ -15,13 +15,21 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 CHAPTERS = sorted((DOCS / "site" / "chapters").glob("*.md"))
 
+UNWRITTEN = {
+    "Softsign": ("cx.be", "xpnn.Softsign()", "dx", "directions"),
+    "Multiply": ("xpnn.Multiply()", "dx.1", "directions"),
+    "Huber": ("losses.Huber()", "gradient", "directions"),
+    "Lion": ("xpnn.Lion(", "3: theta"),
+}
+"""Classes whose texts the copy lacks, and what their pages show."""
 
-def test_every_layer_loss_and_optimizer_has_its_derivation():
-    """One section in one chapter, with a text; the chapters are all in the contents, in their order."""
+
+def test_every_derivation_is_of_a_class():
+    """In one section of one chapter, with a text; the chapters are all in the contents, in their order."""
     sections = [re.split(r"^## (\w+)\n", path.read_text(), flags=re.M)[1:] for path in CHAPTERS]
     names = Counter(name for parts in sections for name in parts[::2])
     public = {name for package in ("layers", "losses", "optimizers") for name in classes_in(package)}
-    assert set(names) == public | {"Neuron"}
+    assert set(names) <= public | {"Neuron"}
     assert set(names.values()) == {1}
     assert all(len(text.split()) > 6 for parts in sections for text in parts[1::2])
     listed = re.findall(r"^pages/derivations/([\w-]+)$", (DOCS / "index.md").read_text(), re.M)
@@ -35,7 +43,10 @@ def test_every_document_is_in_the_contents():
 
 @pytest.mark.oracle
 def test_the_site_builds(tmp_path):
-    """`ci/docs --fast`, in a copy: its pages lie beside the documents. Pictures and the gallery's runs are left out."""
+    """`ci/docs --fast`, in a copy: its pages lie beside the documents. Pictures and the gallery's runs are left out.
+
+    Classes whose texts are missing have their pages all the same.
+    """
     for module in ("sphinx_gallery", "myst_nb", "pydata_sphinx_theme", "latex2mathml"):
         pytest.importorskip(module)
     made = shutil.ignore_patterns("pages", "_build", "__pycache__", "out")
@@ -43,17 +54,24 @@ def test_the_site_builds(tmp_path):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=made)
     for name in ("xpnn", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
+    for path in (tmp_path / "docs" / "site" / "chapters").glob("*.md"):
+        text = re.sub(
+            rf"^## ({'|'.join(UNWRITTEN)})\n.*?(?=^## |\Z)", "", path.read_text(), flags=re.M | re.S
+        )
+        path.write_text(text)
     done = subprocess.run(
         ["bash", "ci/docs", "--fast"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    dense = (
-        tmp_path / "docs" / "site" / "_build" / "html" / "pages" / "derivations" / "Dense.html"
-    ).read_text()
-    assert "<math" in dense
-    text = re.sub(r"<[^>]+>", "", dense)
-    for shown in ("Step by step", "cx.be.matmul(rows.T, drows)", "grads.W", "directions"):
-        assert shown in text, shown
+    pages = tmp_path / "docs" / "site" / "_build" / "html" / "pages" / "derivations"
+    assert "<math" in (pages / "Dense.html").read_text()
+    for name, parts in (
+        {"Dense": ("Step by step", "cx.be.matmul(rows.T, drows)", "grads.W", "directions")} | UNWRITTEN
+    ).items():
+        text = re.sub(r"<[^>]+>", "", (pages / f"{name}.html").read_text())
+        for shown in parts:
+            assert shown in text, (name, shown)
+        assert ("Step by step" in text) == (name not in UNWRITTEN)
 
 
 def test_a_link_that_leads_nowhere_is_named(tmp_path):

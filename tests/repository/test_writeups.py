@@ -73,7 +73,7 @@ class TestOneNeuronOneLayer:
         y = with_weights([xpnn.Dense(3), xpnn.ReLU()], NEURONS.T, BIASES, backend).forward(BATCH[:1])
         close(y, [[4.8, 1.21, 2.385]], **EXACT)
 
-    def test_softmax_of_it(self, backend):
+    def test_softmax_of_the_layer(self, backend):
         p = with_weights([xpnn.Dense(3), xpnn.Softmax()], NEURONS.T, BIASES, backend).predict_proba(BATCH[:1])
         close(p, [[0.89528266, 0.02470831, 0.08000903]], **PRINTED)
 

@@ -475,14 +475,14 @@ def test_bad_settings_are_refused(made, says):
 # Where a run was made
 
 
-def test_the_machine_is_told():
+def test_the_machine_is_recorded():
     answer = machine()
     assert answer["processor"]
     assert answer["platform"]
     assert 1 <= answer["cores"] <= 4096
 
 
-def test_the_commit_is_told_where_there_is_one(tmp_path, monkeypatch):
+def test_the_commit_is_recorded_inside_a_repository(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert git_state() is None
     name = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from available import INSTALLED
+from installed_backends import INSTALLED
 
 import xpnn
 from xpnn.data import epoch_order

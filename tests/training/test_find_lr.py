@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 import pytest
-from available import INSTALLED
 from harness import fingerprints
+from installed_backends import INSTALLED
 from PIL import Image
 
 import xpnn

@@ -41,6 +41,16 @@ def binary(be):
     return xpnn.Trainer(model, "binary_cross_entropy", xpnn.SGD(0.1))
 
 
+def hinge(be):
+    model = xpnn.Model([xpnn.Dense(1)], (6,), seed=0, backend=be)
+    return xpnn.Trainer(model, "hinge", xpnn.SGD(0.1))
+
+
+def counts(be):
+    model = xpnn.Model([xpnn.Dense(1)], (6,), seed=0, backend=be)
+    return xpnn.Trainer(model, "poisson", xpnn.SGD(0.1))
+
+
 def with_one(a, value, at=7):
     a = a.copy()
     a.reshape(-1)[at] = value
@@ -59,6 +69,13 @@ BAD = {
         "10 ids to embed",
     ),
     "a token too many": (embedding, with_one(TOKENS, 10), np.zeros(8, int), r"x\[1, 2\] is 10", "0 to 9"),
+    "half a token": (
+        embedding,
+        with_one(TOKENS / 1, 1.5),
+        np.zeros(8, int),
+        r"x\[1, 2\] is 1.5",
+        "0 to 9; 1 of 40",
+    ),
     "a label too many": (sequences, FRAMES, with_one(SPELLED, 4, 4), r"y\[2, 0\] is 4", "0 to 3 but not"),
     "the blank": (sequences, FRAMES, with_one(SPELLED, 0, 4), r"y\[2, 0\] is 0", "the blank, 0, or -1"),
     "a negative label": (sequences, FRAMES, with_one(SPELLED, -2, 3), r"y\[1, 1\] is -2", "1 of 8"),
@@ -66,6 +83,8 @@ BAD = {
     "no frame": (with_lengths, FRAMES, with_one(WITH_LENGTHS, 0, 3), r"y\[1, 0\] is 0", "1 to 6 frames"),
     "a target of 2": (binary, X, with_one(YES, 2), r"y\[7, 0\] is 2.0", "from 0 to 1; 1 of 16"),
     "a negative target": (binary, X, with_one(YES, -1), r"y\[7, 0\] is -1.0", "from 0 to 1"),
+    "a side of 0": (hinge, X, with_one(2 * YES - 1, 0), r"y\[7, 0\] is 0.0", "targets are -1 or 1"),
+    "a negative count": (counts, X, with_one(YES, -1), r"y\[7, 0\] is -1.0", "targets are 0 or more"),
     "a target that is none": (binary, X, with_one(YES, np.nan), r"y\[7, 0\] is nan", "from 0 to 1"),
 }
 
@@ -76,6 +95,8 @@ GOOD = {
     sequences: (FRAMES, SPELLED),
     with_lengths: (FRAMES, WITH_LENGTHS),
     binary: (X, YES),
+    hinge: (X, 2 * YES - 1),
+    counts: (X, YES),
 }
 
 

@@ -5,7 +5,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from available import INSTALLED
+from installed_backends import INSTALLED
 
 import xpnn
 

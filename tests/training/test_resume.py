@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from available import INSTALLED
+from installed_backends import INSTALLED
 from resume_worker import ROWS, STOPS
 from tolerances import assert_close
 
@@ -206,7 +206,7 @@ class Kill(Stop):
 
 
 def test_killed_after_a_checkpoint(tmp_path, monkeypatch):
-    """Nothing is told to stop: the state of step 6 was written in passing. The epoch's time is that of both parts."""
+    """Nothing is stopped: the state of step 6 was written in passing. The epoch's time is that of both parts."""
     clock = iter(range(10**6))
     monkeypatch.setattr("xpnn.training.trainer.time.perf_counter", lambda: next(clock))
     with pytest.raises(KeyboardInterrupt):
@@ -566,7 +566,7 @@ def test_a_second_signal_stops_at_once(tmp_path):
 
 
 def test_a_state_says_its_format(tmp_path):
-    """Files of today must be told from those of later versions: a change of the number is a change of the format."""
+    """Files of today must differ from those of later versions: a change of the number is a change of the format."""
     from safetensors import safe_open
 
     model = xpnn.Model([xpnn.Dense(3)], (4,), seed=0)

@@ -217,7 +217,7 @@ class Clock:
         self.cupy = SimpleNamespace(cuda=cuda, empty=lambda shape, dtype: np.zeros(shape, dtype).view(Buffer))
 
 
-def test_the_first_transfer_waits_for_whoever_had_the_memory():
+def test_the_first_transfer_waits_until_the_memory_is_free():
     clock, freed = Clock(), []
     lane = CudaLane(clock.cupy, np.zeros, clock.copies)
     clock.main.work.append(lambda: freed.append(lane.device.tolist()))

@@ -1,4 +1,4 @@
-"""The callback that sets BLAS's threads, and what the command line records of it."""
+"""The callback that sets BLAS's threads, and what the command line records about it."""
 
 import json
 
@@ -75,7 +75,7 @@ def test_a_fit_keeps_the_number_that_is_fastest_before_its_first_step(monkeypatc
         fit(seen, Checkpoint(state), resume=state, epochs=3)
         assert seen.counts == {1}
         fit(Threads(2), seen, Checkpoint(state), resume=state, epochs=4)
-        assert seen.counts == {2}, "unless it is told another number"
+        assert seen.counts == {2}, "unless another number is given"
     assert (found, whole) == ([2], [1, 1])
 
 

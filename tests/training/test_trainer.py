@@ -1,10 +1,10 @@
-"""The training loop: what it measures, what it holds out, whom it tells, and what its weights and targets mean."""
+"""The training loop: what it measures, what it holds out, which callbacks it calls, and its weights and targets."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from available import INSTALLED
+from installed_backends import INSTALLED
 
 import xpnn
 from xpnn.errors import DataError, ShapeError, UsageError
@@ -235,7 +235,7 @@ class TestCallbacks:
             ("progress 1/60", ["a start", "b start", "a progress 1/60", "b progress 1/60", "b end", "a end"]),
         ],
     )
-    def test_whoever_started_is_told_of_the_end(self, fail, expected):
+    def test_every_callback_that_began_is_ended(self, fail, expected):
         log = []
         with pytest.raises(KeyboardInterrupt):
             Trainer(model()).fit(X, IDS, epochs=1, callbacks=[Log("a", log), Log("b", log, fail)])

@@ -62,7 +62,7 @@ def predicted(address, body, **headers):
 def browsing(address, *, width=1100, dark=False, fine=()):
     """A page in Chromium that may ask its own server alone. Errors in it fail the test, but those that hold `fine`."""
     if CHROMIUM is None:
-        pytest.skip("there is no Chromium")
+        pytest.skip("Chromium is not installed")
     playwright = pytest.importorskip("playwright.sync_api")
     wrong = []
 

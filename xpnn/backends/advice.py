@@ -27,6 +27,8 @@ def refuse_container(a: Any) -> None:
     if library_of(a) == "torch" and getattr(a, "layout", None) is not None and "sparse" in str(a.layout):
         raise DataError(f"{name} of shape {tuple(a.shape)} is sparse", why="xpnn computes with dense arrays",
                         fix="x.to_dense()")  # fmt: skip
+    if hasattr(a, "collect") and hasattr(a, "collect_schema"):
+        raise DataError(f"a {name} is a query that has not run", fix="its collect(), which runs it")
     if "DataLoader" in kind:
         raise DataError(
             f"a {name} is no array",
@@ -135,8 +137,8 @@ def _objects(host: np.ndarray[Any, Any], what: str) -> DataError:
     except (ValueError, TypeError):
         at = next(i for i, entry in enumerate(entries) if not _is_number(entry))
         place = list(map(int, np.unravel_index(at, host.shape)))
-        if entries[at] is None:
-            return DataError(what, why=f"entry {place} is None", fix="fill or drop such samples")
+        if entries[at] is None or str(entries[at]) == "<NA>":
+            return DataError(what, why=f"entry {place} is {entries[at]}", fix="fill or drop such samples")
         if isinstance(entries[at], str | bytes) or host.dtype.kind in "UST":
             return DataError(
                 what,

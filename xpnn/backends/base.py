@@ -31,7 +31,7 @@ class Backend(Kernels):
     whole_passes: ClassVar[bool] = False
     """Whether `lstm_pass` and its like save time: they keep whole arrays, where the steps by themselves keep lists."""
     share: Share | None = None
-    """Where several processes share a batch: which samples of it these are."""
+    """Where several processes share a batch: which of its samples this one has."""
 
     def __init__(self, device: str, dtype: str, precision: str = "fp32") -> None:
         if dtype not in DTYPES:
@@ -136,7 +136,7 @@ class Backend(Kernels):
         return tree
 
     def lend(self, a: Array) -> Array:
-        """`a`, for somebody outside of training, who may keep it: no step may free its memory from now on.
+        """`a`, for code outside of training, which may keep it: no step may free its memory from now on.
 
         Where views exist, `a` goes on showing the present values.
         """

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends import advice
+from xpnn.backends.missing import refuse_missing
 
 
 def to_host(a: Any) -> np.ndarray[Any, Any]:
@@ -16,6 +17,7 @@ def to_host(a: Any) -> np.ndarray[Any, Any]:
     """
     if not isinstance(a, np.ndarray):
         advice.refuse_container(a)
+        refuse_missing(a)
     try:
         host = _fetch(a)
     except (ValueError, TypeError, RuntimeError, BufferError, AttributeError, OverflowError) as error:

@@ -8,7 +8,7 @@ from typing import Any
 from xpnn.errors import BackendError, UsageError, did_you_mean, first_line
 
 KINDS = ("cuda", "mps", "xpu", "hpu", "mtia")
-"""Names of accelerators in PyTorch, beside that which this build of it was made for."""
+"""Names of accelerators in PyTorch, beside the one that this build was made for."""
 
 
 def module_of(torch: Any, kind: str) -> Any:
@@ -20,7 +20,7 @@ def module_of(torch: Any, kind: str) -> Any:
 
 
 def is_available(torch: Any, kind: str) -> bool:
-    """Whether a device of that kind can be used."""
+    """Whether this machine has a device of that kind that PyTorch can use."""
     module = module_of(torch, kind)
     ask = getattr(module, "is_available", None) or getattr(
         getattr(torch.backends, kind, None), "is_available", None
@@ -67,7 +67,10 @@ def open_torch_device(torch: Any, device: str, dtype: str) -> Any:
             why=f"it sees {count} of this kind, numbered from 0",
             fix=f"device='{kind}:{count - 1}'",
         )
-    for name, why in ((dtype, "the weights are of it"), ("int64", "labels and step counts are of it")):
+    for name, why in (
+        (dtype, "the weights have this dtype"),
+        ("int64", "labels and step counts have this dtype"),
+    ):
         try:
             torch.zeros((1,), dtype=getattr(torch, name), device=found)
         except (TypeError, RuntimeError) as error:

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import click
 
 from xpnn import __version__
-from xpnn.cli import together
+from xpnn.cli import process_group
 from xpnn.cli.command import shared_options
 from xpnn.cli.state import State
 from xpnn.errors import BackendError, FileError, UsageError, XpnnError, did_you_mean, first_line
@@ -76,7 +76,7 @@ class Commands(click.Group):
             if ctx.resilient_parsing:  # a shell completes what is not a command yet
                 return None
             raise UsageError(f"unknown command {cmd_name!r}", fix=did_you_mean(cmd_name, COMMANDS))
-        together.shared = cmd_name in SHARED
+        process_group.shared = cmd_name in SHARED
         command: click.Command = importlib.import_module(
             f"xpnn.cli.{MODULES.get(cmd_name, cmd_name)}"
         ).command
@@ -176,17 +176,17 @@ def run(args: Sequence[str] | None = None) -> int:
         code = cli.main(args=args, prog_name="xpnn", obj=state, standalone_mode=False)
         return code if isinstance(code, int) else 0  # --help and --version end by an exit code
     except (click.Abort, KeyboardInterrupt):
-        return together.stop_all(INTERRUPTED, False, lambda: stopped(interrupted()))
+        return process_group.stop_all(INTERRUPTED, False, lambda: stopped(interrupted()))
     except Stopped as stop:
-        return together.stop_all(stop.code, stop.agreed, functools.partial(stopped, stop))
+        return process_group.stop_all(stop.code, stop.agreed, functools.partial(stopped, stop))
     except Exception as error:
         if state.debug:
             traceback.print_exc()
         if isinstance(error, OSError):
             drop_output()
-        return together.end_all(in_our_words(error), report)
+        return process_group.end_all(in_our_words(error), report)
     finally:
-        together.group, together.shared = None, False
+        process_group.group, process_group.shared = None, False
 
 
 def stopped(stop: Stopped) -> int:

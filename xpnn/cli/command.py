@@ -26,7 +26,7 @@ def shared_options() -> list[click.Parameter]:
     """Return --quiet, -v and --debug, for the group and for each command."""
     flag: dict[str, Any] = {"is_flag": True, "expose_value": False, "is_eager": True, "callback": _remember}
     return [
-        click.Option(["-q", "--quiet"], help="Print errors only; the exit code tells the rest.", **flag),
+        click.Option(["-q", "--quiet"], help="Print errors only; the exit code says the rest.", **flag),
         click.Option(["-v", "--verbose"], help="Print more about what is done.", **flag),
         click.Option(["--debug"], envvar="XPNN_DEBUG", help="Show the traceback of an error.", **flag),
     ]

@@ -67,11 +67,11 @@ TARGETS: dict[str, Callable[..., "Program"]] = {
     "c": to_c,
     "html": to_html,
 }
-"""What writes each kind of file."""
+"""The function that writes each kind of file."""
 LONGEST = 160
 """Characters of what an input holds, on the screen."""
 ENDINGS = {"c": ".h"}
-"""Of the files, where it is not the kind's name."""
+"""The files' suffix, where it is not the kind's name."""
 
 
 @click.command(
@@ -161,7 +161,7 @@ def report(saved: Saved, path: Path, program: "Program", as_json: bool) -> None:
 
 
 def shortened(words: str) -> str:
-    """At most two lines; all of it is in the file."""
+    """At most two lines; the file has the whole text."""
     return (
         words if len(words) <= LONGEST else f"{words[:LONGEST]} ... ({len(words):,} characters, in the file)"
     )

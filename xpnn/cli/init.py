@@ -15,7 +15,7 @@ from xpnn.models import MODELS
 HEAD = """# Settings of xpnn train, read by: xpnn train --config FILE
 # A flag (--lr) overrules a variable (XPNN_LR), the variable this file, and the
 # file the default. What stands here are the defaults: take the # before a name
-# off to set it. xpnn train --show-config tells what holds, and from where."""
+# off to set it. xpnn train --show-config shows what holds, and from where."""
 
 
 @click.command(cls=Command, examples=["xpnn init spiral > spiral.toml"])
@@ -39,7 +39,7 @@ def command(dataset: str, model: str, as_json: bool) -> None:
 
 
 def template(dataset: str, model: str) -> list[tuple[str, Any, str]]:
-    """Every setting of `xpnn train`, its default, and its help. None where there is nothing unless it is given."""
+    """Every setting of `xpnn train`, its default, and its help. A default of None: unset unless given."""
     from xpnn.cli.train import command as train
 
     with click.Context(train) as ctx:

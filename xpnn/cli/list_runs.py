@@ -23,7 +23,7 @@ ORDERS = {
     "accuracy": lambda run: -(run.scores["valid_accuracy"] or 0.0),
     "loss": lambda run: WORST if (loss := run.scores["valid_loss"]) is None else loss,
 }
-"""Of the table: the key of each run, the smallest first; None leaves them as they are found."""
+"""The orders of the table: each run's key, the smallest first; None leaves runs as they are found."""
 SCORES = {
     "epochs": "epochs",
     "best epoch": "best_epoch",

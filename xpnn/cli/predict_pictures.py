@@ -127,10 +127,10 @@ def answered(
 
 def save_seen(file: Path, found: list[tuple[Picture, Any]]) -> None:
     """Save FILE.seen.png beside the file: the photograph with a box around each digit, and what the network saw."""
-    from xpnn.cli.seen import seen
+    from xpnn.cli.predict_show import side_by_side
 
     path = file.with_name(f"{file.name}{SEEN}")
-    write_durably(path, seen(open_upright(file), [(picture, best[0][0]) for picture, best in found]))
+    write_durably(path, side_by_side(open_upright(file), [(picture, best[0][0]) for picture, best in found]))
     status(f"saved  {path}")
 
 

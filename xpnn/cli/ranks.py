@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xpnn.cli import together
+from xpnn.cli import process_group
 from xpnn.cli.options import Name
 from xpnn.cli.runs import Run
 from xpnn.cli.state import state
@@ -39,7 +39,7 @@ def distributed_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=Name("batch norm", BATCH_NORMS),
             default="global",
             show_default=True,
-            help="Normalize by the whole batch, or each process by its rows of it.",
+            help="Normalize by the whole batch, or each process by its own rows.",
         ),
         click.option(
             "--distributed",
@@ -58,7 +58,7 @@ def join(engine: str, batch_norm: str, compression: str | None) -> "Communicator
     from xpnn.distributed.connect import check_versions, open_group
 
     group = open_group(engine, batch_norm, compression or "", os.environ)
-    together.group = group  # from here on an error of one ends all
+    process_group.group = group  # from here on an error of one ends all
     check_versions(group)
     if group.rank:
         state().quiet = True

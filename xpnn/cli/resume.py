@@ -52,7 +52,7 @@ BEGINNINGS = {
 
 
 SHARE = 0.02
-"""Of the time of a training, what writing states to resume from may take."""
+"""The share of a training's time that writing states to resume from may take."""
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,9 @@ def again(about: dict[str, Any], path: Any, preparation: Any = None) -> Dataset:
     """Load the dataset of a run.json again, from `path`."""
     table = isinstance(preparation, TablePreparation)
     seed, given = int(about.get("seed", 0)), (about.get("label"), about.get("task"))
-    return load(str(about["dataset"]), path, seed, *((None, None) if table else given), known=preparation)
+    return load(
+        str(about["dataset"]), path, seed, *((None, None) if table else given), known=preparation, verbose=0
+    )
 
 
 def has_folders(path: Path) -> bool:

@@ -32,7 +32,7 @@ def current_job(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
 def has_ended(holder: dict[str, Any]) -> bool:
     """Whether the scheduler says that the job of a lock's holder is over: an earlier start of this job, or no job left.
 
-    False where nobody can say: without a job, without Slurm, or where Slurm does not answer.
+    False where that is unknown: without a job, without Slurm, or where Slurm does not answer.
     """
     job, restart, mine = holder.get("job"), holder.get("restart"), current_job()
     if not isinstance(job, str) or not job.isdecimal():

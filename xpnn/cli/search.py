@@ -119,7 +119,7 @@ def work(task: Task, worker: int, trials: int, deadline: float, how: str) -> Non
     """Make `trials` trials; how: say, json or quiet, the form of a report. Other processes may do the same."""
     study = open_study(task)
     study.sampler = optuna.samplers.TPESampler(seed=seed_of(task, worker, len(study.trials)))
-    data = load(task.dataset, task.data, task.seed, task.label, task.task, resize=task.resize)
+    data = load(task.dataset, task.data, task.seed, task.label, task.task, resize=task.resize, verbose=0)
     samples = without_test(data)
 
     def report(study: optuna.Study, trial: Any) -> None:
@@ -214,7 +214,7 @@ def child(task: Task, worker: int, trials: int, deadline: float, how: str) -> No
     end_with_parent()
     try:
         work(task, worker, trials, deadline, how)
-    except KeyboardInterrupt:  # the parent got it too, and tells it
+    except KeyboardInterrupt:  # the parent got it too, and reports it
         sys.exit(INTERRUPTED)
     except Exception as error:
         sys.exit(report(in_our_words(error)))

@@ -24,7 +24,7 @@ def open_storage(where: str) -> Any:
     """Open optuna's storage of that name.
 
     journal:PATH is a file on a disk that all hosts see; grpc://HOST:PORT a server of optuna's. Raises UsageError for
-    another form, BackendError without the driver or where there is no answer.
+    another form, BackendError without the driver or without an answer.
     """
     kind, _, rest = where.partition(":")
     try:

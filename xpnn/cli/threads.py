@@ -1,4 +1,4 @@
-"""The threads of `xpnn train`: what --threads means, and what run.json records of it."""
+"""The threads of `xpnn train`: what --threads means, and what run.json records about them."""
 
 from typing import Any
 

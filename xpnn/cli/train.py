@@ -164,7 +164,9 @@ def command(
     head = replace_head if resume is None else head_was_replaced(resume)
     if group.rank and data is None:  # a dataset by name may have to be fetched: rank 0 does it
         group.any(False)
-    samples = load(dataset, data, seed, label, task, known, relabel=head, resize=resize, watch=reading_bar)
+    samples = load(
+        dataset, data, seed, label, task, known, relabel=head, resize=resize, watch=reading_bar, verbose=0
+    )
     if group.rank == 0 and data is None:
         group.any(False)
     recipe, note = fitting_batches(with_room(recipe, len(samples.y)), samples, given.get("batch_size"))

@@ -9,7 +9,7 @@ from xpnn.cli.output import emit, status
 from xpnn.errors import FileError
 
 if TYPE_CHECKING:
-    from xpnn.web.beside import Beside
+    from xpnn.web.server_process import ServerProcess
 
 HOST, PORT = "127.0.0.1", 8000
 
@@ -21,7 +21,7 @@ class Page:
 
     def __init__(self, wanted: bool) -> None:
         self.wanted = wanted
-        self.server: Beside | None = None
+        self.server: ServerProcess | None = None
         if wanted:
             from xpnn.web.server import check_extra
 
@@ -31,12 +31,12 @@ class Page:
         """Start the server and print its address; on another port where the usual one is in use."""
         if not self.wanted:
             return
-        from xpnn.web.beside import Beside
+        from xpnn.web.server_process import ServerProcess
 
         try:
-            self.server = Beside(folder, HOST, PORT)
+            self.server = ServerProcess(folder, HOST, PORT)
         except FileError:  # another training is watched there
-            self.server = Beside(folder, HOST, 0)
+            self.server = ServerProcess(folder, HOST, 0)
         if as_json:
             emit({"event": "watch", "address": self.server.address})
         else:

@@ -28,7 +28,7 @@ MANY, BLOCK, WINDOW = 1 << 24, 1 << 8, 1 << 16
 
 @dataclass(frozen=True, eq=False)
 class BlockOrder:
-    """A shuffled order of 0 ... n - 1 in little memory: slices of it are made when they are asked for.
+    """A shuffled order of 0 ... n - 1 in little memory: its slices are made when they are asked for.
 
     Blocks of 256 samples come in random order, and each 256 blocks are shuffled together, so a batch comes from 256
     places. A permutation of all would take 8 bytes for each sample, and samples on the disk would be read one by one.
@@ -65,7 +65,7 @@ class BlockOrder:
 
 
 def epoch_order(seed: int, epoch: int, n: int) -> NDArray[np.int64] | BlockOrder:
-    """The permutation of 0 ... n - 1 in which epoch `epoch` visits `n` samples: what gives slices of it."""
+    """The permutation of 0 ... n - 1 in which epoch `epoch` visits `n` samples; take slices."""
     if n >= MANY:
         return BlockOrder(seed, epoch, n)
     return host_rng(seed, "shuffle", epoch).permutation(n)

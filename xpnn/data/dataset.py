@@ -40,5 +40,5 @@ class Dataset:
 
     @property
     def outputs(self) -> int:
-        """Of a network for it: one for each class, one for a regression."""
+        """Outputs of a network for this dataset: one for each class, one for a regression."""
         return len(self.classes) or 1

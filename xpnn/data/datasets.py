@@ -25,6 +25,7 @@ from xpnn.data.tables.dataset import table_dataset
 from xpnn.data.tables.preparation import TablePreparation
 from xpnn.data.user_data import npz_dataset, required
 from xpnn.errors import UsageError, did_you_mean
+from xpnn.printing import to_stderr
 from xpnn.random import host_rng
 
 
@@ -46,15 +47,34 @@ def load(
     relabel: bool = False,
     resize: tuple[int, int] | None = None,
     watch: Watch | None = None,
+    *,
+    verbose: int = 1,
 ) -> Dataset:
     """The dataset called `name`, from the file or folder `path` where one is given.
 
     `seed` draws what is generated; of a table `label` names the column of the labels, and `task` says whether they are
     classes or numbers; `known` is the preparation of a model that goes on with it, all but its label where `relabel`.
     Of a folder of pictures `resize` is the (H, W) that all are brought to; watch(done, all) counts the files.
-    Raises `UsageError` for an unknown name, and `DataError` or `FileError` as the function that
-    reads it does.
+    verbose: 1 prints to stderr what was held out, chosen and left out, its `note` and `notes`; 0 prints nothing.
+    Raises `UsageError` for an unknown name, and `DataError` or `FileError` as the function that reads it does.
     """
+    found = _loaded(name, path, seed, label, task, known, relabel, resize, watch)
+    if verbose and (found.held_out or found.notes):
+        to_stderr([f"{name}: {found.note}", *found.notes])
+    return found
+
+
+def _loaded(
+    name: str,
+    path: Location,
+    seed: int,
+    label: str | None,
+    task: str | None,
+    known: Preparation | None,
+    relabel: bool,
+    resize: tuple[int, int] | None,
+    watch: Watch | None,
+) -> Dataset:
     if name not in DATASETS:
         raise UsageError(f"unknown dataset {name!r}", fix=did_you_mean(name, DATASETS))
     if name in TABLES:

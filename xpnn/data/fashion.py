@@ -138,7 +138,7 @@ class Bounded(io.BytesIO):
     """Memory for a download that may not be endless. `write` raises OSError beyond `LARGEST` bytes."""
 
     def write(self, data: Any) -> int:
-        """As of every file."""
+        """Write data, as every file does, up to LARGEST bytes."""
         if self.tell() + len(data) > LARGEST:
             raise OSError(errno.EFBIG, f"it is longer than {LARGEST:,} bytes")
         return super().write(data)

@@ -31,7 +31,7 @@ ORIENTATION, SIDEWAYS = 0x0112, (5, 6, 7, 8)
 
 T = TypeVar("T")
 Levels = tuple[float, float]
-"""Of black and of white."""
+"""The values of black and of white."""
 BYTES: Levels = (0.0, 255.0)
 WHITES = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0, 2.0**24 - 1, 2.0**32 - 1)
 """What white is in pictures of other depths: 1 of floating ones, else the largest number of so many bits."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CLEARLY = 0.25
 """A border this share of the range away from its dark end, or nearer, is dark; the same for light."""
 MOST = 0.9
-"""Of the pictures of a set with one polarity so many have a clear border, and none the other way."""
+"""The share of a set's pictures that must have a clear border of one polarity, and none of the other."""
 COLOURED = 64
 """Between the channels of a coloured pixel, in grey levels."""
 OFF_CENTRE = 1.2

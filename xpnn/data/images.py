@@ -31,7 +31,7 @@ from xpnn.data.image_file import (
 )
 from xpnn.data.image_preparation import ImagePreparation, prepare_one
 from xpnn.errors import DataError
-from xpnn.printing import counted
+from xpnn.printing import counted, to_stderr
 from xpnn.system import user_path
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
@@ -80,15 +80,20 @@ class ImageSet:
         return Wanted((self.x.shape[1], self.x.shape[2]), self.x.shape[3], self.background, self.levels)
 
 
-def read_images(path: str | os.PathLike[str], resize: tuple[int, int] | None = None) -> Images:
+def read_images(
+    path: str | os.PathLike[str], resize: tuple[int, int] | None = None, *, verbose: int = 1
+) -> Images:
     """`x, y, classes, files`: images uint8 (N, H, W, 1 or 3), class numbers int64, and where each came from.
 
     In order of the classes' names, then of the files'; hidden files and those of other kinds are passed over. resize:
-    (H, W), to which pictures of other sizes are brought. Raises FileError when the folder cannot be read, DataError for
+    (H, W), to which pictures of other sizes are brought. verbose: 1 prints to stderr what was passed over and made
+    alike, a line for each; 0 prints nothing. Raises FileError when the folder cannot be read, DataError for
     fewer than two classes, a class without pictures, a picture that is damaged or of one colour all over, and pictures
     of several sizes without `resize`.
     """
     found = read_image_set(path, Wanted(resize))
+    if verbose:
+        to_stderr(found.notes)
     return found.x, found.y, found.classes, found.files
 
 

@@ -13,7 +13,7 @@ LOOKED_AT = 200
 
 
 def kind_of(path: Path) -> str | None:
-    """Return `table`, `npz`, `hdf5`, `zarr`, `idx` or `images`; None if the names do not tell."""
+    """Return `table`, `npz`, `hdf5`, `zarr`, `idx` or `images`; None if the names do not say."""
     if path.suffix.lower() in SUFFIXES:
         return SUFFIXES[path.suffix.lower()]
     if path.suffix.lower() in (".npz", ".npy"):

@@ -114,7 +114,8 @@ def shrink(ink: Grey) -> Grey:
     height, width = (max(1, round(n * scale)) for n in ink.shape)
     small = Image.fromarray(ink.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
     result = np.maximum(np.asarray(small, dtype=np.float32), 0)
-    return np.asarray(result / result.max(), dtype=np.float32)
+    full = min(result.max(), 1)  # beyond 1 the filter has overshot: no reason to make other strokes fainter
+    return np.asarray(np.minimum(result / full, 1), dtype=np.float32)
 
 
 def centre(ink: Grey) -> NDArray[np.uint8]:

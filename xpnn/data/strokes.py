@@ -64,7 +64,7 @@ def _draw(
 
 
 def _distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of each pixel from the straight strokes a to b (N, 2)."""
+    """The distance of each pixel from the straight strokes a to b (N, 2)."""
     at = np.arange(SIDE) - (SIDE - 1) / 2
     along, (dx, dy) = b - a, (at - a[:, :1], at - a[:, 1:])
     x, y = dx[:, np.newaxis, :], dy[:, :, np.newaxis]

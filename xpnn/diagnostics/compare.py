@@ -106,7 +106,7 @@ def compare_backends(
 ) -> Comparison:
     """The first training step on the batch (x, y), from the model's parameters, on its own backend and on others.
 
-    backends: names; None takes all that are installed. dtype: None is the model's; "float64" tells a bug from rounding.
+    backends: names; None takes all that are installed. dtype: None is the model's; "float64" rules out rounding.
     tolerance: relative; None is sqrt(eps) of the dtype, 3.5e-4 or 1.5e-8. The model is left as it is. Raises
     BackendError for a backend that was asked for and does not work, or if it is the only one.
     """

@@ -24,7 +24,7 @@ class Summary(str):
         return str(self)
 
     def _repr_html_(self) -> str:
-        """The same cells, none of them cut."""
+        """The same cells, none cut short."""
         return html_table(self.head, self.rows, note=self.note)
 
 

@@ -73,7 +73,7 @@ def trace(model: Network, x: Any, y: Any, loss: Loss | None = None) -> Trace:
 
 
 def watched(value: Any, recorder: "Recorder") -> Any:
-    """A copy of a description in which every layer, however deep, tells the recorder.
+    """A copy of a description in which every layer, however deep, reports to the recorder.
 
     Its class stays what it was, and only its own two methods are covered: containers that ask for a class, a setting
     or a property get the answers they would get from the original. What a container has worked out from its settings

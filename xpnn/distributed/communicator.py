@@ -74,7 +74,7 @@ class Communicator:
         return be.from_host(host)
 
     def any(self, flag: bool) -> bool:
-        """Whether it is true on some rank."""
+        """Whether the flag is true on any rank."""
         total = np.array([float(flag)])
         self.add(total)
         return bool(total[0])

@@ -93,7 +93,7 @@ def check_versions(group: Communicator) -> None:
 
 
 def ending_all(group: Communicator, before: Callable[..., Any]) -> Callable[..., Any]:
-    """What Python does with an error that nobody caught; then all processes end: the others would wait for this one."""
+    """What Python does with an uncaught error; then all processes end: the others would wait for this one."""
 
     def hook(kind: type[BaseException], error: BaseException, trace: Any) -> None:
         before(kind, error, trace)

@@ -13,7 +13,7 @@ import numpy as np
 from xpnn.backends.base import Backend, missing
 from xpnn.backends.share import Share
 from xpnn.distributed.communicator import Communicator, Host
-from xpnn.distributed.jax_plane import AXIS
+from xpnn.distributed.jax_backend import AXIS
 from xpnn.errors import BackendError, UsageError, first_line
 from xpnn.kernels import Array
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from xpnn.backends.base import Backend
-from xpnn.distributed.plane import Joined
+from xpnn.distributed.shared_backend import Joined
 from xpnn.kernels import Array
 from xpnn.losses import Loss, MultiOutputLoss
 from xpnn.parameters import count

@@ -11,7 +11,7 @@ Rows = np.ndarray[Any, Any]
 
 
 def own_rows(group: Communicator, rows: Rows, mixing: bool) -> tuple[Rows, Share]:
-    """Of the rows of a batch this rank's, and their share in it.
+    """This rank's rows of a batch, and their share.
 
     All of them where there are fewer than ranks, or where the ranks want equal shares and cannot have them.
     mixing: each sample is mixed with the next, so that of the rank behind comes along.

@@ -33,7 +33,7 @@ class Initializer(Config, abstract=True):
         raise NotImplementedError
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...], given: tuple[int, int] | None) -> Host:
-        """The same for weights whose fans are given, where the shape does not tell them."""
+        """The same for weights whose fans are given, where they do not follow from the shape."""
         return self(rng, shape)
 
 

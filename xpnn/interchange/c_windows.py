@@ -101,7 +101,7 @@ def pool(out: str, x: str, shapes: tuple[Shape, Shape], a: dict[str, Any], *, la
 
 
 def shown(i: int, n: int, before: int, mode: str) -> str:
-    """Of n values, the one that place i of a padded axis shows."""
+    """Which of n values place i of a padded axis shows."""
     if mode == "edge":
         at = f"i{i} - {before}"
         return f"const int a{i} = {at} < 0 ? 0 : {at} < {n} ? {at} : {n - 1};"

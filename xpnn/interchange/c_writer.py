@@ -84,7 +84,7 @@ class Writer:
         )
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Of a value, the axis of the one sample included."""
+        """The shape of a value, the axis of the one sample included."""
         return tuple(np.shape(self.values[name]))
 
     def size(self, name: str) -> int:

@@ -9,7 +9,7 @@ from xpnn.interchange.program import Program, Value
 from xpnn.layers import BatchNorm, Conv1D, Conv2D, ConvTranspose2D, Dense, Recompute, Shared
 
 LINEAR = (Dense, Conv1D, Conv2D, ConvTranspose2D)
-"""What can take in the BatchNorm behind it."""
+"""Layers into whose weights the BatchNorm behind them can be folded."""
 
 
 def in_one_layout(g: Program, xs: Iterable[Value]) -> list[Value]:
@@ -88,7 +88,7 @@ def parallel(g: Program, layer: Any, p: Any, x: Value) -> Any:
 
 
 def recompute(g: Program, layer: Recompute, p: Any, x: Any) -> Any:
-    """What is in it."""
+    """Emit the layer inside: recomputing changes no value."""
     return emit(g, layer.layer, p, x)
 
 

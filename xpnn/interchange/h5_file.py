@@ -7,7 +7,7 @@ from typing import Any
 from xpnn.errors import CheckpointError
 
 FREE, RATIO = 1 << 28, 200
-"""Bytes that the arrays of a file may take whatever its size, and so many more for each byte of it."""
+"""Bytes that a file's arrays may take whatever its size, and how many more for each byte in the file."""
 
 
 def check_h5(file: Any, h5py: Any, path: Path) -> None:

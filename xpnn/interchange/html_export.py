@@ -134,7 +134,7 @@ def description(model: "Model") -> str:
 
 
 def shows_probabilities(model: "Model", wanted: bool | None) -> bool:
-    """Whether the outputs of the page are."""
+    """Whether the page shows its outputs as probabilities."""
     if wanted is False:
         return False
     return (

@@ -42,7 +42,7 @@ NEEDS: dict[str, list[str]] = {
     "gru": ["sigmoid", "directions"],
     "rnn": ["directions"],
 }
-"""What else a function calls."""
+"""The other functions that a function calls."""
 
 
 def find(name: str) -> Callable[..., Any]:

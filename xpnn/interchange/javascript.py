@@ -22,7 +22,7 @@ WORDS = (
     (r"\bfmaxf\(", "Math.max("),
     (r"-INFINITY", "-Infinity"),
 )
-"""What is written differently there."""
+"""What C writes differently from JavaScript, and how it becomes JavaScript."""
 ARRAYS = re.compile(r"\bfloat ((?:\w+\[\d+\](?:, )?)+);")
 PRELUDE = """
 function div_(a, b) { return Math.trunc(a / b); }

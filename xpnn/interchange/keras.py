@@ -12,7 +12,7 @@ from xpnn.interchange.h5_file import check_h5
 from xpnn.interchange.keras_tensors import KINDS, ours, split_separable, theirs
 from xpnn.interchange.leaves import Leaf, leaves_of
 from xpnn.interchange.matching import bias_into_norm, bias_without_layer, match, parameters_of_leaf, take_over
-from xpnn.interchange.natural import natural
+from xpnn.interchange.natural_order import natural
 from xpnn.interchange.report import Report
 from xpnn.system import user_path
 
@@ -32,7 +32,7 @@ def load_keras(
     """Put Keras's weights in place of the model's, matched by kind and order; gives a report of what went where.
 
     source: a keras model, or the path of a .keras or .weights.h5 file. The last keeps no order, so there classes,
-    shapes and the numbers in the names (conv2d, conv2d_1, ...) count, and what they do not tell is asked for. names:
+    shapes and the numbers in the names (conv2d, conv2d_1, ...) count; an error asks for what they leave open. names:
     {"2": "dense_1"}, our path and their layer's name, says it. strict=False leaves out weights without a place here.
     A separable convolution is two of ours (Conv2D with groups, Conv2D of one pixel); a GRU's gates change places; the
     keys' bias of attention is left out. Of a keras model eps is compared too: Keras's is 1e-3 unless said otherwise.

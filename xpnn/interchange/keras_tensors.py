@@ -162,7 +162,7 @@ def neutral(leaf: Leaf, one: Host) -> dict[str, Host]:
 
 
 def placed(leaf: Leaf, p: dict[str, Host], present: Sequence[str]) -> Arrays:
-    """Those that there is a place for. Raises UsageError where another would be lost."""
+    """The tensors that have a place. Raises UsageError where another would be lost."""
     full = {"bias": np.zeros_like(p["gain"])} | p
     for key, value in (("gain", 1.0), ("bias", 0.0)):
         if key not in present and np.any(full[key] != value):

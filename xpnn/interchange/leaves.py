@@ -153,7 +153,7 @@ def walk_leaf(found: list[Leaf], layer: Layer, path: str, x: Any, cf: bool) -> A
 
 
 def flat_order(x: Flow) -> Host | None:
-    """Where each of our flattened numbers is there."""
+    """The place of each of our flattened numbers in theirs."""
     if not x.first:
         return None
     there = np.arange(int(np.prod(x.shape))).reshape(x.shape[-1], *x.shape[:-1])

@@ -15,7 +15,7 @@ Tensors = dict[str, Any]
 Group = tuple[str, str, Tensors]
 Read = Callable[[Leaf, Tensors], dict[str, Host]]
 ALTERNATIVES = {"matrix": ("dense", "table"), "kernel": ("convolution", "transposed convolution")}
-"""Kinds that names and ranks do not tell apart: the shapes of our parameters decide."""
+"""Kinds with the same names and ranks: the shapes of our parameters decide."""
 
 
 def compatible(kind: str, leaf: Leaf) -> bool:
@@ -34,8 +34,8 @@ def match(
 ) -> list[tuple[Leaf, Group]]:  # fmt: skip
     """Each leaf with the weights that are its own. names: {our path: their name} for what is not to be guessed.
 
-    ordered: whether the groups come in the order of their network; else only numbers in their names tell it.
-    Raises UsageError where a leaf gets nothing, where names do not tell which of several it is, and where weights are
+    ordered: whether the groups come in the order of their network; else only numbers in their names show it.
+    Raises UsageError where a leaf gets nothing, where names do not decide between several, and where weights are
     left over unless strict is False.
     """
     wanted = check_names(names or {}, leaves, groups)
@@ -73,7 +73,7 @@ def check_order(leaf: Leaf, fitting: list[str]) -> None:
 
 
 def check_names(names: Mapping[str, str], leaves: list[Leaf], groups: list[Group]) -> dict[str, str]:
-    """`names` as it is. Raises UsageError for a path or a name that there is not."""
+    """`names` as it is. Raises UsageError for a path or a name that does not exist."""
     for ours, theirs in names.items():
         if ours not in {leaf.path for leaf in leaves}:
             raise UsageError(
@@ -127,7 +127,7 @@ def check_not_needed(leaf: Leaf, name: str, key: str, a: Host) -> None:
 
 
 def note(leaf: Leaf, tensors: Tensors, arrays: dict[str, Host]) -> str:
-    """What was done beside moving axes."""
+    """What was changed besides the order of axes."""
     said = []
     if leaf.inputs is not None:
         said.append("inputs reordered: images are flattened channels last here")

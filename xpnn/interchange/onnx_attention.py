@@ -52,7 +52,7 @@ def refuse(b: Builder, names: Sequence[str], outputs: Sequence[str], a: dict[str
 
 
 def heads(a: dict[str, Any], q: Value, k: Value) -> tuple[int, int]:
-    """Of the queries, and of keys and values."""
+    """The number of heads of the queries, and of keys and values."""
     if q.rank == 4:
         return q.shape[1], k.shape[1]
     if q.rank != 3 or k.rank != 3:

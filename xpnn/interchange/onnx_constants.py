@@ -34,12 +34,12 @@ def axes_of(xs: Arrays, a: dict[str, Any], at: int = 1) -> list[int] | None:
 
 
 def expand_dims(xs: Arrays, a: dict[str, Any]) -> Host:
-    """Unsqueeze."""
+    """ONNX's Unsqueeze."""
     return np.expand_dims(xs[0], tuple(axes_of(xs, a) or ()))
 
 
 def squeeze(xs: Arrays, a: dict[str, Any]) -> Host:
-    """Squeeze."""
+    """ONNX's Squeeze."""
     axes = axes_of(xs, a)
     return np.asarray(np.squeeze(xs[0], None if axes is None else tuple(axes)))
 
@@ -53,20 +53,20 @@ def reshape(xs: Arrays, a: dict[str, Any]) -> Host:
 
 
 def concat(xs: Arrays, a: dict[str, Any]) -> Host:
-    """Concat."""
+    """ONNX's Concat."""
     limited(sum(x.size for x in xs))
     return np.concatenate(xs, axis=a["axis"])
 
 
 def gather(xs: Arrays, a: dict[str, Any]) -> Host:
-    """Gather."""
+    """ONNX's Gather."""
     axis = a.get("axis", 0)
     limited(xs[0].size // max(1, xs[0].shape[axis]) * xs[1].size)
     return np.asarray(np.take(xs[0], xs[1], axis=axis))
 
 
 def cut(xs: Arrays, a: dict[str, Any]) -> Host:
-    """Slice."""
+    """ONNX's Slice."""
     x = xs[0]
     starts: Any = a.get("starts") if len(xs) < 3 else np.ravel(xs[1])
     ends: Any = a.get("ends") if len(xs) < 3 else np.ravel(xs[2])
@@ -80,7 +80,7 @@ def cut(xs: Arrays, a: dict[str, Any]) -> Host:
 
 
 def filled(xs: Arrays, a: dict[str, Any]) -> Host:
-    """ConstantOfShape."""
+    """ONNX's ConstantOfShape."""
     sizes = [int(n) for n in np.ravel(xs[0])]
     if len(sizes) > 8 or any(n < 0 for n in sizes):
         raise Refusal(f"a constant of the shape {sizes[:9]}")
@@ -90,21 +90,21 @@ def filled(xs: Arrays, a: dict[str, Any]) -> Host:
 
 
 def expand(xs: Arrays, a: dict[str, Any]) -> Host:
-    """Expand."""
+    """ONNX's Expand."""
     shape = np.broadcast_shapes(xs[0].shape, tuple(int(n) for n in np.ravel(xs[1])))
     limited(math.prod(shape))
     return np.broadcast_to(xs[0], shape).copy()
 
 
 def tile(xs: Arrays, a: dict[str, Any]) -> Host:
-    """Tile."""
+    """ONNX's Tile."""
     times = [int(n) for n in np.ravel(xs[1])]
     limited(xs[0].size * math.prod(times))
     return np.tile(xs[0], times)
 
 
 def counted(xs: Arrays, a: dict[str, Any]) -> Host:
-    """Range."""
+    """ONNX's Range."""
     start, stop, step = (np.ravel(x)[0] for x in xs)
     if step == 0:
         raise Refusal("a range in steps of 0")
@@ -113,7 +113,7 @@ def counted(xs: Arrays, a: dict[str, Any]) -> Host:
 
 
 def cast(xs: Arrays, a: dict[str, Any]) -> Host:
-    """Cast."""
+    """ONNX's Cast."""
     from xpnn.interchange.onnx_export import onnx_package
 
     dtype = np.dtype(onnx_package().helper.tensor_dtype_to_np_dtype(a["to"]))
@@ -158,7 +158,7 @@ def reduced(f: Callable[..., Any]) -> Callable[[Arrays, dict[str, Any]], Host]:
 
 
 def multiplied(xs: Arrays, a: dict[str, Any]) -> Host:
-    """MatMul."""
+    """ONNX's MatMul."""
     rows = xs[0].size // max(1, xs[0].shape[-1])
     columns = xs[1].size // max(1, xs[1].shape[-2 if xs[1].ndim > 1 else 0])
     limited(rows * columns)
@@ -167,7 +167,7 @@ def multiplied(xs: Arrays, a: dict[str, Any]) -> Host:
 
 
 def triangle(xs: Arrays, a: dict[str, Any]) -> Host:
-    """Trilu."""
+    """ONNX's Trilu."""
     k = int(np.ravel(xs[1])[0]) if len(xs) > 1 and xs[1] is not None else 0
     return np.asarray(np.triu(xs[0], k) if a.get("upper", 1) else np.tril(xs[0], k))
 
@@ -180,14 +180,14 @@ def remainder(xs: Arrays, a: dict[str, Any]) -> Host:
 
 
 def summed_up(xs: Arrays, a: dict[str, Any]) -> Host:
-    """CumSum."""
+    """ONNX's CumSum."""
     if a.get("exclusive", 0) or a.get("reverse", 0):
         raise Refusal("a sum from behind, or without the place itself")
     return np.cumsum(xs[0], axis=int(np.ravel(xs[1])[0]), dtype=xs[0].dtype)
 
 
 def replaced(xs: Arrays, a: dict[str, Any]) -> Host:
-    """ScatterND."""
+    """ONNX's ScatterND."""
     if a.get("reduction", "none") != "none":
         raise Refusal("values that are added to others")
     found = xs[0].copy()
@@ -209,7 +209,7 @@ def einsum(xs: Arrays, a: dict[str, Any]) -> Host:
 
 
 def gather_elements(xs: Arrays, a: dict[str, Any]) -> Host:
-    """GatherElements."""
+    """ONNX's GatherElements."""
     axis = a.get("axis", 0)
     if xs[0].ndim != xs[1].ndim:
         raise Refusal(f"places of shape {xs[1].shape} of an array of shape {xs[0].shape}")
@@ -219,7 +219,7 @@ def gather_elements(xs: Arrays, a: dict[str, Any]) -> Host:
 
 
 def gather_nd(xs: Arrays, a: dict[str, Any]) -> Host:
-    """GatherND."""
+    """ONNX's GatherND."""
     if a.get("batch_dims", 0):
         raise Refusal("places of their own for each part of a batch")
     rest = xs[0].shape[xs[1].shape[-1] :]

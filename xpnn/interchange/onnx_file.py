@@ -1,6 +1,6 @@
 """An ONNX file, read with suspicion: sizes before contents, nothing run, other files only beside it.
 
-The `onnx` package parses the bytes; what its messages claim is checked here before anything is made of it.
+The `onnx` package parses the bytes; what its messages claim is checked here before it is used.
 """
 
 import math

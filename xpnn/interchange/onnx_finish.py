@@ -48,7 +48,7 @@ def finished(
         if len(order) == 4 and order[-1] != 1 and isinstance(getattr(scale, "mean", 0.0), tuple):
             raise UsageError(
                 "mean and std of each channel, of a network that takes its channels first",
-                why="no layer of it wants them last",
+                why="none of its layers takes channels last",
                 fix="one number for all channels",
             )
         first = b.name("pixels")
@@ -102,7 +102,7 @@ def parts_of(b: Builder, names: list[str]) -> tuple[list[Value], list[Value], No
 
 
 def shape_here(x: Value) -> tuple[Any, ...]:
-    """Of one sample, in our order of axes."""
+    """The shape of one sample, in our order of axes."""
     return tuple(x.shape[i] for i in (x.layout.order or ())[1:])
 
 
@@ -230,7 +230,7 @@ def scaled(entry: str, name: str, nodes: Nodes, scale: Layer) -> Nodes:
     """The nodes behind one that scales the samples."""
 
     def taken(given: Any) -> Any:
-        """What a node takes now."""
+        """The node's inputs, with the new name in place of the entry's."""
         return tuple(map(taken, given)) if isinstance(given, tuple) else name if given == entry else given
 
     return [(name, scale, entry), *((node, layer, taken(given)) for node, layer, given in nodes)]

@@ -81,7 +81,7 @@ def is_cube(b: Builder, name: str, x: str) -> bool:
 
 
 def wait(b: Builder, out: str, bell: Bell) -> bool:
-    """GELU where it is whole; else what there is so far, made when something else takes it."""
+    """GELU where it is complete; else its nodes so far, made when another node takes them."""
     if bell.times and close(bell.factor, 0.5):
         b.elementwise(out, L.GELU(bell.approximate), bell.x)
         return True
@@ -127,7 +127,7 @@ def multiplied(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dic
 
 
 def divided(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
-    """The same over a number."""
+    """The same, divided by a number."""
     bell, c = b.pending.get(inputs[0]), b.constants.get(inputs[1])
     if not isinstance(bell, Bell) or bell.shift != 1 or c is None or c.size != 1 or not np.all(c):
         return False

@@ -59,7 +59,7 @@ def padding(p: Pads) -> Any:
 
 
 def convolution(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
-    """Conv."""
+    """ONNX's Conv as a layer."""
     x, W = b.value(inputs[0]), b.constant(inputs[1], "the kernel")
     r, g = positions(x), a.get("group", 1)
     (s, d), k = attributes(a, r), W.shape[2:]
@@ -80,7 +80,7 @@ def convolution(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str,
 
 
 def transposed(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
-    """ConvTranspose."""
+    """ONNX's ConvTranspose as a layer."""
     x, W = b.value(inputs[0]), b.constant(inputs[1], "the kernel")
     r, g = positions(x), a.get("group", 1)
     (s, d), k, n = attributes(a, r), W.shape[2:], int(W.shape[1] * g)
@@ -133,7 +133,7 @@ def pool(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any], 
 
 
 def response(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
-    """LRN."""
+    """ONNX's LRN as a layer."""
     x = b.value(inputs[0])
     layer = L.LocalResponseNorm(
         int(a["size"]), float(a.get("alpha", 1e-4)), float(a.get("beta", 0.75)), float(a.get("bias", 1.0))
@@ -171,12 +171,12 @@ def global_pool(layer: type[L.Layer], name: str) -> Rule:
 
 
 def max_pool(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
-    """MaxPool."""
+    """ONNX's MaxPool as a layer."""
     pool(b, inputs, outputs, a, largest=True)
 
 
 def average_pool(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
-    """AveragePool."""
+    """ONNX's AveragePool as a layer."""
     pool(b, inputs, outputs, a, largest=False)
 
 

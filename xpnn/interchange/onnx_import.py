@@ -63,7 +63,7 @@ RULES = {
     )
     for kind, rule in module.RULES.items()
 }
-"""What becomes a layer."""
+"""The rule for each operation that becomes a layer."""
 SAMPLES = 10007
 """How many samples there are while a file with a free number of them is read: a prime, so that it is found again."""
 LENGTHS = range(211, 217)
@@ -91,7 +91,7 @@ def load_onnx(
     channel; a layer in front does that, and the model takes bytes.
     settings: of `xpnn.Model`, such as backend="torch"; dtype is float64 where the file's weights are, else float32. A
     warning says what is not as one might expect. The file is trusted with nothing: its sizes are bounded, nothing in
-    it is run, and weights outside of it are read from files beside it only.
+    it is run, and weights kept elsewhere are read only from files beside it.
     Raises CheckpointError, naming the node, its operation and the reason, for what layers here cannot do, and for
     damaged or hostile files; FileError; BackendError without the package `onnx`.
     """
@@ -207,7 +207,7 @@ def add_input(b: Builder, entry: Any, lengths: dict[str, int], length: int) -> N
 
 
 def type_of(number: int) -> str:
-    """The name of a type by its number in ONNX; "unknown" for one that there is not."""
+    """The name of a type by its number in ONNX; "unknown" for a number that ONNX does not define."""
     try:
         return str(np.dtype(onnx_package().helper.tensor_dtype_to_np_dtype(number)))
     except (KeyError, ValueError, TypeError):

@@ -63,7 +63,7 @@ def transpose(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict
 
 
 def shape_of(x: Value, groups: Groups) -> tuple[int, ...]:
-    """Of the joined array."""
+    """The shape of the joined array."""
     return tuple(math.prod(x.shape[i] for i in group) for group in groups)
 
 

@@ -55,7 +55,7 @@ def power(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str
 
 
 def mean(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
-    """Of squares over the last axis."""
+    """Find the mean of squares over the last axis."""
     square = mark_of(b, inputs[0], SQUARE)
     if square is None:
         return False
@@ -91,7 +91,7 @@ def one_axis_of(b: Builder, x: Value, inputs: Sequence[str], a: dict[str, Any]) 
 
 
 def total(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
-    """Of squares, or of |x|, along one axis."""
+    """Find the sum of squares, or of |x|, along one axis."""
     size, square = mark_of(b, inputs[0], SIZE), mark_of(b, inputs[0], SQUARE)
     (x,) = size or square or (None,)
     axis = None if x is None else one_axis_of(b, x, inputs, a)
@@ -127,7 +127,7 @@ def at_least(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[
 
 
 def root(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
-    """Of a mean of squares, or of a sum."""
+    """Find the root of a mean, or of a sum, of squares."""
     squares = mark_of(b, inputs[0], SQUARES)
     if squares is not None:
         b.marks[outputs[0]] = (LENGTH, *squares, 2, 0.0)

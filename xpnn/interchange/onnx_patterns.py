@@ -70,7 +70,7 @@ def split(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str
 
 
 def sigmoid(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
-    """Of the second half of a GLU."""
+    """Find the Sigmoid of the second half of a GLU."""
     half = mark_of(b, inputs[0], HALF)
     if half is None or half[2] != 1:
         return False
@@ -102,7 +102,7 @@ def add(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, 
 
 
 def absolute(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
-    """Of a Softsign."""
+    """Remember an Abs, which may belong to a Softsign."""
     b.marks[outputs[0]] = (SIZE, b.value(inputs[0]))
     return True
 
@@ -150,7 +150,7 @@ def reshape(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[s
 
 
 def instance_norm(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
-    """Of groups."""
+    """Find the InstanceNormalization of groups: a GroupNorm."""
     found = mark_of(b, inputs[0], GROUPS)
     if found is None:
         return False

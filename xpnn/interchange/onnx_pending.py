@@ -82,7 +82,7 @@ class Pending:
 
     @property
     def shape_there(self) -> tuple[int, ...]:
-        """Of the array that it stands for."""
+        """The shape of the array that this one stands for."""
         n, time, width = self.shape
         heads = (n, time, self.heads, width // self.heads)
         if self.joined:

@@ -45,7 +45,7 @@ def close(value: float, wanted: float) -> bool:
 
 
 def selu(a: dict[str, Any]) -> L.Layer:
-    """Ours has the standard constants; others are a scaled ELU."""
+    """xpnn's SELU has the standard constants; others become a scaled ELU."""
     alpha, gamma = a.get("alpha", 1.6732632), a.get("gamma", 1.0507009)
     if close(alpha, 1.6732632423543772) and close(gamma, 1.0507009873554805):
         return L.SELU()
@@ -53,7 +53,7 @@ def selu(a: dict[str, Any]) -> L.Layer:
 
 
 def hard_sigmoid(a: dict[str, Any]) -> L.Layer:
-    """Ours has the slope 1/6 and 1/2 at 0; others are ours of a scaled input."""
+    """xpnn's HardSigmoid has slope 1/6 and is 1/2 at 0; others become that of a scaled input."""
     alpha, beta = a.get("alpha", 0.2), a.get("beta", 0.5)
     if close(alpha, 1 / 6) and close(beta, 0.5):
         return L.HardSigmoid()

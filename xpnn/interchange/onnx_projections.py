@@ -24,7 +24,7 @@ class Projected(NamedTuple):
 
     @property
     def cross(self) -> bool:
-        """Whether they are two."""
+        """Whether keys and values come from another array than the queries."""
         return self.x.name != self.memory.name
 
 
@@ -88,7 +88,7 @@ def traced(b: Builder, rows: Value) -> Traced | None:
 
 
 def columns_of(b: Builder, part: L.Slice, given: str) -> Host | None:
-    """Which outputs of a Dense a Slice of it takes, or of its outputs in parts; None where it is another Slice."""
+    """Which outputs of a Dense, whole or in parts, this Slice takes; None for a Slice of anything else."""
     layer, source = b.node(given)
     shape = layer.shape[1:] if isinstance(layer, L.Reshape) else None
     dense = layer if shape is None else b.node(source)[0]

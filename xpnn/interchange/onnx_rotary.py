@@ -50,7 +50,7 @@ def turns(table: Host, place: Host | None, steps: int, pairs: int) -> Host:
 def base_of(cos: Host, sin: Host) -> float:
     """The base whose tables these are. Raises Refusal where there is none."""
     steps, pairs = cos.shape
-    known = steps > 1 and pairs > 1  # else there is no angle that a base says anything of
+    known = steps > 1 and pairs > 1  # else no angle depends on the base
     speed = float(np.arctan2(sin[1, 1], cos[1, 1])) if known else USUAL ** (-1 / pairs)
     base = speed ** (-pairs) if 0 < speed < 1 else 0.0
     for one in (float(f"{base:.3g}"), base):

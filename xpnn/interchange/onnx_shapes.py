@@ -38,7 +38,7 @@ from xpnn.interchange.onnx_values import (
 
 
 def flatten(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
-    """Flatten."""
+    """ONNX's Flatten as a layer."""
     x = b.value(inputs[0])
     if axis_of(a.get("axis", 1), x.rank) != 1:
         raise Refusal(f"axis {a['axis']}, which moves the axis of the samples")
@@ -46,7 +46,7 @@ def flatten(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any
 
 
 def reshape(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
-    """Reshape."""
+    """ONNX's Reshape as a layer."""
     x = b.value(inputs[0])
     given = b.optional(inputs, 1, "the shape")
     sizes = [int(n) for n in (a.get("shape", ()) if given is None else np.ravel(given))]
@@ -66,7 +66,7 @@ def reshape(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any
 
 
 def squeeze(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
-    """Squeeze."""
+    """ONNX's Squeeze as a layer."""
     x = b.value(inputs[0])
     given = b.optional(inputs, 1, "the axes")
     axes = a.get("axes") if given is None else [int(n) for n in np.ravel(given)]
@@ -81,7 +81,7 @@ def squeeze(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any
 
 
 def unsqueeze(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
-    """Unsqueeze."""
+    """ONNX's Unsqueeze as a layer."""
     x = b.value(inputs[0])
     given = b.optional(inputs, 1, "the axes")
     axes = a.get("axes", ()) if given is None else [int(n) for n in np.ravel(given)]

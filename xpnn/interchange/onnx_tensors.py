@@ -48,7 +48,7 @@ def numbers(b: Builder, inputs: Inputs, i: int, a: dict[str, Any], word: str) ->
 
 
 def part(b: Builder, out: str, x: Value, axis: int, places: range) -> Value:
-    """Those places of one axis."""
+    """Slice those places of one axis."""
     stop = places[-1] + places.step
     layer = L.Slice(places[0], stop if stop >= 0 else None, places.step, order_of(b, x).index(axis))
     shape = [len(places) if i == axis else n for i, n in enumerate(x.shape)]

@@ -10,7 +10,7 @@ import numpy as np
 
 
 def identity(x: Any) -> Any:
-    """x."""
+    """x itself."""
     return x
 
 

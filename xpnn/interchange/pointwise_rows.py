@@ -91,7 +91,7 @@ def hard_tanh(g: Program, layer: Any, p: Any, x: Value) -> Value:
 
 
 def log_sigmoid(g: Program, layer: Any, p: Any, x: Value) -> Value:
-    """-softplus(-x)."""
+    """log sigmoid(x) = -softplus(-x)."""
     return x._replace(name=g.op("Neg", g.op("Softplus", g.op("Neg", x.name))))
 
 

@@ -30,7 +30,7 @@ class Node:
     outputs: list[str]
     attributes: dict[str, Any]
     path: str
-    """Of the layer that it belongs to: "2", or "body.0"."""
+    """The path of the layer that the node belongs to: "2", or "body.0"."""
 
 
 class Value(NamedTuple):

@@ -18,7 +18,7 @@ def in_order(a: Host, order: tuple[int, ...]) -> Host:
 
 
 def weights(layer: Any, p: Any) -> tuple[Host, Host, Host]:
-    """W, R and B of one direction; B is 0 where there is no bias."""
+    """W, R and B of one direction; B is 0 for a layer without bias."""
     order = ORDER[type(layer).__name__]
     W, U = in_order(p["W"], order), in_order(p["U"], order)
     b = in_order(p["b"], order) if layer.bias else np.zeros_like(W[0])

@@ -18,7 +18,7 @@ class TableScale:
     preparation: "TablePreparation"
 
     def entered(self, g: Program, x: Value, inside: bool) -> Value:
-        """(x - mean) / std of the matrix, unless that is left to whoever calls; says what goes in."""
+        """(x - mean) / std of the matrix, unless that is left to the caller; sets what each input holds."""
         from xpnn.data.tables.plain import feature_scale, meanings
 
         g.meanings = meanings(self.preparation, scaled=not inside)

@@ -12,7 +12,7 @@ import numpy as np
 from xpnn.errors import BackendError, CheckpointError, FileError, UsageError, first_line
 from xpnn.interchange.leaves import Leaf, leaves_of
 from xpnn.interchange.matching import bias_into_norm, bias_without_layer, match, parameters_of_leaf, take_over
-from xpnn.interchange.natural import natural
+from xpnn.interchange.natural_order import natural
 from xpnn.interchange.report import Report, check_fit
 from xpnn.interchange.torch_module import module_of
 from xpnn.interchange.torch_tensors import groups, ours, projected_widths, taken_apart, theirs
@@ -44,7 +44,7 @@ def load_torch(
     """Put PyTorch's weights in place of the model's, matched by kind and order; gives a report of what went where.
 
     source: a state_dict, a torch.nn module, or the path of a file: .pt and .pth (weights only), .safetensors. The last
-    keeps no order, so there shapes and the numbers in the names count, and what they do not tell is asked for. names:
+    keeps no order, so there shapes and the numbers in the names count; an error asks for what they leave open. names:
     {"2": "net.4"}, our path and their prefix, says it. strict=False leaves out weights that have no place here.
     Kernels are permuted, a Dense behind a Flatten of images is reordered (there the channels vary slowest), both
     biases of a recurrent layer are summed, a GRU's candidate keeps its own, in_proj is split.

@@ -140,7 +140,7 @@ def recurrent(b: Any, layer: Any, path: str, x: Any) -> Any:
 
 
 def windowed(b: Any, layer: Layer, path: str, shape: tuple[int, ...]) -> Any:
-    """Convolution, pooling, padding and enlarging: with the settings that ONNX's node of it has."""
+    """Convolution, pooling, padding and enlarging: with the settings of its ONNX node."""
     g, specs = Program(), layer.plan(shape)[0]
     p = tree_map(lambda _, spec: np.zeros(spec.shape, np.float32), specs)
     try:

@@ -16,7 +16,7 @@ class Chain(nn.Sequential):  # type: ignore[misc]
     """One module after the other, the first of which takes several inputs."""
 
     def forward(self, *xs: Any) -> Any:
-        """All inputs go to the first."""
+        """Give all inputs to the first module."""
         first, *others = self
         y = first(*xs)
         for module in others:
@@ -107,7 +107,7 @@ class Merged(nn.Module):  # type: ignore[misc]
         self.how, self.axis = how, axis
 
     def forward(self, *xs: Any) -> Any:
-        """Of equal shapes, but for that axis, or axes of 1 that are repeated."""
+        """Shapes must be equal, but for that axis, and axes of 1, which are repeated."""
         xs = inputs_of(xs)
         if self.how == "concatenate":
             return torch.cat(xs, dim=self.axis)

@@ -28,7 +28,7 @@ def sides(nn: Any, pads: list[int], value: float, *, apart: bool = False) -> tup
 
 
 def convolution(nn: Any, node: Node, g: Program, shape: tuple[int, ...], weights: Any) -> Made:
-    """Conv."""
+    """ONNX's Conv as a module."""
     a, W = node.attributes, g.constants[node.inputs[1]]
     before, pads = sides(nn, list(a["pads"]), 0.0)
     cls = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[W.ndim - 3]

@@ -118,7 +118,7 @@ def open_length(node: Node) -> UsageError:
 
 
 def leave_out_unused(g: Program) -> None:
-    """Nodes and constants that no output depends on, such as the states that nobody asked for."""
+    """Nodes and constants that no output depends on, such as states that are not used."""
     needed = {name for name, _ in g.outputs}
     kept = []
     for node in reversed(g.nodes):

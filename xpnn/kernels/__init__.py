@@ -30,8 +30,8 @@ __all__ = ["Array", "Kernels", "Rule"]
 class Kernels:
     """The table of the reference: the name of each kernel and the function that computes it.
 
-    A function here takes the backend first, so that it is a method of it. A backend's class names its overrides the
-    same way, one line each. `xp`, `dtype` and `device` are set by the backend.
+    A function here takes the backend first, so that it becomes the backend's method. A backend's class names its
+    overrides the same way, one line each. `xp`, `dtype` and `device` are set by the backend.
     """
 
     xp: Any

@@ -3,7 +3,7 @@
 import math
 
 from xpnn.kernels.base import Array, Backend
-from xpnn.kernels.cody import FAR, MIDDLE, NEAR, ratio
+from xpnn.kernels.erf import FAR, MIDDLE, NEAR, ratio
 
 
 def relu(be: Backend, x: Array) -> Array:
@@ -37,7 +37,7 @@ def normal_cdf(be: Backend, x: Array) -> Array:
     """P(x) = (1 + erf(x / sqrt 2)) / 2: the distribution function of N(0, 1). Small values keep their digits.
 
     With u = |x| / sqrt 2, erfc(u) = 1 - erf(u) = e^(-u^2) S(u): P is half of that below 0, and 1 less half of that
-    above; near 0, 1/2 + x R(x^2 / 2). R and S are quotients of polynomials (cody.py); e^(-u^2) is taken from
+    above; near 0, 1/2 + x R(x^2 / 2). R and S are quotients of polynomials (erf.py); e^(-u^2) is taken from
     x itself, for the rounding of u would count u^2 times over.
     """
     xp, size = be.xp, be.xp.abs(x)

@@ -63,6 +63,6 @@ def affine_relu(be: Backend, x: Array, W: Array, b: Array) -> Array:
 
 
 def affine_relu_with_mask(be: Backend, x: Array, W: Array, b: Array) -> tuple[Array, Any]:
-    """`affine_relu`, and what tells `affine_grads` where y is above 0: y itself, or what an override makes."""
+    """`affine_relu`, and the mask of where y is above 0 for `affine_grads`: y itself, or an override's own form."""
     y = be.affine_relu(x, W, b)
     return y, y

@@ -195,7 +195,7 @@ class MultiHeadAttention(Layer):
         )
 
     def _project(self, cx: Ctx, p: Tree, W: Array, x: Array, names: str) -> list[Array]:
-        """Those of q, k and v that are named, in heads."""
+        """Project x to those of q, k and v that are named, split into heads."""
         widths = [p[f"W{name}"].shape[1] for name in names]
         if self.bias:
             none = cx.be.zeros((p["Wk"].shape[1],))

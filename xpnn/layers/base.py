@@ -47,11 +47,11 @@ class Spec:
     trainable: bool = True  # False: fixed or running statistics, kept in phi instead of theta
     decay: bool = True  # False: biases and norm gains, left out of weight decay
     fans: tuple[int, int] | None = (
-        None  # inputs of an output, outputs of an input, where the shape does not tell
+        None  # inputs of an output, outputs of an input, where they do not follow from the shape
     )
 
     def initialize(self, rng: np.random.Generator) -> Host:
-        """Its first values, drawn on the host."""
+        """Initial values, drawn on the host."""
         return self.init.draw(rng, self.shape, self.fans)
 
 
@@ -167,7 +167,7 @@ class Layer(Config, abstract=True):
         return 1
 
     def children(self, shape: Shape) -> list[Child]:
-        """Of a container, the layers in it, in the order of their paths."""
+        """The layers in a container, in the order of their paths."""
         return []
 
     # Traits. A layer states one as a class attribute, a setting or a cached property of its own.
@@ -196,7 +196,7 @@ class Layer(Config, abstract=True):
         """What it takes; of several inputs a tuple, or one word for all.
 
         "float": the model's dtype; "any": every real dtype (the layer converts); "wide": the same, and numbers with
-        more digits than float32 come as float64; "int": ids as int64, and there is no dx; "mask": 0 and 1 in the
+        more digits than float32 come as float64; "int": ids as int64, without a dx; "mask": 0 and 1 in the
         model's dtype, without a dx; None: passes on whatever comes.
         """
         return "float"
@@ -225,7 +225,7 @@ def numbered(layers: "Iterable[Layer]", shape: Shape) -> list[Child]:
 
 
 def is_multiple(shape: Shape) -> bool:
-    """Whether it is a tuple of shapes."""
+    """Whether `shape` is a tuple of shapes, of several inputs or outputs."""
     return bool(shape) and isinstance(shape[0], tuple)
 
 

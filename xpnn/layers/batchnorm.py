@@ -20,7 +20,7 @@ class BatchNorm(Layer):
     afterwards they are the running ones, kept in phi and moved by every training step:
     new = (1 - momentum) old + momentum batch's, where the batch's variance has the divisor n - 1, or n with
     unbiased=False. The first is PyTorch's convention, the second ONNX's and that of Keras, which calls 1 - momentum
-    momentum. With bias=False there is no parameter bias.
+    momentum. bias=False leaves the parameter bias out.
     Shapes: x (N, ..., features); gain, bias, mean, var (features,). A batch of one value per feature is refused
     while training: it has no variance. Source: Ioffe and Szegedy, ICML 2015.
     """

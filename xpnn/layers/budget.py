@@ -20,7 +20,7 @@ FREE_LAYERS, BYTES_PER_LAYER = 1000, 8
 
 @dataclass
 class Budget:
-    """What is left of it. Raises CheckpointError when that is nothing."""
+    """What a file's network may still use. Raises CheckpointError when nothing is left."""
 
     layers: int
     values: int
@@ -29,7 +29,7 @@ class Budget:
         self.allowed = self.values
 
     def spend(self, shape: Any) -> None:
-        """Of a layer that gives an array of that shape for one sample, or several arrays."""
+        """Count a layer that gives an array of that shape for one sample, or several arrays."""
         self.layers -= 1
         shapes = shape if shape and isinstance(shape[0], tuple) else (shape,)
         self.values -= int(sum(math.prod(one) for one in shapes))

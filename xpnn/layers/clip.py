@@ -49,7 +49,7 @@ class Hardmax(Layer):
     output_kind = "probabilities"
 
     def plan(self, shape: Shape) -> tuple[Tree, Shape]:
-        """Raises ShapeError where there is nothing to choose from."""
+        """Raises ShapeError for an axis without values."""
         if not shape or shape[-1] == 0:
             raise ShapeError("wants at least one feature on the last axis", why=f"got {shape}")
         return {}, shape

@@ -12,7 +12,7 @@ from xpnn.layers.base import Ctx, Layer, Shape, Spec, Tree
 
 @dataclass(frozen=True)
 class SampleConstant(Layer, abstract=True):
-    """What they share.
+    """The base class of layers that add or multiply one constant array for all samples.
 
     axes: those along which the numbers differ; (-1,): one for each feature or channel, None: one for each number of a
     sample. The parameter c has a sample's axes, 1 for those that are not named. trainable=False: it stays as it is.

@@ -60,9 +60,8 @@ class Convolution(Layer, abstract=True):
         return {"W": W, **b}, (*counts((1, *shape), window), self.filters)
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        return cx.be.conv(x, p["W"], p["b"] if self.bias else None, self.window(x.shape[1:]), self.groups), (
-            x,
-        )
+        b = p["b"] if self.bias else None
+        return cx.be.conv(x, p["W"], b, self.window(x.shape[1:]), self.groups), (x,)
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
         (x,) = cache
@@ -72,7 +71,7 @@ class Convolution(Layer, abstract=True):
         return dx, {"W": cx.be.conv_dw(x, dy, window, self.groups), **db}
 
     def window(self, shape: Shape) -> Window:
-        """Where its windows lie on a sample of that shape."""
+        """The windows on a sample of that shape."""
         kernel, stride, dilation = (per_axis(n, self.axes) for n in (self.kernel, self.stride, self.dilation))
         return place(tuple(shape), kernel, stride, self.padding, dilation)
 

@@ -81,7 +81,7 @@ def called(method: Any, be: Any, a: Array) -> Any:
 
 
 def wants_backend(method: Any) -> bool:
-    """Whether it takes the backend besides an array."""
+    """Whether a method takes the backend besides an array."""
     wanted = [
         one
         for one in inspect.signature(method).parameters.values()

@@ -64,7 +64,7 @@ class Slice(Layer):
         return zeros_beside(cx, dx, axis, low, shape[axis] - 1 - high), {}
 
     def _taken(self, n: int) -> range:
-        """Which places of an axis of n."""
+        """Which places of an axis of length n are kept."""
         return range(*slice(self.start, self.stop, self.step).indices(n))
 
     def _forwards(self, n: int) -> tuple[int, int, int]:
@@ -116,7 +116,7 @@ class Split(Layer):
         return cx.be.xp.concat(dys, axis=axis), {}
 
     def _sizes(self, n: int) -> tuple[int, ...]:
-        """Of the parts of an axis of n."""
+        """The lengths of the parts of an axis of length n."""
         if isinstance(self.parts, int):
             if n % self.parts:
                 raise ShapeError(f"cuts an axis into {self.parts} equal parts", why=f"it has {n}")

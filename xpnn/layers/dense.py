@@ -13,7 +13,7 @@ from xpnn.settings import Count
 
 @dataclass(frozen=True)
 class Dense(Layer):
-    """y = x W + b on the last axis; y = x W with bias=False, and then there is no parameter b.
+    """y = x W + b on the last axis; y = x W, without the parameter b, with bias=False.
 
     Shapes: x (..., n_in), W (n_in, units), b (units,), y (..., units).
     Backward: dW = x^T dy, db = sum of dy over all rows, dx = dy W^T.

@@ -24,7 +24,7 @@ class GroupNorm(Layer):
     """y = gain (x - mean) / sqrt(var + eps) + bias; mean and var (divisor n) of each sample and group of channels.
 
     The channels, the last axis, fall into `groups` runs of neighbours; statistics are over a group's channels and all
-    positions. With bias=False there is no parameter bias.
+    positions. bias=False leaves the parameter bias out.
     Shapes: x (N, ..., channels); gain, bias (channels,). Source: Wu and He, ECCV 2018.
     """
 
@@ -54,7 +54,7 @@ class GroupNorm(Layer):
 class InstanceNorm(Layer):
     """GroupNorm with one group per channel: mean and var of each sample and channel, over all positions.
 
-    With bias=False there is no parameter bias.
+    bias=False leaves the parameter bias out.
     Shapes: x (N, ..., channels) with at least two positions; gain, bias (channels,).
     Source: Ulyanov, Vedaldi, Lempitsky, arXiv:1607.08022 (2016).
     """

@@ -21,7 +21,7 @@ from xpnn.settings import Positive
 class LayerNorm(Layer):
     """y = gain (x - mean) / sqrt(var + eps) + bias, mean and var (divisor n) over the last axis of every row.
 
-    Shapes: x (..., n); gain, bias (n,). With bias=False there is no parameter bias. A row whose squares overflow, in
+    Shapes: x (..., n); gain, bias (n,). bias=False leaves the parameter bias out. A row whose squares overflow, in
     float32 beyond 1.8e19, becomes NaN. Source: Ba, Kiros, Hinton, arXiv:1607.06450 (2016).
     """
 
@@ -77,7 +77,7 @@ class RMSNorm(Layer):
 
 
 def last_axis(shape: Shape) -> Shape:
-    """(n,). Raises ShapeError where there is nothing to take a mean of."""
+    """(n,). Raises ShapeError for an axis without values."""
     if not shape or shape[-1] == 0:
         raise ShapeError("wants at least one feature on the last axis", why=f"got {shape}")
     return shape[-1:]

@@ -60,7 +60,7 @@ def shown(shape: Any) -> Any:
 
 
 def is_open(shape: Any) -> bool:
-    """Whether any size in it is not known."""
+    """Whether any size in the shape is unknown."""
     return any(map(is_open, shape)) if isinstance(shape, tuple) else isinstance(shape, Length)
 
 

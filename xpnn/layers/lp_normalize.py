@@ -5,7 +5,7 @@ from typing import Any
 
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
-from xpnn.kernels.length import length
+from xpnn.kernels.length import scaled
 from xpnn.layers.axes import axis_of, check_axes
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
 from xpnn.settings import Positive
@@ -36,12 +36,14 @@ class LpNormalize(Layer):
         return {}, shape
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps y, max(n, eps), and s where n is above eps, else 0."""
+        """Keeps y, max(n, eps), and s where n is above eps, else 0. Scaled first: n itself may overflow."""
         xp, axis = cx.be.xp, axis_of(self.axis, x.shape[1:])
-        n = xp.sum(xp.abs(x), axis=axis, keepdims=True) if self.p == 1 else length(cx.be, x, axis)
-        above = n > self.eps
-        n = xp.where(above, n, xp.full_like(n, self.eps))
-        y = x / n
+        small, scale = scaled(cx.be, x, axis)
+        n = xp.sum(xp.abs(small) if self.p == 1 else small * small, axis=axis, keepdims=True)
+        n = n if self.p == 1 else xp.sqrt(n)
+        above = scale * n > self.eps
+        y = xp.where(above, small / xp.where(n > 0, n, xp.ones_like(n)), x / self.eps)
+        n = xp.where(above, scale * n, xp.full_like(n, self.eps))
         s = xp.sign(x) if self.p == 1 else y
         return y, (y, n, cx.be.mask(s, xp.broadcast_to(above, s.shape)))
 

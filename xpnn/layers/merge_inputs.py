@@ -10,7 +10,7 @@ from xpnn.layers.merging import merged, merged_shape, parts
 
 
 class Merge(Layer, abstract=True):
-    """What they share.
+    """The base class of layers that join several inputs into one.
 
     All but Concatenate take shapes that agree, or have 1 where another has more: (1, 1, C) beside (H, W, C) is repeated
     for each pixel, and its gradient is the sum over them.

@@ -74,10 +74,10 @@ def summed_to(cx: Ctx, d: Array, shape: Shape) -> Array:
 
 
 def added(arrays: tuple[Array, ...]) -> Array:
-    """Their sum, left to right."""
+    """The sum of the arrays, left to right."""
     return sum(arrays[1:], start=arrays[0])
 
 
 def product(arrays: tuple[Array, ...]) -> Array:
-    """Their product, left to right."""
+    """The product of the arrays, left to right."""
     return math.prod(arrays[1:], start=arrays[0])

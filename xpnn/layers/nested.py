@@ -71,7 +71,7 @@ def taken_by_all(layers: tuple[Layer, ...]) -> Any:
 
 
 def expects_ids(layer: Layer) -> bool:
-    """Whether any of its inputs are ids."""
+    """Whether any of the layer's inputs are ids."""
     return "int" in layer.input_kind if isinstance(layer.input_kind, tuple) else layer.input_kind == "int"
 
 

@@ -58,7 +58,7 @@ class Pooling(Layer, abstract=True):
         return rounded_up(tuple(shape), window) if self.ceil_mode else window
 
     def within(self, shape: Shape) -> Window:
-        """Those that end inside or in the padding."""
+        """The windows that end inside or in the padding."""
         stride = self.pool if self.stride is None else self.stride
         pool, stride, dilation = (per_axis(n, self.axes) for n in (self.pool, stride, self.dilation))
         return place(tuple(shape), pool, stride, self.padding, dilation)

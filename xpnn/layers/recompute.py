@@ -32,7 +32,7 @@ class Recompute(Layer):
         def __init__(self, layer: LayerLike | Sequence[LayerLike]) -> None: ...
 
     def children(self, shape: Shape) -> list[Child]:
-        """What is in f: f has no path of its own."""
+        """The children of f, which has no path of its own."""
         return self.layer.children(shape)
 
     def min_batch_size(self, shape: Shape) -> int:

@@ -12,7 +12,7 @@ from xpnn.layers.base import Ctx, Layer, Shape, Tree, is_multiple
 
 @dataclass(frozen=True)
 class Reduction(Layer, abstract=True):
-    """What they share. axes: 1 is the first behind the samples', -1 the last; None: all. keepdims: they stay, as 1."""
+    """The base class. axes: 1 is the first behind the samples', -1 the last; None: all. keepdims: they stay, as 1."""
 
     axes: tuple[int, ...] | None = None
     keepdims: bool = False

@@ -82,7 +82,7 @@ class Standardize(Layer):
 
     @functools.cached_property
     def _rest(self) -> list[float]:
-        """What float32 leaves of each mean."""
+        """What each mean loses when it is rounded to float32."""
         mean = np.atleast_1d(np.asarray(self.mean, np.float64))
         rest: list[float] = (mean - mean.astype(np.float32)).tolist()
         return rest

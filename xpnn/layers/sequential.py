@@ -39,7 +39,7 @@ class Sequential(Layer):
 
     @functools.cached_property
     def input_kind(self) -> Any:
-        """What the first layer that cares takes."""
+        """The input_kind of the first layer that does not pass on whatever comes."""
         kinds = (
             layer.input_kind for layer in self.layers
         )  # asked once each: a chain of chains would double the work per level

@@ -9,7 +9,7 @@ from xpnn.errors import UsageError, did_you_mean
 from xpnn.layers.base import Layer, for_each
 
 NO_DX = ("int", "mask")
-"""What a layer takes that has no gradient."""
+"""Kinds of input that have no gradient."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ Nodes: TypeAlias = (
     Mapping[str, tuple[Layer | Shared, str | Sequence[str]]]
     | Sequence[tuple[str, Layer | Shared, str | Sequence[str]]]
 )
-"""As they may be given."""
+"""The forms in which nodes may be given."""
 
 
 def listed(names: Any) -> tuple[str, ...]:

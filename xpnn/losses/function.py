@@ -21,9 +21,9 @@ class FunctionLoss(Loss, abstract=True):
     Arrays are the backend's: arithmetic works as it is, functions are those of be.xp, the Array API. Two forms:
 
         loss (N, ...), gradient of their sum      for each sample, or each output: weights and `reduction` apply
-        loss 0-d, gradient of it                  the mean over the batch already; samples have no weights then
+        loss 0-d, its gradient                    the mean over the batch already; samples have no weights then
 
-    There is no autograd: without a gradient, or with one of another shape than the prediction, it is a UsageError that
+    xpnn has no autograd: without a gradient, or with one of another shape than the prediction, it is a UsageError that
     says so. Targets have the outputs' shape. For classes write a class: the page "your own parts" has one.
     A file holds no functions: a model that was trained with one is saved as a regression.
     """
@@ -61,7 +61,7 @@ class FunctionLoss(Loss, abstract=True):
         if not isinstance(found, tuple | list) or len(found) != 2:
             raise UsageError(
                 f"{self.name} returns {'no' if found is None else 'a loss and no'} gradient",
-                why="backward passes are written by hand here: there is no autograd",
+                why="backward passes are written by hand here; xpnn has no autograd",
                 fix=RETURNS,
             )
         losses, gradient = found
@@ -81,7 +81,7 @@ class FunctionLoss(Loss, abstract=True):
 
 
 def takes_three(f: Callable[..., Any]) -> bool:
-    """Whether it wants the backend first."""
+    """Whether f takes the backend as its first argument."""
     import inspect
 
     wanted = [

@@ -67,8 +67,8 @@ class Poisson(Loss):
 
     def terms(self, be: Backend, prediction: Array, target: Array) -> Terms:
         same_shape("Poisson", prediction, target)
-        rate = be.xp.exp(prediction)
-        return rate - target * prediction, rate - target, None
+        rate = be.xp.exp(prediction)  # 0 at -inf, where nothing is expected, and 0 counts are no surprise
+        return rate - target * be.mask(prediction, target > 0), rate - target, None
 
     def check(self, target: Host, outputs: tuple[int, ...]) -> Host:
         return check_least_0(target, outputs, "Poisson", "targets are counts")

@@ -81,8 +81,10 @@ class ClassMetric(Metric, abstract=True):
     def valid_ids(self, be: Backend, scores: Array, ids: Array) -> Array:
         """The ids as int64, -1 for those that do not count."""
         self.check_shapes(scores, ids)
-        ids = be.xp.astype(ids, be.xp.int64)
+        given, ids = ids, be.xp.astype(ids, be.xp.int64)
         valid = (ids >= 0) & (ids < self.classes(scores))
+        if be.xp.isdtype(given.dtype, "real floating"):
+            valid = valid & (be.xp.astype(ids, given.dtype) == given)  # 1.5 is no class, though it became 1
         if self.ignore_index is not None:
             valid = valid & (ids != self.ignore_index)
         return be.xp.where(valid, ids, -be.xp.ones_like(ids))

@@ -109,7 +109,7 @@ def log_odds(be: Backend, scores: Array, logits: bool) -> Array:
     largest, second = (xp.max(a, axis=1, keepdims=True) for a in (z, xp.where(top, low, z)))
     shift = xp.where(second > -math.inf, second, xp.zeros_like(second))
     behind = shift + log(be, xp.sum(be.mask(xp.exp(z - shift), ~top), axis=1, keepdims=True))
-    e = xp.exp(z - largest)
+    e = xp.exp(xp.where(z == largest, xp.zeros_like(z), z - largest))  # inf - inf is NaN
     rest = xp.where(top, behind, largest + log(be, xp.sum(e, axis=1, keepdims=True) - e))
     odds = xp.where(z == -math.inf, z, z - rest)
     return odds[:, 1:] if z.shape[1] == 2 else odds

@@ -9,7 +9,7 @@ from xpnn.optimizers.wrapper import Wrapper
 from xpnn.settings import Count
 
 OWN = ("theta", "sum", "total", "waiting", "updates", "divisor", "last")
-"""What the optimizer inside does not see."""
+"""Entries of the state that the optimizer inside does not see."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Accumulate(Wrapper):
     """One update of `optimizer` with the gradient of every `steps` steps together: a batch `steps` times as large.
 
     sum_i D_i g_i / sum_i D_i, where the loss of step i is a mean with the divisor D_i, such as the sum of its samples'
-    weights; of losses that are sums, sum_i g_i. A training step tells D_i as state["divisor"]; it is 1 otherwise.
+    weights; of losses that are sums, sum_i g_i. A training step sets D_i as state["divisor"]; it is 1 otherwise.
     The last step of an epoch of `Trainer.fit` makes an update too, as the last batch of an epoch may be short. Between
     updates theta rests. t, and so a schedule, counts every step; the optimizer inside and wrappers around it, updates.
     Raises UsageError for steps below 1; `fit` raises it for more steps than the run has batches.

@@ -1,6 +1,6 @@
 """What an optimizer is: `init(be, theta) -> state` and `update(be, theta, grad, state) -> theta, state`.
 
-It sees one flat vector; `bind` tells it first where each parameter lies there. The learning rate and the step count are
+It sees one flat vector; `bind` first says where each parameter lies in it. The learning rate and the step count are
 0-d arrays in the state, so that a compiled or replayed step reads their present values. The formulas are PyTorch's
 (torch.optim), term for term.
 """

@@ -13,7 +13,7 @@ KNOWN: dict[str, type[Optimizer]] = {
 """{the class's name in lower case: the class}."""
 OPTIMIZERS = {name: cls for name, cls in KNOWN.items() if not cls.full_batch}
 FULL_BATCH = {name: cls for name, cls in KNOWN.items() if cls.full_batch}
-"""Those that take the whole data at once."""
+"""Optimizers that take the whole data at once."""
 
 
 def get_optimizer(optimizer: str | Optimizer) -> Optimizer:

@@ -52,7 +52,7 @@ class LBFGS(Optimizer):
 
     @property
     def penalised(self) -> bool:
-        """Whether theta itself is pulled towards 0."""
+        """Whether a penalty pulls theta towards 0."""
         return bool(self.l2)
 
     def init(self, be: Backend, theta: Array) -> State:

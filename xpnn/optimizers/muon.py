@@ -87,7 +87,7 @@ class Muon(Layerwise):
 
 
 def is_matrix(param: ParamInfo) -> bool:
-    """Whether Muon orthogonalises it."""
+    """Whether Muon orthogonalises the parameter."""
     return param.weight and len(param.shape) >= 2
 
 

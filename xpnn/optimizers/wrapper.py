@@ -18,7 +18,7 @@ class Wrapper(Optimizer, abstract=True):
     optimizer: Optimizer
 
     outermost: ClassVar[bool] = False
-    """Whether nothing may be around it."""
+    """Whether it must be the outermost wrapper."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,5 +61,5 @@ class Wrapper(Optimizer, abstract=True):
         return new["updates"], new["updates"] != old["updates"]
 
     def begin(self, be: Backend, theta: Array) -> State:
-        """This one's own arrays before the first step. A subclass gives each memory of its own: theta is given away."""
+        """This one's own arrays before the first step. Each needs its own memory: theta's is handed over."""
         raise NotImplementedError

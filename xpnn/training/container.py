@@ -20,7 +20,7 @@ from xpnn.system import open_regular
 MAX_HEADER = 2**20
 """Bytes. As Python objects, the worst JSON takes some forty times its size."""
 MAX_DIGITS = 40
-"""Of one number. Longer ones cost the square of their length, and Python refuses to print them."""
+"""The digits of one number. Longer ones cost the square of their length, and Python refuses to print them."""
 DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 
 Host = np.ndarray[Any, Any]

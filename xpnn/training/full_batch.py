@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from xpnn.data.batches import Slices
-from xpnn.distributed.plane import joined
+from xpnn.distributed.shared_backend import joined
 from xpnn.distributed.shares import own_rows
 from xpnn.kernels import Array
 from xpnn.optimizers import LBFGS
@@ -62,7 +62,7 @@ class FullBatch:
         return Descent(self.rule, model.backend, self._whole, model.theta, self.run.state)
 
     def _given(self) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
-        """Of each part the tick, samples, targets and weights; and its share, where several processes share it."""
+        """The tick, samples, targets and weights of each part; and its share, where several processes share it."""
         be = self.run.model.backend
         for tick, (rows, share) in enumerate(self.parts):
             yield (be.scalar(tick, be.xp.int64), *gather(be, self.run.data, rows)), share

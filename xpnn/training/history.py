@@ -78,7 +78,7 @@ class History:
         return len(self.rows)
 
     def __getitem__(self, column: str) -> list[Any]:
-        """Raises UsageError for a column that there is not."""
+        """Raises UsageError for a column that does not exist."""
         name = KERAS.get(column, column)
         if self.rows and name not in self.columns:
             raise UsageError(f"no column {column!r}", fix=did_you_mean(column, [*self.columns, *KERAS]))

@@ -3,6 +3,8 @@
     ids to embed, class ids       0 to size - 1
     labels of sequences (CTC)     0 to size - 1 but not the blank, -1 as padding; lengths from 1 to the frames
     targets of yes or no          0 to 1
+    targets of a margin           -1 or 1
+    counts, probabilities         0 or more
 
 On NumPy a step refuses what is out of range before it computes. Elsewhere the host would have to wait for the
 device to see it: there the step changes nothing, its loss is NaN, and `check_steps` names the first bad entry.
@@ -18,9 +20,10 @@ from xpnn.backends.base import Backend
 from xpnn.errors import DataError
 from xpnn.kernels import Array
 from xpnn.layers.base import for_each, is_multiple
-from xpnn.losses import CTC, Loss, MultiOutputLoss
+from xpnn.losses import CTC, KLDivergence, Loss, MultiOutputLoss, Poisson
 from xpnn.losses.binary import BinaryLoss
 from xpnn.losses.classes import ClassLoss
+from xpnn.losses.margin import MarginLoss
 from xpnn.network import Network
 
 LOOK = 32
@@ -52,11 +55,13 @@ class Ids:
         """Bool, shaped like a: which of them are in range."""
         whole = be.xp.astype(a, be.xp.int64)
         known = (whole >= 0) & (whole < self.size)
+        if be.xp.isdtype(a.dtype, "real floating"):
+            known = known & (be.xp.astype(whole, a.dtype) == a)  # 1.5 has become 1
         return known if self.ignored is None else known | (whole == self.ignored)
 
     @property
     def why(self) -> str:
-        """What is in range."""
+        """The range that is allowed, in words."""
         what = "classes" if self.name == "y" else "ids to embed"
         return f"{self.size} {what} are numbered 0 to {self.size - 1}"
 
@@ -103,6 +108,30 @@ class Shares(Ids):
         return (a >= 0) & (a <= 1) if "bool" not in str(a.dtype) else a | ~a
 
 
+@dataclass(frozen=True)
+class Signs(Shares):
+    """Targets of the margin losses."""
+
+    why = "targets are -1 or 1"
+    fix = "2 * y - 1, if the classes are 0 and 1"
+
+    def allowed(self, be: Backend, a: Array) -> Array:
+        """Return where targets are -1 or 1."""
+        return (a == 1) | (a == -1)
+
+
+@dataclass(frozen=True)
+class Amounts(Shares):
+    """Targets that are counts, or probabilities of a distribution."""
+
+    why = "targets are 0 or more"
+    fix = "shift or drop them"
+
+    def allowed(self, be: Backend, a: Array) -> Array:
+        """Return where targets are not below 0."""
+        return a >= 0 if "bool" not in str(a.dtype) else a | ~a
+
+
 def ids_of(model: Network, loss: Loss) -> tuple[Ids, ...]:
     """Return a description of everything that a step reads and that has a range."""
     n = len(model.input_shape) if is_multiple(model.input_shape) else 1
@@ -120,6 +149,10 @@ def ids_of(model: Network, loss: Loss) -> tuple[Ids, ...]:
             )
         elif isinstance(one, BinaryLoss):
             found.append(Shares("y", i))
+        elif isinstance(one, MarginLoss):
+            found.append(Signs("y", i))
+        elif isinstance(one, KLDivergence | Poisson):
+            found.append(Amounts("y", i))
     return tuple(found)
 
 

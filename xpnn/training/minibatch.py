@@ -144,7 +144,7 @@ class MiniBatches:
             raise explain_overflow(trainer, self.number, len(losses), lost[0])
 
     def _samples(self, done: int) -> int:
-        """Of the batches that wait to be read, of which the last is number `done` of the epoch."""
+        """How many samples the batches have that wait to be read; the last of them is number `done` of the epoch."""
         first, last = self.cuts[done - len(self.waiting)], self.cuts[done - 1]
         return int(last.stop - first.start)
 

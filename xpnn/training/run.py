@@ -22,7 +22,7 @@ from xpnn.training.stepper import Stepper
 
 
 def nothing() -> None:
-    """Do nothing: before the first step there are no losses to read."""
+    """Do nothing: before the first step no loss has been computed."""
 
 
 def moved(message: str, get: Callable[[Any], Any]) -> property:
@@ -115,7 +115,7 @@ class Run:
         return identity(self.trainer, self.data, self.validation, self.batch_size, batches)
 
     def order(self, epoch: int) -> Any:
-        """The rows of data in the order of that epoch: what gives slices of it, each an array."""
+        """The order of the rows in that epoch: an array, or an object whose slices are arrays."""
         x = self.data[0][0] if isinstance(self.data[0], tuple) else self.data[0]
         if isinstance(x, StoredArray):
             return x.order(self.model.seed, epoch, self.train)

@@ -9,7 +9,7 @@ from xpnn import fusion
 from xpnn.backends.base import Backend
 from xpnn.backends.share import Share
 from xpnn.distributed.communicator import Communicator
-from xpnn.distributed.plane import NUMBERS, add_gradient, joined, sharing
+from xpnn.distributed.shared_backend import NUMBERS, add_gradient, joined, sharing
 from xpnn.kernels import Array
 from xpnn.optimizers import Accumulate, Optimizer
 from xpnn.optimizers.base import State
@@ -144,7 +144,7 @@ def unpacked(be: Backend, numbers: Array) -> Any:
 
 
 def accumulates(optimizer: Optimizer) -> bool:
-    """Whether an Accumulate is part of it."""
+    """Whether the optimizer is, or wraps, an Accumulate."""
     while isinstance(optimizer, Wrapper):
         if isinstance(optimizer, Accumulate):
             return True

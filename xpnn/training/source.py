@@ -18,8 +18,8 @@ class Source:
     """Batches (x, y) or (x, y, weight), so many for each epoch.
 
     given: what can be iterated again for each epoch, such as a DataLoader or `data.Batches`; an iterator, which goes on
-    from epoch to epoch; or a function that returns one. steps: how many batches an epoch has, where `len` does not
-    tell. Raises UsageError where neither does, and for what holds no batches.
+    from epoch to epoch; or a function that returns one. steps: how many batches an epoch has, where `len` is
+    not known. Raises UsageError where neither says so, and for what holds no batches.
     """
 
     def __init__(self, given: Any, steps: int | None) -> None:
@@ -82,7 +82,7 @@ def collected(given: Any) -> tuple[Any, Any]:
     """All of x and of y in the batches of an iterable, on the host."""
     found = [parts(batch, f"batch {i}")[:2] for i, batch in enumerate(_once(given), 1)]
     if not found:
-        raise DataError("there were no batches to evaluate")
+        raise DataError("the iterable gave no batches to evaluate")
     xs, ys = (
         [tree_map(lambda _, a: to_host(a), _tuples(a)) for a in side] for side in zip(*found, strict=True)
     )

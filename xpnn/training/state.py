@@ -209,7 +209,7 @@ def same_kind(value: Any, own: Any) -> bool:
 
 
 def row_of(columns: list[str], numbers: list[float]) -> Row:
-    """Return the history's row for a row of numbers; columns that are no fields of it are metrics."""
+    """Return the history's row for a row of numbers; columns that are not fields of Row are metrics."""
     values: dict[str, Any] = {
         name: None if number == UNMEASURED else number for name, number in zip(columns, numbers, strict=True)
     }

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from xpnn import fusion
 from xpnn.backends.base import Backend
 from xpnn.distributed.loss import part_of_batch
-from xpnn.distributed.plane import Joined
+from xpnn.distributed.shared_backend import Joined
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_float, as_input
 from xpnn.losses.base import Loss, as_target

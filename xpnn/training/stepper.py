@@ -105,7 +105,7 @@ class Stepper:
 
     @functools.cached_property
     def _counting(self) -> tuple[Any, Any]:
-        """The same two, which count hits besides."""
+        """The same two functions, which also count the hits."""
         shared = self.communicator.size > 1
         return self._compiled(self.shared_objective if shared else self.objective, count=True)
 
@@ -132,11 +132,11 @@ class Stepper:
         return 0 if ids is None else math.prod(ids.shape[1:])
 
     def compile(self, f: Callable[..., Any], **positions: tuple[int, ...]) -> Callable[..., Any]:
-        """`Backend.compile`, or what the processes that share the run make of it."""
+        """`Backend.compile`, or the communicator's own where several processes share the run."""
         return self.communicator.compile(self.model.backend, f, **positions)
 
     def _take_weights(self) -> None:
-        """Those of rank 0, on every rank."""
+        """Copy the weights of rank 0 to every rank."""
         model = self.model
         vectors = {name: np.ascontiguousarray(a) for name, a in model.snapshot().items()}
         for a in vectors.values():

@@ -11,7 +11,7 @@ from xpnn.training.history import Row
 from xpnn.training.run import Callback, Run
 
 AT_ONCE = (signal.SIGINT, signal.SIGTERM)
-"""Those that stop at once when a second one comes. Others are sent again by the system itself: SIGXCPU every second."""
+"""Signals that stop at once when a second one comes. The system itself repeats others: SIGXCPU every second."""
 
 
 class TimeLimit(Callback):

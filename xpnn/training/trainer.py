@@ -271,7 +271,7 @@ def hold_out(y: Any, validation: Any, seed: int) -> tuple[np.ndarray[Any, Any], 
 
 
 def is_pair_or_nothing(validation: Any) -> bool:
-    """Whether nothing is held out."""
+    """Whether `validation` is a pair (x, y), or leaves nothing held out."""
     return validation is None or isinstance(validation, tuple | list) or validation == 0
 
 

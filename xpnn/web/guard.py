@@ -1,6 +1,6 @@
 """What stands before every request: whose it may be, how large and how slow its body, and which headers go out.
 
-A page of somebody else's that is open in the same browser can send requests to this computer. It is refused by the
+Another site's page that is open in the same browser can send requests to this computer. It is refused by the
 header Origin, which its browser sets; and where its name was made to point here (DNS rebinding), by the header Host.
 """
 
@@ -21,7 +21,7 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 LARGEST = 1_000_000
 """Bytes of a body."""
 DRAINED = 4_000_000
-"""Of a body that is too large, as many bytes are received and dropped, so that the sender gets the answer."""
+"""How many bytes of a body that is too large are received and dropped, so that the sender gets the answer."""
 PATIENCE = 10.0
 """Seconds in which a body has to arrive."""
 EVERYWHERE = ("0.0.0.0", "::", "")

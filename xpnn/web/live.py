@@ -17,7 +17,7 @@ from xpnn.web.record import LIVE, read_record
 FRESH = 0.4
 """Seconds for which a look serves all pages."""
 POINTS = 1000
-"""Of a curve at most; of a longer training every second, third, ... epoch is sent."""
+"""Points of a curve at most; of a longer training every second, third, ... epoch is sent."""
 LISTED = 200
 """Runs in the list, the newest."""
 
@@ -89,7 +89,7 @@ class Watcher:
         run = overview(folder)
         try:
             record = read_record(folder)
-        except XpnnError:  # written by somebody else, or damaged: the page shows the curves alone
+        except XpnnError:  # written by another program, or damaged: the page shows the curves alone
             record = None
         return Entry(signature, run, record, self.version)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnn.data import TablePreparation
+from xpnn.data.tables.frames import from_memory
 from xpnn.errors import DataError, UsageError
 from xpnn.layers.base import is_multiple
 
@@ -63,9 +64,8 @@ class Predictor:
         fine = isinstance(rows, list) and all(isinstance(row, dict) and row for row in rows)
         if not fine or not 1 <= len(rows) <= MOST:
             raise DataError(f"rows: wanted a list of 1 to {MOST:,} objects such as {{column: value}}")
-        return self._of_arrays(preparation.inputs(rows)) | {
-            "predictions": self.model.predict_table(rows).tolist()
-        }
+        x = preparation.samples(from_memory(rows))  # without warnings: whoever asks chooses the words in them
+        return self._of_arrays(x) | {"predictions": preparation.answers(self.model.predict(x)).tolist()}
 
     def _of_arrays(self, x: Any) -> dict[str, Any]:
         model, be = self.model, self.model.backend

@@ -58,7 +58,7 @@ def pictures_of(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def fits(picture: dict[str, Any]) -> bool:
-    """Whether the bytes are as many as the form says."""
+    """Whether the number of bytes is what the form says."""
     form, text = picture["form"], picture["bytes"]
     if len(form) != 3 or not text.isascii():
         return False

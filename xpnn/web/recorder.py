@@ -19,15 +19,15 @@ from xpnn.training.run import Callback, Run
 from xpnn.web.record import LIVE, read_record
 
 SAMPLES, JUDGED, SHOWN = 64, 256, 12
-"""Of the last batch, for gradients and dead units; held-out ones, to look for mistakes among; mistakes at most."""
+"""Samples of the last batch, for gradients and dead units; held-out ones, to look for mistakes in; most mistakes."""
 UNITS = 32
-"""Of the first layer, whose weights are shown."""
+"""Units of the first layer whose weights are shown."""
 LARGEST = 64
 """Pixels of a side up to which weights and samples are shown as pictures, and numbers of a sample at most."""
 POINTS = 400
-"""Of the gradients' curve; when it has more, every second one is kept."""
+"""Points of the gradients' curve; when it has more, every second one is kept."""
 SHARE = 0.02
-"""Of the time that training may wait for this."""
+"""The share of the time that training may wait for this."""
 
 
 class Recorder(Callback):

@@ -25,7 +25,7 @@ ROWS = [
         xpnn.Conv1D(2, 2, 1, (2, 0), 3, init=glorot_uniform, bias_init=Normal(0.5)), (4, 3)
     ),  # causal and dilated
     Case(xpnn.Conv2D(2, 2, padding="same_lower", bias=False), (3, 2, 2), batch=2),  # the pad before, no bias
-    Case(xpnn.Conv1D(2, 2, padding="same_lower", bias=False), (3, 2), batch=1),  # likewise
+    Case(xpnn.Conv1D(2, 2, padding="same_lower", bias=False), (3, 2), batch=1),  # the same, without a bias
     Case(xpnn.Conv3D(3, 2), (3, 2, 4, 2)),  # the plain one
     Case(xpnn.Conv3D(1, 1), (1, 1, 1, 1), batch=1),  # one number
     Case(
@@ -60,7 +60,9 @@ ROWS = [
         xpnn.ConvTranspose3D(2, 3, 2, "same_lower", init=glorot_uniform, bias_init=Normal(0.5)), (2, 1, 2, 1)
     ),  # cropped
     Case(xpnn.ConvTranspose3D(2, 1, padding=0, bias=False), (1, 2, 1, 2), batch=1),  # without a bias
-    Case(xpnn.ConvTranspose2D(2, 3, 2, "same_lower", bias=False), (2, 3, 2), batch=2),  # likewise
+    Case(
+        xpnn.ConvTranspose2D(2, 3, 2, "same_lower", bias=False), (2, 3, 2), batch=2
+    ),  # the same, without a bias
     Case(xpnn.ConvTranspose2D(3, 3), (3, 2, 2)),  # the plain one
     Case(xpnn.ConvTranspose2D(2, 3, (2, 3), "same"), (3, 2, 3), batch=1),  # cropped
     Case(

@@ -27,7 +27,7 @@ ROWS = [
     Case(xpnn.GroupNorm(3), (7, 3)),  # as many groups as features
     Case(xpnn.GroupNorm(2, bias=False), (3, 4)),  # a gain alone
     Case(xpnn.InstanceNorm(), (3, 2, 3)),  # images
-    Case(xpnn.InstanceNorm(bias=False), (3, 2), batch=2),  # likewise
+    Case(xpnn.InstanceNorm(bias=False), (3, 2), batch=2),  # a gain alone
     Case(xpnn.InstanceNorm(1e-3), (7, 1), batch=1),  # a sequence of one feature
     Case(
         xpnn.Sequential((xpnn.Dense(4), xpnn.ReLU(), xpnn.BatchNorm(), xpnn.Dense(2))), (3,), batch=5

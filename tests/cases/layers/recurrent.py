@@ -56,7 +56,7 @@ ROWS += [
     Case(xpnn.PaddingMask(), (4,)),  # the mask itself
     Case(xpnn.PaddingMask(2), (2, 3), batch=1),  # of another id
     Case(xpnn.SimpleRNN(2, masked=True), ((3, 2), (3,)), blank=True),  # a sample without any step
-    Case(xpnn.LSTM(2, True, masked=True), ((3, 2), (3,)), blank=True),  # every state of it
+    Case(xpnn.LSTM(2, True, masked=True), ((3, 2), (3,)), blank=True),  # every state
     Case(xpnn.GRU(2, True, masked=True), ((3, 1), (3,))),
     Case(xpnn.GRU(3, masked=True), ((2, 2), (2,)), batch=1),
     Case(xpnn.Bidirectional(xpnn.LSTM(2, masked=True)), ((3, 2), (3,)), blank=True),  # both ways

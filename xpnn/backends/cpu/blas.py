@@ -21,7 +21,7 @@ HOLDS = {
 
 @dataclass(frozen=True)
 class Blas:
-    """Name and version of the library; kernel and threads where it tells them."""
+    """Name and version of the library; kernel and threads where it reports them."""
 
     name: str
     version: str

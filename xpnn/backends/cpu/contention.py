@@ -1,7 +1,7 @@
 """Other processes that want the same cores: how BLAS's threads fare beside them, by measuring.
 
 OpenBLAS's threads wait for each other by spinning. Beside two processes that compute, two threads on two cores take
-five to ten times as long as one; what tells is the time that the work takes.
+five to ten times as long as one; the reliable sign is the time that the work takes.
 """
 
 import time
@@ -14,7 +14,7 @@ TURNS = 2
 FEWER = 0.8
 """Fewer threads are chosen where they take less than this share of the time: on a quiet machine they never do."""
 SHARE = 0.75
-"""Of the processor time that so many threads could have: with less of it they wait for cores that others use."""
+"""The share of their processor time below which threads are waiting for cores that other processes use."""
 
 
 def fastest(

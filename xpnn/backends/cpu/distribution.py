@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends.base import Backend
-from xpnn.kernels import cody
+from xpnn.kernels import erf
 
 BLOCK = 1 << 14
 """Elements at a time: what is computed on the way stays in the processor's cache."""
@@ -32,11 +32,11 @@ def _block(x: Host, out: Host) -> None:
     size = np.minimum(np.abs(x), 40)
     u = size * math.sqrt(0.5)
     beyond = not u.max() <= 4  # so that NaN counts as beyond
-    tail = _ratio(cody.MIDDLE, np.minimum(u, 4) if beyond else u)
+    tail = _ratio(erf.MIDDLE, np.minimum(u, 4) if beyond else u)
     if beyond:
         few = np.flatnonzero(u > 4)
         v = 1 / u[few]
-        tail[few] = v * (math.sqrt(1 / math.pi) - v * v * cody.ratio(cody.FAR, v * v))
+        tail[few] = v * (math.sqrt(1 / math.pi) - v * v * erf.ratio(erf.FAR, v * v))
     size *= size
     size *= -0.5
     tail *= np.exp(size, out=size)
@@ -45,11 +45,11 @@ def _block(x: Host, out: Host) -> None:
     if x.dtype == np.float64:
         near = np.flatnonzero(u <= 0.46875)
         inner = x[near]
-        out[near] = 0.5 + inner * math.sqrt(0.125) * _ratio(cody.NEAR, 0.5 * inner * inner)
+        out[near] = 0.5 + inner * math.sqrt(0.125) * _ratio(erf.NEAR, 0.5 * inner * inner)
 
 
-def _ratio(rows: cody.Rows, x: Host) -> Host:
-    """`cody.ratio` in two arrays."""
+def _ratio(rows: erf.Rows, x: Host) -> Host:
+    """`erf.ratio` in two arrays."""
     upper, lower = (x * row[0] for row in rows)
     for total, row in ((upper, rows[0]), (lower, rows[1])):
         total += row[1]

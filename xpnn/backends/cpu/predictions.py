@@ -31,7 +31,7 @@ class SingleSamples:
         self.clock, self.best, self.until, self.wait = clock, math.inf, -math.inf, FIRST
 
     def __call__(self, work: Callable[..., Any], *args: Any) -> Any:
-        """work(*args)."""
+        """Return work(*args)."""
         began = self.clock()
         if began < self.until:
             with at_most(1):
@@ -57,7 +57,7 @@ class Samples:
         self.clock, self.until, self.usable = clock, -math.inf, 1
 
     def __call__(self, work: Callable[..., Any], *args: Any) -> Any:
-        """work(*args)."""
+        """Return work(*args)."""
         now = self.clock()
         if now >= self.until:
             self.usable, self.until = usable_threads(), now + VALID

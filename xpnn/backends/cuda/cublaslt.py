@@ -44,7 +44,7 @@ WORKSPACE = 32 << 20
 
 
 class Algorithm(ctypes.Structure):
-    """cublasLtMatmulHeuristicResult_t."""
+    """The C structure cublasLtMatmulHeuristicResult_t."""
 
     _fields_ = (
         ("algo", c_uint64 * 8),

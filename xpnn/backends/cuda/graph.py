@@ -49,15 +49,15 @@ class Recorder(Protocol):
         ...
 
     def place(self, a: Array) -> Hashable:
-        """Its address and strides."""
+        """The array's address and strides."""
         ...
 
     def overlap(self, a: Array, b: Array) -> bool:
-        """Whether they may share memory."""
+        """Whether the arrays may share memory."""
         ...
 
     def whole(self, a: Array) -> bool:
-        """Whether it has no gaps and may be written to."""
+        """Whether the array has no gaps and may be written to."""
         ...
 
     def like(self, a: Array) -> Array:

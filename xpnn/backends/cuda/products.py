@@ -45,7 +45,7 @@ y = x != x ? 0x7fc0 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
 """The upper half of a float32, rounded to nearest, ties to even; every NaN becomes the same one."""
 FROM_BF16 = "y = __uint_as_float((unsigned int)x << 16)"
 BF16 = np.dtype(np.uint16)
-"""The dtype of arrays that hold bf16, which NumPy and CuPy do not have. No other arrays of it are multiplied."""
+"""The dtype of arrays that hold bf16, which NumPy and CuPy lack. No other arrays of this dtype are multiplied."""
 
 
 @dataclass(frozen=True)

@@ -189,7 +189,7 @@ def _figure(strength: Grey, labels: NDArray[np.int32], group: list[int], around:
 
 
 def joined(figures: tuple[Figure, ...]) -> Figure:
-    """All of them as one."""
+    """All the figures as one."""
     if len(figures) == 1:
         return figures[0]
     box = figures[0].box

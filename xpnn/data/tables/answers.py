@@ -21,4 +21,5 @@ def answers(model: Predictor, table: Any) -> NDArray[Any]:
         )
     named = read_table(table, dates=preparation.dates)
     preparation.check_columns(named)
+    preparation.warn(named, 4)
     return np.concatenate([preparation.predict(model, part)[0] for _, part in named.parts()])

@@ -19,7 +19,7 @@ from xpnn.errors import UsageError
 MOST_VALUES = 10_000
 """Values of one category."""
 WIDEST = 1024
-"""Of an embedding."""
+"""The largest width of an embedding."""
 PARTS = ("year", "month", "day", "weekday", "hour", "minute", "second")
 
 Floats = NDArray[np.float64]
@@ -59,7 +59,7 @@ class NumberColumn(Column):
         check_spread(self, (self.std,))
 
     def features(self) -> tuple[str, ...]:
-        """Its name, and that of its indicator."""
+        """Names of the column's features: its own, and that of its indicator."""
         return (self.name, f"{self.name} missing") if self.indicator else (self.name,)
 
     def encode(self, values: Values) -> Floats:

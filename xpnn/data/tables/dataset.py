@@ -3,14 +3,14 @@
 from typing import Any
 
 from xpnn.data.dataset import Dataset
-from xpnn.data.tables.fitting import fit_preparation, relabelled, what_became
+from xpnn.data.tables.fitting import fit_preparation, label_line, relabelled, what_became
 from xpnn.data.tables.labels import choose_label, class_names, guess_task
 from xpnn.data.tables.preparation import TablePreparation, check_labelled
 from xpnn.data.tables.reading import read_table
 from xpnn.data.tables.samples import KEPT, take_samples
 from xpnn.data.tables.sides import all_rows, keep_classes, split_by_hash
 from xpnn.data.tables.stored import AnyTable, StoredTable
-from xpnn.data.tables.summary import Summary, median_line, summarize
+from xpnn.data.tables.summary import median_line, summarize
 from xpnn.errors import DataError, UsageError
 from xpnn.printing import count_of, counted, listed
 
@@ -130,14 +130,6 @@ def check_label(table: AnyTable, preparation: TablePreparation) -> str:
             fix=f"call its column of labels {preparation.label!r}, or use xpnn predict, which needs none",
         )
     return preparation.label
-
-
-def label_line(preparation: TablePreparation, labels: Summary, why: str, guess: str) -> str:
-    """What the label is, and what it was taken for."""
-    what = f"label {preparation.label!r} ({why}): {preparation.task} ({guess})"
-    if preparation.classes:
-        return f"{what}, classes {listed(preparation.classes)}"
-    return f"{what}, from {labels.numbers.low:g} to {labels.numbers.high:g}"
 
 
 def moved_line(names: list[str]) -> list[str]:

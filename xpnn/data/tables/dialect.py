@@ -82,7 +82,7 @@ def csv_query(
         types = found["types"]
         notes.append("the first line is taken for the names of the columns")
     if headed and len(set(names := [one.lower() for one in entries])) < len(names):
-        notes.append(f"columns of one name are told apart by a number: {', '.join(types)}")
+        notes.append(f"columns of the same name get a number: {', '.join(types)}")
     if (found["dates"] or "%Y").startswith("%Y"):
         found["dates"] = ""
     elif not dates:
@@ -100,7 +100,7 @@ def csv_query(
 
 
 def zone_line(types: dict[str, str]) -> list[str]:
-    """What is said of times with a zone."""
+    """The line about times with a zone."""
     zoned = [column for column, kind in types.items() if kind.endswith("TIME ZONE")]
     return [f"times with a zone are read in UTC: {listed(zoned)}"] if zoned else []
 

@@ -20,7 +20,7 @@ from xpnn.printing import listed
 LARGE = 1 << 29
 """Bytes in memory from which a table is kept on the disk."""
 SMALL = 1 << 25
-"""Bytes of text up to which nobody needs to count."""
+"""Bytes of text up to which rows need not be counted."""
 NUMBER, WORD = 8, 64
 """Bytes in memory of an entry."""
 SECONDS, SLOWEST = 120, 500_000

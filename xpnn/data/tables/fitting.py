@@ -21,10 +21,10 @@ from xpnn.data.tables.reading import read_table
 from xpnn.data.tables.samples import take_samples
 from xpnn.data.tables.sides import Sides, all_rows
 from xpnn.data.tables.stored import AnyTable
-from xpnn.data.tables.summary import FORMATTED, Moments, Summary, summarize
+from xpnn.data.tables.summary import FORMATTED, Moments, Summary, median_line, summarize
 from xpnn.data.tables.values import CODE, Values, is_number
 from xpnn.errors import DataError
-from xpnn.printing import joined
+from xpnn.printing import joined, listed, to_stderr
 
 ONE_HOT = 20
 """Different words up to this are one-hot, more get an Embedding."""
@@ -37,12 +37,13 @@ NAMED_MONTH = re.compile(rf"(?i:\d{{1,2}}[. /-]+{MONTH}|{MONTH} \d{{1,2}})[., /-
 
 
 def prepare_table(
-    source: Any, label: str | int | None = None, task: str | None = None
+    source: Any, label: str | int | None = None, task: str | None = None, *, verbose: int = 1
 ) -> tuple[Any, NDArray[Any], TablePreparation]:
     """`x, y, preparation`: samples and targets of a table for a network, and what a model remembers about the table.
 
     source: whatever `read_table` takes. x: float32 (N, features), scaled; with embedded columns a tuple of that and
     ids (N,) for each. y: class ids, or scaled numbers. label, task: chosen as `xpnn train table` does by default.
+    verbose: 1 prints to stderr what was chosen, left out, filled and split, a line for each; 0 prints nothing.
 
         x, y, preparation = prepare_table(df, label="price")
         model = Model([Dense(64), ReLU(), Dense(preparation.outputs)], preparation.input_shape,
@@ -51,10 +52,14 @@ def prepare_table(
     Raises as `read_table` does, and UsageError for a label that is not there.
     """
     table = read_table(source, label)
-    name, _ = choose_label(table, label)
+    name, why = choose_label(table, label)
     labels = summarize(table, name, different=True)
-    preparation = fit_preparation(table, labels, task or guess_task(labels)[0])
+    task, guess = (task, "as asked for") if task else guess_task(labels)
+    preparation = fit_preparation(table, labels, task)
     (x,), (y,) = take_samples(table, preparation, all_rows(table, 0))
+    if verbose:
+        lines = [label_line(preparation, labels, why, guess), *what_became(preparation), *table.notes]
+        to_stderr(lines + median_line(table))
     return x, y, preparation
 
 
@@ -155,7 +160,7 @@ def fit_words(column: Summary, indicator: bool) -> Column | LeftOut:
     if nearly_all(words, DAY_FIRST):
         return LeftOut(
             column.name,
-            f"dates such as {column.first!r}, whose day and month cannot be told apart; write them as 2024-05-31",
+            f"dates such as {column.first!r}, whose day and month cannot be distinguished; write them as 2024-05-31",
         )
     codes = any(map(CODE.fullmatch, words))
     if not codes and nearly_all(words, FORMATTED) and not all(map(is_number, words)):
@@ -196,6 +201,14 @@ def fit_dates(column: Summary, indicator: bool) -> Column | LeftOut:
         return LeftOut(column.name, f"constant: {column.first} in every row that has one")
     means, stds = zip(*(moments.spread() for moments in parts.values()), strict=True)
     return DateColumn(column.name, tuple(parts), means, stds, indicator)
+
+
+def label_line(preparation: TablePreparation, labels: Summary, why: str, guess: str) -> str:
+    """What the label is, and what it was taken for."""
+    what = f"label {preparation.label!r} ({why}): {preparation.task} ({guess})"
+    if preparation.classes:
+        return f"{what}, classes {listed(preparation.classes)}"
+    return f"{what}, from {labels.numbers.low:g} to {labels.numbers.high:g}"
 
 
 def what_became(preparation: TablePreparation) -> list[str]:

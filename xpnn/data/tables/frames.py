@@ -12,6 +12,7 @@ import numpy as np
 from xpnn.data.tables.table import Table, as_values, make_table
 from xpnn.data.tables.values import Values
 from xpnn.errors import DataError
+from xpnn.printing import counted, listed
 
 TAKEN = "a pandas or polars DataFrame, a PyArrow table, a list of dicts, a dict of columns, or a file's path"
 
@@ -35,7 +36,7 @@ def from_memory(data: Any, name: str = "the table") -> Table:
         )
     if hasattr(data, "collect") and hasattr(data, "collect_schema"):
         raise DataError(f"{name} is a query that has not run", fix="call its collect() first")
-    return make_table(name, columns_of(data, name), categories_of(data))
+    return make_table(name, columns_of(data, name), categories_of(data), index_note(data))
 
 
 def columns_of(data: Any, name: str) -> dict[str, Values]:
@@ -84,6 +85,22 @@ def categories_of(data: Any) -> tuple[str, ...]:
     if not hasattr(data, "iloc") or not hasattr(data, "columns"):
         return ()
     return tuple(str(key) for key, kind in data.dtypes.items() if str(kind) == "category")
+
+
+def index_note(data: Any) -> tuple[str, ...]:
+    """What is said of the index of a DataFrame that holds more than numbers of rows: it is no column."""
+    if not hasattr(data, "iloc") or not hasattr(data, "columns") or not len(data.index):
+        return ()
+    names = [str(name) for name in data.index.names if name is not None]
+    if names:
+        return (
+            f"left out: the index {listed(names)}: df.reset_index() makes it {counted(len(names), 'column')}",
+        )
+    if str(data.index.dtype).startswith(("int", "uint")):
+        return ()
+    return (
+        f"left out: the index, such as {str(data.index[0])[:40]!r}: df.reset_index() makes a column of it",
+    )
 
 
 def from_pandas(data: Any, name: str) -> dict[str, Values]:

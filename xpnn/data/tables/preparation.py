@@ -1,6 +1,7 @@
 """What a model of a table remembers: its columns, their scaling, the label, and what was left out and why."""
 
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -22,7 +23,7 @@ MOST_COLUMNS = 100_000
 
 
 class Predictor(Protocol):
-    """What answers for rows: a `Model`."""
+    """What predicts for rows: a `Model`."""
 
     preparation: Any
 
@@ -98,7 +99,7 @@ class TablePreparation(Preparation):
 
     @property
     def outputs(self) -> int:
-        """Of the network: one for each class, one for a regression."""
+        """Outputs of the network: one for each class, one for a regression."""
         return len(self.classes) or 1
 
     def check_model(self, input_shape: Any, output_shape: Any) -> None:
@@ -109,7 +110,12 @@ class TablePreparation(Preparation):
         """Rows with names, such as a DataFrame or a list of dicts, as samples; arrays as they are."""
         from xpnn.data.tables.frames import from_memory, is_frame
 
-        return self.samples(from_memory(x)) if is_frame(x) else x
+        if not is_frame(x):
+            return x
+        table = from_memory(x)
+        samples = self.samples(table)
+        self.warn(table, 6)
+        return samples
 
     def predict(
         self, model: Predictor, table: Mapping[str, Values]
@@ -166,11 +172,16 @@ class TablePreparation(Preparation):
         return np.fromiter((number[word] for word in words), np.int64, len(words))
 
     def answers(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """Of class ids the names (N,), of a regression's outputs the numbers in the label's own units."""
+        """Names (N,) for class ids; for a regression's outputs the numbers in the label's own units."""
         if self.task == "regression":
             return outputs.astype(np.float64) * self.label_std + self.label_mean
         names: NDArray[Any] = np.array(self.classes, object)[outputs]
         return names
+
+    def warn(self, table: AnyTable, stacklevel: int) -> None:
+        """Warn of everything in `remarks`, once of each in a program as Python's warnings do."""
+        for line in self.remarks(table):
+            warnings.warn(line, stacklevel=stacklevel)
 
     def remarks(self, table: AnyTable) -> list[str]:
         """What is said of a table before it is scored: what it has that training had not."""

@@ -17,6 +17,7 @@ from xpnn.data.tables.stored import AnyTable
 from xpnn.data.tables.summary import summarize
 from xpnn.data.tables.values import unnamed
 from xpnn.errors import DataError
+from xpnn.printing import listed, to_stderr
 
 INPUT = "standard input"
 
@@ -57,24 +58,31 @@ def read_paths(
 
 
 def read_csv(
-    path: str | os.PathLike[str], label: str | int | None = None, task: str | None = None
+    path: str | os.PathLike[str],
+    label: str | int | None = None,
+    task: str | None = None,
+    *,
+    verbose: int = 1,
 ) -> tuple[NDArray[Any], NDArray[Any], tuple[str, ...]]:
     """`x, y, classes` of a table of numbers: x (N, features) as they stand, class ids int64 (N,) and their names.
 
     label: the name or the number (from 0; from the end below 0) of its column; by default `label`, `class`, `target`
     or `y`, whichever is there first in that order, else the last. Where the label is a real number (or task is
-    "regression"), y is float64 (N,) and classes is (). Raises as `read_table` does, UsageError for a label that is not
-    there, and DataError for a missing or infinite number and for words; `prepare_table` takes those too.
+    "regression"), y is float64 (N,) and classes is (). verbose: 1 prints to stderr which column is the label, whether
+    it holds classes or numbers, and which column numbers the rows and is left out; 0 prints nothing. Raises as
+    `read_table` does, UsageError for a label that is not there, and DataError for a missing or infinite number and for
+    words; `prepare_table` takes those too.
     """
     table = read_table(path, label)
-    name, _ = choose_label(table, label)
+    name, why = choose_label(table, label)
     labels, found = table[name], summarize(table, name, different=True)
     check_labelled(found)
-    task = task or guess_task(found)[0]
-    features = [
-        values for key, values in table.items()
-        if key != name and not (unnamed(key) and summarize(table, key).is_index())
-    ]  # fmt: skip
+    task, guess = (task, "as asked for") if task else guess_task(found)
+    index = [key for key in table if key != name and unnamed(key) and summarize(table, key).is_index()]
+    features = [values for key, values in table.items() if key != name and key not in index]
+    if verbose:
+        numbering = [f"left out: {listed(index)}: it numbers the rows"] if index else []
+        to_stderr([f"label {name!r} ({why}): {task} ({guess})", *numbering, *table.notes])
     for values in features:
         lost = values.missing
         if values.kind not in ("numbers", "booleans") or lost.any():

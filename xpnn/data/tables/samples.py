@@ -21,7 +21,7 @@ def take_samples(
     """x and y of each part of `sides`, the rows in their order.
 
     Of a table on the disk they are on the disk too, but for a part of at most 200,000 rows. Raises FileError where
-    there is no room for them.
+    the disk has no room for them.
     """
     count = 1 + len(sides.parts)
     if not isinstance(table, StoredTable):
@@ -56,7 +56,7 @@ class Files:
             file.write(array[rows])
 
     def arrays(self) -> tuple[Any, NDArray[Any]]:
-        """All of them, x and y."""
+        """x and y of all samples."""
         found = [file.array() for file in (*self.x, self.y)]
         if self.y.rows <= KEPT:
             found = [np.array(one) for one in found]

@@ -43,7 +43,7 @@ class Sides:
         return counts[part - 1] if part else self.rows - sum(counts)
 
     def moved(self, rows: list[int]) -> "Sides":
-        """Those rows are trained on after all."""
+        """The sides with those rows moved back to training."""
         parts = tuple(part.copy() for part in self.parts)
         for row in rows:
             for part in parts:

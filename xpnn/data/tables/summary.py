@@ -55,7 +55,7 @@ class Moments:
         self.n = total
 
     def spread(self) -> tuple[float, float]:
-        """Mean and standard deviation; 1 where all numbers are one, whatever rounding makes of it."""
+        """Mean and standard deviation; the latter is 1 where all numbers are equal up to rounding."""
         std = float(np.sqrt(self.squares / self.n)) if self.n else 0.0
         noise = 8 * np.finfo(np.float64).eps * max(abs(self.low), abs(self.high))
         return self.origin + self.mean, std if self.low < self.high and std > noise else 1.0
@@ -115,7 +115,7 @@ class Summary:
             self._add_numbers(there)
 
     def median(self) -> float:
-        """Of the numbers to train on, or of that share of them."""
+        """The median of the numbers to train on, or of that share of them."""
         return float(np.median(np.concatenate(self.kept)))
 
     def all_different(self) -> bool:
@@ -183,10 +183,10 @@ def summarize(table: AnyTable, name: str, sides: Sides | None = None, *, differe
 
 
 def median_share(table: AnyTable) -> float:
-    """Of what share of the rows the medians are taken."""
+    """The share of the rows that the medians are taken from."""
     return min(1.0, SAMPLE / max(1, table.rows)) if isinstance(table, StoredTable) else 1.0
 
 
 def median_line(table: AnyTable) -> list[str]:
-    """What is said where that is not all of them."""
+    """The line that says so where medians are taken from a part of the rows."""
     return [f"medians are those of about {SAMPLE:,} rows, drawn at random"] if median_share(table) < 1 else []

@@ -43,7 +43,7 @@ class Table(Mapping[str, Values]):
 
     @property
     def rows(self) -> int:
-        """How many there are."""
+        """The number of rows."""
         return len(next(iter(self.columns.values()))) if self.columns else 0
 
     @property
@@ -65,14 +65,17 @@ class Table(Mapping[str, Values]):
         return Table(self.name, columns, self.headed, self.notes, self.pixels, self.dates)
 
 
-def make_table(name: str, columns: dict[str, Values], as_words: tuple[str, ...] = ()) -> Table:
+def make_table(
+    name: str, columns: dict[str, Values], as_words: tuple[str, ...] = (), notes: tuple[str, ...] = ()
+) -> Table:
     """The table, its words tidied but for those columns. Raises DataError for no rows, or columns of other lengths."""
     lengths = {len(values) for values in columns.values()}
     if not lengths or lengths == {0}:
         raise DataError(f"{name} holds no rows", why="wanted columns with a row for each sample")
     if len(lengths) > 1:
         raise DataError(f"{name} has columns of different lengths: {sorted(lengths)}")
-    return Table(name, {key: values if key in as_words else tidy(values) for key, values in columns.items()})
+    found = {key: values if key in as_words else tidy(values) for key, values in columns.items()}
+    return Table(name, found, notes=notes)
 
 
 def numbered_columns(columns: dict[str, Values]) -> dict[str, Values]:
@@ -109,7 +112,7 @@ def as_values(name: str, data: Any, missing: Any = None, first: int = 1) -> Valu
 
 
 CONTAINERS = (list, tuple, dict, set, bytes, np.ndarray)
-"""What is no single number, word or date."""
+"""Types of cells that are not a single number, word or date."""
 
 
 def from_list(name: str, entries: list[Any]) -> NDArray[Any]:

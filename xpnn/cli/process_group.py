@@ -1,0 +1,93 @@
+"""Which of several processes this one is, for what the command line says at its end. Imports nothing that is slow."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from xpnn.errors import BackendError, UsageError, XpnnError
+from xpnn.system import ended_after
+
+if TYPE_CHECKING:
+    from xpnn.distributed import Communicator
+
+PATIENCE = 1.0
+"""Seconds that other ranks leave rank 0 to say what all have met."""
+FORWARDED = 0.5
+"""Seconds that the launcher gets to pass on what was printed: an abort may cut it off."""
+MEETING = 20
+"""Seconds for which a process that ends waits for others that have not joined."""
+LAUNCHERS = (
+    ("PMI_RANK", "PMI_SIZE"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
+    ("RANK", "WORLD_SIZE"),
+    ("JAX_PROCESS_ID", "JAX_NUM_PROCESSES"),
+)
+"""Where launchers say which process this is, of how many."""
+
+group: "Communicator | None" = None
+"""The processes of the command under way, once they have met."""
+shared = False
+"""Whether the command runs in several processes."""
+
+
+def place() -> tuple[int, int]:
+    """The number of this process, and how many there are: 0 and 1 of one alone."""
+    if group is not None:
+        return group.rank, group.size
+    for rank, size in LAUNCHERS:
+        found = os.environ.get(rank, ""), os.environ.get(size, "")
+        if all(value.isdecimal() for value in found):
+            return int(found[0]), int(found[1])
+    return 0, 1
+
+
+def meet() -> None:
+    """Join the others, which MPI lets wait for this process, before it ends them. Nothing where they have met.
+
+    Other launchers end the rest by themselves where a process fails; mpiexec does not if it has not joined. Where no
+    others come, an alarm ends this process by a signal, which mpiexec answers for them.
+    """
+    global group
+    if group is not None or not shared or "PMI_SIZE" not in os.environ:
+        return
+    from xpnn.distributed.mpi import MPICommunicator
+
+    with ended_after(MEETING), contextlib.suppress(BackendError):
+        group = MPICommunicator()
+
+
+def end_all(error: XpnnError, report: Callable[[XpnnError], int]) -> int:
+    """Report the error and end all processes with its code. What every rank has met, rank 0 alone reports."""
+    return end(error.exit_code, lambda: report(error), isinstance(error, UsageError))
+
+
+def stop_all(code: int, agreed: bool, report: Callable[[], int]) -> int:
+    """Report why this process stopped and, unless all have agreed to stop, end the others: they would wait for it."""
+    rank, size = place()
+    if agreed and size > 1:
+        return code if rank else report()
+    return end(code, report, everywhere=True)
+
+
+def end(code: int, report: Callable[[], int], everywhere: bool) -> int:
+    """Report, and end all with the code. everywhere: whether all ranks are likely to have met the same."""
+    rank, size = place()
+    if size == 1:
+        return report()
+    if rank:
+        meet()
+        if group is None and everywhere:
+            return code
+        time.sleep(PATIENCE)
+        click.echo(f"xpnn: rank {rank} of {size}:", err=True)
+    code = report()
+    meet()
+    if group is not None:
+        time.sleep(FORWARDED)
+        group.abort(code)
+    return code
