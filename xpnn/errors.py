@@ -106,12 +106,19 @@ class TargetMissedError(XpnnError):
     exit_code = 8
 
 
+MANY = 60
+"""More names than this are too long a list for an error."""
+
+
 def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """`fix` text for a misspelt name: the closest known one, then all of them."""
-    known = list(known)
-    close = difflib.get_close_matches(str(word)[:80], known, n=1, cutoff=0.5)
+    """`fix` text for a misspelt name: the closest known one, then all of them, or of many the nearest."""
+    known, word = list(known), str(word)[:80]
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     guess = f"did you mean {close[0]!r}? " if close else ""
-    return f"{guess}one of: {', '.join(known)}"
+    if len(known) <= MANY:
+        return f"{guess}one of: {', '.join(known)}"
+    nearest = difflib.get_close_matches(word, known, n=8, cutoff=0)
+    return f"{guess}of {len(known)} names these are nearest: {', '.join(nearest)}"
 
 
 class MissingMethodError(UsageError, NotImplementedError):
