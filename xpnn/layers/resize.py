@@ -60,15 +60,23 @@ class UpSampling2D(Layer):
         return {}, (s * shape[0], t * shape[1], shape[2])
 
     def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        (s, t), (n, height, width, channels) = per_axis(self.size, 2), x.shape
-        blocks = cx.be.xp.reshape(x, (n, height, 1, width, 1, channels))
-        blocks = cx.be.xp.broadcast_to(blocks, (n, height, s, width, t, channels))
-        return cx.be.xp.reshape(blocks, (n, s * height, t * width, channels)), ()
+        sizes = per_axis(self.size, 2)
+        blocks = cx.be.xp.reshape(x, beside(x.shape, (1,) * len(sizes)))
+        blocks = cx.be.xp.broadcast_to(blocks, beside(x.shape, sizes))
+        grown = (size * n for size, n in zip(sizes, x.shape[1:-1], strict=True))
+        return cx.be.xp.reshape(blocks, (x.shape[0], *grown, x.shape[-1])), ()
 
     def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
-        (s, t), (n, height, width, channels) = per_axis(self.size, 2), dy.shape
-        blocks = cx.be.xp.reshape(dy, (n, height // s, s, width // t, t, channels))
-        return cx.be.xp.sum(blocks, axis=(2, 4)), {}
+        sizes = per_axis(self.size, 2)
+        places = (n // size for size, n in zip(sizes, dy.shape[1:-1], strict=True))
+        blocks = cx.be.xp.reshape(dy, beside((dy.shape[0], *places, dy.shape[-1]), sizes))
+        return cx.be.xp.sum(blocks, axis=tuple(range(2, blocks.ndim, 2))), {}
+
+
+def beside(shape: Shape, sizes: Shape) -> Shape:
+    """(N, n1, n2, ..., C) with the size of a block behind each axis of positions: (N, n1, s1, n2, s2, ..., C)."""
+    pairs = zip(shape[1:-1], sizes, strict=True)
+    return (shape[0], *(n for pair in pairs for n in pair), shape[-1])
 
 
 def check_channels(shape: Shape) -> None:
