@@ -161,8 +161,8 @@ def test_data_that_one_rank_does_not_find_ends_all(tmp_path):
 
 def test_a_deadline_says_which_rank_was_waited_for():
     waiting = "import signal; from xpnn.distributed import connect; g = connect()\n"
-    waiting += "if g.rank == 1: print('here', flush=True); signal.pause()\n"
-    waiting += "print('here', flush=True); g.any(True)"
+    waiting += "if g.rank == 1: print('here\\n', end='', flush=True); signal.pause()\n"
+    waiting += "print('here\\n', end='', flush=True); g.any(True)"
     process = start(2, "-c", waiting)
     assert [process.stdout.readline() for _ in range(2)] == ["here\n"] * 2
     with pytest.raises(pytest.fail.Exception, match=r"ranks \[0, 1\] still ran") as found:
