@@ -29,7 +29,7 @@ print("majority of three   ", *majority)
 assert (majority == (questions.sum(axis=1) >= 2)).all()
 
 # %%
-# Weights: weather alone settles it, whatever the other two say
+# Weights: weather alone decides, whatever the other two say
 _, weather = decide([0.6, 0.2, 0.2], bias=0, threshold=0.5)
 print("weather matters most", *weather)
 assert (weather == questions[:, 0]).all()

@@ -19,8 +19,6 @@ import math
 import os
 import pkgutil
 import re
-import select
-import signal
 import sys
 import time
 from collections import Counter
@@ -279,14 +277,7 @@ def fork(work, seconds):
         finally:
             os._exit(code)
     os.close(theirs)
-    watch, handle = select.poll(), os.pidfd_open(child)
-    watch.register(handle, select.POLLIN)
-    ended = watch.poll(10_000 * seconds)
-    os.close(handle)
-    with contextlib.suppress(ProcessLookupError):  # with what it has left running
-        os.killpg(child, signal.SIGKILL)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    code = status if ended else "never"
+    code = mutants.exit_code(child, 10 * seconds)
     with os.fdopen(ours, "rb") as pipe:
         text = pipe.read().decode()
     return text if code == 0 else f"ended with {code}"

@@ -242,14 +242,19 @@ def run(folder, tests, limit):
         finally:
             sys.stdout.flush()
             os._exit(code)
+    return exit_code(child, 30 * limit), (folder / "output.txt").read_text()
+
+
+def exit_code(child, seconds):
+    """The exit code of a child process, "never" if it has not ended by then; what it has started is killed."""
     watch, handle = select.poll(), os.pidfd_open(child)
     watch.register(handle, select.POLLIN)
-    ended = watch.poll(30_000 * limit)
+    ended = watch.poll(1000 * seconds)
     os.close(handle)
     with contextlib.suppress(ProcessLookupError):  # with what it has left running
         os.killpg(child, signal.SIGKILL)
     status = os.waitpid(child, 0)[1]
-    return os.waitstatus_to_exitcode(status) if ended else "never", (folder / "output.txt").read_text()
+    return os.waitstatus_to_exitcode(status) if ended else "never"
 
 
 def prepare(folder, modes):

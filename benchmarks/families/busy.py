@@ -1,8 +1,8 @@
 """A busy machine: an epoch, and one prediction, while k other processes compute without a pause.
 
-An epoch is one of three of a fit, which is that of `epoch`, and begins on as many threads as it finds best; its fair
-share of c cores is (c + k) / c times the time it takes alone. Predictions come one after the other for some seconds;
-p50, p90 and p99 are of the time of each.
+A fit as in `epoch.py` runs for three epochs, on as many threads as it finds best before its first step. The fair share
+of an epoch on c cores is (c + k) / c times what it takes alone. Predictions are made one after the other for some
+seconds; p50, p90 and p99 are over their times.
 """
 
 import contextlib

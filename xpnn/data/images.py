@@ -86,8 +86,8 @@ def read_images(
     """`x, y, classes, files`: images uint8 (N, H, W, 1 or 3), class numbers int64, and where each came from.
 
     In order of the classes' names, then of the files'; hidden files and those of other kinds are passed over. resize:
-    (H, W), to which pictures of other sizes are brought. verbose: 1 prints to stderr what was passed over and made
-    alike, a line for each; 0 prints nothing. Raises FileError when the folder cannot be read, DataError for
+    (H, W), to which pictures of other sizes are brought. verbose: 1 prints to stderr what was passed over or
+    resized, a line for each; 0 prints nothing. Raises FileError when the folder cannot be read, DataError for
     fewer than two classes, a class without pictures, a picture that is damaged or of one colour all over, and pictures
     of several sizes without `resize`.
     """

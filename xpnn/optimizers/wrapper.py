@@ -61,5 +61,5 @@ class Wrapper(Optimizer, abstract=True):
         return new["updates"], new["updates"] != old["updates"]
 
     def begin(self, be: Backend, theta: Array) -> State:
-        """This one's own arrays before the first step. Each needs its own memory: theta's is handed over."""
+        """What the wrapper itself keeps, before the first step. Each array has its own memory: theta's is given away."""
         raise NotImplementedError

@@ -64,7 +64,7 @@ class Predictor:
         fine = isinstance(rows, list) and all(isinstance(row, dict) and row for row in rows)
         if not fine or not 1 <= len(rows) <= MOST:
             raise DataError(f"rows: wanted a list of 1 to {MOST:,} objects such as {{column: value}}")
-        x = preparation.samples(from_memory(rows))  # without warnings: whoever asks chooses the words in them
+        x = preparation.samples(from_memory(rows))  # without warnings, whose words a request would choose
         return self._of_arrays(x) | {"predictions": preparation.answers(self.model.predict(x)).tolist()}
 
     def _of_arrays(self, x: Any) -> dict[str, Any]:

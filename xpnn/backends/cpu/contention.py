@@ -26,8 +26,8 @@ def fastest(
 ) -> int:
     """The number of threads with which `work` takes least time at the moment; it is in use afterwards.
 
-    most, or half of it, a quarter, ..., as long as that is faster; and only if it is so twice, in case that something
-    else was slow for a moment. use(n) sets the number; clock() is in seconds, used() in seconds of processor time.
+    most, or half of it, a quarter, ..., as long as that is faster; and only if it is so twice, in case something else
+    was slow for a moment. use(n) sets the number; clock() is in seconds, used() in seconds of processor time.
     """
 
     def measure(threads: int) -> tuple[float, float]:
