@@ -61,5 +61,5 @@ class Wrapper(Optimizer, abstract=True):
         return new["updates"], new["updates"] != old["updates"]
 
     def begin(self, be: Backend, theta: Array) -> State:
-        """What the wrapper itself keeps, before the first step. Each array has its own memory: theta's is given away."""
+        """What the wrapper itself keeps, before the first step, in memory of its own: theta's is given away."""
         raise NotImplementedError
