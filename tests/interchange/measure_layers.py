@@ -29,7 +29,7 @@ DIRECTIONS = ("ONNX out", "ONNX in", "PyTorch", "module", "Keras", "Python", "C"
 HEAD = """# Models in and out, layer by layer
 
 The largest difference of outputs, over the largest output or over 1, in float32, of all rows of the layer in
-`tests/cases.py`. Written by `ci/interchange`; the tests hold every number to 1e-6.
+`tests/cases/`. Written by `ci/interchange`; the tests hold every number to 1e-6.
 
 - ONNX out: onnxruntime on the exported file. ONNX in: the exported file read back.
 - PyTorch, Keras: their layer with random weights, loaded by `load_torch` or `load_keras`. module: the torch.nn module
