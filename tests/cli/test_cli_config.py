@@ -116,7 +116,7 @@ WRONG = [
     ("seed = 1\nepochs = 3.7", "line 2: epochs = 3.7: '3.7' is not a valid integer", ""),
     ("epochs = true", "line 1: epochs = True: 'True' is not a valid integer", ""),
     ("epochs = 0", "line 1: epochs = 0: 0 is not in the range", ""),
-    ('lr = "fast"', "line 1: lr = 'fast': 'fast' is not a valid float", ""),
+    ('lr = "fast"', "line 1: lr = 'fast': 'fast' is no number", ""),
     ("augment = 3", "line 1: augment = 3: '3' is not a valid boolean", ""),
     ("hidden = [8, 0]", "line 1: hidden = [8, 0]: '8,0' is no list of whole numbers", ""),
     ('model = "mpl"', "line 1: model = 'mpl': unknown model 'mpl'", "did you mean 'mlp'?"),

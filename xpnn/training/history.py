@@ -21,29 +21,34 @@ KERAS = {
 
 @dataclass
 class Tally:
-    """How many labels of an epoch were right so far, and how many counted."""
+    """How many labels of an epoch were right so far, and how many counted: both for each output that has labels."""
 
-    correct: int = 0
-    labels: int = 0
+    counts: list[int] = field(default_factory=list)
 
     def add(self, hits: np.ndarray[Any, Any], labels: int) -> None:
-        """Add the hits of some batches, (batches,), of so many labels; or (batches, 2): hits, and labels that count."""
-        self.correct += int(hits.sum() if hits.ndim == 1 else hits[:, 0].sum())
-        self.labels += labels if hits.ndim == 1 else int(hits[:, 1].sum())
+        """Add the hits of some batches, (batches,), of so many labels; or what `training.step.counted` gives of each.
+
+        That is (batches, 2 outputs): hits and labels that count, of one output after the other.
+        """
+        more = [int(hits.sum()), labels] if hits.ndim == 1 else hits.sum(axis=0).astype(int).tolist()
+        self.counts = [a + b for a, b in zip(self.counts or [0] * len(more), more, strict=True)]
 
     @property
-    def share(self) -> float:
-        """The accuracy; NaN where no label counted."""
-        return self.correct / self.labels if self.labels else math.nan
+    def shares(self) -> list[float]:
+        """The accuracy of each output; NaN where no label counted."""
+        pairs = zip(self.counts[::2], self.counts[1::2], strict=True)
+        return [correct / labels if labels else math.nan for correct, labels in pairs]
 
 
 @dataclass(frozen=True)
 class Row:
     """One epoch. Losses are means over the samples, or sums over all of them for a loss with reduction="sum".
 
-    `train_loss` and `train_accuracy` are measured while the weights change, with dropout and augmentation. The accuracy
-    is None for a regression, where labels are mixed (Mixup, CutMix), with LBFGS, and with several outputs. metrics:
-    what `fit(metrics=...)` asked for, of the validation samples.
+    `train_loss` and `train_accuracy` are measured while the weights change, with dropout and augmentation; with LBFGS
+    at the point that the iteration reached. Where labels are mixed (Mixup, CutMix), right is the class with the largest
+    share. The accuracy is None for a regression, and for several outputs, each of which has its own: `train_metrics`
+    and `metrics` hold {"accuracy[0]": ...}, of the training and of the validation samples, as `Model.evaluate` names
+    them. metrics: also what `fit(metrics=...)` asked for.
     """
 
     epoch: int
@@ -55,11 +60,21 @@ class Row:
     best: bool
     train_accuracy: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    train_metrics: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """{column: value}: the fields, with a column for each metric, called valid_f1 and so on."""
-        plain = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "metrics"}
-        return plain | {f"valid_{name}": value for name, value in self.metrics.items()}
+        """{column: value}: the fields, with a column for each metric, called valid_f1, train_accuracy[0] and so on."""
+        return {name: getattr(self, name) for name in COLUMNS} | self.more
+
+    @property
+    def more(self) -> dict[str, float]:
+        """The metrics by the names of their columns."""
+        train = {f"train_{name}": value for name, value in self.train_metrics.items()}
+        return train | {f"valid_{name}": value for name, value in self.metrics.items()}
+
+
+COLUMNS = [one.name for one in fields(Row) if one.name not in ("metrics", "train_metrics")]
+"""The columns that every history has."""
 
 
 @dataclass
@@ -87,8 +102,7 @@ class History:
     @property
     def columns(self) -> list[str]:
         """The names of the columns; those of metrics that only some epochs have come last."""
-        names = [one.name for one in fields(Row) if one.name != "metrics"]
-        return list(dict.fromkeys([*names, *(name for row in self.rows for name in row.to_dict())]))
+        return list(dict.fromkeys([*COLUMNS, *(name for row in self.rows for name in row.more)]))
 
     def to_pandas(self) -> Any:
         """A DataFrame with a row per epoch. Raises UsageError where pandas is not installed."""
