@@ -33,6 +33,10 @@ class UsageError(XpnnError, ValueError):
     exit_code = 2
 
 
+class ArgumentError(UsageError, TypeError):
+    """An argument that a function does not take."""
+
+
 class BackendError(XpnnError, RuntimeError):
     """An array library, device or optional package that is missing or does not work."""
 

@@ -78,7 +78,12 @@ NAMES = [
     (lambda: net(device="cup"), UsageError, ["'numpy' has no device 'cup'", "did you mean 'cpu'?"]),
     (lambda: net(device="cuda"), UsageError, ["'numpy' has no device 'cuda'", "one of: cpu"]),
     (lambda: net(device="cpu:1"), UsageError, ["'numpy' has no device 'cpu:1'"]),
-    (lambda: net(device="cuda:x", backend="torch"), UsageError, ["has no device 'cuda:x'"]),
+    pytest.param(
+        lambda: net(device="cuda:x", backend="torch"),
+        UsageError,
+        ["has no device 'cuda:x'"],
+        marks=pytest.mark.oracle,  # it needs PyTorch
+    ),
     (lambda: net(device=0), UsageError, ["device=0", "wanted words"]),
     (lambda: net(dtype="flaot64"), UsageError, ["unknown dtype 'flaot64'", "did you mean 'float64'?"]),
     (lambda: net(dtype="float16"), UsageError, ["unknown dtype 'float16'", "one of: float32, float64"]),

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnn.elsewhere import HISTORY, no_attribute
 from xpnn.errors import UsageError, did_you_mean
 from xpnn.html import html_table
+from xpnn.printing import counted
 
 KERAS = {
     "loss": "train_loss",
@@ -92,6 +94,11 @@ class History:
     def __len__(self) -> int:
         return len(self.rows)
 
+    if not TYPE_CHECKING:  # which would take every name for one that exists
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute("History", name, HISTORY)
+
     def __getitem__(self, column: str) -> list[Any]:
         """Raises UsageError for a column that does not exist."""
         name = KERAS.get(column, column)
@@ -129,7 +136,7 @@ class History:
         """The rows as a table."""
         shown = [name for name in self.columns if any(value is not None for value in self[name])]
         cells = [[text(row.to_dict().get(name)) for name in shown] for row in self.rows]
-        return html_table(shown, cells, note=f"{len(self)} epochs")
+        return html_table(shown, cells, note=counted(len(self), "epoch"))
 
 
 def text(value: Any) -> str:
