@@ -37,6 +37,9 @@ def computed(kind, inputs, constants, opset=17, **attributes):
 
 CASES = {
     "pads for other axes": (one("Pad", "x p", (2, 3), {"p": ints(0, 1)}), "Pad: 2 pads for 3 axes"),
+    "a mean over samples too": (
+        one("MeanVarianceNormalization", "x", (2, 6, 7)), r"over the axes \[0, 2, 3\] of samples of shape \(2, 6, 7\)",
+    ),
     "an unknown mode": (one("Pad", "x p", (3,), {"p": ints(0, 1, 0, 1)}, mode="bend"), "Pad: pads of mode 'bend'"),
     "pads that crop": (one("Pad", "x p", (3,), {"p": ints(0, -1, 0, 0)}), "Pad: negative pads, which crop"),
     "pads of samples": (one("Pad", "x p", (3,), {"p": ints(1, 0, 0, 0)}), "Pad: pads of the axis of the samples"),
