@@ -668,6 +668,17 @@ class TestLarge:
         with pytest.raises(FileError, match="TMPDIR"):
             check_room(1000)
 
+    @pytest.mark.parametrize("label", ["kept", "town"])
+    def test_the_room_that_is_asked_for_is_what_the_samples_take(self, tmp_path, text, monkeypatch, label):
+        asked = []
+        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        monkeypatch.setattr("xpnn.data.tables.samples.check_room", asked.append)
+        data = load("table", write(tmp_path, text), label=label)
+        parts = [data.x, data.x_test, data.y, data.y_test, *(data.validation or ())]
+        arrays = [a for part in parts for a in (part if isinstance(part, tuple) else (part,))]
+        assert asked == [sum(a.nbytes for a in arrays)]
+        assert len(data.preparation.embedded) == (label != "town")
+
     def test_nothing_is_left_behind(self, tmp_path, text, monkeypatch):
         monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))

@@ -321,5 +321,7 @@ class TestFilms:
             for k in range(image.n_frames):
                 image.seek(k)
                 lengths.append(image.info["duration"])
-        assert lengths[:-1] == [1000 // FRAMES_PER_SECOND // 10 * 10] * 2  # GIF counts in hundredths of a second
+        assert (
+            lengths[:-1] == [1000 // FRAMES_PER_SECOND // 10 * 10] * 2
+        )  # GIF counts in hundredths of a second
         assert lengths[-1] >= 1000
