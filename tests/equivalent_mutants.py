@@ -17,10 +17,6 @@ EQUIVALENT = {
         "d = mean - self.mean if self.n else 0.0 => d = mean - self.mean if self.n else 1.0",
     ): "without numbers before it is multiplied by their count, 0, and not added to the mean",
     (
-        "xpnn/data/tables/samples.py",
-        "found = [np.array(one) for one in found] => pass",
-    ): "the same numbers, from a file that is mapped to memory, not from memory: quicker to read",
-    (
         "xpnn/backends/cpu/numba_kernels.py",
         "if groups == 1 or x.ndim > 4 or (not x.shape[-1] == groups == dy.shape[-1]):"
         " => if groups != 1 or x.ndim > 4 or (not x.shape[-1] == groups == dy.shape[-1]):",
