@@ -62,6 +62,49 @@ def test_an_estimator_that_goes_on_keeps_its_labels():
     made.fit(X, np.zeros(4, int) + (np.arange(4) == 2))
 
 
+def several():
+    nodes = {"a": (xpnn.Dense(2), "x"), "b": (xpnn.Dense(1), "x")}
+    loss = xpnn.losses.MultiOutputLoss(["softmax_cross_entropy", "mse"])
+    return xpnn.Model(xpnn.Graph("x", nodes, ("a", "b")), (3,), loss=loss, seed=0)
+
+
+def test_metrics_of_several_outputs():
+    with pytest.raises(UsageError, match="metrics for a network of several outputs"):
+        several().evaluate(X, (Y, Y[:, None].astype(float)), metrics=["f1"])
+
+
+def test_several_outputs_in_several_batches():
+    model = several()
+    for a, b in zip(model.outputs(X, batch_size=3), model.outputs(X), strict=True):
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-6)
+
+
+def test_metrics_of_classes_where_there_are_none():
+    model = xpnn.Model([xpnn.Dense(1)], (3,), loss="mse", seed=0)
+    with pytest.raises(UsageError, match="F1 compares classes, and MeanSquaredError has none") as caught:
+        model.evaluate(X, Y[:, None].astype(float), metrics=["f1"])
+    assert caught.value.fix == "MAE, MSE or R2"
+
+
+@pytest.mark.parametrize("metric", [xpnn.metrics.F1(), xpnn.metrics.CohenKappa()])
+def test_a_metric_leaves_out_what_the_loss_leaves_out(metric):
+    loss = xpnn.losses.SoftmaxCrossEntropy(ignore_index=-1)
+    model, y = xpnn.Model([xpnn.Dense(2)], (3,), loss=loss, seed=1), np.array([0, 1, -1, 1])
+    kept = y >= 0
+    (name,) = set(model.evaluate(X, y, metrics=[metric])) - {"loss", "accuracy"}
+    assert (
+        model.evaluate(X, y, metrics=[metric])[name]
+        == model.evaluate(X[kept], y[kept], metrics=[metric])[name]
+    )
+
+
+def test_one_sample_that_is_not_finite():
+    """It takes the short way, and the long one says which number it is."""
+    model = xpnn.Model([xpnn.Dense(2)], (3,), seed=0)
+    with pytest.raises(DataError, match=r"x\[0\] holds NaN or infinity"):
+        model.forward(np.array([[0, np.nan, 0]], np.float32))
+
+
 def test_ids_that_a_layer_does_not_know():
     model = xpnn.Model([xpnn.Embedding(3, 2), xpnn.Flatten(), xpnn.Dense(2)], (2,), seed=0)
     model.predict(np.array([[0, 2]]))
