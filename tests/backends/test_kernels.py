@@ -441,6 +441,9 @@ ROWS |= {
     "im2col": windows(lambda a, w, s, n: (a(*s), w, 0.5)),
     "col2im": windows(lambda a, w, s, n: (a(s[0], *n, w.kernel[0] * w.kernel[1], s[3]), s, w)),
     **convolved(1),
+    "conv_relu_max_pool": windows(
+        lambda a, w, s, n: (a(*s), a(*w.kernel, s[3], 8), a(8), w, 1, Window((2, 2), (2, 2)))
+    ),
     "sum_pool": windows(lambda a, w, s, n: (a(*s), w)),
     "sum_pool_grad": windows(lambda a, w, s, n: (a(s[0], *n, s[3]), s, w)),
     "max_pool": windows(lambda a, w, s, n: (a.be.xp.astype(a.whole(*s), a.be.dtype), w)),
