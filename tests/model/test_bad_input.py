@@ -92,7 +92,7 @@ NAMES = [
     (lambda: fit(loss="softmax_crossentropy"), UsageError, ["did you mean 'softmax_cross_entropy'?"]),
     (lambda: fit(loss=[]), UsageError, ["unknown loss []"]),
     (lambda: fit(optimizer="adm"), UsageError, ["unknown optimizer 'adm'", "did you mean 'adam'?"]),
-    (lambda: fit(optimizer=Adam), UsageError, ["unknown optimizer <class"]),
+    (lambda: fit(optimizer=Adam), UsageError, ["optimizer=Adam is a class", "Adam(), an object"]),
     (lambda: fit(optimizer={}), UsageError, ["unknown optimizer {}"]),
     (lambda: fit(optimizer=np.zeros(3)), UsageError, ["optimizer of type ndarray", "xpnn.Adam(1e-3)"]),
     (
