@@ -63,7 +63,13 @@ BAD = {
     "a class too many": (dense, X, with_one(Y, 3), r"y\[7\] is 3", "3 classes are numbered 0 to 2; 1 of 16"),
     "a negative class": (dense, X, with_one(Y, -1), r"y\[7\] is -1", "0 to 2"),
     "a huge class": (dense, X, with_one(Y, 10**9), r"y\[7\] is 1000000000", "0 to 2"),
-    "a negative share": (dense, X, with_one(ROWS, -0.5, 6), r"y\[2, 0\] is -0.5", "at least 0 whose sum is 1"),
+    "a negative share": (
+        dense,
+        X,
+        with_one(ROWS, -0.5, 6),
+        r"y\[2, 0\] is -0.5",
+        "at least 0 whose sum is 1",
+    ),
     "shares of too much": (dense, X, with_one(ROWS, 0.75, 6), r"y\[2, 0\] is 0.75", "; 3 of 48"),
     "shares that sum to 1": (
         dense,
