@@ -227,7 +227,7 @@ def check_process(owner: int) -> None:
 
 def _chances(weights: Any, n: int) -> NDArray[np.float64]:
     w = np.asarray(weights, np.float64)
-    wrong = np.flatnonzero(~(np.isfinite(w) & (w >= 0))) if w.shape == (n,) else ()
+    wrong = np.flatnonzero(~(np.isfinite(w) & (w >= 0))) if w.shape == (n,) else np.empty(0, np.int64)
     if w.shape != (n,) or len(wrong) or not w.any():
         raise DataError(
             f"weight {wrong[0]} is {w[wrong[0]]}"
