@@ -86,6 +86,13 @@ class Scratch:
         return found
 
 
+def is_mapped(a: Any) -> bool:
+    """Whether the numbers of an array are in a file, from where they are read when they are used."""
+    while isinstance(a, np.ndarray | memoryview):
+        a = a.base if isinstance(a, np.ndarray) else a.obj
+    return isinstance(a, mmap.mmap)
+
+
 def in_use() -> bool:
     """Whether any array on the disk is in use."""
     return len(_MAPS) > 0

@@ -159,6 +159,15 @@ def test_data_that_one_rank_does_not_find_ends_all(tmp_path):
     assert err.count("--data - by 2 processes") == 1
 
 
+def test_a_process_that_is_to_train_alone_is_named(tmp_path):
+    """The others would wait for it forever."""
+    together = ("-m", "xpnn", *SHORT)
+    code, _, err = run(1, *together, ":", *together, "--distributed", "none", cwd=tmp_path, deadline=DEADLINE)
+    assert code == 2, err
+    assert err.count("xpnn: error: rank 1 was started with the engine 'none', rank 0 with 'mpi'") == 1
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_deadline_says_which_rank_was_waited_for():
     waiting = "import signal; from xpnn.distributed import connect; g = connect()\n"
     waiting += "if g.rank == 1: print('here\\n', end='', flush=True); signal.pause()\n"

@@ -11,6 +11,8 @@ from xpnn.data.batches import Slices
 from xpnn.distributed.shares import own_rows
 from xpnn.kernels import Array
 from xpnn.parameters import gather
+from xpnn.read_ahead import read_ahead
+from xpnn.scratch import is_mapped
 from xpnn.stored_array import StoredArray
 from xpnn.training import ranks
 from xpnn.training.diverged import explain_divergence, explain_overflow, not_finite
@@ -44,6 +46,7 @@ class MiniBatches:
         done = len(run.losses)
         run.tally = run.tally if done else Tally() if self.labels else None
         resident = all(be.owns(a) for _, a in leaves(self.data) if a is not None)
+        resident = resident and not any(is_mapped(a) for _, a in leaves(self.data[0]))
         at_once = resident and isinstance(self.order, np.ndarray)
         values = self._indexed(done) if at_once else self._streamed(done)
         for cut, value in zip(self.cuts[done:], values, strict=True):
@@ -98,10 +101,14 @@ class MiniBatches:
         cuts = self.cuts[done:]
 
         def stream(a: Any) -> Iterator[Array]:
-            if be.owns(a):
-                return (gather(be, a, be.asarray(self._part(cut)[0])) for cut in cuts)
             rows = (self._part(cut)[0] for cut in cuts)
-            return be.uploads(a.read(rows) if isinstance(a, StoredArray) else (a[some] for some in rows))
+            if isinstance(a, StoredArray):
+                return be.uploads(a.read(rows))
+            if is_mapped(a):
+                return be.uploads(read_ahead(a.__getitem__, rows, 1))
+            if be.owns(a):
+                return (gather(be, a, be.asarray(some)) for some in rows)
+            return be.uploads(a[some] for some in rows)
 
         batches = zip(*map(stream, x), strict=True) if isinstance(x, tuple) else stream(x)
         for cut in cuts:
