@@ -88,7 +88,7 @@ def main() -> None:
             (wall, cpu), (disk_wall, disk_cpu) = least(
                 rounds,
                 lambda m=memory, t=labels: epoch(m, t),
-                lambda s=stored, t=labels: epoch(s, t, *watchers),
+                lambda s=stored, t=labels, w=watchers: epoch(s, t, *w),
             )
             print(
                 f"{kind}: a step of {1e3 * wall / steps:.1f} ms takes {disk_wall / wall:.2f} times as long, "
