@@ -15,6 +15,7 @@ from xpnn.errors import (
     ShapeError,
     UsageError,
     XpnnError,
+    first_line,
 )
 from xpnn.initializers import Constant, Orthogonal, VarianceScaling
 from xpnn.losses import BinaryCrossEntropy, MeanSquaredError, MultiOutputLoss, SoftmaxCrossEntropy
@@ -463,3 +464,18 @@ def test_a_subclass_with_another_default_keeps_the_limits():
     assert Hotter().lr == 0.1
     with pytest.raises(UsageError, match=r"Hotter\(lr=-1\): wanted a number of at least 0"):
         Hotter(-1)
+
+
+def test_of_a_long_way_the_first_shape_and_the_last_are_shown():
+    for n, shown in ((10, 0), (11, 1), (30, 1)):
+        with pytest.raises(ShapeError) as caught:
+            xpnn.Model([*[xpnn.ReLU()] * n, xpnn.Reshape((7,))], (4,))
+        way = caught.value.fix.removeprefix("shapes on the way: ").split(" -> ")
+        wanted = ["(4,)", *(f"{i} ReLU (4,)" for i in range(n)), f"{n} Reshape (here)"]
+        assert way == ([wanted[0], "...", *wanted[-11:]] if shown else wanted)
+
+
+def test_the_first_line_of_what_others_say():
+    assert first_line(ValueError("\n a\nb")) == "a"
+    assert first_line(ValueError("x" * 301)) == "x" * 300
+    assert first_line(ValueError("")) == first_line(ValueError("  ")) == "ValueError"

@@ -6,6 +6,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -131,3 +132,16 @@ def test_a_users_type_checker_sees_every_name(tmp_path):
     assert 'Revealed type is "def (' in notes[2]
     (error,) = (line for line in notes if " error: " in line)
     assert error.startswith('8: error: Module has no attribute "Dens"')
+
+
+@pytest.mark.parametrize("package", ["xpnn", "xpnn.interchange"])
+def test_a_package_finds_its_names_each_time_it_is_asked(package):
+    """Python keeps what it has found, so only the first question comes here."""
+    module = importlib.import_module(package)
+    for name in [
+        name for name in module.__all__ if isinstance(getattr(module, name), type | types.FunctionType)
+    ]:
+        assert module.__getattr__(name) is getattr(module, name)
+    for name in ("nothing", "_nothing", "__nothing__"):
+        with pytest.raises(AttributeError, match=f"module '{package}' has no attribute '{name}'"):
+            module.__getattr__(name)
