@@ -17,7 +17,7 @@ import numpy as np
 
 import xpnn
 from xpnn.cli.fitting import Release
-from xpnn.data.tables import duck, samples
+from xpnn.data.tables import duckdb_files, samples
 
 N, WIDTH, BATCH, CHUNK = 30_000, 784, 256, 256
 
@@ -44,7 +44,7 @@ def parquet(folder: pathlib.Path, x: Any, y: Any) -> tuple[Any, Any]:
 
     columns = {f"c{i}": x[:, i] for i in range(WIDTH)} | {"label": y}
     duckdb.from_arrow(pyarrow.table(columns)).write_parquet(str(folder / "x.parquet"))
-    duck.LARGE = samples.KEPT = 0  # as if it did not fit into memory
+    duckdb_files.LARGE = samples.KEPT = minibatch.LARGE = 0  # as if it did not fit into memory
     found = xpnn.data.load("table", folder / "x.parquet", label="label", verbose=0)
     return found.x, found.y
 

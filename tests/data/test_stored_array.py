@@ -9,9 +9,9 @@ import xpnn
 from xpnn.data import Batches, load
 from xpnn.errors import DataError, UsageError
 from xpnn.read_ahead import read_ahead
-from xpnn.scratch import Scratch, is_mapped
 from xpnn.stored_array import StoredArray
-from xpnn.training import Checkpoint, Trainer
+from xpnn.temporary_files import Scratch, is_mapped
+from xpnn.training import Checkpoint, Trainer, minibatch
 from xpnn.training.run import Callback
 
 RNG = np.random.default_rng(0)
@@ -152,7 +152,9 @@ def test_a_thread_reads_ahead_and_not_further():
 
 
 @pytest.mark.parametrize("backend", ["numpy", "strict"])
-def test_samples_in_a_mapped_file_are_trained_on_as_those_in_memory(backend):
+def test_samples_in_a_mapped_file_are_trained_on_as_those_in_memory(backend, monkeypatch):
+    monkeypatch.setattr(minibatch, "LARGE", 0)
+
     def theta(x):
         model = xpnn.Model([xpnn.Dense(8), xpnn.Tanh(), xpnn.Dense(2)], (5,), seed=0, backend=backend)
         model.fit(x, Y, epochs=2, batch_size=32, validation=0.1, verbose=0)

@@ -19,7 +19,7 @@ from crafted_files import NASTY, changed, forge, model, mutated, pack, paths, re
 
 import xpnn
 from xpnn.errors import CheckpointError
-from xpnn.training.container import read_tensors
+from xpnn.training.safetensors_reader import read_tensors
 
 MIB = 1 << 20
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from xpnn import fusion
 from xpnn.backends.base import Backend
 from xpnn.distributed.loss import part_of_batch
-from xpnn.distributed.shared_backend import Joined
+from xpnn.distributed.shared_backend import ReducingBackend
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_float, as_input
 from xpnn.losses.base import Loss, as_target
@@ -79,7 +79,7 @@ class Objective:
             if mixing is not None:
                 y, weight = mix_targets(cx, loss, y, weight, share, out.shape[-1])
             y = as_target(be, loss, y)
-            if isinstance(be, Joined) and be.share is not None:
+            if isinstance(be, ReducingBackend) and be.share is not None:
                 value, dout = part_of_batch(loss, be, out, y, weight, total)
                 if count:
                     value = value, counted(loss, be, y, loss.n_correct(be, out, y))

@@ -16,7 +16,7 @@ from xpnn.backends.cpu import rows as numpy_rows
 from xpnn.backends.cpu import vectors as numpy_vectors
 from xpnn.backends.cpu import windows as numpy_windows
 from xpnn.backends.cpu.blocks import is_column_major
-from xpnn.backends.cpu.groups import depthwise
+from xpnn.backends.cpu.grouped_convolution import depthwise
 from xpnn.backends.cpu.rows import ROWS
 from xpnn.kernels import Array, Rule
 from xpnn.kernels import gates as reference

@@ -1,4 +1,4 @@
-"""Files and folders for the time being, and arrays on the disk: written once, piece by piece, then read as any is.
+"""Temporary files and folders, and arrays on the disk: written once, piece by piece, then read as any array is.
 
 The file of an array has no name of its own and is gone with the array, or with the process. Pages that were read count
 as memory of the process until `release` gives them back to the system, which reads them again when they are wanted.
