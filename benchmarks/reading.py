@@ -18,6 +18,7 @@ import numpy as np
 import xpnn
 from xpnn.cli.fitting import Release
 from xpnn.data.tables import duckdb_files, samples
+from xpnn.training import minibatch
 
 N, WIDTH, BATCH, CHUNK = 30_000, 784, 256, 256
 
@@ -44,7 +45,7 @@ def parquet(folder: pathlib.Path, x: Any, y: Any) -> tuple[Any, Any]:
 
     columns = {f"c{i}": x[:, i] for i in range(WIDTH)} | {"label": y}
     duckdb.from_arrow(pyarrow.table(columns)).write_parquet(str(folder / "x.parquet"))
-    duckdb_files.LARGE = samples.KEPT = minibatch.LARGE = 0  # as if it did not fit into memory
+    duckdb_files.LARGE = samples.KEPT = 0  # as if it did not fit into memory
     found = xpnn.data.load("table", folder / "x.parquet", label="label", verbose=0)
     return found.x, found.y
 
@@ -84,7 +85,9 @@ def main() -> None:
             if options.only not in (None, kind):
                 continue
             steps = -(-len(labels) // BATCH)
-            watchers = [Release()] if kind == "Parquet" else []  # as `xpnn train` gives memory back
+            watchers = []
+            if kind == "Parquet":  # as `xpnn train` reads samples that the system does not keep in memory
+                watchers, minibatch.LARGE = [Release()], 0
             (wall, cpu), (disk_wall, disk_cpu) = least(
                 rounds,
                 lambda m=memory, t=labels: epoch(m, t),
