@@ -7,7 +7,7 @@ import numpy as np
 from xpnn.backends import in_place
 from xpnn.backends.base import Backend
 from xpnn.backends.cpu import (
-    classes,
+    cross_entropy,
     distribution,
     draws,
     passes,
@@ -71,7 +71,7 @@ class NumpyBackend(Backend):
     gru_pass = passes.gru_pass
     gru_pass_grad = passes.gru_pass_grad
 
-    softmax_cross_entropy_gradient_and_correct = classes.softmax_cross_entropy_gradient_and_correct
+    softmax_cross_entropy_gradient_and_correct = cross_entropy.softmax_cross_entropy_gradient_and_correct
 
     uniform = draws.uniform
     keep_mask = draws.keep_mask
