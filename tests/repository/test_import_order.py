@@ -25,10 +25,11 @@ ORDER = (
     {"parameters"},
     {"backends"},
     {"kernels"},
-    {"config", "settings", "names", "renamed", "errors", "random", "window", "nesting", "scratch"}
+    {"config", "settings", "names", "renamed", "errors", "random", "window", "nesting", "read_ahead"}
     | {
         "system",
         "durable",
+        "temporary_files",
         "printing",
         "html",
         "reading",
