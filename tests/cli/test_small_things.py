@@ -227,3 +227,23 @@ def test_the_help_of_every_command_counts_its_examples(xp):
             assert head == (["Example:"] if examples == 1 else ["Examples:"] if examples else []), name
             found.add(examples)
     assert {1, 2} <= found
+
+
+@pytest.mark.parametrize(("args", "code", "words"), [
+    (("tune", "spiral", "--worker", "--trials", "1"), 2, "--worker without --storage"),
+    (("tune", "spiral", "--storage", "sqlite:////no/such/place/s.db", "--trials", "1"), 3, "cannot open --storage"),
+    (("train", "--config", "dots.toml"), 2, "unknown setting 'a'"),
+    (("train", "--config", "more.toml"), 2, "a line has more than 1,000 dots"),
+    (("train", "--config", "none.toml"), 7, "cannot read none.toml"),
+    (("import", "net.pt"), 2, "is no .onnx file"),
+    (("predict", "empty"), 7, "no run"),
+    (("serve", "nowhere"), 7, "no run at nowhere"),
+    (("evaluate", "nowhere"), 7, "nowhere"),
+])  # fmt: skip
+def test_what_is_refused(xp, args, code, words):
+    for name, dots in (("dots.toml", 1000), ("more.toml", 1001)):
+        Path(name).write_text("a" + ".a" * dots + " = 1\n")
+    Path("empty").mkdir()
+    found, out, err = xp(*args)
+    assert (found, out) == (code, "")
+    assert words in err

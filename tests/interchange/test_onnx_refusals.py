@@ -49,7 +49,15 @@ def attention(inputs="x x x", shape=(4, 6), outputs=("y",), **attributes):
     return graph(nodes, shape, {}, opset=23, outputs=outputs)
 
 
+def expanded(*sizes, behind="Relu"):
+    nodes = [("Expand", "x s", "e", {}), (behind, "e t" if behind == "Reshape" else "e", "y", {})]
+    return graph(nodes, (2, 1, 3, 4), {"s": ints(*sizes), "t": ints(0, 2, 2, 3, 4)})
+
+
 CASES = {
+    "copies that are not heads": (expanded(1, 1, 2, 1, 1), "Expand: no layer here does that"),
+    "no copies": (expanded(1, 1, 1, 1, 1, behind="Reshape"), "Expand: no layer here does that"),
+    "copies on another axis": (expanded(1, 1, 2, 1, 8, behind="Reshape"), "Expand: no layer here does that"),
     "flattened images transposed": (behind_flattened("Transpose", "f", perm=[0, 1]), "flattened images are transposed"),
     "flattened images cut": (
         behind_flattened("Slice", "f b e a", {"b": ints(0), "e": ints(3), "a": ints(1)}), "flattened images are cut",

@@ -38,7 +38,54 @@ SHAPES = [
     (xpnn.layers.SelectOutput(0), (3,), "wants more than 0 arrays, to take number 0"),
     (xpnn.RandomErase(), (4, 3), "wants images (height, width, channels)"),
 ]  # fmt: skip
+SHAPES += [
+    (layer, shape, words)
+    for layer, shapes, words in (
+        (xpnn.Dense(2), ((), (3, 0)), "wants at least one feature on the last axis"),
+        (xpnn.LayerNorm(), ((), (3, 0)), "wants at least one feature on the last axis"),
+        (xpnn.Hardmax(), ((), (3, 0)), "wants at least one feature on the last axis"),
+        (xpnn.GLU(), ((), (3,)), "wants an even number of features on the last axis"),
+        (xpnn.BatchNorm(), ((), (0,)), ""),
+        (xpnn.GroupNorm(2), ((4, 3),), "cannot make 2 equal groups"),
+        (xpnn.PReLU(), ((),), "wants a last axis with a slope for each feature"),
+        (xpnn.Permute((2, 1)), ((3,), (3, 4, 5)), "orders 2 axes"),
+        (xpnn.layers.Slice(2, 2), ((4,),), "takes nothing of the 4 on axis 1"),
+        (xpnn.layers.Split(2), ((3,),), "cuts an axis into 2 equal parts"),
+        (xpnn.layers.Split((1, 2)), ((4,),), "cuts an axis into (1, 2), 3 together"),
+        (xpnn.layers.MaskedMean(), ((3,), ((4, 3),), ((4, 3), (3,)), ((), ())),
+         "wants a sequence (time, ...) and its mask (time,)"),
+        (xpnn.Add(), (((3,), (3, 1)),), ""),
+    )
+    for shape in shapes
+]  # fmt: skip
 SETTINGS = [
+    (lambda: xpnn.Bidirectional(xpnn.GRU(2, reverse=True)), "it reads both ways"),
+    (lambda: xpnn.Bidirectional(xpnn.Dense(2)), "wanted a layer that walks along a sequence"),
+    (lambda: xpnn.Clip(1.0, 0.5), "Clip(low=1.0, high=0.5)"),
+    (lambda: xpnn.layers.Slice(step=0), "wanted a whole number other than 0"),
+    (lambda: xpnn.layers.Slice(axis=0), "axis 0 is that of the samples"),
+    (lambda: xpnn.layers.Split(0), "wanted whole numbers of at least 1"),
+    (lambda: xpnn.layers.Split((2, 0)), "wanted whole numbers of at least 1"),
+    (lambda: xpnn.layers.Split(()), "wanted whole numbers of at least 1"),
+    (lambda: xpnn.layers.Split(2, axis=0), "axis 0 is that of the samples"),
+    (lambda: xpnn.Permute((1, 3)), "Permute"),
+    (lambda: xpnn.Permute((1, 1)), "Permute"),
+    (
+        lambda: xpnn.MultiHeadAttention(1, attention_mask=np.array([1, 0])),
+        "of shape (2,): wanted (time, steps)",
+    ),
+    (
+        lambda: xpnn.MultiHeadAttention(1, attention_mask=np.array([[1, 2]])),
+        "wanted (time, steps) of 0 and 1",
+    ),
+    *(
+        (
+            lambda rows=rows: xpnn.MultiHeadAttention(1, attention_mask=rows),
+            "wanted rows of one length, of 0 and 1",
+        )
+        for rows in ((), ("",), ("10", "1"), ("12",))
+    ),
+    (lambda: xpnn.MultiHeadAttention(4, kv_heads=3), "kv_heads"),
     (lambda: Rows(("10", "11"))(RNG, (2, 3)), "Rows of 2 times and 2 steps"),
     (
         lambda: xpnn.ConvTranspose2D(2, 3, stride=2, padding="same", output_padding=1),
@@ -127,3 +174,22 @@ def test_two_metrics_of_one_name():
         model.evaluate(
             np.ones((2, 2)), np.array([0, 1]), metrics=[xpnn.metrics.TopK(1), xpnn.metrics.TopK(2)]
         )
+
+
+def test_a_mask_as_an_array_and_as_words():
+    wanted = xpnn.MultiHeadAttention(1, attention_mask=("10", "11"))
+    for given in (np.tri(2), np.tri(2, dtype=bool), [[1, 0], [1, 1]], ["10", "11"]):
+        assert xpnn.MultiHeadAttention(1, attention_mask=given).attention_mask == wanted.attention_mask
+
+
+@pytest.mark.parametrize(("loss", "bad", "words"), [
+    (losses.Poisson(), -1.0, "targets are counts"),
+    (losses.Hinge(), 0.0, "targets are -1 or 1"),
+    (losses.SquaredHinge(), 0.5, "targets are -1 or 1"),
+])  # fmt: skip
+def test_a_target_out_of_its_range(loss, bad, words):
+    loss.check(np.ones((2, 2)), (2,))
+    with pytest.raises(DataError) as caught:
+        loss.check(np.array([[1, 1], [1, bad]]), (2,))
+    assert f"target (1, 1) is {bad}" in str(caught.value)
+    assert words in caught.value.why

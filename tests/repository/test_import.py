@@ -122,8 +122,9 @@ xpnn.Dens(3)
 def test_a_users_type_checker_sees_every_name(tmp_path):
     """mypy --strict on a user's file: the types are known, and a misspelt name is found."""
     (tmp_path / "user.py").write_text(USER)
+    settings = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache")]
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "user.py"],
+        [sys.executable, "-m", "mypy", "--strict", *settings, "user.py"],
         cwd=tmp_path, env=os.environ | {"MYPYPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     notes = [line.removeprefix("user.py:") for line in done.stdout.splitlines() if line.startswith("user.py")]
