@@ -30,6 +30,8 @@ class Backend(Kernels):
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
     whole_passes: ClassVar[bool] = False
     """Whether `lstm_pass` and its like save time: they keep whole arrays, where the steps by themselves keep lists."""
+    plans_steps: ClassVar[bool] = False
+    """Whether `xpnn.fusion.plan` knows its arrays: NumPy's, which are written in place."""
     share: Share | None = None
     """Where several processes share a batch: which of its samples this one has."""
 

@@ -26,6 +26,7 @@ class NumpyBackend(Backend):
     """NumPy on the CPU: what the library is, then the table of the kernels that it overrides."""
 
     name = "numpy"
+    plans_steps = True
 
     def load(self) -> Any:
         """NumPy through array-api-compat."""

@@ -1,0 +1,88 @@
+"""What a planned training step is made of: products and loops that write into memory which is kept for the next step.
+
+Every number is that of the kernels which a step calls otherwise, in their order, so the bits are the same.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xpnn.backends.base import Backend
+from xpnn.backends.cpu.blocks import is_column_major
+from xpnn.backends.cpu.products import multiplies_by_columns
+from xpnn.kernels import Array
+from xpnn.random import Key
+
+
+class Weights(NamedTuple):
+    """W and b of a Dense, and where their gradients are written."""
+
+    W: Array
+    b: Array
+    dW: Array
+    db: Array
+
+
+class PlannedDense:
+    """y = x W + b or max(x W + b, 0), of n rows; need_dx: False for the first."""
+
+    def __init__(self, be: Backend, n: int, weights: Weights, relu: bool, need_dx: bool) -> None:
+        self.be, self.relu, self.need_dx = be, relu, need_dx
+        self.W, self.b, self.dW, self.db = weights
+        self.Wt, units = self.W.T, self.W.shape[1]
+        self.by_columns = relu and multiplies_by_columns(n, units)
+        self.turned = np.empty((units, n) if self.by_columns else (n, units), be.dtype)
+        self.y = self.turned.T if self.by_columns else self.turned
+        self.x: Any = None
+        self.dx: Any = None
+
+    def forward(self, tick: Array, x: Array) -> Array:
+        """Keep x for the way back."""
+        self.x, y = x, self.y
+        if self.by_columns:
+            np.matmul(self.Wt, x.T, out=self.turned)
+        else:
+            np.matmul(x, self.W, out=y)
+        if self.relu:
+            return self.be.add_bias(y, self.b, True)
+        y += self.b
+        return y
+
+    def backward(self, dy: Array) -> Array | None:
+        """Write the gradients to their places; dy is written over."""
+        x = self.x
+        if self.relu:
+            dy = self.be.relu_grad(dy, self.y, True)
+        dx = self._dx(dy, x) if self.need_dx else None
+        np.matmul(x.T, dy, out=self.dW)
+        self.be.column_sums(dy, self.db)
+        return dx
+
+    def _dx(self, dy: Array, x: Array) -> Array:
+        """dy W^T, laid out as x is."""
+        if self.dx is None:
+            turned = is_column_major(x)
+            self.turned_dx = np.empty(x.shape[::-1] if turned else x.shape, x.dtype)
+            self.dx = self.turned_dx.T if turned else self.turned_dx
+        if self.dx is self.turned_dx:
+            return np.matmul(dy, self.Wt, out=self.dx)
+        np.matmul(self.W, dy.T, out=self.turned_dx)
+        return self.dx
+
+
+class PlannedDropout:
+    """The mask is drawn anew in each step; going back it is the same one."""
+
+    def __init__(self, be: Backend, key: Key, rate: float, need_dx: bool) -> None:
+        self.be, self.key, self.rate, self.need_dx = be, key, rate, need_dx
+        self.scale = 0.0 if rate == 1 else 1 / (1 - rate)
+        self.keep: Any = None
+
+    def forward(self, tick: Array, x: Array) -> Array:
+        """scale x where the mask keeps it, else 0."""
+        self.keep = self.be.keep_mask(self.key, tick, x.shape, self.rate)
+        return self.be.scaled_mask(x, self.keep, self.scale)
+
+    def backward(self, dy: Array) -> Array | None:
+        """The same of dy."""
+        return self.be.scaled_mask(dy, self.keep, self.scale) if self.need_dx else None
