@@ -1,6 +1,5 @@
 """A planned step makes the bits of the step that it stands for, and is only made where everything is known."""
 
-
 import numpy as np
 import pytest
 from harness import open_backend
@@ -35,7 +34,12 @@ OTHERS = {
     "a ReLU in front": [xpnn.Flatten(), xpnn.ReLU(), xpnn.Dense(4)],
     "a ReLU behind the mask": [xpnn.Flatten(), xpnn.Dense(4), xpnn.Dropout(0.5), xpnn.ReLU()],
 }
-OPTIMIZERS = [xpnn.SGD(0.1), xpnn.SGD(0.1, momentum=0.9, nesterov=True), xpnn.Adam(1e-2, l1=1e-3), xpnn.AdamW(1e-2)]
+OPTIMIZERS = [
+    xpnn.SGD(0.1),
+    xpnn.SGD(0.1, momentum=0.9, nesterov=True),
+    xpnn.Adam(1e-2, l1=1e-3),
+    xpnn.AdamW(1e-2),
+]
 PLANNING = ["numpy", "fast"]
 
 
@@ -56,7 +60,9 @@ def made(monkeypatch):
 class Steps:
     """A network that is trained by a pure step."""
 
-    def __init__(self, net, mode="numpy", dtype="float32", optimizer=OPTIMIZERS[2], loss=None, count=True, shape=(2, 6)):
+    def __init__(
+        self, net, mode="numpy", dtype="float32", optimizer=OPTIMIZERS[2], loss=None, count=True, shape=(2, 6)
+    ):
         self.be, net = open_backend(mode, dtype), xpnn.Sequential(net)
         layout = Layout(net.plan(shape)[0])
         bound = optimizer.bind(layout.params)
@@ -68,10 +74,12 @@ class Steps:
     def __call__(self, x, ids, *weight):
         """The bytes of all that a step returns."""
         with self.be.device_context():
-            value, self.theta, self.phi, self.state = self.step(self.theta, self.phi, self.state, x, ids, *weight)
+            value, self.theta, self.phi, self.state = self.step(
+                self.theta, self.phi, self.state, x, ids, *weight
+            )
         loss = value if isinstance(value, tuple) else (value,)
         named = sorted(self.state.items())
-        return [np.asarray(a).tobytes() for a in (*loss, self.theta.copy(), *(a for _, a in named))]
+        return [self.be.to_numpy(a).tobytes() for a in (*loss, self.theta, *(a for _, a in named))]
 
 
 def unplanned(monkeypatch, *args, **settings):

@@ -5,6 +5,7 @@ A plan holds the same kernels in the same order, bound to the weights, to the pl
 what lies between. Whatever it does not know, and every step that is not finite, is left to the step that it stands for.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
@@ -60,7 +61,14 @@ class Plan:
     """The forward and the backward pass for n samples, with the weights in one vector theta."""
 
     def __init__(
-        self, be: Backend, parts: list[Part], layout: Layout, theta: Array, grad: GradientBuffer, n: int, seed: int
+        self,
+        be: Backend,
+        parts: list[Part],
+        layout: Layout,
+        theta: Array,
+        grad: GradientBuffer,
+        n: int,
+        seed: int,
     ) -> None:
         self.theta, p = theta, layout.split(be, theta, theta[:0])
         self.way: list[PlannedDense | PlannedDropout] = []
@@ -85,7 +93,14 @@ class Plan:
 
 
 def planned(
-    step: Step, net: Any, loss: Loss, layout: Layout, be: Backend, seed: int, optimizer: Optimizer, count: bool
+    step: Step,
+    net: Any,
+    loss: Loss,
+    layout: Layout,
+    be: Backend,
+    seed: int,
+    optimizer: Optimizer,
+    count: bool,
 ) -> Step:
     """`step`, the one of these (see `Objective.step`), by a plan where there can be one; the arguments are the step's.
 
@@ -98,14 +113,11 @@ def planned(
     flat = type(net.layers[0]) is Flatten
     features = next(layout.named[f"{part.i}.W"].shape[0] for part in parts if type(part.layer) is Dense)
     plans: dict[int, Plan] = {}
-    grad = GradientBuffer()
+    made = functools.cache(layout.gradient_buffer)
 
-    def by_plan(
-        theta: Array, phi: Array, state: State, x: Any, y: Any, weight: Array | None = None
-    ) -> tuple[Any, Array, Array, State]:
-        nonlocal grad
+    def by_plan(theta: Array, phi: Array, state: State, x: Any, y: Any, weight: Array | None = None) -> Any:
         n = len(y)
-        rows = x.reshape(n, -1) if flat and len(x) == n else x
+        rows = x.reshape(n, -1) if flat and len(x) == n > 0 else x
         if (
             weight is not None
             or y.ndim != 1
@@ -115,16 +127,14 @@ def planned(
             or not state["ok"]
         ):
             return step(theta, phi, state, x, y, weight)
-        plan = plans.get(n)
+        plan, grad = plans.get(n), made(be)
         if plan is None or plan.theta is not theta:
-            if grad.vector is None:
-                grad = layout.gradient_buffer(be)
             plans.pop(n, None)
             while len(plans) >= SIZES:
                 del plans[next(iter(plans))]
             plan = plans[n] = Plan(be, parts, layout, theta, grad, n, seed)
         value, hits = plan(kernel, state["t"], rows, y)
-        if not (math.isfinite(value) and math.isfinite(np.dot(grad.vector, grad.vector))):
+        if not (math.isfinite(value) and be.all_finite(grad.vector)):
             return step(theta, phi, state, x, y, weight)
         theta, state = optimizer.update(be, theta, grad.vector, state)
         value = np.asarray(value)

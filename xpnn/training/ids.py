@@ -51,6 +51,11 @@ class Ids:
         a = given[self.part] if isinstance(given, tuple | list) else given
         return None if self.name == "y" and a.ndim != self.axes else a
 
+    def surely_allowed(self, a: Array) -> bool:
+        """Whether one look at NumPy's int64 says that all are in range: below 0 they are huge without their sign."""
+        plain = type(a) is np.ndarray and a.dtype == np.int64 and a.size and type(self) is Ids
+        return bool(plain and a.view(np.uint64).max() < self.size)
+
     def allowed(self, be: Backend, a: Array) -> Array:
         """Bool, shaped like a: which of them are in range."""
         whole = be.xp.astype(a, be.xp.int64)
@@ -185,7 +190,7 @@ def first_bad(be: Backend, ids: tuple[Ids, ...], x: Any, y: Any, when: str = "")
     """Return the error for the first entry out of range, or None. `when` ends its first line."""
     for one in ids:
         a = one.of(x, y)
-        if a is None:
+        if a is None or one.surely_allowed(a):
             continue
         with np.errstate(invalid="ignore"):  # NaN is out of range, whatever integer it becomes
             bad = ~np.asarray(be.to_numpy(one.allowed(be, a)))

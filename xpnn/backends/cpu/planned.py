@@ -19,8 +19,8 @@ class Weights(NamedTuple):
 
     W: Array
     b: Array
-    dW: Array
-    db: Array
+    W_grad: Array
+    b_grad: Array
 
 
 class PlannedDense:
@@ -28,7 +28,7 @@ class PlannedDense:
 
     def __init__(self, be: Backend, n: int, weights: Weights, relu: bool, need_dx: bool) -> None:
         self.be, self.relu, self.need_dx = be, relu, need_dx
-        self.W, self.b, self.dW, self.db = weights
+        self.W, self.b, self.W_grad, self.b_grad = weights
         self.Wt, units = self.W.T, self.W.shape[1]
         self.by_columns = relu and multiplies_by_columns(n, units)
         self.turned = np.empty((units, n) if self.by_columns else (n, units), be.dtype)
@@ -54,8 +54,8 @@ class PlannedDense:
         if self.relu:
             dy = self.be.relu_grad(dy, self.y, True)
         dx = self._dx(dy, x) if self.need_dx else None
-        np.matmul(x.T, dy, out=self.dW)
-        self.be.column_sums(dy, self.db)
+        np.matmul(x.T, dy, out=self.W_grad)
+        self.be.column_sums(dy, self.b_grad)
         return dx
 
     def _dx(self, dy: Array, x: Array) -> Array:
