@@ -5,6 +5,7 @@ import pytest
 from harness import open_backend
 
 import xpnn
+from xpnn.errors import DataError, ShapeError
 from xpnn.fusion import plan
 from xpnn.losses import SoftmaxCrossEntropy
 from xpnn.optimizers import Group, Groups, Lookahead
@@ -192,3 +193,23 @@ def test_huge_gradients_that_are_finite_count(monkeypatch, made):
     assert ours(x * 1e25, ids) == theirs(x * 1e25, ids)
     assert ours.state["t"] == 1
     assert len(made) == 1
+
+
+@pytest.mark.parametrize("bad", [-1, 4])
+def test_the_ids_of_every_batch_are_looked_at(bad):
+    """Also of one that is like the batch before, whose shapes are not checked again."""
+    trainer = xpnn.Trainer(
+        xpnn.Model(CHAINS["narrow"], (2, 6), backend=open_backend("numpy", "float64"), seed=0)
+    )
+    x, ids = next(batches("float64"))
+    for _ in range(2):
+        trainer.step(x, ids)
+    before, wrong = trainer.model.theta.copy(), ids.copy()
+    wrong[5] = bad
+    with pytest.raises(DataError, match=rf"y\[5\] is {bad}"):
+        trainer.step(x, wrong)
+    with pytest.raises(ShapeError):
+        trainer.step(x, ids[:7])
+    with pytest.raises(DataError, match="no samples"):
+        trainer.step(x[:0], ids[:0])
+    assert np.array_equal(trainer.model.theta, before)

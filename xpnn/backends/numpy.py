@@ -66,6 +66,7 @@ class NumpyBackend(Backend):
     relu = pointwise.relu
     relu_grad = pointwise.relu_grad
     mask = pointwise.mask
+    scaled_mask = pointwise.scaled_mask
     sigmoid = pointwise.sigmoid
     normal_cdf = distribution.normal_cdf
     lstm_step = pointwise.lstm_step

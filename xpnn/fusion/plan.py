@@ -136,8 +136,8 @@ def planned(
         value, hits = plan(kernel, state["t"], rows, y)
         if not (math.isfinite(value) and be.all_finite(grad.vector)):
             return step(theta, phi, state, x, y, weight)
+        value = np.asarray(value)  # before the update, behind which no memory may be wanted
         theta, state = optimizer.update(be, theta, grad.vector, state)
-        value = np.asarray(value)
         return (value, *hits) if count else value, theta, phi, state
 
     return by_plan

@@ -85,25 +85,30 @@ SCRATCH = Scratch()
 
 
 def update(name: str, vectors: tuple[Array, ...], given: tuple[Array, ...], numbers: Any, read: Any) -> None:
-    """The rule of that name, a block at a time. given: gradient and decay; numbers, read: see `Kernels.elementwise`."""
-    (l2, l1, weight_decay, *own), (t, lr, clip) = numbers, (int(read[0]), float(read[1]), float(read[2]))
-    rule, (grad, decay, *_), size = RULES[name], given, vectors[0].size
-    last = LAST[name](t, lr, tuple(own))
-    a, b, c = SCRATCH.of(vectors[0].dtype)
-    for start in range(0, size, BLOCK):
-        block = slice(start, min(size, start + BLOCK))
-        n = block.stop - start
+    """The rule of that name, a block at a time; all memory is there before the first is written.
+
+    given: gradient and decay; numbers, read: see `Kernels.elementwise`. The numbers are arrays, of which an operation
+    makes no copy.
+    """
+    (l2, l1, weight_decay, *own), (t, lr) = numbers, (int(read[0]), float(read[1]))
+    rule, (grad, decay, *_), dtype = RULES[name], given, vectors[0].dtype
+    last = [np.array(n, dtype) for n in LAST[name](t, lr, tuple(own))]
+    clip, *penalties = (np.array(n, dtype) for n in (read[2], lr * weight_decay, l2, l1))
+    clipped, penalised = clip != 1, any(penalties)
+    a, b, c = SCRATCH.of(dtype)
+    for start in range(0, vectors[0].size, BLOCK):
+        block = slice(start, start + BLOCK)
         theta, *slots = (vector[block] for vector in vectors)
-        room, g = (a[:n], b[:n]), grad[block]
-        if clip != 1:
-            g = np.multiply(g, clip, out=c[:n])
-        if l2 or l1 or weight_decay:
-            g = penalised(theta, g, decay[block], (*room, c[:n]), lr * weight_decay, l2, l1)
-        rule(theta, *slots, g, *room, *last)
+        room, g = (a[: theta.size], b[: theta.size], c[: theta.size]), grad[block]
+        if clipped:
+            g = np.multiply(g, clip, out=room[2])
+        if penalised:
+            g = with_penalties(theta, g, decay[block], room, *penalties)
+        rule(theta, *slots, g, *room[:2], *last)
 
 
-def penalised(
-    theta: Array, g: Array, decay: Array, room: tuple[Array, ...], shrink: float, l2: float, l1: float
+def with_penalties(
+    theta: Array, g: Array, decay: Array, room: tuple[Array, ...], shrink: Array, l2: Array, l1: Array
 ) -> Array:
     """Decoupled decay of theta, and the gradient with those of the penalties."""
     a, b, c = room
