@@ -26,7 +26,8 @@ venv() {
         want=$(cksum pyproject.toml xpnn/__init__.py)
         if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$want" ]; then
             say "pip install -e .${extras:+[$extras]}"
-            .venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".${extras:+[$extras]}"
+            # Python compiles a module when it is first imported; to compile all of PyTorch and JAX now takes a minute.
+            .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -e ".${extras:+[$extras]}"
             printf '%s' "$want" >"$stamp"
         fi
     ) 9>.venv.lock

@@ -24,7 +24,7 @@ os.environ.setdefault(
 import marked_sections
 import no_network
 import proof_table as proofs
-from cases import LAYERS, LOSSES
+from cases import LAYERS, LOSSES, METRICS, OPTIMIZERS, Case, LossCase
 from harness import MODES, inside, open_backend
 
 from xpnn.cli import run
@@ -116,16 +116,33 @@ NumPy's to finite differences.
 """
 
 
-TWICE = ("test_plan_dtype_and_values_hold_and_inputs_stay", "test_an_evaluation_gets_the_loss_and_the_hits")
+TWICE = (
+    "test_plan_dtype_and_values_hold_and_inputs_stay",
+    "test_an_evaluation_gets_the_loss_and_the_hits",
+    "test_it_is_the_loss_and_its_gradient",
+    "test_an_optimizer_equals_numpys_and_keeps_the_dtype",
+    "test_a_metric_equals_numpys_and_its_counts_add_up",
+)
 """JAX compiles every row for both dtypes: all rows run in float32, where a dtype that grows shows; one of each class in
 float64 as well."""
+ROWS = {"case": [*LAYERS, *LOSSES], "optimizer": OPTIMIZERS, "metric": METRICS}
 
 
-def is_first_of_its_class(case):
-    """Whether no row before it is of the same layer's or loss's class."""
-    rows, part = (LAYERS, "layer") if hasattr(case, "layer") else (LOSSES, "loss")
-    kind = type(getattr(case, part))
-    return case == next(row for row in rows if type(getattr(row, part)) is kind)
+def object_of(row):
+    """The layer or loss of a case; an optimizer or a metric is a row itself."""
+    match row:
+        case Case():
+            return row.layer
+        case LossCase():
+            return row.loss
+    return row
+
+
+def is_first_of_its_class(params):
+    """Whether no row before it is of the same class."""
+    name, rows = next((name, rows) for name, rows in ROWS.items() if name in params)
+    kind = type(object_of(params[name]))
+    return params[name] == next(row for row in rows if type(object_of(row)) is kind)
 
 
 def is_idle(item):
@@ -134,7 +151,7 @@ def is_idle(item):
     if name in IDLE:
         return params["mode"] in IDLE[name]
     if name in TWICE and (params["mode"], params["any_be"]) == ("jax", "float64"):
-        return not is_first_of_its_class(params["case"])
+        return not is_first_of_its_class(params)
     if name != "test_override_equals_the_reference" or params["mode"] == "cupy":
         return False
     try:

@@ -9,11 +9,6 @@ EQUIVALENT = {
         "each = np.where(kept, w[np.where(kept, y, 0)], 1.0) => each = np.where(kept, w[np.where(kept, y, 0)], 2.0)",
     ): "the loss and gradient of an ignored sample are 0 whatever its weight",
     (
-        "xpnn/training/class_weight.py",
-        "w = weights_of(class_weight, y[train].reshape(-1, outputs[-1]).sum(axis=0, dtype=np.float64))"
-        " => w = weights_of(class_weight, y[train].reshape(-2, outputs[-1]).sum(axis=0, dtype=np.float64))",
-    ): "to NumPy any size below 0 is the one that it works out",
-    (
         "xpnn/layers/bidirectional.py",
         "if dx is None or back is None: => if dx is None and back is None:",
     ): "both directions have the same setting for dx: neither gives one, or both do",
@@ -22,17 +17,16 @@ EQUIVALENT = {
         "d = mean - self.mean if self.n else 0.0 => d = mean - self.mean if self.n else 1.0",
     ): "without numbers before it is multiplied by their count, 0, and not added to the mean",
     (
-        "xpnn/data/tables/samples.py",
-        "found = [np.array(one) for one in found] => pass",
-    ): "the same numbers, from a file that is mapped to memory, not from memory: quicker to read",
-    (
-        "xpnn/backends/cuda/products.py",
-        "stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])"
-        " => stack = np.broadcast_shapes(b.shape[:-2], a.shape[:-2])",
-    ): "either order gives the same shape",
-    (
         "xpnn/backends/cpu/numba_kernels.py",
         "if groups == 1 or x.ndim > 4 or (not x.shape[-1] == groups == dy.shape[-1]):"
         " => if groups != 1 or x.ndim > 4 or (not x.shape[-1] == groups == dy.shape[-1]):",
     ): "of two ways to the same sums the slower one",
+    (
+        "xpnn/interchange/torch_operations.py",
+        "if ends[axis] or ends[axis + r]: => if ends[axis] or ends[axis - r]:",
+    ): "of a list of 2 r numbers, number axis - r from behind is number axis + r",
+    (
+        "xpnn/training/averages.py",
+        "if run.data[0] is None: => if run.data[1] is None:",
+    ): "ready-made batches leave both x and y out",
 }

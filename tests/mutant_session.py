@@ -2,9 +2,9 @@
 
     python -m pytest -p mutant_session ...      in a copy of the tree; the variable XPNN_MUTANTS holds the settings
 
-First every test runs once, folder by folder, with a mark before each statement that a mutant is in: so it is known
-which tests reach which mutants, and how long they take. Then each mutant is tried: in the fork its functions are given
-their new code, and nothing has to be imported again. What runs at import is left to mutants.py.
+First every test runs once, file by file, with a mark before each statement that a mutant is in: so it is known which
+tests reach which mutants, and how long they take. Then each mutant is tried by those that reach it: in the fork its
+functions are given their new code, and nothing has to be imported again. What runs at import is left to mutants.py.
 """
 
 import ast
@@ -52,37 +52,42 @@ def pytest_runtestloop(session):
     settings = json.loads(os.environ["XPNN_MUTANTS"])
     kept = Path(settings["kept"])
     drawn = dict(enumerate(mutants.draw(settings["count"], settings["seed"], settings["files"])))
-    functions, words = live_functions(), [words_of(item) for item in session.items]
-    frequency = Counter(word for some in words for word in some)
+    functions = live_functions()
     gc.freeze()
+    for file in dict.fromkeys(item.path.name for item in session.items):
+        path = kept / f"reached-{file}.json"
+        if not path.exists() and time.time() < settings["end"]:
+            items = [item for item in session.items if item.path.name == file]
+            fork(lambda path=path, items=items: measure(session, items, drawn, functions, path), 3600)
+    words = {item.nodeid: words_of(item) for item in session.items}
+    frequency = Counter(word for some in words.values() for word in some)
+    by_name = {item.nodeid: item for item in session.items}
+    reached, done = mutants.reached_by(kept), mutants.results_in(kept)
     for i, mutant in drawn.items():
-        if i not in mutants.results_in(kept) and time.time() < settings["end"]:
-            near = nearest(mutant, session.items, words, frequency)
-            fate, by = ("import", "") if mutant.at_import else attempt(session, mutant, near, functions)
+        if i not in done and time.time() < settings["end"]:
+            found = reached.get(i, {}) if mutant.points else unmapped(mutant, session.items)
+            seconds = {test: cost for test, cost in found.items() if test in by_name}
+            near = nearest(mutant, [by_name[test] for test in seconds], words, frequency, seconds)
+            fate, by = "import", ""
+            if not mutant.at_import:
+                fate, by = attempt(session, mutant, near[:MOST], functions)
+            if not fate and mutants.elsewhere(mutant.name)[1]:
+                fate, near = "import", []  # what reaches it here has passed
             if fate == "import":
                 (kept / f"near-{i}.txt").write_text("\n".join(item.nodeid for item in near))
-            mutants.note(kept, i, mutant, fate, by)
-    left = {i: drawn[i] for i, (_, fate) in mutants.results_in(kept).items() if fate == "near tests passed"}
-    for folder in dict.fromkeys(map(folder_of, session.items)) if left else ():
-        path = kept / f"reached-{folder}.json"
-        if not path.exists() and time.time() < settings["end"]:
-            items = [item for item in session.items if folder_of(item) == folder]
-            fork(lambda path=path, items=items: measure(session, items, left, functions, path), 3600)
-    reached, by_name = mutants.reached_by(kept), {item.nodeid: item for item in session.items}
-    for i, mutant in left.items():
-        if time.time() < settings["end"]:
-            tests = [
-                by_name[t] for t in sorted(reached.get(i, {}), key=reached.get(i, {}).get) if t in by_name
-            ]
-            fate, by = attempt(session, mutant, tests[:MOST], functions, 10 * SECONDS)
-            mutants.note(kept, i, mutant, fate if by else mutants.unnoticed(mutant, tests), by)
+            mutants.note(kept, i, mutant, fate or mutants.unnoticed(mutant, near), by)
     return True
 
 
-NEAR, MOST = 200, 1500
-"""Tests that are tried because of the words they share with a mutant, and because they reach it."""
-SECONDS = 12
-"""Processor time for the near tests of one mutant; ten times as much for those that reach it."""
+MOST = 400
+"""Tests that are tried of those that reach a mutant."""
+SECONDS = 30
+"""Processor time for the tests of one mutant."""
+
+
+def unmapped(mutant, items):
+    """The tests in the folder of a file whose lines cannot be marked."""
+    return {item.nodeid: 0.0 for item in items if folder_of(item) in mutant.name.split("/")}
 
 
 def words_of(item):
@@ -99,10 +104,10 @@ def source_words(function):
         return frozenset()
 
 
-def nearest(mutant, items, words, frequency):
+def nearest(mutant, items, words, frequency, seconds):
     """The tests, those first that name its function or class (lp_normalize: LpNormalize too); whose path is like its
-    file's; that have words of its line. A word that many tests have says little, and so does the tenth test of one
-    function."""
+    file's; that have words of its line; that are quick. A word that many tests have says little, and so does the tenth
+    test of one function."""
     inside = f"{mutant.inside} {mutant.inside.title().replace('_', '')}"
 
     def rare(text):
@@ -110,25 +115,20 @@ def nearest(mutant, items, words, frequency):
             w: 1 / math.log2(2 + frequency[w]) for w in set(re.findall(r"[A-Za-z_]\w+", text)) if frequency[w]
         }
 
-    inner, line, path = (
-        rare(inside),
-        rare(mutant.change),
-        set(re.findall(r"[a-z]+", mutant.name)) - {"py"},
-    )
+    inner, line, path = rare(inside), rare(mutant.change), set(re.findall(r"[a-z]+", mutant.name)) - {"py"}
     near = {file: len(path & set(re.findall(r"[a-z]+", file))) for file in {item.path.name for item in items}}
-    near = {i: near[item.path.name] + (folder_of(item) in path) for i, item in enumerate(items)}
-    scores = [
-        10 * sum(inner[w] for w in some & inner.keys())
-        + 2 * sum(line[w] for w in some & line.keys())
-        + near[i]
-        for i, some in enumerate(words)
-    ]
-    seen = Counter()
-    for k in sorted(range(len(words)), key=lambda k: -scores[k])[: 20 * NEAR]:
-        function = items[k].nodeid.split("[")[0]
-        scores[k] *= 0.93 ** seen[function]
+
+    def score(item):
+        some = words[item.nodeid]
+        named = 10 * sum(inner[w] for w in some & inner.keys()) + 2 * sum(line[w] for w in some & line.keys())
+        return named + near[item.path.name] + (folder_of(item) in path) - 4 * seconds[item.nodeid]
+
+    scores, seen = {item.nodeid: score(item) for item in items}, Counter()
+    for name in sorted(scores, key=scores.get, reverse=True):
+        function = name.split("[")[0]
+        scores[name] -= 0.5 * seen[function]
         seen[function] += 1
-    return [items[k] for k in sorted(range(len(words)), key=lambda k: -scores[k])[:NEAR]]
+    return sorted(items, key=lambda item: -scores[item.nodeid])
 
 
 def live_functions():
@@ -169,8 +169,9 @@ def put_in(name, tree, functions):
         here = codes.get(place(before))
         if here and (after := here.pop(0)) != before:
             for function in functions.get((name, *place(before)), ()):
-                function.__code__ = after
-                changed += 1
+                if function.__code__.co_freevars == after.co_freevars:  # else its closure is of another size
+                    function.__code__ = after
+                    changed += 1
     return changed
 
 
@@ -288,7 +289,7 @@ SOUND = {}
 
 
 def attempt(session, mutant, items, functions, seconds=SECONDS):
-    """(fate, what noticed) of a mutant inside a function."""
+    """(fate, what noticed) of a mutant inside a function; nothing where no test notices it."""
     if fate := mutants.known(mutant):
         return fate, ""
     target = mutants.TOP / mutant.name
@@ -312,4 +313,4 @@ def attempt(session, mutant, items, functions, seconds=SECONDS):
         if SOUND[by]:
             return "killed", by
         items = [item for item in items if item.nodeid != by]
-    return "near tests passed", ""
+    return "", ""

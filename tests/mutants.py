@@ -3,12 +3,13 @@
     python tests/mutants.py --count 300 --seed 1        draws mutants, runs tests, prints the score by package
 
 A fault is an operator, constant, default or comparison that is another, a deleted statement, or two swapped arguments.
-First every test runs once, to see which of them reach which faults; then each fault is tried, nearest tests first,
-until one fails. `mutant_session.py` does both inside one process of pytest, in a copy of the tree; what runs at import
-is tried here, with pytest started anew. Rows run on NumPy and numba, in tests/backends on array-api-strict and PyTorch
-too: what another backend would notice beyond that counts for nothing, nor does what only commands in processes of
-their own would. Mutants that change nothing that could be observed are in `equivalent_mutants.py`, each with a reason,
-and count neither way; nor do those in lines that need a GPU.
+First every test runs once, to see which of them reach which faults; then each fault is tried by those that reach it,
+nearest first, until one fails. `mutant_session.py` does both inside one process of pytest, in a copy of the tree; what
+runs at import is tried here, with pytest started anew. Rows run on NumPy and numba, in tests/backends on
+array-api-strict and PyTorch too: what another backend would notice beyond that counts for nothing, nor does what only
+commands in processes of their own would, but for what is about JAX or about several processes. Mutants that change
+nothing that could be observed are in `equivalent_mutants.py`, each with a reason, and count neither way; nor do those
+in lines that need a GPU.
 
 What was found is kept in `.mutants/`, by seed: the same command goes on where it was stopped.
 """
@@ -46,6 +47,18 @@ SWAPS = {
     ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn,
     ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And,
 }  # fmt: skip
+EITHER_WAY = (
+    "max",
+    "min",
+    "maximum",
+    "minimum",
+    "broadcast_shapes",
+    "gcd",
+    "hypot",
+    "logical_and",
+    "logical_or",
+)
+"""What does the same with its arguments swapped."""
 STATEMENTS = ast.Expr | ast.Assign | ast.AugAssign | ast.If | ast.Raise
 PYTEST = ["-q", "-x", "-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin", "@tests.txt"]
 QUICK = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
@@ -77,6 +90,13 @@ GENERATED = [
     "tests/repository/test_public.py",
 ]
 """Tests that look at every definition without running it: they can notice what changes in a signature."""
+ELSEWHERE = {
+    "xpnn/backends/jax.py": ("jax", "tests/backends/test_compiled.py tests/backends/test_step_arrays.py "
+                             "tests/backends/test_devices.py tests/layers/test_normal_cdf.py"),
+    "xpnn/distributed/": ("numpy", "tests/distributed"),
+    "xpnn/cli/process_group.py": ("numpy", "tests/distributed"),
+}  # fmt: skip
+"""{where: (mode, tests)}, of what cannot run in a fork of the tests' process: JAX's threads, and several processes."""
 COMPILED = ("loops.py", "cpu/flat.py")
 """Files whose functions numba compiles: their lines cannot be given other code."""
 
@@ -104,6 +124,8 @@ def variants(tree):
     """(line, what, edit) for every fault; `edit(tree)` puts it into a copy of the tree. Words of messages stay."""
     nodes = list(ast.walk(tree))
     quiet = {id(sub) for node in nodes if is_quiet(node) for sub in ast.walk(node)}
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    quiet |= {id(one) for call in calls if called(call) == "reshape" for one in worked_out(call)}
     hints = [n.annotation for n in nodes if isinstance(n, ast.AnnAssign | ast.arg) and n.annotation]
     hints += [n.returns for n in nodes if isinstance(n, ast.FunctionDef) and n.returns]
     quiet |= {id(sub) for hint in hints for sub in ast.walk(hint)}
@@ -116,7 +138,12 @@ def variants(tree):
             yield node.lineno, "comparison", put(i, lambda n: n.ops.__setitem__(0, SWAPS[type(n.ops[0])]()))
         if isinstance(node, ast.Constant) and type(node.value) in (int, float, bool):
             yield node.lineno, "constant", put(i, lambda n: setattr(n, "value", other(n.value)))
-        if isinstance(node, ast.Call) and len(node.args) > 1 and not has_star(node):
+        if (
+            isinstance(node, ast.Call)
+            and len(node.args) > 1
+            and not has_star(node)
+            and called(node) not in EITHER_WAY
+        ):
             yield node.lineno, "swapped arguments", put(i, lambda n: swap(n.args))
         if isinstance(node, ast.FunctionDef | ast.If | ast.For | ast.With):
             for k, inner in enumerate(node.body):
@@ -136,6 +163,20 @@ def is_quiet(node):
     if isinstance(node, ast.keyword):
         return node.arg == "strict"
     return isinstance(node, ast.Raise | ast.JoinedStr | ast.Assert)
+
+
+def called(call):
+    """The last part of the name of what is called."""
+    return getattr(call.func, "attr", getattr(call.func, "id", ""))
+
+
+def worked_out(call):
+    """The size -1 of a `reshape`: to NumPy -2 is the same, and the rows of other libraries are not run here."""
+    sizes = [
+        *call.args,
+        *(one for arg in call.args if isinstance(arg, ast.Tuple | ast.List) for one in arg.elts),
+    ]
+    return [one.operand for one in sizes if isinstance(one, ast.UnaryOp)]
 
 
 def has_star(call):
@@ -226,9 +267,15 @@ def users(tree, source, line):
     return []
 
 
-def run(folder, tests, limit):
+def elsewhere(name):
+    """(mode, tests) of a file that tests in new processes may notice."""
+    return next((found for start, found in ELSEWHERE.items() if name.startswith(start)), ("", ""))
+
+
+def run(folder, tests, limit, modes=""):
     """The exit code of the tests in a copy of the tree, and what was printed; "never" where they do not end."""
-    modes = " ".join(mode for mode in MODES.split() if any(re.search(rf"\b{mode}\b", test) for test in tests))
+    named = (mode for mode in MODES.split() if any(re.search(rf"\b{mode}\b", test) for test in tests))
+    modes = modes or " ".join(named)
     (folder / "tests.txt").write_text("\n".join(tests))
     for name in PRELOADED:
         importlib.import_module(name)
@@ -306,32 +353,41 @@ SOUND = set()
 
 
 def killer(mutant, tests, folder):
-    """What noticed a mutant of what runs at import: a test, or how it ended; "" where nothing did."""
-    name, text = mutant.name, mutant.text
-    target = folder / name
+    """What noticed a mutant in a new process: a test, or how it ended; "" where nothing did."""
+    mode, more = elsewhere(mutant.name)
+    shares = [
+        (GENERATED, ""),
+        (tests[:20], ""),
+        (tests[20:100], ""),
+        (tests[100:250], ""),
+        (more.split(), mode),
+    ]
+    return next((found for share, modes in shares if (found := killer_in(share, modes, mutant, folder))), "")
+
+
+def killer_in(share, modes, mutant, folder, limit=120):
+    """Of these tests."""
+    target, share = folder / mutant.name, list(share)
     good = target.read_text()
     try:
-        for share in [GENERATED, tests[:20], tests[20:100], tests[100:250]]:
-            share = list(share)
-            limit = 120
-            while share:
-                write(target, text)
-                code, out = run(folder, share, limit)
-                if code in (0, 5):
-                    break
-                if code == USAGE:
-                    write(target, good)
-                    if lost := missing(out, share) & missing(run(folder, share, limit)[1], share):
-                        share = [test for test in share if test not in lost]
-                        continue
-                found = re.search(r"^(?:FAILED|ERROR) (\S+::.*?)(?: - .*)?$", out, re.M)
-                if found is None or not any(found[1].startswith(test) for test in share):
-                    return f"ended with {code}"
-                write(target, good)
-                if found[1] in SOUND or run(folder, [found[1]], limit)[0] == 0:
-                    SOUND.add(found[1])
-                    return found[1]
-                share = [test for test in share if test != found[1]] if found[1] in share else []
+        while share:
+            write(target, mutant.text)
+            code, out = run(folder, share, limit, modes)
+            if code in (0, 5):
+                break
+            write(target, good)
+            if code == USAGE and (
+                lost := missing(out, share) & missing(run(folder, share, limit, modes)[1], share)
+            ):
+                share = [test for test in share if test not in lost]
+                continue
+            found = re.search(r"^(?:FAILED|ERROR) (\S+::.*?)(?: - .*)?$", out, re.M)
+            if found is None or not any(found[1].startswith(test) for test in share):
+                return f"ended with {code}" if run(folder, share, limit, modes)[0] != code else ""
+            if found[1] in SOUND or run(folder, [found[1]], limit, modes)[0] == 0:
+                SOUND.add(found[1])
+                return found[1]
+            share = [test for test in share if test != found[1]] if found[1] in share else []
     finally:
         write(target, good)
     return ""
@@ -384,11 +440,22 @@ def reached_by(kept):
     return found
 
 
-def results_in(kept):
-    """{number of the mutant: (file, fate)} of those that were tried."""
+def rows_in(kept):
+    """What was noted of each mutant that was tried, the last of each number."""
     path = kept / "results.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    return {row[0]: (row[1], row[5]) for row in rows}
+    return list({row[0]: row for row in rows}.values())
+
+
+def results_in(kept):
+    """{number of the mutant: (file, fate)} of those that were tried."""
+    return {row[0]: (row[1], row[5]) for row in rows_in(kept)}
+
+
+def survivors(rows):
+    """Markdown: those that no test noticed."""
+    found = [f"- `{row[1]}`: `{row[4][:200]}`" for row in rows if row[5] == "survived"]
+    return ["Those that survived:", "\n".join(found)] if found else []
 
 
 def note(kept, number, mutant, fate, by):
@@ -451,10 +518,10 @@ def main():
                 tests = (kept / f"near-{i}.txt").read_text().splitlines()
                 by = killer(mutant, tests, folder) if not known(mutant) else ""
                 note(kept, i, mutant, known(mutant) or ("killed" if by else unnoticed(mutant, tests)), by)
-    results = [one for one in results_in(kept).values() if one[1] in FATES]
-    text = table(results)
+    rows = [row for row in rows_in(kept) if row[5] in FATES]
+    text = "\n\n".join([table([(row[1], row[5]) for row in rows]), *survivors(rows)])
     where = f", drawn from {', '.join(options.only)} alone" if options.only != [""] else ""
-    said = f"`ci/mutants --seed {options.seed}`: {len(results)} of {options.count} mutants were tried{where}."
+    said = f"`ci/mutants --seed {options.seed}`: {len(rows)} of {options.count} mutants were tried{where}."
     print(f"{said}\n\n{text}")
     if options.docs:
         part = f"## Mutants\n\n{said}\n\n{text}"

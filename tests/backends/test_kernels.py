@@ -421,6 +421,24 @@ def convolved_in_groups(depthwise):
     }
 
 
+def convolved_over(window, shape, filters):
+    """Rows of what convolves, over one window."""
+    n, W = (shape[0], *counts(shape, window), filters), (*window.kernel, shape[3], filters)
+    pool = Window((2, 2), (2, 2))
+
+    def row(f):
+        return [lambda be: f(Draw(be))]
+
+    return {
+        "conv": row(lambda a: (a(*shape), a(*W), a(filters), window, 1, True))
+        + row(lambda a: (a(*shape), a(*W), None, window)),
+        "conv_dx": row(lambda a: (a(*n), a(*W), shape, window)),
+        "conv_dw": row(lambda a: (a(*shape), a(*n), window)),
+        "conv_relu_max_pool": row(lambda a: (a(*shape), a(*W), a(filters), window, 1, pool))
+        + row(lambda a: (a(*shape), a(*W), None, window, 1, Window((2, 2), (1, 2), ((1, 0), (0, 1))))),
+    }
+
+
 def reading(axis):
     """Places of one axis of (2, 5, 4, 3), some of them twice, some never."""
     ids = np.array([2, 0, 2, 1, 2])
@@ -441,6 +459,9 @@ ROWS |= {
     "im2col": windows(lambda a, w, s, n: (a(*s), w, 0.5)),
     "col2im": windows(lambda a, w, s, n: (a(s[0], *n, w.kernel[0] * w.kernel[1], s[3]), s, w)),
     **convolved(1),
+    "conv_relu_max_pool": windows(
+        lambda a, w, s, n: (a(*s), a(*w.kernel, s[3], 8), a(8), w, 1, Window((2, 2), (2, 2)))
+    ),
     "sum_pool": windows(lambda a, w, s, n: (a(*s), w)),
     "sum_pool_grad": windows(lambda a, w, s, n: (a(s[0], *n, s[3]), s, w)),
     "max_pool": windows(lambda a, w, s, n: (a.be.xp.astype(a.whole(*s), a.be.dtype), w)),
@@ -449,6 +470,13 @@ ROWS |= {
 for depthwise in (False, True):  # else two groups of as many channels each
     for name, rows in convolved_in_groups(depthwise).items():
         ROWS[name] += rows[2:5:2]
+TILED = [  # what Winograd's method takes: tiles that end outside, pads of every number up to one it goes back without
+    (Window((3, 3), pads=((0, 2), (1, 0))), (3, 13, 10, 8)),
+    (Window((3, 3), pads=((3, 1), (0, 3))), (4, 9, 8, 16)),
+]
+for window, shape in TILED:
+    for name, rows in convolved_over(window, shape, 8).items():
+        ROWS[name] += rows
 NANS = np.array([[1.0, NAN, -INF, 2.0], [NAN, NAN, -INF, -INF], [0.0, -0.0, INF, NAN]]).reshape(1, 3, 4, 1)
 ROWS["max_pool"] += [lambda be: (be.asarray(NANS, be.dtype), Window((2, 2), (1, 1), ((1, 1), (1, 1))))]
 ROWS["max_pool"] += [lambda be: (be.asarray(NANS, be.dtype), Window((2, 2), (2, 2), ((0, 1), (0, 0))))]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,12 @@ def course(events):
     return [
         (e["epoch"], e["train_loss"], e["valid_loss"], e["best"]) for e in events if e["event"] == "epoch"
     ]
+
+
+def test_the_seconds_are_those_of_the_training(trained):
+    began = time.perf_counter()
+    (end,) = (e for e in trained(*QUICK) if e["event"] == "end")
+    assert 0 < end["seconds"] <= time.perf_counter() - began
 
 
 def test_more_epochs(trained):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from command_line import workplace  # noqa: F401
 
+from xpnn.cli.runs import new_run
 from xpnn.training.lines import line_of
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -145,3 +146,11 @@ def test_the_oldest_of_very_many_are_left_out_and_counted(xp, monkeypatch):
     code, out, err = xp("runs")
     assert (code, list(listed(out))) == (0, ["r2", "r1"])
     assert err == "runs: the newest 2 runs; 1 older ones are left out\n"
+
+
+def test_a_folder_that_another_process_has_just_made_is_passed_over(monkeypatch):
+    """It is there, though it was not when the names were listed."""
+    made("spiral-mlp-1")
+    monkeypatch.setattr(Path, "glob", lambda *_: iter(()))
+    run = new_run("spiral", "mlp", None)
+    assert run.folder == Path("runs/spiral-mlp-2")

@@ -151,6 +151,18 @@ def test_advice_for_other_libraries():
         assert fix in caught.value.fix
 
 
+def test_what_cannot_be_read_is_not_called_bfloat16():
+    class Broken:
+        dtype = np.dtype("float32")
+
+        def __array__(self, *_, **__):
+            raise RuntimeError("out of order")
+
+    with pytest.raises(DataError, match="out of order") as caught:
+        xpnn.Model([xpnn.Dense(2)], (3,), seed=0).predict(Broken())
+    assert caught.value.fix == ""
+
+
 @pytest.mark.parametrize(("name", "ours"), [
     ("categorical_crossentropy", "softmax_cross_entropy"), ("sparse_categorical_crossentropy", "softmax_cross_entropy"),
     ("CrossEntropyLoss", "softmax_cross_entropy"), ("binary_crossentropy", "binary_cross_entropy"), 

@@ -16,6 +16,8 @@ from xpnn.data.tables.columns import CategoryColumn, DateColumn, NumberColumn
 from xpnn.data.tables.dialect import first_is_data, separator
 from xpnn.data.tables.samples import check_room
 from xpnn.data.tables.stored import StoredTable
+from xpnn.data.tables.summary import Summary
+from xpnn.data.tables.table import as_values
 from xpnn.errors import BackendError, DataError, FileError, UsageError
 from xpnn.scratch import Scratch, release
 
@@ -591,6 +593,38 @@ class TestLarge:
         assert contents(large.part(slice(100, 110))) == contents(small.part(slice(100, 110)))
         assert any("is large" in note for note in large.notes)
 
+    @pytest.mark.parametrize("as_words", [(), ("code", "n", "padded")])
+    def test_columns_of_every_kind(self, tmp_path, monkeypatch, as_words):
+        lines = ["at,code,n,some,padded,day,yes,empty"]
+        for i in range(90):
+            some = i if i % 3 else "none"
+            day = f"2024-02-{1 + i % 28:02d}"
+            lines.append(f"10:{i % 60:02d}:07,{i % 9:03d},{i},{some}, w{i % 4} ,{day},{i % 2 == 0},")
+        path = write(tmp_path, "\n".join(lines) + "\n")
+        small = read_table(path, as_words=as_words)
+        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        large = read_table(path, as_words=as_words)
+        assert contents(large) == contents(small)
+        assert [v.kind for v in large.values()] == [v.kind for v in small.values()]
+        assert small["at"].kind == "dates"
+        assert small["code"].data[3] == "003"
+
+    def test_no_rows(self, tmp_path, monkeypatch):
+        for large in (1 << 30, 0):
+            monkeypatch.setattr("xpnn.data.tables.duck.LARGE", large)
+            with pytest.raises(DataError, match="holds no rows"):
+                read_table(write(tmp_path, "a,b\n"))
+
+    def test_samples_that_stay_on_the_disk(self, tmp_path, text, monkeypatch):
+        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        kept = load("table", write(tmp_path, text), label="kept")
+        monkeypatch.setattr("xpnn.data.tables.samples.KEPT", len(kept.y_test))
+        mixed = load("table", write(tmp_path, text), label="kept")
+        assert all(a.flags.owndata for a in (*kept.x, kept.y, *mixed.x_test, mixed.y_test))
+        assert not any(a.flags.owndata for a in (*mixed.x, mixed.y))
+        for a, b in zip((*kept.x, kept.y, *kept.x_test), (*mixed.x, mixed.y, *mixed.x_test), strict=True):
+            np.testing.assert_array_equal(a, b)
+
     @pytest.mark.parametrize("label", ["kept", "age"])
     def test_it_is_the_same_dataset(self, tmp_path, text, monkeypatch, label):
         path = write(tmp_path, text.replace(",NA,", ",33.5,") if label == "age" else text)
@@ -668,6 +702,17 @@ class TestLarge:
         with pytest.raises(FileError, match="TMPDIR"):
             check_room(1000)
 
+    @pytest.mark.parametrize("label", ["kept", "town"])
+    def test_the_room_that_is_asked_for_is_what_the_samples_take(self, tmp_path, text, monkeypatch, label):
+        asked = []
+        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        monkeypatch.setattr("xpnn.data.tables.samples.check_room", asked.append)
+        data = load("table", write(tmp_path, text), label=label)
+        parts = [data.x, data.x_test, data.y, data.y_test, *(data.validation or ())]
+        arrays = [a for part in parts for a in (part if isinstance(part, tuple) else (part,))]
+        assert asked == [sum(a.nbytes for a in arrays)]
+        assert len(data.preparation.embedded) == (label != "town")
+
     def test_nothing_is_left_behind(self, tmp_path, text, monkeypatch):
         monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
@@ -742,3 +787,13 @@ def test_lists_of_lists_are_refused_with_the_column(tmp_path, entry):
     (tmp_path / "t.jsonl").write_text(f'{{"c":{entry},"label":1}}\n' * 20)
     with pytest.raises(DataError, match=r"column 'c' holds|no column"):
         prepare_table(tmp_path / "t.jsonl")
+
+
+def test_only_so_many_words_are_counted(monkeypatch):
+    """Those that came first, all their rows; of the others nothing."""
+    monkeypatch.setattr("xpnn.data.tables.summary.MOST_WORDS", 3)
+    found = Summary("c")
+    for words in (["a", "b", "a"], ["c", "d", "a"], ["d", "c", "e"]):
+        found.add(as_values("c", words))
+    assert dict(found.words) == {"a": 3, "b": 1, "c": 2}
+    assert found.how_many() == "over 3"

@@ -12,7 +12,7 @@ import pytest
 from recording_disk import Disk
 
 import xpnn
-from xpnn.durable import alive, make_folder, sweep, write_durably
+from xpnn.durable import alive, append_durably, make_folder, sweep, write_durably
 from xpnn.errors import FileError
 
 ORDER = ["open file", "write", "flush", "fsync file", "replace", "open folder", "fsync folder"]
@@ -276,3 +276,22 @@ def test_a_process_of_somebody_else_lives(monkeypatch):
 
     monkeypatch.setattr(os, "kill", refuse)
     assert alive(1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such file")
+@pytest.mark.parametrize("write", [write_durably, append_durably])
+def test_nothing_is_written_to_a_device_a_pipe_or_a_folder(tmp_path, write):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for path in (Path(os.devnull), tmp_path / "pipe", tmp_path / "folder"):
+        with pytest.raises(FileError, match="is not a regular file"):
+            write(path, b"text")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "pipe"]
+
+
+def test_a_link_is_not_appended_to(tmp_path):
+    (tmp_path / "theirs").write_bytes(b"theirs")
+    (tmp_path / "link").symlink_to(tmp_path / "theirs")
+    with pytest.raises(FileError, match="is not a regular file"):
+        append_durably(tmp_path / "link", b"text")
+    assert (tmp_path / "theirs").read_bytes() == b"theirs"

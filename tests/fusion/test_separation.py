@@ -16,6 +16,7 @@ SPEED = {
     "affine_relu_with_mask",
     "buffer",
     "concat_flat",
+    "conv_relu_max_pool",
     "fuse",
     "loop",
     "may_overwrite",

@@ -279,3 +279,15 @@ def test_a_constant_of_no_such_size_is_not_computed(size):
 @pytest.mark.parametrize("size", [0, 1, MOST])
 def test_a_constant_up_to_the_limit_is_computed(size):
     limited(size)
+
+
+def test_constants_of_several_nodes_are_counted_together(tmp_path, monkeypatch):
+    """Each of them is allowed by itself."""
+    nodes = [("ConstantOfShape", "n", f"c{i}", {}) for i in range(3)]
+    nodes += [("Add", "c0 c1", "d", {}), ("Add", "d c2", "e", {}), ("Add", "x e", "y", {})]
+    (tmp_path / "m.onnx").write_bytes(graph(nodes, (40,), {"n": np.array([40])}).SerializeToString())
+    monkeypatch.setattr("xpnn.interchange.onnx_constants.BUDGET", 1000)
+    load_onnx(tmp_path / "m.onnx")
+    monkeypatch.setattr("xpnn.interchange.onnx_constants.BUDGET", 100)
+    with pytest.raises(CheckpointError, match="computed to more numbers than any network has"):
+        load_onnx(tmp_path / "m.onnx")

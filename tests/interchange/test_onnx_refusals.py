@@ -35,8 +35,50 @@ def computed(kind, inputs, constants, opset=17, **attributes):
     return graph(nodes, (3,), constants, opset=opset)
 
 
+def behind_flattened(kind, inputs, constants=None, **attributes):
+    """One node more behind a Conv whose images are flattened to f; g are those of x."""
+    nodes = [("Conv", "x K", "c", {"strides": [2, 2]}), ("Flatten", "c", "f", {}), ("Flatten", "x", "g", {})]
+    return graph(
+        [*nodes, (kind, inputs, "y", attributes)], (2, 4, 4), {"K": random(8, 2, 1, 1)} | (constants or {})
+    )
+
+
+def attention(inputs="x x x", shape=(4, 6), outputs=("y",), **attributes):
+    nodes = [("Attention", inputs, " ".join([outputs[0], "", "", *outputs[1:]]) if outputs[1:] else "y",
+              {"q_num_heads": 2, "kv_num_heads": 2} | attributes)]  # fmt: skip
+    return graph(nodes, shape, {}, opset=23, outputs=outputs)
+
+
+def expanded(*sizes, behind="Relu"):
+    nodes = [("Expand", "x s", "e", {}), (behind, "e t" if behind == "Reshape" else "e", "y", {})]
+    return graph(nodes, (2, 1, 3, 4), {"s": ints(*sizes), "t": ints(0, 2, 2, 3, 4)})
+
+
 CASES = {
+    "copies that are not heads": (expanded(1, 1, 2, 1, 1), "Expand: no layer here does that"),
+    "no copies": (expanded(1, 1, 1, 1, 1, behind="Reshape"), "Expand: no layer here does that"),
+    "copies on another axis": (expanded(1, 1, 2, 1, 8, behind="Reshape"), "Expand: no layer here does that"),
+    "flattened images transposed": (behind_flattened("Transpose", "f", perm=[0, 1]), "flattened images are transposed"),
+    "flattened images cut": (
+        behind_flattened("Slice", "f b e a", {"b": ints(0), "e": ints(3), "a": ints(1)}), "flattened images are cut",
+    ),
+    "flattened images and others": (behind_flattened("Add", "f g"), "flattened images meet other values"),
+    "flattened images in another shape": (
+        behind_flattened("Reshape", "f s", {"s": ints(0, 4, 8)}), "flattened images are reshaped again",
+    ),
+    "scores below a cap": (attention(softcap=1.0), "Attention: scores held below a cap"),
+    "scores as an output": (attention(outputs=("y", "s")), "Attention: its scores are taken by another node"),
+    "attention over no sequence": (attention(shape=(4,)), r"Attention: queries of shape \(4,\) and keys of shape"),
+    "a dropout that never rests": (
+        one("Dropout", "x r t", (4,), {"r": np.float32(0.5), "t": np.array(True)}), "masks drawn in evaluation too",
+    ),
+    "an input of words": (
+        graph([("Identity", "x", "y", {})], (4,), {}, dtype=onnx.TensorProto.STRING), "input 'x' holds object",
+    ),
     "pads for other axes": (one("Pad", "x p", (2, 3), {"p": ints(0, 1)}), "Pad: 2 pads for 3 axes"),
+    "a mean over samples too": (
+        one("MeanVarianceNormalization", "x", (2, 6, 7)), r"over the axes \[0, 2, 3\] of samples of shape \(2, 6, 7\)",
+    ),
     "an unknown mode": (one("Pad", "x p", (3,), {"p": ints(0, 1, 0, 1)}, mode="bend"), "Pad: pads of mode 'bend'"),
     "pads that crop": (one("Pad", "x p", (3,), {"p": ints(0, -1, 0, 0)}), "Pad: negative pads, which crop"),
     "pads of samples": (one("Pad", "x p", (3,), {"p": ints(1, 0, 0, 0)}), "Pad: pads of the axis of the samples"),
@@ -181,3 +223,19 @@ def test_a_refusal_names_the_node_and_the_reason(name, tmp_path):
     with pytest.raises(CheckpointError, match=message) as caught:
         load_onnx(path)
     assert "m.onnx" in str(caught.value)
+
+
+def test_a_dropout_that_drops_nothing_may_never_rest(tmp_path):
+    proto = one("Dropout", "x r t", (4,), {"r": np.float32(0), "t": np.array(True)})
+    (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
+    assert load_onnx(tmp_path / "m.onnx").input_shape == (4,)
+
+
+def test_sparse_tensors(tmp_path):
+    proto = one("Identity", "x", (4,))
+    values = onnx.numpy_helper.from_array(random(1), "v")
+    places = onnx.numpy_helper.from_array(ints(0), "i")
+    proto.graph.sparse_initializer.append(onnx.helper.make_sparse_tensor(values, places, [4]))
+    (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
+    with pytest.raises(CheckpointError, match="the model holds sparse tensors"):
+        load_onnx(tmp_path / "m.onnx")

@@ -79,6 +79,26 @@ def test_networks(name):
     assert difference(twin.forward(x), model.forward(x)) <= TOLERANCE
 
 
+PLAIN = {
+    "Conv2d": xpnn.Conv2D(2, 3), "Conv2d ": xpnn.Conv2D(2, 3, padding="same"), "Conv1d": xpnn.Conv1D(2, 3),
+    "ConvTranspose2d": xpnn.ConvTranspose2D(2, 3), "ConvTranspose2d ": xpnn.ConvTranspose2D(2, 3, 2),
+    "ConvTranspose2d  ": xpnn.ConvTranspose2D(2, 3, 2, padding=1, output_padding=1),
+    "MaxPool2d": xpnn.MaxPool2D(2), "AvgPool2d": xpnn.AvgPool2D(2), "Upsample": xpnn.UpSampling2D(2),
+    "ConstantPad2d": xpnn.ZeroPad2D(1), "Linear": xpnn.Dense(3), "BatchNorm2d": xpnn.BatchNorm(),
+    "LayerNorm": xpnn.LayerNorm(), "ReLU": xpnn.ReLU(), "Dropout": xpnn.Dropout(0.5),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_layer_that_pytorch_has_becomes_that_one_module(name):
+    """Not one with its padding beside it, or its result cropped; at most its axes are moved."""
+    model = xpnn.Model([PLAIN[name]], (6, 2) if "1d" in name else (6, 6, 2), seed=0)
+    kinds = [
+        type(one).__name__ for one in to_torch(model, as_module=True).modules() if not list(one.children())
+    ]
+    assert [kind for kind in kinds if kind != "Moved"] == [name.strip()]
+
+
 def test_padding_anywhere_is_packed_away():
     """Real steps behind padding, between it, and none at all; a sequence whose channels a convolution left first."""
     lstm = xpnn.Bidirectional(xpnn.LSTM(3, masked=True, sequences=True))

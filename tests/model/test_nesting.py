@@ -71,3 +71,29 @@ def test_a_layer_in_many_places_is_looked_through_once():
     for _ in range(25):
         net = Parallel((net, net), "add")
     xpnn.nesting.allow_nesting(net)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_deepest_that_is_allowed(kind, monkeypatch):
+    """The network itself is level 0, the initializers in its innermost layer the deepest."""
+    monkeypatch.setattr("xpnn.nesting.DEEPEST", 6)
+    xpnn.nesting.allow_nesting(nested(kind, 5))
+    with pytest.raises(UsageError, match="more than 6 levels deep"):
+        xpnn.nesting.allow_nesting(nested(kind, 6))
+
+
+def test_the_deepest_text_that_is_allowed(monkeypatch):
+    """A list and an object for each level, and 50 around them; brackets in words do not count."""
+    monkeypatch.setattr("xpnn.nesting.DEEPEST", 3)
+    text = '["[[[" , ' + "[{" * 27 + '"\\"{": "]"' + "}]" * 27 + "]"
+    xpnn.nesting.allow_text(f"[{text}]")
+    with pytest.raises(RecursionError, match="nested 57 deep"):
+        xpnn.nesting.allow_text(f"[[{text}]]")
+
+
+def test_frames_for_each_level():
+    sys.setrecursionlimit(1000)
+    xpnn.nesting.raise_limit(50)
+    assert sys.getrecursionlimit() == 1000 + 20 * 50
+    xpnn.nesting.raise_limit(49)
+    assert sys.getrecursionlimit() == 1000 + 20 * 50

@@ -180,6 +180,16 @@ def test_a_search_turns_back_from_what_is_not_finite():
         assert abs(found.step - 1e-5) <= 0.5e-5
 
 
+@pytest.mark.parametrize(
+    ("value", "slope"), [(-9.0, math.nan), (-9.0, -math.inf), (-math.inf, -1.0), (math.nan, 0.0)]
+)
+def test_a_trial_needs_both_of_its_numbers(value, slope):
+    at = lambda t: Trial(t, (t - 0.3) ** 2, 2 * (t - 0.3)) if t < 0.6 else Trial(t, value, slope)  # noqa: E731
+    found = Wolfe(1e-4, 0.5, 60).search(at, at(0.0), 1.0)
+    assert found.step < 0.6
+    assert abs(found.slope) <= 0.5 * 0.6
+
+
 def test_a_search_up_a_slope_finds_nothing():
     """A gradient of the wrong sign: nothing there is lower."""
     assert Wolfe(1e-4, 0.9, 25).search(lambda t: Trial(t, t, -1.0), Trial(0.0, 0.0, -1.0), 1.0) is None

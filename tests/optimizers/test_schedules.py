@@ -13,6 +13,7 @@ from xpnn.schedules import (
     MultiStep,
     Noam,
     Polynomial,
+    Warmup,
     get_schedule,
 )
 
@@ -78,3 +79,16 @@ def test_every_part_of_joined_gets_its_own_length():
 def test_restarts_far_from_the_start_are_found_at_once():
     assert CosineRestarts(1)(10**9, 10**9) == 1.0
     assert CosineRestarts(1, 2)(2**40 - 1, 10**9) == 1.0
+
+
+@pytest.mark.parametrize("steps", [1.0, 1.5, -1, -0.1, float("nan")])
+def test_a_warmup_that_would_be_the_whole_run(steps):
+    with pytest.raises(UsageError, match="wanted a number of steps, or a share from 0"):
+        Warmup(steps)
+
+
+def test_the_ends_of_a_warmup():
+    assert Warmup(1)(0, 10) == 0.5
+    assert Warmup(0)(0, 10) == Warmup(0.0)(0, 10) == 1.0
+    assert Warmup(0.9)(8, 10) == 0.9
+    assert Warmup(0.9)(9, 10) == 1.0

@@ -11,7 +11,7 @@ from PIL import Image
 import xpnn
 from xpnn import diagnostics, plots
 from xpnn.errors import ShapeError, UsageError
-from xpnn.plots.style import HATCHES, MARKERS
+from xpnn.plots.style import FRAMES_PER_SECOND, HATCHES, MARKERS, PAUSE, animate, new_figure
 from xpnn.training import Film, History, Row, load_film
 
 ROWS = [
@@ -303,3 +303,25 @@ class TestFiles:
     def test_no_kind_of_picture(self, tmp_path, name):
         with pytest.raises(UsageError, match=f"cannot draw .*{name}"):
             plots.loss_curve(History(ROWS), tmp_path / name)
+
+
+class TestFilms:
+    def test_without_a_file_the_last_step_is_shown(self):
+        shown = []
+        animate(None, None, 5, shown.append)
+        assert shown == [4]
+
+    def test_each_step_once_and_the_last_for_a_second(self, tmp_path):
+        shown = []
+        with new_figure(tmp_path / "a.gif", (2, 2), save=False) as figure:
+            animate(figure, tmp_path / "a.gif", 3, lambda k: (shown.append(k), figure.suptitle(f"{k}")))
+        assert shown == [0, 1, 2, *[2] * PAUSE]
+        with Image.open(tmp_path / "a.gif") as image:
+            lengths = []
+            for k in range(image.n_frames):
+                image.seek(k)
+                lengths.append(image.info["duration"])
+        assert (
+            lengths[:-1] == [1000 // FRAMES_PER_SECOND // 10 * 10] * 2
+        )  # GIF counts in hundredths of a second
+        assert lengths[-1] >= 1000

@@ -18,11 +18,9 @@ from no_network import NetworkError
 TOP = Path(__file__).parents[2]
 SAMPLE = [
     "cli/test_lock.py", "data/test_sources.py", "files/test_ownership.py", "training/test_lines.py",
-    "optimizers/test_schedules.py", "plots/test_plots.py", "repository/test_docs.py",
+    "optimizers/test_schedules.py", "plots/test_plots.py",
 ]  # fmt: skip
 """A file of many a folder, those first that make files, folders and processes."""
-ELSEWHERE = "not guide and not moons and not strokes"
-"""What takes long, and depends on no folder."""
 
 
 @pytest.mark.slow
@@ -50,7 +48,7 @@ def test_a_copy_in_a_folder_with_spaces_without_a_home(tmp_path):
         "-p",
         "no:cacheprovider",
     ]
-    command += ["--shuffle", "3", "-m", "not slow and not oracle", "-k", ELSEWHERE]
+    command += ["--shuffle", "3", "-m", "not slow and not oracle"]
     command += [f"tests/{name}" for name in SAMPLE]
     done = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]

@@ -6,6 +6,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -121,8 +122,9 @@ xpnn.Dens(3)
 def test_a_users_type_checker_sees_every_name(tmp_path):
     """mypy --strict on a user's file: the types are known, and a misspelt name is found."""
     (tmp_path / "user.py").write_text(USER)
+    settings = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(ROOT / ".mypy_cache")]
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "user.py"],
+        [sys.executable, "-m", "mypy", "--strict", *settings, "user.py"],
         cwd=tmp_path, env=os.environ | {"MYPYPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     notes = [line.removeprefix("user.py:") for line in done.stdout.splitlines() if line.startswith("user.py")]
@@ -131,3 +133,16 @@ def test_a_users_type_checker_sees_every_name(tmp_path):
     assert 'Revealed type is "def (' in notes[2]
     (error,) = (line for line in notes if " error: " in line)
     assert error.startswith('8: error: Module has no attribute "Dens"')
+
+
+@pytest.mark.parametrize("package", ["xpnn", "xpnn.interchange"])
+def test_a_package_finds_its_names_each_time_it_is_asked(package):
+    """Python keeps what it has found, so only the first question comes here."""
+    module = importlib.import_module(package)
+    for name in [
+        name for name in module.__all__ if isinstance(getattr(module, name), type | types.FunctionType)
+    ]:
+        assert module.__getattr__(name) is getattr(module, name)
+    for name in ("nothing", "_nothing", "__nothing__"):
+        with pytest.raises(AttributeError, match=f"module '{package}' has no attribute '{name}'"):
+            module.__getattr__(name)

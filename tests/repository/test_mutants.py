@@ -68,6 +68,31 @@ def test_an_equivalent_mutant_can_still_be_made(file, change):
     assert change in changes(source, lines)
 
 
+@pytest.mark.parametrize(("line", "faults"), [
+    ("h = max(a, b)", {"pass"}),
+    ("h = g(a, b)", {"h = g(b, a)", "pass"}),
+    ("h = a.reshape(-1, n)", {"h = a.reshape(n, -1)", "pass"}),
+    ("h = f(a, (-1, *n))", {"h = f((-1, *n), a)", "h = f(a, (-2, *n))", "pass"}),
+])  # fmt: skip
+def test_a_fault_that_changes_nothing_is_not_among_them(line, faults):
+    found = changes(f"def f():\n    {line}")
+    assert found == {f"{line} => {fault}" for fault in faults}
+
+
+def test_a_function_whose_closure_would_be_of_another_size_is_left_to_a_new_process(monkeypatch, tmp_path):
+    """Python refuses such code, which no test has noticed."""
+    text = "def outer(a):\n    def inner():\n        b = a\n        return 1\n    return inner\n"
+    (tmp_path / "m.py").write_text(text)
+    monkeypatch.setattr(mutants, "TOP", tmp_path)
+    space = {}
+    exec(compile(text, str(tmp_path / "m.py"), "exec"), space)
+    inner = space["outer"](1)
+    functions = {("m.py", *mutant_session.place(inner.__code__)): [inner]}
+    fault = next(one for one in drawn_from(text, "m.py") if (one.line, one.kind) == (3, "deleted statement"))
+    assert mutant_session.put_in("m.py", fault.tree(), functions) == 0
+    assert inner() == 1
+
+
 def drawn_from(source, name="xpnn/schedules/decay.py"):
     """Each fault of a source, as a Mutant."""
     for line, kind, edit in mutants.variants(ast.parse(source)):
@@ -116,13 +141,20 @@ def test_the_tests_that_name_a_function_come_first():
         Item("data/test_tables.py", "two"),
         Item("data/test_b.py", "three"),
     ]
-    words = [{"first_is_data"}, {"other"}, {"first_is_data"}]
+    words = dict(
+        zip((one.nodeid for one in items), ({"first_is_data"}, {"other"}, {"first_is_data"}), strict=True)
+    )
+    seconds = dict.fromkeys(words, 0.1)
     mutant = mutants.Mutant(
         "xpnn/data/tables/dialect.py", 1, "", "x => y", "", (), False, "first_is_data", None
     )
     frequency = {"first_is_data": 2, "other": 1}
-    order = mutant_session.nearest(mutant, items, words, mutant_session.Counter(frequency))
+    frequency = mutant_session.Counter(frequency)
+    order = mutant_session.nearest(mutant, items, words, frequency, seconds)
     assert [one.nodeid.split("::")[1] for one in order] == ["three", "one", "two"]
+    seconds[items[2].nodeid] = 5.0
+    order = mutant_session.nearest(mutant, items, words, frequency, seconds)
+    assert [one.nodeid.split("::")[1] for one in order] == ["one", "two", "three"]
 
 
 def test_the_score_counts_equivalent_mutants_neither_way():
@@ -135,3 +167,10 @@ def test_the_score_counts_equivalent_mutants_neither_way():
     assert "| cli | 2 | 1 | 0 | 1 | 0 |" in text
     assert "| all | 6 | 1 | 3 | 1 | 1 |" in text
     assert "75.0 % of those that are not equivalent are killed." in text
+
+
+def test_the_survivors_are_listed():
+    rows = [[0, "xpnn/model.py", 7, "operator", "a + b => a - b", "survived", ""],
+            [1, "xpnn/model.py", 8, "operator", "a * b => a / b", "killed", "test_a"]]  # fmt: skip
+    assert mutants.survivors(rows) == ["Those that survived:", "- `xpnn/model.py`: `a + b => a - b`"]
+    assert mutants.survivors(rows[1:]) == []

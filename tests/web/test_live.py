@@ -86,6 +86,15 @@ def test_the_worst_mistakes_are_the_held_out_samples_that_are_most_wrong(tmp_pat
         assert one["taken_for"] == seen.at.predict(X[i : i + 1])[0]
 
 
+def test_mistakes_where_labels_are_rows_of_0_and_1(tmp_path):
+    spiral_net().fit(X, np.eye(3)[Y], epochs=1, validation=0.2, callbacks=[Recorder(tmp_path)], verbose=0)
+    found = read_record(tmp_path)["mistakes"]
+    assert found
+    for one in found:
+        (i,) = np.flatnonzero(np.isclose(X, one["numbers"], rtol=1e-6).all(axis=1))
+        assert one["true"] == Y[i] != one["taken_for"]
+
+
 def test_to_be_watched_changes_no_bit(tmp_path):
     assert np.array_equal(fit(tmp_path).theta, fit().theta)
 

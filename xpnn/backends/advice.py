@@ -149,7 +149,9 @@ def _objects(host: np.ndarray[Any, Any], what: str) -> DataError:
             what, why=f"entry {place} is a {type(entries[at]).__name__}", fix="numbers in its place"
         )
     return DataError(
-        what, why="its entries are numbers, kept as objects or words", fix="np.asarray(x, dtype=float)"
+        what,
+        why="its entries are numbers, kept as objects or words",
+        fix="np.asarray(x, dtype=float); class ids: np.asarray(y, dtype=int)",
     )
 
 

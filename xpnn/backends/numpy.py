@@ -100,6 +100,7 @@ class NumpyBackend(Backend):
     conv = windows.conv
     conv_dx = windows.conv_dx
     conv_dw = windows.conv_dw
+    conv_relu_max_pool = windows.conv_relu_max_pool
     max_pool = windows.max_pool
     max_pool_grad = windows.max_pool_grad
     sum_pool = windows.sum_pool

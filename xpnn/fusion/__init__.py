@@ -11,6 +11,7 @@ from typing import Any
 from xpnn.fusion.batch_norm import LinearBatchNorm
 from xpnn.fusion.chain import FusedSequential
 from xpnn.fusion.conv_relu import ConvReLU
+from xpnn.fusion.conv_relu_max_pool import ConvReLUMaxPool
 from xpnn.fusion.cross_entropy import loss_and_correct, loss_and_gradient, loss_gradient_and_correct
 from xpnn.fusion.dense_relu import DenseReLU
 from xpnn.fusion.plan import planned
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 RULES: tuple[type[Rule], ...] = (
-    LinearBatchNorm, DenseReLU, ConvReLU, ReLUInPlace, WholeSequence, BothDirections, RoundedOnce,
+    LinearBatchNorm, DenseReLU, ConvReLUMaxPool, ConvReLU, ReLUInPlace, WholeSequence, BothDirections, RoundedOnce,
 )  # fmt: skip
 """In the order in which they are tried."""
 

@@ -99,8 +99,7 @@ def resolved(old: Sequence[int], wanted: list[int], allowzero: bool) -> tuple[in
         return None
     found = [old[i] if n == 0 else n for i, n in enumerate(wanted)]
     if found.count(-1) == 1:
-        rest = -math.prod(found)
-        found[found.index(-1)] = math.prod(old) // rest if rest > 0 else 0
+        found[found.index(-1)] = math.prod(old) // max(1, -math.prod(found))
     fits = all(n > 0 for n in found) and math.prod(found) == math.prod(old)
     return tuple(found) if fits else None
 

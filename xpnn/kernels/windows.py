@@ -92,6 +92,17 @@ def conv_dw(be: Backend, x: Array, dy: Array, window: Window, groups: int = 1) -
     return xp.reshape(xp.permute_dims(dW, (1, 0, 2)), (*window.kernel, x.shape[-1] // groups, filters))
 
 
+def conv_relu_max_pool(
+    be: Backend, x: Array, W: Array, b: Array | None, window: Window, groups: int, pool: Window
+) -> tuple[Array, Array]:
+    """max(y, 0) and the taps, for (y, taps) = max_pool(conv(x)): the largest of ReLUs is the ReLU of the largest.
+
+    Where y > 0 the tap is that of the ReLUs, and elsewhere no gradient goes back.
+    """
+    y, tap = be.max_pool(be.conv(x, W, b, window, groups), pool)
+    return be.relu(y), tap
+
+
 def max_pool(be: Backend, x: Array, window: Window) -> tuple[Array, Array]:
     """The largest value of each window, and the first tap that holds it, as bytes where they can count so far.
 

@@ -14,7 +14,7 @@ from xpnn.distributed.communicator import Communicator
 from xpnn.distributed.shares import own_rows
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
-from xpnn.losses import Loss, get_loss
+from xpnn.losses import Loss, MultiOutputLoss, get_loss
 from xpnn.losses.base import same_sizes
 from xpnn.network import Network
 from xpnn.optimizers import LBFGS, Optimizer, get_optimizer
@@ -122,16 +122,18 @@ class Stepper:
         )
 
     def counts(self, y: Any) -> int:
-        """How many labels a sample of these targets has, where steps can count those that are right; else 0.
-
-        They cannot for a regression, with several outputs, and where labels are mixed.
-        """
+        """How many labels a sample of these targets has, over all outputs; 0 for a regression."""
         be = self.model.backend
-        if self.augment is not None or isinstance(y, tuple):
-            return 0
+        losses, targets = (
+            (self.loss.losses, y) if isinstance(self.loss, MultiOutputLoss) else ((self.loss,), (y,))
+        )
         with be.device_context():
-            ids = self.loss.target_ids(be, y[:1, ...])
-        return 0 if ids is None else math.prod(ids.shape[1:])
+            each = [
+                loss.target_ids(be, target[:1, ...])
+                for loss, target in zip(losses, targets, strict=True)
+                if loss.has_labels
+            ]
+        return sum(0 if ids is None else math.prod(ids.shape[1:]) for ids in each)
 
     def compile(self, f: Callable[..., Any], **positions: tuple[int, ...]) -> Callable[..., Any]:
         """`Backend.compile`, or the communicator's own where several processes share the run."""

@@ -40,7 +40,7 @@ class Predictor:
             return self._of_rows(asked["rows"])
         if asked.keys() != {"inputs"}:
             raise DataError(
-                f"a body with the keys {', '.join(map(repr, list(asked)[:5])) or 'none'}",
+                f"a body with the keys {', '.join(map(repr, list(asked)[:5]))}" if asked else "an empty body",
                 fix='{"inputs": [sample, sample, ...]}; /openapi.json has an example',
             )
         return self._of_arrays(self._arrays(asked["inputs"]))

@@ -2,7 +2,7 @@
 
 import numba
 
-from xpnn.backends.cpu import numba_kernels
+from xpnn.backends.cpu import numba_kernels, numba_windows
 from xpnn.backends.numpy import NumpyBackend
 
 
@@ -32,9 +32,10 @@ class FastNumpyBackend(NumpyBackend):
     gru_pass = numba_kernels.gru_pass
     gru_pass_grad = numba_kernels.gru_pass_grad
     elementwise = numba_kernels.elementwise
-    col2im = numba_kernels.col2im
-    max_pool = numba_kernels.max_pool
-    max_pool_grad = numba_kernels.max_pool_grad
-    conv = numba_kernels.conv
-    conv_dx = numba_kernels.conv_dx
-    conv_dw = numba_kernels.conv_dw
+    col2im = numba_windows.col2im
+    max_pool = numba_windows.max_pool
+    max_pool_grad = numba_windows.max_pool_grad
+    conv = numba_windows.conv
+    conv_dx = numba_windows.conv_dx
+    conv_dw = numba_windows.conv_dw
+    conv_relu_max_pool = numba_windows.conv_relu_max_pool

@@ -90,6 +90,19 @@ def conv(
     return y
 
 
+def conv_relu_max_pool(
+    be: Backend, x: Array, W: Array, b: Array | None, window: Window, groups: int, pool: Window
+) -> tuple[Array, Array]:
+    """A few samples at a time, each pooled while its outputs are in the cache."""
+    many = max(1, COLUMNS // max(1, math.prod(counts(x.shape, window)) * W.shape[-1]))
+    parts = [
+        Kernels.conv_relu_max_pool(be, x[i : i + many], W, b, window, groups, pool)
+        for i in range(0, len(x), many)
+    ]
+    y, tap = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return y, tap
+
+
 def conv_dx(
     be: Backend, dy: Array, W: Array, shape: tuple[int, ...], window: Window, groups: int = 1
 ) -> Array:

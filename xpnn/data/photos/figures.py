@@ -79,7 +79,7 @@ def _smooth(grey: Grey) -> Grey:
 
     if max(grey.shape) < 100:
         return grey
-    page = Image.fromarray(np.rint(grey.clip(0, 255)).astype(np.uint8))
+    page = Image.fromarray(np.rint(grey).astype(np.uint8))
     return np.asarray(page.filter(ImageFilter.MedianFilter(3)), dtype=np.float32)
 
 

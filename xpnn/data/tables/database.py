@@ -45,8 +45,6 @@ def connect(paths: list[str], file: Path | None = None) -> Any:
 
 def literal(value: Any) -> str:
     """A value as SQL."""
-    if isinstance(value, bool):
-        return str(value).lower()
     if isinstance(value, list):
         return f"[{', '.join(map(literal, value))}]"
     return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
