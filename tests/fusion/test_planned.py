@@ -5,8 +5,8 @@ import pytest
 from harness import open_backend
 
 import xpnn
+from xpnn.backends.cpu import planned
 from xpnn.errors import DataError, ShapeError
-from xpnn.fusion import plan
 from xpnn.losses import SoftmaxCrossEntropy
 from xpnn.optimizers import Group, Groups, Lookahead
 from xpnn.parameters import Layout
@@ -49,12 +49,12 @@ def made(monkeypatch):
     """The plans that were made."""
     found = []
 
-    class Counted(plan.Plan):
+    class Counted(planned.Plan):
         def __init__(self, *args):
             found.append(args)
             super().__init__(*args)
 
-    monkeypatch.setattr(plan, "Plan", Counted)
+    monkeypatch.setattr(planned, "Plan", Counted)
     return found
 
 

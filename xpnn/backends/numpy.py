@@ -11,6 +11,7 @@ from xpnn.backends.cpu import (
     distribution,
     draws,
     passes,
+    planned,
     pointwise,
     predictions,
     products,
@@ -26,7 +27,6 @@ class NumpyBackend(Backend):
     """NumPy on the CPU: what the library is, then the table of the kernels that it overrides."""
 
     name = "numpy"
-    plans_steps = True
 
     def load(self) -> Any:
         """NumPy through array-api-compat."""
@@ -55,6 +55,7 @@ class NumpyBackend(Backend):
 
     buffer = in_place.buffer
     memoized = in_place.memoized
+    planned = planned.planned
     concat_flat = in_place.concat_flat
 
     matmul = products.matmul

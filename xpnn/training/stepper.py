@@ -158,7 +158,7 @@ class Stepper:
         all of them.
         """
         model, be = self.model, self.model.backend
-        kind = kind_of(x, y) if weight is None and be.plans_steps else None
+        kind = kind_of(x, y) if weight is None and be.name == "numpy" else None
         if kind is not None and kind == self._known_kind:
             if error := first_bad(be, self.ids, x, y):
                 raise error

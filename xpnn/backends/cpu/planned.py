@@ -3,11 +3,15 @@
 Every number is that of the kernels which a step calls otherwise, in their order, so the bits are the same.
 """
 
+import functools
+import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from xpnn.backends.base import Backend
+from xpnn.backends.chain import Chain
 from xpnn.backends.cpu.blocks import is_column_major
 from xpnn.backends.cpu.products import multiplies_by_columns
 from xpnn.kernels import Array
@@ -86,3 +90,71 @@ class PlannedDropout:
     def backward(self, dy: Array) -> Array | None:
         """The same of dy."""
         return self.be.scaled_mask(dy, self.keep, self.scale) if self.need_dx else None
+
+
+class Plan:
+    """The forward and the backward pass for n samples, with the weights in one vector theta."""
+
+    def __init__(self, be: Backend, chain: Chain, theta: Array, grad: Any, n: int) -> None:
+        self.theta, p = theta, chain.layout.split(be, theta, theta[:0])
+        self.way: list[PlannedDense | PlannedDropout] = []
+        need_dx = False
+        for i, rate, relu in chain.parts:
+            if rate is None:
+                weights = Weights(p[i]["W"], p[i]["b"], grad.tree[i]["W"], grad.tree[i]["b"])
+                self.way.append(PlannedDense(be, n, weights, relu, need_dx))
+                need_dx = True
+            elif rate:
+                self.way.append(PlannedDropout(be, (chain.seed, i), rate, need_dx))
+        self.way_back = self.way[::-1]
+
+    def __call__(self, loss: Callable[..., Any], tick: Array, x: Any, ids: Array) -> tuple[Any, Any]:
+        """The loss and the hits; the gradients are in their places."""
+        for part in self.way:
+            x = part.forward(tick, x)
+        value, dy, *hits = loss(x, ids)
+        for part in self.way_back:
+            dy = part.backward(dy)
+        return value, hits
+
+
+SIZES = 2
+"""The plans of so many sizes of batches are kept: the usual one, and that of an epoch's last batch."""
+
+
+def planned(be: Backend, step: Callable[..., Any], chain: Chain) -> Callable[..., Any]:
+    """The step by a plan for the size of its batch; by `step` where the batch is another one or it is not finite."""
+    kernel = be.softmax_cross_entropy_gradient_and_correct if chain.counts_hits else be.softmax_cross_entropy
+    first = next(i for i, rate, _ in chain.parts if rate is None)
+    features = chain.layout.named[f"{first}.W"].shape[0]
+    plans: dict[int, Plan] = {}
+    made = functools.cache(chain.layout.gradient_buffer)
+
+    def by_plan(
+        theta: Array, phi: Array, state: dict[str, Any], x: Any, y: Any, weight: Array | None = None
+    ) -> Any:
+        n = len(y)
+        rows = x.reshape(n, -1) if chain.flattens and len(x) == n > 0 else x
+        if (
+            weight is not None
+            or y.ndim != 1
+            or y.dtype != np.int64
+            or rows.dtype != be.dtype
+            or rows.shape != (n, features)
+            or not state["ok"]
+        ):
+            return step(theta, phi, state, x, y, weight)
+        plan, grad = plans.get(n), made(be)
+        if plan is None or plan.theta is not theta:
+            plans.pop(n, None)
+            while len(plans) >= SIZES:
+                del plans[next(iter(plans))]
+            plan = plans[n] = Plan(be, chain, theta, grad, n)
+        value, hits = plan(kernel, state["t"], rows, y)
+        if not (math.isfinite(value) and be.all_finite(grad.vector)):
+            return step(theta, phi, state, x, y, weight)
+        value = np.asarray(value)  # before the update, behind which no memory may be wanted
+        theta, state = chain.optimizer.update(be, theta, grad.vector, state)
+        return (value, *hits) if chain.counts_hits else value, theta, phi, state
+
+    return by_plan
