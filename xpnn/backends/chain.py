@@ -14,8 +14,8 @@ class Part(NamedTuple):
 class Chain(NamedTuple):
     """The layers, and what their step is made of otherwise: see `xpnn.fusion.plan`.
 
-    flattens: samples of several axes become rows. The loss is the mean softmax cross-entropy of class ids; counts_hits: the
-    step gives the hits, too.
+    flattens: samples of several axes become rows. counts_hits: the step gives the hits, too. The loss is the mean
+    softmax cross-entropy of class ids.
     """
 
     parts: tuple[Part, ...]
