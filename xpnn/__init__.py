@@ -54,7 +54,9 @@ def __getattr__(name: str) -> Any:
     elif not name.startswith("_"):
         found = _classes().get(name)
     if found is None:
-        raise AttributeError(f"module 'xpnn' has no attribute {name!r}")
+        from xpnn.elsewhere import NAMES, no_attribute
+
+        raise no_attribute("module 'xpnn'", name, NAMES)
     globals()[name] = found
     return found
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from xpnn.elsewhere import ARGUMENTS, arguments_of, check_arguments
 from xpnn.errors import CheckpointError, UsageError, did_you_mean, first_line
 from xpnn.renamed import CLASSES
 from xpnn.settings import check_settings
@@ -30,10 +31,16 @@ class Config:
     abstract: ClassVar[bool] = True
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Raises UsageError for a class that is no frozen dataclass: it could not be compared, shown or saved."""
+        """Raises UsageError for a class that is no frozen dataclass: it could not be compared, shown or saved.
+
+        ArgumentError for a setting that the class does not have.
+        """
         if cls not in _SOUND:
             check_class(cls)
             _SOUND.add(cls)
+        allowed = arguments_of(cls.__init__) if kwargs else None
+        if allowed is not None:
+            check_arguments(cls.__name__, kwargs, allowed, ARGUMENTS[""])
         return super().__new__(cls)
 
     def __post_init__(self) -> None:

@@ -33,6 +33,10 @@ class UsageError(XpnnError, ValueError):
     exit_code = 2
 
 
+class ArgumentError(UsageError, TypeError):
+    """An argument that a function does not take."""
+
+
 class BackendError(XpnnError, RuntimeError):
     """An array library, device or optional package that is missing or does not work."""
 
@@ -113,7 +117,7 @@ MANY = 60
 def did_you_mean(word: object, known: Iterable[str]) -> str:
     """`fix` text for a misspelt name: the closest known one, then all of them, or of many the nearest."""
     known, word = list(known), str(word)[:80]
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word, known, n=1)
     guess = f"did you mean {close[0]!r}? " if close else ""
     if len(known) <= MANY:
         return f"{guess}one of: {', '.join(known)}"

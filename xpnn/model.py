@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from xpnn.backends import Backend
 from xpnn.config import short_repr
+from xpnn.elsewhere import MODEL, explains_arguments, no_attribute
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import for_each
@@ -59,6 +60,7 @@ class Model(Network):
     Raises ShapeError, with the layer's path, when the layers do not fit, UsageError for a loss that does not.
     """
 
+    @explains_arguments
     def fit(
         self,
         x: Any,
@@ -112,14 +114,22 @@ class Model(Network):
             from xpnn.training.notebook import progress
 
             watchers.append(progress())
-        trainer = Trainer(
-            self, loss, optimizer, schedule=schedule, augment=augment, communicator=communicator
-        )
-        return trainer.fit(
-            x, y, epochs=epochs, batch_size=batch_size, steps_per_epoch=steps_per_epoch, validation=validation,
-            metrics=metrics, sample_weight=sample_weight, class_weight=class_weight, callbacks=watchers, resume=resume,
-        )  # fmt: skip
+        own, trainer = self.loss, None
+        try:
+            trainer = Trainer(
+                self, loss, optimizer, schedule=schedule, augment=augment, communicator=communicator
+            )
+            return trainer.fit(
+                x, y, epochs=epochs, batch_size=batch_size, steps_per_epoch=steps_per_epoch, validation=validation,
+                metrics=metrics, sample_weight=sample_weight, class_weight=class_weight, callbacks=watchers,
+                resume=resume,
+            )  # fmt: skip
+        except Exception:
+            if trainer is None or not trainer.steps:  # nothing was trained: the model is what it was
+                self.loss = own
+            raise
 
+    @explains_arguments
     def evaluate(
         self,
         x: Any,
@@ -222,6 +232,11 @@ class Model(Network):
 
         check_suffix(path)
         save_model(self, user_path(path), keep=keep)
+
+    if not TYPE_CHECKING:  # which would take every name for one that exists
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute(type(self).__name__, name, MODEL)
 
     def __dir__(self) -> list[str]:
         """Without what training alone calls, so that an editor completes what a person calls."""

@@ -70,6 +70,13 @@ def endings(net: Sequential | Graph, outputs: int) -> tuple[str, ...]:
     return (repr(net.layers[-1]),) * outputs if net.layers else ("nothing",)
 
 
+def accuracies(loss: Loss) -> list[str]:
+    """The names of the accuracies that `scores` gives."""
+    if isinstance(loss, MultiOutputLoss):
+        return [f"accuracy[{i}]" for i, one in enumerate(loss.losses) if one.has_labels]
+    return ["accuracy"] if loss.has_labels else []
+
+
 def scores(be: Backend, loss: Loss, out: Any, y: Any, seed: int) -> dict[str, float]:
     """{"loss": ..., "accuracy": ...}; of several outputs also {"loss[0]": ..., "accuracy[0]": ..., ...}."""
     found = score(be, loss, out, y, seed)

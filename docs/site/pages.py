@@ -124,15 +124,26 @@ class Chapter:
     sections: tuple[tuple[str, str], ...]
 
 
-def chapters():
-    """All, in their order, every class in one."""
+def chapter_files():
+    """All chapters as they were written, in their order."""
     found = []
     for path in sorted((SITE / "chapters").glob("*.md")):
         head, *parts = re.split(r"^## (\w+)\n", path.read_text(), flags=re.M)
         title, _, intro = head.removeprefix("# ").partition("\n")
         found.append(Chapter(path.stem, title, intro, tuple(zip(parts[::2], parts[1::2], strict=True))))
+    return found
+
+
+def unwritten(found):
+    """The names of the classes that no chapter derives step by step."""
     written = {name for chapter in found for name, _ in chapter.sections}
-    others = {name: cls for name, cls in classes().items() if name not in written}
+    return [name for name in classes() if name not in written]
+
+
+def chapters():
+    """All, in their order, every class in one."""
+    found = chapter_files()
+    others = {name: classes()[name] for name in unwritten(found)}
     return [
         replace(
             chapter,
@@ -288,7 +299,8 @@ def page(name, text, cls):
     """The notebook of one class."""
     made = [markdown(f"# {name}\n\n{literal(inspect.getdoc(cls))}"), code(START, "hide-input")]
     if not text:
-        return notebook([*made, *code_part(cls), *row_part(cls), *proofs(name)])
+        note = markdown("Its derivation step by step has not been written yet.")
+        return notebook([*made, note, *code_part(cls), *row_part(cls), *proofs(name)])
     computed = []
     for pattern, make in ((LOSS, loss_part), (LAYER, layer_part), (OPTIMIZER, optimizer_part)):
         if match := pattern.search(text):
@@ -414,6 +426,8 @@ def write():
     for name, text in texts.items():
         (MADE / name).parent.mkdir(parents=True, exist_ok=True)
         (MADE / name).write_text(text)
+    if missing := unwritten(chapter_files()):
+        print(f"not derived step by step: {', '.join(missing)} (a section '## Name' in {SITE / 'chapters'})")
 
 
 if __name__ == "__main__":

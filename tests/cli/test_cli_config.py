@@ -113,10 +113,10 @@ WRONG = [
     ("zzz = 3", "line 1: unknown setting 'zzz'", "one of: dataset, model"),
     ("[train]\nlr = 1", "line 1: unknown setting 'train'", ""),
     ("json = true", "line 1: unknown setting 'json'", ""),
-    ("seed = 1\nepochs = 3.7", "line 2: epochs = 3.7: '3.7' is not a valid integer", ""),
-    ("epochs = true", "line 1: epochs = True: 'True' is not a valid integer", ""),
+    ("seed = 1\nepochs = 3.7", "line 2: epochs = 3.7: '3.7' is no whole number", ""),
+    ("epochs = true", "line 1: epochs = True: 'True' is no whole number", ""),
     ("epochs = 0", "line 1: epochs = 0: 0 is not in the range", ""),
-    ('lr = "fast"', "line 1: lr = 'fast': 'fast' is not a valid float", ""),
+    ('lr = "fast"', "line 1: lr = 'fast': 'fast' is no number", ""),
     ("augment = 3", "line 1: augment = 3: '3' is not a valid boolean", ""),
     ("hidden = [8, 0]", "line 1: hidden = [8, 0]: '8,0' is no list of whole numbers", ""),
     ('model = "mpl"', "line 1: model = 'mpl': unknown model 'mpl'", "did you mean 'mlp'?"),
@@ -159,7 +159,7 @@ def test_standard_input_is_read_whole_or_not_at_all(xp, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "value", "what"),
-    [("XPNN_EPOCHS", "many", "'many' is not a valid integer"), ("XPNN_MODEL", "mpl", "unknown model 'mpl'")],
+    [("XPNN_EPOCHS", "many", "'many' is no whole number"), ("XPNN_MODEL", "mpl", "unknown model 'mpl'")],
 )
 def test_a_wrong_variable_is_named(xp, monkeypatch, name, value, what):
     monkeypatch.setenv(name, value)

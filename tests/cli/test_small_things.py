@@ -15,7 +15,7 @@ from command_line import on_a_terminal, workplace  # noqa: F401
 
 import xpnn
 from xpnn.cli import COMMANDS, cli
-from xpnn.cli.program import program
+from xpnn.cli.program import as_typed, program
 from xpnn.cli.regression import regression_line
 from xpnn.data.kind import kind_of
 from xpnn.errors import UsageError, XpnnError
@@ -73,6 +73,37 @@ class TestKind:
         assert code == 2
         assert "fix: xpnn train table 'my birds.csv'" in err
 
+    @pytest.mark.parametrize(
+        ("args", "code", "what", "fix"),
+        [
+            ("train birds.csv", 7, "no file or folder 'birds.csv'", "check the path"),
+            ("train mnist --data birds", 7, "cannot read birds", "check the path"),
+            ("train table birds.csv", 7, "no table at birds.csv\n  why: No such file", "check the path"),
+            ("train table empty", 7, "no table in the folder empty", "name a file, or a folder that holds"),
+            ("train empty", 2, "'empty' is a path", "say what it holds: xpnn train table empty, or images"),
+            (
+                "predict notes.txt",
+                7,
+                "holds no run that was trained on a table, which notes.txt is",
+                "xpnn train",
+            ),
+            (
+                "predict empty",
+                7,
+                "holds no run that was trained on pictures, which empty is taken for",
+                "xpnn",
+            ),
+            ("completion powershell", 2, "unknown shell 'powershell'", "there is none for PowerShell"),
+        ],
+    )
+    def test_what_is_not_there_is_said_to_be_missing(self, xp, args, code, what, fix):
+        Path("empty").mkdir()
+        Path("notes.txt").write_text("hello\n")
+        given, _, err = xp(*args.split())
+        assert given == code
+        assert what in err
+        assert fix in err.split("\n  fix: ")[1]
+
 
 class TestProgram:
     @pytest.fixture
@@ -99,6 +130,29 @@ class TestProgram:
         monkeypatch.setattr(sys, "argv", ["other env/bin/xpnn"])
         monkeypatch.setenv("PATH", str(script.parent.resolve()))
         assert program() == "'other env/bin/xpnn'"
+
+    def test_advice_can_be_typed(self, script, monkeypatch):
+        """Behind `.venv/bin/xpnn` neither xpnn nor its pip is on the PATH."""
+        advice = "xpnn train --help, pip install 'xpnn[plot]', go on with xpnn 0.2; xpnn[tables] stays"
+        assert as_typed(advice) == advice
+        python = script.with_name("python")
+        python.write_text("")
+        python.with_name("pip").write_text("")
+        monkeypatch.setattr(sys, "executable", str(python.resolve()))
+        monkeypatch.setattr(sys, "argv", [str(script)])
+        monkeypatch.setenv("PATH", "/usr/bin")
+        assert as_typed(advice) == (
+            "env/bin/xpnn train --help, env/bin/python -m pip install 'xpnn[plot]', go on with xpnn 0.2; "
+            "xpnn[tables] stays"
+        )
+
+    def test_an_error_says_what_can_be_typed(self):
+        env = os.environ | {"PATH": str(Path(sys.executable).parent)}
+        done = subprocess.run(
+            [sys.executable, "-m", "xpnn", "train", "--epochs", "many"],
+            capture_output=True, text=True, env=env, check=False,
+        )  # fmt: skip
+        assert done.stderr.splitlines()[-1] == "  fix: python -m xpnn train --help"
 
     def test_as_a_module_of_this_python(self):
         env = os.environ | {"PATH": str(Path(sys.executable).parent)}

@@ -25,7 +25,18 @@ ORDER = (
     {"parameters"},
     {"backends"},
     {"kernels"},
-    {"config", "settings", "names", "renamed", "errors", "random", "window", "nesting", "scratch"}
+    {
+        "config",
+        "settings",
+        "names",
+        "renamed",
+        "elsewhere",
+        "errors",
+        "random",
+        "window",
+        "nesting",
+        "scratch",
+    }
     | {
         "system",
         "durable",

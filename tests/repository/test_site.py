@@ -22,6 +22,8 @@ UNWRITTEN = {
     "Lion": ("xpnn.Lion(", "3: theta"),
 }
 """Classes whose texts the copy lacks, and what their pages show."""
+LATER = 3
+"""So many classes may wait for their derivations: adding one takes two files, and the site does not fall behind."""
 
 
 def test_every_derivation_is_of_a_class():
@@ -30,6 +32,10 @@ def test_every_derivation_is_of_a_class():
     names = Counter(name for parts in sections for name in parts[::2])
     public = {name for package in ("layers", "losses", "optimizers") for name in classes_in(package)}
     assert set(names) <= public | {"Neuron"}
+    waiting = sorted(public - set(names))
+    assert len(waiting) <= LATER, (
+        f"write a section '## {waiting[0]}' in docs/site/chapters/, for one of {waiting}"
+    )
     assert set(names.values()) == {1}
     assert all(len(text.split()) > 6 for parts in sections for text in parts[1::2])
     listed = re.findall(r"^pages/derivations/([\w-]+)$", (DOCS / "index.md").read_text(), re.M)
@@ -63,6 +69,8 @@ def test_the_site_builds(tmp_path):
         ["bash", "ci/docs", "--fast"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    named = re.search(r"^not derived step by step: (.*) \(a section", done.stdout, re.M)
+    assert set(UNWRITTEN) <= set(named[1].split(", "))
     pages = tmp_path / "docs" / "site" / "_build" / "html" / "pages" / "derivations"
     assert "<math" in (pages / "Dense.html").read_text()
     for name, parts in (

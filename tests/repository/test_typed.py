@@ -40,6 +40,8 @@ import xpnn
 xpnn.Sequential([xpnn.Dense(4), 7])
 xpnn.Model([xpnn.Dense(2)], (3,), optimizer="adam")
 xpnn.Groups(xpnn.Adam(1e-3), ["0.*"])
+xpnn.Model([xpnn.Dense(2)], (3,)).fit([[0.0]], [1], epoch=3)
+xpnn.Model([xpnn.Dense(2)], (3,)).compile()
 """
 
 
@@ -68,11 +70,11 @@ def errors(text, name):
 
 
 def held(command, folder):
-    """Everything shown passes; each of the three mistakes is found, or this would show nothing."""
+    """Everything shown passes; each of the five mistakes is found, or this would show nothing."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     out = done.stdout + done.stderr
     assert errors(out, "shown") == [], out
-    assert {line for _, line, _ in errors(out, "wrong")} == {"4", "5", "6"}, out
+    assert {line for _, line, _ in errors(out, "wrong")} == {"4", "5", "6", "7", "8"}, out
 
 
 def test_mypy_passes(folder):

@@ -8,7 +8,7 @@ import pytest
 
 import xpnn
 from xpnn.errors import UsageError
-from xpnn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
+from xpnn.losses import BinaryCrossEntropy, MeanSquaredError, MultiOutputLoss, SoftmaxCrossEntropy
 from xpnn.metrics import F1, ROCAUC, ConfusionMatrix, TopK
 from xpnn.training import Checkpoint, Mixup
 
@@ -61,9 +61,64 @@ def test_ties_go_to_the_first_class_as_everywhere():
     assert fitted(model, Y, "softmax_cross_entropy")["accuracy"] == [np.mean(Y == 0)]
 
 
-def test_what_is_not_counted_is_none():
+def test_a_regression_has_none():
     assert fitted(net(1), X[:, 0], "mean_squared_error")["accuracy"] == [None]
-    assert fitted(net(), Y, "softmax_cross_entropy", augment=Mixup())["accuracy"] == [None]
+
+
+OUTPUTS = MultiOutputLoss((SoftmaxCrossEntropy(), MeanSquaredError(), SoftmaxCrossEntropy(ignore_index=-1)))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "strict"])
+def test_each_of_several_outputs_has_its_own(backend, capsys, tmp_path):
+    nodes = {"kind": (xpnn.Dense(3), "x"), "size": (xpnn.Dense(1), "x"), "some": (xpnn.Dense(3), "x")}
+    graph = xpnn.Graph(inputs="x", nodes=nodes, outputs=("kind", "size", "some"))
+    model, y = xpnn.Model(graph, (4,), seed=0, backend=backend), (Y, X[:, 0], IGNORED)
+    given = {"loss": OUTPUTS, "optimizer": FROZEN, "batch_size": 7, "validation": (X, y)}
+    keep = Checkpoint(tmp_path / "state.safetensors", epochs=1)
+    history = model.fit(X, y, epochs=1, callbacks=[keep], **given)
+    found = model.evaluate(X, y)
+    for name in ("accuracy[0]", "accuracy[2]"):
+        assert history[f"train_{name}"] == history[f"valid_{name}"] == [found[name]]
+    assert "train_accuracy[1]" not in history.columns
+    assert history["accuracy"] == [None]
+    head, row = capsys.readouterr().err.splitlines()
+    assert head.endswith("  train_acc[0]  train_acc[2]  valid_acc[0]  valid_acc[2]")
+    assert row.split()[-8:-1:2] == [f"{100 * found[name]:.2f}" for name in ("accuracy[0]", "accuracy[2]")] * 2
+    resumed = model.fit(X, y, epochs=2, callbacks=[keep], resume=keep.path, verbose=0, **given)
+    assert resumed["train_accuracy[2]"] == 2 * history["train_accuracy[2]"]
+
+
+class Same(Mixup):
+    """Each sample is mixed with the next in the batch, of which it keeps 9 tenths."""
+
+    def mix(self, cx, x, own):
+        return super().mix(cx, x, 0 * own + 0.9)
+
+
+@pytest.mark.parametrize("kind", ["ids", "ignored"])
+def test_of_mixed_labels_the_larger_share_is_right(kind):
+    """Equal samples: however they are mixed, the network answers class 0; the larger share is the sample's own."""
+    loss, y, _ = KINDS[kind]
+    model = net()
+    settings = {"optimizer": FROZEN, "epochs": 1, "batch_size": 60, "verbose": 0, "augment": Same()}
+    history = model.fit(np.ones_like(X), y, loss=loss, **settings)
+    answer = model.predict(X[:1] * 0 + 1)[0]
+    order = xpnn.data.batches.epoch_order(0, 1, 60)[:]
+    own, following = y[order], np.roll(y[order], -1)
+    label = np.where(own >= 0, own, following)  # an ignored one leaves its row to the other
+    assert history["accuracy"] == [np.mean(label[label >= 0] == answer)]
+
+
+@pytest.mark.parametrize("kind", ["ids", "ignored"])
+def test_with_lbfgs_it_is_that_of_the_point_reached(kind):
+    loss, y, _ = KINDS[kind]
+    model = net(dtype="float64")
+    seen = []
+    history = model.fit(
+        X, y, loss=loss, optimizer=xpnn.optimizers.LBFGS(), epochs=3, batch_size=25, verbose=0,
+        callbacks=[lambda run, row: seen.append(run.model.evaluate(X, y)["accuracy"])],
+    )  # fmt: skip
+    assert history["accuracy"] == seen
 
 
 def test_a_run_that_goes_on_inside_an_epoch_counts_all_of_it(tmp_path):

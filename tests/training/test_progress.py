@@ -32,7 +32,7 @@ def test_the_bar_counts_epochs_samples_and_the_time():
     bar = Progress(Console(file=text, force_terminal=True, width=90))
     run = xpnn.Trainer(xpnn.Model([xpnn.Dense(2)], (3,), seed=0), "softmax_cross_entropy")
     run.history = [Row(k, 1.0, None, None, 0.1, 1.0, True) for k in (1, 2, 3)]
-    run.metrics = {}
+    run.columns = []
     bar.start(run, epochs=2, samples=60, batch_size=30)
     try:
         (task,) = bar.bar.tasks

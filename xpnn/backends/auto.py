@@ -50,6 +50,6 @@ def check(be: Backend) -> None:
 def remedy(be: Backend) -> str:
     """CuPy's plain wheels leave CUDA's own libraries and headers to the system; their extra `ctk` brings them."""
     if be.name != "cupy":
-        return "--backend numpy always works"
+        return "backend='numpy' always works"
     wheel = f"cupy-{fitting_extra(driver_version())}x[ctk]"
-    return f"install the CUDA toolkit, or pip install '{wheel}'   (or run on the CPU: --backend numpy)"
+    return f"install the CUDA toolkit, or pip install '{wheel}'   (or run on the CPU: backend='numpy')"

@@ -20,7 +20,8 @@ import click
 
 from xpnn import __version__
 from xpnn.cli import process_group
-from xpnn.cli.command import shared_options
+from xpnn.cli.command import plain, shared_options
+from xpnn.cli.program import as_typed
 from xpnn.cli.state import State
 from xpnn.errors import BackendError, FileError, UsageError, XpnnError, did_you_mean, first_line
 from xpnn.printing import as_flags, one_line, printable
@@ -43,6 +44,14 @@ COMMANDS = {
     "completion": "Print a script that completes commands in your shell.",
 }
 """And the first line of each one's help, so that `xpnn --help` need not import them."""
+OTHERS = {
+    "version": "xpnn --version",
+    "help": "xpnn --help, or of one command: xpnn train --help",
+    "test": "xpnn evaluate",
+    "fit": "xpnn train",
+    "list": "xpnn runs",
+}
+"""What other programs call a command, and what it is here."""
 MODULES = {"runs": "list_runs"}
 """Where the module of a command is not called as the command: `xpnn.cli.runs` is the folders themselves."""
 SHARED = ("train",)
@@ -75,7 +84,8 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             if ctx.resilient_parsing:  # a shell completes what is not a command yet
                 return None
-            raise UsageError(f"unknown command {cmd_name!r}", fix=did_you_mean(cmd_name, COMMANDS))
+            fix = OTHERS.get(cmd_name) or did_you_mean(cmd_name, COMMANDS)
+            raise UsageError(f"unknown command {cmd_name!r}", fix=fix)
         process_group.shared = cmd_name in SHARED
         command: click.Command = importlib.import_module(
             f"xpnn.cli.{MODULES.get(cmd_name, cmd_name)}"
@@ -213,7 +223,7 @@ def report(error: XpnnError) -> int:
     parts = (
         error.what,
         f"  why: {error.why}" if error.why else "",
-        f"  fix: {as_flags(error.fix)}" if error.fix else "",
+        f"  fix: {as_typed(as_flags(error.fix))}" if error.fix else "",
     )
     with contextlib.suppress(OSError):  # stderr is closed; the exit code stands
         click.secho("xpnn: error:", fg="red", bold=True, nl=False, err=True, color=colour)
@@ -250,10 +260,12 @@ def usage(error: click.ClickException) -> UsageError:
     ctx = getattr(error, "ctx", None)
     fix = f"{ctx.command_path} --help" if ctx is not None else "xpnn --help"
     if isinstance(error, click.NoSuchOption) and ctx is not None:
+        if error.option_name == "--run" and any(p.name == "run" for p in ctx.command.get_params(ctx)):
+            return UsageError("unknown option --run", fix=f"the run needs no flag: {ctx.command_path} RUN")
         options = [name for p in ctx.command.get_params(ctx) for name in p.opts if name.startswith("--")]
         close = difflib.get_close_matches(error.option_name, options, n=1, cutoff=0.5)
         guess = f"did you mean {close[0]}? " if close else ""
         return UsageError(f"unknown option {error.option_name}", fix=f"{guess}{fix} shows them all")
     if isinstance(error, click.BadParameter) and error.param is not None and error.message:
-        return UsageError(f"{error.param.opts[0]}: {error.message.rstrip('.')}", fix=fix)
-    return UsageError(error.format_message().rstrip("."), fix=fix)
+        return UsageError(f"{error.param.opts[0]}: {plain(error.message.rstrip('.'))}", fix=fix)
+    return UsageError(plain(error.format_message().rstrip(".")), fix=fix)

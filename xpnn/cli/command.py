@@ -2,6 +2,7 @@
 
 import inspect
 import platform
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -63,3 +64,10 @@ class Command(click.Command):
         result = super().invoke(ctx)
         detail(f"{ctx.info_name} took {time.perf_counter() - began:.2f} s")
         return result
+
+
+def plain(message: str) -> str:
+    """Return click's message on one line, without its names of types."""
+    message = re.sub(r"is not a valid integer( range)?$", "is no whole number", message)
+    message = re.sub(r"is not a valid float( range)?$", "is no number", message)
+    return re.sub(r":?\s*\n\s*", ": ", message, count=1).replace("\n\t", " ")

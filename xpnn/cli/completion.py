@@ -11,7 +11,14 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 @click.command(cls=Command, examples=["xpnn completion bash > xpnn-completion.bash"])
-@click.argument("shell", type=Name("shell", SHELLS))
+@click.argument(
+    "shell",
+    type=Name(
+        "shell",
+        SHELLS,
+        dict.fromkeys(("powershell", "pwsh"), f"there is none for PowerShell; one of: {', '.join(SHELLS)}"),
+    ),
+)
 @json_option
 def command(shell: str, as_json: bool) -> None:
     """Print a script that completes commands in your shell.

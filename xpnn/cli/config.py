@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from xpnn.cli.command import Command
+from xpnn.cli.command import Command, plain
 from xpnn.cli.options import FilePath
 from xpnn.cli.output import echo, emit, status
 from xpnn.cli.state import state
@@ -85,7 +85,7 @@ def fit(param: click.Parameter, text: Any, ctx: click.Context, where: str) -> An
     try:
         return param.type_cast_value(ctx, text)
     except (click.BadParameter, XpnnError) as error:
-        what = error.what if isinstance(error, XpnnError) else error.message
+        what = error.what if isinstance(error, XpnnError) else plain(error.message.rstrip("."))
         fix = error.fix if isinstance(error, XpnnError) else ""
         raise UsageError(f"{where}: {what.rstrip('.')}", fix=fix) from error
 
@@ -137,7 +137,8 @@ def read_toml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
             raise ValueError(f"a line has more than {DOTS:,} dots")
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also what is no UTF-8
-        raise UsageError(f"{path} is no TOML file", why=first_line(error)) from error
+        fix = "xpnn init prints one to begin with"
+        raise UsageError(f"{path} is no TOML file", why=first_line(error), fix=fix) from error
     found = re.finditer(r"""^[ \t]*\[*[ \t]*["']?([\w-]+)["']?[ \t]*[].=]""", text, re.MULTILINE)
     lines: dict[str, int] = {}
     for match in found:

@@ -16,7 +16,7 @@ from xpnn.cli.command import LONG
 from xpnn.cli.output import status
 from xpnn.cli.program import program
 from xpnn.data.kind import kind_of
-from xpnn.errors import UsageError, did_you_mean
+from xpnn.errors import FileError, UsageError, did_you_mean
 from xpnn.system import user_path
 
 if TYPE_CHECKING:
@@ -52,11 +52,20 @@ class DatasetName(Name):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the name. Raises UsageError for an unknown one."""
-        if value not in self.choices and os.path.exists(str(value)):
-            kind = kind_of(Path(value))
+        path = Path(str(value))
+        if value not in self.choices and os.path.exists(path):
+            kind, quoted = kind_of(path), shlex.quote(str(value))
             raise UsageError(
                 f"{str(value)!r} is a path, not the name of a dataset",
-                fix=f"{program()} train {kind or 'DATASET'} {shlex.quote(str(value))}",
+                fix=f"xpnn train {kind} {quoted}"
+                if kind
+                else f"say what it holds: xpnn train table {quoted}, or images, idx, npz, hdf5, zarr in place of table",
+            )
+        if value not in self.choices and (path.suffix or len(path.parts) > 1):
+            raise FileError(
+                f"no file or folder {str(value)!r}",
+                why="nor is it the name of a dataset",
+                fix="check the path",
             )
         return super().convert(value, param, ctx)
 

@@ -54,7 +54,7 @@ def command(
     if as_json and out is not None:
         raise UsageError("--json beside --out", why="--out writes CSV", fix="leave one of them out")
     run, files = named_first(run, files)
-    saved = find_run(run, fitting(files[0]))
+    saved = find_run(run, *fitting(files[0]))
     model = saved.load("numpy")
     check_kind(saved, model, files)
     if of_rows(model, files[0]):
@@ -81,13 +81,16 @@ def named_first(run: Path | None, files: tuple[Path, ...]) -> tuple[Path | None,
     return first, files[1:]
 
 
-def fitting(file: Path) -> Callable[[dict[str, Any]], bool]:
-    """Return whether a run in runs/ can answer a file of this kind."""
+def fitting(file: Path) -> tuple[Callable[[dict[str, Any]], bool], str]:
+    """Return whether a run in runs/ can answer a file of this kind, and what such a run was trained on."""
     if file.suffix in ARRAYS:
-        return lambda about: True
+        return lambda about: True, ""
     if str(file) == STDIN or is_table(file) or (file.is_dir() and any(map(is_table, file.iterdir()))):
-        return lambda about: about.get("dataset") in TABLES
-    return lambda about: len(about.get("input_shape") or ()) == 3
+        return lambda about: about.get("dataset") in TABLES, f"that was trained on a table, which {file} is"
+    return (
+        lambda about: len(about.get("input_shape") or ()) == 3,
+        f"that was trained on pictures, which {file} is taken for",
+    )
 
 
 def of_rows(model: "Model", file: Path) -> bool:

@@ -1,6 +1,7 @@
 """How the program is called from the shell that it was started in."""
 
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -13,12 +14,25 @@ def program() -> str:
     if started.stem == "xpnn":
         return "xpnn" if _leads_to("xpnn", started) else shlex.quote(_from_here(started))
     if started.parts[-2:] == ("xpnn", "__main__.py"):
-        python = Path(sys.executable)
-        name = next(
-            (name for name in ("python", "python3", "py") if _leads_to(name, python)), _from_here(python)
-        )
-        return f"{shlex.quote(name)} -m xpnn"
+        return f"{_python()} -m xpnn"
     return "xpnn"
+
+
+def as_typed(advice: str) -> str:
+    """Advice that can be typed here: `.venv/bin/xpnn train` for `xpnn train`, and likewise for pip."""
+    name, python = program(), Path(sys.executable)
+    if name == "xpnn" and Path(sys.argv[0]).stem != "xpnn":  # called from Python, which knows no shell
+        return advice
+    if not _leads_to("pip", python.with_name(f"pip{python.suffix}")):
+        advice = re.sub(r"(?<![\w./-])pip install\b", lambda _: f"{_python()} -m pip install", advice)
+    return re.sub(r"(?<![\w./'\[-])xpnn (?=[a-z]+\b|--)", lambda _: f"{name} ", advice)
+
+
+def _python() -> str:
+    """Return the name under which the shell finds this Python; else its path."""
+    python = Path(sys.executable)
+    found = (name for name in ("python", "python3", "py") if _leads_to(name, python))
+    return shlex.quote(next(found, _from_here(python)))
 
 
 def _leads_to(name: str, file: Path) -> bool:

@@ -143,7 +143,11 @@ def take_settings(ctx: click.Context, param: click.Parameter, folder: Path | Non
         return None
     about = read_about(folder) if folder.is_dir() else {}
     if "settings" not in about or not (folder / STATE).is_file():
-        raise FileError(f"no run to resume in {folder}", why=f"wanted run.json and {STATE} in that folder")
+        raise FileError(
+            f"no run to resume in {folder}",
+            why=f"wanted run.json and {STATE} in that folder",
+            fix="xpnn runs lists the runs that are here",
+        )
     settings = about["settings"]
     if not isinstance(settings, dict) or not settings.keys() >= {"hidden", "augmentation"}:
         raise CheckpointError(f"{folder / ABOUT} is damaged", why="its settings are not those of a run")

@@ -189,10 +189,14 @@ class Saved:
         return load(self.weights, backend=backend, device=device)
 
 
-def find_run(path: Path | None, fits: Callable[[dict[str, Any]], bool] = lambda about: True) -> Saved:
+def find_run(
+    path: Path | None,
+    fits: Callable[[dict[str, Any]], bool] = lambda about: True,
+    trained_on: str = "",
+) -> Saved:
     """Return the run at `path` (a folder or a model file), or the newest in runs/ whose run.json `fits`.
 
-    Raises FileError if none is found.
+    trained_on: what those that fit were trained on, for the error. Raises FileError if none is found.
     """
     if path is not None:
         weights = path / WEIGHTS if path.is_dir() else path
@@ -207,5 +211,5 @@ def find_run(path: Path | None, fits: Callable[[dict[str, Any]], bool] = lambda 
         if fits(about := read_about(weights.parent)):
             return Saved(weights, about)
     raise FileError(
-        f"{ROOT.resolve()} holds no run with a model for this", fix="xpnn train, or name a run folder"
+        f"{ROOT.resolve()} holds no run {trained_on}".rstrip(), fix="xpnn train, or name a run folder"
     )

@@ -33,7 +33,7 @@ from xpnn.data.tables.summary import summarize
 from xpnn.durable import make_folder, write_durably
 from xpnn.errors import BackendError, FileError, UsageError, first_line
 from xpnn.models import MODELS
-from xpnn.printing import one_line
+from xpnn.printing import counted, one_line
 from xpnn.recipes import recipe_for
 
 ENOUGH = 10
@@ -133,7 +133,9 @@ def command(
         done = len(finished(study))
     if not as_json:
         made = f" · {done} made before" if done else ""
-        status(f"tune   {dataset} {model} · {trials} trials of {count} epochs{made} · {task.place}")
+        status(
+            f"tune   {dataset} {model} · {counted(trials, 'trial')} of {counted(count, 'epoch')}{made} · {task.place}"
+        )
     how = "json" if as_json else "quiet" if state().quiet else "say"
     try:
         search(task, max(trials - done, 0), time_limit, jobs, how)
@@ -217,5 +219,5 @@ def finish(study: Any, task: Task, as_json: bool) -> None:
     echo(f"best   trial {best.number}, {what}")
     if shares := importance(study):
         echo("most   " + ", ".join(f"{name} {percent(share)}" for name, share in shares[:4]))
-    echo(f"       {ended} trials, {ended - len(complete)} ended early · {path}")
+    echo(f"       {counted(ended, 'trial')}, {ended - len(complete)} ended early · {path}")
     echo(f"next   {program()} train --config {shlex.quote(str(path))}")

@@ -63,6 +63,8 @@ def read_folder(
     do not belong together.
     """
     files = find_files(folder, names)
+    if isinstance(folder, Path) and not folder.exists():
+        raise FileError(f"cannot read {folder}", why="No such file or directory", fix="check the path")
     if missing := [name for name in names if name not in files]:
         raise FileError(
             f"{folder} does not hold the dataset: {len(missing)} of its 4 files are missing",

@@ -31,6 +31,11 @@ def part_of_batch(
     return loss.part(be, prediction, target, weight, total)
 
 
+def numbers_of(loss: Loss) -> int:
+    """How many numbers stand behind the gradient: the loss, and for each output hits and labels that count."""
+    return 1 + 2 * (len(loss.losses) if isinstance(loss, MultiOutputLoss) else 1)
+
+
 def divisor_of_batch(loss: Loss, be: Backend, target: Any, weight: Array | None) -> Array:
     """The sum of what all samples of the batch count; known beforehand where they count equally."""
     share, xp = be.share, be.xp

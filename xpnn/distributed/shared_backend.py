@@ -124,14 +124,10 @@ def by_callback(be: Joined, a: Array) -> Array:
     return result
 
 
-NUMBERS = 3
-"""Behind the gradient: the loss, and of a step that counts them the hits, and how many labels count."""
-
-
 def add_gradient(be: Joined, memory: Array | None, grad: Array, numbers: Array) -> tuple[Array, Array]:
-    """-> (the sums of the numbers, of the gradients): one message, the numbers, (NUMBERS,) or fewer, at its end.
+    """-> (the sums of the numbers, of the gradients): one message, with the numbers at its end.
 
-    memory: a vector NUMBERS longer than the gradient, of which grad is the beginning, where the library can write.
+    memory: a vector longer than the gradient by `numbers_of` the loss, where the library can write; grad begins it.
     """
     if be.group.compression:
         return be.all_reduce(numbers), be.add_compressed(grad)

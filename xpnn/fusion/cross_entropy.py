@@ -42,10 +42,19 @@ def loss_and_correct(loss: Any, be: Backend, prediction: Any, target: Any) -> An
 def loss_gradient_and_correct(
     loss: Any, be: Backend, prediction: Any, target: Any, weight: Array | None = None
 ) -> Any:
-    """What `loss_and_gradient` gives, and how many labels are right (0-d int64), of a loss that has labels."""
+    """What `loss_and_gradient` gives, and how many labels are right: 0-d int64; None for a regression.
+
+    Of several outputs a tuple with the number for each.
+    """
+    if type(loss) is MultiOutputLoss:
+        given = zip(loss.losses, prediction, target, strict=True)
+        each = [loss_gradient_and_correct(one, be, p, t, weight) for one, p, t in given]
+        value, gradients = loss.joined([(value, gradient) for value, gradient, _ in each])
+        return value, gradients, tuple(correct for _, _, correct in each)
     if weight is None and matches(loss, prediction, target):
-        given = rows(loss, be, prediction, target)
-        value, gradient, correct = be.softmax_cross_entropy_gradient_and_correct(*given)
+        value, gradient, correct = be.softmax_cross_entropy_gradient_and_correct(
+            *rows(loss, be, prediction, target)
+        )
         return value, gradient if target.ndim == 1 else be.xp.reshape(gradient, prediction.shape), correct
     correct = loss.n_correct(be, prediction, target)
     return *loss(be, prediction, target, weight), correct

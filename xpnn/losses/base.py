@@ -149,6 +149,11 @@ class Loss(Config, abstract=True):
         """Bool (N,), or (N, positions ...): which targets count as hits or misses; None: all of them."""
         return None
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether targets are classes, which predictions hit or miss."""
+        return type(self).target_ids is not Loss.target_ids
+
     def n_correct(self, be: Backend, prediction: Array, target: Array) -> Array | None:
         """How many labels are the target's, of those that count: 0-d int64; None for a regression."""
         ids = self.target_ids(be, target)

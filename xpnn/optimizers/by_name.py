@@ -21,6 +21,10 @@ def get_optimizer(optimizer: str | Optimizer) -> Optimizer:
     if isinstance(optimizer, Optimizer):
         return optimizer
     if not isinstance(optimizer, str) or optimizer not in KNOWN:
+        if isinstance(optimizer, type) and issubclass(optimizer, Optimizer):
+            raise UsageError(
+                f"optimizer={optimizer.__name__} is a class", fix=f"{optimizer.__name__}(), an object"
+            )
         if not isinstance(optimizer, type) and library_of(optimizer) != "builtins":
             raise UsageError(
                 f"optimizer of type {name_of(optimizer)}",

@@ -7,6 +7,9 @@ printer. Raises BackendError where matplotlib is missing, UsageError for another
 `path` cannot be written.
 """
 
+from typing import TYPE_CHECKING, Any
+
+from xpnn.elsewhere import PLOTS, no_attribute
 from xpnn.plots.boundary import animate_boundary, decision_boundary
 from xpnn.plots.confusion import confusion_matrix
 from xpnn.plots.curves import loss_curve, lr_finder, training_curves
@@ -29,3 +32,18 @@ __all__ = [
     "training_curves",
     "worst_mistakes",
 ]
+
+for _module in ("boundary", "confusion", "curves", "descent", "histograms", "images", "style", "weights"):
+    globals().pop(
+        _module, None
+    )  # plots.curves is what `xpnn plot` calls a picture; as a module it would confuse
+
+
+if not TYPE_CHECKING:  # which would take every name for one that exists
+
+    def __getattr__(name: str) -> Any:
+        raise no_attribute("xpnn.plots", name, PLOTS)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -10,6 +10,7 @@ from xpnn.kernels import Array
 from xpnn.optimizers import LBFGS
 from xpnn.optimizers.descent import Descent
 from xpnn.parameters import gather
+from xpnn.training.history import Tally
 from xpnn.training.run import Run
 
 
@@ -28,12 +29,15 @@ class FullBatch:
         batches, group = [order[part] for part in Slices(samples, run.batch_size)], trainer.communicator
         self.be = be
         self.parts: list[tuple[Array, tuple[Any, ...]]] = [(be.asarray(rows), ()) for rows in batches]
-        gradient, divisor, static = trainer.objective.gradient(fuse=True), trainer.objective.divisor(), False
+        self.labels = trainer.counts(run.data[1])
+        count = bool(self.labels)
+        gradient, static = trainer.objective.gradient(fuse=True, count=count), False
+        divisor = trainer.objective.divisor()
         if group.size > 1:
             self.be, static = joined(be, group), True
             shares = [own_rows(group, rows, trainer.augment is not None) for rows in batches]
             self.parts = [(be.asarray(rows), (share,)) for rows, share in shares]
-            gradient = trainer.shared_objective.gradient(fuse=True, add=False)
+            gradient = trainer.shared_objective.gradient(fuse=True, add=False, count=count)
             divisor = trainer.shared_objective.divisor()
         self._part = trainer.compile(gradient, static=(7,) if static else ())
         self._divisor = trainer.compile(divisor, static=(4,) if static else ())
@@ -51,6 +55,9 @@ class FullBatch:
         point = self.descent.point
         model.theta, model.phi = point.theta, point.rest[0]
         trainer.state = self.descent.state
+        if self.labels:
+            self.run.tally = Tally()
+            self.run.tally.add(model.backend.to_numpy(point.rest[1])[None], self.labels * len(self.run.train))
         trainer.lr, trainer.stopped = self.descent.step, self.descent.reason
         trainer.steps += 1
         for callback in self.run.callbacks:
@@ -72,11 +79,15 @@ class FullBatch:
         total = sum(self._divisor(*given, *share) for given, share in self._given())
         return self.run.model.backend.xp.where(total > 0, total, total + 1)
 
-    def _whole(self, theta: Array) -> tuple[Array, Array, Array]:
-        """Loss, gradient, running statistics: sums over the parts, and over the processes that share them."""
+    def _whole(self, theta: Array) -> tuple[Array, ...]:
+        """Loss, gradient, running statistics, hits where there are labels: over all parts, and all processes."""
         be, xp, phi = self.run.model.backend, self.run.model.backend.xp, self.run.model.phi
-        value, grad = be.scalar(0.0, xp.float64), xp.zeros_like(theta)
+        value, grad, all_hits = be.scalar(0.0, xp.float64), xp.zeros_like(theta), be.scalar(0.0, xp.float64)
         for given, share in self._given():
             more, slope, phi = self._part(theta, phi, *given, self.total, *share)
+            if self.labels:
+                more, hits = more
+                all_hits = all_hits + xp.astype(hits, xp.float64)
             value, grad = value + xp.astype(more, xp.float64), grad + slope
-        return self.be.all_reduce(value), self.be.all_reduce(grad), phi
+        counts = (self.be.all_reduce(all_hits),) if self.labels else ()
+        return self.be.all_reduce(value), self.be.all_reduce(grad), phi, *counts

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnn.elsewhere import HISTORY, no_attribute
 from xpnn.errors import UsageError, did_you_mean
 from xpnn.html import html_table
+from xpnn.printing import counted
 
 KERAS = {
     "loss": "train_loss",
@@ -21,29 +23,34 @@ KERAS = {
 
 @dataclass
 class Tally:
-    """How many labels of an epoch were right so far, and how many counted."""
+    """How many labels of an epoch were right so far, and how many counted: both for each output that has labels."""
 
-    correct: int = 0
-    labels: int = 0
+    counts: list[int] = field(default_factory=list)
 
     def add(self, hits: np.ndarray[Any, Any], labels: int) -> None:
-        """Add the hits of some batches, (batches,), of so many labels; or (batches, 2): hits, and labels that count."""
-        self.correct += int(hits.sum() if hits.ndim == 1 else hits[:, 0].sum())
-        self.labels += labels if hits.ndim == 1 else int(hits[:, 1].sum())
+        """Add the hits of some batches, (batches,), of so many labels; or what `training.step.counted` gives of each.
+
+        That is (batches, 2 outputs): hits and labels that count, of one output after the other.
+        """
+        more = [int(hits.sum()), labels] if hits.ndim == 1 else hits.sum(axis=0).astype(int).tolist()
+        self.counts = [a + b for a, b in zip(self.counts or [0] * len(more), more, strict=True)]
 
     @property
-    def share(self) -> float:
-        """The accuracy; NaN where no label counted."""
-        return self.correct / self.labels if self.labels else math.nan
+    def shares(self) -> list[float]:
+        """The accuracy of each output; NaN where no label counted."""
+        pairs = zip(self.counts[::2], self.counts[1::2], strict=True)
+        return [correct / labels if labels else math.nan for correct, labels in pairs]
 
 
 @dataclass(frozen=True)
 class Row:
     """One epoch. Losses are means over the samples, or sums over all of them for a loss with reduction="sum".
 
-    `train_loss` and `train_accuracy` are measured while the weights change, with dropout and augmentation. The accuracy
-    is None for a regression, where labels are mixed (Mixup, CutMix), with LBFGS, and with several outputs. metrics:
-    what `fit(metrics=...)` asked for, of the validation samples.
+    `train_loss` and `train_accuracy` are measured while the weights change, with dropout and augmentation; with LBFGS
+    at the point that the iteration reached. Where labels are mixed (Mixup, CutMix), right is the class with the largest
+    share. The accuracy is None for a regression, and for several outputs, each of which has its own: `train_metrics`
+    and `metrics` hold {"accuracy[0]": ...}, of the training and of the validation samples, as `Model.evaluate` names
+    them. metrics: also what `fit(metrics=...)` asked for.
     """
 
     epoch: int
@@ -55,11 +62,21 @@ class Row:
     best: bool
     train_accuracy: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    train_metrics: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """{column: value}: the fields, with a column for each metric, called valid_f1 and so on."""
-        plain = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "metrics"}
-        return plain | {f"valid_{name}": value for name, value in self.metrics.items()}
+        """{column: value}: the fields, with a column for each metric, called valid_f1, train_accuracy[0] and so on."""
+        return {name: getattr(self, name) for name in COLUMNS} | self.more
+
+    @property
+    def more(self) -> dict[str, float]:
+        """The metrics by the names of their columns."""
+        train = {f"train_{name}": value for name, value in self.train_metrics.items()}
+        return train | {f"valid_{name}": value for name, value in self.metrics.items()}
+
+
+COLUMNS = [one.name for one in fields(Row) if one.name not in ("metrics", "train_metrics")]
+"""The columns that every history has."""
 
 
 @dataclass
@@ -77,6 +94,11 @@ class History:
     def __len__(self) -> int:
         return len(self.rows)
 
+    if not TYPE_CHECKING:  # which would take every name for one that exists
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_attribute("History", name, HISTORY)
+
     def __getitem__(self, column: str) -> list[Any]:
         """Raises UsageError for a column that does not exist."""
         name = KERAS.get(column, column)
@@ -87,8 +109,7 @@ class History:
     @property
     def columns(self) -> list[str]:
         """The names of the columns; those of metrics that only some epochs have come last."""
-        names = [one.name for one in fields(Row) if one.name != "metrics"]
-        return list(dict.fromkeys([*names, *(name for row in self.rows for name in row.to_dict())]))
+        return list(dict.fromkeys([*COLUMNS, *(name for row in self.rows for name in row.more)]))
 
     def to_pandas(self) -> Any:
         """A DataFrame with a row per epoch. Raises UsageError where pandas is not installed."""
@@ -115,7 +136,7 @@ class History:
         """The rows as a table."""
         shown = [name for name in self.columns if any(value is not None for value in self[name])]
         cells = [[text(row.to_dict().get(name)) for name in shown] for row in self.rows]
-        return html_table(shown, cells, note=f"{len(self)} epochs")
+        return html_table(shown, cells, note=counted(len(self), "epoch"))
 
 
 def text(value: Any) -> str:

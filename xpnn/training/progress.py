@@ -51,7 +51,7 @@ class Progress(Callback):
 
         self.samples, self.done, self.last = samples, len(run.history), len(run.history) + epochs
         self.first = self.done
-        names = "".join(f"  {name[:10]:>10}" for name in run.metrics)
+        names = "".join(f"  {heading(name):>10}" for name in run.columns)
         self.console.print(HEAD + names, style="bold", soft_wrap=True)
         self.bar = Bar(
             TextColumn("{task.description}"),
@@ -84,11 +84,24 @@ class Progress(Callback):
 def format_row(row: Row) -> str:
     """One line of the table under HEAD, and under the names of the metrics."""
     loss = "-" if row.valid_loss is None else f"{row.valid_loss:.4f}"
-    star, more = "*" if row.best else " ", "".join(f"{value:12.4f}" for value in row.metrics.values())
+    star, more = "*" if row.best else " ", "".join(f"  {cell(name, row.more[name])}" for name in row.more)
     return (
         f"{row.epoch:5d}{star}{row.train_loss:12.4f}{share(row.train_accuracy):>11}{loss:>12}"
         f"{share(row.valid_accuracy):>11}{row.lr:10.2e}{row.seconds:7.1f}s{more}"
     )
+
+
+def heading(column: str) -> str:
+    """The head of a metric's column: train_acc[0] for train_accuracy[0], f1 for valid_f1."""
+    if "accuracy[" in column:
+        return column.replace("accuracy", "acc")
+    return column.removeprefix("valid_")[:10]
+
+
+def cell(column: str, value: float) -> str:
+    """A metric as wide as the head of its column."""
+    text = share(value) if "accuracy[" in column else f"{value:.4f}"
+    return f"{text:>{max(10, len(heading(column)))}}"
 
 
 def share(value: float | None) -> str:

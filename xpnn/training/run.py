@@ -11,9 +11,10 @@ import numpy as np
 
 from xpnn.data.batches import Slices, epoch_order
 from xpnn.kernels import Array
-from xpnn.losses import Loss
+from xpnn.losses import Loss, MultiOutputLoss
 from xpnn.network import Network
 from xpnn.optimizers import Optimizer
+from xpnn.scoring import accuracies
 from xpnn.stored_array import StoredArray
 from xpnn.system import user_path
 from xpnn.training.history import History, Row, Tally
@@ -133,6 +134,14 @@ class Run:
     def close(self) -> None:
         """Break the reference cycles, so that the data is freed without waiting for the garbage collector."""
         self.batch, self.sync = tuple, nothing
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that not every history has: metrics, and the accuracies of several outputs."""
+        outputs = accuracies(self.loss) if isinstance(self.loss, MultiOutputLoss) else []
+        held = isinstance(self.validation, tuple | list) or self.validation
+        valid = [*outputs, *self.metrics] if held else []
+        return [*(f"train_{name}" for name in outputs), *(f"valid_{name}" for name in valid)]
 
     @property
     def rank(self) -> int:

@@ -9,7 +9,8 @@ from xpnn import fusion
 from xpnn.backends.base import Backend
 from xpnn.backends.share import Share
 from xpnn.distributed.communicator import Communicator
-from xpnn.distributed.shared_backend import NUMBERS, add_gradient, joined, sharing
+from xpnn.distributed.loss import numbers_of
+from xpnn.distributed.shared_backend import add_gradient, joined, sharing
 from xpnn.kernels import Array
 from xpnn.optimizers import Accumulate, Optimizer
 from xpnn.optimizers.base import State
@@ -40,7 +41,7 @@ class SharedObjective(Objective):
         place of the loss, as `counted` gives them.
         """
         be, group, size = joined(self.be, self.group), self.group, self.layout.size["theta"]
-        memory = self.be.buffer(size + NUMBERS) if keep else None
+        memory = self.be.buffer(size + numbers_of(self.loss)) if keep else None
         buffer = None if memory is None else self.layout.gradient_buffer(self.be, memory[:size])
         parts: dict[Share, Callable[..., Any]] = {}
 
@@ -129,7 +130,7 @@ class SharedObjective(Objective):
 
 
 def packed(be: Backend, value: Any) -> Array:
-    """A loss, or (loss, hits), as a vector of at most NUMBERS: what one message carries. Hits: exact up to 2^24."""
+    """A loss, or (loss, hits), as a vector of at most `numbers_of` the loss, for one message. Hits: exact to 2^24."""
     loss, *hits = value if isinstance(value, tuple) else (value,)
     return be.xp.concat([be.xp.reshape(be.xp.astype(a, loss.dtype), (-1,)) for a in (loss, *hits)])
 

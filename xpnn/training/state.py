@@ -14,7 +14,6 @@ import json
 import math
 import os
 import time
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ from xpnn.training.container import (
     read_json,
     read_tensors,
 )
-from xpnn.training.history import Row, Tally
+from xpnn.training.history import COLUMNS, Row, Tally
 from xpnn.training.identity import check_same
 from xpnn.training.run import Callback, Run
 
@@ -49,7 +48,6 @@ WANTED = COUNTERS | {
     "shapes": dict,
     "callbacks": list,
 }
-COLUMNS = [field.name for field in fields(Row)][:-1]
 MAX_THREADS = 4096
 UNMEASURED = -math.inf
 """Stands for None in the rows: no loss is that low."""
@@ -73,7 +71,7 @@ def save_state(run: Run, path: Path) -> None:
         "seconds": time.perf_counter() - run.began if run.losses else 0.0,
         "callbacks": [entry(callback) for callback in run.callbacks],
         "columns": run.history.columns,
-        "tally": None if run.tally is None else [run.tally.correct, run.tally.labels],
+        "tally": None if run.tally is None else run.tally.counts,
         "threads": run.threads,
         "shapes": {name: list(host.shape) for name, host in tensors.items()},
     }
@@ -151,7 +149,7 @@ def load_state(run: Run, path: Path, epochs: int) -> None:
     trainer.history.rows = [row_of(about["columns"], numbers) for numbers in rows.tolist()]
     run.epochs, run.seconds, run.losses = epochs, about["seconds"], losses.tolist()
     run.threads = about["threads"]
-    run.tally = None if about["tally"] is None else Tally(*about["tally"])
+    run.tally = None if about["tally"] is None else Tally(about["tally"])
     for callback, state, vectors in found:
         callback.state, callback.vectors = state, vectors
 
@@ -209,12 +207,15 @@ def same_kind(value: Any, own: Any) -> bool:
 
 
 def row_of(columns: list[str], numbers: list[float]) -> Row:
-    """Return the history's row for a row of numbers; columns that are not fields of Row are metrics."""
+    """Return the history's row for a row of numbers; columns that not every history has are metrics."""
     values: dict[str, Any] = {
         name: None if number == UNMEASURED else number for name, number in zip(columns, numbers, strict=True)
     }
-    metrics = {name.removeprefix("valid_"): values.pop(name) for name in columns if name not in COLUMNS}
-    return Row(**values | {"epoch": int(values["epoch"] or 0), "best": bool(values["best"])}, metrics=metrics)
+    more = {name: values.pop(name) for name in columns if name not in COLUMNS}
+    train = {name[6:]: value for name, value in more.items() if name.startswith("train_")}
+    valid = {name.removeprefix("valid_"): more[name] for name in more if not name.startswith("train_")}
+    values |= {"epoch": int(values["epoch"] or 0), "best": bool(values["best"])}
+    return Row(**values, metrics=valid, train_metrics=train)
 
 
 def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Host]]:
@@ -269,7 +270,7 @@ def check_about(given: Any) -> dict[str, Any]:
         or len(set(columns)) < len(columns)
         or not set(COLUMNS[:7]) <= set(columns)
         or misfit(tally, (None, [int]))
-        or len(tally or [0, 0]) != 2
+        or len(tally or []) % 2
     ):
         raise CheckpointError("the description of the run has a history that is none")
     if threads is not None and (type(threads) is not int or not 1 <= threads <= MAX_THREADS):

@@ -1,6 +1,7 @@
 """The training step: a pure function of arrays, the same on every backend."""
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -11,7 +12,8 @@ from xpnn.distributed.loss import part_of_batch
 from xpnn.distributed.shared_backend import Joined
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_float, as_input
-from xpnn.losses.base import Loss, as_target
+from xpnn.losses import Loss, MultiOutputLoss
+from xpnn.losses.base import as_target
 from xpnn.optimizers.base import Optimizer, State
 from xpnn.optimizers.wrapper import Wrapper
 from xpnn.parameters import GradientBuffer, Layout, count, gather
@@ -51,7 +53,7 @@ class Objective:
         tick: the 0-d number of the step, for its draws. keep: where the backend can, the next call writes its gradient
         into the same vector, which is `buffer` where that is given. fuse: computed by the rules of `xpnn.fusion`, not
         layer by layer. With a backend that has a share of the batch, all is of that share. count: in place of the loss
-        (loss, hits), which are what `counted` says; not with mixing.
+        (loss, hits), which are what `counted` says.
         """
         loss, layout, be, seed, mixing = self.loss, self.layout, self.be, self.seed, self.mixing
         net = fusion.fuse(self.net) if fuse else self.net
@@ -78,18 +80,19 @@ class Objective:
             out, cache = net.forward(cx, p, as_input(net, be, x))
             if mixing is not None:
                 y, weight = mix_targets(cx, loss, y, weight, share, out.shape[-1])
-            y = as_target(be, loss, y)
+            y, correct = as_target(be, loss, y), None
             if isinstance(be, Joined) and be.share is not None:
                 value, dout = part_of_batch(loss, be, out, y, weight, total)
-                if count:
-                    value = value, counted(loss, be, y, loss.n_correct(be, out, y))
             elif total is not None:
                 value, dout = loss.part(be, out, y, weight, total)
-            elif count:
+            elif count and mixing is None:
                 value, dout, correct = fusion.loss_gradient_and_correct(loss, be, out, y, weight)
-                value = value, counted(loss, be, y, correct)
             else:
                 value, dout = loss_of(be, out, y, weight)
+            if count and mixing is not None:
+                value = value, counted_mixtures(loss, be, out, y, weight)
+            elif count:
+                value = value, counted(loss, be, out, y, correct)
             written = buffer or make_buffer(be)
             _, grads = fusion.backward(net, cx, p, cache, dout, written.tree)
             new_phi = (
@@ -177,10 +180,38 @@ class Objective:
         return x, *gather(be, (y, weight), rows), (cursor + n, order)
 
 
-def counted(loss: Loss, be: Backend, y: Array, correct: Any) -> Array:
-    """How many labels are right, 0-d int64; where some are ignored: that number, and how many are not, (2,)."""
+def counted(loss: Loss, be: Backend, out: Any, y: Any, correct: Any = None) -> Array:
+    """How many labels are right, 0-d int64; where some are ignored: that number, and how many are not, (2,).
+
+    Of several outputs both numbers for each that has labels, one behind the other. correct: `Loss.n_correct`, where it
+    is known already.
+    """
+    if isinstance(loss, MultiOutputLoss):
+        correct = (None,) * len(out) if correct is None else correct
+        given = zip(loss.losses, out, y, correct, strict=True)
+        pairs = [both_counts(one, be, *each) for one, *each in given if one.has_labels]
+        return be.xp.concat(pairs)
+    if correct is None:
+        correct = loss.n_correct(be, out, y)
     kept = loss.valid_mask(be, y)
     return correct if kept is None else be.xp.stack([correct, be.xp.sum(be.xp.astype(kept, be.xp.int64))])
+
+
+def both_counts(loss: Loss, be: Backend, out: Array, y: Array, correct: Any) -> Array:
+    """How many labels are right, and how many are not ignored: (2,)."""
+    found = counted(loss, be, out, y, correct)
+    ids = loss.target_ids(be, y)
+    assert ids is not None
+    return found if found.ndim else be.xp.stack([found, found * 0 + math.prod(ids.shape)])
+
+
+def counted_mixtures(loss: Loss, be: Backend, out: Array, y: Array, weight: Array | None) -> Array:
+    """`counted` for mixed labels: right is the class with the largest share; mixtures of weight 0 are left out."""
+    if weight is None:
+        return counted(loss, be, out, y)
+    kept = weight > 0
+    right = (loss.labels(be, out) == loss.target_ids(be, y)) & kept
+    return be.xp.stack([be.xp.sum(be.xp.astype(a, be.xp.int64)) for a in (right, kept)])
 
 
 def updater(optimizer: Optimizer, be: Backend) -> Callable[..., tuple[Array, Array, Array, State]]:

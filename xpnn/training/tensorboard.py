@@ -40,6 +40,7 @@ class TensorBoard(Callback):
             "accuracy/valid": row.valid_accuracy,
             "lr": row.lr,
             "seconds": row.seconds,
+            **{f"{name}/train": value for name, value in row.train_metrics.items()},
             **{f"{name}/valid": value for name, value in row.metrics.items()},
         }
         if self.statistics is not None:

@@ -14,11 +14,13 @@ from xpnn.data.split import stratified_split
 from xpnn.errors import UsageError
 from xpnn.layers.lengths import planned
 from xpnn.layers.nested import refuse_one
+from xpnn.losses import MultiOutputLoss
 from xpnn.metrics.chosen import Chosen, as_metrics
 from xpnn.optimizers import LBFGS
 from xpnn.parameters import count, gather
 from xpnn.random import host_rng
 from xpnn.renamed import old_members
+from xpnn.scoring import accuracies
 from xpnn.stored_array import StoredArray
 from xpnn.system import user_path
 from xpnn.training import ranks
@@ -213,8 +215,10 @@ class Trainer(Stepper):
     def _row(self, run: Run, epoch: int, train_loss: float, valid: tuple[Any, Any] | None) -> Row:
         seconds = time.perf_counter() - run.began
         scores = ranks.evaluate(self, *valid, run.metrics) if valid is not None else {}
-        more = {name: as_number(name, scores[name]) for name in run.metrics} if valid is not None else {}
-        share = None if run.tally is None else run.tally.share
+        several = isinstance(self.loss, MultiOutputLoss)
+        names = [*(accuracies(self.loss) if several else ()), *run.metrics]
+        more = {name: as_number(name, scores[name]) for name in names} if valid is not None else {}
+        found = {} if run.tally is None else dict(zip(accuracies(self.loss), run.tally.shares, strict=True))
         row = Row(
             epoch,
             train_loss,
@@ -223,8 +227,9 @@ class Trainer(Stepper):
             self.lr,
             seconds,
             False,
-            share,
+            found.pop("accuracy", None),
             more,
+            found,
         )
         champion = next((one for one in reversed(self.history.rows) if one.best), None)
         return replace(row, best=champion is None or self.history.score(row) > self.history.score(champion))

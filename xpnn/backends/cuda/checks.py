@@ -21,7 +21,7 @@ def check_installation() -> None:
             why=f"an NVIDIA driver is here; it supports CUDA {cuda}"
             if driver
             else "no NVIDIA driver was found either",
-            fix=f"pip install 'xpnn[{extra}]'   (or run on the CPU: --backend numpy)",
+            fix=f"pip install 'xpnn[{extra}]'   (or run on the CPU: backend='numpy')",
         )
     if len(found) > 1:
         raise BackendError(
@@ -34,7 +34,7 @@ def check_installation() -> None:
         raise BackendError(
             f"CuPy {version} is installed, but no NVIDIA driver was found",
             why="libcuda.so.1 was not found or reports no version",
-            fix="install the driver, or run on the CPU: --backend numpy",
+            fix="install the driver, or run on the CPU: backend='numpy'",
         )
     if WHEELS.get(name, 0) > driver[0]:
         raise BackendError(
@@ -58,7 +58,7 @@ def check_device_count() -> None:
         shown = os.environ.get("CUDA_VISIBLE_DEVICES")
         look = "nvidia-smi" if shown is None else f"CUDA_VISIBLE_DEVICES, which is {shown!r}"
         raise BackendError(
-            "CuPy sees no usable GPU", why=why, fix=f"check {look}; or run on the CPU: --backend numpy"
+            "CuPy sees no usable GPU", why=why, fix=f"check {look}; or run on the CPU: backend='numpy'"
         )
 
 
@@ -92,7 +92,7 @@ def cannot_run(error: Exception, device: str) -> BackendError:
         return BackendError(
             f"{device} has no memory left",
             why=why,
-            fix="nvidia-smi shows who has it; or run on the CPU: --backend numpy",
+            fix="nvidia-smi shows who has it; or run on the CPU: backend='numpy'",
         )
     if "InsufficientDriver" in why or "UNSUPPORTED_PTX" in why:
         return BackendError(f"the driver is too old for this CuPy on {device}", why=why, fix="a newer driver")

@@ -99,7 +99,7 @@ class CublasLt:
         return BackendError(
             f"cuBLASLt: cublasLt{name} failed",
             why=(self.library.cublasLtGetStatusName(code) or b"").decode() or f"status {code}",
-            fix="run on the CPU: --backend numpy; if this GPU works elsewhere, please report it",
+            fix="run on the CPU: backend='numpy'; if this GPU works elsewhere, please report it",
         )
 
     def create(self, kind: str, *args: Any) -> c_void_p:

@@ -94,10 +94,13 @@ def expand(pattern: str | os.PathLike[str], what: str = "table") -> list[Path]:
     except (OSError, ValueError) as error:  # ValueError: a null character
         raise cannot_read(str(path), error) from error
     if not found:
+        folder = path.is_dir()
         raise FileError(
-            f"no {what} at {path}",
-            why=f"wanted a file in one of {', '.join(FORMATS)}, also packed as {' or '.join(PACKED)}",
-            fix="check the path",
+            f"no {what} in the folder {path}" if folder else f"no {what} at {path}",
+            why=f"wanted a file in one of {', '.join(FORMATS)}, also packed as {' or '.join(PACKED)}"
+            if folder
+            else "No such file or directory",
+            fix="name a file, or a folder that holds some" if folder else "check the path",
         )
     return found
 

@@ -152,7 +152,9 @@ def from_objects(name: str, data: NDArray[Any], missing: NDArray[np.bool_]) -> N
         )
         return np.array(list(times), "datetime64[us]")
     if there and all(isinstance(entry, datetime.date) for entry in there):
-        found = (np.datetime64("NaT") if entry is None else in_utc(entry) for entry in without(data, missing))
+        found = (
+            np.datetime64("NaT", "us") if entry is None else in_utc(entry) for entry in without(data, missing)
+        )
         return np.array(list(found), "datetime64[us]")
     for entry in there:
         if isinstance(entry, CONTAINERS):

@@ -82,17 +82,17 @@ class Values:
         if self.kind == "dates":
             found = self.data.astype("datetime64[us]")
         elif self.kind == "words":
-            found = np.full(len(self), np.datetime64("NaT"), "datetime64[us]")
+            found = np.full(len(self), np.datetime64("NaT", "us"), "datetime64[us]")
             for i in np.flatnonzero(~self.missing):
                 try:
                     found[i] = np.datetime64(iso(str(self.data[i])), "us")
                 except ValueError:
                     raise self.bad(i, "a date such as 2024-05-31, or a time such as 10:30") from None
         elif self.missing.all():
-            found = np.full(len(self), np.datetime64("NaT"), "datetime64[us]")
+            found = np.full(len(self), np.datetime64("NaT", "us"), "datetime64[us]")
         else:
             raise self.bad(int(np.argmin(self.missing)), "a date such as 2024-05-31")
-        found[self.missing] = np.datetime64("NaT")
+        found[self.missing] = np.datetime64("NaT", "us")
         return found
 
     def bad(self, i: Any, wanted: str) -> DataError:
