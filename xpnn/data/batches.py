@@ -134,6 +134,12 @@ class Batches:
     _take_y: Callable[[Any], NDArray[Any]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        for name in ("batch_size", "seed", "ahead"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer):
+                raise UsageError(f"Batches({name}={value!r}): wanted a whole number")
+        if self.seed < 0:
+            raise UsageError(f"Batches(seed={self.seed}): wanted 0 or more")
         object.__setattr__(self, "x", stored(self.x))
         (n, take_x), (labels, take_y) = by_position(self.x, "x"), by_position(self.y, "y")
         if self._in_chunks:
@@ -221,9 +227,12 @@ def check_process(owner: int) -> None:
 
 def _chances(weights: Any, n: int) -> NDArray[np.float64]:
     w = np.asarray(weights, np.float64)
-    if w.shape != (n,) or not np.isfinite(w).all() or (w < 0).any() or not w.any():
+    wrong = np.flatnonzero(~(np.isfinite(w) & (w >= 0))) if w.shape == (n,) else np.empty(0, np.int64)
+    if w.shape != (n,) or len(wrong) or not w.any():
         raise DataError(
-            f"weights of shape {w.shape} for {n} samples",
+            f"weight {wrong[0]} is {w[wrong[0]]}"
+            if len(wrong)
+            else f"weights of shape {w.shape} for {n} samples",
             why="wanted one for each: finite, at least 0 and not all 0",
         )
     chances: NDArray[np.float64] = w / w.sum()

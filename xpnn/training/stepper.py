@@ -78,8 +78,8 @@ class Stepper:
             **vars(self.objective) | {"be": group.inside(be)}, group=group
         )
         self.ids = ids_of(model, self.loss)
-        self._unread: list[tuple[int, Array, Any, Any]] = []
-        """Steps whose losses are still unread: number, loss, x, y; of a backend where that takes time."""
+        self._unread: list[tuple[int, Array, Any, Any, Any]] = []
+        """Steps whose losses are still unread: number, loss, x, y, weight; of a backend where that takes time."""
         objective = self.shared_objective if shared else self.objective
         self.compiled_step, self.compiled_indexed_step = self._compiled(objective)
         """What `Backend.compile` made of the step on a batch, and on rows of data that stay on the device."""
@@ -150,10 +150,10 @@ class Stepper:
 
         The loss is NaN where it or a gradient was not finite; then nothing was changed. Raises DeviceError for an
         array of another library or device, ShapeError for one that does not fit, UsageError with LBFGS. Several inputs
-        or outputs: tuples. Class ids, ids to embed, labels of CTC and targets of yes or no that are out of range raise
-        DataError on NumPy; elsewhere the loss is NaN, nothing is changed, and `check_steps`, which every 32nd step
-        calls, raises it. Of several processes each is given the whole batch, and computes its rows; ids are checked by
-        all of them.
+        or outputs: tuples. Class ids, rows of labels, ids to embed, labels of CTC, targets of yes or no and weights
+        that are out of range raise DataError on NumPy; elsewhere the loss is NaN, nothing is changed, and
+        `check_steps`, which every 32nd step calls, raises it. Of several processes each is given the whole batch, and
+        computes its rows; ids are checked by all of them.
         """
         model, be = self.model, self.model.backend
         if isinstance(self.optimizer, LBFGS):
@@ -185,7 +185,7 @@ class Stepper:
         x, y = tupled(x), rows_as_floats(be, self.loss, tupled(y), model.output_shape)
         shared = self.communicator.size > 1
         on_host = be.name == "numpy" or shared
-        if on_host and (error := first_bad(be, self.ids, x, y)):
+        if on_host and (error := first_bad(be, self.ids, x, y, weight)):
             raise error
         if shared:
             rows, share = own_rows(self.communicator, np.arange(n), self.augment is not None)
@@ -193,8 +193,8 @@ class Stepper:
                 x, y, weight = gather(be, (x, y, weight), be.asarray(rows))
             return self.part_step(x, y, weight, share)
         value: Array = self._make_step(self.compiled_step, n, x, y, weight)
-        if self.ids and not on_host:
-            self._unread.append((self.steps, value, x, y))
+        if not on_host and (self.ids or weight is not None):
+            self._unread.append((self.steps, value, x, y, weight))
             if len(self._unread) == LOOK:
                 self.check_steps()
         return value
@@ -227,10 +227,10 @@ class Stepper:
         """
         unread, self._unread = self._unread, []
         be = self.model.backend
-        for number, value, x, y in unread:
+        for number, value, x, y, weight in unread:
             if not np.isfinite(be.to_numpy(value)):
                 with be.device_context():
-                    error = first_bad(be, self.ids, x, y, f" in step {number}")
+                    error = first_bad(be, self.ids, x, y, weight, f" in step {number}")
                 if error:
                     raise error
                 return

@@ -25,6 +25,8 @@ NEAR = 0.25
 """Pieces belong together up to this distance, as a share of the tallest one's height."""
 REACH = 0.015
 """Faint ink is ink up to this share of the page from full ink: beyond it is the edge of a shadow."""
+HALO = 0.2
+"""Rows and columns at the edge of a figure whose ink is fainter than this share of full ink are blur, not stroke."""
 SIDES = (400, 1600)
 """Longer side of the page on which digits are looked for; the finer one where they are small."""
 LOW = 32
@@ -101,7 +103,8 @@ def _search(grey: Grey) -> Page | None:
     found = len(pieces)
     pieces = _without_edges(pieces, around, ink)
     groups, specks = _grouped(pieces, around, mass, 0 if alone else 0.1 * SPECK)
-    figures = [_figure(ink.strength, labels, group, around) for group in groups]
+    halo = 0 if alone else HALO
+    figures = [_figure(ink.strength, labels, group, around, halo) for group in groups]
     whole = ink.page == Box(0, 0, grey.shape[1], grey.shape[0])
     return (
         Page(tuple(_in_order(figures)), ink.dark, not whole, specks + found - len(pieces))
@@ -178,14 +181,19 @@ def _together(box: Box, group: list[int], around: list[Box], tallest: int) -> bo
     return False
 
 
-def _figure(strength: Grey, labels: NDArray[np.int32], group: list[int], around: list[Box]) -> Figure:
+def _figure(
+    strength: Grey, labels: NDArray[np.int32], group: list[int], around: list[Box], halo: float
+) -> Figure:
     box = around[group[0]]
     for i in group[1:]:
         box = box.around(around[i])
     own = np.isin(box.cut(labels), [i + 1 for i in group])
     ink = np.where(own, box.cut(strength), 0)
-    full = np.percentile(ink[own], 99)
-    return Figure(np.minimum(ink / full, 1).astype(np.float32), box)
+    ink = np.minimum(ink / np.percentile(ink[own], 99), 1).astype(np.float32)
+    rows, columns = (np.flatnonzero((ink > halo).any(axis=axis)) for axis in (1, 0))
+    inner = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    place = Box(box.left + inner.left, box.top + inner.top, box.left + inner.right, box.top + inner.bottom)
+    return Figure(inner.cut(ink), place)
 
 
 def joined(figures: tuple[Figure, ...]) -> Figure:
