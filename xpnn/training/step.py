@@ -135,7 +135,8 @@ class Objective:
         count: (loss, hits) in place of the loss, see `gradient`.
         """
         be, gradient, divisor = self.be, self.gradient(keep=True, fuse=fuse, count=count), self.divisor()
-        update = updater(fusion.fuse_optimizer(optimizer) if fuse else optimizer, be)
+        optimizer = fusion.fuse_optimizer(optimizer) if fuse else optimizer
+        update = updater(optimizer, be)
 
         def step(
             theta: Array, phi: Array, state: State, x: Array, y: Array, weight: Array | None = None
@@ -151,7 +152,9 @@ class Objective:
             value, theta, phi, state = update(theta, phi, state, value, grad, new_phi)
             return (value, *hits) if count else value, theta, phi, state
 
-        return step
+        if not fuse or self.mixing is not None:
+            return step
+        return fusion.planned(step, self.net, self.loss, self.layout, be, self.seed, optimizer, count)
 
     def indexed_step(
         self, optimizer: Optimizer, *, fuse: bool = True, count: bool = False
