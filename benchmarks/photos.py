@@ -109,7 +109,7 @@ def read(path: pathlib.Path) -> Any:
 
 
 def measure(model: Any, count: int) -> dict[str, Any]:
-    """Shares of right answers, in every kind of photograph of `count` test digits, chosen at random."""
+    """Right answers in every kind of photograph of `count` test digits, chosen at random, against MNIST's images."""
     import xpnn
     from xpnn.data.image_preparation import prepare
     from xpnn.errors import DataError
@@ -117,6 +117,7 @@ def measure(model: Any, count: int) -> dict[str, Any]:
     *_, x, y = xpnn.data.mnist()
     chosen = np.random.default_rng(0).choice(len(y), count, replace=False)
     x, y, rows = x[chosen], y[chosen], []
+    as_images = model.predict(x) == y
     for kind, strengths in KINDS.items():
         for strength, make in strengths.items():
             rng, seen, several, blank = np.random.default_rng(0), [], 0, 0
@@ -128,12 +129,12 @@ def measure(model: Any, count: int) -> dict[str, Any]:
                 several += len(found) > 1
                 largest = max(found, key=lambda one: int(one.pixels.sum()), default=None)
                 seen.append(np.zeros((28, 28, 1), np.uint8) if largest is None else largest.pixels)
-            right = int((model.predict(np.stack(seen)) == y).sum())
-            rows.append(
-                {"kind": kind, "strength": strength, "right": right, "several": several, "blank": blank}
-            )
+            as_photos = model.predict(np.stack(seen)) == y
+            right, lost = int(as_photos.sum()), int((as_images & ~as_photos).sum())
+            one = {"right": right, "lost": lost, "several": several, "blank": blank}
+            rows.append({"kind": kind, "strength": strength} | one)
             print(f"{kind}, {strength}: {right} of {count}", file=sys.stderr)
-    plain = int((model.predict(x) == y).sum())
+    plain = int(as_images.sum())
     everything = float(model.evaluate(*xpnn.data.mnist()[2:])["accuracy"])
     return {"machine": machine(), "digits": count, "plain": plain, "test_accuracy": everything, "rows": rows}
 
@@ -148,13 +149,15 @@ def report(found: dict[str, Any]) -> str:
         f"of its images, chosen at random. Each of these digits, 280 pixels high, on a page of 640 x 480, read as "
         f"`xpnn predict` reads it. Measured {found['machine']['date']}; "
         f"Python {found['machine']['python']}, NumPy {found['machine']['versions']['numpy']}. "
-        "`ci/photos --report` does it again.",
+        "`ci/photos --report` does it again. Lost: digits recognised as MNIST's image and not in the photograph; won: "
+        "the other way round.",
         "",
-        "| photograph | strength | recognised | more than one digit seen | none seen |",
-        "| --- | --- | --- | --- | --- |",
+        "| photograph | strength | recognised | lost | won | more than one digit seen | none seen |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     lines += [
-        f"| {row['kind']} | {row['strength']} | {row['right'] / n:.1%} | {row['several']} | {row['blank']} |"
+        f"| {row['kind']} | {row['strength']} | {row['right'] / n:.1%} | {row['lost']} | "
+        f"{row['right'] - found['plain'] + row['lost']} | {row['several']} | {row['blank']} |"
         for row in found["rows"]
     ]
     missed = [row for row in found["rows"] if row["right"] < GOAL * n]

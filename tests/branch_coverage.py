@@ -21,13 +21,29 @@ DATA = TOP / ".coverage"
 FEW = 80.0
 """Percent of its branches below which a file is listed."""
 COMPILED = "compiled by numba, which coverage cannot look into; `tests/backends` compares what it computes"
+RANKS = "what several processes do; `tests/distributed` starts them, and coverage sees this process alone"
+SERVERS = "runs in the processes of servers, which `tests/web` and `tests/cli` start"
 REASONS = {
     "xpnn/backends/cuda/": "needs an NVIDIA GPU; `tests/gpu` runs a part on stand-ins, `ci/gpu` all on a GPU",
     "xpnn/backends/cupy.py": "needs an NVIDIA GPU; `ci/gpu` runs it on one",
     "xpnn/backends/cpu/loops.py": COMPILED,
     "xpnn/backends/cpu/flat.py": COMPILED,
     "xpnn/backends/cpu/gate_loops.py": COMPILED,
+    "xpnn/backends/cpu/depthwise_loops.py": COMPILED,
+    "xpnn/backends/cpu/blas.py": "what a NumPy with another BLAS than OpenBLAS has",
+    "xpnn/distributed/": RANKS,
+    "xpnn/training/shared_objective.py": RANKS,
+    "xpnn/training/ranks.py": RANKS,
+    "xpnn/cli/process_group.py": RANKS,
+    "xpnn/cli/ranks.py": RANKS,
+    "xpnn/cli/events.py": SERVERS,
+    "xpnn/cli/serve.py": SERVERS,
+    "xpnn/cli/watching.py": SERVERS,
+    "xpnn/web/server.py": SERVERS,
+    "xpnn/web/server_process.py": SERVERS,
+    "xpnn/cli/program.py": "how a process was started; `tests/cli` starts some",
     "xpnn/__main__.py": "runs in processes of its own alone",
+    "xpnn/training/notebook.py": "what a notebook shows, redrawn only so often; `tests/repository` runs notebooks",
     "xpnn/cli/completion.py": "runs inside the shell, in processes of its own",
     "xpnn/cli/trials.py": "runs in the processes that `tune --jobs` starts",
     "xpnn/system.py": "what other systems lack or have; `cli/test_on_windows.py` takes names away",

@@ -76,6 +76,56 @@ def test_buffers_and_other_sequences(form):
     check(Batches(memoryview(X), LABELS_AS[form], 16))
 
 
+class Sequential:
+    """What gives one sample at a time."""
+
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, i):
+        return X[int(i)]
+
+
+def test_arrays_of_a_library_that_takes_no_row_numbers_of_numpy():
+    strict = pytest.importorskip("array_api_strict")
+    check(Batches(strict.asarray(X), strict.asarray(Y), 16))
+
+
+@pytest.mark.oracle
+def test_what_takes_no_row_numbers_is_refused(tmp_path):
+    h5py, torch = pytest.importorskip("h5py"), pytest.importorskip("torch")
+    with pytest.raises(DataError, match="Sequential that does not take an array of row numbers"):
+        Batches(Sequential(), Y)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = X
+        with pytest.raises(DataError) as caught:
+            Batches(file, Y)
+        assert "file['x']" in caught.value.fix
+    nested = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged)
+    with pytest.raises(DataError, match="rows of different lengths"):
+        Batches(nested, Y[:2])
+
+
+def test_a_frame_that_has_not_been_computed_is_refused():
+    lazy = type("DataFrame", (), {"__module__": "dask.dataframe", "npartitions": 2, "compute": list})()
+    with pytest.raises(DataError, match=r"a dask\.DataFrame has not been computed"):
+        Batches(lazy, Y)
+
+
+@pytest.mark.parametrize(("settings", "what"), [
+    ({"batch_size": 2.5}, "batch_size=2.5"), ({"batch_size": "8"}, "batch_size='8'"), ({"seed": -1}, "seed=-1"),
+    ({"seed": 1.5}, "seed=1.5"), ({"ahead": True}, "ahead=True"),
+])  # fmt: skip
+def test_settings_of_batches_that_are_no_numbers(settings, what):
+    with pytest.raises(UsageError, match=what):
+        Batches(X, Y, **settings)
+
+
+def test_a_weight_that_is_none_is_named():
+    with pytest.raises(DataError, match=r"weight 3 is -1\.0"):
+        Batches(X, Y, weights=np.where(np.arange(40) == 3, -1.0, 1.0))
+
+
 @pytest.mark.oracle
 def test_tensors_that_require_a_gradient():
     torch = pytest.importorskip("torch")
@@ -104,6 +154,11 @@ ADVICE = {
     "ragged objects": (np.array([[1, 2], [1]], dtype=object), "2 different lengths", "pad them"),
     "a number among rows": ([[1, 2], 3], "some of its entries are numbers", "one length"),
     "words": (np.array(["no", "yes"]), "the word 'no'", "np.unique(y, return_inverse=True)"),
+    "digits of another class": (
+        np.char.array(["1", "2"]),
+        "kept as objects or words",
+        "np.asarray(x, dtype=float)",
+    ),
     "words as objects": (np.array(["no", 1], object), "the word 'no'", "np.unique"),
     "None within": (np.array([1.0, None]), "entry [1] is None", "fill or drop"),
     "numbers as objects": (np.array([1, 2.5], object), "kept as objects", "np.asarray(x, dtype=float)"),

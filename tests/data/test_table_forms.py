@@ -8,7 +8,7 @@ import pytest
 import xpnn
 from xpnn.data import load, prepare_table, read_csv, read_table
 from xpnn.data.tables.dataset import table_dataset
-from xpnn.errors import DataError
+from xpnn.errors import DataError, UsageError
 
 pytest.importorskip("duckdb")
 N = 40
@@ -23,9 +23,9 @@ def written(folder, line, head="a b label", name="t.csv"):
 
 
 @pytest.mark.parametrize(("head", "line", "note"), [
-    ("a b label", "{a} {i} {k}", "columns are separated by blanks"),
-    ("  a   b label", " {a}    {i}  {k}", "columns are separated by blanks"),
-    ("# a b label", "{a} {i} {k}", "columns are separated by blanks"),
+    ("a b label", "{a} {i} {k}", "columns are separated by white space"),
+    ("  a   b label", " {a}    {i}  {k}", "columns are separated by white space"),
+    ("# a b label", "{a} {i} {k}", "columns are separated by white space"),
     ("a^b^label", "{a}^{i}^{k}", "columns are separated by '^'"),
     ("a~b~label", "{a}~{i}~{k}", "columns are separated by '~'"),
     ("# a,b,label", "{a},{i},{k}", "the first line, a comment, is taken for the names of the columns"),
@@ -200,3 +200,46 @@ def test_an_index_of_pandas_that_holds_data_is_named():
     with pytest.raises(DataError, match="holds no rows"):
         read_table(pandas.DataFrame({"a": []}, index=[]))
     assert "id" in read_table(frame.set_index(pandas.Index(range(N), name="id")).reset_index())
+
+
+@pytest.mark.parametrize("form", ["dict", "list of dicts", "Arrow"])
+def test_two_columns_of_one_name_are_refused_in_every_form(form):
+    """The second would take the place of the first: 1 and "1" are one name."""
+    if form == "Arrow":
+        pa = pytest.importorskip("pyarrow")
+        source = pa.Table.from_arrays([pa.array(A), pa.array(A[::-1]), pa.array(KIND)], ["1", "1", "label"])
+    else:
+        source = {1: A, "1": A[::-1], "label": KIND}
+    if form == "list of dicts":
+        source = [dict(zip(source, row, strict=True)) for row in zip(*source.values(), strict=True)]
+    with pytest.raises(DataError, match="two columns called '1'"):
+        read_table(source)
+
+
+def test_rows_whose_names_are_numbers():
+    table = read_table([{0: a, 1: kind} for a, kind in zip(A, KIND, strict=True)])
+    assert table["0"].data.tolist() == A
+    assert table["1"].data.tolist() == KIND
+
+
+def test_of_y_and_capital_y_the_exact_name_is_the_label():
+    assert prepare_table({"y": KIND, "Y": A, "x": A})[2].label == "y"
+
+
+@pytest.mark.parametrize("label", [True, 1.0, ["label"]])
+def test_a_label_that_is_no_name_and_no_number(label):
+    with pytest.raises(UsageError, match="label="):
+        prepare_table({"a": A, "label": KIND}, label)
+
+
+@pytest.mark.oracle
+def test_columns_that_numpy_has_no_type_for():
+    pl = pytest.importorskip("polars")
+    frame = pl.DataFrame({"a": pl.Series(range(N)).cast(pl.Int128), "label": KIND})
+    assert read_table(frame)["a"].data.tolist() == list(range(N))
+
+
+def test_a_frame_that_has_not_been_computed():
+    lazy = type("DataFrame", (), {"npartitions": 2, "compute": list, "columns": ["a", "label"]})()
+    with pytest.raises(DataError, match="has not been computed"):
+        read_table(lazy)

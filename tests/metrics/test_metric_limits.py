@@ -253,3 +253,46 @@ def test_perplexity_of_the_impossible():
     certain = np.array([[0.0, -np.inf], [0.0, -1e300]])
     assert Perplexity()(NUMPY, certain, np.array([0, 0])) == 1
     assert Perplexity()(NUMPY, certain, np.array([1, 0])) == math.inf
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_infinite_logits_are_certain(name):
+    """As the same scores with 800 in place of infinity, where e^-800 is 0 in float64; two of them share."""
+    be = get_backend(name, None, "float64")
+    z, ids = (
+        np.array([[np.inf, 0, 1], [0.5, np.inf, -np.inf], [np.inf, 0, np.inf], [0, 1, -np.inf]]),
+        [0, 1, 2, 1],
+    )
+    finite = np.nan_to_num(z, posinf=800, neginf=-800)
+    with be.device_context():
+        ids = be.asarray(np.array(ids))
+        for metric in (LogLoss(), CalibrationError()):
+            same(metric(be, be.asarray(z), ids), metric(be, be.asarray(finite), ids))
+        assert LogLoss()(be, be.asarray(z[:1]), ids[1:2]) == math.inf
+
+
+OF_PROBABILITIES = [
+    metric(logits=False) for metric in (LogLoss, Perplexity, CalibrationError, ROCAUC, AveragePrecision)
+]
+
+
+@pytest.mark.parametrize("metric", OF_PROBABILITIES, ids=repr)
+def test_logits_are_not_taken_for_probabilities(metric):
+    """Which 0 to 1 tells; what rounding has put a little outside is one, and so is anything that does not count."""
+    p, ids = np.array([[0.2, 0.8], [1.0000001, -1e-9], [0.4, 0.6]]), np.array([1, 0, 1])
+    value = metric(NUMPY, p, ids)
+    assert np.isfinite(value)
+    for at, bad in (((1, 0), 3.5), ((2, 1), -0.5), ((0, 0), np.inf)):
+        wrong = p.copy()
+        wrong[at] = bad
+        with pytest.raises(DataError, match=rf"score \({at[0]}, {at[1]}\) is {bad}\n.*from 0 to 1"):
+            metric(NUMPY, wrong, ids)
+        left_out = np.where(np.arange(3) == at[0], -100, ids)
+        same(
+            replace(metric, ignore_index=-100)(NUMPY, wrong, left_out),
+            replace(metric, ignore_index=-100)(NUMPY, p, left_out),
+        )
+
+
+def test_perplexity_is_at_least_1():
+    assert Perplexity(logits=False)(NUMPY, np.array([[1.0000001, 0.0]]), np.array([0])) == 1

@@ -95,6 +95,7 @@ WRAPPED = {
     "SWA": lambda o: SWA(o, 1, 2),
     "Lookahead": lambda o: Lookahead(o, 2),
     "Constrained": lambda o: Constrained(o, (MaxNorm("*.W", 0.5),)),
+    "Constrained Lookahead": lambda o: Constrained(Lookahead(o, 1), (MaxNorm("*.W", 0.5),)),
     "all": lambda o: Groups(
         EMA(Lookahead(Constrained(o, (MaxNorm("*.W", 0.5),)), 3)), (Group("*.b", lr=0.5),)
     ),

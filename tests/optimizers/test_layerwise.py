@@ -371,3 +371,14 @@ def test_muons_others_may_be_any_adam():
     got = after(Muon(0.05, others=inner), 20, places=places)["0.b"]
     alone = (ParamInfo("0.b", 0, 4, (4,)),)
     assert error(got, after(inner, 20, places=alone)["0.b"]) <= F64
+
+
+def test_a_gradient_next_to_nothing_makes_no_infinite_rate():
+    """Of 1e-44 in float32 beside exact zeros: |w| / |g| overflows, and infinity times 0 would be NaN."""
+    be = get_backend("numpy", None, "float32")
+    bound = LARS(0.1).bind((ParamInfo("0.W", 0, 4, (2, 2)),))
+    with be.device_context():
+        theta = be.asarray(np.array([1e8, -2e8, 3e8, 0.5], np.float32))
+        grad = be.asarray(np.array([1e-44, 0, 0, 1e-44], np.float32))
+        moved, _ = bound.update(be, theta, grad, bound.init(be, theta))
+        assert np.array_equal(be.to_numpy(moved), be.to_numpy(theta))

@@ -57,10 +57,28 @@ def with_one(a, value, at=7):
     return a
 
 
+ROWS = np.eye(3, dtype="f4")[[1, 0, 2, 1] * 4]
+
 BAD = {
     "a class too many": (dense, X, with_one(Y, 3), r"y\[7\] is 3", "3 classes are numbered 0 to 2; 1 of 16"),
     "a negative class": (dense, X, with_one(Y, -1), r"y\[7\] is -1", "0 to 2"),
     "a huge class": (dense, X, with_one(Y, 10**9), r"y\[7\] is 1000000000", "0 to 2"),
+    "a negative share": (
+        dense,
+        X,
+        with_one(ROWS, -0.5, 6),
+        r"y\[2, 0\] is -0.5",
+        "at least 0 whose sum is 1",
+    ),
+    "shares of too much": (dense, X, with_one(ROWS, 0.75, 6), r"y\[2, 0\] is 0.75", "; 3 of 48"),
+    "shares that sum to 1": (
+        dense,
+        X,
+        with_one(ROWS, [1.5, -0.5, 0], slice(6, 9)),
+        r"y\[2, 1\] is -0.5",
+        "; 1 of 48",
+    ),
+    "a share that is none": (dense, X, with_one(ROWS, np.nan, 6), r"y\[2, 0\] is nan", "sum is 1"),
     "a negative token": (
         embedding,
         with_one(TOKENS, -1),
@@ -119,6 +137,25 @@ def test_a_step_with_an_id_out_of_range_changes_nothing_and_is_named(backend, wh
             trainer.check_steps()
     assert why in caught.value.why
     assert np.array_equal(trainer.model.snapshot()["theta"], before)
+
+
+@pytest.mark.parametrize("value", [-1.0, np.nan, np.inf])
+@pytest.mark.parametrize("backend", ["numpy", "strict"])
+def test_weights_that_are_none_are_named_too(backend, value):
+    """Also of a regression, which has nothing else to look at."""
+    model = xpnn.Model([xpnn.Dense(3)], (6,), seed=0, backend=backend)
+    trainer, be = xpnn.Trainer(model, "mse", xpnn.SGD(0.1)), model.backend
+    weight = with_one(np.ones(16, "f4"), value)
+    given = [be.asarray(a) for a in (X, ROWS, weight)]
+    before = model.snapshot()["theta"]
+    if backend == "numpy":
+        with pytest.raises(DataError, match=rf"weight\[7\] is {value}"):
+            trainer.step(*given)
+    else:
+        assert np.isnan(float(trainer.step(*given)))
+        with pytest.raises(DataError, match=rf"weight\[7\] is {value} in step 1"):
+            trainer.check_steps()
+    assert np.array_equal(model.snapshot()["theta"], before)
 
 
 def test_every_32nd_step_looks():

@@ -21,8 +21,8 @@ from xpnn.errors import CheckpointError, FileError, UsageError
 from xpnn.losses import SoftmaxCrossEntropy
 from xpnn.optimizers import LBFGS
 from xpnn.schedules import Cosine, Exponential
-from xpnn.training import Callback, Checkpoint, Film, KeepBest, Mixup, ReduceOnPlateau, Trainer
-from xpnn.training.state import read_network, read_state
+from xpnn.training import Callback, Checkpoint, Film, KeepBest, Mixup, ReduceOnPlateau, Trainer, state
+from xpnn.training.state import check_about, read_network, read_state
 
 HERE = Path(__file__).parents[1]
 ENV = {
@@ -290,6 +290,98 @@ def test_a_damaged_file_is_never_taken_for_a_state(tmp_path):
         bad.write_bytes(good[:place] + bytes([good[place] ^ 4]) + good[place + 1 :])
         with pytest.raises(CheckpointError, match="bad: "):
             read_state(bad)
+
+
+FORGED = {
+    "another format": ({"format": 2}, "the state has format 2, this version reads format 1"),
+    "no counter": ({"steps": "4"}, "has no int called 'steps'"),
+    "no rate": ({"lr": None}, "has no float called 'lr'"),
+    "a shape that is no list": ({"shapes": {"theta": 3}}, "has a shape that is none"),
+    "a shape below 0": ({"shapes": {"theta": [-1]}}, "has a shape that is none"),
+    "a shape of fractions": ({"shapes": {"theta": [1.5]}}, "has a shape that is none"),
+    "columns that are no list": ({"columns": "epoch"}, "has a history that is none"),
+    "columns of numbers": ({"columns": [1]}, "has a history that is none"),
+    "columns that are missing": ({"columns": ["epoch"]}, "has a history that is none"),
+    "a count of one number": ({"tally": [1]}, "has a history that is none"),
+    "a count of words": ({"tally": ["1", "2"]}, "has a history that is none"),
+    "no threads": ({"threads": 0}, "a number of threads that is none"),
+    "too many threads": ({"threads": 4097}, "a number of threads that is none"),
+    "threads in words": ({"threads": "2"}, "a number of threads that is none"),
+    "a callback of words": ({"callbacks": ["KeepBest"]}, "has a callback that is none"),
+}
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """The description and the arrays of a run that was cut short."""
+    path = tmp_path_factory.mktemp("kept") / "state"
+    fitted(path, stop=12, more=[KeepBest()])
+    return read_state(path)
+
+
+@pytest.mark.parametrize(("change", "words"), FORGED.values(), ids=FORGED)
+def test_a_description_that_cannot_be(kept, change, words):
+    about, _ = kept
+    with pytest.raises(CheckpointError, match=words):
+        check_about(about | change)
+    for threads in (None, 1, 4096):
+        assert check_about(about | {"threads": threads})["threads"] == threads
+    twice = about | {"columns": [*about["columns"], about["columns"][0]]}
+    with pytest.raises(CheckpointError, match="has a history that is none"):
+        check_about(twice)
+
+
+def test_a_description_of_an_older_version(kept):
+    """What it did not write has the value that it would have had."""
+    about, _ = kept
+    left = {key: value for key, value in about.items() if key not in ("first", "columns", "tally", "threads")}
+    found = check_about(left)
+    assert (found["first"], found["tally"], found["threads"]) == (0, None, None)
+    assert found["columns"] == [
+        "epoch",
+        "train_loss",
+        "valid_loss",
+        "valid_accuracy",
+        "lr",
+        "seconds",
+        "best",
+    ]
+
+
+def test_arrays_that_a_state_lacks(tmp_path, monkeypatch):
+    whole = state.arrays
+    for name, other in (("losses", np.zeros((2, 1))), ("rows", np.zeros((1, 3))), ("rows", None)):
+
+        def changed(run, name=name, other=other):
+            found = whole(run)
+            return {key: value for key, value in found.items() if key != name} | (
+                {} if other is None else {name: other}
+            )
+
+        monkeypatch.setattr(state, "arrays", changed)
+        fitted(tmp_path / "bad", stop=6)
+        with pytest.raises(CheckpointError, match=f"the training state has no {name}"):
+            read_state(tmp_path / "bad")
+
+
+def test_weights_of_another_network_in_a_state(kept, tmp_path, monkeypatch):
+    about, tensors = kept
+    monkeypatch.setattr(state, "read_state", lambda path: (about, tensors | {"theta": tensors["theta"][1:]}))
+    with pytest.raises(CheckpointError, match="the weights are not those of its network"):
+        read_network(tmp_path / "state")
+
+
+def test_what_a_callback_kept_of_another_model(kept, tmp_path, monkeypatch):
+    about, tensors = kept
+    (i,) = (i for i, entry in enumerate(about["callbacks"]) if entry["type"] == "KeepBest")
+    key = f"callbacks.{i}.theta"
+    monkeypatch.setattr(state, "read_state", lambda path: (about, tensors | {key: tensors[key][1:]}))
+    with pytest.raises(CheckpointError, match="the weights kept by KeepBest do not fit the model"):
+        fitted(resume=tmp_path / "state", more=[KeepBest()])
+    callbacks = [entry | {"state": {"other": 1}} for entry in about["callbacks"]]
+    monkeypatch.setattr(state, "read_state", lambda path: (about | {"callbacks": callbacks}, tensors))
+    with pytest.raises(CheckpointError, match="is not that of this version of xpnn"):
+        fitted(resume=tmp_path / "state", more=[KeepBest()])
 
 
 def test_other_files(tmp_path):

@@ -112,7 +112,14 @@ def test_rows_of_a_table():
     with served(served=Served(model, "people")) as address:
         status, answer = predicted(address, {"rows": [{"age": 33, "sex": "f"}, {"age": 30, "sex": "m"}]})
         wanted = model.predict_table([{"age": 33, "sex": "f"}, {"age": 30, "sex": "m"}])
-        assert (status, answer["predictions"]) == (200, wanted.tolist())
+        assert (status, answer["predictions"], answer["remarks"]) == (200, wanted.tolist(), [])
+        status, answer = predicted(address, {"rows": [{"age": 33, "sex": "x", "Sex": "f"}]})
+        unknown, new = "'Sex' is not a column of the training table", "'x' not seen in training"
+        assert status == 200
+        assert [one in line for one, line in zip((unknown, new), answer["remarks"], strict=True)] == [
+            True,
+            True,
+        ]
         status, answer = predicted(address, {"rows": [{"age": 33}]})
         assert status == 400
         assert "sex" in answer["error"]["what"]

@@ -29,6 +29,10 @@ def refuse_container(a: Any) -> None:
                         fix="x.to_dense()")  # fmt: skip
     if hasattr(a, "collect") and hasattr(a, "collect_schema"):
         raise DataError(f"a {name} is a query that has not run", fix="its collect(), which runs it")
+    if library_of(a) == "dask" and hasattr(a, "npartitions") and not hasattr(a, "chunks"):
+        raise DataError(f"a {name} has not been computed", fix="its compute(), which runs it")
+    if library_of(a) == "torch" and getattr(a, "is_nested", False):
+        raise DataError(f"a nested {name} has rows of different lengths", fix=PAD)
     if "DataLoader" in kind:
         raise DataError(
             f"a {name} is no array",
@@ -120,7 +124,7 @@ def no_numbers(host: np.ndarray[Any, Any]) -> DataError:
 
 def _objects(host: np.ndarray[Any, Any], what: str) -> DataError:
     """The error for an array of objects: words, rows of different lengths, or numbers."""
-    entries = host.reshape(-1)
+    entries = np.asarray(host).reshape(-1)  # a subclass has its own idea of what an entry is
     inner = next(
         (entry for entry in entries if hasattr(entry, "__len__") and not isinstance(entry, str | bytes)), None
     )
@@ -135,7 +139,7 @@ def _objects(host: np.ndarray[Any, Any], what: str) -> DataError:
             raise TypeError
         entries.astype(float)
     except (ValueError, TypeError):
-        at = next(i for i, entry in enumerate(entries) if not _is_number(entry))
+        at = next((i for i, entry in enumerate(entries) if not _is_number(entry)), 0)
         place = list(map(int, np.unravel_index(at, host.shape)))
         if entries[at] is None or str(entries[at]) == "<NA>":
             return DataError(what, why=f"entry {place} is {entries[at]}", fix="fill or drop such samples")

@@ -8,9 +8,7 @@ From 16,777,216 samples on it is made as it is read, from shuffled blocks: see `
 
 import functools
 import os
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,6 +19,7 @@ from xpnn.chunk_order import ChunkOrder
 from xpnn.data.rows import by_position
 from xpnn.errors import DataError, UsageError
 from xpnn.random import host_rng
+from xpnn.read_ahead import read_ahead
 from xpnn.stored_array import StoredArray, stored
 
 MANY, BLOCK, WINDOW = 1 << 24, 1 << 8, 1 << 16
@@ -134,6 +133,12 @@ class Batches:
     _take_y: Callable[[Any], NDArray[Any]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        for name in ("batch_size", "seed", "ahead"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer):
+                raise UsageError(f"Batches({name}={value!r}): wanted a whole number")
+        if self.seed < 0:
+            raise UsageError(f"Batches(seed={self.seed}): wanted 0 or more")
         object.__setattr__(self, "x", stored(self.x))
         (n, take_x), (labels, take_y) = by_position(self.x, "x"), by_position(self.y, "y")
         if self._in_chunks:
@@ -182,17 +187,10 @@ class Batches:
         if not ahead:
             yield from (self._read(*place) for place in places)
             return
-        with ThreadPoolExecutor(1, "xpnn-batches") as pool:
-            waiting: deque[Future[Batch]] = deque()
-            owner = os.getpid()
-            for place in places:
-                waiting.append(pool.submit(self._read, *place))
-                if len(waiting) > ahead:
-                    yield waiting.popleft().result()
-                    check_process(owner)
-            while waiting:
-                yield waiting.popleft().result()
-                check_process(owner)
+        owner = os.getpid()
+        for batch in read_ahead(lambda place: self._read(*place), places, ahead):
+            yield batch
+            check_process(owner)
 
     def _places(self, count: int, start: tuple[int, int]) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
         """Epoch, number and rows of each batch."""
@@ -221,9 +219,12 @@ def check_process(owner: int) -> None:
 
 def _chances(weights: Any, n: int) -> NDArray[np.float64]:
     w = np.asarray(weights, np.float64)
-    if w.shape != (n,) or not np.isfinite(w).all() or (w < 0).any() or not w.any():
+    wrong = np.flatnonzero(~(np.isfinite(w) & (w >= 0))) if w.shape == (n,) else np.empty(0, np.int64)
+    if w.shape != (n,) or len(wrong) or not w.any():
         raise DataError(
-            f"weights of shape {w.shape} for {n} samples",
+            f"weight {wrong[0]} is {w[wrong[0]]}"
+            if len(wrong)
+            else f"weights of shape {w.shape} for {n} samples",
             why="wanted one for each: finite, at least 0 and not all 0",
         )
     chances: NDArray[np.float64] = w / w.sum()

@@ -10,7 +10,7 @@ from xpnn.backends import advice
 from xpnn.backends.convert import to_host
 from xpnn.errors import DataError
 from xpnn.printing import library_of, name_of
-from xpnn.stored_array import stored
+from xpnn.stored_array import StoredArray, stored
 
 Rows = NDArray[np.int64]
 TABLES = ("pandas", "polars", "pyarrow", "cudf", "modin", "dask")
@@ -32,12 +32,32 @@ def by_position(a: Any, name: str) -> tuple[int, Callable[[Rows], NDArray[Any]]]
     elif a.dtype.kind not in "biuf":
         raise advice.no_numbers(a)
     if not hasattr(a, "shape") and not hasattr(a, "__len__"):
-        raise DataError(
-            f"{name} is a {name_of(a)} without a shape and a length",
-            why="its rows cannot be taken by number",
-            fix="an array, or an object with a shape that takes an array of row numbers",
-        )
+        raise _no_rows(a, name, "without a shape and a length")
+    if not isinstance(a, np.ndarray | StoredArray) and not _takes_numbers(a):
+        if not hasattr(a, "__dlpack__"):
+            raise _no_rows(a, name, "that does not take an array of row numbers")
+        a = to_host(a)
     return _length(a, name), lambda rows: to_host(a[rows])
+
+
+def _takes_numbers(a: Any) -> bool:
+    """Whether an array of one row number gives one row."""
+    try:
+        return _length(a, "") == 0 or len(to_host(a[np.zeros(1, np.int64)])) == 1
+    except (DataError, MemoryError):
+        raise
+    except Exception:  # whatever a library says of an index that it does not take
+        return False
+
+
+def _no_rows(a: Any, name: str, why: str) -> DataError:
+    """The error for an object whose rows have no numbers."""
+    return DataError(
+        f"{name} is a {name_of(a)} {why}",
+        why="its rows cannot be taken by number",
+        fix="an array, or an object with a shape that takes an array of row numbers; of a file or a group, "
+        "one dataset: file['x']",
+    )
 
 
 def _length(a: Any, name: str) -> int:

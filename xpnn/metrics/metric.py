@@ -18,6 +18,8 @@ from xpnn.kernels import Array
 from xpnn.settings import check_settings
 
 Host = np.ndarray[Any, Any]
+OUTSIDE = 1e-3
+"""How far rounding, in half precision too, may leave a probability below 0 or above 1."""
 
 
 class Metric:
@@ -60,8 +62,8 @@ class ClassMetric(Metric, abstract=True):
     """A metric of scores (N, C) and class ids (N,), or of a class for each position, (N, ..., C) and (N, ...).
 
     Each position counts as a sample does. One whose id is `ignore_index` does not count, as in the losses over classes.
-    Any other id that is no class, and a score that is NaN, is a DataError of `check` and so of a call; `count` alone
-    leaves such an id out.
+    Any other id that is no class, a score that is NaN, and with logits=False one that is no probability, is a DataError
+    of `check` and so of a call; `count` alone leaves such an id out.
     """
 
     ignore_index: int | None = None
@@ -112,6 +114,20 @@ class ClassMetric(Metric, abstract=True):
             raise DataError(
                 f"{type(self).__name__}: the scores of sample {where(bad_rows[0])} hold NaN",
                 why="they put the classes in no order",
+            )
+        if not getattr(self, "logits", True):
+            self.check_probabilities(be.to_numpy(scores), known)
+
+    def check_probabilities(self, p: Host, known: Host) -> None:
+        """Raise DataError for the first score that is no probability; rounding may leave it a little outside."""
+        off = (p < -OUTSIDE) | (p > 1 + OUTSIDE)
+        bad = np.argwhere(off & ((known if p.ndim == known.ndim else known[..., None]) >= 0))
+        if len(bad):
+            at = tuple(bad[0].tolist())
+            raise DataError(
+                f"{type(self).__name__}: score {where(bad[0])} is {p[at]}",
+                why="with logits=False the scores are probabilities, from 0 to 1",
+                fix=f"{type(self).__name__}() for logits",
             )
 
 

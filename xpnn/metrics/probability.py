@@ -25,12 +25,13 @@ class LogLoss(ClassMetric):
         """[sum, samples that count]."""
         xp, ids = be.xp, self.valid_ids(be, scores, ids)
         z = xp.astype(scores, xp.float64)
+        z = below_largest(be, z) if self.logits else z
         hot = be.arange(z.shape[-1]) == ids[..., None]
         own = xp.sum(xp.where(hot, z, xp.zeros_like(z)), axis=-1)
         if self.logits:
-            top = xp.max(z, axis=-1)
-            loss = xp.log(xp.sum(xp.exp(z - top[..., None]), axis=-1)) + top - own
+            loss = xp.log(xp.sum(xp.exp(z), axis=-1)) - own
         else:
+            own = xp.where(own > 1, xp.ones_like(own), own)  # as rounding leaves it
             loss = -xp.log(xp.where(own < TINY, xp.full_like(own, TINY), own))
         return xp.stack([xp.sum(be.mask(loss, ids >= 0)), xp.sum(xp.astype(ids >= 0, xp.float64))])
 
@@ -65,7 +66,7 @@ class CalibrationError(ClassMetric):
         xp, (scores, ids) = be.xp, self.rows(be, scores, ids)
         p = xp.astype(scores, xp.float64)
         if self.logits:
-            p = be.softmax(p)
+            p = be.softmax(below_largest(be, p))
         confidence = be.mask(xp.max(p, axis=1), ids >= 0)
         hit = xp.astype(xp.argmax(scores, axis=1) == ids, xp.float64)
         first, last = be.arange(self.bins) == 0, be.arange(self.bins) == self.bins - 1
@@ -80,3 +81,9 @@ class CalibrationError(ClassMetric):
     def result(self, counts: Any) -> Any:
         samples, hits, confidence = np.asarray(counts)
         return mean_of(np.abs(hits - confidence).sum(), samples.sum())
+
+
+def below_largest(be: Backend, z: Array) -> Array:
+    """z less the largest of its row: 0 there, whatever it is, as inf - inf would be NaN."""
+    top = be.xp.max(z, axis=-1, keepdims=True)
+    return be.xp.where(z == top, be.xp.zeros_like(z), z - top)

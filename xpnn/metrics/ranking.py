@@ -101,6 +101,7 @@ def log_odds(be: Backend, scores: Array, logits: bool) -> Array:
     z = xp.astype(scores, xp.float64)
     z = z[:, None] if z.ndim == 1 else z
     if not logits:
+        z = xp.where(z < 0, xp.zeros_like(z), xp.where(z > 1, xp.ones_like(z), z))  # as rounding leaves it
         z = log(be, z) - log(be, 1 - z) if z.shape[1] == 1 else log(be, z)
     if z.shape[1] == 1:
         return z

@@ -1,5 +1,6 @@
-"""What optimizers share that treat each parameter as a whole."""
+"""Optimizers that scale the step of each parameter as a whole."""
 
+import math
 from dataclasses import dataclass
 
 from xpnn.backends.base import Backend
@@ -59,6 +60,7 @@ class Layerwise(Formula, abstract=True):
 
 
 def trust_ratio(be: Backend, upper: Array, lower: Array, defined: Array) -> Array:
-    """upper / lower (0-d) where `defined`, else 1."""
+    """upper / lower (0-d) where `defined`, else 1; also where it would be infinite, since infinity times 0 is NaN."""
     one = be.xp.ones_like(lower)
-    return be.xp.where(defined, upper / be.xp.where(defined, lower, one), one)
+    ratio = upper / be.xp.where(defined, lower, one)
+    return be.xp.where(defined & (ratio < math.inf), ratio, one)

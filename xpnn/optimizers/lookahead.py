@@ -26,8 +26,10 @@ class Lookahead(Wrapper):
     def update(self, be: Backend, theta: Array, grad: Array, state: State) -> tuple[Array, State]:
         xp, slow = be.xp, state["slow"]
         theta, new = self.optimizer.update(be, theta, grad, state)
-        updates, _ = self.moved(be, state, new)
-        back = updates % self.k == 0  # and where theta rests, it is slow already
+        updates, moved = self.moved(be, state, new)
+        back = updates % self.k == 0
+        if moved is not True:  # where theta rests, so does slow, from which a constraint may have moved theta
+            back = back & moved
         # slow - (slow - theta), as a weight that rests then keeps its bits, the sign of 0 among them.
         slow = xp.where(back, slow - self.alpha * (slow - theta), slow)
         return xp.where(back, slow, theta), {**new, "slow": slow}

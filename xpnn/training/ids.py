@@ -1,15 +1,18 @@
-"""Ids and targets out of range in `Trainer.step`, whose data was not checked beforehand.
+"""Ids, targets and weights out of range in `Trainer.step`, whose data was not checked beforehand.
 
     ids to embed, class ids       0 to size - 1
     labels of sequences (CTC)     0 to size - 1 but not the blank, -1 as padding; lengths from 1 to the frames
+    labels as rows                0 or more, each row sums to 1
     targets of yes or no          0 to 1
     targets of a margin           -1 or 1
     counts, probabilities         0 or more
+    weights of samples            0 or more, finite
 
 On NumPy a step refuses what is out of range before it computes. Elsewhere the host would have to wait for the
 device to see it: there the step changes nothing, its loss is NaN, and `check_steps` names the first bad entry.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -30,9 +33,15 @@ LOOK = 32
 """Steps between two looks at the losses: each look waits for the device."""
 
 
+TOLERANCE = 1e-3
+"""How far the sum of a label's row may be from 1."""
+Given = dict[str, Any]
+"""A batch: its x, y and weight, by these names."""
+
+
 @dataclass(frozen=True)
 class Ids:
-    """Which array holds ids: number `part` of x or y, valid from 0 to size - 1, and `ignored` besides.
+    """Which array holds ids: number `part` of x or y, as `name` says; 0 to size - 1 are valid, and `ignored`.
 
     axes: how many ids in y have; an array of more is made of rows.
     """
@@ -45,11 +54,15 @@ class Ids:
 
     fix = "number them from 0, or give the network more of them"
 
-    def of(self, x: Any, y: Any) -> Array | None:
+    def of(self, given: Given) -> Array | None:
         """Return the ids among a batch's arrays; None if they are not ids, such as rows of probabilities."""
-        given = x if self.name == "x" else y
-        a = given[self.part] if isinstance(given, tuple | list) else given
+        a = part_of(given, self)
         return None if self.name == "y" and a.ndim != self.axes else a
+
+    def surely_allowed(self, a: Array) -> bool:
+        """Whether one look at NumPy's int64 says that all are in range: below 0 they are huge without their sign."""
+        plain = type(a) is np.ndarray and a.dtype == np.int64 and a.size and type(self) is Ids
+        return bool(plain and a.view(np.uint64).max() < self.size)
 
     def allowed(self, be: Backend, a: Array) -> Array:
         """Bool, shaped like a: which of them are in range."""
@@ -75,8 +88,8 @@ class SequenceLabels(Ids):
 
     fix = "labels without the blank, and -1 at the end of shorter rows"
 
-    def of(self, x: Any, y: Any) -> Array | None:
-        return y[self.part] if isinstance(y, tuple | list) else y
+    def of(self, given: Given) -> Array | None:
+        return part_of(given, self)
 
     def allowed(self, be: Backend, a: Array) -> Array:
         """Return where labels, padding and lengths are valid."""
@@ -100,12 +113,42 @@ class Shares(Ids):
     why = "targets are probabilities of the class 1, from 0 to 1"
     fix = "for more than two classes use softmax_cross_entropy"
 
-    def of(self, x: Any, y: Any) -> Array | None:
-        return y[self.part] if isinstance(y, tuple | list) else y
+    def of(self, given: Given) -> Array | None:
+        return part_of(given, self)
 
     def allowed(self, be: Backend, a: Array) -> Array:
         """Return where targets lie between 0 and 1; NaN does not."""
         return (a >= 0) & (a <= 1) if "bool" not in str(a.dtype) else a | ~a
+
+
+@dataclass(frozen=True)
+class Rows(Ids):
+    """Labels as one-hot or soft rows (..., classes), of `axes` axes."""
+
+    why = "a label's row holds numbers of at least 0 whose sum is 1"
+    fix = "divide each row by its sum, or give class ids"
+
+    def allowed(self, be: Backend, a: Array) -> Array:
+        """Return where a row is a distribution; of one whose sum is not 1 no entry is right."""
+        xp = be.xp
+        sums = xp.sum(xp.astype(a, xp.float32), axis=-1, keepdims=True)
+        near = max(TOLERANCE, float(xp.finfo(be.dtype).eps))  # of bfloat16 the sum cannot be closer
+        return (a >= 0) & (xp.abs(sums - 1) < near)
+
+
+@dataclass(frozen=True)
+class Weights(Ids):
+    """Weights of samples, or of their positions."""
+
+    why = "weights are finite and at least 0"
+    fix = "0 leaves a sample out"
+
+    def allowed(self, be: Backend, a: Array) -> Array:
+        """Return where weights are neither negative nor infinite; NaN is not allowed."""
+        return (a >= 0) & (a < math.inf) if "bool" not in str(a.dtype) else a | ~a
+
+
+WEIGHTS = Weights("weight", 0)
 
 
 @dataclass(frozen=True)
@@ -142,6 +185,7 @@ def ids_of(model: Network, loss: Loss) -> tuple[Ids, ...]:
     for i, (one, shape) in enumerate(zip(losses, shapes, strict=True)):
         if isinstance(one, ClassLoss) and shape and shape[-1] is not None:
             found.append(Ids("y", i, shape[-1], one.ignore_index, len(shape)))
+            found.append(Rows("y", i, axes=len(shape) + 1))
         elif isinstance(one, CTC) and len(shape) == 2 and shape[1] is not None:
             most = shape[0] or 1 << 31  # frames; None where their number varies
             found.append(
@@ -158,22 +202,30 @@ def ids_of(model: Network, loss: Loss) -> tuple[Ids, ...]:
 
 def guarded(step: Callable[..., Any], be: Backend, ids: tuple[Ids, ...]) -> Callable[..., Any]:
     """Wrap the step: entries out of range are replaced by 0 and state["ok"] becomes False, so that nothing changes."""
-    if not ids:
-        return step
 
     def checked(theta: Array, phi: Array, state: Any, x: Any, y: Any, weight: Array | None = None) -> Any:
-        ok = state["ok"]
-        for one in ids:
-            a = one.of(x, y)
+        ok, given = state["ok"], {"x": x, "y": y, "weight": weight}
+        for one in with_weights(ids, weight):
+            a = one.of(given)
             if a is None:
                 continue
             known = one.allowed(be, a)
             ok = ok & be.xp.all(known)
-            a = be.xp.where(known, a, be.xp.zeros_like(a))
-            x, y = (put(x, one.part, a), y) if one.name == "x" else (x, put(y, one.part, a))
-        return step(theta, phi, {**state, "ok": ok}, x, y, weight)
+            given[one.name] = put(given[one.name], one.part, be.xp.where(known, a, be.xp.zeros_like(a)))
+        return step(theta, phi, {**state, "ok": ok}, given["x"], given["y"], given["weight"])
 
     return checked
+
+
+def with_weights(ids: tuple[Ids, ...], weight: Array | None) -> tuple[Ids, ...]:
+    """Return the ids, and the weights where a step has some."""
+    return ids if weight is None else (*ids, WEIGHTS)
+
+
+def part_of(given: Given, one: Ids) -> Array:
+    """Return the array that `one` is about."""
+    whole = given[one.name]
+    return whole[one.part] if isinstance(whole, tuple | list) else whole
 
 
 def put(given: Any, part: int, a: Array) -> Any:
@@ -181,17 +233,20 @@ def put(given: Any, part: int, a: Array) -> Any:
     return (*given[:part], a, *given[part + 1 :]) if isinstance(given, tuple) else a
 
 
-def first_bad(be: Backend, ids: tuple[Ids, ...], x: Any, y: Any, when: str = "") -> DataError | None:
+def first_bad(
+    be: Backend, ids: tuple[Ids, ...], x: Any, y: Any, weight: Any = None, when: str = ""
+) -> DataError | None:
     """Return the error for the first entry out of range, or None. `when` ends its first line."""
-    for one in ids:
-        a = one.of(x, y)
-        if a is None:
+    given = {"x": x, "y": y, "weight": weight}
+    for one in with_weights(ids, weight):
+        a = one.of(given)
+        if a is None or one.surely_allowed(a):
             continue
         with np.errstate(invalid="ignore"):  # NaN is out of range, whatever integer it becomes
             bad = ~np.asarray(be.to_numpy(one.allowed(be, a)))
         if bad.any():
             host, at = np.asarray(be.to_numpy(a)), tuple(map(int, np.argwhere(bad)[0]))
-            several = isinstance(x if one.name == "x" else y, tuple | list)
+            several = isinstance(given[one.name], tuple | list)
             return DataError(
                 f"{one.name}{f'[{one.part}]' if several else ''}{list(at)} is {host[at]}{when}",
                 why=f"{one.why}; {int(bad.sum())} of {bad.size} are not",

@@ -51,10 +51,13 @@ def description(model: "Model", name: str) -> dict[str, Any]:
     inputs = samples(shape)
     if is_multiple(shape):
         inputs = {"type": "array", "prefixItems": [samples(one) for one in shape], "items": False}
+    remarks = {}
     bodies = [{"type": "object", "required": ["inputs"], "properties": {"inputs": inputs}}]
     if isinstance(model.preparation, TablePreparation):
         rows = {"type": "array", "minItems": 1, "maxItems": MOST, "items": {"type": "object"}}
         bodies.append({"type": "object", "required": ["rows"], "properties": {"rows": rows}})
+        about = "Of rows: what they have that training had not, such as an unknown column."
+        remarks = {"remarks": {"type": "array", "items": {"type": "string"}, "description": about}}
     answer = {
         "type": "object",
         "required": ["outputs", "probabilities", "predictions"],
@@ -68,6 +71,7 @@ def description(model: "Model", name: str) -> dict[str, Any]:
                 "type": ["array", "null"],
                 "description": "The class or the number for each sample.",
             },
+            **remarks,
         },
     }
     return {

@@ -26,7 +26,8 @@ class Predictor:
 
     A body is {"inputs": samples}, of a model with several inputs {"inputs": [samples, samples]}, and of one that was
     trained on a table also {"rows": [{column: value}]}. The answer has for each sample its outputs, the class or
-    number predicted, and where the model gives them probabilities.
+    number predicted, and where the model gives them probabilities. That for rows has "remarks", too: what they have
+    that training had not, such as a column that the model does not know.
     """
 
     def __init__(self, model: "Model", classes: "Sequence[str]" = ()) -> None:
@@ -64,8 +65,11 @@ class Predictor:
         fine = isinstance(rows, list) and all(isinstance(row, dict) and row for row in rows)
         if not fine or not 1 <= len(rows) <= MOST:
             raise DataError(f"rows: wanted a list of 1 to {MOST:,} objects such as {{column: value}}")
-        x = preparation.samples(from_memory(rows))  # without warnings, whose words a request would choose
-        return self._of_arrays(x) | {"predictions": preparation.answers(self.model.predict(x)).tolist()}
+        table = from_memory(rows)
+        x = preparation.samples(table)
+        answers = preparation.answers(self.model.predict(x)).tolist()
+        # to the client alone: of warnings on the server a request would choose the words
+        return self._of_arrays(x) | {"predictions": answers, "remarks": preparation.remarks(table)}
 
     def _of_arrays(self, x: Any) -> dict[str, Any]:
         model, be = self.model, self.model.backend

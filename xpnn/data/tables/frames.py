@@ -36,12 +36,17 @@ def from_memory(data: Any, name: str = "the table") -> Table:
         )
     if hasattr(data, "collect") and hasattr(data, "collect_schema"):
         raise DataError(f"{name} is a query that has not run", fix="call its collect() first")
+    if hasattr(data, "compute") and hasattr(data, "npartitions"):
+        raise DataError(
+            f"{name} has not been computed", fix="call its compute() first, or give the files behind it"
+        )
     return make_table(name, columns_of(data, name), categories_of(data), index_note(data))
 
 
 def columns_of(data: Any, name: str) -> dict[str, Values]:
     """{name: column} of every kind that is taken."""
     if isinstance(data, Mapping):
+        check_once(list(map(str, data)), name)
         return {str(key): from_column(str(key), column) for key, column in data.items()}
     if hasattr(data, "iloc"):
         return from_pandas(data, name)
@@ -50,19 +55,28 @@ def columns_of(data: Any, name: str) -> dict[str, Values]:
     if hasattr(data, "is_null") and hasattr(data, "to_list"):
         return {data.name or "0": from_polars(data)}
     if hasattr(data, "column_names") and hasattr(data, "column"):  # PyArrow
+        check_once(data.column_names, name)
         return {key: from_arrow(key, data.column(i)) for i, key in enumerate(data.column_names)}
     if isinstance(data, np.ndarray) and data.ndim == 2:
         return {str(i): as_values(str(i), data[:, i]) for i in range(data.shape[1])}
     if isinstance(data, np.ndarray) and data.dtype.names:
         return {key: as_values(key, data[key]) for key in data.dtype.names}
     if isinstance(data, Sequence) and not isinstance(data, str | bytes) and is_frame(data):
-        keys = list(dict.fromkeys(str(key) for row in data for key in row))
-        return {key: as_values(key, [row.get(key) for row in data]) for key in keys}
+        keys = list(dict.fromkeys(key for row in data for key in row))
+        check_once(list(map(str, keys)), name)
+        return {str(key): as_values(str(key), [row.get(key) for row in data]) for key in keys}
     raise DataError(
         f"{name} is of type {type(data).__name__}",
         why=f"wanted {TAKEN}",
         fix="pandas.DataFrame(rows, columns=[...]) gives rows their names",
     )
+
+
+def check_once(names: Sequence[str], table: str) -> None:
+    """Raises DataError where two columns have one name: the second would take the place of the first."""
+    if len(set(names)) < len(names):
+        twice = next(key for i, key in enumerate(names) if key in names[:i])
+        raise DataError(f"{table} has two columns called {twice!r}", fix="rename one of them")
 
 
 def from_column(name: str, column: Any) -> Values:
@@ -111,13 +125,7 @@ def from_pandas(data: Any, name: str) -> dict[str, Values]:
         key = "0" if data.name is None else str(data.name)
         return {key: pandas_column(key, data)}
     names = [str(key) for key in data.columns]
-    twice = (
-        next((key for i, key in enumerate(names) if key in names[:i]), None)
-        if len(set(names)) < len(names)
-        else None
-    )
-    if twice is not None:
-        raise DataError(f"{name} has two columns called {twice!r}", fix="rename one of them")
+    check_once(names, name)
     return {key: pandas_column(key, data.iloc[:, i]) for i, key in enumerate(names)}
 
 
@@ -142,8 +150,8 @@ def pandas_column(name: str, series: Any) -> Values:
 def from_polars(series: Any) -> Values:
     """Return a polars Series as one of ours."""
     missing = np.asarray(series.is_null().to_numpy(), bool)
-    data = series.to_numpy()
-    if data.dtype.kind == "O" or data.dtype.kind not in "biufM":
+    data = None if str(series.dtype).endswith("Int128") else series.to_numpy()  # NumPy has no such numbers
+    if data is None or data.dtype.kind not in "biufM":
         data = np.array([*series.to_list(), None], object)[:-1]
     return as_values(series.name or "0", data, missing)
 

@@ -30,6 +30,12 @@ def choose_label(table: AnyTable, label: str | int | None) -> tuple[str, str]:
             why="wanted a label and at least one column to learn from",
             fix="columns of a file are separated by commas, semicolons, tabs or, if it is not packed, blanks",
         )
+    if isinstance(label, bool) or not isinstance(label, str | int | None):
+        raise UsageError(
+            f"label={label!r}",
+            why="wanted the name or the number of a column",
+            fix="label='price', or label=-1",
+        )
     if isinstance(label, str) and label in table:
         return label, "--label"
     if isinstance(label, int) or (label is not None and re.fullmatch(r"-?\d+", label)):
@@ -49,8 +55,8 @@ def choose_label(table: AnyTable, label: str | int | None) -> tuple[str, str]:
         raise UsageError(f"{table.name} has no column {label!r}", fix=did_you_mean(label, names))
     for usual in USUAL:
         found = [name for name in names if name.strip().lower() == usual]
-        if len(found) == 1:
-            return found[0], "by its name"
+        if len(found) == 1 or usual in found:
+            return usual if usual in found else found[0], "by its name"
     return names[-1], "the last column"
 
 
