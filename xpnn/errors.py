@@ -19,6 +19,8 @@ class XpnnError(Exception):
     """The family. `what` is the headline; `why` and `fix` are one line each, and may be empty."""
 
     exit_code = 1
+    agreed = False
+    """Whether all processes that share a run raise it, each of them knowing that the others do."""
 
     def __init__(self, what: str, *, why: str = "", fix: str = "") -> None:
         self.what, self.why, self.fix = what, why, fix

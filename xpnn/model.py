@@ -186,9 +186,9 @@ class Model(Network):
         columns and values that were not in training, and missing numbers that are filled. Raises UsageError for a model
         that was not trained on a table, DataError for rows that it cannot take.
         """
-        from xpnn.data.tables.answers import answers
+        from xpnn.data.tables.predict_table import predict_table
 
-        return answers(self, table)
+        return predict_table(self, table)
 
     def forward(self, x: Any) -> Any:
         """The network's own outputs (logits, for a classifier), as NumPy."""

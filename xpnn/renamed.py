@@ -57,6 +57,10 @@ MODULES = {
     "data.kin": "data.emnist",
     "data.yours": "data.user_data",
     "layers.affine": "layers.random_transform",
+    "layers.cut": "layers.slicing",
+    "layers.merge": "layers.branches",
+    "layers.padding": "layers.padding_mask",
+    "layers.response": "layers.local_response_norm",
     "losses.several": "losses.multi_output",
 }
 """{module of xpnn: what it is called now}."""

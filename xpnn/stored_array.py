@@ -1,8 +1,8 @@
 """Samples that stay in an HDF5 file or a Zarr store, and are read from there in whole chunks while they are used."""
 
-from collections import OrderedDict, deque
+import itertools
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from xpnn.backends import advice
 from xpnn.chunk_order import ChunkOrder
 from xpnn.errors import DataError
 from xpnn.printing import library_of
+from xpnn.read_ahead import read_ahead
 
 Rows = NDArray[np.int64]
 LIBRARIES = ("h5py", "zarr")
@@ -91,14 +92,10 @@ class StoredArray:
 
     def read(self, batches: Iterable[Rows]) -> Iterator[NDArray[Any]]:
         """The samples of each of the batches, whose chunks a thread reads about one window in advance."""
-        with ThreadPoolExecutor(1, "xpnn-chunks") as pool:
-            waiting: deque[Future[NDArray[Any]]] = deque()
-            for rows in batches:
-                waiting.append(pool.submit(self.by_chunks, rows))
-                if len(waiting) > self.window * self.chunk // max(1, len(rows)):
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+        batches = iter(batches)
+        for first in batches:
+            ahead = self.window * self.chunk // max(1, len(first))
+            yield from read_ahead(self.by_chunks, itertools.chain([first], batches), ahead)
 
     def by_chunks(self, samples: Rows) -> NDArray[Any]:
         """The samples of those numbers, from chunks that are read whole and kept for the next batches.

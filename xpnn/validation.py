@@ -13,8 +13,8 @@ from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Layer, Shape, for_each, is_multiple
 from xpnn.losses.base import same_sizes
-from xpnn.scratch import release
 from xpnn.stored_array import StoredArray, stored
+from xpnn.temporary_files import release
 
 Host = np.ndarray[Any, Any]
 

@@ -245,7 +245,7 @@ class TestPredict:
         columns = ("--columns", "id,label")
         small = xp("predict", trained / "run", path)[1], xp("predict", trained / "run", path, *columns)[1]
         scores = evaluated(xp, trained, path)[1]
-        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        monkeypatch.setattr("xpnn.data.tables.duckdb_files.LARGE", 0)
         monkeypatch.setattr("xpnn.data.tables.stored.FEW", 16)
         monkeypatch.setattr("xpnn.cli.evaluate.MANY", 50)
         code, out, _ = xp("predict", trained / "run", path)
@@ -266,7 +266,7 @@ class TestPredict:
 
     def test_a_bad_file_leaves_no_rows(self, xp, trained, tmp_path, monkeypatch):
         """It goes wrong in its second part: --out holds those of the others alone."""
-        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        monkeypatch.setattr("xpnn.data.tables.duckdb_files.LARGE", 0)
         monkeypatch.setattr("xpnn.data.tables.stored.FEW", 8)
         good = write(tmp_path / "good.csv", ["cat"], "u,v", count=20)
         bad = tmp_path / "bad.csv"

@@ -11,7 +11,7 @@ import pytest
 from command_line import workplace  # noqa: F401
 
 from xpnn.cli.runs import new_run
-from xpnn.training.lines import line_of
+from xpnn.training.json_lines import line_of
 
 pytestmark = pytest.mark.usefixtures("workplace")
 

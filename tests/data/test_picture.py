@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import xpnn
-from xpnn.data.picture import centre, read_digits, read_picture, shrink
+from xpnn.data.picture import centre, digits_of, read_digits, read_picture, shrink
 from xpnn.errors import DataError, FileError
 
 BICUBIC = Image.Resampling.BICUBIC
@@ -133,7 +133,43 @@ def test_digits_are_recognised(disguise, digits, model, tmp_path):
         seen.append(read_picture(path).pixels)
     plain = (model.predict(x) == y).mean()
     assert plain > 0.93
-    assert (model.predict(np.stack(seen)) == y).mean() >= plain - 0.05  # three of sixty
+    lost = (
+        0.05 if disguise == "half the size" else 0.02
+    )  # three of sixty, where much cannot be seen any more; one
+    assert (model.predict(np.stack(seen)) == y).mean() >= plain - lost
+
+
+def ruled(page, squared):
+    """Dark lines, some of them through the digit."""
+    for at in range(30, 640, 60):
+        page[at : at + 2] -= 150 * (page[at : at + 2] > 120)
+        if squared:
+            page[:, at : at + 2] -= 150 * (page[:, at : at + 2] > 120)
+    return page
+
+
+@pytest.mark.parametrize("squared", [False, True], ids=["ruled", "squared"])
+def test_dark_lines_of_the_paper_are_left_out(squared, digits, model):
+    *_, x, y = (a[:6] for a in digits)
+    rng, seen = np.random.default_rng(1), []
+    for image in x[:, :, :, 0]:
+        (picture,) = digits_of(as_image(ruled(photograph(image, rng), squared)), "page")
+        assert not picture.doubt
+        seen.append(picture.pixels)
+    assert (model.predict(np.stack(seen)) == y).sum() >= (model.predict(x) == y).sum() - 1
+
+
+def test_what_may_be_no_single_digit_says_so(digits):
+    """A deep shadow across the page, two digits that touch; and of one alone nothing is said."""
+    image, rng = digits[2][0, :, :, 0], np.random.default_rng(0)
+    page = photograph(image, rng)
+    assert "unsure" not in digits_of(as_image(page), "page")[0].note
+    shadow = page.copy()
+    shadow[250:330] *= 0.5
+    assert "unsure: it reaches from edge to edge" in digits_of(as_image(shadow), "page")[0].note
+    two = np.full((640, 480), 225.0)
+    two[200:340, 60:200] = two[200:340, 200:340] = 40  # two squares that touch
+    assert "unsure: it is wide" in digits_of(as_image(two), "page")[0].note
 
 
 @pytest.mark.parametrize("kind", PHOTOGRAPHS)

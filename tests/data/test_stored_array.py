@@ -8,8 +8,10 @@ import pytest
 import xpnn
 from xpnn.data import Batches, load
 from xpnn.errors import DataError, UsageError
+from xpnn.read_ahead import read_ahead
 from xpnn.stored_array import StoredArray
-from xpnn.training import Checkpoint, Trainer
+from xpnn.temporary_files import Scratch, is_mapped
+from xpnn.training import Checkpoint, Trainer, minibatch
 from xpnn.training.run import Callback
 
 RNG = np.random.default_rng(0)
@@ -139,6 +141,31 @@ def test_a_run_resumes_to_the_bit_and_refuses_another_file(tmp_path):
         fit(StoredArray(Counted(X, 32)), resume=path)
     with pytest.raises(UsageError, match="belongs to another run"):
         fit(StoredArray(Counted(X + 1)), resume=path)
+
+
+def test_a_thread_reads_ahead_and_not_further():
+    asked = []
+    found = read_ahead(lambda i: i * i, (asked.append(i) or i for i in range(6)), 2)
+    assert next(found) == 0
+    assert asked == [0, 1, 2]
+    assert list(found) == [1, 4, 9, 16, 25]
+
+
+@pytest.mark.parametrize("backend", ["numpy", "strict"])
+def test_samples_in_a_mapped_file_are_trained_on_as_those_in_memory(backend, monkeypatch):
+    monkeypatch.setattr(minibatch, "LARGE", 0)
+
+    def theta(x):
+        model = xpnn.Model([xpnn.Dense(8), xpnn.Tanh(), xpnn.Dense(2)], (5,), seed=0, backend=backend)
+        model.fit(x, Y, epochs=2, batch_size=32, validation=0.1, verbose=0)
+        return model.snapshot()["theta"]
+
+    file = Scratch("float32", (5,))
+    file.write(X)
+    on_disk = file.array()
+    assert is_mapped(on_disk[:100])
+    assert not is_mapped(X)
+    assert np.array_equal(theta(on_disk), theta(X))
 
 
 def test_what_goes_wrong_in_the_reading_thread_is_raised():

@@ -23,9 +23,9 @@ def written(folder, line, head="a b label", name="t.csv"):
 
 
 @pytest.mark.parametrize(("head", "line", "note"), [
-    ("a b label", "{a} {i} {k}", "columns are separated by blanks"),
-    ("  a   b label", " {a}    {i}  {k}", "columns are separated by blanks"),
-    ("# a b label", "{a} {i} {k}", "columns are separated by blanks"),
+    ("a b label", "{a} {i} {k}", "columns are separated by white space"),
+    ("  a   b label", " {a}    {i}  {k}", "columns are separated by white space"),
+    ("# a b label", "{a} {i} {k}", "columns are separated by white space"),
     ("a^b^label", "{a}^{i}^{k}", "columns are separated by '^'"),
     ("a~b~label", "{a}~{i}~{k}", "columns are separated by '~'"),
     ("# a,b,label", "{a},{i},{k}", "the first line, a comment, is taken for the names of the columns"),

@@ -19,7 +19,7 @@ from xpnn.data.tables.stored import StoredTable
 from xpnn.data.tables.summary import Summary
 from xpnn.data.tables.table import as_values
 from xpnn.errors import BackendError, DataError, FileError, UsageError
-from xpnn.scratch import Scratch, release
+from xpnn.temporary_files import Scratch, release
 
 ROWS = [(1, 2.5, "cat"), (-3, 40.0, "dog"), (5, 6.0, "cat"), (2, 1.0, "dog")]
 
@@ -583,7 +583,7 @@ class TestLarge:
     def test_it_is_the_same_table(self, tmp_path, text, monkeypatch):
         path = write(tmp_path, text)
         small = read_table(path)
-        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        monkeypatch.setattr("xpnn.data.tables.duckdb_files.LARGE", 0)
         monkeypatch.setattr("xpnn.data.tables.stored.MANY", 64)
         large = read_table(path)
         assert type(large) is not type(small)
@@ -602,7 +602,7 @@ class TestLarge:
             lines.append(f"10:{i % 60:02d}:07,{i % 9:03d},{i},{some}, w{i % 4} ,{day},{i % 2 == 0},")
         path = write(tmp_path, "\n".join(lines) + "\n")
         small = read_table(path, as_words=as_words)
-        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        monkeypatch.setattr("xpnn.data.tables.duckdb_files.LARGE", 0)
         large = read_table(path, as_words=as_words)
         assert contents(large) == contents(small)
         assert [v.kind for v in large.values()] == [v.kind for v in small.values()]
@@ -611,12 +611,12 @@ class TestLarge:
 
     def test_no_rows(self, tmp_path, monkeypatch):
         for large in (1 << 30, 0):
-            monkeypatch.setattr("xpnn.data.tables.duck.LARGE", large)
+            monkeypatch.setattr("xpnn.data.tables.duckdb_files.LARGE", large)
             with pytest.raises(DataError, match="holds no rows"):
                 read_table(write(tmp_path, "a,b\n"))
 
     def test_samples_that_stay_on_the_disk(self, tmp_path, text, monkeypatch):
-        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        monkeypatch.setattr("xpnn.data.tables.duckdb_files.LARGE", 0)
         kept = load("table", write(tmp_path, text), label="kept")
         monkeypatch.setattr("xpnn.data.tables.samples.KEPT", len(kept.y_test))
         mixed = load("table", write(tmp_path, text), label="kept")
@@ -629,7 +629,7 @@ class TestLarge:
     def test_it_is_the_same_dataset(self, tmp_path, text, monkeypatch, label):
         path = write(tmp_path, text.replace(",NA,", ",33.5,") if label == "age" else text)
         small = load("table", path, label=label)
-        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        monkeypatch.setattr("xpnn.data.tables.duckdb_files.LARGE", 0)
         monkeypatch.setattr("xpnn.data.tables.stored.MANY", 64)
         monkeypatch.setattr("xpnn.data.tables.stored.FEW", 40)
         monkeypatch.setattr("xpnn.data.tables.dataset.KEPT", 1000)
@@ -650,7 +650,7 @@ class TestLarge:
     def test_three_parts_of_which_two_are_bounded(self, tmp_path, text, monkeypatch):
         """One for the test, one to choose the best epoch by: no row is in two, and none is lost."""
         path = write(tmp_path, text)
-        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        monkeypatch.setattr("xpnn.data.tables.duckdb_files.LARGE", 0)
         data = load("table", path)
         parts = [data.x[0], data.x_test[0], data.validation[0][0]]
         assert sum(map(len, parts)) == 500
@@ -662,7 +662,7 @@ class TestLarge:
         assert 0 < len(data.validation[1]) <= 40
 
     def test_a_class_with_one_row_is_trained_on(self, tmp_path, text, monkeypatch):
-        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        monkeypatch.setattr("xpnn.data.tables.duckdb_files.LARGE", 0)
         monkeypatch.setattr("xpnn.data.tables.stored.MANY", 64)
         lines = text.splitlines()
         for i in range(3, 60, 2):
@@ -673,7 +673,7 @@ class TestLarge:
         assert any("held out" in note and "rare" in note for note in data.notes)
 
     def test_medians_are_those_of_a_part(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        monkeypatch.setattr("xpnn.data.tables.duckdb_files.LARGE", 0)
         monkeypatch.setattr("xpnn.data.tables.summary.SAMPLE", 500)
         text = "a,label\n" + "".join(f"{i},{'yn'[i % 2]}\n" for i in range(5000))
         data = load("table", write(tmp_path, text))
@@ -683,13 +683,13 @@ class TestLarge:
         assert any("medians are those of about 500 rows" in note for note in data.notes)
 
     def test_what_is_wrong_is_named(self, tmp_path, text, monkeypatch):
-        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        monkeypatch.setattr("xpnn.data.tables.duckdb_files.LARGE", 0)
         with pytest.raises(DataError, match="line 502"):
             read_table(write(tmp_path, text + "1,2\n"))
 
     def test_a_small_file_may_be_a_large_table(self, tmp_path, monkeypatch):
         """A few kilobytes of gzip that would take a thousand times as much as words in memory."""
-        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 1 << 24)
+        monkeypatch.setattr("xpnn.data.tables.duckdb_files.LARGE", 1 << 24)
         path = tmp_path / "bomb.csv.gz"
         line = b"x," * 63 + b"y\n"
         path.write_bytes(gzip.compress(b",".join(b"c%d" % i for i in range(64)) + b"\n" + line * 4_200))
@@ -705,7 +705,7 @@ class TestLarge:
     @pytest.mark.parametrize("label", ["kept", "town"])
     def test_the_room_that_is_asked_for_is_what_the_samples_take(self, tmp_path, text, monkeypatch, label):
         asked = []
-        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        monkeypatch.setattr("xpnn.data.tables.duckdb_files.LARGE", 0)
         monkeypatch.setattr("xpnn.data.tables.samples.check_room", asked.append)
         data = load("table", write(tmp_path, text), label=label)
         parts = [data.x, data.x_test, data.y, data.y_test, *(data.validation or ())]
@@ -714,7 +714,7 @@ class TestLarge:
         assert len(data.preparation.embedded) == (label != "town")
 
     def test_nothing_is_left_behind(self, tmp_path, text, monkeypatch):
-        monkeypatch.setattr("xpnn.data.tables.duck.LARGE", 0)
+        monkeypatch.setattr("xpnn.data.tables.duckdb_files.LARGE", 0)
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
         (tmp_path / "scratch").mkdir()
         data = load("table", write(tmp_path, text))
@@ -736,7 +736,7 @@ class TestLarge:
 
 def test_a_packed_table_that_is_far_larger_than_its_file_is_refused(tmp_path, monkeypatch):
     """Columns of one value take no room in Parquet, however many rows there are; nothing is unpacked."""
-    from xpnn.data.tables import duck
+    from xpnn.data.tables import duckdb_files
 
     pq = pytest.importorskip("pyarrow.parquet")
     pa = pytest.importorskip("pyarrow")
@@ -745,19 +745,19 @@ def test_a_packed_table_that_is_far_larger_than_its_file_is_refused(tmp_path, mo
     with pq.ParquetWriter(path, zeros.schema, compression="zstd") as writer:
         for _ in range(20):
             writer.write_table(zeros)
-    monkeypatch.setattr(duck, "fetched", None)
-    monkeypatch.setattr(duck, "stored", None)
+    monkeypatch.setattr(duckdb_files, "fetched", None)
+    monkeypatch.setattr(duckdb_files, "stored", None)
     with pytest.raises(DataError, match=r"bomb\.parquet would take 320,000,000 bytes, from files of"):
         read_table(path)
 
 
 def test_a_table_that_keeps_duckdb_busy_is_given_up(tmp_path, monkeypatch):
-    from xpnn.data.tables import duck
+    from xpnn.data.tables import duckdb_files
 
     path = tmp_path / "a.csv.gz"
     path.write_bytes(gzip.compress(b"a,label\n" + b"1,0\n" * 2_000_000))
-    monkeypatch.setattr(duck, "SECONDS", 0)
-    monkeypatch.setattr(duck, "SLOWEST", 1e12)
+    monkeypatch.setattr(duckdb_files, "SECONDS", 0)
+    monkeypatch.setattr(duckdb_files, "SLOWEST", 1e12)
     with pytest.raises(DataError, match=r"a\.csv\.gz takes more than 0 s to look through"):
         read_table(path)
 

@@ -6,6 +6,7 @@ three. Its first process writes what each row came to to FOLDER/WAY.npz, and eve
 
 import copy
 import dataclasses
+import fcntl
 import itertools
 import json
 import math
@@ -223,12 +224,19 @@ def processes(size, whole):
     return group if whole.rank < size else None
 
 
+def lock(folder, rank, kind):
+    file = (Path(folder) / f"lock{rank}").open("w")
+    fcntl.flock(file, kind)
+    return file
+
+
 def main(folder, backend, *ways):
     if "JAX_COORDINATOR_ADDRESS" in os.environ:  # mpiexec gives all processes one environment
         os.environ["JAX_PROCESS_ID"] = os.environ["PMI_RANK"]
     split = {way: way.split("-") for way in ways}
     wholes = {engine: connect(engine) for engine in dict.fromkeys(engine for _, engine, _ in split.values())}
     whole = next(iter(wholes.values()))
+    busy = lock(folder, whole.rank, fcntl.LOCK_EX)
     for engine, group in wholes.items():
         if (seen := [control(group, folder), steps(group, folder)]) and group.rank == 0:
             (Path(folder) / f"{engine}.json").write_text(json.dumps(seen))
@@ -244,6 +252,9 @@ def main(folder, backend, *ways):
             found.append(row.train(group, backend))
         if group.rank == 0:
             np.savez(Path(folder) / way, *found, names=[name for name, _ in some])
+    busy.close()
+    for rank in range(whole.size):  # MPI would wait for them by spinning, on a core that they need
+        lock(folder, rank, fcntl.LOCK_SH).close()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 import xpnn
 from xpnn.backends.share import Share
 from xpnn.distributed import Communicator
-from xpnn.distributed.shared_backend import sharing
+from xpnn.distributed.shared_backend import backend_for_share
 from xpnn.layers import Ctx
 
 PACKAGE = Path(xpnn.__file__).parent
@@ -46,7 +46,7 @@ def test_a_share_draws_its_rows_of_the_whole_draw(backend, axis):
 
     whole = draw(be, 11)
     for first, rows in ((0, 5), (5, 6), (10, 1)):
-        part = draw(sharing(be, Two(), Share(first, rows, 11)), rows)
+        part = draw(backend_for_share(be, Two(), Share(first, rows, 11)), rows)
         assert (part == whole.take(range(first, first + rows), axis)).all()
 
 
@@ -55,5 +55,5 @@ def test_samples_folded_into_another_axis_draw_as_they_do_in_the_whole_batch():
     be = xpnn.get_backend("numpy", dtype="float64")
     tick = be.scalar(5, be.xp.int64)
     whole = Ctx(be, True, (7, 1), tick).uniform((11 * 3, 4))
-    part = Ctx(sharing(be, Two(), Share(5, 6, 11)), True, (7, 1), tick).uniform((6 * 3, 4))
+    part = Ctx(backend_for_share(be, Two(), Share(5, 6, 11)), True, (7, 1), tick).uniform((6 * 3, 4))
     assert (part == whole[15:]).all()

@@ -17,7 +17,7 @@ ALLOWED = {
     "cli/__init__.py": 2,  # the null device, for `xpnn ... | head` and for streams that are closed
     "cli/fitting.py": 1,  # Model.save
     "cli/ranks.py": 1,  # the null device, for what only rank 0 prints
-    "data/tables/blanks.py": 1,  # a table's copy, in a temporary folder
+    "data/tables/whitespace.py": 1,  # a table's copy, in a temporary folder
     "distributed/jax_group.py": 2,  # the null device, for what others would print
     "distributed/mpi.py": 1,  # the null device, for what the launcher would print again
     "scratch.py": 11,  # temporary files and folders, which are gone afterwards

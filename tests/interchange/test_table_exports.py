@@ -13,7 +13,7 @@ from test_standalone import imported  # noqa: E402
 
 import xpnn  # noqa: E402
 from xpnn.data.tables.columns import CategoryColumn, DateColumn, NumberColumn  # noqa: E402
-from xpnn.data.tables.plain import meanings, unscaled  # noqa: E402
+from xpnn.data.tables.feature_scale import meanings, unscaled  # noqa: E402
 from xpnn.data.tables.preparation import TablePreparation  # noqa: E402
 from xpnn.interchange import load_onnx, save_c, save_html, save_onnx, save_python, table_scale  # noqa: E402
 

@@ -17,7 +17,7 @@ from xpnn.config import short_repr
 from xpnn.errors import DivergedError, UsageError
 from xpnn.losses import NegativeLogLikelihood, SoftmaxCrossEntropy
 from xpnn.optimizers import EMA, LBFGS, Accumulate, get_optimizer
-from xpnn.optimizers.descent import Descent
+from xpnn.optimizers.lbfgs_search import Descent
 from xpnn.optimizers.wolfe import Trial, Wolfe, cubic_minimum
 from xpnn.parameters import ParamInfo
 from xpnn.training import Callback

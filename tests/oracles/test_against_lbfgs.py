@@ -8,7 +8,7 @@ from proof_table import used
 import xpnn
 from xpnn.backends import get_backend
 from xpnn.optimizers import LBFGS
-from xpnn.optimizers.descent import Descent
+from xpnn.optimizers.lbfgs_search import Descent
 
 pytestmark = [pytest.mark.oracle, pytest.mark.against("PyTorch, SciPy, scikit-learn")]
 

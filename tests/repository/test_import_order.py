@@ -35,11 +35,12 @@ ORDER = (
         "random",
         "window",
         "nesting",
-        "scratch",
+        "read_ahead",
     }
     | {
         "system",
         "durable",
+        "temporary_files",
         "printing",
         "html",
         "reading",

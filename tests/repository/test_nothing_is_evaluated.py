@@ -9,7 +9,7 @@ import xpnn
 
 PACKAGE = Path(xpnn.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-READERS = ("config.py", "settings.py", "training/checkpoint.py", "training/container.py")
+READERS = ("config.py", "settings.py", "training/checkpoint.py", "training/safetensors_reader.py")
 MODULES = {
     "pickle",
     "cPickle",

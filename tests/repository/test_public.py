@@ -132,7 +132,7 @@ def test_layers_and_optimizers_are_at_the_top():
 
 
 CHANGING = {
-    "xpnn.cli.ranks.Watched", "xpnn.cli.runs.Run", "xpnn.cli.runs.Saved", "xpnn.cli.state.State",
+    "xpnn.cli.ranks.ReadOnlyRun", "xpnn.cli.runs.Run", "xpnn.cli.runs.Saved", "xpnn.cli.state.State",
     "xpnn.data.tables.summary.Moments", "xpnn.data.tables.summary.Summary", "xpnn.diagnostics.trace.Visit",
     "xpnn.interchange.leaves.Flow", "xpnn.interchange.leaves.Leaf", "xpnn.interchange.onnx_pending.Pending",
     "xpnn.interchange.program.Node", "xpnn.interchange.program.Program", "xpnn.interchange.report.Report",

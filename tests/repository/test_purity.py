@@ -34,7 +34,7 @@ EXEMPT = {
     ("metric.py", "__call__"),
     ("metric.py", "check"),
     ("lbfgs.py", "minimize"),
-    ("descent.py", "__init__"),
+    ("lbfgs_search.py", "__init__"),
     ("custom.py", "forward"),
     ("custom.py", "backward"),
     ("function.py", "_called"),

@@ -8,7 +8,7 @@ from xpnn.cli.log import METRICS, Log, read_history
 from xpnn.durable import append_durably
 from xpnn.errors import CheckpointError, FileError
 from xpnn.training.history import Row
-from xpnn.training.lines import line_of, read_lines
+from xpnn.training.json_lines import line_of, read_lines
 
 ROWS = [Row(i, 1 / i, None, 0.5, 1e-3, 0.1, i == 1) for i in range(1, 6)]
 

@@ -18,7 +18,7 @@ from serving import accessible, browsing, served, until
 import xpnn
 from xpnn.errors import CheckpointError
 from xpnn.training.callbacks import Callback
-from xpnn.training.lines import line_of
+from xpnn.training.json_lines import line_of
 from xpnn.web.live import Watcher
 from xpnn.web.record import read_record
 from xpnn.web.recorder import Recorder

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from xpnn.backends.chain import Chain
 from xpnn.backends.convert import to_host
 from xpnn.backends.share import Share
 from xpnn.errors import BackendError, DataError, DeviceError, UsageError, did_you_mean, first_line
@@ -126,6 +127,10 @@ class Backend(Kernels):
     def memoized(self, f: Callable[[Array, Array], Any]) -> Callable[[Array, Array], Any]:
         """f itself; or, where steps write in place, f with its last result kept for the same arguments."""
         return f
+
+    def planned(self, step: Callable[..., Any], chain: Chain) -> Callable[..., Any]:
+        """`step`, the training step of that chain of layers, itself; or one that has the memory for a batch ready."""
+        return step
 
     def copied(self, tree: dict[str, Array]) -> dict[str, Array]:
         """The tree itself; copies where `elementwise` writes into what it is given.

@@ -7,10 +7,11 @@ import numpy as np
 from xpnn.backends import in_place
 from xpnn.backends.base import Backend
 from xpnn.backends.cpu import (
-    classes,
+    cross_entropy,
     distribution,
     draws,
     passes,
+    planned,
     pointwise,
     predictions,
     products,
@@ -41,6 +42,10 @@ class NumpyBackend(Backend):
         """`a` itself, in the same memory."""
         return a
 
+    def scalar(self, value: float | int | bool, dtype: Any = None) -> Array:
+        """Without the checks of `asarray`, which take ten times as long."""
+        return np.array(value, dtype or self.dtype)
+
     def device_context(self) -> Any:
         """Overflow and NaN are reported by the training step, by name, not by NumPy's warnings."""
         return np.errstate(all="ignore")
@@ -50,6 +55,7 @@ class NumpyBackend(Backend):
 
     buffer = in_place.buffer
     memoized = in_place.memoized
+    planned = planned.planned
     concat_flat = in_place.concat_flat
 
     matmul = products.matmul
@@ -61,6 +67,7 @@ class NumpyBackend(Backend):
     relu = pointwise.relu
     relu_grad = pointwise.relu_grad
     mask = pointwise.mask
+    scaled_mask = pointwise.scaled_mask
     sigmoid = pointwise.sigmoid
     normal_cdf = distribution.normal_cdf
     lstm_step = pointwise.lstm_step
@@ -71,7 +78,7 @@ class NumpyBackend(Backend):
     gru_pass = passes.gru_pass
     gru_pass_grad = passes.gru_pass_grad
 
-    softmax_cross_entropy_gradient_and_correct = classes.softmax_cross_entropy_gradient_and_correct
+    softmax_cross_entropy_gradient_and_correct = cross_entropy.softmax_cross_entropy_gradient_and_correct
 
     uniform = draws.uniform
     keep_mask = draws.keep_mask

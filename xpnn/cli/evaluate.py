@@ -19,7 +19,7 @@ from xpnn.data.batches import Slices
 from xpnn.metrics import ConfusionMatrix
 from xpnn.parameters import rows_of
 from xpnn.printing import one_line
-from xpnn.scratch import release
+from xpnn.temporary_files import release
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -10,7 +10,7 @@ from xpnn.cli.runs import FILM, Run
 from xpnn.data import Dataset
 from xpnn.errors import TargetMissedError, UsageError
 from xpnn.recipes import Recipe
-from xpnn.scratch import in_use, release
+from xpnn.temporary_files import in_use, release
 from xpnn.training.callbacks import Callback, KeepBest
 from xpnn.training.film import Film
 from xpnn.web.recorder import Recorder

@@ -6,7 +6,7 @@ from typing import Any
 from xpnn.cli.output import status
 from xpnn.durable import append_durably, write_durably
 from xpnn.training.history import History, Row
-from xpnn.training.lines import line_of, read_lines
+from xpnn.training.json_lines import line_of, read_lines
 from xpnn.training.run import Callback, Run
 
 METRICS = "metrics.jsonl"

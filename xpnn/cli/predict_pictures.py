@@ -56,6 +56,8 @@ def predict_pictures(
         for i, (picture, best) in enumerate(found):
             if as_json or out is not None:
                 answers.append(answer(file, picture, best))
+                if picture.doubt:
+                    status(f"{file}: unsure of {best[0][0]!r}: {picture.doubt}")
             else:
                 show(f"{file}, {i + 1} of {len(found)}" if len(found) > 1 else str(file), picture, best)
         if len(found) > 1 and not as_json and out is None:
@@ -150,7 +152,7 @@ def answer(file: Path, picture: Picture, best: list[tuple[str, float]]) -> dict[
         "mode": picture.mode,
         "inverted": picture.inverted,
         "crop": picture.box,
-    }
+    } | ({"doubt": picture.doubt} if picture.doubt else {})
 
 
 def as_rows(answers: list[dict[str, Any]], classes: tuple[str, ...]) -> str:

@@ -23,7 +23,7 @@ from xpnn.data.tables.values import unnamed
 from xpnn.durable import write_durably
 from xpnn.errors import DataError, UsageError, XpnnError
 from xpnn.printing import listed
-from xpnn.scratch import spool
+from xpnn.temporary_files import spool
 
 if TYPE_CHECKING:
     from xpnn.model import Model

@@ -63,6 +63,9 @@ def meet() -> None:
 
 def end_all(error: XpnnError, report: Callable[[XpnnError], int]) -> int:
     """Report the error and end all processes with its code. What every rank has met, rank 0 alone reports."""
+    rank, size = place()
+    if error.agreed and size > 1:
+        return error.exit_code if rank else report(error)
     return end(error.exit_code, lambda: report(error), isinstance(error, UsageError))
 
 

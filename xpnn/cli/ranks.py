@@ -66,7 +66,7 @@ def join(engine: str, batch_norm: str, compression: str | None) -> "Communicator
     return group
 
 
-class Elsewhere:
+class NoLock:
     """In place of a lock, in the processes that write nothing."""
 
     stale = ""
@@ -75,11 +75,11 @@ class Elsewhere:
         """Do nothing: rank 0 holds the lock."""
 
 
-class Watched(Run):
+class ReadOnlyRun(Run):
     """A run's folder as the other processes see it: they read from it, and write nothing."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, made=False, lock=Elsewhere())  # type: ignore[arg-type]
+        super().__init__(folder, made=False, lock=NoLock())  # type: ignore[arg-type]
 
     def write(self, about: dict[str, Any]) -> None:
         """Do nothing: rank 0 writes."""
@@ -93,7 +93,7 @@ def shared_run(group: "Communicator", make: Callable[[], Run]) -> Run:
     group.any(False)  # all have their data: no error of one leaves a folder behind
     run = make() if group.rank == 0 else None
     folder = group.text("" if run is None else str(run.folder))
-    return run or Watched(Path(folder))
+    return run or ReadOnlyRun(Path(folder))
 
 
 def leave_the_rest(group: "Communicator") -> None:

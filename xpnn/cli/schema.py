@@ -5,7 +5,7 @@ from typing import Any
 
 from xpnn.errors import CheckpointError
 from xpnn.reading import misfit, read_bounded
-from xpnn.training.container import read_json
+from xpnn.training.safetensors_reader import read_json
 
 ABOUT = "run.json"
 MOST = 1 << 20

@@ -8,9 +8,7 @@ From 16,777,216 samples on it is made as it is read, from shuffled blocks: see `
 
 import functools
 import os
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,6 +19,7 @@ from xpnn.chunk_order import ChunkOrder
 from xpnn.data.rows import by_position
 from xpnn.errors import DataError, UsageError
 from xpnn.random import host_rng
+from xpnn.read_ahead import read_ahead
 from xpnn.stored_array import StoredArray, stored
 
 MANY, BLOCK, WINDOW = 1 << 24, 1 << 8, 1 << 16
@@ -188,17 +187,10 @@ class Batches:
         if not ahead:
             yield from (self._read(*place) for place in places)
             return
-        with ThreadPoolExecutor(1, "xpnn-batches") as pool:
-            waiting: deque[Future[Batch]] = deque()
-            owner = os.getpid()
-            for place in places:
-                waiting.append(pool.submit(self._read, *place))
-                if len(waiting) > ahead:
-                    yield waiting.popleft().result()
-                    check_process(owner)
-            while waiting:
-                yield waiting.popleft().result()
-                check_process(owner)
+        owner = os.getpid()
+        for batch in read_ahead(lambda place: self._read(*place), places, ahead):
+            yield batch
+            check_process(owner)
 
     def _places(self, count: int, start: tuple[int, int]) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
         """Epoch, number and rows of each batch."""

@@ -33,6 +33,7 @@ class Picture:
     """What a network is shown: `pixels` uint8 (H, W, C), and what was done to get there.
 
     cropped: to the ink, one digit of those on the page; else the whole picture is shown.
+    doubt: why what is shown may be no single digit, "" where nothing speaks against it.
     """
 
     pixels: NDArray[np.uint8]
@@ -42,6 +43,7 @@ class Picture:
     box: tuple[int, int, int, int]  # left, top, right, bottom of what is shown
     left_out: tuple[str, ...] = ()
     cropped: bool = True
+    doubt: str = ""
 
     @property
     def note(self) -> str:
@@ -56,7 +58,8 @@ class Picture:
             steps += [f"cropped to {right - left}×{bottom - top}", "centred"]
         elif self.size != (width, height):
             steps.append(f"resized to {width}×{height}")
-        return f"{self.size[0]}×{self.size[1]} {self.mode} → {', '.join(steps) or 'as it is'}"
+        unsure = f"; unsure: {self.doubt}" if self.doubt else ""
+        return f"{self.size[0]}×{self.size[1]} {self.mode} → {', '.join(steps) or 'as it is'}{unsure}"
 
 
 def read_picture(path: str | os.PathLike[str]) -> Picture:
@@ -103,7 +106,15 @@ def _picture(image: "Image", page: Page, figure: Figure) -> Picture:
     left_out = ["the frame"] if page.framed else []
     left_out += [f"{page.specks} specks" if page.specks > 1 else "a speck"] if page.specks else []
     place = (box.left, box.top, box.right, box.bottom)
-    return Picture(pixels[:, :, np.newaxis], image.size, image.mode, page.dark, place, tuple(left_out))
+    return Picture(
+        pixels[:, :, np.newaxis],
+        image.size,
+        image.mode,
+        page.dark,
+        place,
+        tuple(left_out),
+        doubt=figure.doubt,
+    )
 
 
 def shrink(ink: Grey) -> Grey:

@@ -8,7 +8,7 @@ unless the caller keeps asking.
 """
 
 from collections.abc import Callable
-from typing import IO
+from typing import IO, Any
 
 from xpnn.errors import BackendError, DataError
 
@@ -39,20 +39,7 @@ def _gunzip(file: IO[bytes], name: str) -> Read:
     import zlib
 
     decoder = zlib.decompressobj(wbits=31)  # 31: a gzip wrapper, whose checksum zlib verifies
-
-    def read(size: int) -> bytes:
-        while not decoder.eof:
-            packed = decoder.unconsumed_tail or _more(file, name)
-            try:
-                piece = decoder.decompress(packed, size)
-            except zlib.error as error:
-                raise _damaged(name, f"unpacking it failed: {error}") from error
-            if piece:
-                return piece
-        _expect_end(file, name, decoder.unused_data)
-        return b""
-
-    return read
+    return _unpacking(file, name, decoder, lambda: decoder.unconsumed_tail or _more(file, name), zlib.error)
 
 
 def _unxz(file: IO[bytes], name: str) -> Read:
@@ -66,13 +53,22 @@ def _unxz(file: IO[bytes], name: str) -> Read:
         ) from error
 
     decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
+    return _unpacking(
+        file, name, decoder, lambda: _more(file, name) if decoder.needs_input else b"", lzma.LZMAError
+    )
+
+
+def _unpacking(
+    file: IO[bytes], name: str, decoder: Any, more: Callable[[], bytes], failure: type[Exception]
+) -> Read:
+    """`read` by a decoder of zlib or lzma. more: the packed bytes that it gets next."""
 
     def read(size: int) -> bytes:
         while not decoder.eof:
-            packed = _more(file, name) if decoder.needs_input else b""
+            packed = more()
             try:
-                piece = decoder.decompress(packed, size)
-            except lzma.LZMAError as error:
+                piece: bytes = decoder.decompress(packed, size)
+            except failure as error:
                 raise _damaged(name, f"unpacking it failed: {error}") from error
             if piece:
                 return piece

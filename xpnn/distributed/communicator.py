@@ -111,7 +111,9 @@ class Communicator:
             ranks = [str(rank) for rank in np.flatnonzero(wrong.any(axis=1))]
             name = names[int(np.flatnonzero(wrong.any(axis=0))[0])]
             who = f"rank {ranks[0]} differs" if len(ranks) == 1 else f"ranks {', '.join(ranks)} differ"
-            raise BackendError(f"{who} from rank 0 in {name}", why="all ranks must hold the same", fix=fix)
+            error = BackendError(f"{who} from rank 0 in {name}", why="all ranks must hold the same", fix=fix)
+            error.agreed = True
+            raise error
 
     def rows(self, n: int) -> tuple[int, int]:
         """Which of n samples are this rank's: from the first number up to, not including, the second."""

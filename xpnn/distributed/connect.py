@@ -11,7 +11,7 @@ import numpy as np
 from xpnn import __version__
 from xpnn.distributed.communicator import Communicator
 from xpnn.distributed.compression import COMPRESSIONS
-from xpnn.errors import UsageError, did_you_mean
+from xpnn.errors import BackendError, UsageError, did_you_mean
 
 ENGINES = ("auto", "mpi", "nccl", "torch", "jax", "none")
 BATCH_NORMS = ("global", "local")
@@ -56,8 +56,8 @@ def connect(
     (torch.distributed, under torchrun), "jax" (jax.distributed, for models of the jax backend), "none", or "auto": what
     the environment shows that this process was started by.
     batch_norm, compression: see `Communicator`. Raises BackendError for an engine that is not installed, and where the
-    processes run different versions of xpnn or NumPy; UsageError where a launcher says that there are more processes
-    and the engine finds one, for then each would train by itself.
+    processes run different versions of xpnn or NumPy; UsageError where they were given different engines, and where a
+    launcher says that there are more processes and the engine finds one, for then each would train by itself.
     """
     found = open_group(engine, batch_norm, compression, environment)
     check_versions(found)
@@ -76,10 +76,39 @@ def open_group(
         raise UsageError(f"batch_norm={batch_norm!r}", fix=did_you_mean(batch_norm, BATCH_NORMS))
     if compression and compression not in COMPRESSIONS:
         raise UsageError(f"compression={compression!r}", fix=did_you_mean(compression, COMPRESSIONS))
-    found = opened(started_by(environment) if engine == "auto" else engine)
+    engine = started_by(environment) if engine == "auto" else engine
+    check_one_engine(engine, environment)
+    found = opened(engine)
     refuse_singleton(found, environment)
     found.batch_norm, found.compression = batch_norm, compression
     return found
+
+
+def check_one_engine(engine: str, environment: Mapping[str, str]) -> None:
+    """Raise UsageError, on every rank, where the processes of one mpiexec were given different engines.
+
+    Those that are to train alone take part in this message too: the others would wait for them forever.
+    """
+    if number(environment, "PMI_SIZE") < 2:
+        return
+    from xpnn.distributed.mpi import MPICommunicator
+
+    try:
+        group = MPICommunicator()
+    except BackendError:  # without mpi4py nobody waits; an engine that needs it says so itself
+        return
+    chosen = [ENGINES[int(one)] for one in group.each(ENGINES.index(engine))]
+    other = next((rank for rank, one in enumerate(chosen) if one != chosen[0]), None)
+    if other is not None:
+        error = UsageError(
+            f"rank {other} was started with the engine {chosen[other]!r}, rank 0 with {chosen[0]!r}",
+            why="processes of one mpiexec train together, by one engine, or each by itself",
+            fix="the same --distributed for all of them",
+        )
+        error.agreed = True
+        raise error
+    if engine == "none":
+        group.mpi.Finalize()  # from here on each ends when it has done its own work
 
 
 def check_versions(group: Communicator) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from xpnn.backends.base import Backend
-from xpnn.distributed.shared_backend import Joined
+from xpnn.distributed.shared_backend import ReducingBackend
 from xpnn.kernels import Array
 from xpnn.losses import Loss, MultiOutputLoss
 from xpnn.parameters import count
@@ -11,7 +11,7 @@ from xpnn.trees import tree_map
 
 
 def part_of_batch(
-    loss: Loss, be: Joined, prediction: Any, target: Any, weight: Array | None, total: Array | None
+    loss: Loss, be: ReducingBackend, prediction: Any, target: Any, weight: Array | None, total: Array | None
 ) -> tuple[Array, Any]:
     """-> (what these samples add to the loss, the gradient of the whole loss with respect to their prediction).
 
@@ -48,6 +48,6 @@ def divisor_of_batch(loss: Loss, be: Backend, target: Any, weight: Array | None)
     return xp.where(total > 0, total, xp.ones_like(total))
 
 
-def whole(be: Joined, tree: Any) -> Any:
+def whole(be: ReducingBackend, tree: Any) -> Any:
     """Every array of these samples as that of the whole batch."""
     return tree_map(lambda _, a: None if a is None else be.all_rows(a), tree)

@@ -13,7 +13,7 @@ from xpnn.distributed.jax_backend import AxisShare, Psum
 from xpnn.kernels import Array
 
 
-class Joined(Backend):
+class ReducingBackend(Backend):
     """Put before a backend's class: its sums go over all ranks."""
 
     group: Communicator
@@ -44,7 +44,7 @@ class Joined(Backend):
         return add_compressed(self, self.group, a)
 
 
-class Sharing(Joined):
+class SyncBatchNormBackend(ReducingBackend):
     """Besides, batch normalization by the statistics of all ranks' rows."""
 
     def values_per_feature(self, x: Array) -> int:
@@ -77,19 +77,23 @@ COMBINED: dict[tuple[type, ...], type[Backend]] = {}
 """Classes with one of those above before a backend's own."""
 
 
-def joined(be: Backend, group: Communicator) -> Joined:
+def reducing_backend(be: Backend, group: Communicator) -> ReducingBackend:
     """The backend with sums over the ranks, and nothing else changed."""
-    return made(be, Joined, group, None)
+    return extended(be, ReducingBackend, group, None)
 
 
-def sharing(be: Backend, group: Communicator, share: Share) -> Backend:
+def backend_for_share(be: Backend, group: Communicator, share: Share) -> Backend:
     """The backend for that share of a batch: itself where the share is the whole, which every rank then computes."""
     if share.rows == share.total:
         return be
-    return made(be, Sharing if group.batch_norm == "global" else Joined, group, share)
+    return extended(
+        be, SyncBatchNormBackend if group.batch_norm == "global" else ReducingBackend, group, share
+    )
 
 
-def made(be: Backend, kind: type[Joined], group: Communicator, share: Share | None) -> Joined:
+def extended(
+    be: Backend, kind: type[ReducingBackend], group: Communicator, share: Share | None
+) -> ReducingBackend:
     """A copy of the backend, of a class with `kind` before its own."""
     new: Any = copy.copy(be)
     key: tuple[type, ...] = kind, type(be)
@@ -99,11 +103,11 @@ def made(be: Backend, kind: type[Joined], group: Communicator, share: Share | No
         COMBINED[key] = type("".join(one.__name__ for one in key), key, {})
     new.__class__ = COMBINED[key]
     new.group, new.share = group, share
-    backend: Joined = new
+    backend: ReducingBackend = new
     return backend
 
 
-def by_callback(be: Joined, a: Array) -> Array:
+def by_callback(be: ReducingBackend, a: Array) -> Array:
     """Compiled steps of JAX stop here, in the order in which they were written, until all ranks have come.
 
     JAX calls back from a thread where 64 bits are off, and would round: they are handed over as pairs of 32.
@@ -124,7 +128,9 @@ def by_callback(be: Joined, a: Array) -> Array:
     return result
 
 
-def add_gradient(be: Joined, memory: Array | None, grad: Array, numbers: Array) -> tuple[Array, Array]:
+def add_gradient(
+    be: ReducingBackend, memory: Array | None, grad: Array, numbers: Array
+) -> tuple[Array, Array]:
     """-> (the sums of the numbers, of the gradients): one message, with the numbers at its end.
 
     memory: a vector longer than the gradient by `numbers_of` the loss, where the library can write; grad begins it.

@@ -14,6 +14,7 @@ from xpnn.fusion.conv_relu import ConvReLU
 from xpnn.fusion.conv_relu_max_pool import ConvReLUMaxPool
 from xpnn.fusion.cross_entropy import loss_and_correct, loss_and_gradient, loss_gradient_and_correct
 from xpnn.fusion.dense_relu import DenseReLU
+from xpnn.fusion.plan import planned
 from xpnn.fusion.relu import ReLUInPlace
 from xpnn.fusion.rescale import gather_rescaled, split_rescale
 from xpnn.fusion.rounding import RoundedOnce
@@ -34,6 +35,7 @@ __all__ = [
     "loss_and_correct",
     "loss_and_gradient",
     "loss_gradient_and_correct",
+    "planned",
     "split_rescale",
 ]
 

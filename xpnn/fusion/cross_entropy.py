@@ -8,10 +8,14 @@ from xpnn.losses import MultiOutputLoss, SoftmaxCrossEntropy
 
 
 def matches(loss: Any, prediction: Array, target: Array) -> bool:
-    """Whether the kernels compute this loss: the mean over ids, without smoothing, weights, or ids to ignore."""
+    """Whether the kernels compute this loss against these targets, which are ids then."""
+    return target.ndim == prediction.ndim - 1 and is_plain(loss)
+
+
+def is_plain(loss: Any) -> bool:
+    """Whether of ids the kernels compute this loss: the mean, without smoothing, weights, or ids to ignore."""
     return (
         type(loss) is SoftmaxCrossEntropy
-        and target.ndim == prediction.ndim - 1
         and loss.reduction == "mean"
         and loss.label_smoothing == 0
         and loss.class_weight is None

@@ -12,7 +12,7 @@ from xpnn.interchange.h5_file import check_h5
 from xpnn.interchange.keras_tensors import KINDS, ours, split_separable, theirs
 from xpnn.interchange.leaves import Leaf, leaves_of
 from xpnn.interchange.matching import bias_into_norm, bias_without_layer, match, parameters_of_leaf, take_over
-from xpnn.interchange.natural_order import natural
+from xpnn.interchange.natural_order import natural_sort_key
 from xpnn.interchange.report import Report
 from xpnn.system import user_path
 
@@ -166,7 +166,7 @@ def open_keras(path: Path) -> Any:
 def in_h5(file: Any, h5py: Any) -> Iterator[Group]:
     """The layers in a file of weights: groups called after their classes, conv2d, conv2d_1, ...."""
     folder = file.get("layers", file)
-    for name in sorted(folder, key=natural):
+    for name in sorted(folder, key=natural_sort_key):
         entry = folder[name]
         if "layers" in entry:
             yield from in_h5(entry, h5py)
@@ -201,7 +201,9 @@ ORDER = ("forward_layer", "backward_layer", "query_dense", "key_dense", "value_d
 def collect(entry: Any, h5py: Any, arrays: list[Host]) -> None:
     """The arrays in a group, its own first; random seeds are no weights."""
     if "vars" in entry:
-        arrays += [np.asarray(entry["vars"][key]) for key in sorted(entry["vars"], key=natural)]
+        arrays += [np.asarray(entry["vars"][key]) for key in sorted(entry["vars"], key=natural_sort_key)]
     inner = [k for k in entry if k not in ("vars", "seed_generator") and isinstance(entry[k], h5py.Group)]
-    for key in sorted(inner, key=lambda k: (ORDER.index(k) if k in ORDER else len(ORDER), natural(k))):
+    for key in sorted(
+        inner, key=lambda k: (ORDER.index(k) if k in ORDER else len(ORDER), natural_sort_key(k))
+    ):
         collect(entry[key], h5py, arrays)

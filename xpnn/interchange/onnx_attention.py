@@ -8,7 +8,7 @@ import numpy as np
 from xpnn import layers as L
 from xpnn.interchange.onnx_constants import limited
 from xpnn.interchange.onnx_pointwise import Inputs, Rule
-from xpnn.interchange.onnx_values import Builder, Host, Layout, Order, Refusal, Value, natural
+from xpnn.interchange.onnx_values import Builder, Host, Layout, Order, Refusal, Value, identity_order
 
 HEADS: Order = (0, 2, 1, 3)
 """(samples, heads, time, features) lies here as (samples, time, heads, features)."""
@@ -63,10 +63,10 @@ def heads(a: dict[str, Any], q: Value, k: Value) -> tuple[int, int]:
 def rows(b: Builder, x: Value, h: int) -> Value:
     """(samples, time, heads features)."""
     if x.rank == 3:
-        return b.wants(x, natural(3))
+        return b.wants(x, identity_order(3))
     x = b.wants(x, HEADS)
     n, _, steps, width = x.shape
-    return b.put("", L.Reshape((steps, h * width)), x, (n, steps, h * width), Layout(natural(3)))
+    return b.put("", L.Reshape((steps, h * width)), x, (n, steps, h * width), Layout(identity_order(3)))
 
 
 def given_heads(b: Builder, out: str, x: Value, h: int) -> Value:
@@ -78,9 +78,11 @@ def given_heads(b: Builder, out: str, x: Value, h: int) -> Value:
 def before(b: Builder, past: Value, x: Value) -> Value:
     """The past and then x, in time."""
     (n, then, width), now = past.shape, x.shape[1]
-    flat = [b.put("", L.Flatten(), one, (n, one.shape[1] * width), Layout(natural(2))) for one in (past, x)]
-    both = b.put("", L.Concatenate(), flat, (n, (then + now) * width), Layout(natural(2)))
-    return b.put("", L.Reshape((then + now, width)), both, (n, then + now, width), Layout(natural(3)))
+    flat = [
+        b.put("", L.Flatten(), one, (n, one.shape[1] * width), Layout(identity_order(2))) for one in (past, x)
+    ]
+    both = b.put("", L.Concatenate(), flat, (n, (then + now) * width), Layout(identity_order(2)))
+    return b.put("", L.Reshape((then + now, width)), both, (n, then + now, width), Layout(identity_order(3)))
 
 
 def visible(b: Builder, name: str, size: tuple[int, int], past: int, a: dict[str, Any]) -> Host | None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from xpnn import layers as L
 from xpnn.interchange.onnx_pointwise import Inputs, Rule
-from xpnn.interchange.onnx_values import Builder, Layout, Refusal, Value, natural
+from xpnn.interchange.onnx_values import Builder, Layout, Refusal, Value, identity_order
 
 MOST_STEPS = 20
 """From a mask to what it was before: many times what exporters write."""
@@ -61,9 +61,9 @@ def mask_of(b: Builder, x: Value, shape: Sequence[int]) -> Value:
         for other in b.names_of.get(name, ()):
             found = b.values.get(other)
             if found is not None and found.shape == (found.shape[0], *shape):
-                return b.wants(found, natural(found.rank))
+                return b.wants(found, identity_order(found.rank))
     samples = x.shape[(x.layout.order or (0,))[0]]
-    return b.put("", L.Reshape(tuple(shape)), x, (samples, *shape), Layout(natural(1 + len(shape))))
+    return b.put("", L.Reshape(tuple(shape)), x, (samples, *shape), Layout(identity_order(1 + len(shape))))
 
 
 def where(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from xpnn import parameters
 from xpnn.errors import CheckpointError, UsageError, first_line
 from xpnn.interchange.onnx_pointwise import STATISTICS
 from xpnn.interchange.onnx_training import LOSS
-from xpnn.interchange.onnx_values import Builder, Layout, Refusal, Value, has_windows, natural
+from xpnn.interchange.onnx_values import Builder, Layout, Refusal, Value, has_windows, identity_order
 from xpnn.layers import Flatten, Graph, Layer, Permute, Reshape, Sequential
 from xpnn.layers.lengths import planned
 
@@ -177,24 +177,24 @@ def outputs_of(b: Builder, names: list[str]) -> list[Value]:
 def in_order(b: Builder, x: Value) -> Value:
     """x with the axes of the file, where its inputs have them too: what a Transpose is in a graph without images."""
     order = x.layout.order or ()
-    moved = any(one.layout.order not in (None, natural(one.rank)) for one in b.inputs)
+    moved = any(one.layout.order not in (None, identity_order(one.rank)) for one in b.inputs)
     if (
         b.loss is not None
         or moved
         or has_windows(b)
-        or order == natural(x.rank)
+        or order == identity_order(x.rank)
         or order[0] != 0
         or x.flat is not None
     ):
         return x
     axes = tuple(order.index(i) for i in range(1, x.rank))
-    return b.put("", Permute(axes), x, x.shape, Layout(natural(x.rank)))
+    return b.put("", Permute(axes), x, x.shape, Layout(identity_order(x.rank)))
 
 
 def with_layout(x: Value) -> Value:
     """x with a layout: the file's where no layer wanted another."""
     if x.layout.order is None:
-        x.layout.fix(natural(x.rank))
+        x.layout.fix(identity_order(x.rank))
     return x
 
 

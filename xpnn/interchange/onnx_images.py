@@ -16,8 +16,8 @@ from xpnn.interchange.onnx_values import (
     axis_of,
     chained,
     channels_last,
+    identity_order,
     last,
-    natural,
 )
 
 Pads = list[tuple[int, int]]
@@ -161,7 +161,7 @@ def global_pool(layer: type[L.Layer], name: str) -> Rule:
         x = b.wants(x, last(x.rank, channel[0]))
         n = x.shape[channel[0]]
         if not keep:
-            b.put(outputs[0], layer(), x, (x.shape[0], n), Layout(natural(2)))
+            b.put(outputs[0], layer(), x, (x.shape[0], n), Layout(identity_order(2)))
             return
         shape = [x.shape[0], *(n if i == channel[0] else 1 for i in range(1, x.rank))]
         back = L.Reshape((*(1,) * (x.rank - 2), n))

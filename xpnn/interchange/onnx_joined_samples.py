@@ -12,7 +12,7 @@ import numpy as np
 
 from xpnn.interchange.onnx_pending import Pending, mark_of
 from xpnn.interchange.onnx_pointwise import dense
-from xpnn.interchange.onnx_values import Builder, Layout, Refusal, Value, natural
+from xpnn.interchange.onnx_values import Builder, Layout, Refusal, Value, identity_order
 
 JOINED = "samples joined with another axis"
 Groups = list[list[int]]
@@ -88,7 +88,7 @@ def product(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[s
 def in_order(x: Value, groups: Groups) -> Value:
     """The value with its axes in the order of the joined array."""
     perm = [i for group in groups for i in group]
-    x.layout.fix(x.layout.order or natural(x.rank))
+    x.layout.fix(x.layout.order or identity_order(x.rank))
     order = tuple(perm.index(i) for i in x.layout.order or ())
     return Value(x.name, [x.shape[i] for i in perm], Layout(order))
 

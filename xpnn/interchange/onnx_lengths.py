@@ -11,7 +11,7 @@ import numpy as np
 from xpnn import layers as L
 from xpnn.interchange.onnx_constants import limited
 from xpnn.interchange.onnx_pending import mark_of
-from xpnn.interchange.onnx_values import Builder, Refusal, Value, axis_of, natural
+from xpnn.interchange.onnx_values import Builder, Refusal, Value, axis_of, identity_order
 
 SQUARED = (["ReduceMean"], ["ReduceSum"])
 SIZE, SQUARE, SQUARES, LENGTH, MEAN, ROOT, INVERSE = (
@@ -155,7 +155,7 @@ def divide(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[st
         return inverse(b, inputs[1:], outputs, a)
     sized, x = mark_of(b, inputs[1], LENGTH), b.values.get(inputs[0])
     if sized is not None and x is not None and x is sized[0] and sized[3] > 0:
-        x.layout.fix(x.layout.order or natural(x.rank))
+        x.layout.fix(x.layout.order or identity_order(x.rank))
         at = (x.layout.order or ()).index(sized[1])
         b.elementwise(outputs[0], L.LpNormalize(sized[2], at, sized[3]), x)
         return True
@@ -168,7 +168,7 @@ def normalized(b: Builder, out: str, x: Value, eps: float) -> bool:
     if eps <= 0:
         return False
     limited(x.shape[-1])
-    x = b.wants(x, natural(x.rank))
+    x = b.wants(x, identity_order(x.rank))
     source, layer = centred(b, x), L.LayerNorm(eps, bias=False)
     gain = {"gain": np.ones(x.shape[-1])}
     if source is None:

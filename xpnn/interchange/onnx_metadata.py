@@ -35,7 +35,7 @@ def metadata(
 
 def without_scale(preparation: "Preparation") -> "Preparation":
     """That of a file whose network scales the numbers of a table itself."""
-    from xpnn.data.tables.plain import unscaled
+    from xpnn.data.tables.feature_scale import unscaled
     from xpnn.data.tables.preparation import TablePreparation
 
     return unscaled(preparation) if isinstance(preparation, TablePreparation) else preparation

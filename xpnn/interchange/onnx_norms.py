@@ -8,7 +8,7 @@ import numpy as np
 
 from xpnn import layers as L
 from xpnn.interchange.onnx_pointwise import Inputs, Rule
-from xpnn.interchange.onnx_values import Builder, Refusal, axis_of, chained, channels_last, natural
+from xpnn.interchange.onnx_values import Builder, Refusal, axis_of, chained, channels_last, identity_order
 
 
 def instance_norm(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
@@ -41,7 +41,7 @@ def layer_norm(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, 
         raise Refusal("means or deviations as outputs")
     over, eps = x.shape[axis:], a.get("epsilon", 1e-5)
     size = math.prod(over)
-    x = b.wants(x, natural(x.rank))
+    x = b.wants(x, identity_order(x.rank))
     found = {"gain": np.broadcast_to(b.constant(inputs[1], "the gain"), over).reshape(-1)}
     layer: L.Layer = L.RMSNorm(eps)
     if a["kind"] == "LayerNormalization":

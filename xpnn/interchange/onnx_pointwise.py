@@ -17,8 +17,8 @@ from xpnn.interchange.onnx_values import (
     axis_of,
     chained,
     channels_last,
+    identity_order,
     last,
-    natural,
 )
 from xpnn.interchange.resample_rows import cell_shares, place_shares
 from xpnn.layers.interpolate import COORDINATES, ROUNDING
@@ -96,7 +96,7 @@ def softmax(layer: Callable[[], L.Layer]) -> Rule:
         if b.opset < 13 and math.prod(x.shape[axis:]) != x.shape[axis]:
             if axis != 1:
                 raise Refusal(f"over all axes from {axis} on, as before opset 13")
-            x = b.wants(x, natural(x.rank))
+            x = b.wants(x, identity_order(x.rank))
             b.put(outputs[0], chained(L.Flatten(), layer(), L.Reshape(x.shape[1:])), x, x.shape, x.layout)
             return
         if x.flat is None:
@@ -113,7 +113,7 @@ def prelu(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any])
         b.elementwise(outputs[0], L.PReLU(shared=True), x, {"slope": slope.reshape(1)})
         return
     if slope.shape == x.shape[1:] and x.rank > 2 and x.flat is None:
-        x = b.wants(x, natural(x.rank))
+        x = b.wants(x, identity_order(x.rank))
         row = chained(L.Flatten(), L.PReLU(), L.Reshape(x.shape[1:]))
         b.put(outputs[0], row, x, x.shape, x.layout, {"1.slope": slope.reshape(-1)})
         return
@@ -154,7 +154,7 @@ def scale_and_shift(b: Builder, out: str, x: Value, scale: Host, shift: Host, fl
         )
     if x.rank == 3:
         return b.put(out, L.Conv1D(n, 1, groups=n), x, x.shape, x.layout, {"W": W[None], "b": shift}, flat)
-    inner = [int(x.shape[i]) for i in (x.layout.order or natural(x.rank))[1:]]
+    inner = [int(x.shape[i]) for i in (x.layout.order or identity_order(x.rank))[1:]]
     row = L.Reshape((math.prod(inner[:-1]), n)), L.Conv1D(n, 1, groups=n), L.Reshape(tuple(inner))
     return b.put(out, L.Sequential(row), x, x.shape, x.layout, {"1.W": W[None], "1.b": shift}, flat)
 
@@ -173,7 +173,7 @@ def gemm(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) 
         if not b.batched:
             raise Refusal("transA, of one sample")
         x = b.wants(x, (1, 0))
-        x = Value(x.name, x.shape[::-1], Layout(natural(2)))
+        x = Value(x.name, x.shape[::-1], Layout(identity_order(2)))
     c = b.optional(inputs, 2, "the bias")
     if c is None:
         dense(b, outputs[0], x, W, None)
@@ -193,7 +193,7 @@ def dense(b: Builder, out: str, x: Value, W: Host, bias: Host | None) -> Value:
     if x.flat is not None:
         W = W[x.flat]
     else:
-        order = x.layout.order or natural(x.rank)
+        order = x.layout.order or identity_order(x.rank)
         if order[0] == end:
             raise Refusal("a product along the axis of the samples")
         layer = resampling([x.shape[i] for i in order[1:]], order.index(end) - 1, W) if bias is None else None

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from xpnn import layers as L
-from xpnn.interchange.onnx_values import Builder, Host, Value, natural
+from xpnn.interchange.onnx_values import Builder, Host, Value, identity_order
 
 MOST_STEPS = 20
 """From a Dense to the rows: many times what exporters write."""
@@ -104,5 +104,5 @@ def columns_of(b: Builder, part: L.Slice, given: str) -> Host | None:
 def known(b: Builder, name: str) -> Value | None:
     """The value of that name here, where it is a sequence with its axes in ONNX's order."""
     found = [b.values[other] for other in b.names_of.get(name, ()) if other in b.values]
-    found = [x for x in found if x.rank == 3 and x.layout.order == natural(3) and x.flat is None]
+    found = [x for x in found if x.rank == 3 and x.layout.order == identity_order(3) and x.flat is None]
     return found[0] if found else None

@@ -11,7 +11,7 @@ import numpy as np
 from xpnn import layers as L
 from xpnn.interchange.onnx_joined_samples import resolved
 from xpnn.interchange.onnx_pending import Scores, mark_of
-from xpnn.interchange.onnx_values import Builder, Layout, Refusal, Value, natural
+from xpnn.interchange.onnx_values import Builder, Layout, Refusal, Value, identity_order
 
 EXPANDED, REPEATED, JOINED = (
     "heads with an axis of copies",
@@ -63,7 +63,7 @@ def turned(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[st
     if found is None or (word, axes) not in ((REPEATED, [0, 1, 3, 2]), (JOINED, [0, 2, 1])):
         return False
     x, copies = found
-    x.layout.fix(x.layout.order or natural(4))
+    x.layout.fix(x.layout.order or identity_order(4))
     perm = (0, 1, 3, 2)
     order = tuple(perm.index(i) for i in x.layout.order or ())
     b.marks[outputs[0]] = (word, Value(x.name, [x.shape[i] for i in perm], Layout(order)), copies)

@@ -7,7 +7,7 @@ import numpy as np
 
 from xpnn import layers as L
 from xpnn.interchange.onnx_pointwise import Inputs, Rule
-from xpnn.interchange.onnx_values import Builder, Refusal, Value, axis_of, channels_last, natural
+from xpnn.interchange.onnx_values import Builder, Refusal, Value, axis_of, channels_last, identity_order
 
 MODES = ("constant", "reflect", "edge", "wrap")
 
@@ -34,7 +34,7 @@ def pad(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -
         raise Refusal(f"pads of mode {mode!r}" if mode not in MODES else "negative pads, which crop")
     if 0 in busy:
         raise Refusal("pads of the axis of the samples")
-    order = x.layout.order or (natural(x.rank) if 1 in busy else channels_last(x.rank))
+    order = x.layout.order or (identity_order(x.rank) if 1 in busy else channels_last(x.rank))
     x = b.wants(x, order)
     layer = L.Pad(tuple(full[axis] for axis in order[1:]), mode, v if mode == "constant" else 0.0)
     shape = [n + sum(ends) for n, ends in zip(x.shape, full, strict=True)]

@@ -9,7 +9,7 @@ from xpnn import layers as L
 from xpnn.interchange.attention_rows import partners
 from xpnn.interchange.onnx_attention import HEADS, given_heads, rows
 from xpnn.interchange.onnx_pointwise import Inputs, Rule
-from xpnn.interchange.onnx_values import Builder, Host, Layout, Refusal, Value, natural
+from xpnn.interchange.onnx_values import Builder, Host, Layout, Refusal, Value, identity_order
 
 EXACT = 2e-7
 """For each step, how far a table in float32 may be from cosines and sines of t base^(-2 i / size)."""
@@ -31,7 +31,7 @@ def rotary(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]
     layout = "interleaved" if a.get("interleaved", 0) else "half"
     layer = L.RotaryPositions(layout, heads, base_of(cos, sin), None if size == width else size)
     given = rows(b, x, heads)
-    made = b.put("" if x.rank == 4 else outputs[0], layer, given, given.shape, Layout(natural(3)))
+    made = b.put("" if x.rank == 4 else outputs[0], layer, given, given.shape, Layout(identity_order(3)))
     if x.rank == 4:
         given_heads(b, outputs[0], made, heads)
 
@@ -98,7 +98,7 @@ def rotation(b: Builder, out: str, x: Value, y: Value) -> bool:
         return False
     turned = L.RotaryPositions(layout, heads, base, None if 2 * n == width else 2 * n)
     row = rows(b, Value(source, x.shape, Layout(HEADS)), heads)
-    given_heads(b, out, b.put("", turned, row, row.shape, Layout(natural(3))), heads)
+    given_heads(b, out, b.put("", turned, row, row.shape, Layout(identity_order(3))), heads)
     return True
 
 

@@ -17,7 +17,7 @@ from xpnn.interchange.onnx_joined_samples import resolved
 from xpnn.interchange.onnx_pending import Pending, Scores, mark_of, passed_on
 from xpnn.interchange.onnx_projections import Projected, projected
 from xpnn.interchange.onnx_repeated import REPEATED, with_repeated_keys
-from xpnn.interchange.onnx_values import Builder, Host, Layout, Refusal, Value, axis_of, natural
+from xpnn.interchange.onnx_values import Builder, Host, Layout, Refusal, Value, axis_of, identity_order
 
 SCORES, WEIGHTS, VISIBLE = "scores of attention", "weights of attention", "several masks"
 UNDEFINED = "where weights of attention are not a number"
@@ -242,13 +242,13 @@ def made(b: Builder, out: str, one: Pending) -> None:
     heads = given_heads(b, "" if one.turned else out, y, h)
     if one.turned:
         shape = [heads.shape[i] for i in HEADS]
-        b.same(out, Value(heads.name, shape, Layout(natural(4))))
+        b.same(out, Value(heads.name, shape, Layout(identity_order(4))))
 
 
 def in_rows(b: Builder, one: Pending) -> list[Value]:
     """Queries, keys and values as (samples, time, heads features)."""
     k = one.scores.k
-    k.layout.fix(k.layout.order or natural(k.rank))
+    k.layout.fix(k.layout.order or identity_order(k.rank))
     perm = [*range(k.rank - 2), k.rank - 1, k.rank - 2]
     order = tuple(perm.index(i) for i in k.layout.order or ())
     upright = Value(k.name, [k.shape[i] for i in perm], Layout(order))

@@ -32,8 +32,8 @@ from xpnn.interchange.onnx_values import (
     axis_of,
     chained,
     channels_last,
+    identity_order,
     last,
-    natural,
 )
 
 
@@ -104,7 +104,7 @@ def transpose(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, A
     if x.flat is not None:
         raise Refusal("flattened images are transposed")
     if x.layout.order is None:
-        x.layout.fix(natural(x.rank))
+        x.layout.fix(identity_order(x.rank))
     order = tuple(perm.index(i) for i in x.layout.order or ())
     b.same(outputs[0], Value(x.name, [x.shape[i] for i in perm], Layout(order)))
 
@@ -187,7 +187,7 @@ def with_constant(b: Builder, kind: str, out: str, x: Value, c: Host, first: boo
         b.elementwise(out, L.Rescale(float(np.ravel(scale)[0]), float(np.ravel(shift)[0])), x)
         return
     if c.ndim == x.rank - 1 and c.shape == x.shape[1:] and x.rank == 3 and kind == "Add" and x.flat is None:
-        x = b.wants(x, natural(3))
+        x = b.wants(x, identity_order(3))
         waves = Sinusoidal()(np.random.default_rng(0), c.shape)
         fixed = np.allclose(c, waves, rtol=0, atol=1e-6 * c.shape[0] ** 0.5)
         layer = L.PositionalEncoding("sinusoidal" if fixed else "learned")
@@ -294,7 +294,7 @@ def gather(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]
     table, ids = b.constant(inputs[0], "the table"), b.value(inputs[1])
     axis = axis_of(a.get("axis", 0), table.ndim)
     before, after = table.shape[:axis], table.shape[axis + 1 :]
-    ids = b.wants(ids, natural(ids.rank))
+    ids = b.wants(ids, identity_order(ids.rank))
     rows = np.moveaxis(table, axis, 0).reshape(table.shape[axis], -1)
     layer = L.Embedding(int(rows.shape[0]), int(rows.shape[1]))
     shape = (*before, *ids.shape, *after)

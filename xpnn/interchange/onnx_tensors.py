@@ -23,8 +23,8 @@ from xpnn.interchange.onnx_values import (
     chained,
     channels_last,
     has_windows,
+    identity_order,
     last,
-    natural,
 )
 
 
@@ -36,7 +36,7 @@ def order_of(b: Builder, x: Value) -> Order:
     if x.flat is not None:
         raise Refusal("flattened images are cut or reduced along axes")
     if x.layout.order is None:
-        x.layout.fix(channels_last(4) if x.rank == 4 and has_windows(b) else natural(x.rank))
+        x.layout.fix(channels_last(4) if x.rank == 4 and has_windows(b) else identity_order(x.rank))
     return x.layout.order or ()
 
 
@@ -181,7 +181,14 @@ def maxout(b: Builder, out: str, x: Value, axes: set[int]) -> bool:
     found = {
         key: b.parameters[f"{product}.{key}"] for key in ("W", "b") if f"{product}.{key}" in b.parameters
     }
-    b.put(out, L.Maxout(units, pieces, bias=dense.bias), source, shape, Layout(natural(x.rank - 1)), found)
+    b.put(
+        out,
+        L.Maxout(units, pieces, bias=dense.bias),
+        source,
+        shape,
+        Layout(identity_order(x.rank - 1)),
+        found,
+    )
     return True
 
 

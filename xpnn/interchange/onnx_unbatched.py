@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnn.interchange.onnx_values import Builder, axis_of, natural
+from xpnn.interchange.onnx_values import Builder, axis_of, identity_order
 
 Attributes = dict[str, Any]
 AXIS = {
@@ -40,7 +40,7 @@ def with_samples(
     elif kind in AXES:
         axes_moved(b, kind, inputs, a, rank)
     elif kind == "Transpose":
-        a["perm"] = [0, *(int(i) + 1 for i in a.get("perm", natural(rank)[::-1]))]
+        a["perm"] = [0, *(int(i) + 1 for i in a.get("perm", identity_order(rank)[::-1]))]
     elif kind == "Flatten":
         at = axis_of(a.get("axis", 1), rank) if a.get("axis", 1) != rank else rank
         both = math.prod(x.shape[1 : at + 1]), math.prod(x.shape[at + 1 :])

@@ -81,7 +81,7 @@ class Value:
         return len(self.shape)
 
 
-def natural(rank: int) -> Order:
+def identity_order(rank: int) -> Order:
     """The axes as they are."""
     return tuple(range(rank))
 
@@ -110,7 +110,7 @@ def last(rank: int, axis: int) -> Order:
 
 def channels_last(rank: int) -> Order:
     """(N, C, ...) with the channels last."""
-    return last(rank, 1) if rank > 2 else natural(rank)
+    return last(rank, 1) if rank > 2 else identity_order(rank)
 
 
 class Builder:
@@ -233,13 +233,13 @@ class Builder:
         if x.flat is not None:
             raise Refusal("flattened images are reshaped again")
         if x.layout.order is None:
-            x.layout.fix(natural(x.rank))
+            x.layout.fix(identity_order(x.rank))
         order, size = x.layout.order or (), math.prod(x.shape[1:])
         if order[0] != 0:
             raise Refusal("the axis of the samples is not the first")
         there = np.arange(size).reshape(x.shape[1:]).transpose([i - 1 for i in order[1:]]).reshape(-1)
         flat = there if (there != np.arange(size)).any() else None
-        return self.put(out, Flatten(), x, (x.shape[0], size), Layout(natural(2)), flat=flat)
+        return self.put(out, Flatten(), x, (x.shape[0], size), Layout(identity_order(2)), flat=flat)
 
     def reshape(self, out: str, x: Value, shape: Sequence[int], batch: int | None = None) -> Value:
         """The same numbers in another shape. batch: which of its axes is that of the samples, where it is known.
@@ -259,11 +259,11 @@ class Builder:
         if x.flat is not None:
             raise Refusal("flattened images are reshaped again")
         if order is None:
-            order = natural(x.rank)
+            order = identity_order(x.rank)
             x.layout.fix(order)
         joined = groups(x.shape, shape, old, new)
         if old == 0 and not side_by_side(joined, [i for i in order[1:] if x.shape[i] > 1]):
-            end = channels_last(len(shape)) if has_windows(self) else natural(len(shape))
+            end = channels_last(len(shape)) if has_windows(self) else identity_order(len(shape))
             order = before_joining(joined, end, x.rank)
             axes = tuple((x.layout.order or ()).index(i) for i in order[1:])
             x = self.put("", Permute(axes), x, x.shape, Layout(order))
@@ -274,7 +274,7 @@ class Builder:
             if ours[: len(before)] != before:
                 raise Refusal(f"{x.shape} becomes {shape}, which joins axes that are not side by side here")
             ours, left = ours[len(before) :], left + after
-        usual = [natural(len(shape)), channels_last(len(shape))]
+        usual = [identity_order(len(shape)), channels_last(len(shape))]
         prefer_last = order == channels_last(x.rank) and x.rank > 2
         made = with_ones(shape, new, left, usual[::-1] if prefer_last else usual)
         inner = tuple(shape[i] for i in made[1:])

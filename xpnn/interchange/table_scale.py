@@ -19,7 +19,7 @@ class TableScale:
 
     def entered(self, g: Program, x: Value, inside: bool) -> Value:
         """(x - mean) / std of the matrix, unless that is left to the caller; sets what each input holds."""
-        from xpnn.data.tables.plain import feature_scale, meanings
+        from xpnn.data.tables.feature_scale import feature_scale, meanings
 
         g.meanings = meanings(self.preparation, scaled=not inside)
         mean, std = feature_scale(self.preparation)

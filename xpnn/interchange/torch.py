@@ -12,7 +12,7 @@ import numpy as np
 from xpnn.errors import BackendError, CheckpointError, FileError, UsageError, first_line
 from xpnn.interchange.leaves import Leaf, leaves_of
 from xpnn.interchange.matching import bias_into_norm, bias_without_layer, match, parameters_of_leaf, take_over
-from xpnn.interchange.natural_order import natural
+from xpnn.interchange.natural_order import natural_sort_key
 from xpnn.interchange.report import Report, check_fit
 from xpnn.interchange.torch_module import module_of
 from xpnn.interchange.torch_tensors import groups, ours, projected_widths, taken_apart, theirs
@@ -200,8 +200,8 @@ def read_safetensors(path: Path) -> dict[str, Host]:
 
     try:
         with safe_open(path, framework="numpy") as file:
-            return {key: file.get_tensor(key) for key in sorted(file.keys(), key=natural)}
+            return {key: file.get_tensor(key) for key in sorted(file.keys(), key=natural_sort_key)}
     except TypeError:  # bfloat16, which NumPy has not
         torch_package()
         with safe_open(path, framework="pt") as file:
-            return {key: to_host(file.get_tensor(key)) for key in sorted(file.keys(), key=natural)}
+            return {key: to_host(file.get_tensor(key)) for key in sorted(file.keys(), key=natural_sort_key)}

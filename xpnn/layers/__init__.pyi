@@ -15,6 +15,8 @@ from xpnn.layers.base import Layer as Layer
 from xpnn.layers.base import Spec as Spec
 from xpnn.layers.batchnorm import BatchNorm as BatchNorm
 from xpnn.layers.bidirectional import Bidirectional as Bidirectional
+from xpnn.layers.branches import Parallel as Parallel
+from xpnn.layers.branches import Residual as Residual
 from xpnn.layers.clip import Clip as Clip
 from xpnn.layers.clip import Hardmax as Hardmax
 from xpnn.layers.constants import Offset as Offset
@@ -26,8 +28,6 @@ from xpnn.layers.conv_transpose import ConvTranspose1D as ConvTranspose1D
 from xpnn.layers.conv_transpose import ConvTranspose2D as ConvTranspose2D
 from xpnn.layers.conv_transpose import ConvTranspose3D as ConvTranspose3D
 from xpnn.layers.custom import Custom as Custom
-from xpnn.layers.cut import Slice as Slice
-from xpnn.layers.cut import Split as Split
 from xpnn.layers.dense import Dense as Dense
 from xpnn.layers.dropout import Dropout as Dropout
 from xpnn.layers.elastic import RandomElastic as RandomElastic
@@ -39,6 +39,8 @@ from xpnn.layers.exponential import SELU as SELU
 from xpnn.layers.gated import GELU as GELU
 from xpnn.layers.gated import Mish as Mish
 from xpnn.layers.gated import SiLU as SiLU
+from xpnn.layers.global_pool import GlobalAveragePool as GlobalAveragePool
+from xpnn.layers.global_pool import GlobalMaxPool as GlobalMaxPool
 from xpnn.layers.graph import Graph as Graph
 from xpnn.layers.groupnorm import GroupNorm as GroupNorm
 from xpnn.layers.groupnorm import InstanceNorm as InstanceNorm
@@ -51,14 +53,13 @@ from xpnn.layers.interpolate import AdaptiveAvgPool as AdaptiveAvgPool
 from xpnn.layers.interpolate import Resize as Resize
 from xpnn.layers.layernorm import LayerNorm as LayerNorm
 from xpnn.layers.layernorm import RMSNorm as RMSNorm
+from xpnn.layers.local_response_norm import LocalResponseNorm as LocalResponseNorm
 from xpnn.layers.logarithmic import LogSigmoid as LogSigmoid
 from xpnn.layers.logarithmic import LogSoftmax as LogSoftmax
 from xpnn.layers.lp_normalize import LpNormalize as LpNormalize
 from xpnn.layers.lstm import LSTM as LSTM
 from xpnn.layers.maxout import GLU as GLU
 from xpnn.layers.maxout import Maxout as Maxout
-from xpnn.layers.merge import Parallel as Parallel
-from xpnn.layers.merge import Residual as Residual
 from xpnn.layers.merge_inputs import Add as Add
 from xpnn.layers.merge_inputs import Average as Average
 from xpnn.layers.merge_inputs import Concatenate as Concatenate
@@ -68,7 +69,8 @@ from xpnn.layers.noise import AlphaDropout as AlphaDropout
 from xpnn.layers.noise import GaussianNoise as GaussianNoise
 from xpnn.layers.noise import SpatialDropout as SpatialDropout
 from xpnn.layers.pad import Pad as Pad
-from xpnn.layers.padding import PaddingMask as PaddingMask
+from xpnn.layers.pad import ZeroPad2D as ZeroPad2D
+from xpnn.layers.padding_mask import PaddingMask as PaddingMask
 from xpnn.layers.permute import Permute as Permute
 from xpnn.layers.pool import AvgPool1D as AvgPool1D
 from xpnn.layers.pool import AvgPool2D as AvgPool2D
@@ -87,11 +89,6 @@ from xpnn.layers.reduce import MaskedMean as MaskedMean
 from xpnn.layers.reduce import ReduceMax as ReduceMax
 from xpnn.layers.reduce import ReduceMean as ReduceMean
 from xpnn.layers.reduce import ReduceSum as ReduceSum
-from xpnn.layers.resize import GlobalAveragePool as GlobalAveragePool
-from xpnn.layers.resize import GlobalMaxPool as GlobalMaxPool
-from xpnn.layers.resize import UpSampling2D as UpSampling2D
-from xpnn.layers.resize import ZeroPad2D as ZeroPad2D
-from xpnn.layers.response import LocalResponseNorm as LocalResponseNorm
 from xpnn.layers.rotary import RotaryPositions as RotaryPositions
 from xpnn.layers.scale import Rescale as Rescale
 from xpnn.layers.scale import Standardize as Standardize
@@ -101,6 +98,9 @@ from xpnn.layers.sequential import Sequential as Sequential
 from xpnn.layers.shape import Flatten as Flatten
 from xpnn.layers.shape import Reshape as Reshape
 from xpnn.layers.simple_rnn import SimpleRNN as SimpleRNN
+from xpnn.layers.slicing import Slice as Slice
+from xpnn.layers.slicing import Split as Split
+from xpnn.layers.upsampling import UpSampling2D as UpSampling2D
 from xpnn.layers.warp import Warp as Warp
 from xpnn.layers.wiring import Shared as Shared
 

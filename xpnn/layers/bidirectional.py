@@ -8,7 +8,7 @@ from typing import Any
 from xpnn.config import short_repr
 from xpnn.errors import ShapeError, UsageError
 from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree
-from xpnn.layers.nested import of_inner, plan_child
+from xpnn.layers.containers import of_inner, plan_child
 from xpnn.layers.recurrent import Recurrent
 
 

@@ -1,4 +1,4 @@
-"""What decides or limits: Clip between two numbers, Hardmax for the largest."""
+"""Clip, which limits values, and Hardmax, which picks the largest."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from xpnn.errors import ShapeError
 from xpnn.layers.base import Child, Ctx, Layer, LayerLike, Shape, Tree, is_multiple
-from xpnn.layers.nested import plan_child
+from xpnn.layers.containers import plan_child
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.wiring import NO_DX, Names, Node, Nodes, Wiring, as_names, as_nodes, listed, wiring
 from xpnn.trees import leaves, tree_map

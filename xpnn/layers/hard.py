@@ -1,4 +1,4 @@
-"""Activations made of straight lines (and one hyperbola): cheap stand-ins for Sigmoid, SiLU and Tanh."""
+"""Piecewise linear activations (and Softsign, a hyperbola): cheap versions of Sigmoid, SiLU and Tanh."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -7,7 +7,7 @@ from xpnn.backends.base import Backend
 from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
-from xpnn.layers.resize import check_channels
+from xpnn.layers.global_pool import check_channels
 from xpnn.settings import one_of
 from xpnn.window import Sizes, at_least, longest_cell, per_axis
 

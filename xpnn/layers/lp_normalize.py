@@ -1,4 +1,4 @@
-"""Rows brought to length 1."""
+"""Rows scaled to length 1."""
 
 from dataclasses import dataclass
 from typing import Any

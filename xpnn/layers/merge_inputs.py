@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from xpnn.errors import ShapeError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree, is_multiple
-from xpnn.layers.merging import merged, merged_shape, parts
+from xpnn.layers.merge_operations import merged, merged_shape, parts
 
 
 class Merge(Layer, abstract=True):

@@ -1,14 +1,16 @@
 """Padding of any axes by a number, by the edge, or by what is inside."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from xpnn.backends.base import Backend
 from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Shape, Tree
 from xpnn.settings import one_of
-from xpnn.window import Pair, at_least
+from xpnn.window import Pair, at_least, check_padding, check_positions, pads_of
+
+Pads: TypeAlias = int | tuple[tuple[int, int], tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -74,3 +76,31 @@ def shown(be: Backend, mode: str, n: int, ends: Pair) -> Array:
         return xp.where(at < n, at, 2 * n - 2 - at)
     at = xp.where(at < 0, xp.zeros_like(at), at)
     return xp.where(at < n, at, xp.full_like(at, n - 1))
+
+
+@dataclass(frozen=True)
+class ZeroPad2D(Layer):
+    """x with rows and columns of zeros around it: a number, or ((top, bottom), (left, right)).
+
+    Shapes: x (N, H, W, C), y (N, top + H + bottom, left + W + right, C). Backward: dx is the middle of dy.
+    """
+
+    padding: Pads = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_padding(self, self.padding, 2)
+
+    def in_axes(self) -> Pad:
+        """Return the same padding, given for each axis of a sample."""
+        return Pad((*pads_of(self.padding, 2), (0, 0)))
+
+    def plan(self, shape: Shape) -> tuple[Tree, Shape]:
+        check_positions(shape, 2)
+        return self.in_axes().plan(shape)
+
+    def forward(self, cx: Ctx, p: Tree, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        return self.in_axes().forward(cx, p, x)
+
+    def backward(self, cx: Ctx, p: Tree, cache: tuple[Any, ...], dy: Array) -> tuple[Array | None, Tree]:
+        return self.in_axes().backward(cx, p, cache, dy)

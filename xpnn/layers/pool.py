@@ -26,7 +26,7 @@ from xpnn.window import (
 
 @dataclass(frozen=True)
 class Pooling(Layer, abstract=True):
-    """What the pooling layers share: where their windows lie. stride None: side by side.
+    """Windows that slide over each channel. stride None: they lie side by side.
 
     padding: as for the convolution over as many axes. dilation: the taps of a window are so far apart. ceil_mode: a
     last window that begins inside, or in the padding before, counts although it ends outside.

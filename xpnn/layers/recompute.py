@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from xpnn.kernels import Array
 from xpnn.layers.base import Child, Ctx, Layer, LayerLike, Shape, Tree
-from xpnn.layers.nested import of_inner
+from xpnn.layers.containers import of_inner
 
 
 @dataclass(frozen=True)

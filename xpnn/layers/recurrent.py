@@ -1,4 +1,4 @@
-"""What layers share that walk along a sequence: a loop over time in Python, with the products of all inputs before it.
+"""Recurrent layers: a loop over time in Python, with the products of all inputs before it.
 
 All: x (time, n_in) per sample; y (units,), the last state, or (time, units) with sequences=True. The shapes leave the
 axis of the samples out. W (n_in, gates units) and U (units, gates units) hold the gates side by side; bias=False leaves

@@ -1,4 +1,4 @@
-"""Reductions: one number out of all along some axes."""
+"""Reductions: sums, means and maxima over some axes."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from xpnn.layers.base import Ctx, Layer, Shape, Tree, is_multiple
 
 @dataclass(frozen=True)
 class Reduction(Layer, abstract=True):
-    """The base class. axes: 1 is the first behind the samples', -1 the last; None: all. keepdims: they stay, as 1."""
+    """axes: 1 is the first after the samples', -1 the last; None: all. keepdims: reduced axes stay, with size 1."""
 
     axes: tuple[int, ...] | None = None
     keepdims: bool = False
@@ -28,7 +28,7 @@ class Reduction(Layer, abstract=True):
         return {}, tuple(left)
 
     def spread(self, cx: Ctx, dy: Array, shape: Shape) -> Array:
-        """A number of y's for each of x's that it was made of; the result has 1 for each axis that is reduced."""
+        """dy with size 1 on every axis that was reduced, so that it broadcasts to the shape of x."""
         axes = axes_of(self.axes, shape[1:])
         return cx.be.xp.reshape(dy, tuple(1 if i in axes else n for i, n in enumerate(shape)))
 

@@ -9,7 +9,7 @@ from xpnn.config import short_repr
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Child, Ctx, Layer, LayerLike, Shape, Tree
-from xpnn.layers.nested import checked_layers, expects_ids, plan_child
+from xpnn.layers.containers import checked_layers, expects_ids, plan_child
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree, as_float, numbered
-from xpnn.layers.nested import checked_layers, plan_child
+from xpnn.layers.containers import checked_layers, plan_child
 from xpnn.window import check_positions
 
 Transform: TypeAlias = tuple[Any, Any, Any, Any, Any, Any]

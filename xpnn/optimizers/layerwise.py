@@ -1,4 +1,4 @@
-"""What optimizers share that treat each parameter as a whole."""
+"""Optimizers that scale the step of each parameter as a whole."""
 
 import math
 from dataclasses import dataclass

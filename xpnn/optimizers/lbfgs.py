@@ -8,7 +8,7 @@ from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.optimizers.base import Optimizer, State, spread
-from xpnn.optimizers.descent import Descent, Report
+from xpnn.optimizers.lbfgs_search import Descent, Report
 from xpnn.settings import AtLeastZero, Count
 
 

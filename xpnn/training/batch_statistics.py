@@ -10,8 +10,8 @@ from xpnn.data.batches import Slices
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, as_input
 from xpnn.layers.batchnorm import BatchNorm
+from xpnn.layers.containers import refuse_one
 from xpnn.layers.lengths import planned
-from xpnn.layers.nested import refuse_one
 from xpnn.network import Network
 from xpnn.parameters import count, gather
 

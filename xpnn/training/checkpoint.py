@@ -28,7 +28,7 @@ from xpnn.network import Network
 from xpnn.parameters import Layout
 from xpnn.reading import unreadable
 from xpnn.system import user_path
-from xpnn.training.container import (
+from xpnn.training.safetensors_reader import (
     MAX_HEADER,
     check_table,
     open_file,

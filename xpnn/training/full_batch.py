@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from xpnn.data.batches import Slices
-from xpnn.distributed.shared_backend import joined
+from xpnn.distributed.shared_backend import reducing_backend
 from xpnn.distributed.shares import own_rows
 from xpnn.kernels import Array
 from xpnn.optimizers import LBFGS
-from xpnn.optimizers.descent import Descent
+from xpnn.optimizers.lbfgs_search import Descent
 from xpnn.parameters import gather
 from xpnn.training.history import Tally
 from xpnn.training.run import Run
@@ -34,7 +34,7 @@ class FullBatch:
         gradient, static = trainer.objective.gradient(fuse=True, count=count), False
         divisor = trainer.objective.divisor()
         if group.size > 1:
-            self.be, static = joined(be, group), True
+            self.be, static = reducing_backend(be, group), True
             shares = [own_rows(group, rows, trainer.augment is not None) for rows in batches]
             self.parts = [(be.asarray(rows), (share,)) for rows, share in shares]
             gradient = trainer.shared_objective.gradient(fuse=True, add=False, count=count)

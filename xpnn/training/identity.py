@@ -10,8 +10,8 @@ from xpnn.config import short_repr, to_config
 from xpnn.errors import CheckpointError, UsageError
 from xpnn.losses import FunctionLoss, Loss
 from xpnn.schedules import Schedule
-from xpnn.scratch import release
 from xpnn.stored_array import StoredArray
+from xpnn.temporary_files import release
 from xpnn.training.stepper import Stepper
 from xpnn.trees import leaves
 

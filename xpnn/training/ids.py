@@ -59,6 +59,11 @@ class Ids:
         a = part_of(given, self)
         return None if self.name == "y" and a.ndim != self.axes else a
 
+    def surely_allowed(self, a: Array) -> bool:
+        """Whether one look at NumPy's int64 says that all are in range: below 0 they are huge without their sign."""
+        plain = type(a) is np.ndarray and a.dtype == np.int64 and a.size and type(self) is Ids
+        return bool(plain and a.view(np.uint64).max() < self.size)
+
     def allowed(self, be: Backend, a: Array) -> Array:
         """Bool, shaped like a: which of them are in range."""
         whole = be.xp.astype(a, be.xp.int64)
@@ -235,7 +240,7 @@ def first_bad(
     given = {"x": x, "y": y, "weight": weight}
     for one in with_weights(ids, weight):
         a = one.of(given)
-        if a is None:
+        if a is None or one.surely_allowed(a):
             continue
         with np.errstate(invalid="ignore"):  # NaN is out of range, whatever integer it becomes
             bad = ~np.asarray(be.to_numpy(one.allowed(be, a)))

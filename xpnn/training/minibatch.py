@@ -11,7 +11,9 @@ from xpnn.data.batches import Slices
 from xpnn.distributed.shares import own_rows
 from xpnn.kernels import Array
 from xpnn.parameters import gather
+from xpnn.read_ahead import read_ahead
 from xpnn.stored_array import StoredArray
+from xpnn.temporary_files import is_mapped
 from xpnn.training import ranks
 from xpnn.training.diverged import explain_divergence, explain_overflow, not_finite
 from xpnn.training.history import Tally
@@ -20,6 +22,8 @@ from xpnn.trees import leaves
 
 LOOK = 32
 """Steps between two looks at the losses: each look waits for the device."""
+LARGE = 1 << 30
+"""Bytes of samples in a mapped file from which on they are read ahead: the system does not keep them in memory."""
 
 
 class MiniBatches:
@@ -44,6 +48,7 @@ class MiniBatches:
         done = len(run.losses)
         run.tally = run.tally if done else Tally() if self.labels else None
         resident = all(be.owns(a) for _, a in leaves(self.data) if a is not None)
+        resident = resident and not any(is_far(a) for _, a in leaves(self.data[0]))
         at_once = resident and isinstance(self.order, np.ndarray)
         values = self._indexed(done) if at_once else self._streamed(done)
         for cut, value in zip(self.cuts[done:], values, strict=True):
@@ -98,10 +103,14 @@ class MiniBatches:
         cuts = self.cuts[done:]
 
         def stream(a: Any) -> Iterator[Array]:
-            if be.owns(a):
-                return (gather(be, a, be.asarray(self._part(cut)[0])) for cut in cuts)
             rows = (self._part(cut)[0] for cut in cuts)
-            return be.uploads(a.read(rows) if isinstance(a, StoredArray) else (a[some] for some in rows))
+            if isinstance(a, StoredArray):
+                return be.uploads(a.read(rows))
+            if is_far(a):
+                return be.uploads(read_ahead(a.__getitem__, rows, 1))
+            if be.owns(a):
+                return (gather(be, a, be.asarray(some)) for some in rows)
+            return be.uploads(a[some] for some in rows)
 
         batches = zip(*map(stream, x), strict=True) if isinstance(x, tuple) else stream(x)
         for cut in cuts:
@@ -152,3 +161,8 @@ class MiniBatches:
         be, theta = self.trainer.model.backend, self.trainer.model.theta
         with be.device_context():
             return [] if be.all_finite(theta) else not_finite(self.trainer, theta)
+
+
+def is_far(a: Any) -> bool:
+    """Whether samples are in a mapped file of which much has to come from the disk."""
+    return is_mapped(a) and a.nbytes >= LARGE

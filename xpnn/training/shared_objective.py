@@ -10,7 +10,7 @@ from xpnn.backends.base import Backend
 from xpnn.backends.share import Share
 from xpnn.distributed.communicator import Communicator
 from xpnn.distributed.loss import numbers_of
-from xpnn.distributed.shared_backend import add_gradient, joined, sharing
+from xpnn.distributed.shared_backend import add_gradient, backend_for_share, reducing_backend
 from xpnn.kernels import Array
 from xpnn.optimizers import Accumulate, Optimizer
 from xpnn.optimizers.base import State
@@ -29,7 +29,7 @@ class SharedObjective(Objective):
 
     def part(self, share: Share) -> Objective:
         """The objective of one process, computed of that share."""
-        be = sharing(self.be, self.group, share)
+        be = backend_for_share(self.be, self.group, share)
         return Objective(self.net, self.loss, self.layout, be, self.seed, self.mixing)
 
     def gradient(  # type: ignore[override]
@@ -40,7 +40,7 @@ class SharedObjective(Objective):
         add: False leaves loss and gradient as this rank's part; the parts add up to the whole. count: (loss, hits) in
         place of the loss, as `counted` gives them.
         """
-        be, group, size = joined(self.be, self.group), self.group, self.layout.size["theta"]
+        be, group, size = reducing_backend(self.be, self.group), self.group, self.layout.size["theta"]
         memory = self.be.buffer(size + numbers_of(self.loss)) if keep else None
         buffer = None if memory is None else self.layout.gradient_buffer(self.be, memory[:size])
         parts: dict[Share, Callable[..., Any]] = {}
@@ -84,7 +84,7 @@ class SharedObjective(Objective):
         conditions hold no calls to the host: there the gradients are sent at every step.
         """
         once = accumulates(optimizer) and (self.be.name != "jax" or self.group.engine == "jax")
-        be = joined(self.be, self.group) if once else self.be
+        be = reducing_backend(self.be, self.group) if once else self.be
         gradient = self.gradient(keep=True, fuse=fuse, add=not once, count=count)
         divisor = self.divisor()
         update = updater(fusion.fuse_optimizer(optimizer) if fuse else optimizer, be)

@@ -26,7 +26,10 @@ from xpnn.layers.graph import Graph
 from xpnn.layers.sequential import Sequential
 from xpnn.reading import misfit, unreadable
 from xpnn.training.checkpoint import digest, read_net, seal, unseal
-from xpnn.training.container import (
+from xpnn.training.history import COLUMNS, Row, Tally
+from xpnn.training.identity import check_same
+from xpnn.training.run import Callback, Run
+from xpnn.training.safetensors_reader import (
     MAX_HEADER,
     check_table,
     open_file,
@@ -34,9 +37,6 @@ from xpnn.training.container import (
     read_json,
     read_tensors,
 )
-from xpnn.training.history import COLUMNS, Row, Tally
-from xpnn.training.identity import check_same
-from xpnn.training.run import Callback, Run
 
 FORMAT, KEY = 1, "xpnn-training"
 COUNTERS = {"steps": int, "first": int, "total": int, "epochs": int, "rate": float, "lr": float}

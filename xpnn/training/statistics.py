@@ -8,7 +8,7 @@ import numpy as np
 from xpnn.durable import append_durably, write_durably
 from xpnn.system import user_path
 from xpnn.training.history import Row
-from xpnn.training.lines import line_of, read_lines
+from xpnn.training.json_lines import line_of, read_lines
 from xpnn.training.run import Callback, Run
 
 

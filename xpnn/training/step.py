@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from xpnn import fusion
 from xpnn.backends.base import Backend
 from xpnn.distributed.loss import part_of_batch
-from xpnn.distributed.shared_backend import Joined
+from xpnn.distributed.shared_backend import ReducingBackend
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, as_float, as_input
 from xpnn.losses import Loss, MultiOutputLoss
@@ -81,7 +81,7 @@ class Objective:
             if mixing is not None:
                 y, weight = mix_targets(cx, loss, y, weight, share, out.shape[-1])
             y, correct = as_target(be, loss, y), None
-            if isinstance(be, Joined) and be.share is not None:
+            if isinstance(be, ReducingBackend) and be.share is not None:
                 value, dout = part_of_batch(loss, be, out, y, weight, total)
             elif total is not None:
                 value, dout = loss.part(be, out, y, weight, total)
@@ -135,7 +135,8 @@ class Objective:
         count: (loss, hits) in place of the loss, see `gradient`.
         """
         be, gradient, divisor = self.be, self.gradient(keep=True, fuse=fuse, count=count), self.divisor()
-        update = updater(fusion.fuse_optimizer(optimizer) if fuse else optimizer, be)
+        optimizer = fusion.fuse_optimizer(optimizer) if fuse else optimizer
+        update = updater(optimizer, be)
 
         def step(
             theta: Array, phi: Array, state: State, x: Array, y: Array, weight: Array | None = None
@@ -151,7 +152,9 @@ class Objective:
             value, theta, phi, state = update(theta, phi, state, value, grad, new_phi)
             return (value, *hits) if count else value, theta, phi, state
 
-        return step
+        if not fuse or self.mixing is not None:
+            return step
+        return fusion.planned(step, self.net, self.loss, self.layout, be, self.seed, optimizer, count)
 
     def indexed_step(
         self, optimizer: Optimizer, *, fuse: bool = True, count: bool = False

@@ -78,6 +78,8 @@ class Stepper:
             **vars(self.objective) | {"be": group.inside(be)}, group=group
         )
         self.ids = ids_of(model, self.loss)
+        self._known_kind: tuple[Any, ...] | None = None
+        """What `kind_of` said of the last batch, where its arrays were taken as they are."""
         self._unread: list[tuple[int, Array, Any, Any, Any]] = []
         """Steps whose losses are still unread: number, loss, x, y, weight; of a backend where that takes time."""
         objective = self.shared_objective if shared else self.objective
@@ -156,6 +158,12 @@ class Stepper:
         computes its rows; ids are checked by all of them.
         """
         model, be = self.model, self.model.backend
+        kind = kind_of(x, y) if weight is None and be.name == "numpy" else None
+        if kind is not None and kind == self._known_kind:
+            if error := first_bad(be, self.ids, x, y):
+                raise error
+            again: Array = self._make_step(self.compiled_step, kind[0][0], x, y, None)
+            return again
         if isinstance(self.optimizer, LBFGS):
             raise UsageError(
                 "Trainer.step with LBFGS",
@@ -182,8 +190,9 @@ class Stepper:
                 f"{first} has {n} samples, weight has shape {tuple(weight.shape)}, wanted ({n},)"
                 + (f" or {each}" if len(each) > 1 else "")
             )
-        x, y = tupled(x), rows_as_floats(be, self.loss, tupled(y), model.output_shape)
+        given_y, x, y = y, tupled(x), rows_as_floats(be, self.loss, tupled(y), model.output_shape)
         shared = self.communicator.size > 1
+        self._known_kind = kind if y is given_y and not shared else None
         on_host = be.name == "numpy" or shared
         if on_host and (error := first_bad(be, self.ids, x, y, weight)):
             raise error
@@ -270,6 +279,13 @@ class Stepper:
         if lr != self.lr:
             self._state["lr"] = self.model.backend.scalar(lr)
             self.lr = lr
+
+
+def kind_of(x: Any, y: Any) -> tuple[Any, ...] | None:
+    """Shapes and dtypes of two NumPy arrays: batches of one kind pass the same checks, but for ids out of range."""
+    if type(x) is np.ndarray and type(y) is np.ndarray:
+        return x.shape, x.dtype, y.shape, y.dtype
+    return None
 
 
 def rows_as_floats(be: Backend, loss: Loss, y: Any, outputs: Any) -> Any:

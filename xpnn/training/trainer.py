@@ -12,8 +12,8 @@ import numpy as np
 from xpnn.data.batches import Batches, Slices
 from xpnn.data.split import stratified_split
 from xpnn.errors import UsageError
+from xpnn.layers.containers import refuse_one
 from xpnn.layers.lengths import planned
-from xpnn.layers.nested import refuse_one
 from xpnn.losses import MultiOutputLoss
 from xpnn.metrics.chosen import Chosen, as_metrics
 from xpnn.optimizers import LBFGS

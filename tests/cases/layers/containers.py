@@ -6,7 +6,7 @@ import xpnn
 from cases.planting import Planted, called_with, dx_after
 from cases.row import Case
 from xpnn.initializers import Normal
-from xpnn.layers.merging import parts
+from xpnn.layers.merge_operations import parts
 from xpnn.parameters import tree_map
 
 MLP = xpnn.Sequential((xpnn.Flatten(), xpnn.Dense(5), xpnn.ReLU(), xpnn.Dense(3)))

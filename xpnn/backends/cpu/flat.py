@@ -4,13 +4,12 @@ Each is the rule of its name in `xpnn.optimizers`, element by element: the weigh
 factors of the penalties, and numbers.
 """
 
-import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from xpnn.backends.cpu.loops import Array, compiled
+from xpnn.backends.cpu.updates import LAST
 
 
 def fused(f: Any) -> Any:
@@ -69,31 +68,15 @@ def adam_loop(
         theta[i] = w - rate * m[i] / (np.sqrt(v[i]) + floor)
 
 
-def adam_numbers(t: int, lr: float, numbers: tuple[float, ...]) -> tuple[float, ...]:
-    """The betas, then eps and lr with both bias corrections multiplied in."""
-    beta1, _, beta2, _, eps = numbers
-    root = math.sqrt(correction(beta2, t))
-    return *numbers[:4], eps * root, lr * root / correction(beta1, t)
-
-
-def correction(beta: float, t: int) -> float:
-    """1 - beta^t, without cancellation."""
-    return -math.expm1(t * math.log(beta)) if beta > 0 else 1.0
-
-
-LOOPS: dict[str, tuple[Any, Callable[[int, float, tuple[float, ...]], tuple[float, ...]]]] = {
-    "descent": (descent_loop, lambda t, lr, numbers: (lr,)),
-    "momentum": (momentum_loop, lambda t, lr, numbers: (*numbers, lr)),
-    "adam": (adam_loop, adam_numbers),
-}
-"""{name of a rule: its loop, and what computes the loop's last numbers from t, lr and the numbers of the rule}."""
+LOOPS = {"descent": descent_loop, "momentum": momentum_loop, "adam": adam_loop}
+"""{name of a rule: its loop}."""
 
 
 def update(name: str, vectors: tuple[Array, ...], given: tuple[Array, ...], numbers: Any, read: Any) -> None:
     """The rule of that name, in place. given: gradient and decay; numbers, read: see `Kernels.elementwise`."""
-    loop, last = LOOPS[name]
+    loop = LOOPS[name]
     (l2, l1, weight_decay, *own), (t, lr) = numbers, (int(read[0]), float(read[1]))
     kind = vectors[0].dtype.type
-    rest = (float(read[2]), lr * weight_decay, l2, l1, *last(t, lr, tuple(own)))
+    rest = (float(read[2]), lr * weight_decay, l2, l1, *LAST[name](t, lr, tuple(own)))
     decay = given[1] if l2 or l1 or weight_decay else None
     loop(*vectors, given[0], decay, *(kind(n) for n in rest))

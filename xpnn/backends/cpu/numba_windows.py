@@ -13,7 +13,7 @@ from xpnn.backends.base import Backend
 from xpnn.backends.cpu import depthwise_loops as loops_of_channels
 from xpnn.backends.cpu import loops, winograd
 from xpnn.backends.cpu import windows as numpy_windows
-from xpnn.backends.cpu.groups import depthwise
+from xpnn.backends.cpu.grouped_convolution import depthwise
 from xpnn.kernels import Array
 from xpnn.kernels.windows import tap_dtype
 from xpnn.window import Window, counts

@@ -35,6 +35,16 @@ def mask(be: Backend, x: Array, keep: Array) -> Array:
     return out
 
 
+def scaled_mask(be: Backend, x: Array, keep: Array, scale: float) -> Array:
+    """A block at a time, so that the products are still in the cache when the mask is applied."""
+    if not (x.flags.carray and keep.flags.carray):
+        return Kernels.scaled_mask(be, x, keep, scale)
+    out = np.empty_like(x)
+    for a, b, c in zip(blocks(x.reshape(-1)), blocks(keep.reshape(-1)), blocks(out.reshape(-1)), strict=True):
+        select(np.multiply(a, scale, out=c), b, c)
+    return out
+
+
 def sigmoid(be: Backend, x: Array) -> Array:
     """As 1 / (1 + e^-x), in place: where e^-x is infinite, no normal number of the dtype is as small as y."""
     y = np.negative(x)

@@ -30,8 +30,13 @@ def affine(be: Backend, x: Array, W: Array, b: Array) -> Array:
 
 def affine_relu(be: Backend, x: Array, W: Array, b: Array) -> Array:
     """By columns where that multiplies faster."""
-    by_columns = x.ndim == 2 and len(x) <= FEW and W.shape[1] >= WIDE
+    by_columns = x.ndim == 2 and multiplies_by_columns(len(x), W.shape[1])
     return be.add_bias(np.matmul(W.T, x.T).T if by_columns else be.matmul(x, W), b, relu=True)
+
+
+def multiplies_by_columns(rows: int, units: int) -> bool:
+    """Whether W^T x^T is the faster way."""
+    return rows <= FEW and units >= WIDE
 
 
 def affine_dx(be: Backend, dy: Array, W: Array, x: Array) -> Array:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends.base import Backend
+from xpnn.backends.cpu import updates
 from xpnn.backends.cpu.blocks import BLOCK
 from xpnn.kernels import Array, Rule
 
@@ -19,8 +20,12 @@ def elementwise(
 ) -> tuple[Array, ...]:
     """Block by block, so that the rule's temporaries stay in cache; results go into the given vectors.
 
-    Memory for the temporaries is held in reserve: once the first block is written, the others must not fail.
+    Memory for the temporaries is held in reserve: once the first block is written, the others must not fail. A rule
+    that `updates` has writes in place.
     """
+    if loop is not None:
+        updates.update(loop[0], vectors, given, *loop[1:])
+        return vectors
     size = vectors[0].shape[0]
     reserve: Any = np.empty(RESERVE if size > BLOCK else 0)
     for start in range(0, size, BLOCK):

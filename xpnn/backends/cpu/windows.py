@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from xpnn.backends.base import Backend
-from xpnn.backends.cpu import groups as by_group
+from xpnn.backends.cpu import grouped_convolution as by_group
 from xpnn.backends.cpu.blocks import NARROW
 from xpnn.kernels import Array, Kernels
 from xpnn.kernels.windows import tap_dtype

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from xpnn.data.photos.components import Box, Mask, boxes, regions
 from xpnn.data.photos.ink import Ink, find_ink
+from xpnn.data.photos.lines import without_lines
 from xpnn.data.photos.threshold import SMALL, Grey
 
 FAINT = 0.1
@@ -29,16 +30,22 @@ HALO = 0.2
 """Rows and columns at the edge of a figure whose ink is fainter than this share of full ink are blur, not stroke."""
 SIDES = (400, 1600)
 """Longer side of the page on which digits are looked for; the finer one where they are small."""
+WIDE = 1.25
+"""Of MNIST's digits 2 in 100 are wider than this share of their height; of two that touch most are."""
 LOW = 32
 """Pixels in height, below which a finer page is worth a look."""
 
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """One digit: its ink (h, w), 0 to 1, and where it is, in pixels of the page that it was found on."""
+    """One digit: its ink (h, w), 0 to 1, and where it is, in pixels of the page that it was found on.
+
+    doubt: why it may be no single digit; "" where nothing speaks against it.
+    """
 
     ink: Grey
     box: Box
+    doubt: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +100,7 @@ def _search(grey: Grey) -> Page | None:
     mask: Mask = ink.strength > low
     alone = min(grey.shape) < SMALL  # a clean picture of one digit: its faintest pixels belong to the digit
     if not alone:
+        mask = without_lines(mask)
         mask &= _near(ink.strength > ink.threshold, REACH * max(grey.shape))
     labels = regions(mask)
     around = boxes(labels)
@@ -105,12 +113,23 @@ def _search(grey: Grey) -> Page | None:
     groups, specks = _grouped(pieces, around, mass, 0 if alone else 0.1 * SPECK)
     halo = 0 if alone else HALO
     figures = [_figure(ink.strength, labels, group, around, halo) for group in groups]
+    if not alone:
+        figures = [replace(figure, doubt=_doubt(figure.box, ink.page)) for figure in figures]
     whole = ink.page == Box(0, 0, grey.shape[1], grey.shape[0])
     return (
         Page(tuple(_in_order(figures)), ink.dark, not whole, specks + found - len(pieces))
         if figures
         else None
     )
+
+
+def _doubt(box: Box, page: Box) -> str:
+    """Why a figure may be no single digit."""
+    across = box.left <= page.left + 1 and box.right >= page.right - 1
+    down = box.top <= page.top + 1 and box.bottom >= page.bottom - 1
+    if across or down:
+        return "it reaches from edge to edge, as a shadow or a line does"
+    return "it is wide, as several digits that touch are" if box.width > WIDE * box.height else ""
 
 
 def _near(mask: Mask, reach: float) -> Mask:

@@ -7,8 +7,8 @@ from xpnn.data.tables.fitting import fit_preparation, label_line, relabelled, wh
 from xpnn.data.tables.labels import choose_label, class_names, guess_task
 from xpnn.data.tables.preparation import TablePreparation, check_labelled
 from xpnn.data.tables.reading import read_table
+from xpnn.data.tables.row_split import all_rows, keep_classes, split_by_hash
 from xpnn.data.tables.samples import KEPT, take_samples
-from xpnn.data.tables.sides import all_rows, keep_classes, split_by_hash
 from xpnn.data.tables.stored import AnyTable, StoredTable
 from xpnn.data.tables.summary import median_line, summarize
 from xpnn.errors import DataError, UsageError
@@ -46,37 +46,37 @@ def table_dataset(
     if task == "classification" and (known is None or relabel):
         class_names(labels)  # refuses names and free text, before a row of each is moved to be trained on
     large = isinstance(table, StoredTable)
-    sides = split_by_hash(table, label, shares_of(table))
+    split = split_by_hash(table, label, shares_of(table))
     notes = list(table.notes)
-    if not all(map(sides.count, (0, 1))):
-        sides = split_by_hash(table, label, shares_of(table), numbered=True)
-        notes.append("few rows differ: equal rows are held out one by one, and may be on both sides")
+    if not all(map(split.count, (0, 1))):
+        split = split_by_hash(table, label, shares_of(table), numbered=True)
+        notes.append("few rows differ: equal rows are held out one by one, and may be in both parts")
     if task == "classification":
-        sides, moved = keep_classes(table, label, sides)
+        split, moved = keep_classes(table, label, split)
         notes += moved_line(moved)
-        if moved and not sides.count(1):
+        if moved and not split.count(1):
             raise DataError(
                 f"column {label!r} holds {labels.how_many()} different labels in {table.rows:,} rows",
                 why="a row of each is trained on, and none is left to test with",
                 fix="more rows, or another column with --label"
                 + (", or --task regression" if labels.kind == "numbers" else ""),
             )
-    if not all(sides.count(part) for part in (0, 1)):
-        share = "none" if sides.count(0) else "all"
+    if not all(split.count(part) for part in (0, 1)):
+        share = "none" if split.count(0) else "all"
         raise DataError(
             f"{share} of the {counted(table.rows, 'row')} of {table.name} would be held out to test with",
             why="a fifth is chosen by a hash of each row",
             fix="more rows",
         )
     if known is None:
-        preparation = fit_preparation(table, labels, task, sides)
+        preparation = fit_preparation(table, labels, task, split)
         notes = what_became(preparation) + notes
     else:
-        preparation = relabelled(known, table, labels, task, sides) if relabel else known
+        preparation = relabelled(known, table, labels, task, split) if relabel else known
         notes += preparation.remarks(table)
     if known is None:
         notes += median_line(table)
-    (x, x_test, *x_valid), (y, y_test, *y_valid) = take_samples(table, preparation, sides)
+    (x, x_test, *x_valid), (y, y_test, *y_valid) = take_samples(table, preparation, split)
     much = " % for the test, ".join(f"{100 * share:.2g}" for share in shares_of(table))
     much = f"{much} % to choose the best epoch by," if large else "a fifth"
     return Dataset(

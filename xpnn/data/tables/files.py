@@ -11,8 +11,8 @@ from pathlib import Path
 
 from xpnn.data.idx import cannot_read
 from xpnn.errors import DataError, FileError
-from xpnn.scratch import keep, link, temporary_folder
 from xpnn.system import open_regular
+from xpnn.temporary_files import keep, link, temporary_folder
 
 FORMATS = {
     ".csv": "csv",

@@ -18,8 +18,8 @@ from xpnn.data.tables.columns import (
 from xpnn.data.tables.labels import choose_label, class_names, guess_task
 from xpnn.data.tables.preparation import LeftOut, TablePreparation, check_labelled
 from xpnn.data.tables.reading import read_table
+from xpnn.data.tables.row_split import RowSplit, all_rows
 from xpnn.data.tables.samples import take_samples
-from xpnn.data.tables.sides import Sides, all_rows
 from xpnn.data.tables.stored import AnyTable
 from xpnn.data.tables.summary import FORMATTED, Moments, Summary, median_line, summarize
 from xpnn.data.tables.values import CODE, Values, is_number
@@ -64,16 +64,16 @@ def prepare_table(
 
 
 def fit_preparation(
-    table: AnyTable, labels: Summary, task: str, sides: Sides | None = None
+    table: AnyTable, labels: Summary, task: str, split: RowSplit | None = None
 ) -> TablePreparation:
-    """Columns, scaling and label of a table, measured on its rows to train on, which are part 0 of `sides`, or all.
+    """Columns, scaling and label of a table, measured on its rows to train on, which are part 0 of `split`, or all.
 
     labels: the summary of all labels. Raises DataError where no column is left.
     """
     check_labelled(labels)
     classes = class_names(labels) if task == "classification" else ()
     mean, std = (
-        (0.0, 1.0) if classes else spread_of(labels.name, summarize(table, labels.name, sides).numbers)
+        (0.0, 1.0) if classes else spread_of(labels.name, summarize(table, labels.name, split).numbers)
     )
     columns: list[Column] = []
     left_out: list[LeftOut] = []
@@ -81,7 +81,7 @@ def fit_preparation(
         if name == labels.name:
             continue
         found = (
-            pixel_column(table[name], sides) if table.pixels else fit_column(summarize(table, name, sides))
+            pixel_column(table[name], split) if table.pixels else fit_column(summarize(table, name, split))
         )
         (left_out if isinstance(found, LeftOut) else columns).append(found)  # type: ignore[arg-type]
     if not columns:
@@ -100,20 +100,20 @@ def fit_preparation(
 
 
 def relabelled(
-    known: TablePreparation, table: AnyTable, labels: Summary, task: str, sides: Sides
+    known: TablePreparation, table: AnyTable, labels: Summary, task: str, split: RowSplit
 ) -> TablePreparation:
     """The columns of a preparation with another label."""
     check_labelled(labels)
     classes = class_names(labels) if task == "classification" else ()
     mean, std = (
-        (0.0, 1.0) if classes else spread_of(labels.name, summarize(table, labels.name, sides).numbers)
+        (0.0, 1.0) if classes else spread_of(labels.name, summarize(table, labels.name, split).numbers)
     )
     return replace(known, label=labels.name, task=task, classes=classes, label_mean=mean, label_std=std)
 
 
-def pixel_column(values: Values, sides: Sides | None) -> Column | LeftOut:
+def pixel_column(values: Values, split: RowSplit | None) -> Column | LeftOut:
     """One pixel: all are scaled by the same numbers, since rare ink in a corner is no reason to magnify it."""
-    data = values.data if sides is None else values.data[sides.mask(0)]
+    data = values.data if split is None else values.data[split.mask(0)]
     if data.min() == data.max():
         return LeftOut(values.name, f"constant: {data[0]} in every row")
     return NumberColumn(values.name, 0.0, 255.0, 0.0)

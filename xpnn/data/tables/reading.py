@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xpnn.data.tables.duck import read_files
+from xpnn.data.tables.duckdb_files import read_files
 from xpnn.data.tables.files import STDIN, described, expand, standard_input
 from xpnn.data.tables.frames import from_memory
 from xpnn.data.tables.labels import choose_label, class_names, guess_task

@@ -6,26 +6,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpnn.data.tables.preparation import TablePreparation
-from xpnn.data.tables.sides import Sides
+from xpnn.data.tables.row_split import RowSplit
 from xpnn.data.tables.stored import AnyTable, StoredTable
 from xpnn.errors import FileError
-from xpnn.scratch import Scratch, release, temporary_place
+from xpnn.temporary_files import Scratch, release, temporary_place
 
 KEPT = 200_000
 """Rows of a part of a table on the disk up to which it is kept in memory."""
 
 
 def take_samples(
-    table: AnyTable, preparation: TablePreparation, sides: Sides
+    table: AnyTable, preparation: TablePreparation, split: RowSplit
 ) -> tuple[list[Any], list[NDArray[Any]]]:
-    """x and y of each part of `sides`, the rows in their order.
+    """x and y of each part of `split`, the rows in their order.
 
     Of a table on the disk they are on the disk too, but for a part of at most 200,000 rows. Raises FileError where
     the disk has no room for them.
     """
-    count = 1 + len(sides.parts)
+    count = 1 + len(split.parts)
     if not isinstance(table, StoredTable):
-        masks = [sides.mask(part) for part in range(count)]
+        masks = [split.mask(part) for part in range(count)]
         y = preparation.targets(table[preparation.label])
         return [preparation.samples(table.part(mask)) for mask in masks], [y[mask] for mask in masks]
     check_room(table.rows * (4 * len(preparation.features) + 8 * len(preparation.embedded) + 8))
@@ -33,7 +33,7 @@ def take_samples(
     for start, piece in table.parts():
         x, y = preparation.samples(piece), preparation.targets(piece[preparation.label])
         for part, file in enumerate(files):
-            file.write(x, y, sides.mask(part, start, start + len(y)))
+            file.write(x, y, split.mask(part, start, start + len(y)))
         release()
     found = [file.arrays() for file in files]
     return [x for x, _ in found], [y for _, y in found]

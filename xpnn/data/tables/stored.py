@@ -13,7 +13,7 @@ from xpnn.data.tables.dialect import Query
 from xpnn.data.tables.table import MISSING, Table, as_values
 from xpnn.data.tables.values import Values
 from xpnn.errors import DataError
-from xpnn.scratch import temporary_folder, temporary_place
+from xpnn.temporary_files import temporary_folder, temporary_place
 
 MANY, FEW = 1 << 20, 1 << 16
 """Rows that are read at a time: of one column, and of all."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpnn.data.tables.columns import PARTS, date_part
-from xpnn.data.tables.sides import Sides
+from xpnn.data.tables.row_split import RowSplit
 from xpnn.data.tables.stored import AnyTable, StoredTable
 from xpnn.data.tables.values import Values, is_number, unnamed
 from xpnn.errors import DataError
@@ -172,11 +172,13 @@ class Summary:
                 self.no_number = values.bad(at, "a number, as in nearly all rows of that column")
 
 
-def summarize(table: AnyTable, name: str, sides: Sides | None = None, *, different: bool = False) -> Summary:
-    """The summary of a column; sides: of which part 0 is trained on, else all. different: also of its numbers."""
+def summarize(
+    table: AnyTable, name: str, split: RowSplit | None = None, *, different: bool = False
+) -> Summary:
+    """The summary of a column; split: of which part 0 is trained on, else all. different: also of its numbers."""
     found, start = Summary(name, median_share(table), different=set() if different else None), 0
     for values in table.pieces(name):
-        keep = None if sides is None else sides.mask(0, start, start + len(values))
+        keep = None if split is None else split.mask(0, start, start + len(values))
         found.add(values, keep)
         start += len(values)
     return found

@@ -1,4 +1,4 @@
-"""Text whose columns are separated by blanks, as many as line them up: rewritten with a tab in each gap."""
+"""Text whose columns are separated by white space, as many as line them up: rewritten with a tab in each gap."""
 
 import io
 import itertools
@@ -16,8 +16,8 @@ LOOKED_AT, LONGEST = 20, 1 << 20
 """Lines that decide, and characters of a line."""
 
 
-def separated_by_blanks(file: TableFile) -> bool:
-    """Whether its first lines hold equally many entries, two or more, with nothing but blanks in between.
+def separated_by_whitespace(file: TableFile) -> bool:
+    """Whether its first lines hold equally many entries, two or more, with nothing but white space in between.
 
     The first line may hold one less: R gives no name to the column of its rows' names. Packed files are left as they
     are.

@@ -16,7 +16,7 @@ Masks = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Sides:
+class RowSplit:
     """parts[k] holds a bit for each row: whether it belongs to part k + 1; of part 0 are those that belong to none.
 
     Part 0 is trained on, 1 is for the test; there may be a part 2, to choose the best epoch by.
@@ -42,21 +42,23 @@ class Sides:
         counts = [int(np.bitwise_count(one).sum()) for one in self.parts]
         return counts[part - 1] if part else self.rows - sum(counts)
 
-    def moved(self, rows: list[int]) -> "Sides":
-        """The sides with those rows moved back to training."""
+    def moved(self, rows: list[int]) -> "RowSplit":
+        """The split with those rows moved back to training."""
         parts = tuple(part.copy() for part in self.parts)
         for row in rows:
             for part in parts:
                 part[row // 8] &= ~np.uint8(128 >> row % 8)
-        return Sides(self.rows, parts)
+        return RowSplit(self.rows, parts)
 
 
-def all_rows(table: AnyTable, part: int) -> Sides:
+def all_rows(table: AnyTable, part: int) -> RowSplit:
     """All of them belong to that part: to 0, or to 1."""
-    return Sides(table.rows, (np.packbits(np.ones(table.rows, bool)),) if part else ())
+    return RowSplit(table.rows, (np.packbits(np.ones(table.rows, bool)),) if part else ())
 
 
-def split_by_hash(table: AnyTable, label: str, shares: tuple[float, ...], *, numbered: bool = False) -> Sides:
+def split_by_hash(
+    table: AnyTable, label: str, shares: tuple[float, ...], *, numbered: bool = False
+) -> RowSplit:
     """About those shares of the rows make the parts 1, 2, ....; equal rows stay together, and more rows move none.
 
     numbered: the number of each row counts too, so that equal rows do not stay together.
@@ -65,25 +67,25 @@ def split_by_hash(table: AnyTable, label: str, shares: tuple[float, ...], *, num
         hash_parts(row_keys(part, label, table, start if numbered else None), shares)
         for start, part in table.parts()
     ]
-    return Sides(
+    return RowSplit(
         table.rows,
         tuple(np.concatenate([np.packbits(one == k + 1) for one in found]) for k in range(len(shares))),
     )
 
 
-def keep_classes(table: AnyTable, label: str, sides: Sides) -> tuple[Sides, list[str]]:
+def keep_classes(table: AnyTable, label: str, split: RowSplit) -> tuple[RowSplit, list[str]]:
     """With at least one row of each class to train on: the first. The classes of which rows were moved for that."""
     there: set[str] = set()
     first: dict[str, int] = {}
     start = 0
     for values in table.pieces(label):
-        words, train = values.words(), sides.mask(0, start, start + len(values))
+        words, train = values.words(), split.mask(0, start, start + len(values))
         there |= set(words[train].tolist())
         for row in np.flatnonzero(~train):
             first.setdefault(words[row], start + int(row))
         start += len(values)
     moved = sorted(word for word in first if word not in there)
-    return (sides.moved([first[word] for word in moved]), moved) if moved else (sides, [])
+    return (split.moved([first[word] for word in moved]), moved) if moved else (split, [])
 
 
 def row_keys(part: Table, label: str, table: AnyTable, first: int | None = None) -> Iterator[bytes]:

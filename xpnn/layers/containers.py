@@ -1,4 +1,4 @@
-"""What containers share: the check of their layers, and the way to the layer that cannot take its input."""
+"""Containers: they check their layers, and name the one that cannot take its input by its path."""
 
 import functools
 from collections.abc import Callable, Iterable, Sequence

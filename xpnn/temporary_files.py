@@ -1,4 +1,4 @@
-"""Files and folders for the time being, and arrays on the disk: written once, piece by piece, then read as any is.
+"""Temporary files and folders, and arrays on the disk: written once, piece by piece, then read as any array is.
 
 The file of an array has no name of its own and is gone with the array, or with the process. Pages that were read count
 as memory of the process until `release` gives them back to the system, which reads them again when they are wanted.
@@ -84,6 +84,13 @@ class Scratch:
         _MAPS.add(pages)
         found: NDArray[Any] = np.frombuffer(pages, self.dtype).reshape(self.rows, *self.shape)
         return found
+
+
+def is_mapped(a: Any) -> bool:
+    """Whether the numbers of an array are in a file, from where they are read when they are used."""
+    while isinstance(a, np.ndarray | memoryview):
+        a = a.base if isinstance(a, np.ndarray) else a.obj
+    return isinstance(a, mmap.mmap)
 
 
 def in_use() -> bool:

@@ -1,4 +1,4 @@
-"""What a model answers for the rows of a table."""
+"""`Model.predict_table`: predictions for the rows of a table."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from xpnn.data.tables.reading import read_table
 from xpnn.errors import UsageError
 
 
-def answers(model: Predictor, table: Any) -> NDArray[Any]:
+def predict_table(model: Predictor, table: Any) -> NDArray[Any]:
     """See `Model.predict_table`."""
     preparation = model.preparation
     if not isinstance(preparation, TablePreparation):

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from xpnn.data.tables.blanks import separated_by_blanks, write_with_tabs
 from xpnn.data.tables.database import connect, db_error, in_words
 from xpnn.data.tables.dialect import Query, csv_query, zone_line
 from xpnn.data.tables.files import TableFile, plainly_named
 from xpnn.data.tables.stored import AnyTable, stored
 from xpnn.data.tables.table import Table, as_values, make_table, numbered_columns
+from xpnn.data.tables.whitespace import separated_by_whitespace, write_with_tabs
 from xpnn.errors import DataError
 from xpnn.printing import listed
 
@@ -65,12 +65,12 @@ def read_files(
 
 
 def respaced(files: list[TableFile], paths: list[str]) -> list[str]:
-    """Puts files whose columns are separated by blanks in place with tabs; a note about it."""
-    found = [(file, path) for file, path in zip(files, paths, strict=True) if separated_by_blanks(file)]
+    """Puts files whose columns are separated by white space in place with tabs; a note about it."""
+    found = [(file, path) for file, path in zip(files, paths, strict=True) if separated_by_whitespace(file)]
     for file, path in found:
         Path(path).unlink()
         write_with_tabs(file.path, Path(path))
-    return ["columns are separated by blanks"] if found else []
+    return ["columns are separated by white space"] if found else []
 
 
 def size_of(files: list[TableFile]) -> int:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Child, Ctx, Layer, LayerLike, Shape, Tree, numbered
-from xpnn.layers.merging import MERGES, added, merged, merged_shape, parts
-from xpnn.layers.nested import checked_layers, of_inner, plan_child, taken_by_all
+from xpnn.layers.containers import checked_layers, of_inner, plan_child, taken_by_all
+from xpnn.layers.merge_operations import MERGES, added, merged, merged_shape, parts
 from xpnn.settings import one_of
 
 

@@ -1,0 +1,160 @@
+"""What a planned training step is made of: products and loops that write into memory which is kept for the next step.
+
+Every number is that of the kernels which a step calls otherwise, in their order, so the bits are the same.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xpnn.backends.base import Backend
+from xpnn.backends.chain import Chain
+from xpnn.backends.cpu.blocks import is_column_major
+from xpnn.backends.cpu.products import multiplies_by_columns
+from xpnn.kernels import Array
+from xpnn.random import Key
+
+
+class Weights(NamedTuple):
+    """W and b of a Dense, and where their gradients are written."""
+
+    W: Array
+    b: Array
+    W_grad: Array
+    b_grad: Array
+
+
+class PlannedDense:
+    """y = x W + b or max(x W + b, 0), of n rows; need_dx: False for the first."""
+
+    def __init__(self, be: Backend, n: int, weights: Weights, relu: bool, need_dx: bool) -> None:
+        self.be, self.relu, self.need_dx = be, relu, need_dx
+        self.W, self.b, self.W_grad, self.b_grad = weights
+        self.Wt, units = self.W.T, self.W.shape[1]
+        self.by_columns = relu and multiplies_by_columns(n, units)
+        self.turned = np.empty((units, n) if self.by_columns else (n, units), be.dtype)
+        self.y = self.turned.T if self.by_columns else self.turned
+        self.x: Any = None
+        self.dx: Any = None
+
+    def forward(self, tick: Array, x: Array) -> Array:
+        """Keep x for the way back."""
+        self.x, y = x, self.y
+        if self.by_columns:
+            np.matmul(self.Wt, x.T, out=self.turned)
+        else:
+            np.matmul(x, self.W, out=y)
+        if self.relu:
+            return self.be.add_bias(y, self.b, True)
+        y += self.b
+        return y
+
+    def backward(self, dy: Array) -> Array | None:
+        """Write the gradients to their places; dy is written over."""
+        x = self.x
+        if self.relu:
+            dy = self.be.relu_grad(dy, self.y, True)
+        dx = self._dx(dy, x) if self.need_dx else None
+        np.matmul(x.T, dy, out=self.W_grad)
+        self.be.column_sums(dy, self.b_grad)
+        return dx
+
+    def _dx(self, dy: Array, x: Array) -> Array:
+        """dy W^T, laid out as x is."""
+        if self.dx is None:
+            turned = is_column_major(x)
+            self.turned_dx = np.empty(x.shape[::-1] if turned else x.shape, x.dtype)
+            self.dx = self.turned_dx.T if turned else self.turned_dx
+        if self.dx is self.turned_dx:
+            return np.matmul(dy, self.Wt, out=self.dx)
+        np.matmul(self.W, dy.T, out=self.turned_dx)
+        return self.dx
+
+
+class PlannedDropout:
+    """The mask is drawn anew in each step; going back it is the same one."""
+
+    def __init__(self, be: Backend, key: Key, rate: float, need_dx: bool) -> None:
+        self.be, self.key, self.rate, self.need_dx = be, key, rate, need_dx
+        self.scale = 0.0 if rate == 1 else 1 / (1 - rate)
+        self.keep: Any = None
+
+    def forward(self, tick: Array, x: Array) -> Array:
+        """scale x where the mask keeps it, else 0."""
+        self.keep = self.be.keep_mask(self.key, tick, x.shape, self.rate)
+        return self.be.scaled_mask(x, self.keep, self.scale)
+
+    def backward(self, dy: Array) -> Array | None:
+        """The same of dy."""
+        return self.be.scaled_mask(dy, self.keep, self.scale) if self.need_dx else None
+
+
+class Plan:
+    """The forward and the backward pass for n samples, with the weights in one vector theta."""
+
+    def __init__(self, be: Backend, chain: Chain, theta: Array, grad: Any, n: int) -> None:
+        self.theta, p = theta, chain.layout.split(be, theta, theta[:0])
+        self.way: list[PlannedDense | PlannedDropout] = []
+        need_dx = False
+        for i, rate, relu in chain.parts:
+            if rate is None:
+                weights = Weights(p[i]["W"], p[i]["b"], grad.tree[i]["W"], grad.tree[i]["b"])
+                self.way.append(PlannedDense(be, n, weights, relu, need_dx))
+                need_dx = True
+            elif rate:
+                self.way.append(PlannedDropout(be, (chain.seed, i), rate, need_dx))
+        self.way_back = self.way[::-1]
+
+    def __call__(self, loss: Callable[..., Any], tick: Array, x: Any, ids: Array) -> tuple[Any, Any]:
+        """The loss and the hits; the gradients are in their places."""
+        for part in self.way:
+            x = part.forward(tick, x)
+        value, dy, *hits = loss(x, ids)
+        for part in self.way_back:
+            dy = part.backward(dy)
+        return value, hits
+
+
+SIZES = 2
+"""The plans of so many sizes of batches are kept: the usual one, and that of an epoch's last batch."""
+
+
+def planned(be: Backend, step: Callable[..., Any], chain: Chain) -> Callable[..., Any]:
+    """The step by a plan for the size of its batch; by `step` where the batch is another one or it is not finite."""
+    kernel = be.softmax_cross_entropy_gradient_and_correct if chain.counts_hits else be.softmax_cross_entropy
+    first = next(i for i, rate, _ in chain.parts if rate is None)
+    features = chain.layout.named[f"{first}.W"].shape[0]
+    plans: dict[int, Plan] = {}
+    made = functools.cache(chain.layout.gradient_buffer)
+
+    def by_plan(
+        theta: Array, phi: Array, state: dict[str, Any], x: Any, y: Any, weight: Array | None = None
+    ) -> Any:
+        n = len(y)
+        rows = x.reshape(n, -1) if chain.flattens and len(x) == n > 0 else x
+        if (
+            weight is not None
+            or y.ndim != 1
+            or y.dtype != np.int64
+            or rows.dtype != be.dtype
+            or rows.shape != (n, features)
+            or not state["ok"]
+        ):
+            return step(theta, phi, state, x, y, weight)
+        plan, grad = plans.get(n), made(be)
+        if plan is None or plan.theta is not theta:
+            plans.pop(n, None)
+            while len(plans) >= SIZES:
+                del plans[next(iter(plans))]
+            plan = plans[n] = Plan(be, chain, theta, grad, n)
+        value, hits = plan(kernel, state["t"], rows, y)
+        if not (math.isfinite(value) and be.all_finite(grad.vector)):
+            return step(theta, phi, state, x, y, weight)
+        value = np.asarray(value)  # before the update, behind which no memory may be wanted
+        theta, state = chain.optimizer.update(be, theta, grad.vector, state)
+        return (value, *hits) if chain.counts_hits else value, theta, phi, state
+
+    return by_plan
