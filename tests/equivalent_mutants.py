@@ -17,11 +17,6 @@ EQUIVALENT = {
         "d = mean - self.mean if self.n else 0.0 => d = mean - self.mean if self.n else 1.0",
     ): "without numbers before it is multiplied by their count, 0, and not added to the mean",
     (
-        "xpnn/backends/cpu/numba_kernels.py",
-        "if groups == 1 or x.ndim > 4 or (not x.shape[-1] == groups == dy.shape[-1]):"
-        " => if groups != 1 or x.ndim > 4 or (not x.shape[-1] == groups == dy.shape[-1]):",
-    ): "of two ways to the same sums the slower one",
-    (
         "xpnn/interchange/torch_operations.py",
         "if ends[axis] or ends[axis + r]: => if ends[axis] or ends[axis - r]:",
     ): "of a list of 2 r numbers, number axis - r from behind is number axis + r",

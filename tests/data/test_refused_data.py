@@ -82,7 +82,7 @@ def test_what_is_in_the_way_of_an_archive(tmp_path):
 def test_a_single_number_has_no_samples():
     with pytest.raises(DataError, match="a dataset of a single number"):
         StoredArray(np.array(3.0))
-    with pytest.raises(DataError, match="x is a single number"):
+    with pytest.raises(DataError, match="is a single number"):
         Batches(np.float32(3), Y, 2)
 
 

@@ -34,7 +34,7 @@ def asked(model, body):
     (one, b"[1, 2]", "the body is no JSON object"),
     (one, b"{", "JSON"),
     (one, b'{"inputs": [[NaN, 0, 0]]}', "the body is no JSON"),
-    (one, {}, "a body with the keys none"),
+    (one, {}, "an empty body"),
     (one, {"input": []}, "a body with the keys 'input'"),
     (one, {"inputs": [[1, 2, 3]], "more": 1}, "a body with the keys 'inputs', 'more'"),
     (one, {"inputs": 3}, "inputs: wanted a list of 1 to"),

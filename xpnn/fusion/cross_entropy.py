@@ -9,7 +9,7 @@ from xpnn.losses import MultiOutputLoss, SoftmaxCrossEntropy
 
 def matches(loss: Any, prediction: Array, target: Array) -> bool:
     """Whether the kernels compute this loss against these targets, which are ids then."""
-    return target.ndim == prediction.ndim - 1 and is_plain(loss)
+    return is_plain(loss) and target.ndim == prediction.ndim - 1
 
 
 def is_plain(loss: Any) -> bool:
