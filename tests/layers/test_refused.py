@@ -104,6 +104,8 @@ SETTINGS = [
     (lambda: Offset(axes=(0,)), "axis 0 is that of the samples"),
     (lambda: losses.MultiOutputLoss([]), "wanted one plain loss for each output"),
     (lambda: losses.MultiOutputLoss([losses.MeanSquaredError()], reduction="sum"), "one reduction"),
+    (lambda: VarianceScaling()(RNG, (3,)), "weights of shape (3,) have no fan"),
+    (lambda: xpnn.Dense(2, init="he"), "unknown initializer 'he'"),
     (lambda: VarianceScaling()(RNG, (0, 3)), "cannot scale the variance of weights of shape (0, 3)"),
     (lambda: Sinusoidal()(RNG, (3,)), "Sinusoidal needs a shape (time, features), got (3,)"),
     (lambda: Identity()(RNG, (3, 2, 2)), "Identity needs a matrix, got shape (3, 2, 2)"),

@@ -5,7 +5,7 @@ import pytest
 from comparison import NAMES
 
 import xpnn
-from xpnn.errors import DataError, ShapeError
+from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.layers import Add, BatchNorm, Dense, Dropout, Flatten, Graph, Recompute, ReLU, Residual, Standardize
 from xpnn.optimizers import EMA, SGD, SWA
 from xpnn.training import UseAverage, update_bn
@@ -101,3 +101,23 @@ def test_what_it_refuses_and_what_it_leaves_alone():
     theta = plain.theta.copy()
     update_bn(plain, X)
     assert np.array_equal(plain.theta, theta)
+
+
+def test_an_average_of_what_keeps_none():
+    model = xpnn.Model([xpnn.Dense(2)], (3,), seed=0)
+    x, y = np.eye(3, dtype=np.float32), np.array([0, 1, 0])
+    with pytest.raises(UsageError, match="SGD keeps no average of the weights"):
+        model.fit(x, y, optimizer=xpnn.SGD(0.1), callbacks=[UseAverage()], verbose=0)
+
+
+def test_an_average_on_ready_made_batches():
+    """Without running statistics it is the average; BatchNorm's would have to be measured on the samples again."""
+    x, y = np.eye(3, dtype=np.float32), np.array([0, 1, 0])
+    batches, ema = [(x, y)] * 4, xpnn.EMA(xpnn.SGD(0.1))
+    plain = xpnn.Model([xpnn.Dense(2)], (3,), seed=0)
+    trainer = xpnn.Trainer(plain, "softmax_cross_entropy", ema)
+    trainer.fit(batches, epochs=1, callbacks=[UseAverage()])
+    assert np.array_equal(np.asarray(plain.theta), np.asarray(trainer.state["average"]))
+    norm = xpnn.Model([xpnn.Dense(2), xpnn.BatchNorm()], (3,), seed=0)
+    with pytest.raises(UsageError, match="UseAverage on ready-made batches"):
+        xpnn.Trainer(norm, "softmax_cross_entropy", ema).fit(batches, epochs=1, callbacks=[UseAverage()])

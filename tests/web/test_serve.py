@@ -249,7 +249,8 @@ def test_every_answer_has_its_headers(address):
         assert headers["x-frame-options"] == "DENY"
         assert "access-control-allow-origin" not in headers
         if status != 200:
-            assert json.loads(text)["error"]["what"]
+            what = {404: "nothing is at /nothing", 405: "/predict does not take GET"}[status]
+            assert json.loads(text)["error"]["what"] == what
     policy = asked(address)[1]["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy

@@ -148,8 +148,14 @@ async def nothing(request: Request) -> Response:
 
 
 async def missing(request: Request, error: Exception) -> Response:
-    """Answer a request for what is not offered."""
-    return refusal(getattr(error, "status_code", 404), "nothing is offered there with that method")
+    """Answer a request for an address that does not exist, or with a method that it does not take."""
+    code, path = getattr(error, "status_code", 404), request.url.path[:80]
+    if code == 404:
+        return refusal(
+            code, f"nothing is at {path}", "the pages are /, /runs and /playground, as far as they are served"
+        )
+    fix = "POST, with a body of JSON; /openapi.json has an example" if path == "/predict" else "GET"
+    return refusal(code, f"{path} does not take {request.method}", fix)
 
 
 async def broken(request: Request, error: Exception) -> Response:
