@@ -95,7 +95,7 @@ def test_arrays_of_a_library_that_takes_no_row_numbers_of_numpy():
 def test_what_takes_no_row_numbers_is_refused(tmp_path):
     h5py, torch = pytest.importorskip("h5py"), pytest.importorskip("torch")
     with pytest.raises(DataError, match="Sequential that does not take an array of row numbers"):
-        Batches(Sequential(), Y)
+        next(Batches(Sequential(), Y).epochs(1))
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x"] = X
         with pytest.raises(DataError) as caught:

@@ -73,7 +73,7 @@ class Counting:
 
 
 def names():
-    return {t.name for t in threading.enumerate() if t.name.startswith("xpnn-batches")}
+    return {t.name for t in threading.enumerate() if t.name.startswith("xpnn-read-ahead")}
 
 
 def test_only_the_rows_of_a_batch_are_read_and_no_further_ahead():
@@ -83,7 +83,7 @@ def test_only_the_rows_of_a_batch_are_read_and_no_further_ahead():
     for i in range(1, 6):
         next(batches)
         assert x.read <= 10 * (i + 3)
-    assert x.threads == {"xpnn-batches_0"}
+    assert x.threads == {"xpnn-read-ahead_0"}
     batches.close()
     assert not names()
 

@@ -10,7 +10,7 @@ from xpnn.backends import advice
 from xpnn.backends.convert import to_host
 from xpnn.errors import DataError
 from xpnn.printing import library_of, name_of
-from xpnn.stored_array import StoredArray, stored
+from xpnn.stored_array import stored
 
 Rows = NDArray[np.int64]
 TABLES = ("pandas", "polars", "pyarrow", "cudf", "modin", "dask")
@@ -33,21 +33,28 @@ def by_position(a: Any, name: str) -> tuple[int, Callable[[Rows], NDArray[Any]]]
         raise advice.no_numbers(a)
     if not hasattr(a, "shape") and not hasattr(a, "__len__"):
         raise _no_rows(a, name, "without a shape and a length")
-    if not isinstance(a, np.ndarray | StoredArray) and not _takes_numbers(a):
-        if not hasattr(a, "__dlpack__"):
-            raise _no_rows(a, name, "that does not take an array of row numbers")
+    if hasattr(a, "keys") and not hasattr(a, "shape"):  # a group of h5py or zarr
+        raise _no_rows(a, name, "of several arrays")
+    if hasattr(a, "__dlpack__") and not isinstance(a, np.ndarray) and not _takes_numbers(a):
         a = to_host(a)
-    return _length(a, name), lambda rows: to_host(a[rows])
+
+    def take(rows: Rows) -> NDArray[Any]:
+        try:
+            found = a[rows]
+        except (TypeError, IndexError) as error:
+            raise _no_rows(a, name, "that does not take an array of row numbers") from error
+        return to_host(found)
+
+    return _length(a, name), take
 
 
 def _takes_numbers(a: Any) -> bool:
-    """Whether an array of one row number gives one row."""
+    """Whether an array of another library takes row numbers of NumPy."""
     try:
-        return _length(a, "") == 0 or len(to_host(a[np.zeros(1, np.int64)])) == 1
-    except (DataError, MemoryError):
-        raise
-    except Exception:  # whatever a library says of an index that it does not take
+        a[np.zeros(0, np.int64)]
+    except (TypeError, IndexError):
         return False
+    return True
 
 
 def _no_rows(a: Any, name: str, why: str) -> DataError:

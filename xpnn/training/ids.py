@@ -123,10 +123,15 @@ class Shares(Ids):
 
 @dataclass(frozen=True)
 class Rows(Ids):
-    """Labels as one-hot or soft rows (..., classes), of `axes` axes."""
+    """Labels as one-hot or soft rows (..., size), of `axes` axes."""
 
     why = "a label's row holds numbers of at least 0 whose sum is 1"
     fix = "divide each row by its sum, or give class ids"
+
+    def of(self, given: Given) -> Array | None:
+        """Return the rows; None for ids, and for rows of another width, which the loss refuses."""
+        a = super().of(given)
+        return None if a is None or a.shape[-1] != self.size else a
 
     def allowed(self, be: Backend, a: Array) -> Array:
         """Return where a row is a distribution; of one whose sum is not 1 no entry is right."""
@@ -185,7 +190,7 @@ def ids_of(model: Network, loss: Loss) -> tuple[Ids, ...]:
     for i, (one, shape) in enumerate(zip(losses, shapes, strict=True)):
         if isinstance(one, ClassLoss) and shape and shape[-1] is not None:
             found.append(Ids("y", i, shape[-1], one.ignore_index, len(shape)))
-            found.append(Rows("y", i, axes=len(shape) + 1))
+            found.append(Rows("y", i, shape[-1], axes=len(shape) + 1))
         elif isinstance(one, CTC) and len(shape) == 2 and shape[1] is not None:
             most = shape[0] or 1 << 31  # frames; None where their number varies
             found.append(
