@@ -452,10 +452,21 @@ def putting_back(axis):
     return lambda be: (be.asarray(normal(*shape), be.dtype), be.asarray(ids), n, axis)
 
 
+def put_back(ids, n):
+    """Places of the second of three axes."""
+    return lambda be: (be.asarray(normal(2, len(ids), 3), be.dtype), be.asarray(np.array(ids)), n, 1)
+
+
 ROWS |= {
     "pad": windows(lambda a, w, s, n: (a(*s), w.pads, -INF)),
     "take_axis": [reading(axis) for axis in (1, 2, 3)],
-    "take_axis_grad": [putting_back(axis) for axis in (1, 2, 3)],
+    "take_axis_grad": [
+        *(putting_back(axis) for axis in (1, 2, 3)),
+        put_back([0, 0, 1, 1, 2, 2], 3),  # as twice as many become fewer
+        put_back([2, 1, 0, 1, 2, 3, 2, 1], 4),  # as at a mirror
+        put_back([3, 3, 3], 9),
+        put_back([4], 6),
+    ],
     "im2col": windows(lambda a, w, s, n: (a(*s), w, 0.5)),
     "col2im": windows(lambda a, w, s, n: (a(s[0], *n, w.kernel[0] * w.kernel[1], s[3]), s, w)),
     **convolved(1),

@@ -7,6 +7,7 @@ import numpy as np
 from xpnn.backends import in_place
 from xpnn.backends.base import Backend
 from xpnn.backends.cpu import (
+    axes,
     cross_entropy,
     distribution,
     draws,
@@ -105,4 +106,5 @@ class NumpyBackend(Backend):
     max_pool = windows.max_pool
     max_pool_grad = windows.max_pool_grad
     sum_pool = windows.sum_pool
+    take_axis_grad = axes.take_axis_grad
     bilinear = resample.bilinear

@@ -12,16 +12,20 @@ computations", SIAM (1980).
 import functools
 import math
 from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from xpnn.backends.cpu import winograd_loops as loops
 from xpnn.backends.cpu.lanes import COUNT
+from xpnn.backends.cpu.workers import each
 from xpnn.kernels import Array
 from xpnn.window import Window, counts
 
 TILES = 64
-"""Tiles at a time: their transforms stay in a core's cache, and a product is too small for BLAS to start threads."""
+"""Tiles at a time: their transforms stay in a core's cache."""
+PARTS, LEAST = 4, 8
+"""Parts that threads may share, and the blocks in each at least: below them a thread costs more than it gains."""
 FEWEST = 32
 """Tiles for which it is worth transforming the weights."""
 
@@ -54,16 +58,34 @@ def matrices(m: int, r: int) -> tuple[Array, Array]:
     return A, G
 
 
-def both_axes(matrix: Array, images: Array) -> Array:
-    """matrix images matrix^T, of the first two axes of `images`: in float64, given back in the dtype of `images`."""
-    flat = np.kron(matrix, matrix) @ images.reshape(matrix.shape[1] ** 2, -1)
-    return flat.reshape(-1, *images.shape[2:]).astype(images.dtype)
+@functools.cache
+def weights_to_points(dtype: np.dtype[Any]) -> Array:
+    """(36, 9): W to G W G^T, both as columns."""
+    G = matrices(4, 3)[1]
+    return np.kron(G, G).astype(dtype)
 
 
-def blocks(n: int, rows: int, columns: int) -> list[tuple[int, int]]:
-    """(first row of tiles, how many tiles) for the tiles of n images, about TILES at a time."""
+@functools.cache
+def points_to_weights(dtype: np.dtype[Any]) -> Array:
+    """(9, 36): to dW, which are three outputs along each axis of a convolution with kernels of four, which is dy.
+
+    G's factors for each point stand here, once, and not in the transforms of dy.
+    """
+    A, G = matrices(3, 4)
+    A = A * np.append(G[:5, 0], 1)
+    return np.kron(A, A).astype(dtype)
+
+
+Block: TypeAlias = tuple[int, int]
+"""(first row of tiles, how many tiles)."""
+
+
+def blocks(n: int, rows: int, columns: int) -> list[list[Block]]:
+    """The tiles of n images, about TILES at a time, in at most PARTS parts that threads may share."""
     many = max(1, TILES // columns)
-    return [(i, (min(i + many, n * rows) - i) * columns) for i in range(0, n * rows, many)]
+    found = [(i, (min(i + many, n * rows) - i) * columns) for i in range(0, n * rows, many)]
+    size = max(LEAST, -(-len(found) // PARTS))
+    return [found[i : i + size] for i in range(0, len(found), size)]
 
 
 def products(
@@ -72,15 +94,19 @@ def products(
     """Call finish(the products of the tiles, (rows, columns, first row)) for block after block."""
     n, *shape = x.shape
     rows, columns = tiled(counts(x.shape, window))
-    U, flat = both_axes(matrices(4, 3)[1], W), np.ascontiguousarray(x).reshape(-1)
+    U = (weights_to_points(W.dtype) @ W.reshape(9, -1)).reshape(36, *W.shape[2:])
+    flat = np.ascontiguousarray(x).reshape(-1)
     (top, _), (left, _) = window.pads
-    parts = blocks(n, rows, columns)
-    V, M = (np.empty(36 * parts[0][1] * k, x.dtype) for k in W.shape[2:])
-    for first, tiles in parts:
-        v, m = V[: 36 * tiles * W.shape[2]], M[: 36 * tiles * W.shape[3]]
-        loops.transform_images(flat, v, tuple(shape), top, left, rows, columns, first)
-        np.matmul(v.reshape(36, tiles, -1), U, out=m.reshape(36, tiles, -1))
-        finish(m, (rows, columns, first))
+
+    def work(part: list[Block]) -> None:
+        V, M = (np.empty(36 * part[0][1] * k, x.dtype) for k in W.shape[2:])
+        for first, tiles in part:
+            v, m = V[: 36 * tiles * W.shape[2]], M[: 36 * tiles * W.shape[3]]
+            loops.transform_images(flat, v, tuple(shape), top, left, rows, columns, first)
+            np.matmul(v.reshape(36, tiles, -1), U, out=m.reshape(36, tiles, -1))
+            finish(m, (rows, columns, first))
+
+    each(work, blocks(n, rows, columns))
 
 
 def conv(x: Array, W: Array, b: Array | None, window: Window, relu: bool) -> Array:
@@ -122,19 +148,19 @@ def conv_dw(x: Array, dy: Array, window: Window) -> Array:
     (top, _), (left, _) = window.pads
     channels, filters = x.shape[-1], dy.shape[-1]
     images, gradients = (np.ascontiguousarray(a).reshape(-1) for a in (x, dy))
-    parts = blocks(n, rows, columns)
-    V, D = (np.empty(36 * parts[0][1] * k, x.dtype) for k in (channels, filters))
-    total, part = np.zeros((36, channels, filters), x.dtype), np.empty((36, channels, filters), x.dtype)
-    for first, tiles in parts:
-        v, d = V[: 36 * tiles * channels], D[: 36 * tiles * filters]
-        loops.transform_images(images, v, tuple(shape), top, left, rows, columns, first)
-        loops.transform_gradients(gradients, d, tuple(dy.shape[1:]), rows, columns, first)
-        total += np.matmul(v.reshape(36, tiles, -1).transpose(0, 2, 1), d.reshape(36, tiles, -1), out=part)
-    return weight_sums(total)
 
+    def work(part: list[Block]) -> Array:
+        V, D = (np.empty(36 * part[0][1] * k, x.dtype) for k in (channels, filters))
+        total = np.zeros((36, channels, filters), x.dtype)
+        products = np.empty_like(total)
+        for first, tiles in part:
+            v, d = V[: 36 * tiles * channels], D[: 36 * tiles * filters]
+            loops.transform_images(images, v, tuple(shape), top, left, rows, columns, first)
+            loops.transform_gradients(gradients, d, tuple(dy.shape[1:]), rows, columns, first)
+            total += np.matmul(
+                v.reshape(36, tiles, -1).transpose(0, 2, 1), d.reshape(36, tiles, -1), out=products
+            )
+        return total
 
-def weight_sums(total: Array) -> Array:
-    """dW of the sums at the points: three outputs in each axis of a convolution with kernels of four."""
-    A, G = matrices(3, 4)
-    factors = np.append(G[:5, 0], 1)
-    return both_axes(A * factors, total.reshape(6, 6, *total.shape[1:])).reshape(3, 3, *total.shape[1:])
+    total = functools.reduce(np.add, each(work, blocks(n, rows, columns)))
+    return (points_to_weights(x.dtype) @ total.reshape(36, -1)).reshape(3, 3, channels, filters)

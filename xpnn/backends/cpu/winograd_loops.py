@@ -68,7 +68,7 @@ def input_points(d: Any, c: Any) -> Any:
 
 @compiled
 def gradient_points(d: Any, c: Any) -> Any:
-    """Four numbers as a polynomial at the same points; the points' factors are in `winograd.weight_sums`."""
+    """Four numbers as a polynomial at the same points; G's factors are in `winograd.points_to_weights`."""
     half, two, _, low, high, low3, high3 = c
     a, b = d[0] + half * d[2], low * d[1] + low3 * d[3]
     e, f = d[0] + two * d[2], high * d[1] + high3 * d[3]

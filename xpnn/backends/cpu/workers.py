@@ -1,0 +1,54 @@
+"""Work cut into parts, on as many threads as BLAS would use: they sleep where OpenBLAS's would spin."""
+
+import contextvars
+import functools
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from xpnn.backends.cpu.predictions import at_most, setter
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+def each(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
+    """[work(part) for part in parts], each part by whichever thread is free, and its products on one thread.
+
+    What is made of a part does not depend on the thread: the results are the same for any number of threads.
+    """
+    threads = min(setter()[0](), len(parts))
+    if threads < 2:
+        return [work(part) for part in parts]
+    left, found = deque(enumerate(parts)), {}
+
+    def take() -> None:
+        while True:
+            try:
+                i, part = left.popleft()
+            except IndexError:
+                return
+            found[i] = work(part)
+
+    with at_most(1):
+        helpers = [pool(threads - 1).submit(contextvars.copy_context().run, take) for _ in range(threads - 1)]
+        try:
+            take()
+        finally:
+            left.clear()
+            for helper in helpers:
+                if not helper.cancel():
+                    helper.result()
+    return [found[i] for i in range(len(parts))]
+
+
+@functools.cache
+def pool(threads: int) -> ThreadPoolExecutor:
+    """The helpers, kept for the next work."""
+    return ThreadPoolExecutor(threads, "xpnn-work")
+
+
+if hasattr(os, "register_at_fork"):  # a child process has no threads but the one that forked
+    os.register_at_fork(after_in_child=pool.cache_clear)
