@@ -36,7 +36,7 @@ def model():
     (lambda m: m.predict(np.full((2, 3), np.inf)), DataError, "x[0] holds NaN or infinity"),
     (lambda m: m.predict(np.array([[0.0, 0, 0], [0, np.nan, 0]])), DataError, "x[1] holds NaN or infinity"),
     (lambda m: m.predict(np.full((1, 3), 1e300)), DataError, "too large for float32|(as float32)"),
-], ids=str)  # fmt: skip
+])  # fmt: skip
 def test_what_is_refused(model, call, error, words):
     with pytest.raises(error) as caught:
         call(model)
