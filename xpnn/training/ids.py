@@ -12,7 +12,6 @@ On NumPy a step refuses what is out of range before it computes. Elsewhere the h
 device to see it: there the step changes nothing, its loss is NaN, and `check_steps` names the first bad entry.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -150,7 +149,7 @@ class Weights(Ids):
 
     def allowed(self, be: Backend, a: Array) -> Array:
         """Return where weights are neither negative nor infinite; NaN is not allowed."""
-        return (a >= 0) & (a < math.inf) if "bool" not in str(a.dtype) else a | ~a
+        return (a >= 0) & be.xp.isfinite(a) if "bool" not in str(a.dtype) else a | ~a
 
 
 WEIGHTS = Weights("weight", 0)
