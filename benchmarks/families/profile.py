@@ -37,6 +37,8 @@ def profiled(name: str, cell: Cell) -> dict[str, float]:
     from xpnn.kernels import Kernels
 
     backend, spent = xpnn.get_backend("numpy"), Counter[str]()
+    # A planned step has its kernels in hand; the step that it stands for asks the backend for the same ones.
+    backend.planned = lambda step, chain: step
     run = ours.train(cell)
     run(5)
     for kernel in set(dir(Kernels)) - {"cond"}:  # which only calls the update

@@ -118,8 +118,12 @@ class TestMnist:
         with pytest.raises(FileError, match="1 of its 4 files") as caught:
             xpnn.data.mnist(folder)
         assert f"not found: {NAMES[2]} (" in caught.value.why
+        (tmp_path / "empty").mkdir()
         with pytest.raises(FileError, match="4 of its 4 files"):
+            xpnn.data.mnist(tmp_path / "empty")
+        with pytest.raises(FileError, match="nowhere") as caught:
             xpnn.data.mnist(tmp_path / "nowhere")
+        assert caught.value.why == "No such file or directory"
 
     def test_swapped_files(self, tmp_path):
         folder = write(tmp_path / "swapped", names=[NAMES[1], NAMES[0], *NAMES[2:]])
@@ -215,6 +219,9 @@ class TestFashion:
 
     def test_a_given_path_never_falls_back(self, places):
         write(places / "system" / "fashion-mnist")
+        with pytest.raises(FileError, match="cannot read .*mine"):
+            xpnn.data.fashion(places / "mine")
+        (places / "mine").mkdir()
         with pytest.raises(FileError, match="mine does not hold the dataset"):
             xpnn.data.fashion(places / "mine")
 
