@@ -219,7 +219,7 @@ class TestFashion:
 
     def test_a_given_path_never_falls_back(self, places):
         write(places / "system" / "fashion-mnist")
-        with pytest.raises(FileError, match="cannot read .*mine"):
+        with pytest.raises(FileError, match=r"cannot read .*mine"):
             xpnn.data.fashion(places / "mine")
         (places / "mine").mkdir()
         with pytest.raises(FileError, match="mine does not hold the dataset"):

@@ -20,7 +20,7 @@ ALLOWED = {
     "data/tables/whitespace.py": 1,  # a table's copy, in a temporary folder
     "distributed/jax_group.py": 2,  # the null device, for what others would print
     "distributed/mpi.py": 1,  # the null device, for what the launcher would print again
-    "scratch.py": 11,  # temporary files and folders, which are gone afterwards
+    "temporary_files.py": 11,  # temporary files and folders, which are gone afterwards
 }
 """How many calls that write a file may have; those not named here, none."""
 

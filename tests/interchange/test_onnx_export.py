@@ -77,6 +77,19 @@ def test_onnxruntime_gives_what_the_model_gives(case):
 
 
 @pytest.mark.oracle
+def test_an_even_number_of_neighbouring_channels():
+    """One more behind than before. onnxruntime does not compute these; ONNX's own evaluation does, as many as there are samples."""
+    onnx = pytest.importorskip("onnx")
+    from onnx.reference import ReferenceEvaluator
+
+    model = xpnn.Model([xpnn.LocalResponseNorm(4, 1.5)], (2, 3, 7), seed=0)
+    x = RNG.standard_normal((7, 2, 3, 7)).astype(np.float32)
+    program = program_of(model, probabilities=False)
+    ready = ReferenceEvaluator(onnx.load_from_string(serialized(program)))
+    assert difference(ready.run(None, fed(program, x, 7)), model.forward(x)) <= TOLERANCE
+
+
+@pytest.mark.oracle
 @pytest.mark.parametrize("opset", OPSETS)
 def test_every_opset(opset):
     for case in LAYERS:

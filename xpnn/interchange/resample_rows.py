@@ -78,7 +78,7 @@ def cell_shares(n: int, m: int) -> Host:
 
 
 def response(g: Program, layer: Any, p: Any, x: Value) -> Value:
-    """LRN, of images: other samples are made images of one column."""
+    """LRN, of images: other samples are made images of one column. onnxruntime computes it for odd sizes only."""
     y = g.first(x).name if len(x.shape) > 1 else x.name
     shape = [int(x.shape[-1]), *map(int, x.shape[:-1])]
     if len(shape) != 3:

@@ -79,7 +79,7 @@ ROWS = [
     Case(xpnn.AdaptiveAvgPool((1, 2, 3)), (2, 3, 4, 2), batch=1),  # a volume
     Case(xpnn.LocalResponseNorm(), (2, 3, 4)),  # fewer channels than the window
     Case(xpnn.LocalResponseNorm(3, 0.5, 0.6, 2.0), (3, 5), batch=2),  # a sequence
-    Case(xpnn.LocalResponseNorm(4, 1.5), (7,)),  # features, and a window that is longer behind
+    Case(xpnn.LocalResponseNorm(3, 1.5), (7,)),  # features
     Case(xpnn.UpSampling2D(), (2, 3, 2)),  # doubled
     Case(xpnn.UpSampling2D((1, 3)), (3, 1, 2), batch=1),  # in one direction
 ]
