@@ -78,7 +78,7 @@ def test_onnxruntime_gives_what_the_model_gives(case):
 
 @pytest.mark.oracle
 def test_an_even_number_of_neighbouring_channels():
-    """One more behind than before. onnxruntime does not compute these; ONNX's own evaluation does, as many as there are samples."""
+    """One more behind than before: onnxruntime refuses it; ONNX's own evaluation takes as many channels as samples."""
     onnx = pytest.importorskip("onnx")
     from onnx.reference import ReferenceEvaluator
 
