@@ -54,7 +54,7 @@ def __getattr__(name: str) -> Any:
     elif not name.startswith("_"):
         found = _classes().get(name)
     if found is None:
-        from xpnn.elsewhere import NAMES, no_attribute
+        from xpnn.name_hints import NAMES, no_attribute
 
         raise no_attribute("module 'xpnn'", name, NAMES)
     globals()[name] = found

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from xpnn.elsewhere import ARGUMENTS, arguments_of, check_arguments
 from xpnn.errors import CheckpointError, UsageError, did_you_mean, first_line
+from xpnn.name_hints import ARGUMENTS, arguments_of, check_arguments
 from xpnn.renamed import CLASSES
 from xpnn.settings import check_settings
 

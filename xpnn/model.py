@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from xpnn.backends import Backend
 from xpnn.config import short_repr
-from xpnn.elsewhere import MODEL, explains_arguments, no_attribute
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import for_each
 from xpnn.losses import Loss, MultiOutputLoss, get_loss
 from xpnn.metrics.chosen import as_metrics
+from xpnn.name_hints import MODEL, explains_arguments, no_attribute
 from xpnn.network import Host, Network
 from xpnn.renamed import MEMBERS
 from xpnn.scoring import check_meaning

@@ -8,8 +8,8 @@ import pytest
 
 import xpnn
 from xpnn.cli.plot import PICTURES
-from xpnn.elsewhere import ARGUMENTS, HISTORY, MODEL, NAMES, PLOTS
 from xpnn.errors import ArgumentError, DataError, UsageError
+from xpnn.name_hints import ARGUMENTS, HISTORY, MODEL, NAMES, PLOTS
 
 X, Y = np.zeros((8, 3)), np.arange(8) % 2
 
@@ -77,7 +77,7 @@ def test_a_wrong_argument_is_answered_with_the_right_one(model, call, what, fix)
 
 
 def test_arguments_with_advice_are_none_of_ours():
-    assert not ARGUMENTS["fit"].keys() & set(xpnn.elsewhere.arguments_of(xpnn.Model.fit))
+    assert not ARGUMENTS["fit"].keys() & set(xpnn.name_hints.arguments_of(xpnn.Model.fit))
     with pytest.raises(UsageError, match=r"optimizer=Adam is a class\n  fix: Adam\(\)"):
         xpnn.Trainer(xpnn.Model([xpnn.Dense(2)], (3,), seed=0), optimizer=xpnn.Adam)
 

@@ -9,7 +9,7 @@ printer. Raises BackendError where matplotlib is missing, UsageError for another
 
 from typing import TYPE_CHECKING, Any
 
-from xpnn.elsewhere import PLOTS, no_attribute
+from xpnn.name_hints import PLOTS, no_attribute
 from xpnn.plots.boundary import animate_boundary, decision_boundary
 from xpnn.plots.confusion import confusion_matrix
 from xpnn.plots.curves import loss_curve, lr_finder, training_curves

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnn.elsewhere import HISTORY, no_attribute
 from xpnn.errors import UsageError, did_you_mean
 from xpnn.html import html_table
+from xpnn.name_hints import HISTORY, no_attribute
 from xpnn.printing import counted
 
 KERAS = {

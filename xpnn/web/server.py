@@ -70,7 +70,7 @@ def quiet_server(app: Any, signals: bool = False) -> Any:
 
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # a malformed request is no event
 
-    class Server(uvicorn.Server):
+    class Server(uvicorn.Server):  # type: ignore[misc]
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             """End the streams, then the server."""
             app.stop()

@@ -35,8 +35,8 @@ class PlannedDense:
         self.W, self.b, self.W_grad, self.b_grad = weights
         self.Wt, units = self.W.T, self.W.shape[1]
         self.by_columns = relu and multiplies_by_columns(n, units)
-        self.turned = np.empty((units, n) if self.by_columns else (n, units), be.dtype)
-        self.y = self.turned.T if self.by_columns else self.turned
+        self.transposed = np.empty((units, n) if self.by_columns else (n, units), be.dtype)
+        self.y = self.transposed.T if self.by_columns else self.transposed
         self.x: Any = None
         self.dx: Any = None
 
@@ -44,7 +44,7 @@ class PlannedDense:
         """Keep x for the way back."""
         self.x, y = x, self.y
         if self.by_columns:
-            np.matmul(self.Wt, x.T, out=self.turned)
+            np.matmul(self.Wt, x.T, out=self.transposed)
         else:
             np.matmul(x, self.W, out=y)
         if self.relu:
@@ -65,12 +65,12 @@ class PlannedDense:
     def _dx(self, dy: Array, x: Array) -> Array:
         """dy W^T, laid out as x is."""
         if self.dx is None:
-            turned = is_column_major(x)
-            self.turned_dx = np.empty(x.shape[::-1] if turned else x.shape, x.dtype)
-            self.dx = self.turned_dx.T if turned else self.turned_dx
-        if self.dx is self.turned_dx:
+            by_columns = is_column_major(x)
+            self.transposed_dx = np.empty(x.shape[::-1] if by_columns else x.shape, x.dtype)
+            self.dx = self.transposed_dx.T if by_columns else self.transposed_dx
+        if self.dx is self.transposed_dx:
             return np.matmul(dy, self.Wt, out=self.dx)
-        np.matmul(self.W, dy.T, out=self.turned_dx)
+        np.matmul(self.W, dy.T, out=self.transposed_dx)
         return self.dx
 
 
@@ -97,23 +97,23 @@ class Plan:
 
     def __init__(self, be: Backend, chain: Chain, theta: Array, grad: Any, n: int) -> None:
         self.theta, p = theta, chain.layout.split(be, theta, theta[:0])
-        self.way: list[PlannedDense | PlannedDropout] = []
+        self.parts: list[PlannedDense | PlannedDropout] = []
         need_dx = False
         for i, rate, relu in chain.parts:
             if rate is None:
                 weights = Weights(p[i]["W"], p[i]["b"], grad.tree[i]["W"], grad.tree[i]["b"])
-                self.way.append(PlannedDense(be, n, weights, relu, need_dx))
+                self.parts.append(PlannedDense(be, n, weights, relu, need_dx))
                 need_dx = True
             elif rate:
-                self.way.append(PlannedDropout(be, (chain.seed, i), rate, need_dx))
-        self.way_back = self.way[::-1]
+                self.parts.append(PlannedDropout(be, (chain.seed, i), rate, need_dx))
+        self.parts_reversed = self.parts[::-1]
 
     def __call__(self, loss: Callable[..., Any], tick: Array, x: Any, ids: Array) -> tuple[Any, Any]:
         """The loss and the hits; the gradients are in their places."""
-        for part in self.way:
+        for part in self.parts:
             x = part.forward(tick, x)
         value, dy, *hits = loss(x, ids)
-        for part in self.way_back:
+        for part in self.parts_reversed:
             dy = part.backward(dy)
         return value, hits
 

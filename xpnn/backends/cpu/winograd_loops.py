@@ -84,6 +84,14 @@ def outputs(d: Any, c: Any) -> Any:
 
 
 @compiled
+def place_of(tile: int, side: int, rows: int, columns: int, first: int, height: int, width: int) -> Any:
+    """Row and column of a tile's first output in its image, and how many outputs lie before it in all."""
+    row = first + tile // columns
+    r, q = row % rows * side, tile % columns * side
+    return r, q, (row // rows * height + r) * width + q
+
+
+@compiled
 def transform_images(
     x: Array, V: Array, shape: Any, top: int, left: int, rows: int, columns: int, first: int
 ) -> None:
@@ -117,9 +125,8 @@ def transform_gradients(dy: Array, D: Array, shape: Any, rows: int, columns: int
     (height, width, channels), c = shape, constants(dy)
     between, step, zero = np.empty(24 * COUNT, dy.dtype), D.size // 36, broadcast(dy.dtype.type(0))
     for tile in range(step // channels):
-        row = first + tile // columns
-        r, q = row % rows * 4, tile % columns * 4
-        corner, line = ((row // rows * height + r) * width + q) * channels, width * channels
+        r, q, before = place_of(tile, 4, rows, columns, first, height, width)
+        corner, line = before * channels, width * channels
         for k in range(0, channels, COUNT):
             for b in range(4):
                 at, ok = corner + b * channels + k, q + b < width
@@ -158,15 +165,13 @@ def transform_products(
     (height, width, filters), c = shape, constants(M)
     between, step, zero = np.empty(24 * COUNT, M.dtype), M.size // 36, broadcast(M.dtype.type(0))
     for tile in range(step // filters):
-        row, q = first + tile // columns, tile % columns * 4
-        r = row % rows * 4
-        corner = ((row // rows * height + r) * width + q) * filters
+        r, q, before = place_of(tile, 4, rows, columns, first, height, width)
         for k in range(0, filters, COUNT):
             from_points(M, tile * filters + k, step, c, between)
             b = load(bias, k)
             for a in range(min(4, height - r)):
                 d = outputs(six(between, 6 * a * COUNT, COUNT), c)
-                at = corner + a * width * filters + k
+                at = (before + a * width) * filters + k
                 store(y, at, shown(d[0] + b, relu, zero))
                 if q + 1 < width:
                     store(y, at + filters, shown(d[1] + b, relu, zero))
@@ -204,16 +209,14 @@ def transform_products_pooled(
     numbers = broadcast(kind(1)), broadcast(kind(2)), broadcast(kind(3))
     between, step, zero = np.empty(24 * COUNT, M.dtype), M.size // 36, broadcast(kind(0))
     for tile in range(step // filters):
-        row, q = first + tile // columns, tile % columns * 2
-        r = row % rows * 2
-        corner = ((row // rows * height + r) * width + q) * filters
+        r, q, before = place_of(tile, 2, rows, columns, first, height, width)
         for k in range(0, filters, COUNT):
             from_points(M, tile * filters + k, step, c, between)
             b = load(bias, k)
             for a in range(min(2, height - r)):
                 d = outputs(six(between, 12 * a * COUNT, COUNT), c)
                 e = outputs(six(between, (12 * a + 6) * COUNT, COUNT), c)
-                at = corner + a * width * filters + k
+                at = (before + a * width) * filters + k
                 if q < width:
                     store_largest(d[0] + b, d[1] + b, e[0] + b, e[1] + b, y, tap, at, zero, numbers)
                 if q + 1 < width:
