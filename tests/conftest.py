@@ -39,13 +39,13 @@ gc.set_threshold(100_000, 50, 100)
 LIBRARIES = "numba|torch|jax|keras|sklearn|scipy|onnx"
 LIBRARIES += "|starlette|uvicorn|playwright|psutil"
 LIBRARIES += "|mpi4py|h5py|zarr|psycopg2|pymysql|grpc"
-LIBRARIES += "|onnxruntime|cupy|pooch|optuna|tensorboardX|matplotlib|pandas|joblib"
+LIBRARIES += "|pyarrow|onnxruntime|cupy|pooch|optuna|tensorboardX|matplotlib|pandas|joblib"
 SKIPS = {
     r"backend cupy: ": 5600,
     r"backend torch: .* not installed": 5600,
     r"backend jax: .* not installed": 5600,
     r"could not import 'xpnn.backends.cpu.fast'": 5600,
-    rf"could not import '({LIBRARIES})(\.[\w.]+)?'": 60,
+    rf"could not import '({LIBRARIES})(\.[\w.]+)?'": 160,
     r"jax is not installed": 2,
     r"(?i)fashion-mnist": 20,
     r"an NVIDIA driver is here": 3,

@@ -17,6 +17,7 @@ import tempfile
 import time
 import tracemalloc
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from hostile_models import Account, Random, pick, write_down
@@ -196,8 +197,9 @@ READERS = {
     "metrics.jsonl": (history, lambda path: read_history(path.parent)),
     "npz": (npz, read_npz),
     "IDX": (idx, read_idx),
-    "studies": (study, open_study),
 }
+if find_spec("optuna"):  # the extra that opens studies
+    READERS["studies"] = study, open_study
 
 
 class Inputs(Account):

@@ -30,7 +30,7 @@ ORDER = (
         "settings",
         "names",
         "renamed",
-        "elsewhere",
+        "name_hints",
         "errors",
         "random",
         "window",
