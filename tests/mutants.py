@@ -104,7 +104,7 @@ ELSEWHERE = {
 LATER = {
     "xpnn/cli/": "tests/repository/test_shell_lines.py",
     "xpnn/data/": "tests/repository/test_examples.py",
-    "xpnn/interchange/": "tests/interchange/test_browser.py tests/repository/test_examples.py",
+    "xpnn/interchange/": "tests/interchange/test_onnx_conformance.py tests/interchange/test_browser.py",
     "xpnn/recipes.py": "tests/repository/test_shell_lines.py",
     "xpnn/web/": "tests/web tests/repository/test_examples.py",
     "xpnn/": "tests/repository/test_docs.py tests/repository/test_faults.py tests/repository/test_anywhere.py",
