@@ -1,4 +1,4 @@
-"""Attention written out in single operations, each time in another way: one layer with onnxruntime's values, or why not."""
+"""Attention written out in single operations, each time otherwise: one layer with the values of onnxruntime, or why not."""
 
 import numpy as np
 import pytest
@@ -135,7 +135,8 @@ REFUSED = {
         masked(WHERE, little=np.array(-1e4, np.float32)), "Where: a constant stands where a layer here takes the",
     ),
     "a mask for each head": (
-        masked(WHERE, low=np.stack([LOW, SECOND])[None]), r"a mask of shape \(1, 2, 5, 5\), of its own for samples or heads",
+        masked(WHERE, low=np.stack([LOW, SECOND])[None]),
+        r"a mask of shape \(1, 2, 5, 5\), of its own for samples or heads",
     ),
     "weights over another axis": (
         written((("Mul", "z scale", "s", {}), ("Softmax", "s", "a", {"axis": 2}))), "add up to 1 along another axis",
