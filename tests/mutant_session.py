@@ -73,7 +73,7 @@ def pytest_runtestloop(session):
                 fate, by = attempt(session, mutant, near[:MOST], functions)
             if not fate and mutants.elsewhere(mutant.name)[1]:
                 fate, near = "import", []  # what reaches it here has passed
-            if fate == "import":
+            if fate in ("import", ""):
                 (kept / f"near-{i}.txt").write_text("\n".join(item.nodeid for item in near))
             mutants.note(kept, i, mutant, fate or mutants.unnoticed(mutant, near), by)
     return True

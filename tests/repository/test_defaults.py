@@ -1,5 +1,6 @@
-"""Defaults of public signatures are those of docs/defaults.md."""
+"""Defaults, limits and options are those of docs/defaults.md, limits.md and options.md."""
 
+import documented_numbers
 import public_defaults
 import pytest
 
@@ -19,3 +20,14 @@ def test_the_page_lists_what_there_is():
 @pytest.mark.parametrize("name", FOUND)
 def test_a_default_is_the_documented_one(name):
     assert FOUND[name] == DOCUMENTED.get(name)
+
+
+@pytest.mark.parametrize(("page", "written"), [
+    (documented_numbers.LIMITS, documented_numbers.limits_page),
+    (documented_numbers.OPTIONS, documented_numbers.options_page),
+], ids=["limits", "options"])  # fmt: skip
+def test_a_limit_option_or_recipe_is_the_documented_one(page, written):
+    """Line by line: what differs is shown by itself."""
+    there, here = (set(text.splitlines()) for text in (page.read_text(), written()))
+    assert there - here == here - there == set(), "python ci/names.py writes the page again"
+    assert len(here) > 250
