@@ -1,4 +1,4 @@
-"""Attention written out in single operations, each time otherwise: one layer with the values of onnxruntime, or why not."""
+"""Attention written out in single operations, each time otherwise: one layer with values of onnxruntime, or why not."""
 
 import numpy as np
 import pytest
