@@ -69,7 +69,10 @@ def pytest_runtestloop(session):
             seconds = {test: cost for test, cost in found.items() if test in by_name}
             near = nearest(mutant, [by_name[test] for test in seconds], words, frequency, seconds)
             fate, by = "import", ""
-            if not mutant.at_import:
+            if not near and not mutant.name.startswith(mutants.GPU):  # it may have run at import, or in a process
+                everyone = dict.fromkeys(by_name, 0.0)
+                near = nearest(mutant, session.items, words, frequency, everyone)[:UNREACHED]
+            elif not mutant.at_import:
                 fate, by = attempt(session, mutant, near[:MOST], functions)
             if not fate and mutants.elsewhere(mutant.name)[1]:
                 fate, near = "import", []  # what reaches it here has passed
@@ -81,6 +84,8 @@ def pytest_runtestloop(session):
 
 MOST = 400
 """Tests that are tried of those that reach a mutant."""
+UNREACHED = 60
+"""Tests that are tried where none was seen to reach a mutant: those whose words are most like its own."""
 SECONDS = 30
 """Processor time for the tests of one mutant."""
 
