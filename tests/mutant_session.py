@@ -69,7 +69,9 @@ def pytest_runtestloop(session):
             seconds = {test: cost for test, cost in found.items() if test in by_name}
             near = nearest(mutant, [by_name[test] for test in seconds], words, frequency, seconds)
             fate, by = "import", ""
-            if not near and not mutant.name.startswith(mutants.GPU):  # it may have run at import, or in a process
+            if not near and not mutant.name.startswith(
+                mutants.GPU
+            ):  # it may have run at import, or in a process
                 everyone = dict.fromkeys(by_name, 0.0)
                 near = nearest(mutant, session.items, words, frequency, everyone)[:UNREACHED]
             elif not mutant.at_import:
