@@ -81,7 +81,8 @@ OUTSIDE = (
     "repository/test_docs.py", "repository/test_examples.py", "repository/test_faults.py",
     "repository/test_harness.py", "repository/test_mutants.py", "repository/test_nothing_is_evaluated.py",
     "repository/test_purity.py", "repository/test_shell_lines.py", "repository/test_site.py",
-    "repository/test_writeups.py", "distributed", "interchange/test_browser.py",
+    "repository/test_writeups.py", "distributed", "interchange/test_browser.py", "gpu/test_gpu_contenders.py",
+    "gpu/test_gpu_runner.py", "gpu/test_gpu_stages.py",
 )  # fmt: skip
 """Tests that are not tried at first: they start processes, read the source, or plant faults themselves."""
 MODES = "numpy fast strict torch"
