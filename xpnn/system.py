@@ -9,7 +9,6 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -146,21 +145,3 @@ def idle_seconds(stat: str = "/proc/stat") -> float | None:
         return sum(int(line[4]) for line in lines if line[0] in own) / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError, AttributeError):
         return None
-
-
-@contextlib.contextmanager
-def ended_after(seconds: int) -> Iterator[None]:
-    """A block after whose time the process is ended, by SIGALRM. On Windows, which has no alarm, it may take for ever.
-
-    Of the main thread alone, and for a process that is about to end: what SIGALRM meant before is gone.
-    """
-    alarm = getattr(signal, "alarm", None)
-    if alarm is None:
-        yield
-        return
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    alarm(seconds)
-    try:
-        yield
-    finally:
-        alarm(0)
