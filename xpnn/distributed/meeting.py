@@ -96,11 +96,16 @@ def give_up(who: str, seconds: float, end: Callable[[], None]) -> None:
         why="processes that a launcher starts together begin together",
         fix=f"the same command for all of them; where hosts start slowly {VARIABLE}={10 * seconds:g}",
     )
-    sys.stdout.flush()
     sys.stderr.write(f"xpnn: error: {error}\n")
-    sys.stderr.flush()
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what MPI says of its end is not for users
+    flush_and_discard()
     end()
+
+
+def flush_and_discard() -> None:
+    """Print what is still to be printed, and nothing after it: what MPI says of an end is not for users."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def absent() -> str:

@@ -1,13 +1,11 @@
 """MPI by mpi4py: `mpiexec -n 4 ...`, or srun with pmi."""
 
-import os
-import sys
 from typing import Any
 
 import numpy as np
 
 from xpnn.distributed.communicator import Communicator, Host
-from xpnn.distributed.meeting import imported, meet, patience
+from xpnn.distributed.meeting import flush_and_discard, imported, meet, patience
 from xpnn.errors import BackendError, first_line
 
 
@@ -53,8 +51,6 @@ class MPICommunicator(Communicator):
         return out
 
     def abort(self, code: int) -> None:
-        """MPI_Abort; what it says itself is not for users, who have read why."""
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        """MPI_Abort."""
+        flush_and_discard()
         self.mpi.COMM_WORLD.Abort(code)
