@@ -1,4 +1,4 @@
-"""Write what is derived from the code: the stubs that tell editors its names; docs/defaults.md, limits.md, options.md.
+"""Write what is derived from the code: the stubs that tell editors its names; docs/defaults.md and its neighbours.
 
 `python ci/names.py` writes them; `python ci/names.py --check` fails, naming the file, where one is out of date.
 """
@@ -50,6 +50,7 @@ def files() -> dict[pathlib.Path, str]:
     texts["docs/defaults.md"] = public_defaults.page()
     texts["docs/limits.md"] = documented_numbers.limits_page()
     texts["docs/options.md"] = documented_numbers.options_page()
+    texts["docs/ranges.md"] = documented_numbers.ranges_page()
     return {
         ROOT / path: text
         for path, text in (texts | {"xpnn/__init__.pyi": stub(top(), "__version__: str\n")}).items()

@@ -1,7 +1,7 @@
-"""The numbers that users meet without being asked: sizes and limits, options of the commands, and recipes.
+"""The numbers that users meet without being asked: sizes and limits, options, recipes, and ranges of settings.
 
-`python ci/names.py` writes them into docs/limits.md and docs/options.md; a test holds the code to these pages, so that
-nothing changes unnoticed. Read the difference before you commit it.
+`python ci/names.py` writes them into docs/limits.md, options.md and ranges.md; a test holds the code to these pages, so
+that nothing changes unnoticed. Read the difference before you commit it.
 """
 
 import ast
@@ -16,7 +16,7 @@ from xpnn.models import MODELS
 from xpnn.recipes import RECIPES, recipe_for
 
 TOP = Path(__file__).parents[1]
-LIMITS, OPTIONS = TOP / "docs" / "limits.md", TOP / "docs" / "options.md"
+LIMITS, OPTIONS, RANGES = (TOP / "docs" / f"{name}.md" for name in ("limits", "options", "ranges"))
 LIMITS_HEAD = """# Sizes and limits
 
 The named numbers of the code: what is refused beyond them, what is cut into pieces of them, and how often something is
@@ -141,3 +141,56 @@ def recipes():
 
 def shown(settings):
     return ", ".join(f"`{key}={value}`" for key, value in settings.items())
+
+
+PROBES = (-2, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3)
+"""What each setting that is a number is tried with: both sides of the bounds that settings have."""
+RANGES_HEAD = """# Ranges
+
+Which numbers a setting takes and which it refuses, of every class that is described by its settings: tried with
+-2, -1, -0.5, 0, 0.5, 1, 1.5, 2 and 3, each beside settings that fit. Written by `python ci/names.py`; a test holds the
+code to this page.
+
+| setting | takes | refuses |
+|---|---|---|
+"""
+
+
+def described():
+    """{class: an object of it}, of the rows that prove the public classes."""
+    from cases import FULL_BATCH, INITIALIZERS, LAYERS, LOSSES, METRICS, OPTIMIZERS, SCHEDULES
+
+    rows = [*(case.layer for case in LAYERS), *(case.loss for case in LOSSES), *OPTIMIZERS, *FULL_BATCH, *SCHEDULES,
+            *INITIALIZERS, *METRICS]  # fmt: skip
+    found = {}
+    for row in rows:
+        found.setdefault(type(row).__name__, row)
+    return found
+
+
+def takes(thing, name, value):
+    """Whether a setting may be that number. Any other error than the one for settings is none of theirs."""
+    from xpnn.errors import XpnnError
+
+    try:
+        dataclasses.replace(thing, **{name: value})
+    except XpnnError:
+        return False
+    return True
+
+
+def ranges():
+    """{Class.setting: (numbers it takes, numbers it refuses)}."""
+    found = {}
+    for kind, thing in sorted(described().items()):
+        for one in dataclasses.fields(thing):
+            if one.init and type(getattr(thing, one.name)) in (int, float):
+                good = [value for value in PROBES if takes(thing, one.name, value)]
+                found[f"{kind}.{one.name}"] = good, [value for value in PROBES if value not in good]
+    return found
+
+
+def ranges_page():
+    return RANGES_HEAD + "".join(
+        row(f"`{name}`", *(", ".join(map(str, side)) for side in both)) for name, both in ranges().items()
+    )

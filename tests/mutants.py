@@ -81,7 +81,8 @@ OUTSIDE = (
     "repository/test_docs.py", "repository/test_examples.py", "repository/test_faults.py",
     "repository/test_harness.py", "repository/test_mutants.py", "repository/test_nothing_is_evaluated.py",
     "repository/test_purity.py", "repository/test_shell_lines.py", "repository/test_site.py",
-    "repository/test_writeups.py", "distributed", "interchange/test_browser.py",
+    "repository/test_writeups.py", "distributed", "interchange/test_browser.py", "gpu/test_gpu_contenders.py",
+    "gpu/test_gpu_runner.py", "gpu/test_gpu_stages.py",
 )  # fmt: skip
 """Tests that are not tried at first: they start processes, read the source, or plant faults themselves."""
 MODES = "numpy fast strict torch"
@@ -104,7 +105,7 @@ ELSEWHERE = {
 LATER = {
     "xpnn/cli/": "tests/repository/test_shell_lines.py",
     "xpnn/data/": "tests/repository/test_examples.py",
-    "xpnn/interchange/": "tests/interchange/test_browser.py tests/repository/test_examples.py",
+    "xpnn/interchange/": "tests/interchange/test_onnx_conformance.py tests/interchange/test_browser.py",
     "xpnn/recipes.py": "tests/repository/test_shell_lines.py",
     "xpnn/web/": "tests/web tests/repository/test_examples.py",
     "xpnn/": "tests/repository/test_docs.py tests/repository/test_faults.py tests/repository/test_anywhere.py",
