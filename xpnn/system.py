@@ -145,3 +145,11 @@ def idle_seconds(stat: str = "/proc/stat") -> float | None:
         return sum(int(line[4]) for line in lines if line[0] in own) / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError, AttributeError):
         return None
+
+
+def open_pipe(path: str) -> int | None:
+    """A pipe that another process writes to, opened for writing too; None for what is no pipe.
+
+    Raises OSError for a path that is not there, and for a pipe that nobody reads.
+    """
+    return os.open(path, os.O_WRONLY | os.O_NONBLOCK) if stat.S_ISFIFO(os.stat(path).st_mode) else None

@@ -8,10 +8,11 @@ import errno
 import io
 import os
 import select
-import stat
 import sys
 from pathlib import Path
 from typing import Any
+
+from xpnn.system import open_pipe
 
 ABOVE = 6
 """How far above this process the launcher is looked for: MPICH has one process between, a script may add others."""
@@ -51,9 +52,7 @@ def launchers_pipe() -> int | None:
         process = os.getppid()
         for _ in range(ABOVE):
             if (Path("/proc") / str(process) / "comm").read_text().startswith(("mpiexec", "mpirun")):
-                output = f"/proc/{process}/fd/1"
-                pipe = stat.S_ISFIFO(os.stat(output).st_mode)
-                return os.open(output, os.O_WRONLY | os.O_NONBLOCK) if pipe else None
+                return open_pipe(f"/proc/{process}/fd/1")
             process = int((Path("/proc") / str(process) / "stat").read_text().rpartition(")")[2].split()[1])
     except OSError:  # another system, another user's process, or a pipe that nobody reads
         return None
