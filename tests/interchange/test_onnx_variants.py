@@ -74,7 +74,7 @@ def test_an_array_may_be_one_sample(name, tmp_path):
 
 
 def laid(a, shape):
-    """a with its axes in the order of these sizes, which differ but for 1: the axis of the channels is the last here."""
+    """a with its axes in the order of these sizes, which differ but for 1: here channels are last."""
     left, order = list(a.shape), []
     for n in shape if a.shape != tuple(shape) else ():
         order.append(left.index(n))
