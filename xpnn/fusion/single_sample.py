@@ -1,19 +1,23 @@
-"""One sample through a chain of Dense and ReLU: a flat list of products, made once for a network's weights.
+"""One sample through a chain of Dense and ReLU: one call of compiled code, or a flat list of products.
 
-A sample takes microseconds, most of which would go to checks, contexts and the walk through the layers. The list calls
-the kernels that the layers call, with the same bits as a result.
+A sample takes microseconds, most of which would go to checks, contexts and the walk through the layers. The list, made
+once for a network's weights, calls the kernels that the layers call, with the same bits as a result; compiled
+code adds up in another order, and every way to ask for one sample goes through it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from xpnn.backends.base import Backend
+from xpnn.backends.dense_slots import DenseSlot
+from xpnn.backends.in_place import by_identity
 from xpnn.kernels import Array
 from xpnn.layers.activation import ReLU
 from xpnn.layers.base import Layer, Tree
 from xpnn.layers.dense import Dense
 from xpnn.layers.dropout import Dropout
 from xpnn.layers.sequential import Sequential
+from xpnn.parameters import Layout
 
 Product: TypeAlias = tuple[Array, Array, bool]
 """W, b, and whether a ReLU follows."""
@@ -34,6 +38,31 @@ def is_chain(net: Layer) -> bool:
 
 
 ALLOWED = ((ReLU, Dense), (Dense, Dense), (Dense, ReLU))
+
+
+def outputs_of_one(net: Any, layout: Layout, be: Backend) -> Callable[[Array, Array, Array], Array | None]:
+    """f(theta, phi, x): the outputs (1, n_out) of a sample (1, n_in) of such a chain; None where x is not finite."""
+    if compiled := be.one_sample(slots_of(net, layout)):
+        return lambda theta, phi, x: compiled(theta, x)
+    products = by_identity(lambda theta, phi: products_of(net, layout.split(be, theta, phi)))
+    made = be.for_one_sample(through)
+
+    def outputs(theta: Array, phi: Array, x: Array) -> Array | None:
+        with be.device_context():
+            return made(be, products(theta, phi), x) if be.all_finite(x) else None
+
+    return outputs
+
+
+def slots_of(net: Any, layout: Layout) -> tuple[DenseSlot, ...]:
+    """The chain by the places of its weights."""
+    found: list[DenseSlot] = []
+    for layer, own in zip(net.layers, layout.plan, strict=True):
+        if type(layer) is Dense:
+            found.append(DenseSlot(own["W"].start, own["b"].start, *own["W"].shape, relu=False))
+        elif type(layer) is ReLU:
+            found[-1] = found[-1]._replace(relu=True)
+    return tuple(found)
 
 
 def products_of(net: Any, p: Sequence[Tree]) -> tuple[Product, ...]:
