@@ -20,7 +20,7 @@ from xpnn.layers.base import Ctx, LayerLike, as_input, is_multiple
 from xpnn.layers.graph import as_net
 from xpnn.layers.lengths import is_open, planned, shown
 from xpnn.losses import Loss, MultiOutputLoss, get_loss
-from xpnn.metrics.chosen import Chosen, values
+from xpnn.metrics.by_name import Chosen, values
 from xpnn.nesting import allow_nesting
 from xpnn.parameters import Layout, count, on_device, rows_of
 from xpnn.renamed import old_members

@@ -9,7 +9,7 @@ from xpnn.data.batches import Batches
 from xpnn.data.emnist import find_division
 from xpnn.data.image_preparation import ImagePreparation
 from xpnn.data.photos.components import Box
-from xpnn.data.photos.figures import Figure, joined
+from xpnn.data.photos.segmentation import Figure, joined
 from xpnn.data.picture import Picture
 from xpnn.data.tables.columns import DateColumn
 from xpnn.data.tables.frames import from_memory
