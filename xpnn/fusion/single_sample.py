@@ -59,7 +59,8 @@ def slots_of(net: Any, layout: Layout) -> tuple[DenseSlot, ...]:
     found: list[DenseSlot] = []
     for layer, own in zip(net.layers, layout.plan, strict=True):
         if type(layer) is Dense:
-            found.append(DenseSlot(own["W"].start, own["b"].start, *own["W"].shape, relu=False))
+            n_in, units = own["W"].shape
+            found.append(DenseSlot(own["W"].start, own["b"].start, n_in, units, relu=False))
         elif type(layer) is ReLU:
             found[-1] = found[-1]._replace(relu=True)
     return tuple(found)
