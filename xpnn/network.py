@@ -83,10 +83,11 @@ class Network:
         self._out_of = functools.lru_cache(LENGTHS)(lambda shape: self.net.plan(shape)[1])
         self._split = by_identity(functools.partial(self.layout.split, self.backend))
         self._one: tuple[Any, ...] | None = None  # shape and dtype of one sample that takes the short way
-        is_row = len(self.input_shape) == 1 and None not in self.input_shape
-        if is_row and self.backend.name == "numpy" and single_sample.is_chain(self.net):
-            self._one = (1, *self.input_shape), np.dtype(self.backend.dtype_name)
-            self._outputs_of_one = single_sample.outputs_of_one(self.net, self.layout, self.backend)
+        self._outputs_of_one: Callable[[Array, Array], Array | None] | None = None
+        if len(self.input_shape) == 1 and None not in self.input_shape and single_sample.is_chain(self.net):
+            self._outputs_of_one = self.backend.one_sample(single_sample.slots_of(self.net, self.layout))
+            if self._outputs_of_one is not None:
+                self._one = (1, *self.input_shape), np.dtype(self.backend.dtype_name)
 
     @property
     def theta(self) -> Array:
@@ -199,9 +200,9 @@ class Network:
 
     def _of_one(self, x: Any) -> Array | None:
         """The outputs for one finite sample that needs no conversion, by the short way; None for everything else."""
-        if type(x) is not np.ndarray or (x.shape, x.dtype) != self._one:
+        if self._outputs_of_one is None or type(x) is not np.ndarray or (x.shape, x.dtype) != self._one:
             return None
-        return self._outputs_of_one(self._theta, self._phi, np.ascontiguousarray(x))
+        return self._outputs_of_one(self._theta, np.ascontiguousarray(x))
 
     def outputs(self, x: Any, batch_size: int = 1024) -> Any:
         """The network's outputs for device samples, in batches of one size."""

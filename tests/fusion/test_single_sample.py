@@ -7,7 +7,6 @@ from tolerances import assert_close, assert_same
 
 import xpnn
 from xpnn.errors import DataError, ShapeError
-from xpnn.fusion import single_sample
 
 RNG = np.random.default_rng(3)
 CHAINS = {
@@ -28,20 +27,25 @@ OTHERS = {
 @pytest.fixture
 def taken(monkeypatch):
     """The samples that took the short way."""
-    found, outputs_of_one = [], single_sample.outputs_of_one
+    found = []
 
-    def counting(net, layout, be):
-        short = outputs_of_one(net, layout, be)
+    def counting(one_sample):
+        def counted(be, chain):
+            short = one_sample(be, chain)
 
-        def counted(theta, phi, x):
-            y = short(theta, phi, x)
-            if y is not None:
-                found.append(x)
-            return y
+            def outputs(theta, x):
+                y = short(theta, x)
+                if y is not None:
+                    found.append(x)
+                return y
+
+            return outputs
 
         return counted
 
-    monkeypatch.setattr(single_sample, "outputs_of_one", counting)
+    for mode in ("numpy", "fast"):
+        kind = type(open_backend(mode, "float32"))
+        monkeypatch.setattr(kind, "one_sample", counting(kind.one_sample))
     return found
 
 
