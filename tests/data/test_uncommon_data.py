@@ -286,3 +286,12 @@ def test_so_many_words_have_a_column_each(count, one_hot):
     (column,) = [one for one in preparation.columns if one.name == "w"]
     assert (column.embedding == 0) == one_hot
     assert column.embedding in (0, max(2, min(32, round(count**0.5))))
+
+
+def test_a_first_line_that_could_be_data_names_the_columns_by_the_label(tmp_path):
+    """`0` could be a boolean; beside a column called label it is a name, and the booleans stay as they are written."""
+    pytest.importorskip("duckdb")
+    (tmp_path / "t.csv").write_text("0,label\n" + "true,a\nfalse,b\n" * 5)
+    table = read_table(tmp_path / "t.csv")
+    assert list(table) == ["0", "label"]
+    assert table["0"].words().tolist() == ["true", "false"] * 5
