@@ -171,7 +171,7 @@ class TestRows:
         "idx"),
     (["train-images-idx3-ubyte", "train-labels-idx1-ubyte"], None),
 ])  # fmt: skip
-def test_what_a_folder_holds_is_told_by_its_names(names, wanted, tmp_path):
+def test_the_kind_of_a_folder_follows_from_the_names_in_it(names, wanted, tmp_path):
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
@@ -183,7 +183,7 @@ def test_what_a_folder_holds_is_told_by_its_names(names, wanted, tmp_path):
         "table"),
     ("a.txt2", None),
 ])  # fmt: skip
-def test_what_a_file_holds_is_told_by_its_name(name, wanted, tmp_path):
+def test_the_kind_of_a_file_follows_from_its_name(name, wanted, tmp_path):
     assert kind.kind_of(tmp_path / name) == wanted
 
 
