@@ -4,8 +4,20 @@ import numpy as np
 import pytest
 
 import xpnn
-from xpnn import Concatenate, Dense, Embedding, Flatten, Graph, Parallel, Recompute, Rescale, Reshape, Residual,
-    Sequential, Tanh
+from xpnn import (
+    Concatenate,
+    Dense,
+    Embedding,
+    Flatten,
+    Graph,
+    Parallel,
+    Recompute,
+    Rescale,
+    Reshape,
+    Residual,
+    Sequential,
+    Tanh,
+)
 from xpnn.errors import DataError, UsageError
 from xpnn.layers.containers import expects_ids, taken_by_all
 
@@ -94,6 +106,9 @@ def test_whether_a_layer_expects_ids():
     assert expects_ids(pair(Sequential([Embedding(4, 2), Flatten()]), Dense(2)))
     assert expects_ids(pair(Dense(2), Sequential([Embedding(4, 2), Flatten()])))
     assert not expects_ids(pair(Dense(2), Dense(3)))
-    for layers, kind in (([Dense(2), Tanh()], "float"), ([Embedding(4, 2)] * 2, "int"), ([Embedding(4, 2), Dense(2)],
-        "float")):
+    for layers, kind in (
+        ([Dense(2), Tanh()], "float"),
+        ([Embedding(4, 2)] * 2, "int"),
+        ([Embedding(4, 2), Dense(2)], "float"),
+    ):
         assert taken_by_all(tuple(layers)) == kind
