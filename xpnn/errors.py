@@ -21,6 +21,8 @@ class XpnnError(Exception):
     exit_code = 1
     agreed = False
     """Whether all processes that share a run raise it, each of them knowing that the others do."""
+    reporter = 0
+    """The rank of the process that reports it, where all know of it."""
 
     def __init__(self, what: str, *, why: str = "", fix: str = "") -> None:
         self.what, self.why, self.fix = what, why, fix
@@ -92,6 +94,7 @@ class DivergedError(XpnnError, ArithmeticError):
     """The loss or a gradient became NaN or infinite. The weights are those of the last good step."""
 
     exit_code = 6
+    agreed = True  # every process has the same sum of all losses
 
 
 class FileError(XpnnError, OSError):

@@ -10,7 +10,7 @@ from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import for_each
 from xpnn.losses import Loss, MultiOutputLoss, get_loss
-from xpnn.metrics.chosen import as_metrics
+from xpnn.metrics.by_name import as_metrics
 from xpnn.name_hints import MODEL, explains_arguments, no_attribute
 from xpnn.network import Host, Network
 from xpnn.renamed import MEMBERS

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from xpnn.config import Config
+from xpnn.renamed import moved_out_of
 
 
 def module(path: str) -> ModuleType:
@@ -46,11 +47,9 @@ def kind_of(cls: type[Config]) -> type:
 
 def public_names(package: str) -> dict[str, Any]:
     """{name: object}, sorted: those classes, and what a module of the package lists in its `__all__`."""
-    listed = {
-        name: getattr(module, name)
-        for module in modules_in(package)
-        for name in getattr(module, "__all__", ())
-    }
+    modules = list(modules_in(package))
+    moved_out_of(modules)
+    listed = {name: getattr(module, name) for module in modules for name in getattr(module, "__all__", ())}
     return dict(sorted((classes_in(package) | listed).items()))
 
 

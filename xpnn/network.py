@@ -20,7 +20,7 @@ from xpnn.layers.base import Ctx, LayerLike, as_input, is_multiple
 from xpnn.layers.graph import as_net
 from xpnn.layers.lengths import is_open, planned, shown
 from xpnn.losses import Loss, MultiOutputLoss, get_loss
-from xpnn.metrics.chosen import Chosen, values
+from xpnn.metrics.by_name import Chosen, values
 from xpnn.nesting import allow_nesting
 from xpnn.parameters import Layout, count, on_device, rows_of
 from xpnn.renamed import old_members
@@ -83,13 +83,11 @@ class Network:
         self._out_of = functools.lru_cache(LENGTHS)(lambda shape: self.net.plan(shape)[1])
         self._split = by_identity(functools.partial(self.layout.split, self.backend))
         self._one: tuple[Any, ...] | None = None  # shape and dtype of one sample that takes the short way
-        if self.backend.name == "numpy" and single_sample.is_chain(self.net) and None not in self.input_shape:
-            if len(self.input_shape) == 1:
+        self._outputs_of_one: Callable[[Array, Array], Array | None] | None = None
+        if len(self.input_shape) == 1 and None not in self.input_shape and single_sample.is_chain(self.net):
+            self._outputs_of_one = self.backend.one_sample(single_sample.slots_of(self.net, self.layout))
+            if self._outputs_of_one is not None:
                 self._one = (1, *self.input_shape), np.dtype(self.backend.dtype_name)
-                self._through = self.backend.for_one_sample(single_sample.through)
-            self._products = by_identity(
-                lambda theta, phi: single_sample.products_of(self.net, self._split(theta, phi))
-            )
 
     @property
     def theta(self) -> Array:
@@ -197,26 +195,20 @@ class Network:
 
     def outputs_for(self, x: Any) -> Any:
         """`outputs` for samples as a person gives them, checked first."""
-        found = self._of_one(x)
+        found = None if self.preparation is not None else self._of_one(x)
         return self.outputs(self.inputs(x)) if found is None else found
 
     def _of_one(self, x: Any) -> Array | None:
-        """The outputs for one sample that needs no conversion, by the short way; None for everything else."""
-        if (
-            type(x) is not np.ndarray
-            or (x.shape, x.dtype) != self._one
-            or self.preparation is not None
-            or not x.flags.c_contiguous
-        ):
+        """The outputs for one finite sample that needs no conversion, by the short way; None for everything else."""
+        if self._outputs_of_one is None or type(x) is not np.ndarray or (x.shape, x.dtype) != self._one:
             return None
-        be = self.backend
-        with be.device_context():
-            if not be.all_finite(x):
-                return None  # the long way says which number it is
-            return self._through(be, self._products(self._theta, self._phi), x)
+        return self._outputs_of_one(self._theta, np.ascontiguousarray(x))
 
     def outputs(self, x: Any, batch_size: int = 1024) -> Any:
         """The network's outputs for device samples, in batches of one size."""
+        found = self._of_one(x)
+        if found is not None:
+            return found
         be, n = self.backend, count(x)
         with (
             be.device_context(),

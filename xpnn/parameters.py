@@ -14,7 +14,7 @@ import numpy as np
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
 from xpnn.random import host_rng
-from xpnn.renamed import old_members
+from xpnn.renamed import old_attributes, old_members
 from xpnn.trees import Tree, leaves, tree_map
 
 
@@ -171,3 +171,6 @@ class Layout:
             for decays in [self.named[path].decay]
             if vector == "theta"
         )
+
+
+__getattr__ = old_attributes("parameters")

@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -52,18 +52,30 @@ MEMBERS: dict[str, dict[str, Renamed]] = {
     "Recipe": {"but": Renamed("replace"), "told": Renamed("to_json")},
 }
 MODULES = {
-    "edge": "validation",
-    "describe": "config",
-    "data.kin": "data.emnist",
-    "data.yours": "data.user_data",
-    "layers.affine": "layers.random_transform",
-    "layers.cut": "layers.slicing",
-    "layers.merge": "layers.branches",
-    "layers.padding": "layers.padding_mask",
-    "layers.response": "layers.local_response_norm",
-    "losses.several": "losses.multi_output",
+    "edge": ("validation",),
+    "describe": ("config",),
+    "scratch": ("temporary_files",),
+    "data.kin": ("data.emnist",),
+    "data.table": ("data.tables.reading", "data.tables.table"),
+    "data.yours": ("data.user_data",),
+    "data.photos.figures": ("data.photos.segmentation",),
+    "kernels.cody": ("kernels.erf",),
+    "layers.affine": ("layers.random_transform",),
+    "layers.cut": ("layers.slicing",),
+    "layers.interpolate": ("layers.adaptive_pool", "layers.resize"),
+    "layers.merge": ("layers.branches",),
+    "layers.merging": ("layers.merge_operations",),
+    "layers.nested": ("layers.containers",),
+    "layers.one_dim": ("layers.conv", "layers.pool"),
+    "layers.padding": ("layers.padding_mask",),
+    "layers.response": ("layers.local_response_norm",),
+    "losses.several": ("losses.multi_output",),
+    "metrics.chosen": ("metrics.by_name",),
+    "optimizers.descent": ("optimizers.lbfgs_search",),
+    "training.container": ("training.safetensors_reader",),
+    "training.lines": ("training.json_lines",),
 }
-"""{module of xpnn: what it is called now}."""
+"""{module of xpnn: the modules that hold now what it held}."""
 ATTRIBUTES = {
     "losses": {"Several": "MultiOutputLoss"},
     "losses.several": {"Several": "MultiOutputLoss"},
@@ -73,13 +85,22 @@ ATTRIBUTES = {
         "build": "from_config",
         "brief": "short_repr",
     },
+    "data.preparation": {"ImagePreparation": "data.image_preparation.ImagePreparation"},
+    "layers.recurrent": {"SimpleRNN": "layers.simple_rnn.SimpleRNN"},
+    "layers.resize": {
+        "GlobalAveragePool": "layers.global_pool.GlobalAveragePool",
+        "GlobalMaxPool": "layers.global_pool.GlobalMaxPool",
+        "UpSampling2D": "layers.upsampling.UpSampling2D",
+        "ZeroPad2D": "layers.pad.ZeroPad2D",
+    },
+    "parameters": {"Place": "ParamInfo"},
     "training.step": {
         "make_gradient": "Objective.gradient",
         "make_step": "Objective.step",
         "make_indexed_step": "Objective.indexed_step",
     },
 }
-"""{module of xpnn: {old name in it: the new one}}."""
+"""{module of xpnn: {old name in it: the new one, with its module where that is another}}."""
 METHODS: dict[str, Callable[[Any], Callable[..., Any]]] = {
     "Objective.gradient": lambda Objective: (
         lambda net, loss, layout, be, seed, mixing=None, keep=False: Objective(
@@ -140,10 +161,24 @@ def old_attributes(path: str) -> Callable[[str], Any]:
         if name not in ATTRIBUTES[path]:
             raise AttributeError(f"module 'xpnn.{path}' has no attribute {name!r}")
         now, there = ATTRIBUTES[path][name], vars(sys.modules[f"xpnn.{path}"])
+        if now in METHODS:
+            found: Any = METHODS[now](there[now.partition(".")[0]])
+        elif "." in now:
+            module, _, new = now.rpartition(".")
+            found, now = getattr(_module(module), new), f"xpnn.{now}"
+        else:
+            found = there[now]
         _warn(f"xpnn.{path}.{name}", now, stacklevel=3)
-        return METHODS[now](there[now.partition(".")[0]]) if now in METHODS else there[now]
+        return found
 
     return find
+
+
+def moved_out_of(modules: Iterable[ModuleType]) -> None:
+    """Let modules answer for the classes that have left them."""
+    for module in modules:
+        if (path := module.__name__.removeprefix("xpnn.")) in ATTRIBUTES:
+            vars(module).setdefault("__getattr__", old_attributes(path))
 
 
 class OldModules:
@@ -159,10 +194,10 @@ class OldModules:
     def exec_module(self, module: ModuleType) -> None:
         """Fill it with what the module of the new name holds."""
         path = module.__name__.removeprefix("xpnn.")
-        _warn(module.__name__, f"xpnn.{MODULES[path]}", stacklevel=6)
-        new = vars(import_module(f"xpnn.{MODULES[path]}"))
+        _warn(module.__name__, " and ".join(f"xpnn.{now}" for now in MODULES[path]), stacklevel=2)
+        new = {name: value for now in MODULES[path] for name, value in vars(_module(now)).items()}
         vars(module).update({name: value for name, value in new.items() if not name.startswith("__")})
-        vars(module).update({old: new[now] for old, now in ATTRIBUTES.get(path, {}).items()})
+        vars(module).update({old: new[name] for old, name in ATTRIBUTES.get(path, {}).items()})
 
 
 def install() -> None:
@@ -174,6 +209,10 @@ def install() -> None:
 def _children(rows: Any) -> list[Any]:
     child = vars(sys.modules["xpnn.layers.base"])["Child"]  # loaded: it is one of its layers that asks
     return [child(*row) for row in rows]
+
+
+def _module(path: str) -> ModuleType:
+    return import_module(f"xpnn.{path}")
 
 
 def _warn(old: str, now: str, stacklevel: int) -> None:

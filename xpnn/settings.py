@@ -4,6 +4,7 @@
     str, bool, None and classes               as they are
     tuple[T, ...]                             any sequence of T, kept as a tuple
     A | B                                     the first that fits
+    Coerced[G, T]                             a T; type checkers let a user write a G for it
     Annotated[T, Limits]                      a T within the limits: `units: Count`, `rate: Share`
     a class that knows shorter ways           an instance, or anything its `coerce` accepts
 
@@ -16,7 +17,7 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Hashable
-from typing import Annotated, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, TypeAlias, TypeVar, dataclass_transform
 
 import numpy as np
 
@@ -64,6 +65,37 @@ AtLeastZero: TypeAlias = Annotated[float, at_least(0)]
 Share: TypeAlias = Annotated[float, within(0, 1)]
 BelowOne: TypeAlias = Annotated[float, Limits("a number from 0 to below 1", lambda x: 0 <= x < 1)]
 Factor: TypeAlias = Annotated[float, Limits("a number above 0, up to 1", lambda x: 0 < x <= 1)]
+
+
+T = TypeVar("T")
+Given = TypeVar("Given", contravariant=True)
+Kept = TypeVar("Kept", covariant=True)
+
+
+class Coerced(Generic[Given, Kept]):
+    """A setting given as one type and kept as another: `layers: Coerced[Sequence[Layer], tuple[Layer, ...]]`.
+
+    To a type checker it is a descriptor, whose setter says what the class's `__init__` takes.
+    """
+
+    if TYPE_CHECKING:
+
+        def __get__(self, settings: Any, owner: Any = None) -> Kept:
+            """What the setting is."""
+
+        def __set__(self, settings: Any, value: Given) -> None:
+            """What a user may write for it."""
+    else:
+
+        def __class_getitem__(cls, types: tuple[Any, Any]) -> Any:
+            """The type that is kept: what the setting is checked against."""
+            return types[1]
+
+
+@dataclass_transform(frozen_default=True)
+def frozen(cls: type[T]) -> type[T]:
+    """A frozen dataclass, in which type checkers look through Coerced: of `dataclass` itself mypy does not."""
+    return dataclasses.dataclass(frozen=True)(cls)
 
 
 class Unfit(Exception):  # noqa: N818

@@ -9,7 +9,6 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -148,19 +147,9 @@ def idle_seconds(stat: str = "/proc/stat") -> float | None:
         return None
 
 
-@contextlib.contextmanager
-def ended_after(seconds: int) -> Iterator[None]:
-    """A block after whose time the process is ended, by SIGALRM. On Windows, which has no alarm, it may take for ever.
+def open_pipe(path: str) -> int | None:
+    """A pipe that another process writes to, opened for writing too; None for what is no pipe.
 
-    Of the main thread alone, and for a process that is about to end: what SIGALRM meant before is gone.
+    Raises OSError for a path that is not there, and for a pipe that nobody reads.
     """
-    alarm = getattr(signal, "alarm", None)
-    if alarm is None:
-        yield
-        return
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    alarm(seconds)
-    try:
-        yield
-    finally:
-        alarm(0)
+    return os.open(path, os.O_WRONLY | os.O_NONBLOCK) if stat.S_ISFIFO(os.stat(path).st_mode) else None

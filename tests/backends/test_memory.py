@@ -56,7 +56,7 @@ def full(pool, held=4):
 @pytest.mark.parametrize(
     ("limit", "room"), [(0, "4.50 GiB that there are"), (5 * GIB, "5.00 GiB, its limit")]
 )
-def test_all_that_matters_is_said(limit, room):
+def test_an_out_of_memory_error_names_size_limit_and_fix(limit, room):
     cupy = fake_cupy(limit)
     guard = out_of_memory_guard(cupy, "a step", 1000, "batch_size={}")
     with pytest.raises(BackendError, match="is full: no room for a step of 1,000 samples") as caught, guard:
@@ -99,7 +99,7 @@ def test_no_other_error_is_touched(error):
     assert cupy.pool.freed == 0
 
 
-def test_how_many_fit():
+def test_how_many_samples_fit_into_memory():
     assert (
         largest_that_fits(1000, 0, 1000 * GIB, 1000 * GIB) == 256
     )  # one each so far, so two each by the end: 500

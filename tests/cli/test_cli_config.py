@@ -168,7 +168,7 @@ def test_a_wrong_variable_is_named(xp, monkeypatch, name, value, what):
     assert f"xpnn: error: {name}={value}: {what}" in err
 
 
-def test_an_empty_variable_is_none(xp, monkeypatch):
+def test_an_empty_variable_counts_as_unset(xp, monkeypatch):
     monkeypatch.setenv("XPNN_LR", "")
     assert xp(*QUICK)[0] == 0
 

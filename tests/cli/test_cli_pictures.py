@@ -52,7 +52,7 @@ def trained(tmp_path, xp):
     return "run"
 
 
-def test_a_model_of_ones_own_pictures_is_shown_them_as_in_training(trained, xp, tmp_path):
+def test_predicted_pictures_are_prepared_as_in_training(trained, xp, tmp_path):
     code, out, err = xp("predict", "--run", trained, "--json", "shapes")
     assert code == 0, err
     found = answers(out)

@@ -292,7 +292,7 @@ STUDIES = {
 
 
 @pytest.mark.parametrize("case", STUDIES)
-def test_a_study_that_is_none(xp, case):
+def test_a_file_that_holds_no_study(xp, case):
     """Never an unexpected error: 5, or 7 where the disk seems to be at fault, or as a new one where it is empty."""
     if case in ("cut off", "values of other types", "attributes that are no JSON", "parameters of others"):
         assert xp(*QUICK, "--trials", 1, "--backend", "numpy")[0] == 0

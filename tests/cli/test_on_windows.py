@@ -5,13 +5,12 @@ A simulation: the names are taken away in a process of its own, after Python's o
 
 import json
 import os
-import signal
 import subprocess
 import sys
 
 import pytest
 
-from xpnn.system import cores, ended_after, usable
+from xpnn.system import cores, usable
 
 HIDE = """if True:
     import asyncio, concurrent.futures, ctypes, logging, multiprocessing.connection, os, platform, shutil, signal
@@ -129,24 +128,6 @@ def test_locks_and_processes(folder):
     """Two trainings never have one folder, and a process that lives (or may live) keeps its temporaries."""
     code, out, err = windows(folder, LOCKS)
     assert (code, out) == (0, "refused 7\n0\n"), err
-
-
-def test_a_block_has_an_alarm_inside_alone(monkeypatch):
-    before = signal.getsignal(signal.SIGALRM)
-    try:
-        with ended_after(600):
-            assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
-            assert 590 < signal.alarm(600) <= 600
-        assert signal.alarm(0) == 0
-        with pytest.raises(KeyError), ended_after(600):
-            raise KeyError
-        assert signal.alarm(0) == 0
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-    monkeypatch.delattr(signal, "alarm")
-    with ended_after(600):
-        assert signal.getsignal(signal.SIGALRM) is before
 
 
 def test_cores_without_the_call_that_says_which(monkeypatch):

@@ -9,7 +9,7 @@ from xpnn.data.batches import Batches
 from xpnn.data.emnist import find_division
 from xpnn.data.image_preparation import ImagePreparation
 from xpnn.data.photos.components import Box
-from xpnn.data.photos.figures import Figure, joined
+from xpnn.data.photos.segmentation import Figure, joined
 from xpnn.data.picture import Picture
 from xpnn.data.tables.columns import DateColumn
 from xpnn.data.tables.frames import from_memory
@@ -104,7 +104,7 @@ def column(*entries, kind=object, missing=()):
     (column("2024-01-02", "soon"), "dates", "row 6: 'soon', wanted a date such as 2024-05-31, or a time"),
     (column(1, 2, kind=int, missing=[0]), "dates", "row 6: '2', wanted a date such as 2024-05-31"),
 ])  # fmt: skip
-def test_an_entry_that_is_none_of_those(values, read, words):
+def test_an_entry_of_unknown_kind(values, read, words):
     with pytest.raises(DataError) as caught:
         getattr(values, read)()
     assert words in str(caught.value).replace("\n  why: ", ", ")

@@ -227,7 +227,7 @@ class TestArrays:
             assert np.array_equal(load("npz", tmp_path / "d.npz").y_test, data.y_test)
 
 
-class TestKin:
+class TestEmnistAndKmnist:
     def write(self, folder, prefix="", first=0, classes=10, test="t10k"):
         folder.mkdir(exist_ok=True)
         rng = np.random.default_rng(0)
@@ -262,7 +262,7 @@ class TestKin:
 
 
 class TestHashSplit:
-    def test_more_samples_move_none(self):
+    def test_more_samples_move_no_sample_to_the_other_side(self):
         keys = [f"picture {i}.png" for i in range(3000)]
         train, held = hash_split(keys[:1000], 0.2)
         more_train, more_held = hash_split(keys, 0.2)

@@ -390,7 +390,7 @@ class TestColumns:
         _, _, preparation = self.prepared(price=[form.format(100 + i) for i in range(60)], n=range(60))
         assert "with digits and a point" in preparation.left_out[0].why
 
-    def test_true_is_true(self, tmp_path):
+    def test_booleans_in_any_spelling(self, tmp_path):
         """However a file or a frame writes it."""
         x, y, preparation = prepare_table(of(alone=[True, False] * 30, n=range(60), label=[False, True] * 30))
         text = "n,label,alone\n" + "".join(
@@ -463,7 +463,7 @@ class TestLabels:
         assert 20 < len(data.y_test) < 60
         assert any("equal rows are held out one by one" in note for note in data.notes)
 
-    def test_more_rows_move_none(self, tmp_path):
+    def test_more_rows_move_no_row_to_the_other_side(self, tmp_path):
         lines = [f"{i % 7},{i},{'ab'[i % 2]}" for i in range(600)]
         sides = []
         for n in (300, 600):

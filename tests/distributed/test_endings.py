@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from mpi_launch import environment, finish, mpiexec, ranks_of, run, start, torchrun
 
+from xpnn.cli import process_group
 from xpnn.cli.ranks import check_data
 from xpnn.distributed import Communicator
 from xpnn.distributed.connect import refuse_singleton
-from xpnn.errors import UsageError
+from xpnn.distributed.meeting import patience
+from xpnn.errors import UsageError, XpnnError
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="mpiexec is not installed")
 LONG = ("spiral", "--epochs", "100000", "--hidden", "8", "--batch-size", "500")
@@ -159,6 +161,66 @@ def test_a_process_that_is_to_train_alone_is_named(tmp_path):
     assert code == 2, err
     assert err.count("xpnn: error: rank 1 was started with the engine 'none', rank 0 with 'mpi'") == 1
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("other", ["", "from mpi4py import MPI; "], ids=["not MPI", "MPI"])
+def test_a_process_of_another_program_is_named(tmp_path, other):
+    """MPI would wait for it forever: to begin, or for its first message."""
+    other = ("-c", f"{other}import signal; signal.pause()")
+    process = start(1, "-m", "xpnn", *SHORT, ":", *other, cwd=tmp_path, XPNN_MEETING_SECONDS="1")
+    code, _, err = finish(process, SOON)
+    assert code == 3, err
+    assert err.count("xpnn: error: waited 1 s for rank 1") == 1, err
+    assert "fix: the same command for all of them" in err
+
+
+def test_the_time_to_meet_is_a_number(monkeypatch):
+    monkeypatch.setenv("XPNN_MEETING_SECONDS", "a minute")
+    with pytest.raises(UsageError, match="XPNN_MEETING_SECONDS='a minute': wanted seconds above 0"):
+        patience()
+    monkeypatch.setenv("XPNN_MEETING_SECONDS", "90")
+    assert patience() == 90
+
+
+def test_a_reader_that_goes_away_ends_all_and_the_lock_is_let_go(tmp_path):
+    """As with `| head -1`: mpiexec would have all killed at the next line."""
+    process = train(tmp_path, 2, *LONG, "--json")
+    assert json.loads(process.stdout.readline())["event"] == "start"
+    process.stdout.close()
+    code, _, err = finish(process, SOON)
+    assert code == 7, err
+    assert err == ""
+    assert not (one_run(tmp_path) / ".xpnn.holder").exists()
+
+
+@pytest.mark.parametrize(
+    ("rank", "mine", "codes", "says"),
+    [
+        (0, 7, [7, 7], True),
+        (1, 7, [7, 7], False),
+        (1, 4, [0, 4], True),
+        (2, 7, [0, 4, 7], False),
+    ],
+)
+def test_of_errors_while_all_prepare_the_first_rank_reports(monkeypatch, capsys, rank, mine, codes, says):
+    """However late a process is: all ask each other, and none waits for a time."""
+
+    class Known(Communicator):
+        def each(self, number):
+            assert number == mine
+            return codes
+
+    known = Known()
+    known.rank, known.size = rank, len(codes)
+    monkeypatch.setattr(process_group, "group", known)
+    monkeypatch.setattr(process_group, "preparing", True)
+    error = XpnnError("the disk is gone")
+    error.exit_code = mine
+    reported = []
+    code = process_group.end_all(error, lambda found: reported.append(found) or mine)
+    assert code == next(filter(None, codes))
+    assert reported == [error] * says
+    assert capsys.readouterr().err == (f"xpnn: rank {rank} of {len(codes)}:\n" if says and rank else "")
 
 
 def test_a_deadline_says_which_rank_was_waited_for():

@@ -312,7 +312,7 @@ def test_descriptions_that_lie(tmp_path, parts, path, value, fragment):
 
 
 @pytest.mark.parametrize("literal", ["1e400", "-1e400", "NaN", "Infinity"])
-def test_numbers_that_are_none(tmp_path, parts, literal):
+def test_numbers_that_json_does_not_have(tmp_path, parts, literal):
     about, tensors = parts
     text = json.dumps(about).replace('"scale": 0.5', f'"scale": {literal}')
     assert literal in text
@@ -322,7 +322,7 @@ def test_numbers_that_are_none(tmp_path, parts, literal):
 @pytest.mark.parametrize(
     "text", ["", "null", "[]", "{}", "5", '"x"', '{"format": 1, "format": 1}', "[" * 5000]
 )
-def test_descriptions_that_are_none(tmp_path, parts, text):
+def test_text_that_is_no_description(tmp_path, parts, text):
     refuse(tmp_path / "m", forge(text, parts[1]))
 
 

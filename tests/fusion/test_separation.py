@@ -32,6 +32,9 @@ SPEED = {
 """Kernels that compute several layers together, and arguments that say where results may be written."""
 DOORS = {"xpnn.backends.base", "xpnn.backends.convert"}
 """What a layer may import of the backends: what a Backend is, and arrays of others on their way in."""
+WORDS = {"fusion", "fuse", "fused", "buffer", "buffers", "workspace"}
+LIBRARIES = {"numba", "cupy", "cuda", "torch", "jax"}
+"""Words that no name in these files holds, and no text but a docstring is."""
 
 
 def traces_of_speed(tree):
@@ -47,6 +50,21 @@ def traces_of_speed(tree):
                 module.startswith("xpnn.backends") and module not in DOORS
             ):
                 yield node.lineno, module
+        for name in names_in(node):
+            if (WORDS | LIBRARIES) & set(name.lower().split("_")):
+                yield node.lineno, name
+        if isinstance(node, ast.Compare) and "be.name" in ast.unparse(node):
+            yield node.lineno, "be.name"
+
+
+def names_in(node):
+    """The names that a node of the syntax tree gives or uses, and a text such as "cupy"."""
+    if isinstance(node, ast.ImportFrom | ast.Import):
+        return [part for alias in node.names for part in alias.name.split(".")]
+    if isinstance(node, ast.Constant):
+        return [node.value] if isinstance(node.value, str) and node.value in LIBRARIES else []
+    found = (getattr(node, field, None) for field in ("id", "attr", "arg", "name"))
+    return [name for name in found if isinstance(name, str)]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f"{f.parent.name}/{f.name}")
@@ -63,6 +81,11 @@ def test_no_formula_names_what_makes_it_fast(file):
         "dx = cx.be.relu_grad(dy, y, may_overwrite=True)",
         "from xpnn.fusion import fuse",
         "from xpnn.backends.cpu.fast import FastNumpyBackend",
+        "import numba",
+        "if cx.be.name == 'numpy': pass",
+        "fast = library in ('cupy', 'numpy')",
+        "def forward(self, cx, p, x, grad_buffer): pass",
+        "y = x @ p.fused_weights",
     ],
 )
 def test_what_would_be_found(line):

@@ -257,3 +257,52 @@ def test_a_planted_fault_is_noticed(monkeypatch):
     monkeypatch.setattr(keras_tensors, "swapped", lambda a, n: a)
     with pytest.raises(AssertionError):
         test_six_models_in_and_back("GRU")
+
+
+@pytest.mark.parametrize(("layer", "there"), [
+    (xpnn.MultiHeadAttention(2, 3), lambda: K.MultiHeadAttention(2, 3, use_bias=True)),
+    (xpnn.MultiHeadAttention(2, 3, bias=False), lambda: K.MultiHeadAttention(2, 3, use_bias=False)),
+    (xpnn.GRU(3, sequences=True, bias=False), lambda: K.GRU(3, return_sequences=True, use_bias=False)),
+    (xpnn.GRU(3, sequences=True), lambda: K.GRU(3, return_sequences=True)),
+    (xpnn.LSTM(3, sequences=True, bias=False), lambda: K.LSTM(3, return_sequences=True, use_bias=False)),
+    (xpnn.SimpleRNN(3, sequences=True), lambda: K.SimpleRNN(3, return_sequences=True)),
+    (xpnn.LayerNorm(), lambda: K.LayerNormalization(epsilon=1e-5)),
+    (xpnn.Conv1D(3, 2, bias=False), lambda: K.Conv1D(3, 2, use_bias=False)),
+])  # fmt: skip
+def test_layers_in_and_back(layer, there):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2, 5, 4)).astype("f4")
+
+    def made():
+        given = keras.Input((5, 4))
+        one = there()
+        return keras.Model(given, one(given, given) if isinstance(one, K.MultiHeadAttention) else one(given))
+
+    one, model = made(), xpnn.Model([layer], (5, 4), seed=0)
+    for variable in one.weights:
+        variable.assign(0.4 * rng.standard_normal(variable.shape))
+    load_keras(model, one)
+    assert difference(model.forward(x), np.asarray(one(x).detach())) <= TOLERANCE
+    back = made()
+    to_keras(model, back)
+    assert difference(np.asarray(back(x).detach()), model.forward(x)) <= TOLERANCE
+
+
+def test_a_model_inside_another_and_its_file(tmp_path):
+    rng = np.random.default_rng(0)
+    inner = keras.Sequential([keras.Input((3,)), K.Dense(4), K.BatchNormalization()])
+    outer = keras.Sequential([keras.Input((3,)), inner, K.ReLU(), K.Dense(2)])
+    for variable in outer.weights:
+        variable.assign(0.5 + np.abs(rng.standard_normal(variable.shape)))
+    x, net = (
+        rng.standard_normal((4, 3)).astype("f4"),
+        [xpnn.Dense(4), xpnn.BatchNorm(0.01, 1e-3), xpnn.ReLU(), xpnn.Dense(2)],
+    )
+    outer.save_weights(tmp_path / "w.weights.h5")
+    for source in (outer, tmp_path / "w.weights.h5"):
+        model = xpnn.Model(net, (3,), seed=0)
+        load_keras(model, source)
+        assert difference(model.forward(x), np.asarray(outer(x).detach())) <= TOLERANCE
+    wrong = xpnn.Model([xpnn.Dense(4), xpnn.BatchNorm(0.01, 1e-5), xpnn.ReLU(), xpnn.Dense(2)], (3,), seed=0)
+    with pytest.raises(UsageError, match="has eps=1e-05"):
+        load_keras(wrong, outer)

@@ -32,7 +32,7 @@ def trained(kind, activation, classes=3):
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
 @pytest.mark.parametrize(("kind", "classes"), [(MLPClassifier, 3), (MLPClassifier, 2), (MLPRegressor, 0)])
-def test_in_and_back(kind, classes, activation):
+def test_weights_go_in_and_back_unchanged(kind, classes, activation):
     there = trained(kind, activation, classes)
     model = from_mlp(there)
     assert model.backend.dtype_name == "float64"

@@ -214,7 +214,7 @@ def test_nothing_in_it_reaches_the_terminal_as_it_is(tmp_path):
     assert "\x1b" not in str(caught.value)
 
 
-def test_weights_in_a_file_beside_it(tmp_path):
+def test_external_weights(tmp_path):
     W = random(4, 3)
     (tmp_path / "m.data").write_bytes(b"12345678" + W.tobytes())
     model = loaded(external("m.data", offset=8, length=W.nbytes), tmp_path)
@@ -230,7 +230,7 @@ EXTERNAL = {
 
 
 @pytest.mark.parametrize("name", EXTERNAL)
-def test_weights_beside_it_that_do_not_fit(name, tmp_path):
+def test_external_weights_that_do_not_fit(name, tmp_path):
     more, message = EXTERNAL[name]
     (tmp_path / "m.data").write_bytes(bytes(48))
     with pytest.raises(CheckpointError, match=message):
@@ -238,7 +238,7 @@ def test_weights_beside_it_that_do_not_fit(name, tmp_path):
 
 
 @pytest.mark.parametrize("how", ["link", "folder", "missing"])
-def test_weights_beside_it_are_a_regular_file(how, tmp_path):
+def test_external_weights_must_be_a_regular_file(how, tmp_path):
     (tmp_path / "other").write_bytes(bytes(48))
     if how == "link":
         (tmp_path / "m.data").symlink_to(tmp_path / "other")

@@ -100,7 +100,7 @@ def test_operations_in_a_row_become_one_layer(name, kind, tmp_path):
     assert [type(layer).__name__ for layer in loaded(GRAPHS[name], tmp_path).net.layers] == [kind]
 
 
-def test_it_trains_on(tmp_path):
+def test_an_imported_network_trains_on(tmp_path):
     import xpnn
 
     model = loaded(GRAPHS["skip connections"], tmp_path, backend="numpy", seed=1)

@@ -129,7 +129,7 @@ def test_flattened_images_meet_layers_without_a_module():
     assert all(p.grad is not None for p in module.parameters())
 
 
-def test_a_recurrent_layer_of_ones_own_is_refused_by_name():
+def test_a_users_recurrent_layer_is_refused_by_name():
     class Mine(xpnn.LSTM):
         """Another layer."""
 
@@ -176,6 +176,6 @@ def test_a_kernel_turned_the_wrong_way_is_noticed(monkeypatch):
     assert difference(answered(to_torch(model, as_module=True), x), model.forward(x)) > TOLERANCE
 
 
-def test_a_module_of_ones_own_and_a_new_one_are_two_wishes():
+def test_a_given_module_and_a_new_one_exclude_each_other():
     with pytest.raises(UsageError, match="give a module, or ask for a new one"):
         to_torch(xpnn.Model([xpnn.Dense(2)], (3,), seed=0), torch.nn.Linear(3, 2), as_module=True)

@@ -33,7 +33,7 @@ INPUTS = [
 each = pytest.mark.parametrize(("layer", "shapes"), INPUTS, ids=str)
 
 
-def drawn(layer, shapes):
+def random_inputs(layer, shapes):
     """(inputs, parameters, dy) on the host. The first sample may see nothing, the second not its last step."""
     rng = rng_of(layer, shapes)
     specs, out = layer.plan(shapes)
@@ -61,7 +61,7 @@ def on(be, tree):
 
 @each
 def test_shapes_dtypes_and_values_hold_and_inputs_stay(any_be, layer, shapes):
-    be, tree = any_be, on(any_be, drawn(layer, shapes))
+    be, tree = any_be, on(any_be, random_inputs(layer, shapes))
     before = fingerprints(be, tree)
     x, p, dy = tree
     y, dx, grads = both_of(be, layer)(p, x, dy)
@@ -73,7 +73,7 @@ def test_shapes_dtypes_and_values_hold_and_inputs_stay(any_be, layer, shapes):
     ]
     assert {k: tuple(a.shape) for k, a in grads.items()} == {k: a.shape for k, a in p.items()}
     one = open_backend("numpy", "float64")
-    x, p, dy = on(one, drawn(layer, shapes))
+    x, p, dy = on(one, random_inputs(layer, shapes))
     reference = both_of(one, layer)(p, x, dy)
     for (name, a), (_, b) in zip(host_arrays(be, (y, dx, grads)), host_arrays(one, reference), strict=True):
         assert a.dtype == be.dtype_name
@@ -82,7 +82,7 @@ def test_shapes_dtypes_and_values_hold_and_inputs_stay(any_be, layer, shapes):
 
 @each
 def test_gradients_are_the_derivatives(be, layer, shapes):
-    x, p, dy = drawn(layer, shapes)
+    x, p, dy = random_inputs(layer, shapes)
     values = {"0": x[0], **({"1": x[1]} if layer.cross else {}), **p}
 
     def given(name, a):
@@ -107,7 +107,7 @@ def test_gradients_are_the_derivatives(be, layer, shapes):
 
 @each
 def test_without_dx_the_gradients_are_the_same(be, layer, shapes):
-    x, p, dy = on(be, drawn(layer, shapes))
+    x, p, dy = on(be, random_inputs(layer, shapes))
     _, dx, grads = both_of(be, layer, need_dx=False)(p, x, dy)
     assert dx is None
     for (name, a), (_, b) in zip(
@@ -120,7 +120,7 @@ def test_without_dx_the_gradients_are_the_same(be, layer, shapes):
 def test_who_may_see_nothing_gets_the_bias_and_gives_no_gradient(mode, dtype):
     """Large scores beside it, and no NaN, infinity or warning anywhere."""
     layer = MultiHeadAttention(2, masked=True)
-    (x, _), p, dy = drawn(layer, ((3, 4), (3,)))
+    (x, _), p, dy = random_inputs(layer, ((3, 4), (3,)))
     mask = np.array([[0, 0, 0], [0, 1, 0], [1, 1, 1]])
     with inside(mode, dtype) as be, np.errstate(**LOUD):
         values = on(be, (p, (100 * x, mask), dy))
@@ -174,7 +174,7 @@ def test_the_future_changes_nothing(be, t):
 def test_padding_changes_nothing(be):
     """Neither its values nor its length: attention on two tokens is attention on two of three."""
     layer = MultiHeadAttention(2, masked=True)
-    (x, _), p, dy = drawn(layer, ((3, 4), (3,)))
+    (x, _), p, dy = random_inputs(layer, ((3, 4), (3,)))
     mask = np.tile([1.0, 1, 0], (BATCH, 1))
     for filler in (0.0, 1e30):
         padded = np.concatenate([x[:, :2], np.full((BATCH, 1, 4), filler)], axis=1)
@@ -187,7 +187,7 @@ def test_dropout_is_for_training_alone_and_keeps_the_mean():
     be = open_backend("numpy", "float64")
     layer = MultiHeadAttention(1, dropout=0.5, masked=True)
     rng = np.random.default_rng(0)
-    x, p, _ = drawn(layer, ((200, 4), (200,)))
+    x, p, _ = random_inputs(layer, ((200, 4), (200,)))
     p = p | {"bq": 0 * p["bq"], "Wq": 0 * p["Wq"], "Wv": np.eye(4), "Wo": np.eye(4)}  # a mean of x + bv
     x = 1 + rng.standard_normal(x[0].shape), np.ones_like(x[1])
     plain, dropped = (layer.forward(context(be, train), p, x)[0] for train in (False, True))

@@ -21,7 +21,7 @@ def parts(case):
     return [LossCase(loss, shape, target, case.weighted) for loss, shape, target in about]
 
 
-def drawn(be, case):
+def random_case(be, case):
     """Predictions, targets, and the weights of the samples."""
     found = [draw_loss(part) for part in parts(case)]
     predictions = tuple(be.asarray(p, be.dtype) for p, _, _ in found)
@@ -32,7 +32,7 @@ def drawn(be, case):
 @each
 def test_it_is_the_weighted_sum_of_its_parts(any_be, case):
     be = any_be
-    predictions, targets, weight = drawn(be, case)
+    predictions, targets, weight = random_case(be, case)
     before = fingerprints(be, (predictions, targets))
     value, gradients = be.compile(lambda p, t, w: case.loss(be, p, t, w))(predictions, targets, weight)
     assert fingerprints(be, (predictions, targets)) == before
@@ -49,7 +49,7 @@ def test_it_is_the_weighted_sum_of_its_parts(any_be, case):
 def gradient_errors(case):
     """The derivative error with respect to each prediction, in float64."""
     be = open_backend("numpy", "float64")
-    predictions, targets, weight = drawn(be, case)
+    predictions, targets, weight = random_case(be, case)
     gradients, found = case.loss(be, predictions, targets, weight)[1], []
     for i, p in enumerate(predictions):
 

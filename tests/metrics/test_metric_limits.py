@@ -181,7 +181,8 @@ def precision(odds, positive):
     return value
 
 
-def drawn(largest, n=60, classes=4):
+def random_scores(largest, n=60, classes=4):
+    """Logits up to about `largest`, and ids."""
     rng = np.random.default_rng(1)
     ids = rng.integers(0, classes, n)
     return largest * (rng.normal(size=(n, classes)) / 3 + 0.2 * np.eye(classes)[ids]), ids
@@ -193,9 +194,9 @@ def drawn(largest, n=60, classes=4):
 def test_the_order_of_scores_far_apart(case, classes):
     logits = case[0].isdigit()
     if logits:
-        scores, ids = drawn(float(case), classes=classes)
+        scores, ids = random_scores(float(case), classes=classes)
     else:
-        z, ids = drawn(600, classes=classes)
+        z, ids = random_scores(600, classes=classes)
         scores = np.exp(z - z.max(1, keepdims=True) - (60 if case == "tiny" else 0))
         scores = scores / scores.sum(1, keepdims=True) if case != "tiny" else scores
         scores[scores < 1e-305] = 1e-305 if case == "tiny" else 0.0

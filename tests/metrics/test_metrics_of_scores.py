@@ -30,7 +30,8 @@ def batched(metric, scores, ids, be=NUMPY):
         return metric.result(be.to_numpy(functools.reduce(functools.partial(metric.merge, be), parts)))
 
 
-def drawn(classes=5, n=400, seed=0):
+def random_scores(classes=5, n=400, seed=0):
+    """Logits that favour the true class, and ids."""
     rng = np.random.default_rng(seed)
     ids = rng.integers(0, classes, n)
     z = rng.standard_normal((n, classes))
@@ -45,7 +46,7 @@ def softmax(z):
 
 @pytest.mark.parametrize("classes", [2, 5])
 def test_agreement_equals_scikit_learn(classes):
-    z, ids = drawn(classes)
+    z, ids = random_scores(classes)
     decided = z.argmax(axis=1)
     assert batched(m.CohenKappa(), z, ids) == pytest.approx(theirs.cohen_kappa_score(ids, decided), abs=CLOSE)
     assert batched(m.MatthewsCorrelation(), z, ids) == pytest.approx(
@@ -53,7 +54,7 @@ def test_agreement_equals_scikit_learn(classes):
     )
 
 
-def test_agreement_without_a_choice():
+def test_agreement_where_all_samples_are_of_one_class():
     scores, ids = np.array([[1.0, 0.0]] * 4), np.array([0, 0, 0, 0])
     assert math.isnan(m.CohenKappa()(NUMPY, scores, ids))
     assert m.MatthewsCorrelation()(NUMPY, scores, ids) == 0.0
@@ -67,7 +68,7 @@ def test_agreement_without_a_choice():
 
 @pytest.mark.parametrize("classes", [2, 5])
 def test_log_loss_and_perplexity_equal_scikit_learn(classes):
-    z, ids = drawn(classes)
+    z, ids = random_scores(classes)
     wanted = theirs.log_loss(ids, softmax(z))
     for scores, logits in ((z, True), (softmax(z), False)):
         assert batched(m.LogLoss(logits), scores, ids) == pytest.approx(wanted, rel=CLOSE)
@@ -75,7 +76,7 @@ def test_log_loss_and_perplexity_equal_scikit_learn(classes):
 
 
 def test_log_loss_of_sequences_of_huge_logits_and_of_the_impossible():
-    z, ids = drawn(4)
+    z, ids = random_scores(4)
     whole = m.LogLoss()(NUMPY, z, ids)
     assert m.LogLoss()(NUMPY, z.reshape(100, 4, 4), ids.reshape(100, 4)) == pytest.approx(whole, rel=CLOSE)
     assert m.LogLoss()(NUMPY, np.array([[1e300, 0.0]]), np.array([1])) == 1e300
@@ -93,7 +94,7 @@ def test_log_loss_of_sequences_of_huge_logits_and_of_the_impossible():
 @pytest.mark.parametrize("seed", range(5))
 def test_area_and_precision_of_two_classes_equal_scikit_learn(form, seed):
     """With and without ties, of scores far apart and close together."""
-    z, ids = drawn(2, 4000, seed)
+    z, ids = random_scores(2, 4000, seed)
     apart = z[:, 1] - z[:, 0]
     for odds in (apart, np.round(apart * 64) / 64, apart / 1000, apart * 8):
         p = 1 / (1 + np.exp(-odds))
@@ -116,7 +117,7 @@ def test_area_and_precision_of_two_classes_equal_scikit_learn(form, seed):
 @pytest.mark.parametrize("logits", [True, False])
 def test_area_and_precision_of_many_classes_equal_scikit_learn(logits):
     """One against the rest."""
-    z, ids = drawn(5, 4000)
+    z, ids = random_scores(5, 4000)
     p = softmax(z)
     scores, hot = (z if logits else p), np.eye(5)[ids]
     area = theirs.roc_auc_score(ids, p, multi_class="ovr", average="macro")
@@ -137,7 +138,7 @@ def test_area_by_hand():
     assert m.ROCAUC(logits=False)(NUMPY, np.array([0.0, 1.0, 0.5]), np.array([0, 1, 0])) == 1.0
     assert math.isnan(m.ROCAUC()(NUMPY, scores, np.zeros(4, int)))
     assert math.isnan(m.AveragePrecision()(NUMPY, scores, np.zeros(4, int)))
-    z, ids = drawn(3)
+    z, ids = random_scores(3)
     each = m.ROCAUC(None)(NUMPY, np.concatenate([z, z[:, :1]], axis=1), ids)
     assert np.isnan(each).tolist() == [False, False, False, True]
 
@@ -145,7 +146,7 @@ def test_area_by_hand():
 @pytest.mark.parametrize("bins", [1, 10, 15])
 @pytest.mark.parametrize("logits", [True, False])
 def test_calibration_error_by_its_definition(bins, logits):
-    z, ids = drawn(5, 1000)
+    z, ids = random_scores(5, 1000)
     p = softmax(3 * z)
     confidence, hit = p.max(axis=1), p.argmax(axis=1) == ids
     wanted = 0.0
@@ -193,7 +194,7 @@ def test_r2_of_equal_targets():
 @pytest.mark.parametrize("name", NAMES)
 def test_sums_are_float64_in_a_model_of_float32(name):
     be = get_backend(name, None, "float32")
-    z, ids = drawn()
+    z, ids = random_scores()
     z = z.astype(np.float32)
     target = z[::-1, :].copy()
     for metric, wanted in (

@@ -401,7 +401,7 @@ TABLE = [*NAMES, *SETTINGS, *CONSTRUCTION, *SHAPES, *LABELS, *DATA, *RUNS]
 @pytest.mark.parametrize(
     ("call", "kind", "fragments"), TABLE, ids=lambda v: v[0][:60] if isinstance(v, list) else ""
 )
-def test_the_message(call, kind, fragments):
+def test_bad_input_is_refused_with_its_message(call, kind, fragments):
     with pytest.raises(XpnnError) as caught:
         call()
     assert type(caught.value) is kind

@@ -113,7 +113,7 @@ class TestGap:
         assert (found.absolute, found.relative) == (2, 0.2)
 
 
-class TestTelling:
+class TestReport:
     def test_table_fits_a_terminal_and_json_is_the_report(self, model):
         found = xpnn.compare_backends(model, X, Y, backends=["strict"])
         assert max(map(len, str(found).splitlines())) <= 80

@@ -240,7 +240,7 @@ def test_ids_have_no_gradient():
     assert row.parameters[0].gradient_norm > 0
 
 
-class TestTelling:
+class TestReport:
     def test_table_fits_a_terminal(self):
         report = str(deep().explain(IMAGES, IDS, optimizer="adam"))
         assert max(map(len, report.splitlines())) <= 80

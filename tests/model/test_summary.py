@@ -129,7 +129,7 @@ def test_a_layer_with_a_matrix_has_a_rule_of_its_own(case):
         assert flops.dispatch(type(layer)) is not flops.dispatch(Layer), type(layer).__name__
 
 
-def test_a_layer_of_ones_own_brings_its_rule():
+def test_a_users_layer_brings_its_own_flops_rule():
     @dataclass(frozen=True)
     class Squared(Layer):
         """y = x x."""

@@ -26,7 +26,7 @@ from xpnn.initializers import (
 N = 200_000
 
 
-def drawn(init, shape, seed=0):
+def initial_values(init, shape, seed=0):
     used(init)
     return init(np.random.default_rng(seed), shape)
 
@@ -35,7 +35,7 @@ def drawn(init, shape, seed=0):
 @pytest.mark.parametrize(("std", "limit"), [(1.0, 2.0), (0.3, 0.5), (2.0, 5.0)])
 def test_truncated_normal_has_its_distribution(std, limit):
     """Kolmogorov and Smirnov's distance from the distribution function; 2.7 / sqrt(N) is passed once in a million."""
-    w = np.sort(drawn(TruncatedNormal(std, limit), (N,))) / std
+    w = np.sort(initial_values(TruncatedNormal(std, limit), (N,))) / std
     assert np.abs(w).max() <= limit
     assert np.abs(w).max() >= 0.98 * min(limit, 4)
     phi = np.array([math.erf(v / math.sqrt(2)) for v in w])
@@ -44,7 +44,7 @@ def test_truncated_normal_has_its_distribution(std, limit):
 
 
 def test_truncated_normal_has_the_deviation_it_says():
-    w = drawn(TruncatedNormal(1.0), (N,))
+    w = initial_values(TruncatedNormal(1.0), (N,))
     assert abs(w.std() / 0.87962566 - 1) <= SIGMAS / math.sqrt(2 * N)
 
 
@@ -53,7 +53,7 @@ def test_truncated_normal_has_the_deviation_it_says():
     ("sparsity", "rows", "zeros"), [(0.9, 300, 270), (0.35, 7, 3), (0.0, 5, 0), (1.0, 5, 5)]
 )
 def test_sparse_has_so_many_zeros_in_every_column(sparsity, rows, zeros):
-    w = drawn(Sparse(sparsity, 0.5), (rows, 40))
+    w = initial_values(Sparse(sparsity, 0.5), (rows, 40))
     assert ((w == 0).sum(axis=0) == zeros).all()
     if zeros < rows:
         left = w[w != 0]
@@ -64,7 +64,7 @@ def test_sparse_has_so_many_zeros_in_every_column(sparsity, rows, zeros):
 @pytest.mark.against("formula")
 @pytest.mark.parametrize("value", [2.5, (1.0, -2.0, 0.5)])
 def test_a_constant_is_its_value_everywhere(value):
-    w = drawn(Constant(value), (4, 3))
+    w = initial_values(Constant(value), (4, 3))
     assert (w == np.array(value)).all()
 
 
@@ -79,7 +79,9 @@ def test_an_identity_layer_passes_its_input_on():
 @pytest.mark.parametrize("shape", [(3, 4), (4, 3), (5, 5), (1, 7)])
 def test_identity_equals_torchs(shape):
     torch = pytest.importorskip("torch")
-    assert np.array_equal(drawn(Identity(), shape), torch.nn.init.eye_(torch.empty(shape[::-1])).numpy().T)
+    assert np.array_equal(
+        initial_values(Identity(), shape), torch.nn.init.eye_(torch.empty(shape[::-1])).numpy().T
+    )
 
 
 @pytest.mark.oracle
@@ -92,7 +94,9 @@ def test_dirac_equals_torchs(window, channels, groups):
     """Their kernels are (c_out, c_in, window)."""
     torch = pytest.importorskip("torch")
     theirs = torch.nn.init.dirac_(torch.empty((*channels[::-1], *window)), groups).numpy()
-    assert np.array_equal(drawn(Dirac(groups), (*window, *channels)), np.moveaxis(theirs, (0, 1), (-1, -2)))
+    assert np.array_equal(
+        initial_values(Dirac(groups), (*window, *channels)), np.moveaxis(theirs, (0, 1), (-1, -2))
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,7 +120,7 @@ def test_bad_settings_are_refused_by_name(kind, settings):
 
 def test_groups_divide_the_outputs():
     with pytest.raises(UsageError, match="5 output channels do not fall into 2"):
-        drawn(Dirac(2), (3, 4, 5))
+        initial_values(Dirac(2), (3, 4, 5))
 
 
 # Fans

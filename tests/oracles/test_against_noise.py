@@ -17,18 +17,18 @@ TOLERANCE = 1e-12
 """Norm-relative, float64."""
 
 
-def drawn(kind, shape):
+def draws_of_the_layer(kind, shape):
     """What the layer draws at the path and step of `run_layer`."""
     be = get_backend("numpy", None, "float64")
     return torch.from_numpy(getattr(be, kind)((0, 0), be.scalar(3, be.xp.int64), shape))
 
 
 def noisy(x, p):
-    return x + 0.7 * drawn("normal", tuple(x.shape))
+    return x + 0.7 * draws_of_the_layer("normal", tuple(x.shape))
 
 
 def spatial(x, p):
-    keep = drawn("uniform", (x.shape[0], x.shape[-1])) >= 0.3
+    keep = draws_of_the_layer("uniform", (x.shape[0], x.shape[-1])) >= 0.3
     return x * keep[:, None, :] / 0.7
 
 
@@ -36,7 +36,7 @@ def alpha(x, p):
     """The constants as PyTorch has them."""
     limit, rate = -1.7580993408473766, 0.3
     a = ((1 - rate) * (1 + rate * limit**2)) ** -0.5
-    return a * torch.where(drawn("uniform", tuple(x.shape)) >= rate, x, limit) - a * limit * rate
+    return a * torch.where(draws_of_the_layer("uniform", tuple(x.shape)) >= rate, x, limit) - a * limit * rate
 
 
 def maxout(pieces):

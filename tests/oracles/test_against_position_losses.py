@@ -29,7 +29,7 @@ CROSS_ENTROPIES = [
 ]  # fmt: skip
 
 
-def drawn(shape, ignored=None, seed=0):
+def random_logits(shape, ignored=None, seed=0):
     """Logits, and ids of which every third is ignored."""
     rng = np.random.default_rng(seed)
     ids = rng.integers(0, shape[-1], shape[:-1])
@@ -57,14 +57,14 @@ def same(loss, z, target, wanted, weight=None, tolerance=TOLERANCE):
     ("loss", "settings"), CROSS_ENTROPIES, ids=lambda v: short_repr(v) if isinstance(v, losses.Loss) else ""
 )
 def test_cross_entropy(loss, settings, shape):
-    z, ids = drawn(shape, loss.ignore_index)
+    z, ids = random_logits(shape, loss.ignore_index)
     settings = settings | ({"weight": torch.tensor(WEIGHTS).double()} if "weight" in settings else {})
     same(loss, z, ids, lambda tz: F.cross_entropy(tz, torch.from_numpy(ids), **settings))
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_negative_log_likelihood_and_focal(shape):
-    z, ids = drawn(shape, -100)
+    z, ids = random_logits(shape, -100)
     z = z - np.log(np.exp(z).sum(-1, keepdims=True))
     same(
         losses.NegativeLogLikelihood(ignore_index=-100),
@@ -86,7 +86,7 @@ def test_negative_log_likelihood_and_focal(shape):
 @pytest.mark.parametrize("of_positions", [False, True])
 def test_weights_of_samples_and_of_positions(shape, of_positions):
     """The mean divides by the sum of the weights of all positions that are not ignored."""
-    z, ids = drawn(shape, -100)
+    z, ids = random_logits(shape, -100)
     weight = np.random.default_rng(1).uniform(0, 2, ids.shape if of_positions else ids.shape[:1])
     every = torch.from_numpy(
         np.broadcast_to(weight.reshape(*weight.shape, *(1,) * (ids.ndim - weight.ndim)), ids.shape).copy()

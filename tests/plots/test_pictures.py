@@ -249,7 +249,7 @@ class TestFilm:
         plane.fit(X, Y, epochs=7, verbose=0, callbacks=[film])
         assert [epoch for epoch, _ in film.frames] == [0, 3, 6]
 
-    def test_a_run_that_goes_on_goes_on(self, plane):
+    def test_a_second_fit_adds_frames(self, plane):
         film, trainer = Film(), xpnn.Trainer(plane)
         trainer.fit(X, Y, epochs=1, callbacks=[film])
         trainer.fit(X, Y, epochs=1, callbacks=[film])

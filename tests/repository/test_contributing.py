@@ -20,9 +20,11 @@ COMMANDS = re.compile(r"^```sh\n(.*?)^```", re.M | re.S)
 
 @pytest.fixture
 def copy(tmp_path):
-    """A copy of what the commands need."""
+    """A copy of what the commands need, with what Python and numba have compiled already."""
+    half_written = ("*.pyc.*", "*.tmp.*")
+    leave = shutil.ignore_patterns("reports", "_build", "*-pytest-*", *half_written)
     for name in ("xpnn", "tests", "ci", "examples", "benchmarks", "docs"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "reports"))
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=leave)
     for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path

@@ -38,7 +38,7 @@ EXEMPT = {
     ("custom.py", "forward"),
     ("custom.py", "backward"),
     ("function.py", "_called"),
-    ("chosen.py", "_value"),
+    ("by_name.py", "_value"),
 }
 """A metric called on its own brings its counts home, a full-batch method its line search: no part of a step. What
 calls a user's own object or function looks at what comes back."""

@@ -1,7 +1,8 @@
 """The shell lines of the documents are run as they stand there, by bash, in a folder of their own.
 
 Three things are made small: the datasets, to a thousand samples, the recipes, to one epoch, and a search, to four
-trials. And nothing is installed, since that needs a network: `pip` only has to be asked for an extra that there is.
+trials. numba is hidden: to load its loops takes longer than most commands, and other tests have them. And nothing is
+installed, since that needs a network: `pip` only has to be asked for an extra that there is.
 """
 
 import json
@@ -30,14 +31,16 @@ GIVEN = {"table": "table flowers.csv", "images": "images --data PHOTOS"}
 """Datasets that a user brings, and where they are here."""
 
 SMALL = """
-import dataclasses
+import dataclasses, pathlib, sys
+import numpy as np
 from xpnn import recipes
 from xpnn.data import datasets
-from xpnn.data.mnist import mnist
+
+sys.modules["numba"] = None
 
 def digits(path, seed):
-    x, y, x_test, y_test = mnist()
-    return x[:1000], y[:1000], x_test[:200], y_test[:200]
+    with np.load(pathlib.Path(__file__).with_name("digits.npz")) as kept:
+        return [kept[name] for name in ("x", "y", "x_test", "y_test")]
 
 datasets.mnist = lambda path: digits(path, 0)
 datasets.find_fashion = lambda path: (digits(path, 0), "a stand-in")
@@ -121,7 +124,9 @@ def ready(tmp_path_factory):
         f'#!/bin/sh\nexec {sys.executable} {folder}/small/pip.py {ROOT}/pyproject.toml "$@"\n',
     )
     program(folder / "bin/mpiexec", '#!/bin/sh\nshift 2\nexec "$@"\n')  # of -n N COMMAND one process
-    x, y, _, _ = xpnn.data.mnist()
+    x, y, x_test, y_test = xpnn.data.mnist()
+    small = {"x": x[:1000], "y": y[:1000], "x_test": x_test[:200], "y_test": y_test[:200]}
+    np.savez(folder / "small/digits.npz", **small)
     Image.fromarray(x[0, :, :, 0]).save(folder / "seven.png")
     for label in (0, 1):
         (folder / f"PHOTOS/{label}").mkdir(parents=True)

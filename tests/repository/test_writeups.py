@@ -65,7 +65,7 @@ class TestOneNeuronOneLayer:
         model = with_weights([xpnn.Dense(1)], [[3], [4], [5]], [3], backend)
         assert model.forward([[1, 2, 3]]).tolist() == [[29.0]]
 
-    def test_a_layer_of_three(self, backend):
+    def test_a_layer_of_three_neurons(self, backend):
         y = with_weights([xpnn.Dense(3)], NEURONS.T, BIASES, backend).forward(BATCH[:1])
         close(y, [[4.8, 1.21, 2.385]], **EXACT)
 

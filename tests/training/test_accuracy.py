@@ -61,7 +61,7 @@ def test_ties_go_to_the_first_class_as_everywhere():
     assert fitted(model, Y, "softmax_cross_entropy")["accuracy"] == [np.mean(Y == 0)]
 
 
-def test_a_regression_has_none():
+def test_a_regression_has_no_training_accuracy():
     assert fitted(net(1), X[:, 0], "mean_squared_error")["accuracy"] == [None]
 
 

@@ -103,7 +103,7 @@ def test_what_it_refuses_and_what_it_leaves_alone():
     assert np.array_equal(plain.theta, theta)
 
 
-def test_an_average_of_what_keeps_none():
+def test_an_average_asked_of_an_optimizer_without_one():
     model = xpnn.Model([xpnn.Dense(2)], (3,), seed=0)
     x, y = np.eye(3, dtype=np.float32), np.array([0, 1, 0])
     with pytest.raises(UsageError, match="SGD keeps no average of the weights"):

@@ -99,7 +99,7 @@ def test_an_error_of_the_thread_reaches_the_loop_and_no_thread_stays():
     assert not names()
 
 
-def test_a_loop_of_ones_own_trains_as_fit_does(tmp_path):
+def test_a_users_loop_trains_as_fit_does(tmp_path):
     """From memory-mapped files, with a thread: the same weights as `Trainer.fit`, bit for bit."""
     x, y, _, _ = xpnn.data.mnist()
     np.save(tmp_path / "x.npy", x[:500])

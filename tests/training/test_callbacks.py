@@ -334,7 +334,7 @@ def test_a_signal_lets_the_batch_end(sent, request):
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_a_second_one_does_not():
+def test_a_second_signal_does_not_wait_for_the_batch():
     before = signal.getsignal(signal.SIGTERM)
     meaning = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     try:
@@ -544,7 +544,7 @@ def test_no_program_of_the_folder_is_started_for_its_commit(tmp_path):
         "a" * 41,
     ],
 )
-def test_a_head_that_is_none(tmp_path, head):
+def test_a_git_head_that_names_no_commit(tmp_path, head):
     (tmp_path / ".git" / "refs" / "heads").mkdir(parents=True)
     (tmp_path / "secret").write_text("b" * 40)
     (tmp_path / ".git" / "refs" / "heads" / "a").write_text("ref: refs/heads/a")  # in a circle
@@ -552,7 +552,7 @@ def test_a_head_that_is_none(tmp_path, head):
     assert git_state(tmp_path) is None
 
 
-def test_git_files_that_are_none(tmp_path):
+def test_git_files_that_are_not_regular(tmp_path):
     (tmp_path / ".git").mkdir()
     os.mkfifo(tmp_path / ".git" / "HEAD")
     assert git_state(tmp_path) is None

@@ -69,7 +69,7 @@ def test_entries_of_other_types(tmp_path, entries):
 @pytest.mark.parametrize(
     "text", ['{"epoch": 1e999}', '{"epoch": NaN}', '{"epoch": ' + "9" * 6000 + "}", "[" * 10**5]
 )
-def test_numbers_and_depths_that_are_none(tmp_path, text):
+def test_lines_with_wrong_numbers_or_too_deep(tmp_path, text):
     (tmp_path / "a").write_text(text + "\n")
     with pytest.raises(CheckpointError, match="line 1"):
         read_lines(tmp_path / "a", {"epoch": int})

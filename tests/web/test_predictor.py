@@ -69,7 +69,7 @@ def test_several_outputs():
 @pytest.mark.parametrize(
     "rows", [{}, [], [1], [{}], [{"a": 1}] * (MOST + 1)], ids=["object", "none", "number", "empty", "many"]
 )
-def test_rows_that_are_none(rows):
+def test_requests_that_are_no_rows(rows):
     _, _, preparation = xpnn.data.prepare_table(
         [{"a": i, "label": "yn"[i % 2]} for i in range(40)], label="label"
     )

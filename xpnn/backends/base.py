@@ -9,6 +9,7 @@ import numpy as np
 
 from xpnn.backends.chain import Chain
 from xpnn.backends.convert import to_host
+from xpnn.backends.dense_slots import DenseSlot
 from xpnn.backends.share import Share
 from xpnn.errors import BackendError, DataError, DeviceError, UsageError, did_you_mean, first_line
 from xpnn.kernels import Array, Kernels
@@ -154,6 +155,13 @@ class Backend(Kernels):
     def for_one_sample(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """`f`, a function that makes products for a single sample, with the threads that serve it best."""
         return f
+
+    def one_sample(self, chain: tuple[DenseSlot, ...]) -> Callable[[Array, Array], Array | None] | None:
+        """f(theta, x): the outputs of one sample (1, n_in), None where it is not finite. No f where it gains nothing.
+
+        Sums are rounded in an order of their own, and a weight whose factor is 0 counts nothing, finite or not.
+        """
+        return None
 
     def compile(
         self,

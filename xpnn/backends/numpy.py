@@ -60,6 +60,7 @@ class NumpyBackend(Backend):
 
     for_samples = predictions.for_samples
     for_one_sample = predictions.for_one_sample
+    one_sample = predictions.one_sample
 
     buffer = in_place.buffer
     memoized = in_place.memoized

@@ -196,7 +196,7 @@ def run(args: Sequence[str] | None = None) -> int:
             drop_output()
         return process_group.end_all(in_our_words(error), report)
     finally:
-        process_group.group, process_group.shared = None, False
+        process_group.group, process_group.shared, process_group.preparing = None, False, False
 
 
 def stopped(stop: Stopped) -> int:

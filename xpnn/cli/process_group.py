@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from xpnn.errors import BackendError, UsageError, XpnnError
-from xpnn.system import ended_after
 
 if TYPE_CHECKING:
     from xpnn.distributed import Communicator
@@ -33,6 +32,32 @@ group: "Communicator | None" = None
 """The processes of the command under way, once they have met."""
 shared = False
 """Whether the command runs in several processes."""
+preparing = False
+"""Whether each process still prepares the run by itself: of what one meets then, the others hear when all meet next."""
+
+
+class OtherRankError(XpnnError):
+    """Another process cannot go on, and reports why."""
+
+    agreed = True
+
+    def __init__(self, rank: int, code: int) -> None:
+        super().__init__(f"rank {rank} cannot go on")
+        self.reporter, self.exit_code = rank, code
+
+
+def go_on_together() -> None:
+    """Wait for the others, where all are ready for what comes next. Raises OtherRankError if one is not."""
+    failed = first_failure(0)
+    if failed is not None:
+        raise failed
+
+
+def first_failure(code: int) -> OtherRankError | None:
+    """Tell the others the exit code of what this process has met, or 0, and return the first that has met anything."""
+    codes = [int(one) for one in group.each(code)] if group is not None else []
+    failed = next((rank for rank, one in enumerate(codes) if one), None)
+    return None if failed is None else OtherRankError(failed, codes[failed])
 
 
 def place() -> tuple[int, int]:
@@ -49,23 +74,29 @@ def place() -> tuple[int, int]:
 def meet() -> None:
     """Join the others, which MPI lets wait for this process, before it ends them. Nothing where they have met.
 
-    Other launchers end the rest by themselves where a process fails; mpiexec does not if it has not joined. Where no
-    others come, an alarm ends this process by a signal, which mpiexec answers for them.
+    Other launchers end the rest by themselves where a process fails; mpiexec does not if it has not joined.
     """
     global group
     if group is not None or not shared or "PMI_SIZE" not in os.environ:
         return
     from xpnn.distributed.mpi import MPICommunicator
 
-    with ended_after(MEETING), contextlib.suppress(BackendError):
-        group = MPICommunicator()
+    with contextlib.suppress(BackendError):
+        group = MPICommunicator(MEETING)
 
 
 def end_all(error: XpnnError, report: Callable[[XpnnError], int]) -> int:
-    """Report the error and end all processes with its code. What every rank has met, rank 0 alone reports."""
+    """Report the error and end all processes with its code. Of what all know of, one process reports."""
     rank, size = place()
-    if error.agreed and size > 1:
-        return error.exit_code if rank else report(error)
+    agreed: XpnnError | None = error if error.agreed else None
+    if agreed is None and preparing:
+        agreed = first_failure(error.exit_code)
+    if agreed is not None and size > 1:
+        if rank == agreed.reporter:
+            if rank:
+                click.echo(f"xpnn: rank {rank} of {size}:", err=True)
+            report(error)
+        return agreed.exit_code
     return end(error.exit_code, lambda: report(error), isinstance(error, UsageError))
 
 

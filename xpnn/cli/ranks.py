@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xpnn.cli import process_group
+from xpnn.cli.launcher import watch_reader
 from xpnn.cli.options import Name
 from xpnn.cli.runs import Run
 from xpnn.cli.state import state
@@ -60,7 +61,10 @@ def join(engine: str, batch_norm: str, compression: str | None) -> "Communicator
     group = open_group(engine, batch_norm, compression or "", os.environ)
     process_group.group = group  # from here on an error of one ends all
     check_versions(group)
-    if group.rank:
+    process_group.preparing = group.size > 1
+    if group.rank == 0:
+        watch_reader()
+    else:
         state().quiet = True
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
     return group
@@ -90,7 +94,8 @@ class ReadOnlyRun(Run):
 
 def shared_run(group: "Communicator", make: Callable[[], Run]) -> Run:
     """The run that rank 0 makes or takes, for all ranks."""
-    group.any(False)  # all have their data: no error of one leaves a folder behind
+    process_group.go_on_together()  # all have their data: no error of one leaves a folder behind
+    process_group.preparing = False
     run = make() if group.rank == 0 else None
     folder = group.text("" if run is None else str(run.folder))
     return run or ReadOnlyRun(Path(folder))

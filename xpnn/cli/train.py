@@ -35,6 +35,7 @@ from xpnn.cli.options import (
     table_options,
 )
 from xpnn.cli.output import detail, echo, emit, percent, reading_bar, size, status, write
+from xpnn.cli.process_group import go_on_together
 from xpnn.cli.program import program
 from xpnn.cli.ranks import check_data, distributed_options, join, leave_the_rest, shared_run
 from xpnn.cli.regression import in_units, regression_line
@@ -163,12 +164,12 @@ def command(
     known = preparation_of(origin)
     head = replace_head if resume is None else head_was_replaced(resume)
     if group.rank and data is None:  # a dataset by name may have to be fetched: rank 0 does it
-        group.any(False)
+        go_on_together()
     samples = load(
         dataset, data, seed, label, task, known, relabel=head, resize=resize, watch=reading_bar, verbose=0
     )
     if group.rank == 0 and data is None:
-        group.any(False)
+        go_on_together()
     recipe, note = fitting_batches(with_room(recipe, len(samples.y)), samples, given.get("batch_size"))
     samples = replace(samples, notes=(*samples.notes, note)) if note else samples
     loss = make_loss(samples, recipe, class_weight)
@@ -309,12 +310,7 @@ def finish(result: dict[str, Any], data: Dataset, run: Run) -> None:
         echo(f"test {regression_line(result, 'test_')} · {n:,} samples · {ending}")
     echo(f"saved  {run.weights} ({size(run.weights.stat().st_size)})")
     other = "" if run.folder.parent == Path("runs") else f" {shlex.quote(str(run.folder))}"
-    kind = (
-        "TABLE"
-        if data.name in TABLES
-        else "FILE.png"
-        if isinstance(data.preparation, ImagePreparation)
-        else ""
-    )
+    pictures = isinstance(data.preparation, ImagePreparation)
+    kind = "TABLE" if data.name in TABLES else "FILE.png" if pictures else ""
     prediction = f"{program()} predict {kind}{other and f' --run{other}'} · " if kind else ""
     echo(f"next   {prediction}{program()} evaluate{other}")

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpnn.data.image_file import grey_levels, open_upright, own_levels
-from xpnn.data.photos.figures import Figure, Page, joined, read_page
+from xpnn.data.photos.segmentation import Figure, Page, joined, read_page
 from xpnn.data.photos.threshold import Grey
 from xpnn.errors import DataError
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from xpnn.config import Config
 from xpnn.errors import UsageError
+from xpnn.renamed import old_attributes
 
 MOST_CLASSES = 100_000
 """More class names than that are refused: they would be ids, times or free text."""
@@ -63,3 +64,6 @@ def check_shapes(owner: Any, samples: Any, outputs: int, input_shape: Any, outpu
             why=f"the network takes {tuple(input_shape)} and gives {tuple(output_shape)}",
             fix="build the model for the data as it is prepared",
         )
+
+
+__getattr__ = old_attributes("data.preparation")

@@ -244,7 +244,7 @@ def compare(f: Callable[[Host], float], a: Host, given: Host | None, rng: Any) -
     directions = list(choose_directions(a.shape, rng))
     numeric = np.asarray([(f(a + H * d) - f(a - H * d)) / (2 * H) for d in directions])
     analytic = np.asarray([float(np.sum(given * d)) for d in directions])
-    scale = max(np.linalg.norm(numeric), np.linalg.norm(analytic))
+    scale = np.maximum(np.linalg.norm(numeric), np.linalg.norm(analytic))
     if not np.isfinite(scale):
         return float("inf"), len(directions), "not finite"
     return (float(np.linalg.norm(numeric - analytic) / scale) if scale > 0 else 0.0), len(directions), ""

@@ -1,26 +1,27 @@
 """MPI by mpi4py: `mpiexec -n 4 ...`, or srun with pmi."""
 
-import os
-import sys
 from typing import Any
 
 import numpy as np
 
 from xpnn.distributed.communicator import Communicator, Host
+from xpnn.distributed.meeting import flush_and_discard, imported, meet, patience
 from xpnn.errors import BackendError, first_line
 
 
 class MPICommunicator(Communicator):
     """All processes of MPI_COMM_WORLD, by a communicator of its own. Raises BackendError without mpi4py or a library.
 
-    Sums are made in place in the arrays' own memory. What MPI does with an error, it does: it ends the processes.
+    Sums are made in place in the arrays' own memory. What MPI does with an error, it does: it ends the processes. So it
+    is where one of them does not come within that many seconds.
     """
 
     engine = "mpi"
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float | None = None) -> None:
+        seconds = patience() if seconds is None else seconds
         try:
-            from mpi4py import MPI
+            self.mpi: Any = imported(seconds)
         except (ImportError, RuntimeError) as error:
             missing = isinstance(error, ModuleNotFoundError)
             raise BackendError(
@@ -28,8 +29,8 @@ class MPICommunicator(Communicator):
                 why="" if missing else first_line(error),
                 fix="pip install 'xpnn[mpi]', or mpi4py built for the cluster's own MPI",
             ) from error
-        self.mpi: Any = MPI
-        self.comm = MPI.COMM_WORLD.Dup()
+        meet(self.mpi, seconds)
+        self.comm = self.mpi.COMM_WORLD.Dup()
         self.rank, self.size = self.comm.Get_rank(), self.comm.Get_size()
 
     def add(self, a: Host) -> None:
@@ -50,8 +51,6 @@ class MPICommunicator(Communicator):
         return out
 
     def abort(self, code: int) -> None:
-        """MPI_Abort; what it says itself is not for users, who have read why."""
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        """MPI_Abort."""
+        flush_and_discard()
         self.mpi.COMM_WORLD.Abort(code)

@@ -1,16 +1,17 @@
 """A chain of layers, computed group by group."""
 
 import functools
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from xpnn.fusion.rule import Rule
 from xpnn.kernels import Array
 from xpnn.layers.base import Ctx, Layer, Tree
 from xpnn.layers.batchnorm import BatchNorm
+from xpnn.layers.containers import Layers
 from xpnn.layers.pool import AvgPool1D, AvgPool2D, AvgPool3D, MaxPool1D, MaxPool2D, MaxPool3D
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.shape import Flatten, Reshape
+from xpnn.settings import frozen
 
 RETURNS_NEW = (BatchNorm, MaxPool1D, MaxPool2D, MaxPool3D, AvgPool1D, AvgPool2D, AvgPool3D)
 """Layers whose dx is a new array without other references."""
@@ -37,10 +38,11 @@ def groups_of(layers: tuple[Layer, ...], rules: tuple[type[Rule], ...]) -> tuple
     return tuple(found)
 
 
-@dataclass(frozen=True)
+@frozen
 class FusedSequential(Sequential, abstract=True):
     """The Sequential of the same layers, with the same parameters and paths, computed by the rules that match."""
 
+    layers: Layers  # once more: mypy would give a subclass the type that `__init__` takes
     rules: tuple[type[Rule], ...] = ()
 
     @functools.cached_property

@@ -1,22 +1,17 @@
-"""One sample through a chain of Dense and ReLU: a flat list of products, made once for a network's weights.
+"""One sample through a chain of Dense and ReLU: what the backend must know to compute it in one go.
 
-A sample takes microseconds, most of which would go to checks, contexts and the walk through the layers. The list calls
-the kernels that the layers call, with the same bits as a result.
+A sample takes microseconds, most of which would go to checks, contexts and the walk through the layers.
 """
 
-from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
-from xpnn.backends.base import Backend
-from xpnn.kernels import Array
+from xpnn.backends.dense_slots import DenseSlot
 from xpnn.layers.activation import ReLU
-from xpnn.layers.base import Layer, Tree
+from xpnn.layers.base import Layer
 from xpnn.layers.dense import Dense
 from xpnn.layers.dropout import Dropout
 from xpnn.layers.sequential import Sequential
-
-Product: TypeAlias = tuple[Array, Array, bool]
-"""W, b, and whether a ReLU follows."""
+from xpnn.parameters import Layout
 
 
 def is_chain(net: Layer) -> bool:
@@ -36,19 +31,13 @@ def is_chain(net: Layer) -> bool:
 ALLOWED = ((ReLU, Dense), (Dense, Dense), (Dense, ReLU))
 
 
-def products_of(net: Any, p: Sequence[Tree]) -> tuple[Product, ...]:
-    """The list for a chain with these parameters."""
-    found: list[Product] = []
-    for layer, own in zip(net.layers, p, strict=True):
+def slots_of(net: Any, layout: Layout) -> tuple[DenseSlot, ...]:
+    """The Dense layers of a chain, by the places of their weights."""
+    found: list[DenseSlot] = []
+    for layer, own in zip(net.layers, layout.plan, strict=True):
         if type(layer) is Dense:
-            found.append((own["W"], own["b"], False))
+            n_in, units = own["W"].shape
+            found.append(DenseSlot(own["W"].start, own["b"].start, n_in, units, relu=False))
         elif type(layer) is ReLU:
-            found[-1] = (*found[-1][:2], True)
+            found[-1] = found[-1]._replace(relu=True)
     return tuple(found)
-
-
-def through(be: Backend, products: tuple[Product, ...], x: Any) -> Any:
-    """The outputs (1, n_out) of a sample (1, n_in)."""
-    for W, b, relu in products:
-        x = be.add_bias(be.matmul(x, W), b, relu)
-    return x

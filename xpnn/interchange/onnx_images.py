@@ -96,9 +96,8 @@ def transposed(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, 
         for i in range(r):
             total = full[i] + more[i] - int(wanted[i])
             more[i], total = (more[i] - total, 0) if total < 0 else (more[i], total)
-            p.append((total // 2, total - total // 2))
-            if mode == "SAME_LOWER":
-                p[i] = p[i][::-1]
+            less = total // 2
+            p.append((less, total - less) if mode == "SAME_UPPER" else (total - less, less))
     else:
         p = pads_of(a, x.shape[2:], k, s, d)
     if min(map(min, p)) < 0 or any(m >= si for m, si in zip(more, s, strict=True)):

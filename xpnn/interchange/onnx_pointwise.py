@@ -21,7 +21,7 @@ from xpnn.interchange.onnx_values import (
     last,
 )
 from xpnn.interchange.resample_rows import cell_shares, place_shares
-from xpnn.layers.interpolate import COORDINATES, ROUNDING
+from xpnn.layers.resize import COORDINATES, ROUNDING
 
 Inputs = Sequence[str]
 STATISTICS = "running statistics"

@@ -156,7 +156,8 @@ def to_host(value: Any) -> Host:
         value = value.detach().cpu()
         value = value.float() if str(value.dtype) in ("torch.bfloat16", "torch.float16") else value
         return np.asarray(value.numpy())
-    return np.asarray(value)
+    host = np.asarray(value)
+    return host.astype(np.float32) if host.dtype.name == "bfloat16" else host
 
 
 def read_state(source: Any) -> dict[str, Host]:
@@ -200,8 +201,8 @@ def read_safetensors(path: Path) -> dict[str, Host]:
 
     try:
         with safe_open(path, framework="numpy") as file:
-            return {key: file.get_tensor(key) for key in sorted(file.keys(), key=natural_sort_key)}
-    except TypeError:  # bfloat16, which NumPy has not
+            return {key: to_host(file.get_tensor(key)) for key in sorted(file.keys(), key=natural_sort_key)}
+    except TypeError:  # bfloat16, which NumPy has where JAX has been imported
         torch_package()
         with safe_open(path, framework="pt") as file:
             return {key: to_host(file.get_tensor(key)) for key in sorted(file.keys(), key=natural_sort_key)}

@@ -8,6 +8,7 @@ from xpnn.layers.activation import Softmax as Softmax
 from xpnn.layers.activation import Softplus as Softplus
 from xpnn.layers.activation import Step as Step
 from xpnn.layers.activation import Tanh as Tanh
+from xpnn.layers.adaptive_pool import AdaptiveAvgPool as AdaptiveAvgPool
 from xpnn.layers.attention import MultiHeadAttention as MultiHeadAttention
 from xpnn.layers.base import Child as Child
 from xpnn.layers.base import Ctx as Ctx
@@ -49,8 +50,6 @@ from xpnn.layers.hard import HardSigmoid as HardSigmoid
 from xpnn.layers.hard import HardSwish as HardSwish
 from xpnn.layers.hard import HardTanh as HardTanh
 from xpnn.layers.hard import Softsign as Softsign
-from xpnn.layers.interpolate import AdaptiveAvgPool as AdaptiveAvgPool
-from xpnn.layers.interpolate import Resize as Resize
 from xpnn.layers.layernorm import LayerNorm as LayerNorm
 from xpnn.layers.layernorm import RMSNorm as RMSNorm
 from xpnn.layers.local_response_norm import LocalResponseNorm as LocalResponseNorm
@@ -89,6 +88,7 @@ from xpnn.layers.reduce import MaskedMean as MaskedMean
 from xpnn.layers.reduce import ReduceMax as ReduceMax
 from xpnn.layers.reduce import ReduceMean as ReduceMean
 from xpnn.layers.reduce import ReduceSum as ReduceSum
+from xpnn.layers.resize import Resize as Resize
 from xpnn.layers.rotary import RotaryPositions as RotaryPositions
 from xpnn.layers.scale import Rescale as Rescale
 from xpnn.layers.scale import Standardize as Standardize

@@ -1,19 +1,17 @@
 """Layers side by side: skip connections and branches."""
 
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from xpnn.errors import ShapeError, UsageError
 from xpnn.kernels import Array
-from xpnn.layers.base import Child, Ctx, Layer, LayerLike, Shape, Tree, numbered
-from xpnn.layers.containers import checked_layers, of_inner, plan_child, taken_by_all
+from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree, numbered
+from xpnn.layers.containers import Branches, OneLayer, checked_layers, of_inner, plan_child, taken_by_all
 from xpnn.layers.merge_operations import MERGES, added, merged, merged_shape, parts
-from xpnn.settings import one_of
+from xpnn.settings import frozen, one_of
 
 
-@dataclass(frozen=True)
+@frozen
 class Residual(Layer):
     """y = x + f(x), where f(x) has the shape of x.
 
@@ -22,12 +20,8 @@ class Residual(Layer):
     """
 
     role = "container"
-    layer: Layer
+    layer: OneLayer
     trained = of_inner("trained")
-
-    if TYPE_CHECKING:  # a list is as good as a tuple
-
-        def __init__(self, layer: LayerLike | Sequence[LayerLike]) -> None: ...
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,7 +50,7 @@ class Residual(Layer):
         return (self.layer.update_stats(cx.child(0), p[0], cache[0]),)
 
 
-@dataclass(frozen=True)
+@frozen
 class Parallel(Layer):
     """y = merge(f_0(x), f_1(x), ...): every layer gets the same x.
 
@@ -66,14 +60,8 @@ class Parallel(Layer):
     """
 
     role = "container"
-    layers: tuple[Layer, ...]
+    layers: Branches
     merge: Annotated[str, one_of(*MERGES)] = "concatenate"
-
-    if TYPE_CHECKING:  # a list is as good as a tuple
-
-        def __init__(
-            self, layers: Sequence[LayerLike | Sequence[LayerLike]], merge: str = "concatenate"
-        ) -> None: ...
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", checked_layers("Parallel", self.layers, chains=True))

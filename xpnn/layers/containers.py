@@ -2,13 +2,19 @@
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from xpnn.config import short_repr
 from xpnn.errors import ShapeError, UsageError
-from xpnn.layers.base import Layer, Shape, Tree, is_multiple
+from xpnn.layers.base import Layer, LayerLike, Shape, Tree, is_multiple
 from xpnn.layers.budget import CURRENT
 from xpnn.layers.lengths import check_parameters, is_open
+from xpnn.settings import Coerced
+
+OneLayer: TypeAlias = Coerced[LayerLike | Sequence[LayerLike], Layer]
+"""A layer; a list of layers is a chain."""
+Layers: TypeAlias = Coerced[Sequence[LayerLike], tuple[Layer, ...]]
+Branches: TypeAlias = Coerced[Sequence[LayerLike | Sequence[LayerLike]], tuple[Layer, ...]]
 
 
 def checked_layers(name: str, layers: Any, chains: bool = False) -> tuple[Layer, ...]:

@@ -2,18 +2,18 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xpnn.errors import ShapeError
 from xpnn.layers.base import Child, Ctx, Layer, LayerLike, Shape, Tree, is_multiple
 from xpnn.layers.containers import plan_child
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.wiring import NO_DX, Names, Node, Nodes, Wiring, as_names, as_nodes, listed, wiring
+from xpnn.settings import Coerced, frozen
 from xpnn.trees import leaves, tree_map
 
 
-@dataclass(frozen=True)
+@frozen
 class Graph(Layer):
     """v_k = f_k(v_i, v_j, ...) for every node k in turn; y are the values of the nodes named as outputs.
 
@@ -37,15 +37,9 @@ class Graph(Layer):
     """
 
     role = "container"
-    inputs: Names
-    nodes: tuple[Node, ...]
-    outputs: Names
-
-    if TYPE_CHECKING:  # a list is as good as a tuple
-
-        def __init__(
-            self, inputs: str | Sequence[str], nodes: Nodes, outputs: str | Sequence[str]
-        ) -> None: ...
+    inputs: Coerced[str | Sequence[str], Names]
+    nodes: Coerced[Nodes, tuple[Node, ...]]
+    outputs: Coerced[str | Sequence[str], Names]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", as_names(self.inputs))

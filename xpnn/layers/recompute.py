@@ -1,15 +1,14 @@
 """Recomputation of activations (gradient checkpointing): less memory for more time."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xpnn.kernels import Array
-from xpnn.layers.base import Child, Ctx, Layer, LayerLike, Shape, Tree
-from xpnn.layers.containers import of_inner
+from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree
+from xpnn.layers.containers import OneLayer, of_inner
+from xpnn.settings import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Recompute(Layer):
     """y = f(x), keeping x: the backward pass runs f forward again, on the same x, masks and parameters.
 
@@ -19,17 +18,13 @@ class Recompute(Layer):
     """
 
     role = "container"
-    layer: Layer
+    layer: OneLayer
     multi_input = of_inner("multi_input")
     input_kind = of_inner("input_kind")
     trained = of_inner("trained")
     output_kind = of_inner("output_kind")
     differentiable = of_inner("differentiable")
     vocab_size = of_inner("vocab_size")
-
-    if TYPE_CHECKING:  # a list is as good as a tuple
-
-        def __init__(self, layer: LayerLike | Sequence[LayerLike]) -> None: ...
 
     def children(self, shape: Shape) -> list[Child]:
         """The children of f, which has no path of its own."""

@@ -1,27 +1,22 @@
 """A chain of layers is a layer."""
 
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xpnn.config import short_repr
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
-from xpnn.layers.base import Child, Ctx, Layer, LayerLike, Shape, Tree
-from xpnn.layers.containers import checked_layers, expects_ids, plan_child
+from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree
+from xpnn.layers.containers import Layers, checked_layers, expects_ids, plan_child
+from xpnn.settings import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Sequential(Layer):
     """y = f_n(... f_2(f_1(x))). Parameters, caches and gradients are tuples in layer order."""
 
     role = "container"
-    layers: tuple[Layer, ...]
-
-    if TYPE_CHECKING:  # a list is as good as a tuple
-
-        def __init__(self, layers: Sequence[LayerLike]) -> None: ...
+    layers: Layers
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", checked_layers("Sequential", self.layers))

@@ -4,15 +4,14 @@ Each layer says where every pixel of its output comes from; `Warp` puts several 
 is read once, because every reading between pixels blurs.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from xpnn.backends.base import Backend
 from xpnn.errors import UsageError
 from xpnn.kernels import Array
 from xpnn.layers.base import Child, Ctx, Layer, Shape, Tree, as_float, numbered
-from xpnn.layers.containers import checked_layers, plan_child
+from xpnn.layers.containers import Layers, checked_layers, plan_child
+from xpnn.settings import frozen
 from xpnn.window import check_positions
 
 Transform: TypeAlias = tuple[Any, Any, Any, Any, Any, Any]
@@ -60,7 +59,7 @@ class Geometric(Layer, abstract=True):
         return cx.be.bilinear_grad(dy, v, u, dy.shape), {}
 
 
-@dataclass(frozen=True)
+@frozen
 class Warp(Geometric):
     """Several geometric layers as one reading: M = M_1 M_2 ... M_k, d = d_1 + ... + d_k.
 
@@ -68,11 +67,7 @@ class Warp(Geometric):
     readings save one. Displacements are in pixels of the output, wherever their layer stands.
     """
 
-    layers: tuple[Layer, ...]
-
-    if TYPE_CHECKING:  # a list is as good as a tuple
-
-        def __init__(self, layers: Sequence[Layer]) -> None: ...
+    layers: Layers
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", checked_layers("Warp", self.layers))

@@ -1,17 +1,17 @@
 """A loss for a network of several outputs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xpnn.backends.base import Backend
 from xpnn.config import short_repr
 from xpnn.errors import DataError, UsageError
 from xpnn.kernels import Array
 from xpnn.losses.base import Loss
+from xpnn.settings import Coerced, frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class MultiOutputLoss(Loss):
     """L = sum_i w_i L_i(p_i, t_i): one loss for each output; the gradient of p_i is w_i dL_i/dp_i.
 
@@ -21,18 +21,8 @@ class MultiOutputLoss(Loss):
     """
 
     kind = "several"
-    losses: tuple[Loss, ...]
-    weights: tuple[float, ...] | None = None
-
-    if TYPE_CHECKING:  # a list is as good as a tuple
-
-        def __init__(
-            self,
-            losses: Sequence[Loss | str],
-            weights: Sequence[float] | None = None,
-            *,
-            reduction: str = "mean",
-        ) -> None: ...
+    losses: Coerced[Sequence[Loss | str], tuple[Loss, ...]]
+    weights: Coerced[Sequence[float] | None, tuple[float, ...] | None] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -26,7 +26,8 @@ class Adadelta(Elementwise):
         return {"S": 0.0, "D": 0.0}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-        S = self.rho * slots[0] + (1 - self.rho) * g * g
-        d = be.xp.sqrt(slots[1] + self.eps) / be.xp.sqrt(S + self.eps) * g
-        D = self.rho * slots[1] + (1 - self.rho) * d * d
+        S, D = slots
+        S = self.rho * S + (1 - self.rho) * g * g
+        d = be.xp.sqrt(D + self.eps) / be.xp.sqrt(S + self.eps) * g
+        D = self.rho * D + (1 - self.rho) * d * d
         return theta - s["lr"] * d, S, D

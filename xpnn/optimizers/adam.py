@@ -31,8 +31,9 @@ class Adam(Elementwise):
         return {"rate": lr / bias_correction(be, self.beta1, t), "root": root}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-        m = self.beta1 * slots[0] + (1 - self.beta1) * g
-        v = self.beta2 * slots[1] + (1 - self.beta2) * g * g
+        m, v = slots
+        m = self.beta1 * m + (1 - self.beta1) * g
+        v = self.beta2 * v + (1 - self.beta2) * g * g
         return theta - s["rate"] * m / (be.xp.sqrt(v) / s["root"] + self.eps), m, v
 
 

@@ -29,6 +29,7 @@ class Adamax(Elementwise):
         return {"rate": lr / bias_correction(be, self.beta1, t)}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-        m = self.beta1 * slots[0] + (1 - self.beta1) * g
-        u = be.xp.maximum(self.beta2 * slots[1], be.xp.abs(g) + self.eps)
+        m, u = slots
+        m = self.beta1 * m + (1 - self.beta1) * g
+        u = be.xp.maximum(self.beta2 * u, be.xp.abs(g) + self.eps)
         return theta - s["rate"] * m / u, m, u

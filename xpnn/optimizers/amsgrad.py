@@ -23,7 +23,8 @@ class AMSGrad(Adam):
         return super().slots | {"V": 0.0}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-        m = self.beta1 * slots[0] + (1 - self.beta1) * g
-        v = self.beta2 * slots[1] + (1 - self.beta2) * g * g
-        V = be.xp.maximum(slots[2], v)
+        m, v, V = slots
+        m = self.beta1 * m + (1 - self.beta1) * g
+        v = self.beta2 * v + (1 - self.beta2) * g * g
+        V = be.xp.maximum(V, v)
         return theta - s["rate"] * m / (be.xp.sqrt(V) / s["root"] + self.eps), m, v, V

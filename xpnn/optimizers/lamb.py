@@ -39,8 +39,9 @@ class LAMB(Layerwise):
     def rule(
         self, be: Backend, s: State, param: ParamInfo, g: Array, w: Array, *slots: Array
     ) -> tuple[Array, ...]:
-        m = self.beta1 * slots[0] + (1 - self.beta1) * g
-        v = self.beta2 * slots[1] + (1 - self.beta2) * g * g
+        m, v = slots
+        m = self.beta1 * m + (1 - self.beta1) * g
+        v = self.beta2 * v + (1 - self.beta2) * g * g
         u = m / s["of_m"] / (be.xp.sqrt(v / s["of_v"]) + self.eps) + self.weight_decay * param.decay * w
         rate = s["lr"]
         if param.weight:

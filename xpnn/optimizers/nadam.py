@@ -37,6 +37,7 @@ class NAdam(Adam):
         return {"P": P, "of_g": lr * (1 - mu) / (1 - P), "of_m": lr * after / (1 - P * after), "root": root}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-        m = self.beta1 * slots[0] + (1 - self.beta1) * g
-        v = self.beta2 * slots[1] + (1 - self.beta2) * g * g
+        m, v = slots
+        m = self.beta1 * m + (1 - self.beta1) * g
+        v = self.beta2 * v + (1 - self.beta2) * g * g
         return theta - (s["of_g"] * g + s["of_m"] * m) / (be.xp.sqrt(v) / s["root"] + self.eps), m, v

@@ -36,7 +36,8 @@ class RAdam(Adam):
         return {"rate": rate, "adapts": adapts, "factor": xp.astype(xp.sqrt(square), be.dtype)}
 
     def rule(self, be: Backend, s: State, g: Array, theta: Array, *slots: Array) -> tuple[Array, ...]:
-        m = self.beta1 * slots[0] + (1 - self.beta1) * g
-        v = self.beta2 * slots[1] + (1 - self.beta2) * g * g
+        m, v = slots
+        m = self.beta1 * m + (1 - self.beta1) * g
+        v = self.beta2 * v + (1 - self.beta2) * g * g
         a = s["factor"] / (be.xp.sqrt(v) + self.eps)
         return theta - s["rate"] * m * be.xp.where(s["adapts"], a, be.xp.ones_like(a)), m, v

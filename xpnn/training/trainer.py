@@ -15,7 +15,7 @@ from xpnn.errors import UsageError
 from xpnn.layers.containers import refuse_one
 from xpnn.layers.lengths import planned
 from xpnn.losses import MultiOutputLoss
-from xpnn.metrics.chosen import Chosen, as_metrics
+from xpnn.metrics.by_name import Chosen, as_metrics
 from xpnn.optimizers import LBFGS
 from xpnn.parameters import count, gather
 from xpnn.random import host_rng

@@ -3,6 +3,7 @@
 import numba
 
 from xpnn.backends.cpu import numba_kernels, numba_windows
+from xpnn.backends.cpu import one_sample as compiled_chain
 from xpnn.backends.numpy import NumpyBackend
 
 
@@ -12,6 +13,8 @@ class FastNumpyBackend(NumpyBackend):
     def hardware(self) -> str:
         """The device, and the numba that compiles the loops."""
         return f"{super().hardware()}, numba {numba.__version__}"
+
+    one_sample = compiled_chain.one_sample
 
     mask = numba_kernels.mask
     scaled_mask = numba_kernels.scaled_mask

@@ -48,6 +48,13 @@ def address(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> An
     return builder.bitcast(first, vector_of(context.get_value_type(kind.dtype)).as_pointer())
 
 
+def spread(builder: Any, number: Any) -> Any:
+    """A vector of one number."""
+    empty = ir.Constant(vector_of(number.type), ir.Undefined)
+    first = builder.insert_element(empty, number, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, empty, ir.Constant(vector_of(ir.IntType(32)), None))
+
+
 @primitive
 def load(_: Any, array: Any, index: Any) -> Any:
     """array[index : index + 8]."""
@@ -87,11 +94,20 @@ def broadcast(_: Any, number: Any) -> Any:
     """The same number eight times."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        empty = ir.Constant(vector_of(args[0].type), ir.Undefined)
-        first = builder.insert_element(empty, args[0], ir.Constant(ir.IntType(32), 0))
-        return builder.shuffle_vector(first, empty, ir.Constant(vector_of(ir.IntType(32)), None))
+        return spread(builder, args[0])
 
     return Lanes(number)(number), generate
+
+
+@primitive
+def broadcast_at(_: Any, array: Any, index: Any) -> Any:
+    """array[index] eight times, without numba's look at whether the index counts from the end."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(array)(context, builder, args[0]).data
+        return spread(builder, builder.load(builder.gep(data, [args[1]])))
+
+    return Lanes(array.dtype)(array, types.intp), generate
 
 
 @primitive

@@ -1,4 +1,4 @@
-"""NumPy's kernels for windows by numba's loops: convolution by Winograd's method or by columns, pooling.
+"""NumPy's kernels for windows by numba's loops: convolution by Winograd's method, tap by tap or by columns, pooling.
 
 Measured on one thread against NumPy alone: max-pooling 20 times as fast, col2im 4 to 6. Copies of windows gained
 nothing and stay as they are.
@@ -11,7 +11,7 @@ import numpy as np
 
 from xpnn.backends.base import Backend
 from xpnn.backends.cpu import depthwise_loops as loops_of_channels
-from xpnn.backends.cpu import loops, winograd
+from xpnn.backends.cpu import direct, loops, winograd
 from xpnn.backends.cpu import windows as numpy_windows
 from xpnn.backends.cpu.grouped_convolution import depthwise
 from xpnn.kernels import Array
@@ -29,9 +29,11 @@ def col2im(be: Backend, cols: Array, shape: tuple[int, ...], window: Window) -> 
 def conv(
     be: Backend, x: Array, W: Array, b: Array | None, window: Window, groups: int = 1, relu: bool = False
 ) -> Array:
-    """By Winograd's method; a depthwise one pixel by pixel, all taps while it is in the cache; else as NumPy."""
+    """By Winograd's method or tap by tap; a depthwise one pixel by pixel; else as NumPy."""
     if winograd.applies(x.shape, window, groups, W.shape[-1]):
         return winograd.conv(x, W, b, window, relu)
+    if direct.applies(x.shape, window, groups, W.shape[-1]):
+        return direct.conv(x, W, b, window, relu)
     if groups == 1 or x.ndim > 4 or not depthwise(W, groups):
         return numpy_windows.conv(be, x, W, b, window, groups, relu)
     y, wide = np.empty((len(x), *counts(x.shape, window), groups), x.dtype), raised(window, 2)
@@ -45,9 +47,11 @@ def conv(
 def conv_dx(
     be: Backend, dy: Array, W: Array, shape: tuple[int, ...], window: Window, groups: int = 1
 ) -> Array:
-    """By Winograd's method; a depthwise one pixel by pixel; else by col2im."""
+    """By Winograd's method or tap by tap; a depthwise one pixel by pixel; else by col2im."""
     if winograd.applies(shape, window, groups, dy.shape[-1]) and (back := winograd.backwards(W, window)):
         return winograd.conv(dy, back[0], None, back[1], relu=False)
+    if (dx := direct.conv_dx(dy, W, shape, window, groups)) is not None:
+        return dx
     if groups == 1 or dy.ndim > 4 or not depthwise(W, groups):
         return numpy_windows.conv_dx_by_col2im(be, dy, W, shape, window, groups)
     dx, wide = np.zeros(shape, dy.dtype), raised(window, 2)
@@ -58,9 +62,11 @@ def conv_dx(
 
 
 def conv_dw(be: Backend, x: Array, dy: Array, window: Window, groups: int = 1) -> Array:
-    """By Winograd's method; a depthwise one pixel by pixel; else as NumPy."""
+    """By Winograd's method or tap by tap; a depthwise one pixel by pixel; else as NumPy."""
     if winograd.applies(x.shape, window, groups, dy.shape[-1]):
         return winograd.conv_dw(x, dy, window)
+    if direct.applies(x.shape, window, groups, dy.shape[-1]):
+        return direct.conv_dw(x, dy, window, groups)
     if groups == 1 or x.ndim > 4 or not x.shape[-1] == groups == dy.shape[-1]:
         return numpy_windows.conv_dw(be, x, dy, window, groups)
     dW, wide = np.zeros((math.prod(window.kernel), groups), x.dtype), raised(window, 2)

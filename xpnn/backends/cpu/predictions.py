@@ -11,6 +11,9 @@ from typing import Any, ClassVar
 from xpnn.backends.base import Backend
 from xpnn.backends.cpu.blas import thread_setter
 from xpnn.backends.cpu.threads import usable_threads
+from xpnn.backends.dense_slots import DenseSlot
+from xpnn.backends.in_place import by_identity
+from xpnn.kernels import Array
 
 DELAY, PATIENCE = 1e-3, 5.0
 """A product for one sample waited for a thread if it took longer than these seconds, and so many times its best."""
@@ -70,6 +73,29 @@ class Samples:
 def for_one_sample(be: Backend, f: Callable[..., Any]) -> Callable[..., Any]:
     """f, on one thread for a while after it has waited."""
     return functools.partial(SingleSamples(), f)
+
+
+def one_sample(be: Backend, chain: tuple[DenseSlot, ...]) -> Callable[[Array, Array], Array | None]:
+    """A flat list of products, made once for a network's weights: the kernels of the layers, with the same bits."""
+
+    def products(theta: Array, _: Array) -> list[tuple[Array, Array, bool]]:
+        return [
+            (theta[W : W + n * units].reshape(n, units), theta[b : b + units], relu)
+            for W, b, n, units, relu in chain
+        ]
+
+    def through(theta: Array, x: Array) -> Array:
+        for W, b, relu in kept(theta, theta):
+            x = be.add_bias(be.matmul(x, W), b, relu)
+        return x
+
+    kept, made = by_identity(products), be.for_one_sample(through)
+
+    def outputs(theta: Array, x: Array) -> Array | None:
+        with be.device_context():
+            return made(theta, x) if be.all_finite(x) else None
+
+    return outputs
 
 
 def for_samples(be: Backend, f: Callable[..., Any]) -> Callable[..., Any]:

