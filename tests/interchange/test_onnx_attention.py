@@ -165,3 +165,43 @@ def test_a_query_that_sees_nothing_may_get_0(last, tmp_path):
     steps = (("Mul", "z scale", "s", {}), WHERE, ("Softmax", "m", "a", {"axis": -1}), *last)
     proto = written(steps, weights="w", low=np.tril(LOW, -1))
     assert compare(proto, tmp_path) <= TOLERANCE
+
+
+def rotated(*, negated="b", order="c a", cos=None, sin=None, size=4, keys=True):
+    """Queries, and keys, of 4 features: x cos + (-second half, first half) sin, as many exporters write it."""
+    angle = np.arange(T)[:, None] * 1e4 ** (-np.arange(size // 2) / (size // 2))
+    tables = {"cos": np.cos(angle) if cos is None else cos, "sin": np.sin(angle) if sin is None else sin}
+    tables = {name: np.tile(a, (1, 2)).astype(np.float32)[None, None] for name, a in tables.items()}
+    nodes = list(projections())
+    nodes += [("Reshape", f"{n} split", f"{n}s", {}) for n in "qkv"]
+    nodes += [("Transpose", f"{n}s", f"{n}t", HEADS_FIRST) for n in "qkv"]
+    for n in "qk" if keys else "q":
+        first, second = order.split()
+        nodes += [("Slice", f"{n}t start half axis", f"{n}a", {}), ("Slice", f"{n}t half end axis", f"{n}b", {}),
+                  ("Neg", f"{n}{negated}", f"{n}c", {}), ("Concat", f"{n}{first} {n}{second}", f"{n}h", {"axis": -1}),
+                  ("Mul", f"{n}t cos", f"{n}1", {}), ("Mul", f"{n}h sin", f"{n}2", {}),
+                  ("Add", f"{n}1 {n}2", f"{n}r", {})]  # fmt: skip
+    nodes += [
+        ("Transpose", "kr" if keys else "kt", "keys", {"perm": [0, 1, 3, 2]}),
+        ("MatMul", "qr keys", "z", {}),
+    ]
+    nodes += [
+        ("Mul", "z scale", "s", {}),
+        SOFTMAX,
+        ("MatMul", "a vt", "r", {}),
+        ("Transpose", "r", "rt", HEADS_FIRST),
+    ]
+    nodes += [("Reshape", "rt whole", "o", {}), ("MatMul", "o Wo", "y", {})]
+    constants = {f"W{n}": random(FEATURES, HEADS * size) for n in "qkv"} | {"Wo": random(HEADS * size, 6)}
+    constants |= {"split": ints(0, 0, HEADS, size), "whole": ints(0, 0, HEADS * size), "scale": SCALE}
+    constants |= {"start": ints(0), "half": ints(size // 2), "end": ints(size), "axis": ints(3)} | tables
+    return graph(nodes, (T, FEATURES), constants)
+
+
+@pytest.mark.parametrize("settings", [
+    {}, {"size": 8}, {"keys": False}, {"negated": "a", "order": "b c"}, {"order": "a c"}, {"cos": np.ones((T, 2))},
+    {"sin": np.zeros((T, 2))},
+], ids=lambda part: str(part)[:24])  # fmt: skip
+def test_rotary_positions_written_out(settings, tmp_path):
+    """Whatever is done with the halves of the features."""
+    assert compare(rotated(**settings), tmp_path) <= TOLERANCE

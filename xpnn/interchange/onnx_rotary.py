@@ -64,9 +64,9 @@ def base_of(cos: Host, sin: Host) -> float:
 
 
 def rotation(b: Builder, out: str, x: Value, y: Value) -> bool:
-    """RotaryPositions written out: x cos + (x P) sin, where P puts the partner of each feature in its place.
+    """RotaryPositions written out: x cos + (x P) sin, where the matrix P puts the partner of each feature in its place.
 
-    P is a matrix, or the halves of the features are exchanged and one of them negated. False for any other sum.
+    False for any other sum.
     """
     (one, source), (other, product) = b.node(x.name), b.node(y.name)
     if not isinstance(one, L.Scale) or not isinstance(other, L.Scale):
@@ -75,12 +75,9 @@ def rotation(b: Builder, out: str, x: Value, y: Value) -> bool:
         return False
     _, heads, steps, width = x.shape
     dense, given = b.node(product)
-    if isinstance(dense, L.Dense) and not dense.bias and given == source:
-        P = b.parameters[f"{product}.W"]
-    elif halves_exchanged(b, product, source, width):
-        P = np.eye(width, k=width // 2) - np.eye(width, k=-(width // 2))
-    else:
+    if not isinstance(dense, L.Dense) or dense.bias or given != source:
         return False
+    P = b.parameters[f"{product}.W"]
     cos, sin = (np.broadcast_to(b.parameters[f"{v.name}.c"], (steps, 1, width))[:, 0] for v in (x, y))
     n = int(np.count_nonzero(P)) // 2
     for layout in ("half", "interleaved"):
@@ -100,24 +97,6 @@ def rotation(b: Builder, out: str, x: Value, y: Value) -> bool:
     row = rows(b, Value(source, x.shape, Layout(HEADS)), heads)
     given_heads(b, out, b.put("", turned, row, row.shape, Layout(identity_order(3))), heads)
     return True
-
-
-def halves_exchanged(b: Builder, name: str, source: str, width: int) -> bool:
-    """Whether the value is -second half, first half, of the features of the source."""
-    joined, parts = b.node(name)
-    if not isinstance(joined, L.Concatenate) or len(parts) != 2:
-        return False
-    negated, second = b.node(parts[0])
-    half = width // 2
-    ends = [b.node(second), b.node(parts[1])]
-    if negated != L.Rescale(-1.0) or any(
-        given != source or not isinstance(cut, L.Slice) for cut, given in ends
-    ):
-        return False
-    return [(cut.start, cut.stop, cut.step, cut.axis) for cut, _ in ends] == [
-        (half, width, 1, 3),
-        (0, half, 1, 3),
-    ]
 
 
 RULES: dict[str, Rule] = {"RotaryEmbedding": rotary}
