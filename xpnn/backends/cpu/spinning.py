@@ -29,7 +29,7 @@ def spin_briefly() -> None:
 
 @functools.cache
 def _restart_threads() -> None:
-    """The timeout is read when the threads start: they are ended here, and the next product starts them, as in a fork."""
+    """The timeout is read when threads start: they are ended here, and the next product starts them, as in a fork."""
     library, parallel, read_env = numpy_library(), openblas("get_parallel"), openblas("read_env")
     end_threads = getattr(library, "blas_thread_shutdown_", None)
     if os.name != "posix" or not (parallel and read_env and end_threads) or parallel[0]() != PTHREADS:
