@@ -195,6 +195,21 @@ def test_huge_gradients_that_are_finite_count(monkeypatch, made):
     assert len(made) == 1
 
 
+@pytest.mark.parametrize("mode", PLANNING)
+@pytest.mark.parametrize("factor", [1.0, 1e10])
+def test_an_overflow_is_found_in_large_gradients_too(monkeypatch, made, mode, factor):
+    """Whose factors are finite: the hidden layer's dy is about 1e30, dW at most 1e29 or beyond float32."""
+    monkeypatch.setattr(planned, "MANY", 0)
+    ours, theirs = both(monkeypatch, CHAINS["ends in ReLU"][:4], mode, optimizer=xpnn.SGD(1e-30))
+    for steps in (ours, theirs):
+        steps.theta[: 12 * 1024], steps.theta[12 * 1024 : 13 * 1024] = 0, 1
+        steps.theta[13 * 1024 :] *= np.float32(1e30)
+    x, ids = X[:3].astype("float32") * np.float32(factor), IDS[:3]
+    assert ours(x, ids) == theirs(x, ids)
+    assert len(made) == 1
+    assert bool(ours.state["ok"]) == (factor == 1)
+
+
 @pytest.mark.parametrize("bad", [-1, 4])
 def test_the_ids_of_every_batch_are_looked_at(bad):
     """Also of one that is like the batch before, whose shapes are not checked again."""

@@ -38,6 +38,7 @@ class PlannedDense:
         self.transposed = np.empty((units, n) if self.by_columns else (n, units), be.dtype)
         self.y = self.transposed.T if self.by_columns else self.transposed
         self.x: Any = None
+        self.dy: Any = None
         self.dx: Any = None
 
     def forward(self, tick: Array, x: Array) -> Array:
@@ -57,10 +58,21 @@ class PlannedDense:
         x = self.x
         if self.relu:
             dy = self.be.relu_grad(dy, self.y, True)
+        self.dy = dy
         dx = self._dx(dy, x) if self.need_dx else None
         np.matmul(x.T, dy, out=self.W_grad)
         self.be.column_sums(dy, self.b_grad)
         return dx
+
+    def is_finite(self) -> bool:
+        """Whether the gradients are, without a look at them where |x^T dy| <= |x| |dy| tells."""
+        if (
+            2 * (self.x.size + self.dy.size) < self.W_grad.size
+            and is_moderate(self.x)
+            and is_moderate(self.dy)
+        ):
+            return True
+        return bool(self.be.all_finite(self.W_grad, self.b_grad))
 
     def _dx(self, dy: Array, x: Array) -> Array:
         """dy W^T, laid out as x is."""
@@ -96,7 +108,7 @@ class Plan:
     """The forward and the backward pass for n samples, with the weights in one vector theta."""
 
     def __init__(self, be: Backend, chain: Chain, theta: Array, grad: Any, n: int) -> None:
-        self.theta, p = theta, chain.layout.split(be, theta, theta[:0])
+        self.be, self.theta, p = be, theta, chain.layout.split(be, theta, theta[:0])
         self.parts: list[PlannedDense | PlannedDropout] = []
         need_dx = False
         for i, rate, relu in chain.parts:
@@ -107,6 +119,13 @@ class Plan:
             elif rate:
                 self.parts.append(PlannedDropout(be, (chain.seed, i), rate, need_dx))
         self.parts_reversed = self.parts[::-1]
+        self.grad, self.dense = grad.vector, [part for part in self.parts if isinstance(part, PlannedDense)]
+
+    def is_finite(self) -> bool:
+        """Whether all gradients are."""
+        if self.grad.size < MANY:
+            return bool(self.be.all_finite(self.grad))
+        return all(part.is_finite() for part in self.dense)
 
     def __call__(self, loss: Callable[..., Any], tick: Array, x: Any, ids: Array) -> tuple[Any, Any]:
         """The loss and the hits; the gradients are in their places."""
@@ -118,6 +137,14 @@ class Plan:
         return value, hits
 
 
+def is_moderate(a: Array) -> bool:
+    """Whether its norm is far from what overflows in a product with another one."""
+    flat = (a.T if is_column_major(a) else a).reshape(-1)
+    return bool(np.dot(flat, flat) < math.sqrt(np.finfo(a.dtype).max))
+
+
+MANY = 1 << 19
+"""So many gradients are not read to find out whether they are finite, but what they are products of."""
 SIZES = 2
 """The plans of so many sizes of batches are kept: the usual one, and that of an epoch's last batch."""
 
@@ -151,7 +178,7 @@ def planned(be: Backend, step: Callable[..., Any], chain: Chain) -> Callable[...
                 del plans[next(iter(plans))]
             plan = plans[n] = Plan(be, chain, theta, grad, n)
         value, hits = plan(kernel, state["t"], rows, y)
-        if not (math.isfinite(value) and be.all_finite(grad.vector)):
+        if not (math.isfinite(value) and plan.is_finite()):
             return step(theta, phi, state, x, y, weight)
         value = np.asarray(value)  # before the update, behind which no memory may be wanted
         theta, state = chain.optimizer.update(be, theta, grad.vector, state)

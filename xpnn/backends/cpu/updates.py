@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from xpnn.backends.cpu.axpy import axpy
 from xpnn.kernels import Array
 
 BLOCK = 1 << 18
@@ -91,13 +92,16 @@ def update(name: str, vectors: tuple[Array, ...], given: tuple[Array, ...], numb
     """The rule of that name, a block at a time; all memory is there before the first is written.
 
     given: gradient and decay; numbers, read: see `Kernels.elementwise`. The numbers are arrays, of which an operation
-    makes no copy.
+    makes no copy. Plain SGD is one operation of BLAS, whose products and sums are rounded once.
     """
     (l2, l1, weight_decay, *own), (t, lr) = numbers, (int(read[0]), float(read[1]))
     rule, (grad, decay, *_), dtype = RULES[name], given, vectors[0].dtype
     last = [np.array(n, dtype) for n in LAST[name](t, lr, tuple(own))]
     clip, *penalties = (np.array(n, dtype) for n in (read[2], lr * weight_decay, l2, l1))
     clipped, penalised = clip != 1, any(penalties)
+    if name == "descent" and not (clipped or penalised) and (add := axpy(dtype)):
+        add(-lr, grad, vectors[0])
+        return
     a, b, c = SCRATCH.of(dtype)
     for start in range(0, vectors[0].size, BLOCK):
         block = slice(start, start + BLOCK)
