@@ -92,14 +92,14 @@ def test_what_joins_it_in_the_meantime_stays(tmp_path, train, monkeypatch):
     """Others put files into its folder while it runs; it removes its own alone."""
     from xpnn.training.film import Film
 
-    keep = Film._keep
+    start = Film.start
 
-    def busy(self, trainer, epoch):
-        keep(self, trainer, epoch)
+    def busy(self, *args):
+        start(self, *args)
         (self.folder / "mine.txt").write_text("mine")
         (self.folder / "epoch-notes.safetensors").write_text("mine")
 
-    monkeypatch.setattr(Film, "_keep", busy)
+    monkeypatch.setattr(Film, "start", busy)
     assert train(*DIVERGES, "--out", "new")[0] == 6
     assert contents(tmp_path / "new") == dict.fromkeys(
         ("film/mine.txt", "film/epoch-notes.safetensors"), b"mine"

@@ -340,7 +340,7 @@ def test_one_thread_at_a_time(calls, at):
     x, step.recorder = on(be, 3, 4), Visited(step.recorder, inside)
     for _ in range(calls):
         step(x)
-    step._lock, step.recorder.at = inside.watched(step._lock), at
+    step.lock, step.recorder.at = inside.watched(step.lock), at
 
     def call():
         assert step(x).a.tolist() == [6, 8]

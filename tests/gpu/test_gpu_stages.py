@@ -270,7 +270,7 @@ def test_steps_that_were_not_recorded_are_counted():
         warnings.simplefilter("always")
         for reason in ("no cuBLAS", "no cuBLAS", "it asks the host"):
             telling = Captured(None, None)
-            telling._warn_once(f"Error: {reason}")
+            telling.warn_once(f"Error: {reason}")
         warnings.warn("something else", stacklevel=1)
     for one in caught:
         counter.pytest_warning_recorded(one)

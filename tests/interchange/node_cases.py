@@ -8,12 +8,12 @@ import pkgutil
 
 import numpy as np
 from onnx import ModelProto, helper, numpy_helper
+from onnx_optimizers import optimizer_step
 
 from xpnn import get_backend
 from xpnn.errors import UsageError, XpnnError
 from xpnn.interchange import load_onnx, onnx_import
 from xpnn.interchange.onnx_finish import outputs_of
-from xpnn.interchange.onnx_training import optimizer_step
 from xpnn.layers.base import Ctx
 
 NETWORK = """Gemm MatMul Conv ConvTranspose DeformConv CausalConvWithState MaxPool AveragePool LpPool GlobalAveragePool

@@ -7,10 +7,10 @@ import pytest
 onnx = pytest.importorskip("onnx")
 
 import node_cases  # noqa: E402
+import onnx_optimizers  # noqa: E402
 from onnx import numpy_helper  # noqa: E402
 
 from xpnn.errors import CheckpointError  # noqa: E402
-from xpnn.interchange import onnx_training  # noqa: E402
 
 pytestmark = [pytest.mark.oracle, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -39,8 +39,10 @@ def test_a_convention_that_is_not_converted_is_noticed(what, tmp_path, monkeypat
         monkeypatch.setattr(module.L, "BatchNorm", lambda *args, unbiased: real(*args))
         wanted = "test_batchnorm_example_training_mode"
     else:
-        real = onnx_training.Adam
-        monkeypatch.setattr(onnx_training, "Adam", lambda lr, b1, b2, eps, l2: real(lr, b1, b2, 0.01, l2=l2))
+        real = onnx_optimizers.Adam
+        monkeypatch.setattr(
+            onnx_optimizers, "Adam", lambda lr, b1, b2, eps, l2: real(lr, b1, b2, 0.01, l2=l2)
+        )
         wanted = "test_adam"
     case = next(case for case in node_cases.node_cases() if case.name == wanted)
     assert node_cases.run(case, tmp_path)[0] == "wrong"

@@ -9,12 +9,12 @@ pytest.importorskip("onnxruntime")
 from node_cases import with_layouts  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from onnx_graphs import graph, ints, one, random  # noqa: E402
+from onnx_optimizers import optimizer_of, optimizer_step  # noqa: E402
 from onnx_runs import TOLERANCE, difference, session  # noqa: E402
 
 import xpnn  # noqa: E402
 from xpnn.errors import CheckpointError, UsageError  # noqa: E402
 from xpnn.interchange import load_onnx  # noqa: E402
-from xpnn.interchange.onnx_training import optimizer_of, optimizer_step  # noqa: E402
 
 pytestmark = pytest.mark.oracle
 RNG = np.random.default_rng(3)

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from onnx_optimizers import optimizer_of
 
 import xpnn
 from xpnn.errors import CheckpointError, ShapeError, UsageError
 from xpnn.interchange import save_html, save_onnx, save_python
 from xpnn.interchange.keras import open_keras
-from xpnn.interchange.onnx_training import optimizer_of
 from xpnn.interchange.report import check_fit
 
 pytest.importorskip("onnx")

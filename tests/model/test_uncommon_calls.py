@@ -10,6 +10,7 @@ import pytest
 import xpnn
 from xpnn import names
 from xpnn.config import Config, short_repr
+from xpnn.diagnostics.report import finite
 from xpnn.errors import did_you_mean, first_line
 from xpnn.layers import Layer
 from xpnn.losses import Loss
@@ -85,7 +86,7 @@ class TestReports:
         broken = dataclasses.replace(report, gradient_norm=float("nan"))
         assert json.loads(broken.to_json())["gradient_norm"] is None
         assert json.loads(report.to_json())["gradient_norm"] == report.gradient_norm
-        assert explain.finite({"a": (1.0, float("inf"), [float("nan"), "x", 3])}) == {
+        assert finite({"a": (1.0, float("inf"), [float("nan"), "x", 3])}) == {
             "a": [1.0, None, [None, "x", 3]]
         }
 

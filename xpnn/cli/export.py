@@ -1,6 +1,5 @@
 """`xpnn export`: a trained model as a file that runs without xpnn."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,34 +17,6 @@ if TYPE_CHECKING:
     from xpnn.model import Model
 
 
-def to_onnx(model: "Model", path: Path, settings: dict[str, Any], classes: list[str]) -> "Program":
-    """Write an ONNX file."""
-    from xpnn.interchange import save_onnx
-
-    return save_onnx(model, path, classes=classes, **settings)
-
-
-def to_python(model: "Model", path: Path, settings: dict[str, Any], classes: list[str]) -> "Program":
-    """Write a Python file that needs NumPy alone."""
-    from xpnn.interchange import save_python
-
-    return save_python(model, path, classes=classes, **settings)
-
-
-def to_c(model: "Model", path: Path, settings: dict[str, Any], classes: list[str]) -> "Program":
-    """Write a header for C."""
-    from xpnn.interchange import save_c
-
-    return save_c(model, path, classes=classes, **settings)
-
-
-def to_html(model: "Model", path: Path, settings: dict[str, Any], classes: list[str]) -> "Program":
-    """Write a page for the browser."""
-    from xpnn.interchange import save_html
-
-    return save_html(model, path, classes=classes, **settings)
-
-
 def examples_of(saved: Saved, model: "Model") -> list[Any]:
     """Return a test image of each class, of a dataset that everybody has: pictures of the user's own are not shown."""
     if saved.about.get("data") is not None or not saved.about.get("dataset") or len(model.input_shape) != 3:
@@ -61,13 +32,8 @@ def examples_of(saved: Saved, model: "Model") -> list[Any]:
     return [firsts[y] for y in sorted(firsts)[:12]]
 
 
-TARGETS: dict[str, Callable[..., "Program"]] = {
-    "onnx": to_onnx,
-    "py": to_python,
-    "c": to_c,
-    "html": to_html,
-}
-"""The function that writes each kind of file."""
+TARGETS = {"onnx": "save_onnx", "py": "save_python", "c": "save_c", "html": "save_html"}
+"""The function of `xpnn.interchange` that writes each kind of file."""
 LONGEST = 160
 """Characters of what an input holds, on the screen."""
 ENDINGS = {"c": ".h"}
@@ -134,7 +100,9 @@ def command(
     model = saved.load("numpy")
     if target == "html":
         settings["examples"] = examples_of(saved, model)
-    program = TARGETS[target](model, path, settings, saved.classes)
+    from xpnn import interchange
+
+    program = getattr(interchange, TARGETS[target])(model, path, classes=saved.classes, **settings)
     if model.backend.dtype_name != "float32":
         status(f"the weights are {model.backend.dtype_name} and are written as float32")
     report(saved, path, program, as_json)

@@ -6,20 +6,18 @@ difference in the last bit may turn a ReLU or the choice of a maximum over, and 
 does, so there what is beyond the tolerance is a bug.
 """
 
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from xpnn.backends import Backend, backend_names, get_backend
-from xpnn.diagnostics.explain import finite
+from xpnn.diagnostics.report import Report
 from xpnn.diagnostics.table import number, table
 from xpnn.diagnostics.trace import Host, Trace, Visit, trace
 from xpnn.errors import BackendError
-from xpnn.html import preformatted
 from xpnn.losses import Loss, get_loss
 from xpnn.network import Network
 
@@ -58,7 +56,7 @@ class BackendGap:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Report):
     """Backends beside a reference. `str` is a table of 80 columns, `to_dict` and `to_json` are plain data."""
 
     reference: str
@@ -73,17 +71,7 @@ class Comparison:
         return all(gap.ok for gap in self.backends)
 
     def to_dict(self) -> dict[str, Any]:
-        """Numbers, strings, lists and dicts; a number that is not finite is None, as JSON knows none."""
-        plain: dict[str, Any] = finite(asdict(self) | {"ok": self.ok})
-        return plain
-
-    def to_json(self) -> str:
-        """Return `to_dict` as JSON."""
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False)
-
-    def _repr_html_(self) -> str:
-        """The tables, in a notebook."""
-        return preformatted(str(self))
+        return super().to_dict() | {"ok": self.ok}
 
     def __str__(self) -> str:
         blocks = [

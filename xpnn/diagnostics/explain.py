@@ -5,17 +5,16 @@ unit is an entry of the last axis (a channel, for images); it is dead when it is
 at every place.
 """
 
-import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from xpnn.diagnostics.report import Report
 from xpnn.diagnostics.table import number, table
 from xpnn.diagnostics.trace import Host, Visit, trace
-from xpnn.html import preformatted
 from xpnn.losses import Loss, get_loss
 from xpnn.network import Network
 from xpnn.optimizers import Optimizer, get_optimizer
@@ -53,7 +52,7 @@ class LayerReport:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(Report):
     """One training step, explained. `str` is a table of 80 columns, `to_dict` and `to_json` are plain data."""
 
     loss: float
@@ -62,19 +61,6 @@ class Explanation:
     samples: int
     gradient_norm: float
     layers: tuple[LayerReport, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Numbers, strings, lists and dicts; a number that is not finite is None, as JSON knows none."""
-        plain: dict[str, Any] = finite(asdict(self))
-        return plain
-
-    def to_json(self) -> str:
-        """Return `to_dict` as JSON."""
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False)
-
-    def _repr_html_(self) -> str:
-        """The tables, in a notebook."""
-        return preformatted(str(self))
 
     def __str__(self) -> str:
         size = number(self.gradient_norm)
@@ -168,15 +154,6 @@ def norm(a: Host) -> float:
     a = np.asarray(a, dtype=np.float64)
     top = float(np.max(np.abs(a), initial=0.0))
     return top * float(np.linalg.norm(a / top)) if 0 < top < math.inf else top
-
-
-def finite(value: Any) -> Any:
-    """Return the tree with None for every number that is not finite, and lists for tuples."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def forward_table(rows: tuple[LayerReport, ...]) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnn.diagnostics.explain import Explanation, explain, finite
+from xpnn.diagnostics.explain import Explanation, explain
+from xpnn.diagnostics.report import finite
 from xpnn.durable import write_durably
 from xpnn.errors import XpnnError, first_line
 from xpnn.layers.base import is_multiple

@@ -38,11 +38,11 @@ class Captured:
         self.step, self.recorder = step, recorder
         self.donated, self.resident = frozenset(donated), frozenset(resident)
         self.known: OrderedDict[Form, Graph | str] = OrderedDict()
-        self._lock, self._warned = threading.RLock(), False
+        self.lock, self._warned = threading.RLock(), False
 
     def __call__(self, *args: Any) -> Any:
         """One call at a time: a graph has one set of buffers."""
-        with self._lock:
+        with self.lock:
             leaves = flatten(args)
             form = self._form(leaves)
             known = self.known.pop(form, NEW)
@@ -52,7 +52,7 @@ class Captured:
             self.known[form] = SEEN if known == NEW else known
             while len(self.known) > GRAPHS:
                 self.known.popitem(last=False)
-            self._warn_once(refusal)
+            self.warn_once(refusal)
             return known.replay(leaves) if isinstance(known, Graph) else self.step(*args)
 
     def _form(self, leaves: dict[Path, Any]) -> Form:
@@ -92,7 +92,7 @@ class Captured:
 
         return {path: a if alone(path, a) else clone(self.recorder, a) for path, a in donated.items()}
 
-    def _warn_once(self, refusal: str) -> None:
+    def warn_once(self, refusal: str) -> None:
         if refusal and not self._warned:
             self._warned = True
             warnings.warn(
