@@ -55,4 +55,8 @@ EQUIVALENT = {
         "return (self._forward if n > 1 else self._forward_one)(self._tree(), on_device(be, x)) =>"
         " return (self._forward if n >= 1 else self._forward_one)(self._tree(), on_device(be, x))",
     ): "one sample is computed by both ways to the same numbers, by one of them in less time",
+    (
+        "xpnn/cli/workers.py",
+        "trials = self.study.get_trials(deepcopy=False) => trials = self.study.get_trials(deepcopy=True)",
+    ): "the trials are read alone: copies of them say the same",
 }

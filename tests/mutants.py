@@ -108,9 +108,11 @@ LATER = {
     "xpnn/interchange/": "tests/interchange/test_onnx_conformance.py tests/interchange/test_browser.py",
     "xpnn/recipes.py": "tests/repository/test_shell_lines.py",
     "xpnn/web/": "tests/web tests/repository/test_examples.py",
-    "xpnn/": "tests/repository/test_docs.py tests/repository/test_faults.py tests/repository/test_anywhere.py",
+    "xpnn/": "tests/repository/test_docs.py tests/repository/test_faults.py",
 }
 """{where: tests} for what has survived, in processes of their own, as CI runs them."""
+WAIT = 600
+"""Seconds for each of those, in which their processes run too."""
 OTHER_MODES = "readonly strict torch jax"
 """Ways to run the rows that are tried last."""
 COMPILED = ("loops.py", "cpu/flat.py")
@@ -305,7 +307,11 @@ def run(folder, tests, limit, modes=""):
         finally:
             sys.stdout.flush()
             os._exit(code)
-    return exit_code(child, 30 * limit), (folder / "output.txt").read_text()
+    return exit_code(child, LONGER * limit), (folder / "output.txt").read_text()
+
+
+LONGER = 10
+"""How many times its limit of processor time a run may take: other programs need the cores, too."""
 
 
 def exit_code(child, seconds):
@@ -388,7 +394,10 @@ def last_resort(mutant, tests, folder):
     slow = ["-m", "slow", *sorted({test.split("::")[0] for test in tests})]
     later = [more.split() for start, more in LATER.items() if mutant.name.startswith(start)]
     shares = [(others, OTHER_MODES), (slow if tests else [], ""), *((share, "") for share in later)]
-    return next((found for share, modes in shares if (found := killer_in(share, modes, mutant, folder))), "")
+    limit = WAIT // LONGER
+    return next(
+        (found for share, modes in shares if (found := killer_in(share, modes, mutant, folder, limit))), ""
+    )
 
 
 def killer_in(share, modes, mutant, folder, limit=120):

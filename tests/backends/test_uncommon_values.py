@@ -9,7 +9,7 @@ from xpnn.backends import advice, auto, missing
 from xpnn.backends.convert import to_host
 from xpnn.backends.cpu import contention, threads, vectors
 from xpnn.backends.cpu.blas import Blas, count_threads
-from xpnn.errors import BackendError, DataError
+from xpnn.errors import BackendError, DataError, UsageError
 
 
 def object_of(module, name, bases=(), **members):
@@ -276,3 +276,15 @@ def test_how_often_the_work_is_done_to_measure_it(monkeypatch):
 
 def test_the_quota_is_rounded_down():
     assert threads.usable_threads() >= 1
+
+
+def test_devices_of_pytorch_by_name():
+    torch = pytest.importorskip("torch")
+    from xpnn.backends.torch_devices import open_torch_device
+
+    for name in ("cpu", "cpu:0"):
+        assert open_torch_device(torch, name, "float32").type == "cpu"
+    for name in ("cpu:1", "cpu:x", "cqu", ""):
+        with pytest.raises(UsageError, match=f"backend 'torch' has no device {name!r}") as caught:
+            open_torch_device(torch, name, "float32")
+        assert "cpu" in caught.value.fix

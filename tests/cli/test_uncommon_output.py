@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 
 import xpnn
-from xpnn import cli
-from xpnn.cli import machine, output, runs, samples
+from xpnn import cli, system
+from xpnn.cli import list_runs, machine, output, runs, samples
 from xpnn.cli.fitting import count_samples
+from xpnn.cli.overview import Overview
 from xpnn.cli.predict_pictures import half_blocks
 from xpnn.cli.regression import four_digits, regression_line
 from xpnn.cli.transfer import reuse
 from xpnn.data import Dataset
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.recipes import Recipe
+from xpnn.training import History
 
 IDS = np.array([0, 1, 2, 1])
 
@@ -226,3 +228,39 @@ def test_a_closed_stream_is_replaced(closed, monkeypatch):
     assert seen == [0, 1, 2]
     assert opened == [(os.devnull, os.O_RDWR)]
     assert made == ((closed, mode), {"closefd": False})
+
+
+def test_runs_are_compared_by_what_differs():
+    def run(name, **settings):
+        return Overview(Path(name), "done", {"settings": {"lr": 0.1, **settings}}, History())
+
+    table = list_runs.comparison([run("a" * 30, note="x" * 24), run("b", note="x" * 25), run("c")])
+    assert [str(column.header) for column in table.columns] == ["", "a" * 23 + "…", "b", "c"]
+    cells = [list(column.cells) for column in table.columns]
+    assert [str(cell) for cell in cells[0][:2]] == ["note", "state"]
+    assert [str(column[0]) for column in cells[1:]] == ["x" * 24, "x" * 23 + "…", "-"]
+    listed = list_runs.listing([run("a" * 28), run("b" * 29)])
+    assert [str(cell) for cell in listed.columns[0].cells] == ["a" * 28, "b" * 27 + "…"]
+
+
+@pytest.mark.parametrize(("name", "value", "text"), [
+    ("valid_accuracy", 0.98765, "98.77 %"), ("valid_loss", 0.123456, "0.1235"), ("seconds", 1.25, "1.2"),
+    ("parameters", 12345, "12,345"), ("valid_loss", None, "-"),
+])  # fmt: skip
+def test_a_score_in_a_table(name, value, text):
+    assert list_runs.shown(name, value) == text
+
+
+def test_the_cores_are_those_of_this_process(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        os, "sched_getaffinity", lambda process: asked.append(process) or {3, 5}, raising=False
+    )
+    assert system.usable() == {3, 5}
+    assert system.cores() == 2
+    assert set(asked) == {0}
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert system.usable() == {0}
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    assert system.usable() == {0, 1, 2}

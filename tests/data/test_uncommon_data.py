@@ -258,3 +258,40 @@ def test_what_is_no_store_is_refused(name, content, error, message, tmp_path):
         (tmp_path / name).write_bytes(content)
     with pytest.raises(error, match=message):
         xpnn.data.load("hdf5" if name.endswith("h5") else "zarr", tmp_path / name)
+
+
+@pytest.mark.parametrize(("words", "why"), [
+    (29, "numbers, but for 48% such as 'w0'"), (30, "60 different words in 60 rows"),
+])  # fmt: skip
+def test_numbers_among_which_there_are_words(words, why):
+    """Fewer words than numbers are typing errors; as many are words."""
+    entries = [f"w{i}" for i in range(words)] + [f"{i}.5" for i in range(60 - words)]
+    _, _, preparation = prepare_table({"n": entries, "m": range(60), "label": WORDS})
+    (left,) = preparation.left_out
+    assert left.why.startswith(why)
+
+
+@pytest.mark.parametrize(("twice", "embedded"), [(14, False), (15, True)])
+def test_words_of_which_half_come_again_are_embedded(twice, embedded):
+    entries = [f"w{i}" for i in range(twice)] * 2 + [f"v{i}" for i in range(60 - 2 * twice)]
+    _, _, preparation = prepare_table({"w": entries, "m": range(60), "label": WORDS})
+    assert ("w" in [column.name for column in preparation.columns]) == embedded
+
+
+@pytest.mark.parametrize(("count", "one_hot"), [(20, True), (21, False)])
+def test_so_many_words_have_a_column_each(count, one_hot):
+    _, _, preparation = prepare_table(
+        {"w": [f"w{i % count}" for i in range(120)], "m": range(120), "label": WORDS * 2}
+    )
+    (column,) = [one for one in preparation.columns if one.name == "w"]
+    assert (column.embedding == 0) == one_hot
+    assert column.embedding in (0, max(2, min(32, round(count**0.5))))
+
+
+def test_a_first_line_that_could_be_data_names_the_columns_by_the_label(tmp_path):
+    """`0` could be a boolean; beside a column called label it is a name, and the booleans stay as they are written."""
+    pytest.importorskip("duckdb")
+    (tmp_path / "t.csv").write_text("0,label\n" + "true,a\nfalse,b\n" * 5)
+    table = read_table(tmp_path / "t.csv")
+    assert list(table) == ["0", "label"]
+    assert table["0"].words().tolist() == ["true", "false"] * 5

@@ -9,7 +9,7 @@ import pytest
 
 import xpnn
 from xpnn.errors import CheckpointError, DataError, UsageError
-from xpnn.training import early_stopping, history, json_lines, plateau, trainer
+from xpnn.training import early_stopping, history, ids, json_lines, plateau, source, trainer
 from xpnn.training.class_weight import times, weights_of
 from xpnn.training.history import History, Row, Tally
 
@@ -209,3 +209,18 @@ def test_the_state_of_a_fit_is_that_of_a_fit_under_way(tmp_path):
     made = xpnn.training.Trainer(model, "softmax_cross_entropy", "sgd")
     with pytest.raises(UsageError, match=r"Trainer\.save_state outside a fit"):
         made.save_state(tmp_path / "s")
+
+
+def test_ids_of_one_of_several_inputs_are_replaced():
+    assert ids.put((1, 2, 3), 1, 9) == (1, 9, 3)
+    assert ids.put((1, 2), 0, 9) == (9, 2)
+    assert ids.put(1, 0, 9) == 9
+
+
+def test_batches_are_joined_part_by_part():
+    one, two = np.ones((2, 3)), np.zeros((1, 3))
+    assert source.joined([one]).tolist() == one.tolist()
+    assert source.joined([one, two]).shape == (3, 3)
+    found = source.joined([(one, one[:, 0]), (two, two[:, 0])])
+    assert [part.shape for part in found] == [(3, 3), (3,)]
+    assert [part.shape for part in source.joined([(one, two)])] == [(2, 3), (1, 3)]

@@ -53,7 +53,7 @@ def upsample(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, An
 def resize(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
     """Nearest and linear, in the ways of finding coordinates that `Resize` knows."""
     x = b.value(inputs[0])
-    third = 1 if len(inputs) == 2 and b.opset < 11 else 2
+    third = 1 if b.opset < 11 else 2
     scales, sizes = b.optional(inputs, third, "the scales"), b.optional(inputs, 3, "the sizes")
     axes = [axis_of(i, x.rank) for i in a.get("axes", range(x.rank))]
     policy = a.get("keep_aspect_ratio_policy", "stretch")

@@ -1,12 +1,11 @@
 """Convolution without a matrix of columns, by compiled loops: of images with few channels, and depthwise.
 
 There a product of matrices has little to do for each number of its columns, which take longer to write than to use.
-Images are padded a few at a time, so that they stay in a core's cache.
+Each image is copied to the same padded memory, which stays in a core's cache.
 """
 
 import functools
 import math
-from collections.abc import Iterator
 from typing import TypeAlias
 
 import numpy as np
@@ -15,15 +14,12 @@ from xpnn.backends.cpu import direct_loops as loops
 from xpnn.backends.cpu.lanes import COUNT
 from xpnn.backends.cpu.workers import each
 from xpnn.kernels import Array
-from xpnn.window import Window, counts, interior, padded_shape, span
+from xpnn.window import Window, counts, padded_shape, span
 
-Steps: TypeAlias = tuple[int, int, int]
-"""Numbers between images, and between rows and columns of windows."""
-
-NUMBERS = 1 << 16
-"""Numbers of images that are padded at a time."""
 PARTS, LEAST = 4, 1 << 19
 """Parts that threads may share, and the multiplications in each at least."""
+LINE = 64
+"""Bytes: registers that lie across two lines of the cache are loaded in twice the time."""
 MOST = 100
 """Taps, times channels, of which there are fewer than COUNT: with more of them a product of matrices is as fast."""
 
@@ -43,10 +39,21 @@ def conv(x: Array, W: Array, b: Array | None, window: Window, relu: bool) -> Arr
     bias = np.zeros(W.shape[-1], W.dtype) if b is None else np.ascontiguousarray(b)
     kernels, depthwise = np.ascontiguousarray(W).reshape(-1), is_depthwise(x, W.shape[-1], W.shape[-2])
 
-    def work(part: range) -> None:
-        for few, padded, offsets, steps in padded_images(x, window, part, depthwise):
-            out = y[few]
-            loops.forward(padded, kernels, bias, relu, out.reshape(-1), offsets, out.shape, steps, depthwise)
+    x, places = np.ascontiguousarray(x), places_of(x.shape[1:], window, depthwise)
+
+    def work(part: slice) -> None:
+        padded, out = empty_image(places, x), y[part]
+        loops.forward(
+            x[part].reshape(-1),
+            padded,
+            kernels,
+            bias,
+            relu,
+            out.reshape(-1),
+            out.shape,
+            *places[1:],
+            depthwise,
+        )
 
     each(work, parts_of(y, W.size // W.shape[-1]))
     return y
@@ -54,15 +61,15 @@ def conv(x: Array, W: Array, b: Array | None, window: Window, relu: bool) -> Arr
 
 def conv_dw(x: Array, dy: Array, window: Window, groups: int) -> Array:
     """As the kernel of this name."""
-    channels, dy = x.shape[-1] // groups, np.ascontiguousarray(dy)
+    channels, x, dy = x.shape[-1] // groups, np.ascontiguousarray(x), np.ascontiguousarray(dy)
     shape = *window.kernel, channels, dy.shape[-1]
     depthwise = is_depthwise(x, dy.shape[-1], channels)
+    places = places_of(x.shape[1:], window, depthwise)
 
-    def work(part: range) -> Array:
-        dW = np.zeros(math.prod(shape), x.dtype)
-        for few, padded, offsets, steps in padded_images(x, window, part, depthwise):
-            out = dy[few]
-            loops.by_weights(padded, out.reshape(-1), dW, offsets, out.shape, steps, depthwise)
+    def work(part: slice) -> Array:
+        dW, out = np.zeros(math.prod(shape), x.dtype), dy[part]
+        padded = empty_image(places, x)
+        loops.by_weights(x[part].reshape(-1), padded, out.reshape(-1), dW, out.shape, *places[1:], depthwise)
         return dW
 
     total: Array = functools.reduce(np.add, each(work, parts_of(dy, math.prod(shape[:-1]))))
@@ -89,40 +96,37 @@ def is_depthwise(x: Array, filters: int, channels: int) -> bool:
     return channels == 1 and x.shape[-1] == filters > 1
 
 
-def parts_of(y: Array, taps: int) -> list[range]:
+def parts_of(y: Array, taps: int) -> list[slice]:
     """The samples, in parts that threads may share; they do not depend on how many threads there are."""
     n = len(y)
     parts = max(1, min(PARTS, n, y.size * taps // LEAST))
-    return [range(i * n // parts, (i + 1) * n // parts) for i in range(parts)]
+    return [slice(i * n // parts, (i + 1) * n // parts) for i in range(parts)]
 
 
-def padded_images(
-    x: Array, window: Window, part: range, depthwise: bool
-) -> Iterator[tuple[slice, Array, Array, Steps]]:
-    """(samples, their padded images as one vector, the offsets of taps, the steps of windows), a few at a time.
-
-    All use the same memory, in which the pads are written once.
-    """
-    offsets, steps = taps_and_steps(x.shape[1:], window, depthwise)
-    many = max(1, min(len(part), NUMBERS // steps[0]))
-    if not window.is_padded:
-        few = slice(part.start, part.stop)
-        yield few, np.ascontiguousarray(x[few]).reshape(-1), offsets, steps
-        return
-    padded = np.zeros((many, *padded_shape(x.shape, window)[1:]), x.dtype)
-    inner = interior(x.shape, window)
-    for i in range(part.start, part.stop, many):
-        few = slice(i, min(i + many, part.stop))
-        padded[: few.stop - i, *inner] = x[few]
-        yield few, padded.reshape(-1), offsets, steps
+Places: TypeAlias = tuple[int, tuple[int, int, int, int], Array, tuple[int, int]]
+"""See `places_of`."""
 
 
 @functools.lru_cache(64)
-def taps_and_steps(shape: tuple[int, ...], window: Window, depthwise: bool) -> tuple[Array, Steps]:
-    """What the loops must know of windows on images (height, width, channels)."""
+def places_of(shape: tuple[int, ...], window: Window, depthwise: bool) -> Places:
+    """What the loops must know of windows on images (height, width, channels), in numbers of a padded image.
+
+    Its size; rows and their numbers of an image, where the first row begins and how far apart rows are; the offsets of
+    the taps of a window; and how far apart windows are, down and to the right.
+    """
     (_, height, width, channels), (down, right) = padded_shape((1, *shape), window), window.stride
+    (top, _), (left, _) = window.pads
     rows, columns = (np.arange(k) * d for k, d in zip(window.kernel, window.dilation, strict=True))
     offsets = (rows[:, None] * width + columns).reshape(-1, 1) * channels
     if not depthwise:
         offsets = offsets + np.arange(channels)
-    return offsets.reshape(-1), (height * width * channels, down * width * channels, right * channels)
+    image = shape[0], shape[1] * channels, (top * width + left) * channels, width * channels
+    return height * width * channels, image, offsets.reshape(-1), (down * width * channels, right * channels)
+
+
+def empty_image(places: Places, x: Array) -> Array:
+    """Zeros for a padded image, from the first number of a line of the cache on."""
+    size, itemsize = places[0], x.dtype.itemsize
+    memory = np.zeros(size + LINE // itemsize, x.dtype)
+    start = -memory.ctypes.data % LINE // itemsize
+    return memory[start : start + size]

@@ -1,8 +1,8 @@
 """Loops compiled by numba: convolution as it is defined, tap by tap, with eight filters side by side in a register.
 
-Images are flat and padded already; `offsets` says where the taps of a window lie from its first number on. A tap is a
-pixel under the kernel, with its channel unless the convolution is depthwise: then filter f takes channel f. Filters
-are a multiple of `lanes.COUNT`.
+Images are flat; each is copied to x, the memory of one padded image. `image`, `offsets` and `steps` are those of
+`direct.places_of`. A tap is a pixel under the kernel, with its channel unless the convolution is depthwise: then
+filter f takes channel f. Filters are a multiple of `lanes.COUNT`.
 """
 
 from typing import Any
@@ -24,30 +24,45 @@ def under(x: Array, at: int, f: int, depthwise: bool) -> Any:
 
 
 @compiled
+def copy_image(source: Array, n: int, image: Any, x: Array) -> None:
+    """Copy image n to its place in x."""
+    height, width, start, row = image
+    for r in range(height):
+        here, there = (n * height + r) * width, start + r * row
+        whole = width - width % COUNT
+        for k in range(0, whole, COUNT):
+            store(x, there + k, load(source, here + k))
+        for k in range(whole, width):
+            x[there + k] = source[here + k]
+
+
+@compiled
 def forward(
+    source: Array,
     x: Array,
     W: Array,
     bias: Array,
     relu: bool,
     y: Array,
-    offsets: Array,
     shape: Any,
+    image: Any,
+    offsets: Array,
     steps: Any,
     depthwise: bool,
 ) -> None:
     """y <- the sums of W (taps, filters) times what lies under the taps, + bias, or the larger of that and 0.
 
-    shape: of y. steps: numbers of x between images, rows and columns of windows. Where a row is no multiple of PIXELS,
-    its last ones are computed twice, to the same numbers.
+    shape: of y. Where a row is no multiple of PIXELS, its last ones are computed twice, to the same numbers.
     """
     images, rows, columns, filters = shape
-    between, down, right = steps
+    down, right = steps
     zero = broadcast(x.dtype.type(0))
     for n in range(images):
+        copy_image(source, n, image, x)
         for i in range(rows):
             for k in range(0, columns, PIXELS):
                 j = min(k, columns - PIXELS)
-                corner, at = n * between + i * down + j * right, ((n * rows + i) * columns + j) * filters
+                corner, at = i * down + j * right, ((n * rows + i) * columns + j) * filters
                 for f in range(0, filters, COUNT):
                     a = b = c = d = load(bias, f)
                     for t in range(offsets.size):
@@ -64,22 +79,31 @@ def forward(
 
 @compiled
 def by_weights(
-    x: Array, dy: Array, dW: Array, offsets: Array, shape: Any, steps: Any, depthwise: bool
+    source: Array,
+    x: Array,
+    dy: Array,
+    dW: Array,
+    shape: Any,
+    image: Any,
+    offsets: Array,
+    steps: Any,
+    depthwise: bool,
 ) -> None:
     """dW (taps, filters) <- dW + the sums of dy times what lies under each tap, image by image. shape: of dy.
 
     Of outputs that stand in two groups of PIXELS, dy counts as 0 the second time.
     """
     images, rows, columns, filters = shape
-    between, down, right = steps
+    down, right = steps
     part, zero = np.empty(dW.size, dW.dtype), broadcast(x.dtype.type(0))
     for n in range(images):
         for k in range(part.size):
             part[k] = 0
+        copy_image(source, n, image, x)
         for i in range(rows):
             for k in range(0, columns, PIXELS):
                 j = min(k, columns - PIXELS)
-                corner, at = n * between + i * down + j * right, ((n * rows + i) * columns + j) * filters
+                corner, at = i * down + j * right, ((n * rows + i) * columns + j) * filters
                 for f in range(0, filters, COUNT):
                     a = zero if k > j else load(dy, at + f)
                     b = zero if k > j + 1 else load(dy, at + filters + f)
