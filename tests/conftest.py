@@ -21,6 +21,7 @@ os.environ.setdefault(
     " --xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
 )
 
+import digits_once
 import marked_sections
 import no_network
 import proof_table as proofs
@@ -33,6 +34,7 @@ from xpnn.errors import BackendError
 from xpnn.kernels import Kernels
 
 no_network.stay()
+digits_once.arrange()
 
 # JAX keeps what it compiled: millions of objects, which the collector need not walk through every few tests.
 gc.set_threshold(100_000, 50, 100)

@@ -18,6 +18,7 @@ HIDE = """if True:
     platform.platform()
     for name in ("fcntl", "grp", "pwd", "resource", "termios"):
         sys.modules[name] = None
+    sys.modules["numba"] = None  # which takes longer to load than a command to run
     for module, names in {
         os: ("O_DIRECTORY", "O_NOCTTY", "O_NOFOLLOW", "O_NONBLOCK", "fork", "getuid", "geteuid", "mkfifo",
              "sched_getaffinity", "fchmod", "waitpid", "setsid"),

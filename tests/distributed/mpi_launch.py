@@ -26,12 +26,13 @@ def mpiexec():
     return found
 
 
-def environment(**more):
+def environment(numba=False, **more):
     """For processes on few cores: one thread each. A signal that ends them shows where they were."""
+    hidden = () if numba else (ROOT / "tests" / "without_numba",)
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     threads |= {"PYTHONFAULTHANDLER": "1"}
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PMI", "SLURM", "OMPI", "COVERAGE"))}
-    return kept | threads | {"PYTHONPATH": os.pathsep.join(map(str, PATHS))} | more
+    return kept | threads | {"PYTHONPATH": os.pathsep.join(map(str, (*hidden, *PATHS)))} | more
 
 
 def launch(command, cwd=None, **more):

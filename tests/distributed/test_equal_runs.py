@@ -18,7 +18,9 @@ TOLERANCE = 1e-12
 
 def trained(folder, ranks, backend, *ways, **environment):
     """{way: {row: how far it is from one process}}. All ways in one launch."""
-    code, out, err = run(ranks, WORKER, folder, backend, *ways, deadline=240, places=folder, **environment)
+    code, out, err = run(
+        ranks, WORKER, folder, backend, *ways, deadline=240, places=folder, numba=True, **environment
+    )
     assert code == 0, f"{out}\n{err[-3000:]}"
     for engine in {way.split("-")[1] for way in ways}:
         control, steps = json.loads((folder / f"{engine}.json").read_text())

@@ -20,17 +20,42 @@ SINGLE = [case for case in LAYERS if not isinstance(case.shape[:1] and case.shap
 SINGLE = [case for case in SINGLE if not getattr(case.layer, "multi_output", False)]
 
 
-def node(text, folder):
-    """What a script prints, as JSON."""
+RUN = """
+const vm = require('vm'), fs = require('fs');
+require('readline').createInterface({input: process.stdin}).on('line', (path) => {
+    const said = [], console = {log: (word) => said.push(word)};
+    let error = null;
+    try {
+        vm.runInNewContext(fs.readFileSync(path, 'utf8'), {console, require, atob}, {filename: path});
+    } catch (caught) {
+        error = String(caught.stack);
+    }
+    process.stdout.write(JSON.stringify({error, said: said.join('\\n')}) + '\\n');
+});
+"""
+"""Runs the scripts whose paths it reads, each with globals of its own: to start node takes longer than most scripts."""
+
+
+@pytest.fixture(scope="module")
+def node():
+    """node(text, folder): what a script prints, as JSON."""
     if NODE is None:
         pytest.skip("node is not installed")
-    (folder / "run.js").write_text(text)
-    done = subprocess.run([NODE, folder / "run.js"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[:2000]
-    return json.loads(done.stdout)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+    with subprocess.Popen([NODE, "-e", RUN], **pipes) as process:
+
+        def call(text, folder):
+            (folder / "run.js").write_text(text)
+            process.stdin.write(f"{folder / 'run.js'}\n")
+            done = json.loads(process.stdout.readline())
+            assert done["error"] is None, done["error"][:2000]
+            return json.loads(done["said"])
+
+        yield call
+        process.stdin.close()
 
 
-def predicted(text, x, folder):
+def predicted(node, text, x, folder):
     """predict of each sample."""
     (folder / "x.json").write_text(json.dumps([a.ravel().tolist() for a in x]))
     load = f"\nconst all = JSON.parse(require('fs').readFileSync({json.dumps(str(folder / 'x.json'))}));\n"
@@ -45,14 +70,14 @@ def model_part(page):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", SINGLE, ids=str)
-def test_javascript_gives_what_the_model_gives(case, tmp_path):
+def test_javascript_gives_what_the_model_gives(node, case, tmp_path):
     model, x = model_of(case)
     program = program_of(model, probabilities=False)
     if len(program.outputs) > 1:
         return
     (a,) = fed(program, x, case.batch).values()
     wanted = model.forward(a)
-    got = predicted(javascript.script(program), a, tmp_path)
+    got = predicted(node, javascript.script(program), a, tmp_path)
     assert difference(got.reshape(wanted.shape), wanted) <= TOLERANCE
 
 
@@ -71,21 +96,21 @@ def digits(tmp_path_factory):
     return model, path.read_text(), x_test[:1000], y_test[:1000]
 
 
-def test_a_thousand_images(digits, tmp_path):
+def test_a_thousand_images(node, digits, tmp_path):
     model, page, images, _ = digits
-    got, wanted = predicted(model_part(page), images, tmp_path), model.predict_proba(images)
+    got, wanted = predicted(node, model_part(page), images, tmp_path), model.predict_proba(images)
     assert np.max(np.abs(got - wanted)) <= 1e-5
     assert (got.argmax(axis=1) == model.predict(images)).all()
 
 
-def test_a_planted_fault_is_noticed(digits, tmp_path, monkeypatch):
+def test_a_planted_fault_is_noticed(node, digits, tmp_path, monkeypatch):
     monkeypatch.setattr(javascript, "WORDS", (*javascript.WORDS, (r" > best\b", " < best")))
     model, _, images, _ = digits
-    got = predicted(javascript.script(program_of(model)), images[:50], tmp_path)
+    got = predicted(node, javascript.script(program_of(model)), images[:50], tmp_path)
     assert not np.allclose(got, model.predict_proba(images[:50]), atol=1e-5)
 
 
-def test_a_drawing_is_brought_to_the_form_of_the_images(digits, tmp_path):
+def test_a_drawing_is_brought_to_the_form_of_the_images(node, digits, tmp_path):
     """An image ten times as large, moved to a corner, comes back close to what it was."""
     model, page, images, labels = digits
     large = [
@@ -110,7 +135,7 @@ def test_the_page_needs_nothing_else(digits):
     assert "\\u003c9>" in page
 
 
-def test_all_scripts_of_the_page_parse(digits, tmp_path):
+def test_all_scripts_of_the_page_parse(node, digits, tmp_path):
     _, page, *_ = digits
     for script in re.findall(r"<script[^>]*>\n(.*?)</script>", page, re.S):
         assert node(f"new Function({json.dumps(script)}); console.log('true');", tmp_path) is True

@@ -33,7 +33,8 @@ def copy(tmp_path):
 def run(folder, command):
     """A line of the page, by this Python."""
     words = command.replace("python ", f"{sys.executable} ", 1)
-    env = os.environ | {"PYTHONPATH": str(folder), "PYTEST_ADDOPTS": "-p no:cacheprovider -n 0"}
+    env = os.environ | {"PYTHONPATH": str(folder), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    env["PYTEST_ADDOPTS"] = "-p no:cacheprovider -p _hypothesis_pytestplugin"
     return subprocess.run(
         ["sh", "-c", words], cwd=folder, env=env, capture_output=True, text=True, check=False
     )

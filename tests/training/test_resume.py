@@ -25,12 +25,13 @@ from xpnn.training import Callback, Checkpoint, Film, KeepBest, Mixup, ReduceOnP
 from xpnn.training.state import check_about, read_network, read_state
 
 HERE = Path(__file__).parents[1]
-ENV = {
+WITH_NUMBA = {
     **{name: value for name, value in os.environ.items() if not name.startswith("XPNN_")},
     "PYTHONPATH": os.pathsep.join(map(str, (HERE.parent, HERE))),
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
 }
+ENV = WITH_NUMBA | {"PYTHONPATH": os.pathsep.join(map(str, (HERE / "without_numba", HERE.parent, HERE)))}
 X = np.sin(np.arange(61 * 4.0)).reshape(61, 4)
 IDS = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0.5)
 
@@ -38,7 +39,7 @@ IDS = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0.5)
 def worker(*args):
     """(number, place) -> hash, from a process of its own."""
     command = [sys.executable, HERE / "resume_worker.py", *args]
-    done = subprocess.run(command, env=ENV, capture_output=True, text=True)
+    done = subprocess.run(command, env=WITH_NUMBA, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line.split() for line in done.stdout.splitlines()]
     return {(int(number), place): mark for number, place, mark in lines}
