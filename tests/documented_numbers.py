@@ -19,8 +19,8 @@ TOP = Path(__file__).parents[1]
 LIMITS, OPTIONS, RANGES = (TOP / "docs" / f"{name}.md" for name in ("limits", "options", "ranges"))
 LIMITS_HEAD = """# Sizes and limits
 
-What is refused beyond a number, cut into pieces of it, or tried so often or so long, except for what only decides how fast
-the backends are. Written by `python ci/names.py`; a test holds the code to this page.
+What is refused beyond a number, cut into pieces of it, or tried so often or so long, except for what only decides how
+fast the backends are. Written by `python ci/names.py`; a test holds the code to this page.
 
 | number | value | what it is |
 |---|---|---|
