@@ -59,4 +59,8 @@ EQUIVALENT = {
         "xpnn/cli/workers.py",
         "trials = self.study.get_trials(deepcopy=False) => trials = self.study.get_trials(deepcopy=True)",
     ): "the trials are read alone: copies of them say the same",
+    (
+        "xpnn/losses/robust.py",
+        "near = a < 1 => near = a <= 1",
+    ): "both formulas are the same function, up to rounding: where one takes over is free",
 }
