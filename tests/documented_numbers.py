@@ -19,8 +19,8 @@ TOP = Path(__file__).parents[1]
 LIMITS, OPTIONS, RANGES = (TOP / "docs" / f"{name}.md" for name in ("limits", "options", "ranges"))
 LIMITS_HEAD = """# Sizes and limits
 
-The named numbers of the code: what is refused beyond them, what is cut into pieces of them, and how often something is
-tried. Written by `python ci/names.py`; a test holds the code to this page.
+What is refused beyond a number, cut into pieces of it, or tried so often or so long, except for what only decides how
+fast the backends are. Written by `python ci/names.py`; a test holds the code to this page.
 
 | number | value | what it is |
 |---|---|---|
@@ -35,6 +35,8 @@ PLAIN = (ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.BinOp, ast.UnaryOp, as
          ast.expr_context)  # fmt: skip
 WRAPPERS = {"F", "map", "range", "Constant", "Normal", "VarianceScaling"}
 """What may be called on the numbers."""
+SPEED_ONLY = {"backends", "kernels", "fusion"}
+"""Packages whose sizes of blocks and the like change no result."""
 
 
 def cell(text):
@@ -54,9 +56,11 @@ def is_number(node):
 
 
 def named_numbers():
-    """{module.NAME: (value as it is written, its docstring)}."""
+    """{module.NAME: (value as it is written, its docstring)} of those that have one."""
     found = {}
     for path in sorted((TOP / "xpnn").rglob("*.py")):
+        if path.relative_to(TOP / "xpnn").parts[0] in SPEED_ONLY:
+            continue
         body = ast.parse(path.read_text()).body
         for node, following in zip(body, [*body[1:], None], strict=True):
             if isinstance(node, ast.Assign | ast.AnnAssign) and node.value and is_number(node.value):
@@ -64,8 +68,10 @@ def named_numbers():
                 said = (
                     ast.get_docstring(ast.Module([following], [])) if isinstance(following, ast.Expr) else ""
                 )
+                if not said:
+                    continue
                 module = ".".join(path.relative_to(TOP).with_suffix("").parts).removesuffix(".__init__")
-                found[f"{module}: {target.strip('()')}"] = ast.unparse(node.value), said or ""
+                found[f"{module}: {target.strip('()')}"] = ast.unparse(node.value), said
     return found
 
 

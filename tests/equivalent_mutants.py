@@ -40,13 +40,6 @@ EQUIVALENT = {
         " if groups == 2 or dy.ndim > 4 or (not depthwise(W, groups)):",
     ): "what the loops of channels give, and it by col2im, is the same: where they apply, they are faster",
     (
-        "xpnn/backends/cuda/capture.py",
-        "return self.recorder.whole(a) and (not any((self.recorder.overlap(a, other) for other in others)))"
-        " =>"
-        " return self.recorder.whole(a) and (not any((self.recorder.overlap(other, a) for other in "
-        "others)))",
-    ): "whether two arrays overlap is the same either way round",
-    (
         "xpnn/backends/cuda/cublaslt.py",
         "found, count = (Algorithm(), c_int(0)) => found, count = (Algorithm(), c_int(1))",
     ): "the library writes the number of algorithms before it is read",
@@ -59,4 +52,12 @@ EQUIVALENT = {
         "xpnn/cli/workers.py",
         "trials = self.study.get_trials(deepcopy=False) => trials = self.study.get_trials(deepcopy=True)",
     ): "the trials are read alone: copies of them say the same",
+    (
+        "xpnn/losses/robust.py",
+        "near = a < 1 => near = a <= 1",
+    ): "both formulas are the same function, up to rounding: where one takes over is free",
+    (
+        "xpnn/optimizers/lbfgs_search.py",
+        "start = self._at(theta, be.zeros(theta.shape), 0.0) => start = self._at(theta, be.zeros(theta.shape), 1.0)",
+    ): "the direction is 0: a step of any length along it stays where it is",
 }

@@ -58,6 +58,7 @@ EITHER_WAY = (
     "hypot",
     "logical_and",
     "logical_or",
+    "overlap",
 )
 """What does the same with its arguments swapped."""
 STATEMENTS = ast.Expr | ast.Assign | ast.AugAssign | ast.If | ast.Raise

@@ -36,6 +36,6 @@ def measure(
             }
 
 
-def measured(*how: Any) -> Callable[..., Iterator[dict[str, Any]]]:
+def measured(*how: Any, **settings: float) -> Callable[..., Iterator[dict[str, Any]]]:
     """measure(rounds, absent) of a family."""
-    return functools.partial(measure, *how)
+    return functools.partial(measure, *how, **settings)

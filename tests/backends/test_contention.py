@@ -50,7 +50,7 @@ def test_threads_without_cores_must_be_clearly_faster(seconds, wanted):
     assert Work(seconds, cores=1).fastest() == wanted
 
 
-def test_a_moment_in_which_something_else_is_slow_decides_nothing():
+def test_one_slow_measurement_decides_nothing():
     assert Work({1: 7e-3, 2: 4.3e-3}, odd=5).fastest() == 2
 
 

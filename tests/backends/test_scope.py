@@ -88,7 +88,7 @@ def test_training(model, tmp_path, optimizer, more):
     assert trainer.step(be.asarray(X), be.asarray(Y)).shape == ()
 
 
-def test_going_on(model, tmp_path):
+def test_a_fit_goes_on_from_a_checkpoint(model, tmp_path):
     def run(epochs, **more):
         net = model(xpnn.Dropout(0.2), xpnn.Dense(3))
         net.fit(

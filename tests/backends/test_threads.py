@@ -121,7 +121,7 @@ QUIET, BUSY = {1: 7.0e-3, 2: 4.3e-3}, {1: 10.5e-3, 2: 34e-3}
 
 
 @pytest.mark.parametrize("reports", [True, False])
-def test_threads_step_down_beside_others_and_up_again(reports):
+def test_threads_fall_on_a_busy_machine_and_rise_again(reports):
     machine = Machine(QUIET, reports=reports)
     chosen = adaptive(machine)
     spent, steps = machine.run(chosen, 60)
@@ -181,7 +181,7 @@ def test_a_trial_is_rare_where_it_gains_nothing():
     assert len(began) < 13
 
 
-def test_a_run_that_begins_beside_others_steps_down_at_once():
+def test_a_run_that_begins_on_a_busy_machine_takes_fewer_threads():
     machine = Machine(BUSY, others=2)
     chosen = adaptive(machine)
     machine.run(chosen, 0.6)

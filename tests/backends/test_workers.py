@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from test_prediction_threads import blas_count
 
+import xpnn
 from xpnn.backends.cpu.threads import blas_threads
 from xpnn.backends.cpu.workers import each
 
@@ -69,3 +70,26 @@ with blas_threads(2):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_process_has_helpers_of_its_own():
     subprocess.run([sys.executable, "-c", FORK], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_threads_that_share_an_update_compute_the_same_bits(monkeypatch, weight_decay):
+    flat = pytest.importorskip("xpnn.backends.cpu.flat")
+    parts = []
+    monkeypatch.setattr(flat, "each", lambda work, starts: [work(s) for s in starts if not parts.append(s)])
+
+    def trained():
+        model = xpnn.Model([xpnn.Dense(7), xpnn.ReLU(), xpnn.Dense(3)], (5,), seed=0, backend="numpy")
+        trainer = xpnn.Trainer(model, optimizer=xpnn.AdamW(0.01, weight_decay=weight_decay))
+        x = np.linspace(-1, 1, 20, dtype=np.float32).reshape(4, 5)
+        for _ in range(3):
+            trainer.step(x, np.array([0, 1, 2, 1]))
+        return model.parameters()
+
+    whole = trained()
+    assert not parts
+    monkeypatch.setattr(flat, "SHARED", 60)
+    monkeypatch.setattr(flat, "PART", 16)
+    shared = trained()
+    assert parts == [0, 16, 32, 48, 64] * 3
+    assert all(np.array_equal(a, b) for a, b in zip(whole.values(), shared.values(), strict=True))

@@ -454,7 +454,7 @@ class TestEndings:
 
 
 class TestStreams:
-    def test_nobody_listens(self):
+    def test_a_closed_output_ends_the_training(self):
         with start("train", "spiral", "--hidden", 8, "--epochs", 50, "--json") as process:
             process.stdout.close()
             assert process.stderr.read() == ""

@@ -65,7 +65,7 @@ TEXTS += ['{"seed": ' + "9" * 5000 + "}", " " * (2 << 20)]
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
-def test_a_text_that_is_no_run(trained, xp, text):
+def test_a_malformed_run_json_is_refused(trained, xp, text):
     folder, good = trained
     (folder / "run.json").write_text(text)
     code, _, err = xp("evaluate", folder, "--backend", "numpy")

@@ -13,10 +13,12 @@ import xpnn
 from xpnn import cli, system
 from xpnn.cli import list_runs, machine, output, runs, samples
 from xpnn.cli.fitting import count_samples
+from xpnn.cli.network import MOST_VALIDATION, fitting_batches, with_room
 from xpnn.cli.overview import Overview
 from xpnn.cli.predict_pictures import half_blocks
 from xpnn.cli.regression import four_digits, regression_line
 from xpnn.cli.transfer import reuse
+from xpnn.cli.trials import settings_of
 from xpnn.data import Dataset
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.recipes import Recipe
@@ -264,3 +266,37 @@ def test_the_cores_are_those_of_this_process(monkeypatch):
     assert system.usable() == {0}
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
     assert system.usable() == {0, 1, 2}
+
+
+@pytest.mark.parametrize(("share", "samples", "held"), [
+    (0.5, 400_000, 0.5), (0.5, 400_002, MOST_VALIDATION), (5000, 10**9, 5000), (0.1, 100, 0.1),
+])  # fmt: skip
+def test_so_many_samples_are_held_out_at_most(share, samples, held):
+    assert with_room(Recipe(validation=share), samples).validation == held
+
+
+@pytest.mark.parametrize(("name", "samples", "share", "given", "size"), [
+    ("npz", 799, 0.0, None, 16), ("npz", 1600, 0.0, None, 32), ("npz", 1599, 0.0, None, 16), ("npz", 6399, 0.0, None,
+        64),
+    ("npz", 6400, 0.0, None, 128), ("npz", 3200, 0.5, None, 32), ("npz", 40, 0.0, None, 16), ("npz", 1600, 0.0, 128,
+        128),
+    ("mnist", 1600, 0.0, None, 128), ("images", 3200, 0.0, None, 64), ("idx", 3200, 10, None, 64),
+])  # fmt: skip
+def test_few_samples_make_small_batches(name, samples, share, given, size):
+    """An epoch has 50 steps or more, or batches of 16: powers of 2."""
+    data = SimpleNamespace(name=name, y=np.zeros(samples))
+    found, note = fitting_batches(Recipe(batch_size=128, validation=share), data, given)
+    assert found.batch_size == size
+    assert note.startswith(f"batches of {size} (--batch-size)") if size < 128 else note == ""
+    if note:
+        held = round(share * samples) if isinstance(share, float) else 0
+        assert note.endswith(f"as there are {samples - held:,} samples")
+
+
+def test_the_settings_of_a_trial_are_rounded():
+    given = {"width": 32, "depth": 2, "lr": 0.00123456, "dropout": 0.1267, "optimizer": "adam"}
+    wanted = {"hidden": [32, 32], "lr": 0.00123, "dropout": 0.13, "optimizer": "adam"}
+    assert settings_of(given) == wanted
+    more = {"weight_decay": 0.0123456, "label_smoothing": 0.0567}
+    assert settings_of(given | more) == wanted | {"weight_decay": 0.0123, "label_smoothing": 0.06}
+    assert settings_of(given | {"depth": 0})["hidden"] == []

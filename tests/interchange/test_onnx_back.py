@@ -72,7 +72,7 @@ def test_a_scale_that_is_forgotten_is_noticed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("taken", ["a", "o", "o1", "o2"])
-def test_a_step_that_something_else_takes(taken, tmp_path):
+def test_values_of_attention_may_be_outputs_and_its_weights_not(taken, tmp_path):
     """What attends is a value; its weights alone are none."""
     proto = as_pytorch_writes_it()
     del proto.graph.output[:]

@@ -252,3 +252,17 @@ def test_a_refusal_says_why(name, tmp_path):
     proto, message = REFUSED[name]
     with pytest.raises(CheckpointError, match=message):
         loaded(proto, tmp_path)
+
+
+@pytest.mark.parametrize("to", [1, 10, 11, 16])
+def test_a_cast_between_floats_is_none_here(to, tmp_path):
+    proto = graph(
+        [("Relu", "x", "a", {}), ("Cast", "a", "c", {"to": to}), ("Cast", "c", "y", {"to": 1})], (4,), {}
+    )
+    assert [type(layer).__name__ for layer in loaded(proto, tmp_path).net.layers] == ["ReLU"]
+
+
+@pytest.mark.parametrize("to", [6, 7])
+def test_a_cast_to_whole_numbers_is_one_of_what_comes_in(to, tmp_path):
+    proto = graph([("Cast", "x", "i", {"to": to}), ("Gather", "t i", "y", {})], (4,), {"t": random(5, 3)})
+    assert [type(layer).__name__ for layer in loaded(proto, tmp_path).net.layers] == ["Embedding"]

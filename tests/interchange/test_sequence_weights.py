@@ -37,7 +37,7 @@ def test_the_second_half_of_a_module_is_a_layer_that_reads_backwards(kind):
 
 
 @each
-def test_both_halves_are_not_dropped_to_one(kind):
+def test_weights_of_both_directions_do_not_fit_one(kind):
     model = xpnn.Model([kind(3, True)], (6, 4), seed=0)
     with pytest.raises(UsageError, match="the weights are of both directions"):
         load_torch(model, KINDS[kind](4, 3, bidirectional=True).state_dict())

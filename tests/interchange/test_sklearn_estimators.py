@@ -168,7 +168,7 @@ def test_what_a_fitted_estimator_knows():
     assert isinstance(found.model_, xpnn.Model)
 
 
-def test_before_fit():
+def test_an_estimator_that_is_not_fitted_says_so():
     for ask in ("predict", "predict_proba"):
         with pytest.raises(NotFittedError):
             getattr(Classifier(), ask)(X)

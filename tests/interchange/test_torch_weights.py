@@ -114,7 +114,7 @@ SINGLE = {
 
 
 @pytest.mark.parametrize("name", SINGLE)
-def test_layers_alone(name):
+def test_single_layers_of_pytorch_come_in(name):
     module, layer, shape = SINGLE[name]
     with torch.no_grad():
         for p in module.parameters():

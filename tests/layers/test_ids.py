@@ -4,8 +4,22 @@ import numpy as np
 import pytest
 
 import xpnn
-from xpnn import Dense, Embedding, Flatten, Parallel, Recompute, Rescale, Reshape, Residual, Sequential, Tanh
+from xpnn import (
+    Concatenate,
+    Dense,
+    Embedding,
+    Flatten,
+    Graph,
+    Parallel,
+    Recompute,
+    Rescale,
+    Reshape,
+    Residual,
+    Sequential,
+    Tanh,
+)
 from xpnn.errors import DataError, UsageError
+from xpnn.layers.containers import expects_ids, taken_by_all
 
 IDS = np.array([[0, 3, 1], [2, 2, 0], [1, 1, 3], [3, 0, 2]])
 NET = [Reshape((1, 3)), Embedding(4, 2), Flatten(), Dense(2)]
@@ -81,3 +95,20 @@ def test_gradcheck_draws_ids_and_asks_for_no_dx():
     rows = xpnn.gradcheck(NET, (3,), loss="softmax_cross_entropy")
     assert all(row.ok for row in rows)
     assert [row.array for row in rows if row.layer == "Embedding"] == ["W"]
+
+
+def test_whether_a_layer_expects_ids():
+    def pair(one, other):
+        return Graph(("a", "b"), [("l", one, "a"), ("r", other, "b"), ("c", Concatenate(), ("l", "r"))], "c")
+
+    assert expects_ids(Embedding(4, 2))
+    assert not expects_ids(Dense(2))
+    assert expects_ids(pair(Sequential([Embedding(4, 2), Flatten()]), Dense(2)))
+    assert expects_ids(pair(Dense(2), Sequential([Embedding(4, 2), Flatten()])))
+    assert not expects_ids(pair(Dense(2), Dense(3)))
+    for layers, kind in (
+        ([Dense(2), Tanh()], "float"),
+        ([Embedding(4, 2)] * 2, "int"),
+        ([Embedding(4, 2), Dense(2)], "float"),
+    ):
+        assert taken_by_all(tuple(layers)) == kind

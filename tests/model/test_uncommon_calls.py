@@ -128,6 +128,21 @@ class TestGradientCheck:
         assert self.compared(np.array([np.nan, 0.0])) == (float("inf"), 2, "not finite")
 
 
+@pytest.mark.parametrize(
+    ("size", "count"), [(gradcheck.ENTRIES, gradcheck.ENTRIES), (gradcheck.ENTRIES + 1, gradcheck.ENTRIES)]
+)
+def test_the_directions_of_a_check(size, count):
+    """All of a small space; else half as many different entries, and as many directions of about unit length."""
+    found = list(gradcheck.choose_directions((size,), np.random.default_rng(0)))
+    assert len(found) == count
+    units = [one for one in found if np.count_nonzero(one) == 1]
+    assert len(units) == (count if size == count else count // 2)
+    assert len({int(np.argmax(one)) for one in units}) == len(units)
+    assert all(one.sum() == 1 for one in units)
+    others = [np.linalg.norm(one) for one in found if np.count_nonzero(one) > 1]
+    assert all(0.7 < length < 1.3 for length in others)
+
+
 def test_the_first_line_of_an_error():
     assert first_line(ValueError("a\nb")) == "a"
     assert first_line(ValueError("  a  ")) == "a"

@@ -292,7 +292,7 @@ def test_tolerances_and_counts_are_kept():
     assert (cut.reason, cut.iterations, cut.evaluations) == ("iterations", 3, len(asked))
 
 
-def test_first_trials():
+def test_the_first_steps_of_a_line_search():
     """1 / sum |g| along -g, so that the scale of the loss does not matter; then the whole of -H g."""
     f, _ = quadratic(NUMPY, 3)
     start, asked = np.full(3, 50.0), []

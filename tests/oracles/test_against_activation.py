@@ -71,7 +71,7 @@ EDGES = [
 
 
 @pytest.mark.parametrize(("layer", "oracle"), EDGES, ids=label)
-def test_the_same_side_of_every_kink(layer, oracle):
+def test_the_derivative_at_a_kink_is_pytorchs(layer, oracle):
     """Where there is no slope, PyTorch's choice of one."""
     x = np.array([[-3.0, -1.0, -0.0, 0.0, 1.0, 3.0]])
     tx = torch.from_numpy(x).requires_grad_()

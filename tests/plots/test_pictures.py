@@ -124,7 +124,7 @@ class TestWorstMistakes:
         assert "no \N{RIGHTWARDS ARROW} yes, 99.0 %" in on_picture
         assert "3 of 4 wrong, the 3 surest" in on_picture
 
-    def test_at_most_twenty(self, tmp_path):
+    def test_at_most_twenty_mistakes_are_shown(self, tmp_path):
         p = np.tile([0.2, 0.8], (30, 1))
         figure = plots.worst_mistakes(IMAGES, np.zeros(30, int), p, tmp_path / "a.png")
         assert sum(bool(axes.images) for axes in figure.axes) == 20
@@ -166,7 +166,7 @@ class TestFirstWeights:
         np.testing.assert_allclose(figure.axes[0].images[0].get_array(), plane.parameters()["0.W"])
         assert {"unit", "input", "weight", "0.W"} <= set(words(tmp_path / "a.svg").split())
 
-    def test_no_matrix(self, tmp_path):
+    def test_a_model_without_a_matrix_has_no_first_weights(self, tmp_path):
         with pytest.raises(UsageError, match="no matrix of weights"):
             plots.first_weights(xpnn.Model([xpnn.PReLU()], (3,)), tmp_path / "a.png")
 
@@ -300,7 +300,7 @@ class TestFiles:
             assert (image.format, image.size) == ("PNG", (768, 936))
 
     @pytest.mark.parametrize("name", ["a.doc", "a"])
-    def test_no_kind_of_picture(self, tmp_path, name):
+    def test_an_unknown_kind_of_picture_is_refused(self, tmp_path, name):
         with pytest.raises(UsageError, match=f"cannot draw .*{name}"):
             plots.loss_curve(History(ROWS), tmp_path / name)
 

@@ -191,7 +191,7 @@ class TestEdges:
 class TestSettingsOfTheWorkingFolder:
     """matplotlib reads matplotlibrc there; what it says must start no program and keep nobody waiting."""
 
-    def test_no_latex(self, tmp_path):
+    def test_a_users_matplotlibrc_runs_no_latex(self, tmp_path):
         (tmp_path / "matplotlibrc").write_text("text.usetex: True\nbackend: module://evil\nfont.size: 40\n")
         (tmp_path / "evil.py").write_text("raise SystemExit('imported')")
         done = subprocess.run([sys.executable, "-c", CURVES], cwd=tmp_path, env=with_latex(tmp_path), text=True,

@@ -245,7 +245,7 @@ def test_a_line_in_the_text(place, line):
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_the_blocks(place, name):
+def test_the_blocks_of_a_page_run_in_order(place, name):
     """In their order: later ones use what earlier ones left. They print what the document says."""
     shutil.rmtree(place / "runs")
     for line, said in (entry for block in blocks(name) for entry in block):

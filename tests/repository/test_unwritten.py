@@ -35,7 +35,7 @@ def test_methods_without_a_body_are_found():
 
 
 @pytest.mark.parametrize(("file", "name"), FOUND, ids=lambda part: part.replace("/", "."))
-def test_it_raises(file, name):
+def test_a_method_without_a_body_raises(file, name):
     module = importlib.import_module(file.removesuffix(".py").replace("/", "."))
     owner, _, method = name.partition(".")
     function = inspect.getattr_static(getattr(module, owner), method)

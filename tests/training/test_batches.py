@@ -167,6 +167,6 @@ def test_what_cannot_be_is_refused(given, error):
 
 
 @pytest.mark.parametrize("start", [(0, 0), (1, -1), (1, 2)])
-def test_a_start_that_is_not_there(start):
+def test_a_start_outside_of_the_epochs_is_refused(start):
     with pytest.raises(UsageError, match="start="):
         next(Batches(X, Y).epochs(1, start))

@@ -54,7 +54,7 @@ class At(Callback):
             self.what(run)
 
 
-def test_the_moments():
+def test_callbacks_are_called_in_order():
     seen = []
 
     class All(Callback):

@@ -601,7 +601,7 @@ def test_a_run_with_a_borrowed_network_goes_on(tmp_path, borrowed, place):
     ],
     ids=str,
 )
-def test_another_beginning_is_refused(borrowed, xp, monkeypatch, flags, what):
+def test_a_resumed_run_with_other_settings_is_refused(borrowed, xp, monkeypatch, flags, what):
     monkeypatch.chdir(borrowed)
     before = (borrowed / "runs/moons-mlp-1/run.json").read_bytes()
     code, out, err = xp("train", "--resume", "runs/moons-mlp-1", *flags)

@@ -149,7 +149,7 @@ BAD = ["[]", "{}", "{", '{"epoch": 1e999}', "[" * 5000, "[null]"]
 
 
 @pytest.mark.parametrize("text", BAD, ids=range(len(BAD)))
-def test_a_record_of_somebody_else(tmp_path, text):
+def test_a_live_record_that_is_malformed_is_refused(tmp_path, text):
     (tmp_path / "live.json").write_text(text)
     with pytest.raises(CheckpointError):
         read_record(tmp_path)

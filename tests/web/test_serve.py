@@ -330,7 +330,7 @@ def test_the_command_until_it_is_stopped(place, sent, code, word):
     assert (process.returncode, out, err) == (code, "", f"xpnn: {word}\n")
 
 
-def test_a_port_in_use(place, xp):
+def test_a_port_in_use_is_refused(place, xp):
     with socket.socket() as other:
         other.bind((HOST, 0))
         other.listen()

@@ -1,5 +1,6 @@
 """NumPy: always there. Its overrides save passes over memory, nothing else."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from xpnn.backends.cpu import (
     vectors,
     windows,
 )
+from xpnn.backends.cpu.spinning import spin_briefly
 from xpnn.kernels import Array
 
 
@@ -50,6 +52,11 @@ class NumpyBackend(Backend):
     def device_context(self) -> Any:
         """Overflow and NaN are reported by the training step, by name, not by NumPy's warnings."""
         return np.errstate(all="ignore")
+
+    def compile(self, step: Callable[..., Any], *_: Any, **__: Any) -> Callable[..., Any]:
+        """`step` itself; from now on OpenBLAS's idle threads leave the cores to it."""
+        spin_briefly()
+        return step
 
     for_samples = predictions.for_samples
     for_one_sample = predictions.for_one_sample

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnn.backends.cpu.blas import numpy_library
 from xpnn.kernels import Array
 
 TYPES = {"float32": ("s", ctypes.c_float), "float64": ("d", ctypes.c_double)}
@@ -21,7 +22,7 @@ def axpy(dtype: Any) -> Callable[[float, Array, Array], None] | None:
     NumPy's own wheels carry an OpenBLAS that has them.
     """
     letter, number = TYPES[np.dtype(dtype).name]
-    library = ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
+    library = numpy_library()
     for prefix in ("scipy_cblas", "cblas"):
         with contextlib.suppress(AttributeError):
             f = getattr(library, f"{prefix}_{letter}axpy64_")

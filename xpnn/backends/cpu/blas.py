@@ -60,14 +60,18 @@ def thread_setter() -> tuple[Callable[[], int], Callable[[int], object]] | None:
 def openblas(*names: str) -> list[Any] | None:
     """These functions of the OpenBLAS that NumPy is linked to; None where it is another library.
 
-    A handle on NumPy's extension module also finds the symbols of the libraries it was linked to. NumPy's own wheels
-    carry an OpenBLAS with a prefix and a suffix on every name.
+    NumPy's own wheels carry an OpenBLAS with a prefix and a suffix on the names of its interface.
     """
-    library = ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
+    library = numpy_library()
     for prefix, suffix in itertools.product(("scipy_openblas_", "openblas_"), ("64_", "")):
         with contextlib.suppress(AttributeError):
             return [getattr(library, f"{prefix}{name}{suffix}") for name in names]
     return None
+
+
+def numpy_library() -> ctypes.CDLL:
+    """NumPy's extension module: a handle on it also finds the symbols of the libraries it was linked to."""
+    return ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
 
 
 def count_threads(n: int) -> str:

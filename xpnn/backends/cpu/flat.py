@@ -10,6 +10,7 @@ import numpy as np
 
 from xpnn.backends.cpu.loops import Array, compiled
 from xpnn.backends.cpu.updates import LAST
+from xpnn.backends.cpu.workers import each
 
 
 def fused(f: Any) -> Any:
@@ -70,6 +71,8 @@ def adam_loop(
 
 LOOPS = {"descent": descent_loop, "momentum": momentum_loop, "adam": adam_loop}
 """{name of a rule: its loop}."""
+SHARED, PART = 1 << 20, 1 << 17
+"""From so many weights on several threads share them, and each takes so many at a time."""
 
 
 def update(name: str, vectors: tuple[Array, ...], given: tuple[Array, ...], numbers: Any, read: Any) -> None:
@@ -79,4 +82,13 @@ def update(name: str, vectors: tuple[Array, ...], given: tuple[Array, ...], numb
     kind = vectors[0].dtype.type
     rest = (float(read[2]), lr * weight_decay, l2, l1, *LAST[name](t, lr, tuple(own)))
     decay = given[1] if l2 or l1 or weight_decay else None
-    loop(*vectors, given[0], decay, *(kind(n) for n in rest))
+    scalars, size = [kind(n) for n in rest], vectors[0].size
+
+    def of_part(start: int) -> None:
+        part = slice(start, start + PART)
+        loop(*(v[part] for v in vectors), given[0][part], None if decay is None else decay[part], *scalars)
+
+    if size < SHARED:
+        loop(*vectors, given[0], decay, *scalars)
+    else:
+        each(of_part, range(0, size, PART))
