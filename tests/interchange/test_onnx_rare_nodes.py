@@ -243,6 +243,9 @@ REFUSED = {
     "scores of other axes": (one("ReduceMean", "x", (2, 3, 4), axes=[0, 3]), "over the axis of the samples"),
     "a shape of two open sizes": (one("Reshape", "x s", (4,), {"s": ints(-1, -1)}), r"a shape of \[-1, -1\]"),
     "a shape of 0 beyond": (one("Reshape", "x s", (4,), {"s": ints(0, 4, 0)}), "a shape of"),
+    "outputs of no input": (
+        graph([("Identity", "c", "y", {})], (4,), {"c": random(1, 4)}), "the output 'y' depends on no input",
+    ),
     "a kernel of another rank": (one("ConvTranspose", "x W", (4, 5), {"W": random(4, 3, 3, 3)}), "a kernel of shape"),
 }  # fmt: skip
 
