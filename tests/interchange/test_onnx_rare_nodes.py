@@ -151,6 +151,9 @@ READ = {
         [("Tanh", "x", "t", {}), ("Add", "t one", "s", {}), ("Mul", "s half", "y", {})], (5,),
         {"one": number(1), "half": number(0.5)},
     ),
+    "what is not above a number": graph(
+        [("Greater", "x t", "g", {}), ("Not", "g", "n", {}), ("Cast", "n", "y", {"to": 1})], (9,), {"t": number(0.1)}
+    ),
     "LRN": one("LRN", "x", (5, 3, 3), size=3, alpha=0.1, beta=0.5, bias=2.0),
     "LpNormalization by default": one("LpNormalization", "x", (3, 4)),
     "LpNormalization of channels": of_images(("LpNormalization", "h", "y", {"axis": 1, "p": 1})),
