@@ -60,4 +60,13 @@ EQUIVALENT = {
         "xpnn/optimizers/lbfgs_search.py",
         "start = self._at(theta, be.zeros(theta.shape), 0.0) => start = self._at(theta, be.zeros(theta.shape), 1.0)",
     ): "the direction is 0: a step of any length along it stays where it is",
+    (
+        "xpnn/training/trainer.py",
+        "if is_pair_or_nothing(validation): / return (range(count(y)), None) => pass",
+    ): "the same rows come from `hold_out`, as an array",
+    (
+        "xpnn/kernels/length.py",
+        "s = xp.where(top > 4, top / 4, xp.where(top > 0, top, one) if up else one) =>"
+        " s = xp.where(top >= 4, top / 4, xp.where(top > 0, top, one) if up else one)",
+    ): "at 4 both scales leave the largest between 1 and 4, and come back as a factor",
 }

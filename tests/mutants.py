@@ -58,6 +58,7 @@ EITHER_WAY = (
     "hypot",
     "logical_and",
     "logical_or",
+    "multiply",
     "overlap",
 )
 """What does the same with its arguments swapped."""

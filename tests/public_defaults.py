@@ -9,7 +9,7 @@ from pathlib import Path
 
 from xpnn.models import MODELS
 
-PARTS = "data diagnostics initializers losses metrics models optimizers plots schedules training"
+PARTS = "data diagnostics initializers interchange losses metrics models optimizers plots schedules training"
 MODULES = ["xpnn", *(f"xpnn.{name}" for name in PARTS.split())]
 PAGE = Path(__file__).parents[1] / "docs" / "defaults.md"
 HEAD = """# Defaults

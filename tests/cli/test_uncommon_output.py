@@ -18,6 +18,7 @@ from xpnn.cli.overview import Overview
 from xpnn.cli.predict_pictures import half_blocks
 from xpnn.cli.regression import four_digits, regression_line
 from xpnn.cli.transfer import reuse
+from xpnn.cli.trials import settings_of
 from xpnn.data import Dataset
 from xpnn.errors import DataError, ShapeError, UsageError
 from xpnn.recipes import Recipe
@@ -290,3 +291,12 @@ def test_few_samples_make_small_batches(name, samples, share, given, size):
     if note:
         held = round(share * samples) if isinstance(share, float) else 0
         assert note.endswith(f"as there are {samples - held:,} samples")
+
+
+def test_the_settings_of_a_trial_are_rounded():
+    given = {"width": 32, "depth": 2, "lr": 0.00123456, "dropout": 0.1267, "optimizer": "adam"}
+    wanted = {"hidden": [32, 32], "lr": 0.00123, "dropout": 0.13, "optimizer": "adam"}
+    assert settings_of(given) == wanted
+    more = {"weight_decay": 0.0123456, "label_smoothing": 0.0567}
+    assert settings_of(given | more) == wanted | {"weight_decay": 0.0123, "label_smoothing": 0.06}
+    assert settings_of(given | {"depth": 0})["hidden"] == []

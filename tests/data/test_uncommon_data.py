@@ -295,3 +295,12 @@ def test_a_first_line_that_could_be_data_names_the_columns_by_the_label(tmp_path
     table = read_table(tmp_path / "t.csv")
     assert list(table) == ["0", "label"]
     assert table["0"].words().tolist() == ["true", "false"] * 5
+
+
+def test_a_pattern_may_reach_into_folders(tmp_path):
+    pytest.importorskip("duckdb")
+    for name in ("a", "b/c"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "t.csv").write_text("n,label\n1,x\n2,y\n")
+    assert read_table(tmp_path / "**" / "t.csv")["n"].words().tolist() == ["1", "2"] * 2
+    assert read_table(tmp_path / "*" / "t.csv")["n"].words().tolist() == ["1", "2"]

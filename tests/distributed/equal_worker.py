@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import quick_jax
 from cases import LAYERS, LOSSES, LossCase
 from cases.row import is_multiple
 from check_worker import control, steps
@@ -235,6 +236,7 @@ def main(folder, backend, *ways):
         os.environ["JAX_PROCESS_ID"] = os.environ["PMI_RANK"]
     split = {way: way.split("-") for way in ways}
     wholes = {engine: connect(engine) for engine in dict.fromkeys(engine for _, engine, _ in split.values())}
+    quick_jax.arrange(several=True)
     whole = next(iter(wholes.values()))
     busy = lock(folder, whole.rank, fcntl.LOCK_EX)
     for engine, group in wholes.items():

@@ -352,6 +352,7 @@ def failures(rows):
 def test_memory_without_a_bound_is_found(monkeypatch):
     rows = []
     monkeypatch.setattr(rehearsal.Pool, "set_limit", lambda self, size: None)
+    monkeypatch.setattr(memory, "SAMPLES", 2000)  # all fit
     memory.run(Site(True), lambda **row: rows.append(row))
     assert failures(rows) == ["said", "weights", "the size that fits"]
 
@@ -364,6 +365,9 @@ def test_memory_that_is_not_given_back_is_found(monkeypatch):
         return refusal(*given)
 
     monkeypatch.setattr(memory, "refusal", leaking)
+    monkeypatch.setattr(memory, "SAMPLES", 4000)
+    monkeypatch.setattr(memory, "ROOM", 8 << 20)
+    monkeypatch.setattr(memory, "SAID", [said.replace("20,000", "4,000") for said in memory.SAID])
     monkeypatch.setattr(rehearsal.Pool, "used_bytes", lambda self: used[0])
     memory.run(Site(True), lambda **row: rows.append(row))
     assert failures(rows) == ["freed"]

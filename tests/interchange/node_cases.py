@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import importlib
 import itertools
 import pkgutil
@@ -34,6 +35,7 @@ OPTIMIZERS = {"Adam": 4, "Adagrad": 3, "Momentum": 3}
 """How many arrays there are for each parameter, itself and its gradient among them."""
 
 
+@functools.cache
 def node_cases():
     """One node each, of the operators above, with inputs and outputs; functions expanded to nodes left out."""
     import onnx.backend.test.case.node as cases

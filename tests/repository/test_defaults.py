@@ -1,5 +1,6 @@
 """Defaults, limits, options and ranges are those that the docs list."""
 
+import ast
 import dataclasses
 
 import documented_numbers
@@ -45,3 +46,26 @@ def test_a_setting_of_another_type_is_refused():
             if one.init:
                 with pytest.raises(XpnnError):
                     dataclasses.replace(thing, **{one.name: object()})
+
+
+CHANGING = {
+    "Budget", "Classifier", "Entry", "Flow", "History", "Leaf", "Moments", "NetworkEstimator", "Node", "Pending",
+    "Program",
+    "Report", "Run", "Saved", "State", "Summary", "Tally", "Visit",
+}  # fmt: skip
+"""Dataclasses that are filled while something goes on; all others are values."""
+
+
+def test_values_cannot_be_changed():
+    """Every other dataclass is frozen: what was checked when it was made stays so, and it may be a key."""
+    found, changing = 0, set()
+    for path in sorted((documented_numbers.TOP / "xpnn").rglob("*.py")):
+        text = path.read_text()
+        for node in ast.walk(ast.parse(text)) if "dataclass" in text else ():
+            marks = [ast.unparse(one) for one in getattr(node, "decorator_list", ())]
+            if isinstance(node, ast.ClassDef) and any(mark.startswith("dataclass") for mark in marks):
+                found += 1
+                if not any("frozen=True" in mark for mark in marks):
+                    changing.add(node.name)
+    assert changing == CHANGING
+    assert found > 250

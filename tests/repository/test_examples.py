@@ -87,17 +87,22 @@ EXAMPLES = (
         ("(other_start == start).all()", "(other_start != start).all()"),
     ),
 )
+SLOW = {example.name: example.slow for example in EXAMPLES}
 
 
 def run(folder, name, *changes):
-    """A copy of the example with its text changed, run in `folder`, where its pictures go: no network, no warnings."""
+    """A copy of the example with its text changed, run in `folder`, where its pictures go: no network, no warnings.
+
+    numba, which takes a while to load, is there for those that train for longer.
+    """
     text = (ROOT / "examples" / f"{name}.py").read_text()
     for old, new in changes:
         assert text.count(old) == 1, old
         text = text.replace(old, new)
     script = folder / f"{name}.py"
     script.write_text(text)
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    hidden = "" if SLOW[name] else str(ROOT / "tests" / "without_numba")
+    path = os.pathsep.join(filter(None, (hidden, str(ROOT), os.environ.get("PYTHONPATH"))))
     return subprocess.run(
         [sys.executable, "-W", "error", str(script)],
         cwd=folder,

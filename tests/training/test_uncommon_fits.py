@@ -9,7 +9,8 @@ import pytest
 
 import xpnn
 from xpnn.errors import CheckpointError, DataError, UsageError
-from xpnn.training import early_stopping, history, ids, json_lines, plateau, source, trainer
+from xpnn.stored_array import StoredArray
+from xpnn.training import early_stopping, history, ids, json_lines, plateau, source, threads, trainer
 from xpnn.training.class_weight import times, weights_of
 from xpnn.training.history import History, Row, Tally
 
@@ -224,3 +225,13 @@ def test_batches_are_joined_part_by_part():
     found = source.joined([(one, one[:, 0]), (two, two[:, 0])])
     assert [part.shape for part in found] == [(3, 3), (3,)]
     assert [part.shape for part in source.joined([(one, two)])] == [(2, 3), (1, 3)]
+
+
+def test_what_threads_are_tried_with_has_the_shape_of_the_samples():
+    class Stored:
+        shape, dtype, chunks = (9, 4, 5, 3), np.dtype("u1"), (4, 4, 5, 3)
+        __module__ = "h5py.fake"
+
+    found = threads.first_rows(StoredArray(Stored()), 2)
+    assert (found.shape, found.dtype, found.any()) == ((2, 4, 5, 3), np.uint8, False)
+    assert threads.first_rows(np.arange(6).reshape(3, 2), 2).tolist() == [[0, 1], [2, 3]]
