@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from harness import open_backend
 from installed_backends import INSTALLED
 
 import xpnn
 from xpnn.errors import DataError, DeviceError, ShapeError
+from xpnn.fusion.update import fuse_optimizer
 
 X, Y = np.linspace(0, 1, 12, dtype=np.float32).reshape(4, 3), np.array([0, 1, 1, 0])
 
@@ -118,3 +120,27 @@ def test_the_models_dtype_is_kept_whatever_comes(backend, dtype):
         value = step.step(x, y, w)
         for a in (value, model.theta, step.state["v"]):
             assert a.dtype == be.dtype
+
+
+@pytest.mark.parametrize("mode", ["numpy", "fast"])
+def test_weights_that_do_not_lie_side_by_side(mode):
+    """An update writes to the weights, and to nothing between them."""
+    results = []
+    for stride in (1, 2):
+        model = xpnn.Model([xpnn.Dense(2)], (3,), backend=open_backend(mode, "float32"), seed=0)
+        memory = np.full(stride * model.theta.size, 7, np.float32)
+        memory[::stride] = model.theta
+        model.theta = memory[::stride]
+        xpnn.Trainer(model, "softmax_cross_entropy", xpnn.SGD(0.1)).step(X, Y)
+        results.append(np.array(model.theta))
+        assert stride == 1 or np.all(memory[1::2] == 7)
+    np.testing.assert_allclose(*results, rtol=1e-6)
+
+
+def test_a_gradient_of_another_dtype():
+    """A rule that hands on float64 has its numbers rounded, not its bytes read as float32."""
+    be = open_backend("numpy", "float32")
+    optimizer = fuse_optimizer(xpnn.SGD(0.5))
+    theta = np.ones(3, np.float32)
+    new, _ = optimizer.update(be, theta, np.array([1.0, 2.0, 4.0]), optimizer.init(be, theta))
+    np.testing.assert_allclose(new, [0.5, 0.0, -1.0])

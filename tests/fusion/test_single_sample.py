@@ -140,3 +140,14 @@ def test_the_present_weights_count(taken):
     assert made.predict(x).shape == (1,)
     assert made.predict_proba(x).shape == (1, 5)
     assert len(taken) == 8
+
+
+@pytest.mark.parametrize("mode", ["numpy", "fast"])
+def test_weights_that_do_not_lie_side_by_side(mode):
+    """Compiled loops see where the vector begins, not how far apart its numbers are."""
+    made = model(CHAINS["narrow"], mode, n=6)
+    x, theta = RNG.standard_normal((1, 6)).astype(np.float32), np.array(made.theta)
+    wanted = made.forward(x)
+    for given in (np.stack([theta, theta + 1], 1)[:, 0], theta[::-1].copy()[::-1]):
+        made.theta = given
+        assert_close(made.forward(x), wanted, "float32")

@@ -157,8 +157,9 @@ class Backend(Kernels):
         return f
 
     def one_sample(self, chain: tuple[DenseSlot, ...]) -> Callable[[Array, Array], Array | None] | None:
-        """f(theta, x): the outputs of one sample (1, n_in), None where it is not finite. No f where it gains nothing.
+        """f(theta, x): the outputs of one sample (1, n_in). No f where it gains nothing.
 
+        It returns None where x is not finite, or theta is laid out as f does not read it: the layers then compute y.
         Sums are rounded in an order of their own, and a weight whose factor is 0 counts nothing, finite or not.
         """
         return None

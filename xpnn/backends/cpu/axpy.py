@@ -15,9 +15,22 @@ TYPES = {"float32": ("s", ctypes.c_float), "float64": ("d", ctypes.c_double)}
 """{dtype: (its letter in BLAS, its type in C)}."""
 
 
+def fits(x: Array, y: Array) -> bool:
+    """Whether BLAS may add to y a multiple of x: it gets two addresses, and checks nothing."""
+    return (
+        x.dtype == y.dtype
+        and x.dtype.name in TYPES
+        and x.dtype.isnative
+        and x.size == y.size
+        and x.flags.c_contiguous
+        and x.flags.aligned
+        and y.flags.carray  # contiguous, aligned and writeable
+    )
+
+
 @functools.cache
 def axpy(dtype: Any) -> Callable[[float, Array, Array], None] | None:
-    """f(a, x, y) for contiguous vectors of that dtype; None of a BLAS without 64-bit sizes in its names.
+    """f(a, x, y) for vectors of that dtype that `fits`; None of a BLAS without 64-bit sizes in its names.
 
     NumPy's own wheels carry an OpenBLAS that has them.
     """

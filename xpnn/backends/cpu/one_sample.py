@@ -19,8 +19,11 @@ def one_sample(be: Backend, chain: tuple[DenseSlot, ...]) -> Callable[[Array, Ar
     """f(theta, x): see `Backend.one_sample`."""
     slots, dtype = np.array(chain, np.int64), np.dtype(be.dtype_name)
     shape, widest = (1, chain[-1].units), max(max(one.n_in, one.units) for one in chain)
+    size = max(max(one.W + one.n_in * one.units, one.b + one.units) for one in chain)
 
     def outputs(theta: Array, x: Array) -> Array | None:
+        if theta.dtype != dtype or theta.size < size or not theta.flags.c_contiguous:
+            return None  # a user's vector: the loops would read other memory
         y = np.empty(shape, dtype)
         return y if through(theta, slots, x, y, widest) else None
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from xpnn.backends.cpu.axpy import axpy
+from xpnn.backends.cpu.axpy import axpy, fits
 from xpnn.kernels import Array
 
 BLOCK = 1 << 18
@@ -99,7 +99,8 @@ def update(name: str, vectors: tuple[Array, ...], given: tuple[Array, ...], numb
     last = [np.array(n, dtype) for n in LAST[name](t, lr, tuple(own))]
     clip, *penalties = (np.array(n, dtype) for n in (read[2], lr * weight_decay, l2, l1))
     clipped, penalised = clip != 1, any(penalties)
-    if name == "descent" and not (clipped or penalised) and (add := axpy(dtype)):
+    plain = name == "descent" and not (clipped or penalised)
+    if plain and fits(grad, vectors[0]) and (add := axpy(dtype)):
         add(-lr, grad, vectors[0])
         return
     a, b, c = SCRATCH.of(dtype)
