@@ -11,7 +11,7 @@ os.environ.setdefault("KERAS_BACKEND", "torch")
 import numpy as np
 from cases import LAYERS
 from onnx_runs import difference, fed, model_of, session
-from test_page import predicted
+from test_page import predicted, running_node
 from test_standalone import compiled, imported, run_c
 from test_torch_modules import outcome as as_module
 from weight_pairs import keras_pairs, samples, torch_pairs
@@ -57,9 +57,9 @@ def direction_values(case, folder):
     found["Python"] = difference(imported(folder / "m.py").predict(*given), wanted)
     found["C"] = difference(run_c(compiled(folder / "m.h"), feed, wanted), wanted)
     if len(given) == 1 and len(program.outputs) == 1:
-        found["JavaScript"] = difference(
-            predicted(script(program), given[0], folder).reshape(wanted.shape), wanted
-        )
+        with running_node() as node:
+            got = predicted(node, script(program), given[0], folder)
+        found["JavaScript"] = difference(got.reshape(wanted.shape), wanted)
     module = as_module(case)
     found["module"] = None if isinstance(module, str) else module
     try:

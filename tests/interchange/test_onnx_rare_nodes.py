@@ -151,6 +151,9 @@ READ = {
         [("Tanh", "x", "t", {}), ("Add", "t one", "s", {}), ("Mul", "s half", "y", {})], (5,),
         {"one": number(1), "half": number(0.5)},
     ),
+    "what is not above a number": graph(
+        [("Greater", "x t", "g", {}), ("Not", "g", "n", {}), ("Cast", "n", "y", {"to": 1})], (9,), {"t": number(0.1)}
+    ),
     "LRN": one("LRN", "x", (5, 3, 3), size=3, alpha=0.1, beta=0.5, bias=2.0),
     "LpNormalization by default": one("LpNormalization", "x", (3, 4)),
     "LpNormalization of channels": of_images(("LpNormalization", "h", "y", {"axis": 1, "p": 1})),
@@ -243,6 +246,9 @@ REFUSED = {
     "scores of other axes": (one("ReduceMean", "x", (2, 3, 4), axes=[0, 3]), "over the axis of the samples"),
     "a shape of two open sizes": (one("Reshape", "x s", (4,), {"s": ints(-1, -1)}), r"a shape of \[-1, -1\]"),
     "a shape of 0 beyond": (one("Reshape", "x s", (4,), {"s": ints(0, 4, 0)}), "a shape of"),
+    "outputs of no input": (
+        graph([("Identity", "c", "y", {})], (4,), {"c": random(1, 4)}), "the output 'y' depends on no input",
+    ),
     "a kernel of another rank": (one("ConvTranspose", "x W", (4, 5), {"W": random(4, 3, 3, 3)}), "a kernel of shape"),
 }  # fmt: skip
 

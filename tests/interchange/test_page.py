@@ -1,5 +1,6 @@
 """Exported pages: their JavaScript in node gives what the model gives, and nothing is fetched from anywhere."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -36,11 +37,9 @@ require('readline').createInterface({input: process.stdin}).on('line', (path) =>
 """Runs the scripts whose paths it reads, each with globals of its own: to start node takes longer than most scripts."""
 
 
-@pytest.fixture(scope="module")
-def node():
-    """node(text, folder): what a script prints, as JSON."""
-    if NODE is None:
-        pytest.skip("node is not installed")
+@contextlib.contextmanager
+def running_node():
+    """call(text, folder): what a script prints, as JSON."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
     with subprocess.Popen([NODE, "-e", RUN], **pipes) as process:
 
@@ -53,6 +52,14 @@ def node():
 
         yield call
         process.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def node():
+    if NODE is None:
+        pytest.skip("node is not installed")
+    with running_node() as call:
+        yield call
 
 
 def predicted(node, text, x, folder):
