@@ -52,7 +52,7 @@ def is_number(node):
     parts = [one for one in ast.walk(node) if not isinstance(one, PLAIN)]
     wrapped = all(isinstance(one, ast.Call) or getattr(one, "id", "") in WRAPPERS for one in parts)
     numbers = [one for one in ast.walk(node) if isinstance(one, ast.Constant)]
-    return wrapped and any(type(one.value) in (int, float, bool) for one in numbers)
+    return wrapped and any(type(one.value) in (int, float) for one in numbers)
 
 
 def named_numbers():

@@ -57,13 +57,20 @@ def imported(seconds: float) -> Any:
         timer.daemon = True
         timer.start()
         try:
-            initialize = ctypes.CDLL(MPI.__file__).MPI_Init_thread
-        except (AttributeError, OSError):  # as on Windows, where a library shows no names but its own
-            MPI.Init_thread()
-        else:
-            initialize(None, None, ctypes.c_int(MPI.THREAD_MULTIPLE), ctypes.byref(ctypes.c_int()))
-        timer.cancel()
+            initialize(MPI)
+        finally:  # also of an MPI that raises: this process may go on without it
+            timer.cancel()
     return MPI
+
+
+def initialize(mpi: Any) -> None:
+    """Call MPI_Init_thread, without the interpreter's lock where its library shows that name."""
+    try:
+        function = ctypes.CDLL(mpi.__file__).MPI_Init_thread
+    except (AttributeError, OSError):  # as on Windows, where a library shows no names but its own
+        mpi.Init_thread()
+    else:
+        function(None, None, ctypes.c_int(mpi.THREAD_MULTIPLE), ctypes.byref(ctypes.c_int()))
 
 
 def meet(mpi: Any, seconds: float) -> None:
@@ -90,15 +97,26 @@ def meet(mpi: Any, seconds: float) -> None:
 
 
 def give_up(who: str, seconds: float, end: Callable[[], None]) -> None:
-    """Say who did not come, and end."""
+    """Say who did not come, and end, whether or not anybody can read it."""
+    longer = f"; where hosts start slowly {VARIABLE}={10 * seconds:g}"
     error = BackendError(
         f"waited {seconds:g} s for {who}",
         why="processes that a launcher starts together begin together",
-        fix=f"the same command for all of them; where hosts start slowly {VARIABLE}={10 * seconds:g}",
+        fix="the same command for all of them" + (longer if is_patience(seconds) else ""),
     )
-    sys.stderr.write(f"xpnn: error: {error}\n")
-    flush_and_discard()
-    end()
+    try:
+        sys.stderr.write(f"xpnn: error: {error}\n")
+        flush_and_discard()
+    finally:
+        end()
+
+
+def is_patience(seconds: float) -> bool:
+    """Whether the variable sets that time: a process that ends for another reason has one of its own."""
+    try:
+        return seconds == patience()
+    except UsageError:
+        return False
 
 
 def flush_and_discard() -> None:

@@ -1,0 +1,60 @@
+"""Processes of MPI that do not meet: what one says and does then, without a launcher."""
+
+import io
+import sys
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from xpnn.distributed import meeting
+
+
+def said(monkeypatch, seconds):
+    """What is printed by a process that has waited for so long, and how often it ended."""
+    printed, ended = io.StringIO(), []
+    monkeypatch.setattr(sys, "stderr", printed)
+    monkeypatch.setattr(meeting, "flush_and_discard", lambda: None)
+    meeting.give_up("rank 1", seconds, lambda: ended.append(True))
+    assert len(ended) == 1
+    return printed.getvalue()
+
+
+def test_the_variable_is_named_to_those_who_waited_as_long_as_it_says(monkeypatch):
+    monkeypatch.setenv("XPNN_MEETING_SECONDS", "30")
+    assert "where hosts start slowly XPNN_MEETING_SECONDS=300" in said(monkeypatch, 30)
+    other = said(monkeypatch, 20)
+    assert "waited 20 s for rank 1" in other
+    assert "XPNN_MEETING_SECONDS" not in other
+
+
+def test_a_process_that_gives_up_ends_though_nobody_reads_its_output(monkeypatch):
+    class Closed(io.StringIO):
+        def flush(self):
+            raise BrokenPipeError
+
+    ended = []
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setattr(sys, "stdout", Closed())
+    with pytest.raises(BrokenPipeError):
+        meeting.give_up("rank 1", 5, lambda: ended.append(True))
+    assert ended
+
+
+def test_an_mpi_that_cannot_begin_leaves_no_alarm_behind(monkeypatch):
+    """It would end a program that had gone on without MPI."""
+
+    def fail():
+        raise RuntimeError("no network")
+
+    mpi = SimpleNamespace(Is_initialized=lambda: False, Init_thread=fail, __file__="not a library")
+    package = SimpleNamespace(MPI=mpi, rc=SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "mpi4py", package)
+    monkeypatch.setitem(sys.modules, "mpi4py.MPI", mpi)
+    before = set(threading.enumerate())
+    with pytest.raises(RuntimeError, match="no network"):
+        meeting.imported(100)
+    waiting = [one for one in threading.enumerate() if one not in before and not one.finished.is_set()]
+    for timer in waiting:
+        timer.cancel()
+    assert not waiting
