@@ -11,7 +11,9 @@ from xpnn.chunk_order import ChunkOrder
 from xpnn.data import folds, kind, prepare_table, read_table
 from xpnn.data.rows import by_position
 from xpnn.data.tables.columns import CategoryColumn
+from xpnn.data.tables.files import TableFile
 from xpnn.data.tables.frames import from_memory
+from xpnn.data.tables.pixels import read_pixels
 from xpnn.data.tables.preparation import MOST_CLASSES, TablePreparation
 from xpnn.data.tables.summary import Moments, Summary
 from xpnn.data.tables.table import as_values
@@ -235,6 +237,45 @@ def test_the_order_of_chunks_is_drawn_by_the_seed_and_then_the_epoch():
     np.testing.assert_array_equal(order, np.asarray(ChunkOrder(1, 2, range(203), bounds, made.window)))
     assert order.tolist() != np.asarray(made.order(2, 1, range(203))).tolist()
     assert sorted(order) == list(range(203))
+
+
+def test_a_batch_beyond_the_last_sample_is_empty():
+    order = ChunkOrder(0, 1, range(10), np.array([0, 4, 8, 10]), 2)
+    assert order[10:10].tolist() == []
+    assert sorted([*order[0:7], *order[7:20]]) == list(range(10))
+
+
+PLAIN = [list(map(str, range(64))), ["255"] * 64, ["0"] * 64]
+
+
+@pytest.mark.parametrize(
+    ("lines", "wanted"),
+    [
+        (PLAIN, (2, True)),
+        ([["a", *PLAIN[0][1:]], *PLAIN[1:]], (2, True)),
+        ([["255"] * 64, ["0"] * 64], (2, False)),
+        ([line[:63] for line in PLAIN], None),
+        ([PLAIN[0], PLAIN[1][:63]], None),
+        ([PLAIN[0], ["256"] * 64], None),
+        ([PLAIN[0], ["007"] * 64], None),  # a code
+        ([PLAIN[0], PLAIN[1], ["0"] * 65], None),
+        ([["a"] * 2 + PLAIN[0][2:], *PLAIN[1:]], None),  # two columns of one name
+        ([["1.5", *PLAIN[0][1:]], *PLAIN[1:]], None),
+        ([["", *PLAIN[0][1:]], *PLAIN[1:]], None),
+        ([PLAIN[0]], None),
+        ([PLAIN[0], PLAIN[1], ["", *PLAIN[2][1:]]], None),
+        ([PLAIN[0], ["-1", *PLAIN[1][1:]]], None),
+    ],
+)
+def test_what_is_a_table_of_pixels(lines, wanted, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("".join(",".join(line) + "\n" for line in lines))
+    found = read_pixels(TableFile(path, "csv"), "a.csv")
+    assert (found and (found.rows, found.headed)) == wanted
+    if found:
+        assert len(found) == 64
+        assert found["63"].data.tolist() == [255, 0]
+        assert found.pixels
 
 
 def test_a_stored_array_says_what_it_is_and_is_cut_by_samples_alone(tmp_path):

@@ -26,7 +26,7 @@ UNITS = 32
 LARGEST = 64
 """Pixels of a side up to which weights and samples are shown as pictures, and numbers of a sample at most."""
 POINTS = 400
-"""Points of the gradients' curve; when it has more, every second one is kept."""
+"""Points of the gradients' curve; when it has more, every second one is kept, and the last."""
 SHARE = 0.02
 """The share of the time that training may wait for this."""
 
@@ -102,7 +102,7 @@ class Recorder(Callback):
         for path, norm in norms.items():
             curves["parameters"].setdefault(path, [None] * (len(curves["epoch"]) - 1)).append(norm)
         if len(curves["epoch"]) > POINTS:
-            self.gradients = cut(curves, slice(len(curves["epoch"]) % 2, None, 2))
+            self.gradients = cut(curves, slice((len(curves["epoch"]) - 1) % 2, None, 2))
 
 
 def cut(curves: dict[str, Any], part: slice) -> dict[str, Any]:

@@ -69,11 +69,9 @@ class TableFile:
 def is_table(path: Path) -> bool:
     """Whether its name says that it holds a table."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    return (
-        bool(suffixes)
-        and (suffixes[-2:-1] if suffixes[-1] in PACKED else suffixes)[-1:] != []
-        and ((suffixes[-2] if suffixes[-1] in PACKED and len(suffixes) > 1 else suffixes[-1]) in FORMATS)
-    )
+    if suffixes and suffixes[-1] in PACKED:
+        suffixes.pop()
+    return bool(suffixes) and suffixes[-1] in FORMATS
 
 
 def expand(pattern: str | os.PathLike[str], what: str = "table") -> list[Path]:
