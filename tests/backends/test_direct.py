@@ -109,3 +109,12 @@ def test_nan_is_not_lost():
 )
 def test_other_convolutions_go_other_ways(shape, window, groups, filters):
     assert not direct.applies(shape, window, groups, filters)
+
+
+@pytest.mark.parametrize("channels", [2, 8], ids=["few channels", "depthwise"])
+def test_dw_of_a_large_image_keeps_its_digits(channels):
+    """All terms are positive: in one sum over the image each addition would lose more."""
+    rng, window = rng_of("direct", "large"), Window((1, 1))
+    x, dy = (rng.random((1, 400, 400, n), dtype=np.float32) for n in (channels, 8))
+    got, exact = (direct.conv_dw(x.astype(t), dy.astype(t), window, channels // 8 or 1) for t in ("f4", "f8"))
+    assert np.abs(got / exact - 1).max() < 3e-6

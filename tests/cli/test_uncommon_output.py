@@ -58,7 +58,7 @@ def test_four_digits_without_an_exponent_where_people_write_none(value, text):
 
 
 def test_a_line_is_folded_where_the_terminal_ends(monkeypatch):
-    monkeypatch.setattr(output.shutil, "get_terminal_size", lambda: os.terminal_size((20, 24)))
+    monkeypatch.setenv("COLUMNS", "20")
     assert output.folded("a" * 20) == "a" * 20
     assert output.folded("train  one two three four") == "train  one two three\n       four"
     assert output.folded("name three words   the end") == "name three words\n       the end"

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from xpnn.distributed import meeting
+from xpnn.errors import UsageError
 
 
 def said(monkeypatch, seconds):
@@ -58,3 +59,12 @@ def test_an_mpi_that_cannot_begin_leaves_no_alarm_behind(monkeypatch):
     for timer in waiting:
         timer.cancel()
     assert not waiting
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "nan", "inf", "1e30", ""])
+def test_a_time_that_cannot_be_waited_is_refused_with_its_bounds(monkeypatch, given):
+    monkeypatch.setenv("XPNN_MEETING_SECONDS", given)
+    with pytest.raises(UsageError, match="above 0, and no more than") as caught:
+        meeting.patience()
+    assert f"XPNN_MEETING_SECONDS={given!r}" in str(caught.value)
+    assert "unset it" in caught.value.fix

@@ -35,7 +35,10 @@ def patience() -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= threading.TIMEOUT_MAX:
-        raise UsageError(f"{VARIABLE}={given!r}: wanted seconds above 0")
+        raise UsageError(
+            f"{VARIABLE}={given!r}: wanted seconds above 0, and no more than {threading.TIMEOUT_MAX:.0e}",
+            fix=f"unset it: without it, it is {SECONDS:g}",
+        )
     return seconds
 
 

@@ -21,7 +21,7 @@ PARTS, LEAST = 4, 1 << 19
 LINE = 64
 """Bytes: registers that lie across two lines of the cache are loaded in twice the time."""
 MOST = 100
-"""Taps, times channels, of which there are fewer than COUNT: with more of them a product of matrices is as fast."""
+"""Taps times channels, at most, where channels are fewer than COUNT: beyond, a product of matrices is as fast."""
 
 
 def applies(shape: tuple[int, ...], window: Window, groups: int, filters: int) -> bool:

@@ -15,6 +15,8 @@ from xpnn.backends.cpu.winograd_loops import shown
 
 PIXELS = 4
 """Outputs of a row that are computed side by side; there are so many at least."""
+SUMMED = 256
+"""Groups of PIXELS in a sum that dW is made of: one sum over a large image would lose digits with each that it adds."""
 
 
 @compiled
@@ -95,10 +97,9 @@ def by_weights(
     """
     images, rows, columns, filters = shape
     down, right = steps
-    part, zero = np.empty(dW.size, dW.dtype), broadcast(x.dtype.type(0))
+    part, zero = np.zeros(dW.size, dW.dtype), broadcast(x.dtype.type(0))
     for n in range(images):
-        for k in range(part.size):
-            part[k] = 0
+        summed = 0
         copy_image(source, n, image, x)
         for i in range(rows):
             for k in range(0, columns, PIXELS):
@@ -115,5 +116,16 @@ def by_weights(
                         two = two + b * under(x, p + right, f, depthwise)
                         rest = c * under(x, p + 2 * right, f, depthwise)
                         store(part, q, two + (rest + d * under(x, p + 3 * right, f, depthwise)))
-        for k in range(part.size):
-            dW[k] += part[k]
+                summed += 1
+                if summed == SUMMED:
+                    move(part, dW)
+                    summed = 0
+        move(part, dW)
+
+
+@compiled
+def move(part: Array, total: Array) -> None:
+    """total <- total + part, part <- 0."""
+    for k in range(part.size):
+        total[k] += part[k]
+        part[k] = 0
