@@ -1,4 +1,4 @@
-"""Tables of mistakes, and answers for rows, as the commands lay them out: widths, orders, names and refusals."""
+"""Tables of mistakes, answers for rows, pictures and layers taken over, as the commands lay them out and name them."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,11 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from xpnn.cli import evaluate, predict_rows
+import xpnn
+from xpnn.cli import evaluate, predict_pictures, predict_rows, transfer
 from xpnn.cli.predict_rows import Answers, array_of, asked_for, events, laid_out
 from xpnn.data.tables.table import Table
 from xpnn.data.tables.values import Values
-from xpnn.errors import DataError, UsageError
+from xpnn.errors import DataError, FileError, UsageError
+from xpnn.layers import Dense, Flatten, ReLU
 
 
 def data(*classes):
@@ -128,3 +130,72 @@ def test_an_error_about_one_of_several_files_names_it():
     for what, wanted in (("no rows", "a.csv: no rows"), ("a.csv has no rows", "a.csv has no rows")):
         found = predict_rows.of_file(Path("a.csv"), DataError(what, why="so", fix="that"))
         assert (type(found), found.what, found.why, found.fix) == (DataError, wanted, "so", "that")
+
+
+# What --from takes over
+
+
+def test_layers_keep_their_parameters_under_new_numbers():
+    model = xpnn.Model([Dense(3), ReLU(), Dense(2)], (4,), seed=0)
+    found = transfer.moved(model, 2, 2)
+    assert found.keys() == {"2.W", "2.b"}
+    assert found["2.W"].tolist() == model.parameters()["0.W"].tolist()
+    assert transfer.moved(model, 0, -1).keys() == {"0.W", "0.b", "2.W", "2.b"}
+    assert transfer.last_dense((Dense(3), Dense(2), ReLU()), "a") == 1
+    with pytest.raises(UsageError, match="a has no Dense"):
+        transfer.last_dense((Flatten(), ReLU()), "a")
+
+
+def test_the_source_of_a_network_and_what_is_frozen():
+    model = xpnn.Model([Dense(3), ReLU(), Dense(2)], (4,), seed=0)
+    for patterns, count in (((), 0), (("0.*",), 15), (("*.b",), 5), (("0.*", "*.b"), 17)):
+        wanted = {"from": "runs/a", "freeze": patterns, "frozen": count}
+        assert transfer.provenance("runs/a", patterns, model) == wanted
+
+
+# Pictures
+
+
+def test_which_pictures_a_name_stands_for(tmp_path):
+    (tmp_path / "sub").mkdir()
+    for name in ("b.png", "a.jpg", "sub/c.gif", "a.jpg.seen.png", "notes.txt"):
+        (tmp_path / name).touch()
+
+    def found(*names):
+        return [str(path.relative_to(tmp_path)) for path in predict_pictures.every_picture(tuple(names))]
+
+    assert found(tmp_path) == ["a.jpg", "b.png", "sub/c.gif"]
+    assert found(tmp_path / "*.png", tmp_path / "missing.png") == ["b.png", "missing.png"]
+    assert found(tmp_path / "**" / "*.gif") == ["sub/c.gif"]
+    for nothing in (tmp_path / "*.bmp", tmp_path / "empty"):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises(FileError, match="no picture in"):
+            found(nothing)
+
+
+@pytest.mark.parametrize(("shape", "classes", "wanted"), [
+    ((28, 28, 1), (), ("ink", "light on dark", ("0", "1"))),
+    ((28, 28, 1), ("a", "b"), ("ink", "light on dark", ("a", "b"))),
+    ((28, 28, 1), ("a", "b", "c"), ("ink", "light on dark", ("0", "1"))),
+    ((8, 9, 3), (), None), ((8, 9, 2), (), "shape"), ((8,), (), "shape"),
+])  # fmt: skip
+def test_pictures_for_a_model_that_does_not_say_how(shape, classes, wanted, capsys):
+    model = xpnn.Model([Flatten(), Dense(2)], shape, seed=0)
+    saved = SimpleNamespace(weights="w.npz", classes=classes)
+    if wanted == "shape":
+        with pytest.raises(UsageError, match=r"w\.npz takes samples of shape"):
+            predict_pictures.preparation_of(saved, model)
+        return
+    found = predict_pictures.preparation_of(saved, model)
+    assert (found.height, found.width, found.channels) == shape
+    said = capsys.readouterr().err
+    if wanted:
+        assert (found.crop, found.polarity, found.classes) == wanted
+        assert "they are shown in MNIST's form" in said
+    else:
+        assert found.crop != "ink"
+        assert "they are shown as they are" in said
+
+
+def test_a_class_without_a_name_is_its_number():
+    assert [predict_pictures.name_of(i, ("a", "b")) for i in range(3)] == ["a", "b", "2"]

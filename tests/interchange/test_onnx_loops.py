@@ -6,10 +6,19 @@ import pytest
 onnx = pytest.importorskip("onnx")
 
 from onnx import helper, numpy_helper  # noqa: E402
-from onnx_graphs import ints, random  # noqa: E402
-from onnx_runs import TOLERANCE  # noqa: E402
+from onnx_graphs import graph, ints, random  # noqa: E402
+from onnx_runs import TOLERANCE, difference  # noqa: E402
 from test_onnx_import import compare, loaded  # noqa: E402
-from written_out import COPIED, COPIED_AND_JOINED, TURNED, attention  # noqa: E402
+from written_out import (  # noqa: E402
+    COPIED,
+    COPIED_AND_JOINED,
+    DIVIDED,
+    TURNED,
+    TWO,
+    attention,
+    gelu_by_tanh,
+    normalized,
+)
 
 import xpnn  # noqa: E402
 from xpnn import layers as L  # noqa: E402
@@ -72,12 +81,27 @@ SAME = {
 }
 
 
+IN_A_ROW = {
+    "z": [("Reshape", "qr row", "qg", {}), ("MatMul", "qg keys", "z", {})],
+    "r": [("MatMul", "a vt", "r0", {}), ("Reshape", "r0 heads", "r", {})],
+}
+
+
+def in_a_row(changes=None, **constants):
+    """Queries of heads that share keys, side by side in time."""
+    given = {"row": ints(0, 2, -1, 0), "heads": ints(0, 4, -1, 0)} | constants
+    return varied(attention(TURNED, heads=4), IN_A_ROW | (changes or {}), **given)
+
+
+SAME["queries of heads that share keys in a row"] = in_a_row()
+
+
 @pytest.mark.parametrize("name", SAME)
 def test_it_is_one_layer_of_attention(name, tmp_path):
     assert compare(SAME[name], tmp_path) <= TOLERANCE
     (layer,) = loaded(SAME[name], tmp_path).net.layers
     assert isinstance(layer, L.MultiHeadAttention)
-    assert layer.bias is ("queries" in name or "values" in name)
+    assert layer.bias is (name in ("a bias of the queries", "a bias of the values"))
 
 
 def test_keys_and_values_of_two_sequences_are_projected_before(tmp_path):
@@ -86,6 +110,38 @@ def test_keys_and_values_of_two_sequences_are_projected_before(tmp_path):
     kinds = [type(layer) for _, layer, _ in loaded(proto, tmp_path).net.nodes]
     assert kinds.count(L.MultiHeadAttention) == 1
     assert kinds.count(L.Dense) == 4
+
+
+PART = {"begin": ints(0), "end": ints(4), "axis": ints(2)}
+OTHERWISE = {
+    "queries that are a part of no product": varied(
+        attention(TURNED),
+        {"q": [("MatMul", "x W6", "p", {}), ("Tanh", "p", "pt", {}), ("Slice", "pt begin end axis", "q", {})]},
+        W6=random(4, 6), **PART,
+    ),
+    "queries backwards in time": varied(
+        attention(TURNED), {"q": [("MatMul", "x Wq", "p", {}), ("Slice", "p begin end axis step", "q", {})]},
+        begin=ints(4), end=ints(-6), axis=ints(1), step=ints(-1),
+    ),
+    "results that are flattened": varied(attention(TURNED), {}, whole=ints(0, -1), Wo=random(20, 3)),
+    "results that are bent": varied(
+        attention(TURNED), {"o": [("Reshape", "rt whole", "p", {}), ("Tanh", "p", "o", {})]}
+    ),
+    "a product that is not square": varied(attention(TURNED), {}, Wo=random(4, 3)),
+    "a square that is bent": graph([("Pow", "x two", "q", {}), ("Tanh", "q", "y", {})], (5,), {"two": TWO}),
+    "a bell that is not times x": varied(gelu_by_tanh(), {"y": [("Mul", "s half", "y", {})]}),
+    "a bell about 3": varied(gelu_by_tanh(), {"s": [("Add", "t third", "s", {})], "y": [("Mul", "s half", "y", {})]}),
+    "a bell of no cube": varied(gelu_by_tanh(), {}, third=np.array(2, np.float32)),
+    "a bell of another factor": varied(gelu_by_tanh(), {}, c=np.array(0.05, np.float32)),
+    "a bell of another width": varied(gelu_by_tanh(), {}, k=np.array(0.7, np.float32)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERWISE)
+def test_what_is_not_quite_the_pattern_has_the_same_values(name, tmp_path):
+    assert compare(OTHERWISE[name], tmp_path) <= TOLERANCE
+    kinds = [type(layer) for layer in getattr(loaded(OTHERWISE[name], tmp_path).net, "layers", ())]
+    assert L.GELU not in kinds
 
 
 VALUES_OF_ONE_HEAD = {"Wv": random(4, 2), "splitv": ints(0, 0, 1, 2), "four": ints(1, 1, 4, 1, 1)}
@@ -97,6 +153,20 @@ REFUSED = {
     ),
     "a query that sees nothing": (
         behind_scores(("Add", "z0 n", "z", {}), n=FIRST_HIDDEN), "MatMul: a query that may see no key, and gets a mean",
+    ),
+    "a mask for queries in a row": (
+        in_a_row(
+            {"a": [("Add", "z n", "zn", {}), ("Softmax", "zn", "a", {"axis": -1})]}, n=np.zeros((10, 5), np.float32)
+        ),
+        "Add: a mask for heads that share keys, all in a row",
+    ),
+    "results in a row": (
+        in_a_row({"r": [("MatMul", "a vt", "r0", {}), ("Neg", "r0", "r", {})]}),
+        "Neg: results of heads that share keys, all in a row",
+    ),
+    "a norm of no eps": (
+        varied(normalized(*DIVIDED), {}, eps=np.array(0, np.float32)),
+        "Div: its input .*, the root of a mean of squares",
     ),
     "a Softmax over the queries": (
         varied(attention(TURNED), {"a": [("Softmax", "z", "a", {"axis": 2})]}),
@@ -211,6 +281,21 @@ def states_that_change_places(proto):
     outputs[0].name, outputs[1].name = other, one
 
 
+def without_bias(proto):
+    """Of the products, which the loop adds its own to."""
+    name = node_of(proto.graph.node, "Scan").input[-2]
+    node = next(one for one in proto.graph.node if name in one.output)
+    assert node.op_type == "Add"
+    node.op_type = "Identity"
+    del node.input[1:]
+
+
+def states_of_another_width(proto):
+    names = {name for node in body_of(proto).node if node.op_type == "MatMul" for name in node.input}
+    one = next(one for one in proto.graph.initializer if one.name in names)
+    one.CopyFrom(numpy_helper.from_array(random(3, 15), one.name))
+
+
 NO_STEP = "Scan: a loop whose body is no step of a layer here"
 LOOPS = [
     ("LSTM", one_input, "Scan: a loop over other than the inputs of a recurrent layer and a mask"),
@@ -223,6 +308,8 @@ LOOPS = [
     ("GRU", from_two, NO_STEP),
     ("GRU", the_other_way_round, NO_STEP),
     ("LSTM", states_that_change_places, NO_STEP),
+    ("GRU", without_bias, "Scan: one of its two biases alone"),
+    ("GRU", states_of_another_width, r"Scan: states of 3 features times an array of shape \(3, 15\)"),
 ]
 
 
@@ -234,6 +321,17 @@ def test_a_loop_that_is_no_layer(kind, change, message, loops, tmp_path):
     change(proto)
     with pytest.raises(CheckpointError, match=message):
         loaded(proto, tmp_path)
+
+
+@pytest.mark.parametrize("kind", [L.SimpleRNN, L.LSTM, L.GRU])
+def test_a_loop_without_biases_comes_back(kind, tmp_path):
+    layer = kind(3, masked=True, bias=False)
+    model = xpnn.Model(L.Graph(("x", "real"), (("y", layer, ("x", "real")),), "y"), ((4, 2), (4,)), seed=0)
+    save_onnx(model, tmp_path / "m.onnx", probabilities=False)
+    again = load_onnx(tmp_path / "m.onnx")
+    assert [one for _, one, _ in again.net.nodes] == [layer]
+    x = random(3, 4, 2), np.array([[1, 1, 0, 0], [1, 0, 1, 1], [0, 0, 0, 0]], np.float32)
+    assert difference(again.forward(x), model.forward(x)) <= TOLERANCE
 
 
 def test_one_scale_of_pixels_is_for_one_input(loops, tmp_path):

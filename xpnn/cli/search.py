@@ -237,11 +237,7 @@ def end_with_parent() -> None:
 def threads_each(jobs: int) -> Iterator[None]:
     """Share the cores among the BLAS threads of the processes started inside, unless a variable sets their number."""
     share = str(max(1, (os.cpu_count() or 1) // jobs))
-    names = [
-        name
-        for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
-        if name not in os.environ
-    ]
+    names = [name for name in THREADS if name not in os.environ]
     os.environ.update(dict.fromkeys(names, share))
     try:
         yield
