@@ -5,6 +5,7 @@ import datetime
 import numpy as np
 import pytest
 
+from xpnn.data.tables import summary
 from xpnn.data.tables.columns import PARTS, CategoryColumn, DateColumn, NumberColumn, date_part
 from xpnn.data.tables.fitting import fit_column
 from xpnn.data.tables.frames import from_memory
@@ -199,6 +200,31 @@ def test_the_width_of_an_embedding_is_the_root_of_its_values(often, width):
     assert (None if isinstance(found, LeftOut) else found.width) == width
     if width:
         assert found.values == tuple(sorted(words[:often]))
+
+
+def test_dates_are_no_label_and_vary():
+    with pytest.raises(DataError, match="column 'a' holds dates"):
+        guess_task(column(np.array(["2024-05-31", "2024-05-30"], "datetime64[D]")))
+    for std in (0.0, -1.0):
+        with pytest.raises(UsageError, match="DateColumn: std must be above 0"):
+            DateColumn("a", ("year", "day"), (0.0, 0.0), (1.0, std))
+        with pytest.raises(UsageError, match="NumberColumn: std must be above 0"):
+            NumberColumn("a", 0.0, std, 0.0)
+
+
+@pytest.mark.parametrize("often", [1, 4, 6])
+def test_an_embedding_is_at_least_2_wide(often):
+    words = [f"w{i}" for i in range(often)] * 20 + [f"once{i}" for i in range(20)]
+    assert fitted(words).width == 2
+
+
+def test_so_many_words_are_counted(monkeypatch):
+    """Those that come later are left out, and a line says that there are more."""
+    monkeypatch.setattr(summary, "MOST_WORDS", 3)
+    found = column(["a", "b", "a", "c", "d", "a", "d"])
+    assert found.words == {"a": 3, "b": 1, "c": 1}
+    assert found.how_many() == "over 3"
+    assert column(["a", "b", "a"]).how_many() == "2"
 
 
 @pytest.mark.parametrize(("missing", "row"), [([True, True], 6), ([False, False], 4)])

@@ -117,6 +117,12 @@ def test_faint_ink_is_ink_near_full_ink(level, distance, kept):
     assert bool(figure.ink[30, 9 + distance] > 0) is kept
 
 
+def test_one_dark_pixel_makes_no_other_ink_fainter():
+    """Full ink is that of the 99th percentile."""
+    (figure,) = read_page(page((*at(15, 10, 10, 20), 105), at(18, 15, 1, 1), side=40)).figures
+    assert figure.ink[10, 8] == 1
+
+
 BAND = [
     (at(0, 0, 10, 61), Box(12, 0, 100, 100)),  # mostly no paper
     (at(0, 0, 10, 60), Box(0, 0, 100, 100)),

@@ -128,6 +128,8 @@ OTHERWISE = {
         attention(TURNED), {"o": [("Reshape", "rt whole", "p", {}), ("Tanh", "p", "o", {})]}
     ),
     "a product that is not square": varied(attention(TURNED), {}, Wo=random(4, 3)),
+    "one head of keys for two": attention(COPIED, heads=2, shared=1),
+    "one head of keys for three": varied(attention(COPIED, heads=3, shared=1), {}, copied=ints(1, 1, 3, 1, 1)),
     "a square that is bent": graph([("Pow", "x two", "q", {}), ("Tanh", "q", "y", {})], (5,), {"two": TWO}),
     "a bell that is not times x": varied(gelu_by_tanh(), {"y": [("Mul", "s half", "y", {})]}),
     "a bell about 3": varied(gelu_by_tanh(), {"s": [("Add", "t third", "s", {})], "y": [("Mul", "s half", "y", {})]}),
