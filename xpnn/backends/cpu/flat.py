@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends.cpu.loops import Array, compiled
-from xpnn.backends.cpu.updates import LAST
+from xpnn.backends.cpu.updates import LAST, descended
 from xpnn.backends.cpu.workers import each
 
 
@@ -88,7 +88,8 @@ def update(name: str, vectors: tuple[Array, ...], given: tuple[Array, ...], numb
         part = slice(start, start + PART)
         loop(*(v[part] for v in vectors), given[0][part], None if decay is None else decay[part], *scalars)
 
+    plain = name == "descent" and decay is None and rest[0] == 1
     if size < SHARED:
         loop(*vectors, given[0], decay, *scalars)
-    else:
+    elif not (plain and descended(vectors[0], given[0], lr)):
         each(of_part, range(0, size, PART))

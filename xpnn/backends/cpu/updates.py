@@ -99,9 +99,7 @@ def update(name: str, vectors: tuple[Array, ...], given: tuple[Array, ...], numb
     last = [np.array(n, dtype) for n in LAST[name](t, lr, tuple(own))]
     clip, *penalties = (np.array(n, dtype) for n in (read[2], lr * weight_decay, l2, l1))
     clipped, penalised = clip != 1, any(penalties)
-    plain = name == "descent" and not (clipped or penalised)
-    if plain and fits(grad, vectors[0]) and (add := axpy(dtype)):
-        add(-lr, grad, vectors[0])
+    if name == "descent" and not (clipped or penalised) and descended(vectors[0], grad, lr):
         return
     a, b, c = SCRATCH.of(dtype)
     for start in range(0, vectors[0].size, BLOCK):
@@ -113,6 +111,14 @@ def update(name: str, vectors: tuple[Array, ...], given: tuple[Array, ...], numb
         if penalised:
             g = with_penalties(theta, g, decay[block], room, *penalties)
         rule(theta, *slots, g, *room[:2], *last)
+
+
+def descended(theta: Array, grad: Array, lr: float) -> bool:
+    """w <- w - lr g by BLAS, on its threads; False, and nothing done, where it cannot."""
+    if not fits(grad, theta) or (add := axpy(theta.dtype)) is None:
+        return False
+    add(-lr, grad, theta)
+    return True
 
 
 def with_penalties(
