@@ -155,6 +155,7 @@ def test_the_closest_name_is_suggested():
     assert "sgd" in did_you_mean("zzz", ("adam", "sgd"))
 
 
+@pytest.mark.oracle
 class TestSklearn:
     def data(self):
         x = RNG.standard_normal((40, 3))
