@@ -6,7 +6,7 @@ from harness import open_backend, rng_of
 
 pytest.importorskip("numba")
 
-from xpnn.backends.cpu import direct
+from xpnn.backends.cpu import direct_convolution
 from xpnn.backends.cpu.threads import blas_threads
 from xpnn.window import Window, counts
 
@@ -43,11 +43,14 @@ def arrays(name, dtype):
 def test_the_numbers_are_those_of_the_general_way(name, dtype):
     x, W, b, dy, window, groups = arrays(name, dtype)
     be = open_backend("numpy", dtype)
-    assert direct.applies(x.shape, window, groups, W.shape[-1])
+    assert direct_convolution.applies(x.shape, window, groups, W.shape[-1])
     pairs = {
-        "conv": (direct.conv(x, W, b, window, True), be.conv(x, W, b, window, groups, True)),
-        "no bias": (direct.conv(x, W, None, window, False), be.conv(x, W, None, window, groups, False)),
-        "dW": (direct.conv_dw(x, dy, window, groups), be.conv_dw(x, dy, window, groups)),
+        "conv": (direct_convolution.conv(x, W, b, window, True), be.conv(x, W, b, window, groups, True)),
+        "no bias": (
+            direct_convolution.conv(x, W, None, window, False),
+            be.conv(x, W, None, window, groups, False),
+        ),
+        "dW": (direct_convolution.conv_dw(x, dy, window, groups), be.conv_dw(x, dy, window, groups)),
     }
     for what, (got, wanted) in pairs.items():
         assert (got.dtype, got.shape) == (wanted.dtype, wanted.shape)
@@ -66,7 +69,7 @@ def test_dx_is_a_convolution_of_dy(name):
         W, dy = W * np.arange(1, 17).reshape(8, 2), dy * np.arange(1, 99).reshape(7, 14)[None, :, 7:, None]
     else:
         x, W, _, dy, window, groups = arrays(name, "float64")
-    dx = direct.conv_dx(dy, W, x.shape, window, groups)
+    dx = direct_convolution.conv_dx(dy, W, x.shape, window, groups)
     wanted = open_backend("numpy", "float64").conv_dx(dy, W, x.shape, window, groups)
     np.testing.assert_allclose(dx, wanted, rtol=1e-12, atol=1e-12)
 
@@ -74,24 +77,24 @@ def test_dx_is_a_convolution_of_dy(name):
 @pytest.mark.parametrize("name", ["depthwise, strides", "pads beyond the kernel", "colours"])
 def test_dx_that_is_no_such_convolution_is_left_to_others(name):
     x, W, _, dy, window, groups = arrays(name, "float32")
-    assert direct.conv_dx(dy, W, x.shape, window, groups) is None
+    assert direct_convolution.conv_dx(dy, W, x.shape, window, groups) is None
 
 
 def test_bits_do_not_depend_on_the_number_of_threads():
     x = rng_of("direct").standard_normal((41, 28, 28, 1)).astype(np.float32)
     window, found = Window((3, 3)), []
-    assert len(direct.parts_of(np.empty((41, 26, 26, 32)), 9)) > 1
+    assert len(direct_convolution.parts_of(np.empty((41, 26, 26, 32)), 9)) > 1
     for n in (1, 2):
         with blas_threads(n):
-            y = direct.conv(x, np.ones((3, 3, 1, 32), np.float32), None, window, False)
-            found.append((y.tobytes(), direct.conv_dw(x, y, window, 1).tobytes()))
+            y = direct_convolution.conv(x, np.ones((3, 3, 1, 32), np.float32), None, window, False)
+            found.append((y.tobytes(), direct_convolution.conv_dw(x, y, window, 1).tobytes()))
     assert found[0] == found[1]
 
 
 def test_nan_is_not_lost():
     x, W = np.zeros((1, 9, 9, 1)), np.ones((3, 3, 1, 8))
     x[0, 4, 4] = np.nan
-    y = direct.conv(x, W, None, Window((3, 3)), True)
+    y = direct_convolution.conv(x, W, None, Window((3, 3)), True)
     assert np.isnan(y[0, 2:5, 2:5]).all()
     assert np.isnan(y).sum() == 9 * 8
 
@@ -108,7 +111,7 @@ def test_nan_is_not_lost():
     ],
 )
 def test_other_convolutions_go_other_ways(shape, window, groups, filters):
-    assert not direct.applies(shape, window, groups, filters)
+    assert not direct_convolution.applies(shape, window, groups, filters)
 
 
 @pytest.mark.parametrize("channels", [2, 8], ids=["few channels", "depthwise"])
@@ -116,5 +119,8 @@ def test_dw_of_a_large_image_keeps_its_digits(channels):
     """All terms are positive: in one sum over the image each addition would lose more."""
     rng, window = rng_of("direct", "large"), Window((1, 1))
     x, dy = (rng.random((1, 400, 400, n), dtype=np.float32) for n in (channels, 8))
-    got, exact = (direct.conv_dw(x.astype(t), dy.astype(t), window, channels // 8 or 1) for t in ("f4", "f8"))
+    got, exact = (
+        direct_convolution.conv_dw(x.astype(t), dy.astype(t), window, channels // 8 or 1)
+        for t in ("f4", "f8")
+    )
     assert np.abs(got / exact - 1).max() < 3e-6

@@ -15,7 +15,7 @@ from xpnn.cli import process_group
 from xpnn.cli.ranks import check_data
 from xpnn.distributed import Communicator
 from xpnn.distributed.connect import refuse_singleton
-from xpnn.distributed.meeting import patience
+from xpnn.distributed.rendezvous import timeout
 from xpnn.errors import UsageError, XpnnError
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="mpiexec is not installed")
@@ -167,7 +167,7 @@ def test_a_process_that_is_to_train_alone_is_named(tmp_path):
 def test_a_process_of_another_program_is_named(tmp_path, other):
     """MPI would wait for it forever: to begin, or for its first message."""
     other = ("-c", f"{other}import signal; signal.pause()")
-    process = start(1, "-m", "xpnn", *SHORT, ":", *other, cwd=tmp_path, XPNN_MEETING_SECONDS="1")
+    process = start(1, "-m", "xpnn", *SHORT, ":", *other, cwd=tmp_path, XPNN_RENDEZVOUS_TIMEOUT="1")
     code, _, err = finish(process, SOON)
     assert code == 3, err
     assert err.count("xpnn: error: waited 1 s for rank 1") == 1, err
@@ -175,11 +175,11 @@ def test_a_process_of_another_program_is_named(tmp_path, other):
 
 
 def test_the_time_to_meet_is_a_number(monkeypatch):
-    monkeypatch.setenv("XPNN_MEETING_SECONDS", "a minute")
-    with pytest.raises(UsageError, match="XPNN_MEETING_SECONDS='a minute': wanted seconds above 0"):
-        patience()
-    monkeypatch.setenv("XPNN_MEETING_SECONDS", "90")
-    assert patience() == 90
+    monkeypatch.setenv("XPNN_RENDEZVOUS_TIMEOUT", "a minute")
+    with pytest.raises(UsageError, match="XPNN_RENDEZVOUS_TIMEOUT='a minute': wanted seconds above 0"):
+        timeout()
+    monkeypatch.setenv("XPNN_RENDEZVOUS_TIMEOUT", "90")
+    assert timeout() == 90
 
 
 def test_a_reader_that_goes_away_ends_all_and_the_lock_is_let_go(tmp_path):

@@ -58,7 +58,7 @@ def connect(
     batch_norm, compression: see `Communicator`. Raises BackendError for an engine that is not installed, and where the
     processes run different versions of xpnn or NumPy; UsageError where they were given different engines, and where a
     launcher says that there are more processes and the engine finds one, for then each would train by itself.
-    Under MPI a process that does not come within XPNN_MEETING_SECONDS (120) ends all, with exit code 3 and an error
+    Under MPI a process that does not come within XPNN_RENDEZVOUS_TIMEOUT (120) ends all, with exit code 3 and an error
     that names it: MPI can wait, and cannot stop waiting.
     """
     found = open_group(engine, batch_norm, compression, environment)

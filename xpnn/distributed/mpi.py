@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from xpnn.distributed.communicator import Communicator, Host
-from xpnn.distributed.meeting import flush_and_discard, imported, meet, patience
+from xpnn.distributed.rendezvous import flush_and_discard, import_mpi, timeout, wait_for_all
 from xpnn.errors import BackendError, first_line
 
 
@@ -19,9 +19,9 @@ class MPICommunicator(Communicator):
     engine = "mpi"
 
     def __init__(self, seconds: float | None = None) -> None:
-        seconds = patience() if seconds is None else seconds
+        seconds = timeout() if seconds is None else seconds
         try:
-            self.mpi: Any = imported(seconds)
+            self.mpi: Any = import_mpi(seconds)
         except (ImportError, RuntimeError) as error:
             missing = isinstance(error, ModuleNotFoundError)
             raise BackendError(
@@ -29,7 +29,7 @@ class MPICommunicator(Communicator):
                 why="" if missing else first_line(error),
                 fix="pip install 'xpnn[mpi]', or mpi4py built for the cluster's own MPI",
             ) from error
-        meet(self.mpi, seconds)
+        wait_for_all(self.mpi, seconds)
         self.comm = self.mpi.COMM_WORLD.Dup()
         self.rank, self.size = self.comm.Get_rank(), self.comm.Get_size()
 

@@ -1,8 +1,8 @@
 """Loops compiled by numba: convolution as it is defined, tap by tap, with eight filters side by side in a register.
 
 Images are flat; each is copied to x, the memory of one padded image. `image`, `offsets` and `steps` are those of
-`direct.places_of`. A tap is a pixel under the kernel, with its channel unless the convolution is depthwise: then
-filter f takes channel f. Filters are a multiple of `lanes.COUNT`.
+`direct_convolution.places_of`. A tap is a pixel under the kernel, with its channel unless the convolution is depthwise:
+then filter f takes channel f. Filters are a multiple of `lanes.COUNT`.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from xpnn.backends.cpu.lanes import COUNT, broadcast, broadcast_at, load, store
 from xpnn.backends.cpu.loops import Array, compiled
-from xpnn.backends.cpu.winograd_loops import shown
+from xpnn.backends.cpu.winograd_loops import relu_if
 
 PIXELS = 4
 """Outputs of a row that are computed side by side; there are so many at least."""
@@ -40,18 +40,9 @@ def copy_image(source: Array, n: int, image: Any, x: Array) -> None:
 
 @compiled
 def forward(
-    source: Array,
-    x: Array,
-    W: Array,
-    bias: Array,
-    relu: bool,
-    y: Array,
-    shape: Any,
-    image: Any,
-    offsets: Array,
-    steps: Any,
-    depthwise: bool,
-) -> None:
+    source: Array, x: Array, W: Array, bias: Array, relu: bool, y: Array,
+    shape: Any, image: Any, offsets: Array, steps: Any, depthwise: bool,
+) -> None:  # fmt: skip
     """y <- the sums of W (taps, filters) times what lies under the taps, + bias, or the larger of that and 0.
 
     shape: of y. Where a row is no multiple of PIXELS, its last ones are computed twice, to the same numbers.
@@ -73,24 +64,17 @@ def forward(
                         b = b + w * under(x, p + right, f, depthwise)
                         c = c + w * under(x, p + 2 * right, f, depthwise)
                         d = d + w * under(x, p + 3 * right, f, depthwise)
-                    store(y, at + f, shown(a, relu, zero))
-                    store(y, at + filters + f, shown(b, relu, zero))
-                    store(y, at + 2 * filters + f, shown(c, relu, zero))
-                    store(y, at + 3 * filters + f, shown(d, relu, zero))
+                    store(y, at + f, relu_if(a, relu, zero))
+                    store(y, at + filters + f, relu_if(b, relu, zero))
+                    store(y, at + 2 * filters + f, relu_if(c, relu, zero))
+                    store(y, at + 3 * filters + f, relu_if(d, relu, zero))
 
 
 @compiled
 def by_weights(
-    source: Array,
-    x: Array,
-    dy: Array,
-    dW: Array,
-    shape: Any,
-    image: Any,
-    offsets: Array,
-    steps: Any,
-    depthwise: bool,
-) -> None:
+    source: Array, x: Array, dy: Array, dW: Array,
+    shape: Any, image: Any, offsets: Array, steps: Any, depthwise: bool,
+) -> None:  # fmt: skip
     """dW (taps, filters) <- dW + the sums of dy times what lies under each tap, image by image. shape: of dy.
 
     Of outputs that stand in two groups of PIXELS, dy counts as 0 the second time.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from xpnn.backends.cpu.loops import Array, compiled
-from xpnn.backends.cpu.updates import LAST, descended
+from xpnn.backends.cpu.updates import LAST, descend_by_blas
 from xpnn.backends.cpu.workers import each
 
 
@@ -91,5 +91,5 @@ def update(name: str, vectors: tuple[Array, ...], given: tuple[Array, ...], numb
     plain = name == "descent" and decay is None and rest[0] == 1
     if size < SHARED:
         loop(*vectors, given[0], decay, *scalars)
-    elif not (plain and descended(vectors[0], given[0], lr)):
+    elif not (plain and descend_by_blas(vectors[0], given[0], lr)):
         each(of_part, range(0, size, PART))

@@ -11,7 +11,7 @@ import numpy as np
 
 from xpnn.backends.base import Backend
 from xpnn.backends.cpu import depthwise_loops as loops_of_channels
-from xpnn.backends.cpu import direct, loops, winograd
+from xpnn.backends.cpu import direct_convolution, loops, winograd
 from xpnn.backends.cpu import windows as numpy_windows
 from xpnn.backends.cpu.grouped_convolution import depthwise
 from xpnn.kernels import Array
@@ -32,8 +32,8 @@ def conv(
     """By Winograd's method or tap by tap; a depthwise one pixel by pixel; else as NumPy."""
     if winograd.applies(x.shape, window, groups, W.shape[-1]):
         return winograd.conv(x, W, b, window, relu)
-    if direct.applies(x.shape, window, groups, W.shape[-1]):
-        return direct.conv(x, W, b, window, relu)
+    if direct_convolution.applies(x.shape, window, groups, W.shape[-1]):
+        return direct_convolution.conv(x, W, b, window, relu)
     if groups == 1 or x.ndim > 4 or not depthwise(W, groups):
         return numpy_windows.conv(be, x, W, b, window, groups, relu)
     y, wide = np.empty((len(x), *counts(x.shape, window), groups), x.dtype), raised(window, 2)
@@ -50,7 +50,7 @@ def conv_dx(
     """By Winograd's method or tap by tap; a depthwise one pixel by pixel; else by col2im."""
     if winograd.applies(shape, window, groups, dy.shape[-1]) and (back := winograd.backwards(W, window)):
         return winograd.conv(dy, back[0], None, back[1], relu=False)
-    if (dx := direct.conv_dx(dy, W, shape, window, groups)) is not None:
+    if (dx := direct_convolution.conv_dx(dy, W, shape, window, groups)) is not None:
         return dx
     if groups == 1 or dy.ndim > 4 or not depthwise(W, groups):
         return numpy_windows.conv_dx_by_col2im(be, dy, W, shape, window, groups)
@@ -65,8 +65,8 @@ def conv_dw(be: Backend, x: Array, dy: Array, window: Window, groups: int = 1) -
     """By Winograd's method or tap by tap; a depthwise one pixel by pixel; else as NumPy."""
     if winograd.applies(x.shape, window, groups, dy.shape[-1]):
         return winograd.conv_dw(x, dy, window)
-    if direct.applies(x.shape, window, groups, dy.shape[-1]):
-        return direct.conv_dw(x, dy, window, groups)
+    if direct_convolution.applies(x.shape, window, groups, dy.shape[-1]):
+        return direct_convolution.conv_dw(x, dy, window, groups)
     if groups == 1 or x.ndim > 4 or not x.shape[-1] == groups == dy.shape[-1]:
         return numpy_windows.conv_dw(be, x, dy, window, groups)
     dW, wide = np.zeros((math.prod(window.kernel), groups), x.dtype), raised(window, 2)

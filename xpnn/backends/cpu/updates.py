@@ -99,7 +99,7 @@ def update(name: str, vectors: tuple[Array, ...], given: tuple[Array, ...], numb
     last = [np.array(n, dtype) for n in LAST[name](t, lr, tuple(own))]
     clip, *penalties = (np.array(n, dtype) for n in (read[2], lr * weight_decay, l2, l1))
     clipped, penalised = clip != 1, any(penalties)
-    if name == "descent" and not (clipped or penalised) and descended(vectors[0], grad, lr):
+    if name == "descent" and not (clipped or penalised) and descend_by_blas(vectors[0], grad, lr):
         return
     a, b, c = SCRATCH.of(dtype)
     for start in range(0, vectors[0].size, BLOCK):
@@ -113,7 +113,7 @@ def update(name: str, vectors: tuple[Array, ...], given: tuple[Array, ...], numb
         rule(theta, *slots, g, *room[:2], *last)
 
 
-def descended(theta: Array, grad: Array, lr: float) -> bool:
+def descend_by_blas(theta: Array, grad: Array, lr: float) -> bool:
     """w <- w - lr g by BLAS, on its threads; False, and nothing done, where it cannot."""
     if not fits(grad, theta) or (add := axpy(theta.dtype)) is None:
         return False

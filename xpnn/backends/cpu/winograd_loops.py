@@ -172,17 +172,17 @@ def transform_products(
             for a in range(min(4, height - r)):
                 d = outputs(six(between, 6 * a * COUNT, COUNT), c)
                 at = (before + a * width) * filters + k
-                store(y, at, shown(d[0] + b, relu, zero))
+                store(y, at, relu_if(d[0] + b, relu, zero))
                 if q + 1 < width:
-                    store(y, at + filters, shown(d[1] + b, relu, zero))
+                    store(y, at + filters, relu_if(d[1] + b, relu, zero))
                 if q + 2 < width:
-                    store(y, at + 2 * filters, shown(d[2] + b, relu, zero))
+                    store(y, at + 2 * filters, relu_if(d[2] + b, relu, zero))
                 if q + 3 < width:
-                    store(y, at + 3 * filters, shown(d[3] + b, relu, zero))
+                    store(y, at + 3 * filters, relu_if(d[3] + b, relu, zero))
 
 
 @compiled
-def shown(v: Any, relu: bool, zero: Any) -> Any:
+def relu_if(v: Any, relu: bool, zero: Any) -> Any:
     """v, or with relu the larger of v and 0; NaN stays NaN."""
     return where_exceeds(v, zero, v, zero) if relu else v
 
@@ -196,7 +196,7 @@ def store_largest(
     which, top = where_exceeds(b, a, one, zero), where_exceeds(b, a, b, a)
     which, top = where_exceeds(d, top, two, which), where_exceeds(d, top, d, top)
     which, top = where_exceeds(e, top, three, which), where_exceeds(e, top, e, top)
-    store(y, at, shown(top, True, zero))
+    store(y, at, relu_if(top, True, zero))
     store_bytes(tap, at, which)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from xpnn.errors import BackendError, UsageError
 
-VARIABLE, SECONDS = "XPNN_MEETING_SECONDS", 120.0
+VARIABLE, SECONDS = "XPNN_RENDEZVOUS_TIMEOUT", 120.0
 """The variable of the environment that says how long processes wait for each other at the start, and its default."""
 TURN = 1.0
 """Seconds by which each rank waits longer than the one before it, up to 10 of them: one of them speaks for all."""
@@ -27,7 +27,7 @@ SHOWN = 80
 """Characters of another program's command line."""
 
 
-def patience() -> float:
+def timeout() -> float:
     """Seconds to wait for the others. Raises UsageError for a variable that is no number above 0."""
     given = os.environ.get(VARIABLE, str(SECONDS))
     try:
@@ -42,7 +42,7 @@ def patience() -> float:
     return seconds
 
 
-def imported(seconds: float) -> Any:
+def import_mpi(seconds: float) -> Any:
     """mpi4py's module MPI, initialized. Ends this process where others keep MPI_Init waiting for longer.
 
     MPI_Init is called without the lock of Python's interpreter, which mpi4py keeps: the timer could not run.
@@ -76,7 +76,7 @@ def initialize(mpi: Any) -> None:
         function(None, None, ctypes.c_int(mpi.THREAD_MULTIPLE), ctypes.byref(ctypes.c_int()))
 
 
-def meet(mpi: Any, seconds: float) -> None:
+def wait_for_all(mpi: Any, seconds: float) -> None:
     """Return once all processes have called this. Each reports to rank 0, and rank 0 tells each that all are there."""
     world = mpi.COMM_WORLD
     rank, size, nothing = world.Get_rank(), world.Get_size(), [None, 0, mpi.BYTE]
@@ -105,7 +105,7 @@ def give_up(who: str, seconds: float, end: Callable[[], None]) -> None:
     error = BackendError(
         f"waited {seconds:g} s for {who}",
         why="processes that a launcher starts together begin together",
-        fix="the same command for all of them" + (longer if is_patience(seconds) else ""),
+        fix="the same command for all of them" + (longer if is_timeout(seconds) else ""),
     )
     try:
         sys.stderr.write(f"xpnn: error: {error}\n")
@@ -114,10 +114,10 @@ def give_up(who: str, seconds: float, end: Callable[[], None]) -> None:
         end()
 
 
-def is_patience(seconds: float) -> bool:
+def is_timeout(seconds: float) -> bool:
     """Whether the variable sets that time: a process that ends for another reason has one of its own."""
     try:
-        return seconds == patience()
+        return seconds == timeout()
     except UsageError:
         return False
 

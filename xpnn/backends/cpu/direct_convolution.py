@@ -38,22 +38,12 @@ def conv(x: Array, W: Array, b: Array | None, window: Window, relu: bool) -> Arr
     y = np.empty((len(x), *counts(x.shape, window), W.shape[-1]), x.dtype)
     bias = np.zeros(W.shape[-1], W.dtype) if b is None else np.ascontiguousarray(b)
     kernels, depthwise = np.ascontiguousarray(W).reshape(-1), is_depthwise(x, W.shape[-1], W.shape[-2])
-
     x, places = np.ascontiguousarray(x), places_of(x.shape[1:], window, depthwise)
 
     def work(part: slice) -> None:
         padded, out = empty_image(places, x), y[part]
-        loops.forward(
-            x[part].reshape(-1),
-            padded,
-            kernels,
-            bias,
-            relu,
-            out.reshape(-1),
-            out.shape,
-            *places[1:],
-            depthwise,
-        )
+        flat = x[part].reshape(-1), padded, kernels, bias, relu, out.reshape(-1)
+        loops.forward(*flat, out.shape, *places[1:], depthwise)
 
     each(work, parts_of(y, W.size // W.shape[-1]))
     return y
