@@ -163,14 +163,17 @@ def test_a_process_that_is_to_train_alone_is_named(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("other", ["", "from mpi4py import MPI; "], ids=["not MPI", "MPI"])
-def test_a_process_of_another_program_is_named(tmp_path, other):
+@pytest.mark.parametrize(
+    ("other", "rank"), [("", 0), ("from mpi4py import MPI; ", 1)], ids=["not MPI", "MPI"]
+)
+def test_a_process_of_another_program_is_named(tmp_path, other, rank):
     """MPI would wait for it forever: to begin, or for its first message."""
-    other = ("-c", f"{other}import signal; signal.pause()")
-    process = start(1, "-m", "xpnn", *SHORT, ":", *other, cwd=tmp_path, XPNN_RENDEZVOUS_TIMEOUT="1")
+    programs = [("-m", "xpnn", *SHORT)]
+    programs.insert(rank, ("-c", f"{other}import signal; signal.pause()"))
+    process = start(1, *programs[0], ":", *programs[1], cwd=tmp_path, XPNN_RENDEZVOUS_TIMEOUT="1")
     code, _, err = finish(process, SOON)
     assert code == 3, err
-    assert err.count("xpnn: error: waited 1 s for rank 1") == 1, err
+    assert err.count(f"xpnn: error: waited 1 s for rank {rank}") == 1, err
     assert "fix: the same command for all of them" in err
 
 

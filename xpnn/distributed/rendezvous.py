@@ -4,6 +4,7 @@ MPI itself waits without end for a process that runs another program or has ende
 MPI, in the first message for one that does. Neither can be left, so the process that gives up ends, and all with it.
 """
 
+import contextlib
 import ctypes
 import os
 import sys
@@ -21,6 +22,8 @@ TURN = 1.0
 """Seconds by which each rank waits longer than the one before it, up to 10 of them: one of them speaks for all."""
 PAUSE = 0.002
 """Seconds between two looks for those that are to come."""
+KILLED = 5.0
+"""Seconds that the launcher has to end all, before this process ends by itself."""
 COME, ALL_HERE = 71, 72
 """Tags of the messages."""
 SHOWN = 80
@@ -56,7 +59,7 @@ def import_mpi(seconds: float) -> Any:
     if not MPI.Is_initialized():
         rank = os.environ.get("PMI_RANK", "")
         turn = TURN * min(int(rank) if rank.isdecimal() else 0, 10)
-        timer = threading.Timer(seconds + turn, lambda: give_up(absent(), seconds, lambda: os._exit(3)))
+        timer = threading.Timer(seconds + turn, lambda: give_up(absent(), seconds, end_before_init))
         timer.daemon = True
         timer.start()
         try:
@@ -64,6 +67,18 @@ def import_mpi(seconds: float) -> Any:
         finally:  # also of an MPI that raises: this process may go on without it
             timer.cancel()
     return MPI
+
+
+def end_before_init() -> None:
+    """End all processes with exit code 3, as MPI_Abort does later.
+
+    The launcher is told the code in its own words (PMI, version 1): of processes that it kills because one has ended,
+    it may return the code of any. Without such a launcher this process ends by itself.
+    """
+    with contextlib.suppress(KeyError, ValueError, OSError):
+        os.write(int(os.environ["PMI_FD"]), b"cmd=abort exitcode=3\n")
+        time.sleep(KILLED)
+    os._exit(3)
 
 
 def initialize(mpi: Any) -> None:
