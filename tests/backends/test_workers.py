@@ -74,7 +74,9 @@ def test_a_forked_process_has_helpers_of_its_own():
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 def test_threads_that_share_an_update_compute_the_same_bits(monkeypatch, weight_decay):
-    flat = pytest.importorskip("xpnn.backends.cpu.flat")
+    pytest.importorskip("numba")
+    from xpnn.backends.cpu import flat
+
     parts = []
     monkeypatch.setattr(flat, "each", lambda work, starts: [work(s) for s in starts if not parts.append(s)])
 

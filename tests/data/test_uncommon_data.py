@@ -33,6 +33,7 @@ def test_a_row_of_pandas_is_one_row_and_a_column_has_its_name_or_0():
     assert from_memory({"n": pd.Series([1, None])})["n"].missing.tolist() == [False, True]
 
 
+@pytest.mark.oracle
 def test_a_column_of_polars_has_its_name_or_0():
     pl = pytest.importorskip("polars")
     assert list(from_memory(pl.Series("n", [1, 2]))) == ["n"]

@@ -16,6 +16,7 @@ def said(monkeypatch, seconds):
     printed, ended = io.StringIO(), []
     monkeypatch.setattr(sys, "stderr", printed)
     monkeypatch.setattr(rendezvous, "flush_and_discard", lambda: None)
+    monkeypatch.setattr(rendezvous, "FORWARDED", 0)
     rendezvous.give_up("rank 1", seconds, lambda: ended.append(True))
     assert len(ended) == 1
     return printed.getvalue()

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 1.0
 """Seconds that other ranks leave rank 0 to say what all have met."""
-FORWARDED = 0.5
-"""Seconds that the launcher gets to pass on what was printed: an abort may cut it off."""
 MEETING = 20
 """Seconds for which a process that ends waits for others that have not joined."""
 LAUNCHERS = (
@@ -122,6 +120,8 @@ def end(code: int, report: Callable[[], int], everywhere: bool) -> int:
     code = report()
     meet()
     if group is not None:
+        from xpnn.distributed.rendezvous import FORWARDED
+
         time.sleep(FORWARDED)
         group.abort(code)
     return code

@@ -22,6 +22,8 @@ TURN = 1.0
 """Seconds by which each rank waits longer than the one before it, up to 10 of them: one of them speaks for all."""
 PAUSE = 0.002
 """Seconds between two looks for those that are to come."""
+FORWARDED = 0.5
+"""Seconds that the launcher gets to pass on what was printed: an abort may cut it off."""
 KILLED = 5.0
 """Seconds that the launcher has to end all, before this process ends by itself."""
 COME, ALL_HERE = 71, 72
@@ -125,6 +127,7 @@ def give_up(who: str, seconds: float, end: Callable[[], None]) -> None:
     try:
         sys.stderr.write(f"xpnn: error: {error}\n")
         flush_and_discard()
+        time.sleep(FORWARDED)
     finally:
         end()
 
