@@ -49,6 +49,11 @@ def later(first):
     return lambda be: (*counted(12345)(be), first)
 
 
+def dropped(make, rate, key=(7, 2), tick=9):
+    """Arrays, and the stream and the rate of a dropout."""
+    return lambda be: (*make(be), key, be.scalar(tick, be.xp.int64), rate)
+
+
 def floats(*arrays):
     return lambda be: tuple(be.asarray(a, be.dtype) for a in arrays)
 
@@ -260,7 +265,12 @@ ROWS = {
         lambda be: (*floats(normal(5, 9), normal(1, 5, 9)[0], normal(5, 3))(be), None),
     ],
     "gru_step_grad": [floats(*(normal(i, 5, 3)[0] for i in range(1, 7)))],
-    "lstm_pass": [floats(normal(4, 5, 12), normal(3, 12)), floats(normal(1, 2, 4), normal(1, 4))],
+    "lstm_pass": [
+        floats(normal(4, 5, 2), normal(2, 12), normal(3, 12), normal(12)),
+        floats(normal(3, 37, 2), normal(2, 12), normal(3, 12), normal(12)),  # threads share so many samples
+        lambda be: (*floats(normal(1, 2, 3), normal(3, 4), normal(1, 4))(be), None),
+        lambda be: (*floats(normal(2, 20, 3), normal(3, 4), normal(1, 4))(be), None),
+    ],
     "lstm_pass_grad": [
         floats(dy, normal(3, 12), normal(5, 2, 3), normal(4, 2, 12), normal(4, 2, 3))
         for dy in (normal(4, 2, 3), normal(2, 3))
@@ -295,6 +305,28 @@ ROWS = {
     "scaled_mask": [
         lambda be: (be.asarray(KINKS, be.dtype), be.asarray(KINKS > 0), 1.25),
         lambda be: (be.asarray(normal(4, 3, 2), be.dtype), be.asarray(normal(4, 3, 2) > 0), 1 / 0.7),
+    ],
+    "dropout": [
+        dropped(floats(KINKS), 0.2),
+        dropped(floats(normal(3, 2, 4)), 0.0, tick=2**33 + 5),
+        dropped(floats(normal(130, 140)), 0.3),  # more than one block of words
+        dropped(lambda be: (be.asarray(normal(4, 6), be.dtype).T,), 0.5),
+        dropped(floats(normal(5, 2)), 1 - 2.0**-24),
+    ],
+    "bias_relu_dropout": [
+        dropped(lambda be: (be.asarray(KINKS, be.dtype) * 1, be.asarray(normal(4), be.dtype)), 0.2),
+        dropped(lambda be: given_bias((2, 3, 4))(be)[:2], 0.5),
+        dropped(lambda be: given_bias((130, 140))(be)[:2], 1 / 3, key=(1, "a")),
+        dropped(
+            lambda be: ((be.asarray(normal(4, 6), be.dtype) * 1).T, be.asarray(normal(4), be.dtype)), 0.3
+        ),
+    ],
+    "relu_dropout_grad": [
+        lambda be: (*floats(normal(3, 4), KINKS)(be), 0.2),
+        lambda be: (be.asarray(KINKS, be.dtype) * 1, be.asarray(normal(3, 4), be.dtype), 0.3, True),
+        lambda be: (*floats(normal(BLOCK // 8 + 3, 9), normal(BLOCK // 8 + 3, 9))(be), 0.5),
+        lambda be: (be.asarray(normal(4, 6), be.dtype).T, be.asarray(normal(6, 4), be.dtype), 0.0, True),
+        lambda be: (be.asarray(normal(6, 4), be.dtype), be.asarray(normal(4, 6), be.dtype).T, 0.1),
     ],
     "all_finite": [
         floats(a)
@@ -500,6 +532,9 @@ BITWISE = {
     "uniform",
     "normal",
     "keep_mask",
+    "dropout",
+    "bias_relu_dropout",
+    "relu_dropout_grad",
     "mask",
     "all_finite",
     "take_rows",
@@ -510,6 +545,7 @@ BITWISE = {
 }
 GIVEN_AWAY = {
     "add_bias": {0},
+    "bias_relu_dropout": {0},
     "elementwise": {2},
     "matmul": {2},
     "affine_grads": {3},
@@ -520,8 +556,8 @@ GIVEN_AWAY = {
 
 
 def given_away(name, arguments):
-    """Of relu_grad, dy when it is owned."""
-    owned = name == "relu_grad" and arguments[2:] == (True,)
+    """Of the gradients of ReLU, dy when it is owned."""
+    owned = name in ("relu_grad", "relu_dropout_grad") and arguments[-1] is True
     return {0} if owned else GIVEN_AWAY.get(name, set())
 
 

@@ -10,6 +10,7 @@ import pytest
 from test_prediction_threads import blas_count
 
 import xpnn
+from xpnn.backends.cpu import passes
 from xpnn.backends.cpu.threads import blas_threads
 from xpnn.backends.cpu.workers import each
 
@@ -95,3 +96,33 @@ def test_threads_that_share_an_update_compute_the_same_bits(monkeypatch, weight_
     shared = trained()
     assert parts == [0, 16, 32, 48, 64] * 3
     assert all(np.array_equal(a, b) for a, b in zip(whole.values(), shared.values(), strict=True))
+
+
+@pytest.mark.parametrize("sequences", [False, True])
+@pytest.mark.parametrize("cell", [xpnn.LSTM, xpnn.GRU])
+def test_threads_that_share_a_sequence_compute_the_same(monkeypatch, cell, sequences):
+    """Each walks the steps of its own samples: of 37 one takes 18, of 31 nobody is given a part."""
+    shares = []
+
+    def noted(work, slices):
+        shares.append(slices)
+        return each(work, slices)
+
+    monkeypatch.setattr(passes, "each", noted)
+
+    def trained(n):
+        model = xpnn.Model([cell(5, sequences=sequences)], (4, 3), seed=0, backend="numpy")
+        x = np.sin(np.arange(n * 12, dtype=np.float32)).reshape(n, 4, 3)
+        y = np.cos(model.forward(x))
+        shares.clear()
+        xpnn.Trainer(model, "mean_squared_error", xpnn.SGD(10.0)).step(x, y)
+        return model.parameters().values()
+
+    for n, halves in ((37, [slice(0, 18), slice(18, 37)]), (31, [slice(0, 31)])):
+        shared = trained(n)
+        assert shares == [halves, halves]
+        with blas_threads(1):
+            alone = trained(n)
+        assert shares == [[slice(0, n)]] * 2
+        for a, b in zip(shared, alone, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)

@@ -21,7 +21,15 @@ CHAINS = {
         xpnn.Flatten(), xpnn.Dropout(0.2), xpnn.Dense(9), xpnn.ReLU(), xpnn.Dropout(0.5),
         xpnn.Dense(7), xpnn.Dropout(0.0), xpnn.Dense(4),
     ],
+    "dropped twice": [
+        xpnn.Flatten(), xpnn.Dense(9), xpnn.ReLU(), xpnn.Dropout(0.5), xpnn.Dropout(0.2), xpnn.Dense(5),
+        xpnn.Dropout(0.3), xpnn.Dense(4), xpnn.ReLU(), xpnn.Dropout(0.1),
+    ],
+    "nothing comes in": [
+        xpnn.Flatten(), xpnn.Dropout(0.3), xpnn.Dropout(1.0), xpnn.Dense(5), xpnn.ReLU(), xpnn.Dense(4),
+    ],
     "all dropped": [xpnn.Flatten(), xpnn.Dense(9), xpnn.ReLU(), xpnn.Dropout(1.0), xpnn.Dense(4)],
+    "all dropped at first": [xpnn.Flatten(), xpnn.Dropout(1.0), xpnn.Dense(4)],
     "wide": [
         xpnn.Flatten(), xpnn.Dense(1024), xpnn.ReLU(), xpnn.Dropout(0.3), xpnn.Dense(1024), xpnn.ReLU(), xpnn.Dense(4),
     ],

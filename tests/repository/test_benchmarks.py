@@ -6,6 +6,7 @@ import re
 import subprocess
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -175,6 +176,15 @@ def test_the_floor_has_the_products_of_the_step():
     assert flops(back) == 2 * 16 * (inputs + (27 + 28) * states + 2 * head)
     for _, a, b, out in ahead + back:
         assert (a @ b).shape == out.shape
+
+
+def test_the_floor_of_an_epoch_has_the_last_batch_and_the_validation():
+    cell = Cell("", NARROW, 256)
+    parts, ahead, back = gemm.products_of_epoch(cell), *gemm.products(cell)
+    assert [times for times, _ in parts] == [214, 1, 4, 1]
+    done = sum(times * flops(calls) for times, calls in parts)
+    assert done == (flops(ahead + back) * 55_000 + flops(ahead) * 5_000) // 256
+    assert [times for times, _ in gemm.products_of_epoch(replace(cell, batch=500))] == [110, 4, 1]
 
 
 def test_the_report_says_what_the_records_say():

@@ -77,6 +77,7 @@ class NumpyBackend(Backend):
     relu_grad = pointwise.relu_grad
     mask = pointwise.mask
     scaled_mask = pointwise.scaled_mask
+    relu_dropout_grad = pointwise.relu_dropout_grad
     sigmoid = pointwise.sigmoid
     normal_cdf = distribution.normal_cdf
     lstm_step = pointwise.lstm_step
@@ -91,6 +92,8 @@ class NumpyBackend(Backend):
 
     uniform = draws.uniform
     keep_mask = draws.keep_mask
+    dropout = draws.dropout
+    bias_relu_dropout = draws.bias_relu_dropout
     normal = draws.normal
 
     rows_at = rows.rows_at

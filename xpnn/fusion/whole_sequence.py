@@ -26,20 +26,21 @@ class WholeSequence(RoundedOnce):
         return int(plain)
 
     def forward(self, cx: Ctx, p: tuple[Tree, ...], x: Array) -> tuple[Array, tuple[Any, ...]]:
-        """Keeps x, the parameters and the arrays of the pass, in the order in which the steps are walked."""
+        """Keeps the parameters and the arrays of the pass, in the order in which the steps are walked."""
         be, layer = cx.be, self.layers[0]
         if not be.whole_passes:
             return super().forward(cx, p, x)
         own, seen = p[0], self._walked(cx, by_time(cx, x))
-        a = be.affine(seen, own["W"], own["b"]) if layer.bias else be.matmul(seen, own["W"])
         kept: tuple[Array, ...]
         if type(layer) is LSTM:
-            kept = be.lstm_pass(a, own["U"])
+            kept = be.lstm_pass(seen, own["W"], own["U"], own["b"] if layer.bias else None)
+            h = kept[0][:, :, -layer.units :]
         else:
-            kept = be.gru_pass(a, own["U"], own["c"] if layer.bias else None)
-        h = kept[0]
+            a = be.affine(seen, own["W"], own["b"]) if layer.bias else be.matmul(seen, own["W"])
+            kept = seen, *be.gru_pass(a, own["U"], own["c"] if layer.bias else None)
+            h = kept[1]
         y = by_time(cx, self._walked(cx, h[1:, :, :])) if layer.sequences else h[-1, :, :]
-        return y, (seen, own, kept)
+        return y, (own, kept)
 
     def backward(
         self, cx: Ctx, cache: tuple[Any, ...], dy: Array, need_dx: bool, out: Tree, may_overwrite: bool
@@ -48,30 +49,41 @@ class WholeSequence(RoundedOnce):
         be, layer = cx.be, self.layers[0]
         if not be.whole_passes:
             return super().backward(cx, cache, dy, need_dx, out, may_overwrite)
-        seen, own, (h, *kept) = cache
+        own, kept = cache
         dy = self._walked(cx, by_time(cx, dy)) if layer.sequences else dy
-        before = h[:-1, :, :]
         if type(layer) is LSTM:
-            da = du = be.lstm_pass_grad(dy, own["U"], *kept)
+            da, grads = lstm_grads(cx, own, kept, dy)
         else:
-            da, du = be.gru_pass_grad(dy, own["U"], h, *kept)
-        rows, drows = flat_rows(be, da), flat_rows(be, du)
-        if du is da:
-            dW, dU = be.transposed_products(seen, before, rows)
-        else:
-            dW = be.matmul(flat_rows(be, seen).T, rows)
-            dU = be.matmul(flat_rows(be, before).T, drows)
-        grads = {"W": dW, "U": dU}
-        if layer.bias:
-            grads["b"] = be.column_sums(rows)
-        if "c" in own:
-            grads["c"] = be.column_sums(parts(drows, 3)[2])
+            da, grads = gru_grads(cx, own, kept, dy)
         dx = by_time(cx, self._walked(cx, be.matmul(da, own["W"].T))) if need_dx else None
         return dx, (grads,)
 
     def _walked(self, cx: Ctx, a: Array) -> Array:
         """What belongs to the steps by time, in the order in which they are walked; and back."""
         return cx.be.xp.flip(a, axis=0) if self.layers[0].reverse else a
+
+
+def lstm_grads(cx: Ctx, own: Tree, kept: tuple[Array, ...], dy: Array) -> tuple[Array, Tree]:
+    """da, and those of all parameters as one product: d[W; b; U] = [x_t, 1, h_{t-1}]^T da."""
+    be, (rows, *states) = cx.be, kept
+    da = be.lstm_pass_grad(dy, own["U"], *states)
+    d = be.matmul(flat_rows(be, rows[:-1, :, :]).T, flat_rows(be, da))
+    n_in, first = own["W"].shape[0], d.shape[0] - own["U"].shape[0]
+    grads = {"W": d[:n_in, :], "U": d[first:, :]}
+    return da, grads if "b" not in own else {**grads, "b": d[n_in, :]}
+
+
+def gru_grads(cx: Ctx, own: Tree, kept: tuple[Array, ...], dy: Array) -> tuple[Array, Tree]:
+    """da, and dW = x^T da, dU = h_{t-1}^T du, db = sum of da, dc = sum of du's last part."""
+    be, (seen, h, *states) = cx.be, kept
+    da, du = be.gru_pass_grad(dy, own["U"], h, *states)
+    rows, drows = flat_rows(be, da), flat_rows(be, du)
+    grads = {
+        "W": be.matmul(flat_rows(be, seen).T, rows),
+        "U": be.matmul(flat_rows(be, h[:-1, :, :]).T, drows),
+    }
+    sums = {"b": be.column_sums(rows), "c": be.column_sums(parts(drows, 3)[2])} if "b" in own else {}
+    return da, {**grads, **sums}
 
 
 class BothDirections(RoundedOnce):

@@ -59,6 +59,9 @@ class Kernels:
     normal_cdf = activations.normal_cdf
     mask = activations.mask
     scaled_mask = activations.scaled_mask
+    dropout = activations.dropout
+    bias_relu_dropout = activations.bias_relu_dropout
+    relu_dropout_grad = activations.relu_dropout_grad
 
     batch_norm = normalization.batch_norm
     batch_norm_grad = normalization.batch_norm_grad

@@ -4,6 +4,7 @@ import math
 
 from xpnn.kernels.base import Array, Backend
 from xpnn.kernels.erf import FAR, MIDDLE, NEAR, ratio
+from xpnn.random import Key
 
 
 def relu(be: Backend, x: Array) -> Array:
@@ -60,3 +61,21 @@ def mask(be: Backend, x: Array, keep: Array) -> Array:
 def scaled_mask(be: Backend, x: Array, keep: Array, scale: float) -> Array:
     """scale x where keep, else 0: a NaN that is not kept is 0, too."""
     return be.mask(x * scale, keep)
+
+
+def dropout(be: Backend, x: Array, key: Key, tick: Array, rate: float) -> Array:
+    """x / (1 - rate) where `keep_mask` of (key, tick) keeps it, else 0. rate < 1."""
+    return be.scaled_mask(x, be.keep_mask(key, tick, x.shape, rate), 1 / (1 - rate))
+
+
+def bias_relu_dropout(be: Backend, y: Array, b: Array, key: Key, tick: Array, rate: float) -> Array:
+    """`dropout` of max(y + b, 0), b on the last axis. The caller gives y away: it may be written to."""
+    return be.dropout(be.add_bias(y, b, relu=True), key, tick, rate)
+
+
+def relu_dropout_grad(be: Backend, dy: Array, y: Array, rate: float, may_overwrite: bool = False) -> Array:
+    """dx = dy / (1 - rate) where y > 0, else 0: y, made by `bias_relu_dropout`, is 0 where either factor is 0.
+
+    may_overwrite: dx may be written over dy.
+    """
+    return be.scaled_mask(dy, y > 0, 1 / (1 - rate))

@@ -6,17 +6,24 @@ A pass back is given dy (T, N, units) of all outputs, or (N, units) of the last 
 from xpnn.kernels.base import Array, Backend
 
 
-def lstm_pass(be: Backend, a: Array, U: Array) -> tuple[Array, Array, Array, Array]:
-    """h and c (T + 1, N, units), of which the first are 0, then the gates and tanh(c) of each step, as `lstm_step`.
+def lstm_pass(
+    be: Backend, x: Array, W: Array, U: Array, b: Array | None
+) -> tuple[Array, Array, Array, Array]:
+    """[x_t, 1, h_{t-1}] and c_{t-1} (T + 1, N, ...), then the gates and tanh(c_t) (T, N, ...), as `lstm_step`.
 
-    a (T, N, 4 units): what the inputs add to the sums; U (units, 4 units).
+    x (T, N, n_in), W (n_in, 4 units), U (units, 4 units), b (4 units,): a step's sums are [x_t, 1, h_{t-1}] [W; b; U],
+    without b without the 1. The first h and c are 0; beside the last h, x is 0.
     """
-    h = c = be.zeros((a.shape[1], U.shape[0]))
+    h = c = be.zeros((x.shape[1], U.shape[0]))
+    a = be.matmul(x, W) if b is None else be.affine(x, W, b)
     hs, cs, kept = [h], [c], list[list[Array]]()
-    for t in range(a.shape[0]):
+    for t in range(x.shape[0]):
         h, c, *own = be.lstm_step(a[t, :, :], be.matmul(h, U), c)
         hs, cs, kept = [*hs, h], [*cs, c], [*kept, own]
-    return be.xp.stack(hs), be.xp.stack(cs), *map(be.xp.stack, zip(*kept, strict=True))
+    seen = be.xp.concat([x, be.xp.zeros_like(x[:1, :, :])])
+    one = [] if b is None else [be.xp.ones_like(seen[:, :, :1])]
+    rows = be.xp.concat([seen, *one, be.xp.stack(hs)], axis=-1)
+    return rows, be.xp.stack(cs), *map(be.xp.stack, zip(*kept, strict=True))
 
 
 def lstm_pass_grad(be: Backend, dy: Array, U: Array, c: Array, gates: Array, squashed: Array) -> Array:

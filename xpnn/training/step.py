@@ -180,7 +180,7 @@ class Objective:
         be, (cursor, order), (x, y, weight) = self.be, position, data
         rows = be.rows_at(order, cursor, n)
         x = fusion.gather_rescaled(be, x, rows, rescale)
-        return x, *gather(be, (y, weight), rows), (cursor + n, order)
+        return x, gather(be, y, rows), gather(be, weight, rows), (cursor + n, order)
 
 
 def counted(loss: Loss, be: Backend, out: Any, y: Any, correct: Any = None) -> Array:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from xpnn.backends.base import Backend
+from xpnn.backends.cpu.pointwise import select
 from xpnn.kernels import Array
 from xpnn.kernels.counter import WORD, WORD16, counters
 from xpnn.random import Key
@@ -32,6 +33,32 @@ def keep_mask(
     for start, words in random_words(key, int(tick), out.size, first):
         np.greater_equal(words, threshold, out=out[start : start + words.size])
     return out.reshape(shape)
+
+
+def dropout(be: Backend, x: Array, key: Key, tick: Array, rate: float) -> Array:
+    """A block at a time: its words, its mask and its products are still in the cache when the mask is applied."""
+    out = np.empty(x.shape, x.dtype)
+    drop(x, key, tick, rate, out)
+    return out
+
+
+def bias_relu_dropout(be: Backend, y: Array, b: Array, key: Key, tick: Array, rate: float) -> Array:
+    """In place, where its elements lie in the order of the draws."""
+    y = be.add_bias(y, b, True)
+    if not y.flags.carray:
+        return dropout(be, y, key, tick, rate)
+    drop(y, key, tick, rate, y)
+    return y
+
+
+def drop(x: Array, key: Key, tick: Array, rate: float, out: Array) -> None:
+    """out = x / (1 - rate) where the stream keeps it, else 0."""
+    scale, threshold = 1 / (1 - rate), math.ceil(rate * 2**24) << 8
+    given, written = x.reshape(-1), out.reshape(-1)
+    for start, words in random_words(key, int(tick), x.size):
+        block = slice(start, start + words.size)
+        scaled = np.multiply(given[block], scale, out=written[block])
+        select(scaled, words >= threshold, scaled)
 
 
 def normal(be: Backend, key: Key, tick: Array, shape: tuple[int, ...], first: int = 0) -> Array:

@@ -20,6 +20,9 @@ class FastNumpyBackend(NumpyBackend):
     scaled_mask = numba_kernels.scaled_mask
     relu_grad = numba_kernels.relu_grad
     add_bias = numba_kernels.add_bias
+    dropout = numba_kernels.dropout
+    bias_relu_dropout = numba_kernels.bias_relu_dropout
+    relu_dropout_grad = numba_kernels.relu_dropout_grad
     take_rescaled = numba_kernels.take_rescaled
     keep_mask = numba_kernels.keep_mask
     softmax_cross_entropy = numba_kernels.softmax_cross_entropy

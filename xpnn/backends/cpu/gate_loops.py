@@ -66,16 +66,16 @@ def tanhs(x: Array) -> None:
 
 
 @compiled
-def lstm_step(a: Array, u: Array, c: Array, h: Array, new: Array, gates: Array, squashed: Array) -> None:
-    """h, new, gates and squashed from the rest, as the reference kernel of this name.
+def lstm_step(gates: Array, c: Array, h: Array, new: Array, squashed: Array) -> None:
+    """h, new and squashed, as the reference kernel of this name; gates, which are the sums a + u before, in place.
 
-    Loops over slices: of an index that might be negative the compiler makes no vectors.
+    h is written to the last units of its rows. Loops over slices: of an index that might be negative the compiler
+    makes no vectors.
     """
     n = c.shape[1]
+    first = h.shape[1] - n
     for row in range(c.shape[0]):
-        z, v, s, old, out = gates[row], new[row], squashed[row], c[row], h[row]
-        for k in range(z.size):
-            z[k] = a[row, k] + u[row, k]
+        z, v, s, old, out = gates[row], new[row], squashed[row], c[row], h[row][first:]
         i, f, g, o = z[:n], z[n : 2 * n], z[2 * n : 3 * n], z[3 * n :]
         sigmoids(z[: 2 * n])
         tanhs(g)

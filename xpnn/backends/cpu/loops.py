@@ -97,6 +97,36 @@ def keep(step: Any, start: Any, threshold: int, out: Array) -> None:
 
 
 @compiled
+def dropout(x: Array, step: Any, start: Any, threshold: Any, scale: Any, out: Array) -> None:
+    """out = scale x where word >= threshold, else 0, without a branch."""
+    zero = x.dtype.type(0)
+    for i in range(x.size):
+        v = scale * x[i]
+        out[i] = v if word(i, step, start) >= threshold else zero
+
+
+@compiled
+def bias_relu_dropout(y: Array, b: Array, step: Any, start: Any, threshold: Any, scale: Any) -> None:
+    """y <- scale max(y + b, 0) where word >= threshold, else 0."""
+    zero = y.dtype.type(0)
+    for i in range(y.shape[0]):
+        first = np.uint32(np.uint32(i * y.shape[1]) * step + start)
+        for j in range(y.shape[1]):
+            v = y[i, j] + b[j]
+            v = scale * (zero if v <= 0 else v)
+            y[i, j] = v if word(j, step, first) >= threshold else zero
+
+
+@compiled
+def relu_dropout_grad(dy: Array, y: Array, scale: Any) -> None:
+    """dy <- scale dy where y > 0, else 0."""
+    zero = dy.dtype.type(0)
+    for i in range(dy.size):
+        v = scale * dy[i]
+        dy[i] = v if y[i] > 0 else zero
+
+
+@compiled
 def lstm_step_grad(
     dh: Array, dc: Array, c: Array, gates: Array, squashed: Array, dz: Array, dold: Array
 ) -> None:

@@ -14,7 +14,7 @@ from xpnn.backends.cpu import rows as numpy_rows
 from xpnn.backends.cpu import vectors as numpy_vectors
 from xpnn.backends.cpu.blocks import is_column_major
 from xpnn.backends.cpu.rows import ROWS
-from xpnn.kernels import Array, Rule
+from xpnn.kernels import Array, Kernels, Rule
 from xpnn.kernels import gates as reference
 from xpnn.kernels.counter import WORD, counters
 from xpnn.random import Key
@@ -76,6 +76,43 @@ def keep_mask(
     return out.reshape(shape)
 
 
+def dropout(be: Backend, x: Array, key: Key, tick: Array, rate: float) -> Array:
+    """One pass: no mask is written."""
+    out, words = np.empty(x.shape, x.dtype), kept_words(x.dtype, key, tick, rate)
+    if words is None:
+        return Kernels.dropout(be, x, key, tick, rate)
+    loops.dropout(x.reshape(-1), *words, out.reshape(-1))
+    return out
+
+
+def bias_relu_dropout(be: Backend, y: Array, b: Array, key: Key, tick: Array, rate: float) -> Array:
+    """One pass, over y."""
+    words = kept_words(y.dtype, key, tick, rate)
+    if words is None or not y.flags.carray:
+        return be.dropout(be.add_bias(y, b, True), key, tick, rate)
+    loops.bias_relu_dropout(y.reshape(-1, y.shape[-1]), b, *words)
+    return y
+
+
+def relu_dropout_grad(be: Backend, dy: Array, y: Array, rate: float, may_overwrite: bool = False) -> Array:
+    """One pass, without an array of booleans."""
+    out = dy if may_overwrite and dy.flags.carray else np.array(dy, order="C")
+    loops.relu_dropout_grad(out.reshape(-1), y.reshape(-1), dy.dtype.type(1 / (1 - rate)))
+    return out
+
+
+def kept_words(dtype: Any, key: Key, tick: Array, rate: float) -> tuple[Any, ...] | None:
+    """A stream's step and start, its least word that keeps an element, and what such an element is multiplied by.
+
+    As words of 32 bits, which are compared twice as fast as longer ones; None where no word keeps any.
+    """
+    step, start = counters(key, int(tick))
+    least = math.ceil(rate * 2**24) << 8
+    if least > WORD:
+        return None
+    return np.uint32(step), np.uint32(start), np.uint32(least), dtype.type(1 / (1 - rate))
+
+
 def softmax_cross_entropy(be: Backend, z: Array, ids: Array) -> tuple[Array, Array]:
     """Row by row, except for the exponentials: NumPy computes those with vector instructions."""
     dz = np.empty(z.shape, z.dtype)
@@ -124,7 +161,8 @@ def lstm_step(be: Backend, a: Array, u: Array, c: Array) -> tuple[Array, Array, 
     if c.dtype != np.float32:
         return pointwise.lstm_step(be, a, u, c)
     h, new, gates, squashed = np.empty_like(c), np.empty_like(c), np.empty_like(u), np.empty_like(c)
-    gate_loops.lstm_step(a, u, c, h, new, gates, squashed)
+    np.add(a, u, out=gates)
+    gate_loops.lstm_step(gates, c, h, new, squashed)
     return h, new, gates, squashed
 
 
@@ -156,11 +194,13 @@ def gru_step_grad(
     return da, du, past
 
 
-def lstm_pass(be: Backend, a: Array, U: Array) -> tuple[Array, Array, Array, Array]:
+def lstm_pass(
+    be: Backend, x: Array, W: Array, U: Array, b: Array | None
+) -> tuple[Array, Array, Array, Array]:
     """Each step writes to its places itself."""
-    if a.dtype != np.float32:
-        return passes.lstm_pass(be, a, U)
-    return passes.lstm_forward(gate_loops.lstm_step, a, U)
+    if x.dtype != np.float32:
+        return passes.lstm_pass(be, x, W, U, b)
+    return passes.lstm_forward(gate_loops.lstm_step, x, W, U, b)
 
 
 def lstm_pass_grad(be: Backend, dy: Array, U: Array, c: Array, gates: Array, squashed: Array) -> Array:

@@ -28,10 +28,14 @@ class Weights(NamedTuple):
 
 
 class PlannedDense:
-    """y = x W + b or max(x W + b, 0), of n rows; need_dx: False for the first."""
+    """y = x W + b or max(x W + b, 0), of n rows; need_dx: False for the first.
+
+    `dropout` may be set to the key and the rate, below 1, of a Dropout behind it: then y is what that makes of it.
+    """
 
     def __init__(self, be: Backend, n: int, weights: Weights, relu: bool, need_dx: bool) -> None:
         self.be, self.relu, self.need_dx = be, relu, need_dx
+        self.dropout: tuple[Key, float] | None = None
         self.W, self.b, self.W_grad, self.b_grad = weights
         self.Wt, units = self.W.T, self.W.shape[1]
         self.by_columns = relu and multiplies_by_columns(n, units)
@@ -41,6 +45,14 @@ class PlannedDense:
         self.dy: Any = None
         self.dx: Any = None
 
+    @property
+    def may_drop(self) -> bool:
+        """Whether a Dropout behind it can be its last part.
+
+        Behind a ReLU one look at y tells where it was negative or dropped; by rows it is in the order of the draws.
+        """
+        return self.relu and not self.by_columns and self.dropout is None
+
     def forward(self, tick: Array, x: Array) -> Array:
         """Keep x for the way back."""
         self.x, y = x, self.y
@@ -48,6 +60,9 @@ class PlannedDense:
             np.matmul(self.Wt, x.T, out=self.transposed)
         else:
             np.matmul(x, self.W, out=y)
+        if self.dropout:
+            key, rate = self.dropout
+            return self.be.bias_relu_dropout(y, self.b, key, tick, rate)
         if self.relu:
             return self.be.add_bias(y, self.b, True)
         y += self.b
@@ -56,7 +71,9 @@ class PlannedDense:
     def backward(self, dy: Array) -> Array | None:
         """Write the gradients to their places; dy is written over."""
         x = self.x
-        if self.relu:
+        if self.dropout:
+            dy = self.be.relu_dropout_grad(dy, self.y, self.dropout[1], True)
+        elif self.relu:
             dy = self.be.relu_grad(dy, self.y, True)
         self.dy = dy
         dx = self._dx(dy, x) if self.need_dx else None
@@ -87,7 +104,7 @@ class PlannedDense:
 
 
 class PlannedDropout:
-    """The mask is drawn anew in each step; going back it is the same one."""
+    """The mask is drawn anew in each step; going back it is the same one. need_dx: False before the first Dense."""
 
     def __init__(self, be: Backend, key: Key, rate: float, need_dx: bool) -> None:
         self.be, self.key, self.rate, self.need_dx = be, key, rate, need_dx
@@ -95,7 +112,9 @@ class PlannedDropout:
         self.keep: Any = None
 
     def forward(self, tick: Array, x: Array) -> Array:
-        """scale x where the mask keeps it, else 0."""
+        """scale x where the mask keeps it, else 0; without a way back the mask is not written."""
+        if not self.need_dx and self.scale:
+            return self.be.dropout(x, self.key, tick, self.rate)
         self.keep = self.be.keep_mask(self.key, tick, x.shape, self.rate)
         return self.be.scaled_mask(x, self.keep, self.scale)
 
@@ -112,10 +131,13 @@ class Plan:
         self.parts: list[PlannedDense | PlannedDropout] = []
         need_dx = False
         for i, rate, relu in chain.parts:
+            last = self.parts[-1] if self.parts else None
             if rate is None:
                 weights = Weights(p[i]["W"], p[i]["b"], grad.tree[i]["W"], grad.tree[i]["b"])
                 self.parts.append(PlannedDense(be, n, weights, relu, need_dx))
                 need_dx = True
+            elif isinstance(last, PlannedDense) and last.may_drop and 0 < rate < 1:
+                last.dropout = (chain.seed, i), rate
             elif rate:
                 self.parts.append(PlannedDropout(be, (chain.seed, i), rate, need_dx))
         self.parts_reversed = self.parts[::-1]

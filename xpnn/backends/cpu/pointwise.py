@@ -45,6 +45,16 @@ def scaled_mask(be: Backend, x: Array, keep: Array, scale: float) -> Array:
     return out
 
 
+def relu_dropout_grad(be: Backend, dy: Array, y: Array, rate: float, may_overwrite: bool = False) -> Array:
+    """As `scaled_mask`, with booleans that stay in the cache."""
+    if not (dy.flags.carray and y.flags.carray):
+        return Kernels.relu_dropout_grad(be, dy, y, rate, may_overwrite)
+    out, scale = dy if may_overwrite else np.empty_like(dy), 1 / (1 - rate)
+    for a, b, c in zip(blocks(dy.reshape(-1)), blocks(y.reshape(-1)), blocks(out.reshape(-1)), strict=True):
+        select(np.multiply(a, scale, out=c), b > 0, c)
+    return out
+
+
 def sigmoid(be: Backend, x: Array) -> Array:
     """As 1 / (1 + e^-x), in place: where e^-x is infinite, no normal number of the dtype is as small as y."""
     y = np.negative(x)
@@ -56,9 +66,14 @@ def sigmoid(be: Backend, x: Array) -> Array:
 
 def lstm_step(be: Backend, a: Array, u: Array, c: Array) -> tuple[Array, Array, Array, Array]:
     """Gate by gate, in place."""
-    n, gates = c.shape[1], a + u
-    candidate = np.tanh(gates[:, 2 * n : 3 * n])
-    gates = be.sigmoid(gates)
+    return lstm_gates(be, a + u, c)
+
+
+def lstm_gates(be: Backend, sums: Array, c: Array) -> tuple[Array, Array, Array, Array]:
+    """`lstm_step` from the sums of a step."""
+    n = c.shape[1]
+    candidate = np.tanh(sums[:, 2 * n : 3 * n])
+    gates = be.sigmoid(sums)
     gates[:, 2 * n : 3 * n] = candidate
     new = gates[:, n : 2 * n] * c
     candidate *= gates[:, :n]

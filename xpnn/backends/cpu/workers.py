@@ -2,6 +2,7 @@
 
 import contextvars
 import functools
+import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -42,6 +43,13 @@ def each(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
                 if not helper.cancel():
                     helper.result()
     return [found[i] for i in range(len(parts))]
+
+
+def slices(n: int, least: int) -> list[slice]:
+    """Slices of n, as many as there are threads, and none shorter than `least`: for `each`."""
+    count = max(1, min(setter()[0](), n // least))
+    ends = [n * k // count for k in range(count + 1)]
+    return [slice(*pair) for pair in itertools.pairwise(ends)]
 
 
 @functools.cache
