@@ -306,3 +306,9 @@ def test_a_model_inside_another_and_its_file(tmp_path):
     wrong = xpnn.Model([xpnn.Dense(4), xpnn.BatchNorm(0.01, 1e-5), xpnn.ReLU(), xpnn.Dense(2)], (3,), seed=0)
     with pytest.raises(UsageError, match="has eps=1e-05"):
         load_keras(wrong, outer)
+
+
+def test_rows_of_images_are_in_the_same_order_there():
+    there, layers, shape = mlp()
+    report = load_keras(xpnn.Model(layers, shape, seed=0), there)
+    assert [note for _, _, note in report] == ["", ""]

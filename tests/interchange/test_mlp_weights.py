@@ -52,6 +52,7 @@ def test_weights_go_in_and_back_unchanged(kind, classes, activation):
 
 def test_settings_are_those_of_a_model():
     there = trained(MLPClassifier, "relu")
+    assert from_mlp(there).seed == 0
     model = from_mlp(there, backend="strict", dtype="float32")
     assert (model.backend.name, model.backend.dtype_name) == ("strict", "float32")
     np.testing.assert_allclose(model.predict_proba(X), there.predict_proba(X), atol=1e-6)

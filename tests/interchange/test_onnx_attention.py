@@ -95,6 +95,7 @@ READ = {
     "one head, with no axis of its own": (written(heads=0), LAYER),
     "values of another size": (written(value=2), LAYER),
     "biases": (written(bias="qkv", end=(("MatMul", "o Wo", "y0", {}), ("Add", "y0 bo", "y", {}))), LAYER),
+    "a bias of results alone": (written(end=(("MatMul", "o Wo", "y0", {}), ("Add", "y0 bo", "y", {}))), LAYER),
     "a bias of queries alone": (written(bias="q"), LAYER),
     "a bias of values alone": (written(bias="v"), LAYER),
     "an added mask": (masked(("Add", "s added", "m", {})), LAYER),

@@ -8,7 +8,7 @@ onnx = pytest.importorskip("onnx")
 from onnx import helper  # noqa: E402
 from onnx.reference import ReferenceEvaluator  # noqa: E402
 
-from xpnn.interchange import interpret  # noqa: E402
+from xpnn.interchange import interpret, operations  # noqa: E402
 from xpnn.interchange.interpret import find, function_of, settings_of  # noqa: E402
 from xpnn.interchange.program import Node  # noqa: E402
 
@@ -112,3 +112,13 @@ def test_pytorch_gives_what_the_operation_is():
             one = wanted(kind, inputs, attributes)
             np.testing.assert_allclose(got.numpy(), one, rtol=2e-5, atol=1e-6, err_msg=name)
     assert OPERATIONS.keys() <= {kind for kind, *_ in CASES.values()}
+
+
+def test_a_steep_slope_below_0_says_nothing_of_numbers_above(recwarn):
+    """What is not taken is not computed: e^1000 would be infinite."""
+    x = np.array([2.0, -1.0, 0.0], np.float32)
+    np.testing.assert_allclose(operations.celu(x, np.float32(1e-3)), [2, -1e-3, 0])
+    np.testing.assert_allclose(operations.elu(np.float32([200, -200]), np.float32(0.5)), [200, -0.5])
+    np.testing.assert_allclose(operations.softplus(np.float32([1000, -1000])), [1000, 0])
+    np.testing.assert_allclose(operations.sigmoid(np.float32([1000, -1000])), [1, 0])
+    assert not recwarn.list

@@ -13,7 +13,7 @@ from onnx_runs import TOLERANCE, difference, fed, model_of
 
 import xpnn
 from xpnn.errors import UsageError
-from xpnn.interchange import javascript, save_html
+from xpnn.interchange import html_export, javascript, save_html
 from xpnn.interchange.trace import program_of
 
 NODE = shutil.which("node")
@@ -161,3 +161,41 @@ def test_what_a_page_cannot_show(name, tmp_path):
     with pytest.raises(UsageError):
         save_html(xpnn.Model(net, shape, seed=0), tmp_path / "m.html", **settings)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_page_knows_of_the_layers():
+    """The form of what each gives, and of weights on pixels, for drawing them."""
+    layers = [xpnn.Conv2D(3, (2, 4)), xpnn.ReLU(), xpnn.Flatten(), xpnn.Dense(2), xpnn.Softmax()]
+    assert described(layers, (4, 5, 1)) == {
+        "0 Conv2D": ([3, 2, 3], True, [3, 2, 3], {"form": [2, 4, 1], "count": 3, "kernel": True}),
+        "1 ReLU": ([3, 2, 3], True, [3, 2, 3], None),
+        "3 Dense": ([2], False, [1, 1, 2], None),
+        "4 Softmax": ([2], False, [1, 1, 2], None),
+    }
+    assert described([xpnn.Flatten(), xpnn.Dense(7), xpnn.Dense(60)], (4, 5, 3)) == {
+        "1 Dense": ([7], False, [1, 1, 7], {"form": [4, 5, 3], "count": 7, "kernel": False}),
+        "2 Dense": ([60], False, [1, 1, 60], None),
+    }
+    assert described([xpnn.Conv2D(2, 1), xpnn.Conv2D(4, (3, 2)), xpnn.Tanh()], (4, 5, 3)) == {
+        "0 Conv2D": ([4, 5, 2], True, [4, 5, 2], {"form": [1, 1, 3], "count": 2, "kernel": True}),
+        "1 Conv2D": ([2, 4, 4], True, [2, 4, 4], None),
+        "2 Tanh": ([2, 4, 4], True, [2, 4, 4], None),
+    }
+    assert described([xpnn.Dense(5), xpnn.ReLU()], (3,)) == {
+        "0 Dense": ([5], False, [1, 1, 5], None), "1 ReLU": ([5], False, [1, 1, 5], None),
+    }  # fmt: skip
+
+
+def described(layers, shape):
+    """{name: (shape, whether channels come first, form, what is said of its weights)}."""
+    model = xpnn.Model(layers, shape, seed=0)
+    text = javascript.script(program_of(model), html_export.layers_of(model))
+    (line,) = (one for one in text.splitlines() if one.startswith("const layers = "))
+    found = {}
+    for one in re.findall(
+        r"\{\.\.\.(\{.*?\}), values: \w+(?:, weights: \{\.\.\.(\{.*?\}), values: \w+\})?\}", line
+    ):
+        about, weights = (json.loads(part) if part else None for part in one)
+        found[about.pop("name")] = (about.pop("shape"), about.pop("first"), about.pop("form"), weights)
+        assert not about
+    return found

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -234,6 +235,45 @@ def test_only_what_has_changed_is_sent(tmp_path):
     assert looked(watcher, ["a"], seen)["run"]["epochs"] == 3
     assert looked(watcher, ["b"], {"": 10**9, "a": 10**9})["run"]["name"] == "b"
     assert looked(watcher, ["../b", "nothing"], {"": 10**9}) == {}
+
+
+def test_a_run_that_is_gone_is_taken_off_the_list(tmp_path):
+    made(tmp_path, "a"), made(tmp_path, "b")
+    watcher, seen = Watcher(tmp_path), {}
+    looked(watcher, [], seen)
+    shutil.rmtree(tmp_path / "a")
+    assert [run["name"] for run in looked(watcher, [], seen)["runs"]["runs"]] == ["b"]
+    assert looked(watcher, ["a"], {"": 10**9}) == {}
+
+
+def test_the_newest_runs_are_listed_and_the_others_counted(tmp_path, monkeypatch):
+    for i, name in enumerate("abc"):
+        os.utime(made(tmp_path, name) / "run.json", (i, i))
+    monkeypatch.setattr("xpnn.web.live.LISTED", 2)
+    found = looked(Watcher(tmp_path), [], {})["runs"]
+    assert (len(found["runs"]), found["more"]) == (2, 1)
+
+
+def test_one_look_serves_all_pages_for_a_while(tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("xpnn.web.live.time.monotonic", lambda: clock[0])
+    folder, watcher, seen = made(tmp_path, "a"), Watcher(tmp_path), {}
+    assert dict(watcher.changes([], seen))["run"]["epochs"] == 2
+    append(folder, 3)
+    clock[0] = 0.39
+    assert watcher.changes([], seen) == []
+    clock[0] = 0.4
+    assert dict(watcher.changes([], seen))["run"]["epochs"] == 3
+
+
+def test_what_a_page_shows_of_a_run(tmp_path):
+    made(tmp_path, "a", epochs=1, data="/home/me/flowers.csv", lr=0.5, **{"from": None})
+    run = looked(Watcher(tmp_path), [], {})["run"]
+    assert (run["name"], run["dataset"], run["model"], run["started"]) == ("a", "spiral", "mlp", None)
+    about = {"dataset": "spiral", "model": "mlp"}
+    assert run["settings"] == about | {"epochs": 9, "data": "flowers.csv", "lr": 0.5, "from": None}
+    assert (run["classes"], run["every"], run["record"], run["error"]) == (["a", "b"], 1, None, None)
+    assert run["curves"]["train_loss"] == [1.0]
 
 
 def test_a_killed_training_is_seen_without_a_change_of_its_files(tmp_path):

@@ -1,14 +1,16 @@
 """What a training records of itself, from made-up runs: pictures of weights and samples, mistakes, curves."""
 
 import base64
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import xpnn
+from xpnn.errors import XpnnError
 from xpnn.losses import get_loss
-from xpnn.web import recorder
+from xpnn.web import record, recorder
 
 
 def of_run(model, **more):
@@ -122,3 +124,54 @@ def test_of_long_curves_every_second_point_is_kept(tmp_path, monkeypatch):
     one.add(step(5, "W", "b"), 5)
     assert one.gradients["epoch"] == one.gradients["norm"] == [1, 3, 5]
     assert one.gradients["parameters"] == {"W": [10, 30, 50], "b": [None, 30, 50]}
+
+
+def test_training_waits_for_a_fiftieth_of_its_time(tmp_path, monkeypatch):
+    """What took a second is not done again for fifty; the last epoch is recorded always, but once."""
+    clock, recorded = [10.0], []
+    monkeypatch.setattr(recorder.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(recorder, "held_out", lambda run: None)
+    monkeypatch.setattr(recorder, "first_weights", lambda run: None)
+    monkeypatch.setattr(recorder, "mistakes", lambda run, held: (0, []))
+
+    def explained(run):
+        clock[0] += 1
+        recorded.append(clock[0])
+
+    monkeypatch.setattr(recorder, "explained", explained)
+    one, run = recorder.Recorder(tmp_path), SimpleNamespace(history=[])
+    one.start(run, 9, 100, 10)
+    for epoch, now in enumerate((10.0, 60.9, 61.0, 61.5), 1):
+        clock[0] = now
+        run.history.append(epoch)
+        one.epoch(run, SimpleNamespace(epoch=epoch))
+    assert recorded == [11.0, 62.0]
+    assert json.loads((tmp_path / "live.json").read_text())["epoch"] == 3
+    one.finish(run)
+    one.finish(run)
+    assert len(recorded) == 3
+    assert json.loads((tmp_path / "live.json").read_text()) == {
+        "epoch": 4, "layers": [], "gradients": {"epoch": [], "norm": [], "parameters": {}}, "weights": None,
+        "mistakes": [], "judged": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("form", "text", "right"), [
+    ([1, 2, 1], "AAA=", True), ([1, 3, 1], "AAAA", True), ([2, 2, 1], "AAAAAA==", True), ([1, 1, 3], "+/+/", True),
+    ([1, 2, 1], "AAAAAA==", False), ([1, 4, 1], "AAAA", False), ([1, 2], "AAA=", False), ([1, 1, 1, 1], "AA==", False),
+    ([1, 1, 1], "A\u00e4==", False), ([1, 1, 1], "A-==", False),
+])  # fmt: skip
+def test_a_picture_has_as_many_bytes_as_it_says(form, text, right):
+    assert record.fits({"form": form, "bytes": text}) is right
+
+
+def test_a_record_may_have_four_mebibytes(tmp_path):
+    one = {"epoch": 1, "layers": [], "gradients": {"epoch": [], "norm": [], "parameters": {}}, "weights": None,
+           "mistakes": [], "judged": 0}  # fmt: skip
+    text = json.dumps(one)
+    assert record.read_record(tmp_path) is None
+    (tmp_path / "live.json").write_text(text + " " * (2**22 - len(text)))
+    assert record.read_record(tmp_path) == one
+    (tmp_path / "live.json").write_text(text + " " * (2**22 + 1 - len(text)))
+    with pytest.raises(XpnnError, match=r"live\.json"):
+        record.read_record(tmp_path)

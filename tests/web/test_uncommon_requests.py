@@ -1,6 +1,8 @@
 """Requests at the edges, given to the application without a network: addresses, hosts, sizes and numbers."""
 
 import asyncio
+import base64
+import hashlib
 import json
 from pathlib import Path
 
@@ -11,7 +13,7 @@ pytest.importorskip("starlette")
 
 import xpnn
 from xpnn.errors import DataError
-from xpnn.web import guard, openapi, predictor
+from xpnn.web import guard, openapi, pages, predictor
 from xpnn.web.app import App, Served
 from xpnn.web.guard import Guard, RefusedError
 from xpnn.web.predictor import MOST, Predictor
@@ -25,11 +27,11 @@ def model():
     return xpnn.Model([xpnn.Dense(2)], (3,), seed=0)
 
 
-def asked(app, path="/", method="GET", body=b"", **headers):
-    """(status, {header: value}, text) of one request."""
+def asked(app, path="/", method="GET", body=b"", query=b"", waits=False, **headers):
+    """(status, {header: value}, text) of one request. waits: the other side stays until it has all."""
     given = {"host": "127.0.0.1:8000", "content-length": str(len(body))} | headers
     scope = {
-        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
+        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": query,
             "scheme": "http",
         "headers": [(key.replace("_", "-").encode(), value.encode()) for key, value in given.items()],
         "http_version": "1.1", "server": ("127.0.0.1", 8000), "client": ("127.0.0.1", 1),
@@ -37,6 +39,8 @@ def asked(app, path="/", method="GET", body=b"", **headers):
     sent, waiting = [], [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive():
+        if waits and not waiting:
+            await asyncio.sleep(3600)
         return waiting.pop() if waiting else {"type": "http.disconnect"}
 
     async def send(message):
@@ -218,3 +222,86 @@ def test_the_description_says_how_many_and_of_which_shape():
     (body,) = asked_for["application/json"]["schema"]["oneOf"]
     assert body["properties"]["inputs"]["items"] is False
     assert [one["items"]["minItems"] for one in body["properties"]["inputs"]["prefixItems"]] == [2, 3]
+
+
+def test_a_stream_is_of_six_runs_at_most_and_ends(monkeypatch):
+    """What has changed, a sign of life where nothing has, one more look after the end is asked for, and the end."""
+    looks = []
+
+    class Watcher:
+        pause = 0
+
+        def __init__(self, folder):
+            assert folder == FOLDER
+
+        def changes(self, names, seen, now):
+            looks.append((names, now))
+            app.stop()
+            return [] if now else [("runs", {"more": 0}), ("run", None)]
+
+    monkeypatch.setattr("xpnn.web.app.Watcher", Watcher)
+    app = App("127.0.0.1", runs=FOLDER)
+    query = b"&".join(b"run=%d" % i for i in range(8))
+    status, headers, text = asked(app, "/events", query=query, waits=True)
+    assert (status, headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert text == (
+        'retry: 1000\n\nevent: runs\ndata: {"more": 0}\n\nevent: run\ndata: null\n\n: \n\nevent: end\ndata: {}\n\n'
+    )
+    assert looks == [(list("012345"), False), (list("012345"), True)]
+
+
+def test_a_body_that_does_not_come_is_waited_for_ten_seconds(monkeypatch):
+    waited, real = [], asyncio.timeout
+    monkeypatch.setattr(guard.asyncio, "timeout", lambda seconds: waited.append(seconds) or real(0))
+
+    async def never():
+        await asyncio.sleep(3600)
+
+    with pytest.raises(RefusedError, match="the body did not arrive within 10 seconds") as caught:
+        asyncio.run(guard.read({"headers": []}, never))
+    assert (caught.value.code, waited) == (408, [10])
+
+
+def test_how_large_a_body_may_be():
+    assert len(received(b"1" * 1_000_000)) == 1_000_000
+    with pytest.raises(RefusedError, match="a body of more than 1,000,000 bytes"):
+        received(b"1" * 1_000_001)
+    assert received(declared=4_000_000) is None
+    with pytest.raises(RefusedError, match=r"a body of 4,000,001 bytes\n.*at most 1,000,000"):
+        received(declared=4_000_001)
+
+
+def test_a_body_of_other_keys_names_five():
+    with pytest.raises(DataError, match=r"a body with the keys 'a', 'b', 'c', 'd', 'e'\n"):
+        Predictor(model()).answer(json.dumps(dict.fromkeys("abcdefg", 1)).encode())
+
+
+@pytest.mark.parametrize(("layers", "loss", "wanted"), [
+    ([xpnn.Rescale(1.0)], "binary_cross_entropy", ["dog", "cat"]),
+    ([xpnn.Rescale(1.0)], "mean_squared_error", [2.0, -3.0]),
+    ([xpnn.Rescale(1.0), xpnn.Sigmoid()], "mean_squared_error", None),
+])  # fmt: skip
+def test_answers_of_one_output(layers, loss, wanted):
+    """Names of the two classes of a score; numbers of a regression."""
+    one = xpnn.Model(layers, (1,), seed=0, loss=loss)
+    answer = Predictor(one, NAMES).answer(b'{"inputs": [[2.0], [-3.0]]}')
+    assert set(answer) == {"outputs", "probabilities", "predictions"}
+    if wanted is not None:
+        assert answer["predictions"] == wanted
+        assert answer["outputs"] == [[2.0], [-3.0]]
+
+
+def test_the_pages_lead_to_each_other_and_run_their_own_scripts_alone():
+    assert pages.links(["/"], "/") == ""
+    assert pages.links(["/", "/runs"], "/runs") == (
+        '<nav aria-label="Pages"><a href="/">Model</a><a href="/runs" aria-current="page">Runs</a></nav>'
+    )
+    page = "<style>a</style><script>b</script><p>c</p><script id='d'>e</script>"
+    hashes = {
+        text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in ("a", "b", "e")
+    }
+    assert pages.policy(page).split("; ")[-2:] == [
+        f"script-src 'sha256-{hashes['b']}' 'sha256-{hashes['e']}'", f"style-src 'sha256-{hashes['a']}'",
+    ]  # fmt: skip
+    assert pages.policy("<p></p>").startswith("default-src 'none'; ")
+    assert "script-src" not in pages.policy("<style>a</style>")

@@ -122,5 +122,6 @@ def weights(writer: Writer, node: Node, picture: Shape) -> str:
         form = list(picture)
     else:
         return ""
-    about = {"form": form, "count": int(W[1].shape[-1]), "kernel": node.kind == "Conv"}
+    kernel = node.kind == "Conv"
+    about = {"form": form, "count": int(W[1].shape[0 if kernel else -1]), "kernel": kernel}
     return f", weights: {{...{json.dumps(about)}, values: {W[0]}}}"

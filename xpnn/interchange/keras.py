@@ -40,7 +40,7 @@ def load_keras(
     damaged file, BackendError without Keras or h5py where they are needed.
     """
     groups = read_file(user_path(source)) if isinstance(source, str | Path) else list(live(source))
-    leaves = leaves_of(model, channels_first=False)
+    leaves = leaves_of(model)
     shapes = {path: spec.shape for path, spec in model.layout.named.items()}
     ordered = not (isinstance(source, str | Path) and Path(source).suffix == ".h5")
     for leaf, (_, name, t) in match(leaves, groups, ours, shapes, names, strict, ordered):
@@ -54,7 +54,7 @@ def to_keras(model: "Model", keras_model: Any) -> Any:
     A bias that it has no place for goes into the running mean of the BatchNormalization behind it, or into the bias of
     the same separable convolution. Raises UsageError and ShapeError as `load_keras` does; nothing changes then.
     """
-    leaves = leaves_of(model, channels_first=False)
+    leaves = leaves_of(model)
     shapes = {path: spec.shape for path, spec in model.layout.named.items()}
     new: list[tuple[Any, Host]] = []
     without_layer: tuple[Leaf, dict[str, Host]] | None = None
@@ -106,9 +106,7 @@ def live(model: Any) -> Iterator[Group]:
 
 def group(word: str, name: str, layer: Any) -> Iterator[Group]:
     """One layer of a live model."""
-    variables = list(layer.weights)
-    seeds = [v for v in variables if "seed" in str(v.path)]
-    variables = [v for v in variables if not any(v is seed for seed in seeds)]
+    variables = list(layer.weights)  # without the states of random numbers
     import keras  # is there: the layer came from it
 
     arrays = [np.asarray(keras.ops.convert_to_numpy(v.value)) for v in variables]

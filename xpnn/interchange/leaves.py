@@ -62,7 +62,7 @@ class Flow:
     makers: list[Leaf] = field(default_factory=list)
 
 
-def leaves_of(model: Any, *, channels_first: bool) -> list[Leaf]:
+def leaves_of(model: Any, *, channels_first: bool = False) -> list[Leaf]:
     """All of them, in the order in which the network runs. channels_first: how the other library lays out images."""
     found: list[Leaf] = []
     shape = planned(model.input_shape)

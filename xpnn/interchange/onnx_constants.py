@@ -149,7 +149,7 @@ def reduced(f: Callable[..., Any]) -> Callable[[Arrays, dict[str, Any]], Host]:
     def rule(xs: Arrays, a: dict[str, Any]) -> Host:
         """Over the axes, all of them unless given."""
         axes = axes_of(xs, a)
-        keep = bool(a.get("keepdims", 1))
+        keep = bool(a.get("keepdims", True))
         return np.asarray(f(xs[0], axis=None if axes is None else tuple(axes), keepdims=keep)).astype(
             xs[0].dtype
         )
@@ -169,7 +169,7 @@ def multiplied(xs: Arrays, a: dict[str, Any]) -> Host:
 def triangle(xs: Arrays, a: dict[str, Any]) -> Host:
     """ONNX's Trilu."""
     k = int(np.ravel(xs[1])[0]) if len(xs) > 1 and xs[1] is not None else 0
-    return np.asarray(np.triu(xs[0], k) if a.get("upper", 1) else np.tril(xs[0], k))
+    return np.asarray(np.triu(xs[0], k) if a.get("upper", True) else np.tril(xs[0], k))
 
 
 def remainder(xs: Arrays, a: dict[str, Any]) -> Host:

@@ -28,7 +28,7 @@ def pads_of(a: dict[str, Any], sizes: Sequence[int], k: Any, s: Any, d: Any) -> 
     mode, r = a.get("auto_pad", "NOTSET"), len(sizes)
     if mode in ("NOTSET", ""):
         p = a.get("pads", [0] * 2 * r)
-        return [(int(p[i]), int(p[i + r])) for i in range(r)]
+        return [(int(first), int(last)) for first, last in zip(p[:r], p[r:], strict=True)]
     found = []
     for n, ki, si, di in zip(sizes, k, s, d, strict=True):
         need = 0 if mode == "VALID" else max((-(-n // si) - 1) * si + (ki - 1) * di + 1 - n, 0)
@@ -91,18 +91,19 @@ def transposed(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, 
     full = [(m - 1) * si + (ki - 1) * di + 1 for m, si, ki, di in settings]
     mode = a.get("auto_pad", "NOTSET")
     if "output_shape" in a or mode.startswith("SAME"):
-        wanted = list(a.get("output_shape", [m * si for m, si in zip(x.shape[2:], s, strict=True)]))[-r:]
+        wanted = list(a.get("output_shape", [x.shape[2 + i] * s[i] for i in range(r)]))[-r:]
         p = []
         for i in range(r):
             total = full[i] + more[i] - int(wanted[i])
-            more[i], total = (more[i] - total, 0) if total < 0 else (more[i], total)
+            more[i] += max(0, -total)
+            total = max(0, total)
             less = total // 2
             p.append((less, total - less) if mode == "SAME_UPPER" else (total - less, less))
     else:
         p = pads_of(a, x.shape[2:], k, s, d)
     if min(map(min, p)) < 0 or any(m >= si for m, si in zip(more, s, strict=True)):
         raise Refusal(f"pads {p} and an output_padding of {more}")
-    out = [f + m - sum(q) for f, m, q in zip(full, more, p, strict=True)]
+    out = [full[i] + more[i] - sum(p[i]) for i in range(r)]
     bias = b.optional(inputs, 2, "the bias")
     x = b.wants(x, channels_last(x.rank))
     cls = (L.ConvTranspose1D, L.ConvTranspose2D, L.ConvTranspose3D)[r - 1]
@@ -152,19 +153,17 @@ def global_pool(layer: type[L.Layer], name: str) -> Rule:
         if name.startswith("Reduce"):
             given = b.optional(inputs, 1, "the axes")
             found = a.get("axes") if given is None else [int(v) for v in np.ravel(given)]
-            keep = bool(a.get("keepdims", 1))
+            keep = bool(a.get("keepdims", True))
             axes = sorted(axis_of(v, x.rank) for v in found) if found else []
-        channel = [i for i in range(1, x.rank) if i not in axes]
-        if 0 in axes or len(channel) != 1:
-            raise Refusal(f"over the axes {axes} of samples of shape {x.shape[1:]}: all but one are known")
-        x = b.wants(x, last(x.rank, channel[0]))
-        n = x.shape[channel[0]]
+        (channel,) = (i for i in range(1, x.rank) if i not in axes)
+        x = b.wants(x, last(x.rank, channel))
+        n = x.shape[channel]
         if not keep:
             b.put(outputs[0], layer(), x, (x.shape[0], n), Layout(identity_order(2)))
             return
-        shape = [x.shape[0], *(n if i == channel[0] else 1 for i in range(1, x.rank))]
+        shape = [x.shape[0], *(n if i == channel else 1 for i in range(1, x.rank))]
         back = L.Reshape((*(1,) * (x.rank - 2), n))
-        b.put(outputs[0], chained(layer(), back), x, shape, Layout(last(x.rank, channel[0])))
+        b.put(outputs[0], chained(layer(), back), x, shape, Layout(last(x.rank, channel)))
 
     return rule
 

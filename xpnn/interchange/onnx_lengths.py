@@ -27,8 +27,9 @@ SIZE, SQUARE, SQUARES, LENGTH, MEAN, ROOT, INVERSE = (
 
 def square(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str, Any]) -> bool:
     """x x, whose mean or sum comes next; or x times 1 over the root of its mean of squares."""
-    if inputs[0] == inputs[1] and inputs[0] in b.values and b.users.get(outputs[0]) in SQUARED:
-        b.marks[outputs[0]] = (SQUARE, b.values[inputs[0]])
+    one, other = inputs
+    if one == other and one in b.values and b.users.get(outputs[0]) in SQUARED:
+        b.marks[outputs[0]] = (SQUARE, b.values[one])
         return True
     for one, other in (tuple(inputs), tuple(inputs)[::-1]):
         found = mark_of(b, one, INVERSE)
@@ -62,7 +63,7 @@ def mean(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[str,
     (x,) = square
     axes = b.optional(inputs, 1, "the axes")
     found = a.get("axes") if axes is None else [int(n) for n in np.ravel(axes)]
-    if not a.get("keepdims", 1) or found is None or [axis_of(n, x.rank) for n in found] != [x.rank - 1]:
+    if not a.get("keepdims", True) or found is None or [axis_of(n, x.rank) for n in found] != [x.rank - 1]:
         b.put(
             inputs[0], L.Multiply(), [x, x], x.shape, x.layout, flat=x.flat
         )  # no RMSNorm: a product after all
@@ -77,7 +78,7 @@ def with_eps(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[
         found = mark_of(b, one, MEAN)
         if found is not None and other in b.constants and b.constants[other].size == 1:
             eps = float(str(np.float32(np.ravel(b.constants[other])[0])))  # 1e-05, not 9.999999747378752e-06
-            b.marks[outputs[0]] = (MEAN, found[0], eps)
+            b.marks[outputs[0]] = (MEAN, found[0], found[1] + eps)
             return True
     return False
 
@@ -86,7 +87,7 @@ def one_axis_of(b: Builder, x: Value, inputs: Sequence[str], a: dict[str, Any]) 
     """The axis of a reduction that keeps it; None for any other."""
     axes = b.optional(inputs, 1, "the axes")
     found = a.get("axes") if axes is None else [int(n) for n in np.ravel(axes)]
-    one = a.get("keepdims", 1) and found is not None and len(found) == 1 and x.flat is None
+    one = a.get("keepdims", True) and found is not None and len(found) == 1 and x.flat is None
     return (axis_of(found[0], x.rank) or None) if one and found is not None else None
 
 
@@ -122,7 +123,7 @@ def at_least(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[
     high = b.optional(inputs, 2, "a bound")
     if high is not None and float(np.ravel(high)[0]) < 1e38:
         raise Refusal("a length that is held below a bound")
-    b.marks[outputs[0]] = (LENGTH, *found[:3], float(np.ravel(low)[0]))
+    b.marks[outputs[0]] = (LENGTH, *found[:3], max(found[3], float(np.ravel(low)[0])))
     return True
 
 

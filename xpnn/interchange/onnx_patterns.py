@@ -124,7 +124,8 @@ def reshape(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[s
     sizes = [int(n) for n in (a.get("shape", ()) if target is None else np.ravel(target))]
     if done is not None:
         x, groups, eps, gain, bias = done
-        kept = [x.shape[i] if n == 0 and i < 2 else n for i, n in enumerate(sizes)]
+        now = x.shape[0], groups
+        kept = [now[i] if n == 0 and i < 2 else n for i, n in enumerate(sizes)]
         if len(kept) != x.rank or any(n not in (-1, m) for n, m in zip(kept, x.shape, strict=True)):
             raise Refusal(f"normalized groups of {x.shape} become {tuple(sizes)}")
         x = b.wants(x, channels_last(x.rank))

@@ -137,7 +137,7 @@ def seeing(scores: Scores, name: str, seen: Host) -> Scores:
     """With one more mask for all samples. Raises Refusal for one of its own for samples or heads."""
     if scores.shared and not scores.apart:
         raise Refusal("a mask for heads that share keys, all in a row")
-    one = seen.reshape(-1, *seen.shape[-2:])[0] if seen.ndim > 2 else seen
+    one = seen.reshape(-1, *seen.shape[-2:])[0]
     if not np.array_equal(np.broadcast_to(one, seen.shape), seen):
         raise Refusal(f"a mask of shape {seen.shape}, of its own for samples or heads")
     seen = np.broadcast_to(one, (scores.q.shape[-2], scores.k.shape[-1]))
@@ -190,7 +190,7 @@ def joined(b: Builder, inputs: Sequence[str], outputs: Sequence[str], a: dict[st
     fits = len(sizes) == 3 and all(n in (0, -1, m) for n, m in zip(sizes[:2], found.shape, strict=False))
     if not fits or sizes[2] not in (-1, found.shape[2]):
         return False
-    wait(b, outputs[0], replace(found, turned=False, joined=True))
+    wait(b, outputs[0], replace(found, joined=True))
     return True
 
 

@@ -76,8 +76,8 @@ def squeeze(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any
     at = (x.layout.order or (0,))[0]
     if at in axes or any(x.shape[i] != 1 for i in axes):
         raise Refusal(f"the axes {axes} of {x.shape}, among them that of the samples or one that is not 1")
-    sizes = [n for i, n in enumerate(x.shape) if i not in axes]
-    b.reshape(outputs[0], x, sizes, at - sum(i < at for i in axes))
+    left = [i for i in range(x.rank) if i not in axes]
+    b.reshape(outputs[0], x, [x.shape[i] for i in left], left.index(at))
 
 
 def unsqueeze(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
@@ -165,11 +165,11 @@ def with_constant(b: Builder, kind: str, out: str, x: Value, c: Host, first: boo
         raise Refusal("a value divided by 0")
     c = np.asarray(c, np.float64)
     more = c.ndim - x.rank
-    if more > 0 and all(n == 1 for n in c.shape[:more]) and x.flat is None:
+    if more > 0:
         x = b.reshape("", x, (1,) * more + x.shape, more + (x.layout.order or (0,))[0])
     if c.ndim == x.rank:
         c = of_one_sample(c, (x.layout.order or (0,))[0])
-    if a.get("broadcast") and "axis" in a and c.size > 1:
+    if a.get("broadcast") and "axis" in a:
         c = c.reshape(*(1,) * a["axis"], *c.shape, *(1,) * (x.rank - a["axis"] - c.ndim))
     scale = (
         c
@@ -226,17 +226,17 @@ def bias_of_dense(b: Builder, out: str, x: Value, axis: int, shift: Host, kind: 
     return True
 
 
-def extreme(sign: float) -> Rule:
-    """A rule for Max (1) or Min (-1): a + relu(b - a), or a - relu(a - b)."""
+def extreme(*, largest: bool) -> Rule:
+    """A rule for Max or Min: a + relu(b - a), or a - relu(a - b)."""
 
     def rule(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
         """From left to right."""
-        found = joined(b, inputs, "Max" if sign > 0 else "Min")
+        found = joined(b, inputs, "Max" if largest else "Min")
         so_far = found[0]
         for x in found[1:]:
             less = b.elementwise("", L.Rescale(-1.0), so_far)
             more = b.put("", L.Add(), [x, less], x.shape, x.layout, flat=x.flat)
-            kept = chained(L.ReLU()) if sign > 0 else chained(L.Rescale(-1.0), L.ReLU(), L.Rescale(-1.0))
+            kept = chained(L.ReLU()) if largest else chained(L.Rescale(-1.0), L.ReLU(), L.Rescale(-1.0))
             more = b.elementwise("", kept, more)
             so_far = b.put("", L.Add(), [so_far, more], x.shape, x.layout, flat=x.flat)
         b.same(outputs[0], so_far)
@@ -313,8 +313,8 @@ RULES: dict[str, Rule] = {
     "Unsqueeze": unsqueeze,
     "Transpose": transpose,
     **{kind: arithmetic(kind) for kind in ("Add", "Sub", "Mul", "Div", "Sum", "Mean")},
-    "Max": extreme(1.0),
-    "Min": extreme(-1.0),
+    "Max": extreme(largest=True),
+    "Min": extreme(largest=False),
     "Concat": concat,
     "Gather": gather,
 }

@@ -58,7 +58,7 @@ def part(b: Builder, out: str, x: Value, axis: int, places: range) -> Value:
 def of_one_sample(c: Host, at: int) -> Host:
     """A constant that exporters have repeated for every sample, with 1 on that axis; else as it is."""
     one = c.take([0], at)
-    return one if c.shape[at] > 1 and np.array_equal(np.broadcast_to(one, c.shape), c) else c
+    return one if np.array_equal(np.broadcast_to(one, c.shape), c) else c
 
 
 def picked(b: Builder, out: str, x: Value, places: Host, axis: int) -> None:
@@ -73,14 +73,16 @@ def picked(b: Builder, out: str, x: Value, places: Host, axis: int) -> None:
     if places.ndim > 1 or not all(-n <= i < n for i in found) or not found:
         raise Refusal(f"places {found[:4]} of an axis of {n}")
     found = [i % n for i in found]
-    step = found[1] - found[0] if len(found) > 1 else 1
-    evenly = range(found[0], found[-1] + (1 if step > 0 else -1), step) if step else range(0)
-    if list(evenly) != found:
+    steps = {following - place for place, following in itertools.pairwise(found)} or {1}
+    if len(steps) > 1 or 0 in steps:
         raise Refusal("places that do not lie evenly apart")
+    (step,) = steps
+    evenly = range(found[0], found[-1] + step, step)
     if evenly != range(n):
-        x = part(b, "" if places.ndim == 0 else out, x, axis, evenly)
+        x = part(b, "", x, axis, evenly)
     if places.ndim == 0:
-        b.reshape(out, x, [m for i, m in enumerate(x.shape) if i != axis], order[0] - (axis < order[0]))
+        left = [i for i in range(x.rank) if i != axis]
+        b.reshape(out, x, [x.shape[i] for i in left], left.index(order[0]))
     else:
         b.same(out, x)
 
@@ -91,7 +93,7 @@ def one_state(b: Builder, out: str, states: Sequence[Value], place: Host, axis: 
     if axis or place.size != 1 or not -len(each) <= int(np.ravel(place)[0]) < len(each):
         raise Refusal("states of several directions or layers, taken otherwise than one of them")
     x, i = each[int(np.ravel(place)[0])]
-    picked(b, out, x, np.array(i), 0)
+    picked(b, out, x, np.full(place.shape, i), 0)
 
 
 def slice_(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
@@ -132,22 +134,22 @@ def split(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any])
         part(b, out, x, axis, range(start, stop))
 
 
-def reduced(layer: Callable[..., L.Layer], pool: Rule | None = None, sign: int = 1) -> Rule:
-    """A rule for a reduction. pool: the rule for all axes but that of the channels. sign -1: -layer(-x)."""
+def reduced(layer: Callable[..., L.Layer], pool: Rule | None = None, *, negated: bool = False) -> Rule:
+    """A rule for a reduction. pool: the rule for all axes but that of the channels. negated: -layer(-x)."""
 
     def rule(b: Builder, inputs: Inputs, outputs: Sequence[str], a: dict[str, Any]) -> None:
         """Over the same axes, where they lie here."""
         x = b.value(inputs[0])
-        found, keep = numbers(b, inputs, 1, a, "axes"), bool(a.get("keepdims", 1))
+        found, keep = numbers(b, inputs, 1, a, "axes"), bool(a.get("keepdims", True))
         if not found and a.get("noop_with_empty_axes", 0):
             b.same(outputs[0], x)
             return
         axes = {axis_of(n, x.rank) for n in found} if found else set(range(x.rank))
         others = [i for i in range(1, x.rank) if i not in axes]
-        if pool is not None and x.rank > 2 and 0 not in axes and is_channel(b, x, others):
+        if pool is not None and 0 not in axes and is_channel(b, x, others):
             pool(b, inputs, outputs, a)
             return
-        if layer is L.ReduceMax and sign > 0 and not keep and maxout(b, outputs[0], x, axes):
+        if layer is L.ReduceMax and not negated and not keep and maxout(b, outputs[0], x, axes):
             return
         order = order_of(b, x)
         if order[0] in axes:
@@ -156,7 +158,7 @@ def reduced(layer: Callable[..., L.Layer], pool: Rule | None = None, sign: int =
         left = [i for i in order if keep or i not in axes]
         made = tuple(sorted(left).index(i) for i in left)
         one = layer(tuple(sorted(order.index(i) for i in axes)), keep)
-        whole = one if sign > 0 else chained(L.Rescale(-1.0), one, L.Rescale(-1.0))
+        whole = chained(L.Rescale(-1.0), one, L.Rescale(-1.0)) if negated else one
         b.put(outputs[0], whole, x, shape, Layout(made))
 
     return rule
@@ -165,18 +167,12 @@ def reduced(layer: Callable[..., L.Layer], pool: Rule | None = None, sign: int =
 def maxout(b: Builder, out: str, x: Value, axes: set[int]) -> bool:
     """Maxout, where x is a Dense cut into pieces on the last axis and reduced over it; False for anything else."""
     cut, product = b.node(x.name)
-    dense, given = b.node(product) if isinstance(cut, L.Reshape) else (None, "")
-    source = next((b.values[n] for n in b.names_of.get(given, ()) if n in b.values), None)
-    units, pieces = x.shape[-2:] if x.rank > 2 else (0, 0)
+    dense, given = b.node(product)
     if axes != {x.rank - 1} or not isinstance(cut, L.Reshape) or not isinstance(dense, L.Dense):
         return False
-    shape = x.shape[:-1]
-    if (
-        source is None
-        or source.flat is not None
-        or dense.units != units * pieces
-        or shape[:-1] != source.shape[:-1]
-    ):
+    source = next((b.values[n] for n in b.names_of.get(given, ()) if n in b.values), None)
+    shape, units, pieces = x.shape[:-1], *x.shape[-2:]
+    if source is None or dense.units != units * pieces or shape[:-1] != source.shape[:-1]:
         return False
     found = {
         key: b.parameters[f"{product}.{key}"] for key in ("W", "b") if f"{product}.{key}" in b.parameters
@@ -197,7 +193,7 @@ def is_channel(b: Builder, x: Value, axes: list[int]) -> bool:
     order = x.layout.order
     if len(axes) != 1 or order is None:
         return (axes == [1] and (x.rank == 4 or has_windows(b))) or axes == [x.rank - 1]
-    return order[0] == 0 and order[-1] == axes[0] and order == last(x.rank, axes[0])
+    return order == last(x.rank, axes[0])
 
 
 def masked_mean(b: Builder, out: str, total: Value, count: Value) -> bool:
@@ -210,7 +206,7 @@ def masked_mean(b: Builder, out: str, total: Value, count: Value) -> bool:
     if not over_time or not isinstance(product, L.Multiply) or len(parts) != 2 or parts[1] != weight:
         return False
     x, w = (next((b.values[n] for n in b.names_of.get(name, ()) if n in b.values), None) for name in parts)
-    if x is None or w is None or order_of(b, x) != order_of(b, w):
+    if x is None or w is None:
         return False
     steps = w.shape[order_of(b, w)[1]]
     mask = mask_of(b, w, (steps,))
@@ -275,7 +271,7 @@ RULES: dict[str, Rule] = {
     "ReduceSum": reduced(L.ReduceSum),
     "ReduceMean": reduced(L.ReduceMean, global_pool(L.GlobalAveragePool, "ReduceMean")),
     "ReduceMax": reduced(L.ReduceMax, global_pool(L.GlobalMaxPool, "ReduceMax")),
-    "ReduceMin": reduced(L.ReduceMax, sign=-1),
+    "ReduceMin": reduced(L.ReduceMax, negated=True),
     "Hardmax": softmax(L.Hardmax),
     "LpNormalization": lp_normalization,
 }

@@ -219,4 +219,4 @@ class Real(nn.Module):  # type: ignore[misc]
 
     def forward(self, ids: Any) -> Any:
         """Of the shape of the ids, in the dtype of the module."""
-        return (ids != self.pad) * self.real
+        return (ids != self.pad).to(self.real.dtype)

@@ -44,7 +44,7 @@ def groups(state: dict[str, Host]) -> list[Group]:
         elif any(name.startswith("weight_ih_l") for name in t):
             levels = len({name.removesuffix("_reverse") for name in t if name.startswith("weight_ih_l")})
             for level in range(levels):
-                mine = {name: v for name, v in t.items() if f"_l{level}" in name}
+                mine = {n: v for n, v in t.items() if n.removesuffix("_reverse").endswith(f"_l{level}")}
                 found.append(("recurrent", prefix if levels == 1 else f"{prefix} level {level}", mine))
         else:
             found += plain(prefix, t)

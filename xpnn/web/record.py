@@ -1,5 +1,6 @@
 """live.json: what a training shows of its inside, written by `Recorder` now and then and read by the pages."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from xpnn.training.safetensors_reader import read_json
 LIVE = "live.json"
 MOST = 1 << 22
 """Bytes: 64 pictures of weights and 12 samples take a tenth."""
+ALPHABET = re.compile("[A-Za-z0-9+/]*={0,2}")
+"""What base64 is made of."""
 NUMBER = (int, float, None)
 PICTURE: dict[str, Any] = {"form": [int], "bytes": str}
 """form: (height, width, channels); bytes: of the pixels, as base64."""
@@ -60,9 +63,8 @@ def pictures_of(record: dict[str, Any]) -> list[dict[str, Any]]:
 def fits(picture: dict[str, Any]) -> bool:
     """Whether the number of bytes is what the form says."""
     form, text = picture["form"], picture["bytes"]
-    if len(form) != 3 or not text.isascii():
+    if len(form) != 3:
         return False
     height, width, channels = form
     size: int = height * width * channels
-    right = text.rstrip("=").replace("+", "").replace("/", "").isalnum()
-    return right and len(text) == 4 * -(-size // 3)
+    return ALPHABET.fullmatch(text) is not None and len(text) == 4 * -(-size // 3)
