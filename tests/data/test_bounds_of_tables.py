@@ -133,6 +133,7 @@ def test_numbers_that_are_equal_up_to_rounding_have_the_deviation_1(x, std):
 def test_parts_of_a_date():
     """Against the standard library, on both sides of 1970."""
     given = ["2024-02-29T23:59:58", "1969-12-31T00:00:01", "1900-01-01T12:34:56", "2000-12-04T07:08:09"]
+    given += ["2001-01-01T23:00:00", "1970-01-04T00:59:00", "1969-01-31T01:01:59"]
     dates = np.array(given, "datetime64[us]")
     known = [datetime.datetime.fromisoformat(one) for one in given]
     for part in PARTS:

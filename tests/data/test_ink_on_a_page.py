@@ -7,7 +7,7 @@ from xpnn.data.photos.components import Box, boxes, regions
 from xpnn.data.photos.frame import without_frame
 from xpnn.data.photos.ink import find_ink
 from xpnn.data.photos.lines import without_lines
-from xpnn.data.photos.segmentation import read_page
+from xpnn.data.photos.segmentation import Figure, joined, read_page
 from xpnn.data.photos.threshold import border, otsu
 
 
@@ -181,6 +181,11 @@ def test_ink_stands_out_from_its_paper(strokes, level, ink):
             True,
         ),  # 5.9 % of the ink's strength
         ([(*at(0, 0, 12, 1), 238), (*at(0, 20, 1, 60), 238), at(40, 40, 20, 20)], False),  # 6.7 %
+        (
+            [(*at(0, 0, 12, 1), 248), (*at(0, 20, 1, 60), 248), (*at(40, 40, 20, 20), 127)],
+            True,
+        ),  # pencil: 5.5 %
+        ([(*at(0, 0, 12, 1), 246), (*at(0, 20, 1, 60), 246), (*at(40, 40, 20, 20), 127)], False),  # 7 %
         ([at(20, 0, 60, 30), at(20, 80, 40, 20)], True),  # a quarter of the border is ink
         ([at(20, 0, 60, 30), at(20, 80, 41, 20)], False),
     ],
@@ -189,7 +194,9 @@ def test_paper_of_one_grey_is_seen_at_the_border(strokes, even):
     assert find_ink(page(*strokes, side=100)).even is even
 
 
-@pytest.mark.parametrize(("level", "side", "seen"), [(194, 100, True), (189, 100, False), (189, 63, True)])
+@pytest.mark.parametrize(
+    ("level", "side", "seen"), [(194, 100, True), (189, 100, False), (189, 64, False), (189, 63, True)]
+)
 def test_ink_is_four_deviations_of_its_paper_away(level, side, seen):
     """A fifth of the page is a darker grey; in a small picture it may be the edges of strokes."""
     part = side // 5
@@ -272,3 +279,154 @@ def test_the_threshold_between_two_levels_is_their_middle():
 
 def test_the_border_is_the_four_edges():
     assert border(np.arange(12.0).reshape(3, 4)).tolist() == [0, 1, 2, 3, 8, 9, 10, 11, 0, 4, 8, 3, 7, 11]
+
+
+def test_a_page_is_read_at_400_pixels_and_then_at_1600():
+    """A figure of 50 rows has 10 on the first and 40 on the second; boxes are in the page's own pixels."""
+    grey = np.full((2000, 320), 255, np.float32)
+    grey[800:850, 200:240] = 0
+    (figure,) = read_page(grey).figures
+    assert figure.ink.shape == (40, 32)
+    assert figure.box == Box(200, 800, 240, 850)
+
+
+def test_a_page_of_one_line_of_pixels():
+    grey = np.full((1, 1000), 255, np.float32)
+    grey[:, 400:600] = 0
+    (figure,) = read_page(grey).figures
+    assert (figure.box, figure.doubt) == (Box(400, 0, 600, 1), "")
+
+
+@pytest.mark.parametrize(("side", "specks"), [(99, 1), (100, 0)])
+def test_single_pixels_are_smoothed_away_on_pages_of_100(side, specks):
+    seen = read_page(page(at(20, 30, 24, 40), at(80, 80, 1, 1), side=side))
+    assert (len(seen.figures), seen.specks) == (1, specks)
+
+
+@pytest.mark.parametrize(("side", "width"), [(63, 12), (64, 10)])
+def test_in_a_picture_of_one_digit_the_faintest_pixels_belong_to_it(side, width):
+    """15 % of full ink on both sides of a stroke; on a page that is blur."""
+    seen = read_page(page((*at(19, 10, 12, 40), 217), at(20, 10, 10, 40), side=side))
+    assert [figure.ink.shape for figure in seen.figures] == [(40, width)]
+    assert (seen.dark, seen.framed, seen.specks) == (True, False, 0)
+
+
+@pytest.mark.parametrize(("level", "kept"), [(207, False), (199, True)])
+def test_ink_is_four_deviations_of_the_paper_stronger_than_it(level, kept):
+    """A fifth of the paper is 5.1 % darker than the rest: ink is what is darker than 20.4 %."""
+    walls = at(60, 60, 10, 60), at(90, 60, 10, 60), at(60, 60, 40, 10), at(60, 110, 40, 10)
+    rough = (*at(5, 140, 190, 50), 242)
+    (figure,) = read_page(page(rough, (*at(70, 70, 20, 40), level), *walls)).figures
+    assert bool(figure.ink[30, 12] > 0) is kept
+
+
+def test_faint_ink_beside_full_ink_is_no_speck():
+    """It is near enough to be ink, and belongs to no piece that is dark anywhere."""
+    seen = read_page(page(TALL, (*at(56, 90, 2, 10), 200)))
+    assert [figure.box for figure in seen.figures] == [Box(30, 80, 54, 120)]
+    assert seen.specks == 0
+
+
+@pytest.mark.parametrize("turned", [0, 1, 2, 3])
+@pytest.mark.parametrize(("band", "figures", "specks"), [
+    (at(0, 5, 4, 90), 1, 1), (at(0, 5, 4, 89), 2, 0), (at(1, 5, 4, 90), 2, 0),
+])  # fmt: skip
+def test_what_lies_along_an_edge_is_the_rest_of_a_frame(band, figures, specks, turned):
+    """From nine tenths of the edge on; it is too light to be a frame itself."""
+    grey = page((*band, 78), at(40, 30, 20, 30), side=100, level=250)
+    seen = read_page(np.rot90(grey, turned).copy())
+    assert (len(seen.figures), seen.specks, seen.framed) == (figures, specks, False)
+
+
+def test_where_a_shadow_ends_at_an_edge_only_what_is_inside_is_read():
+    y, x = np.mgrid[-1:1:200j, -1:1:200j]
+    light = 170 + 45 * x - 20 * y
+    strokes = [
+        at(80, 70, 20, 50),
+        at(0, 30, 12, 40),
+        at(188, 130, 12, 40),
+        at(130, 0, 30, 12),
+        at(30, 188, 30, 12),
+    ]
+    for left, top, right, bottom in strokes:
+        light[top:bottom, left:right] *= 0.25
+    seen = read_page(light.astype(np.float32))
+    assert [figure.box for figure in seen.figures] == [Box(80, 70, 100, 120)]
+    assert seen.specks == 4
+
+
+def test_a_fragment_belongs_to_the_nearest_figure():
+    left, right = at(20, 60, 24, 60), at(80, 60, 24, 60)
+    for dot, box in ((at(70, 80, 6, 6), (70, 60, 104, 120)), (at(48, 80, 6, 6), (20, 60, 54, 120))):
+        assert box in found(left, right, dot)
+        assert len(found(left, right, dot)) == 2
+
+
+def test_a_page_in_a_frame():
+    """Light ink on dark paper, and what a frame leaves of the edges is counted from the page."""
+    seen = read_page(page(at(0, 0, 10, 200), at(60, 60, 20, 40)))
+    assert (seen.dark, seen.framed, seen.specks) == (True, True, 0)
+    assert [figure.box for figure in seen.figures] == [Box(60, 60, 80, 100)]
+    (figure,) = read_page(page(at(0, 0, 10, 200), at(13, 60, 186, 40))).figures
+    assert "edge to edge" in figure.doubt
+    (figure,) = read_page(255 - page(at(60, 60, 20, 40))).figures
+    assert figure.box == Box(60, 60, 80, 100)
+    assert not read_page(255 - page(at(60, 60, 20, 40))).dark
+
+
+def test_figures_joined_keep_their_places():
+    """Ink of half the page's size; where two meet the stronger one is seen."""
+    one = Figure(np.full((10, 4), 0.5, np.float32), Box(10, 20, 18, 40))
+    two = Figure(np.full((5, 6), 0.75, np.float32), Box(16, 30, 28, 40), "it is wide")
+    assert joined((one,)) is one
+    both = joined((one, two))
+    wanted = np.zeros((10, 9), np.float32)
+    wanted[:, :4] = 0.5
+    wanted[5:, 3:9] = 0.75
+    assert both.box == Box(10, 20, 28, 40)
+    assert both.doubt == ""
+    np.testing.assert_array_equal(both.ink, wanted)
+
+
+def test_a_box_of_a_smaller_page_ends_with_its_own():
+    """401 pixels are read at 400; a figure at the far edge reaches to the last one."""
+    grey = np.full((401, 401), 255, np.float32)
+    grey[300:401, 330:401] = 0
+    (figure,) = read_page(grey).figures
+    assert figure.box == Box(330, 300, 401, 401)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("share", [0.02, 0.2, 0.35, 0.5, 0.8])
+def test_regions_are_numbered_as_scipy_numbers_them(share):
+    ndimage = pytest.importorskip("scipy.ndimage")
+    mask = np.random.default_rng(7).random((40, 57)) < share
+    wanted, count = ndimage.label(mask, np.ones((3, 3)))
+    labels = regions(mask)
+    assert np.array_equal(labels, wanted)
+    places = [(x.start, y.start, x.stop, y.stop) for y, x in ndimage.find_objects(wanted)]
+    assert boxes(labels) == [Box(*place) for place in places]
+    assert len(places) == count
+
+
+def test_a_long_scratch_is_not_the_tallest_figure():
+    """It has less ink than 4 % of the largest, so a figure of half the largest one's height stays one by itself."""
+    seen = read_page(page(at(10, 20, 40, 60), at(60, 30, 20, 30), at(97, 5, 1, 85), side=99))
+    assert [figure.box for figure in seen.figures] == [Box(10, 20, 50, 80), Box(60, 30, 80, 60)]
+    assert seen.specks == 1
+
+
+def test_pieces_join_the_largest_of_them():
+    """Two stand above a third, and not above each other."""
+    assert found(at(20, 80, 60, 40), at(20, 50, 20, 25), at(60, 50, 20, 25)) == [(20, 50, 80, 120)]
+
+
+@pytest.mark.parametrize("uneven", [False, True])
+def test_what_lies_at_an_edge_stays_where_there_is_nothing_else(uneven):
+    y, x = np.mgrid[-1:1:200j, -1:1:200j]
+    light = 170 + 45 * x - 20 * y if uneven else np.full((200, 200), 200.0)
+    light[10:190, :4] *= 0.4
+    seen = read_page(light.astype(np.float32))
+    assert len(seen.figures) == 1
+    assert seen.figures[0].box.left == 0
+    assert seen.specks == 0

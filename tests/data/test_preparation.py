@@ -6,8 +6,10 @@ from crafted_files import NASTY, changed, forge, paths, read
 
 import xpnn
 from xpnn.data import ImagePreparation, TablePreparation
-from xpnn.data.tables.columns import CategoryColumn, DateColumn, NumberColumn
+from xpnn.data.preparation import Preparation
+from xpnn.data.tables.columns import CategoryColumn, Column, DateColumn, NumberColumn
 from xpnn.data.tables.preparation import LeftOut
+from xpnn.data.tables.table import as_values
 from xpnn.errors import CheckpointError, ShapeError, UsageError
 
 COLUMNS = (
@@ -141,3 +143,16 @@ def test_labels_in_a_column_are_ids():
     assert np.array_equal(one.predict(x), two.predict(x))
     with pytest.raises(ShapeError):
         one.fit(x, np.ones((40, 3)), epochs=1, verbose=0)
+
+
+def test_what_every_kind_of_data_says_for_itself():
+    """The classes that others are made from know none of it."""
+    column, entries = Column("a"), as_values("a", [1, 2])
+    for ask in (
+        lambda: Preparation().class_names, lambda: Preparation().check_model((1,), (2,)), lambda: column.features(),
+        lambda: column.encode(entries),
+    ):  # fmt: skip
+        with pytest.raises(NotImplementedError):
+            ask()
+    assert column.embedding == 0
+    assert Preparation().inputs(entries) is entries

@@ -36,6 +36,11 @@ SETTINGS = {
     "crop of other sizes": (pictures(crop="ink"), "wanted 28 x 28 grey pixels"),
     "no height": (pictures(height=0), "height=0): wanted 1 to 32768"),
     "too wide": (pictures(width=32769), "width=32769): wanted 1 to 32768"),
+    "too high": (pictures(height=32769), "height=32769): wanted 1 to 32768"),
+    "no width": (pictures(width=0), "width=0): wanted 1 to 32768"),
+    "crop": (pictures(crop="all"), "crop='all'): wanted one of none, ink"),
+    "polarity": (pictures(polarity="both"), "polarity='both'): wanted one of as is, light on dark, dark on light"),
+    "no colours": (pictures(channels=0), "channels=0): wanted 1 or 3"),
     "background": (pictures(background=256), "background=256): wanted 0 to 255"),
     "background below": (pictures(background=-1), "background=-1): wanted 0 to 255"),
     "names twice": (pictures(classes=("a", "b", "a")), "holds 3 names, 'a' twice"),
@@ -58,7 +63,14 @@ def test_a_setting_that_means_nothing(make, words):
 
 
 def test_the_ends_of_what_a_setting_may_be():
-    for given in ({"height": 1}, {"width": 1 << 15}, {"background": 0}, {"background": 255}, {"channels": 3}):
+    for given in (
+        {"height": 1},
+        {"width": 1 << 15},
+        {"height": 1 << 15, "width": 1},
+        {"background": 0},
+        {"background": 255},
+        {"channels": 3},
+    ):
         pictures(**given)()
 
 

@@ -478,6 +478,9 @@ def test_a_download_ends(monkeypatch):
     with pytest.raises(OSError, match="longer than 1,048,576 bytes"):
         module.download("endless")
     monkeypatch.setattr(module, "DEADLINE", 0.05)
+    before = set(threading.enumerate())
     with pytest.raises(OSError, match=r"within 0\.05 seconds"):
         module.download("drip")
+    (left,) = set(threading.enumerate()) - before
+    assert left.daemon  # the program need not wait for it
     forever.set()

@@ -69,6 +69,22 @@ def test_an_epoch_reads_every_chunk_once_and_every_sample_once():
     assert sorted(x.dataset.read) == [(start, start + CHUNK) for start in range(0, N, CHUNK)]
 
 
+@pytest.mark.parametrize(
+    ("given", "whole"), [({}, True), ({"balanced": True}, False), ({"weights": np.ones(N)}, False)]
+)
+def test_batches_read_every_chunk_of_an_epoch_once(given, whole):
+    """Not where samples are picked by their weights, which come from anywhere."""
+    dataset = Counted(X)
+    batches = Batches(StoredArray(dataset), Y, 8, **given)
+    assert len(list(batches.epochs(1))) == 26
+    reads = [start // CHUNK for start, _ in dataset.read]
+    assert (sorted(reads) == list(range(13))) is whole
+    (first, *_) = batches.epochs(1)
+    rows = batches.order(1)[:8]
+    assert np.array_equal(first.x, X[rows])
+    assert np.array_equal(first.y, Y[rows])
+
+
 def test_the_order_depends_on_seed_and_epoch_alone():
     def order(*key):
         return np.asarray(stored().order(*key, range(N))).tolist()

@@ -40,13 +40,17 @@ def test_a_column_of_polars_has_its_name_or_0():
     assert list(from_memory(pl.Series([1, 2]))) == ["0"]
 
 
-def test_times_of_a_zone_are_those_of_utc():
+@pytest.mark.parametrize("unit", ["ns", "s"])
+def test_times_of_a_zone_are_those_of_utc(unit):
+    """In the same words as times without a zone, which the hash of a row is of."""
     pd = pytest.importorskip("pandas")
-    for unit in ("ns", "s"):
-        when = pd.Series(pd.to_datetime(["2024-03-01 01:30"])).dt.as_unit(unit).dt.tz_localize("Asia/Tokyo")
-        assert (
-            str(read_table(pd.DataFrame({"t": when}))["t"].dates()[0].astype("M8[m]")) == "2024-02-29T16:30"
-        )
+    when, here = (
+        pd.Series(pd.to_datetime([text])).dt.as_unit(unit)
+        for text in ("2024-03-01 01:30", "2024-02-29 16:30")
+    )
+    zoned, plain = read_table(pd.DataFrame({"t": when.dt.tz_localize("Asia/Tokyo"), "u": here})).values()
+    assert str(zoned.dates()[0].astype("M8[m]")) == "2024-02-29T16:30"
+    assert zoned.words().tolist() == plain.words().tolist()
 
 
 class TestPreparation:
@@ -346,3 +350,18 @@ def test_a_pattern_may_reach_into_folders(tmp_path):
         (tmp_path / name / "t.csv").write_text("n,label\n1,x\n2,y\n")
     assert read_table(tmp_path / "**" / "t.csv")["n"].words().tolist() == ["1", "2"] * 2
     assert read_table(tmp_path / "*" / "t.csv")["n"].words().tolist() == ["1", "2"]
+
+
+def test_pixels_are_looked_for_in_plain_csv_alone(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("".join(",".join(line) + "\n" for line in PLAIN))
+    assert read_pixels(TableFile(path, "json"), "a") is None
+    assert read_pixels(TableFile(path, "csv", ".gz"), "a") is None
+    assert read_pixels(TableFile(path, "csv"), "a").name == "a"
+
+
+def test_a_line_of_more_than_a_mebibyte_is_no_row_of_pixels(tmp_path):
+    """It is looked at up to there, and what is beyond must not be lost."""
+    path = tmp_path / "a.csv"
+    path.write_text(("1," * 530_000 + "1\n") * 2)
+    assert read_pixels(TableFile(path, "csv"), "a") is None

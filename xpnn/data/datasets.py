@@ -117,7 +117,7 @@ def _fashion(path: Location, seed: int) -> Dataset:
     return Dataset("fashion", *arrays, FASHION_CLASSES, f"{found} (sha256 ok)", form)
 
 
-def _generated(
+def generated(
     name: str, make: Callable[..., tuple[NDArray[Any], NDArray[Any]]], word: str
 ) -> Callable[[Location, int], Dataset]:
     """A third is held out; class k is called `word k`."""
@@ -169,13 +169,13 @@ DATASETS = {
     "fashion": Source("clothing, from a folder or downloaded", _fashion),
     "kmnist": Source("Japanese letters, four IDX files in --data", _kmnist),
     "emnist": Source("letters and digits, the IDX files of a division in --data", _emnist),
-    "strokes": Source("digits drawn by rule, generated", _generated("strokes", strokes, "")),
+    "strokes": Source("digits drawn by rule, generated", generated("strokes", strokes, "")),
     "spiral": Source(
-        "points in the plane on three interleaved arms, generated", _generated("spiral", spiral, "arm")
+        "points in the plane on three interleaved arms, generated", generated("spiral", spiral, "arm")
     ),
-    "moons": Source("points in the plane on two half-circles, generated", _generated("moons", moons, "moon")),
-    "rings": Source("points in the plane on three circles, generated", _generated("rings", rings, "ring")),
-    "blobs": Source("points in the plane in three clouds, generated", _generated("blobs", blobs, "blob")),
+    "moons": Source("points in the plane on two half-circles, generated", generated("moons", moons, "moon")),
+    "rings": Source("points in the plane on three circles, generated", generated("rings", rings, "ring")),
+    "blobs": Source("points in the plane in three clouds, generated", generated("blobs", blobs, "blob")),
     "idx": Source("any four IDX files of MNIST's layout, from --data", _idx),
     "table": Source("a table with a column of labels: CSV, Parquet, JSON lines", _table("table")),
     "csv": Source("the same as table", _table("csv")),

@@ -60,7 +60,6 @@ def look_at(path: Path, wanted: Callable[[Look], bool]) -> tuple[Look, "Image | 
         look = Look(size, is_grey(image), is_deep(image.mode), image.has_transparency_data, frames)
         if not wanted(look):
             return look, None
-        image.seek(0)
         image.load()
         return look, upright(image)
 

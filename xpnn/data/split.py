@@ -7,6 +7,7 @@
 Source: the largest-remainder method (A. Hamilton, 1792), which keeps the total exact.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def stratified_split(
 
 
 def _rounded(fraction: float, n: int) -> int:
-    return round(fraction * n) if 0 < fraction < 1 else 0
+    return round(fraction * n) if math.isfinite(fraction) else 0
 
 
 def classes_of(y: NDArray[Any]) -> list[Indices]:
@@ -70,7 +71,7 @@ def classes_of(y: NDArray[Any]) -> list[Indices]:
 def _share(sizes: list[int], held: int) -> list[int]:
     """`held` shared out in proportion to `sizes`; in integers, so that no rounding can tip a tie.
 
-    Of several classes each keeps one: what is too much for one goes to those with the most left.
+    Each class keeps one: what is too much for one goes to those with the most left.
     """
     total = sum(sizes)
     shares = [held * size // total for size in sizes]
@@ -78,10 +79,8 @@ def _share(sizes: list[int], held: int) -> list[int]:
     by_remainder = sorted(range(len(sizes)), key=lambda c: -remainders[c])
     for c in by_remainder[: held - sum(shares)]:
         shares[c] += 1
-    keep = 1 if len(sizes) > 1 else 0
-    over = [c for c in range(len(sizes)) if shares[c] > sizes[c] - keep]
-    for c in over:
-        shares[c] = sizes[c] - keep
+    for c, size in enumerate(sizes):
+        shares[c] = min(shares[c], size - 1)
     for _ in range(held - sum(shares)):
         most = max(range(len(sizes)), key=lambda c: sizes[c] - shares[c])
         shares[most] += 1

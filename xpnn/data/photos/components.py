@@ -91,7 +91,7 @@ def boxes(labels: Labels) -> list[Box]:
 
 def _runs(mask: Mask) -> tuple[NDArray[np.int64], ...]:
     """Row, first column and the column behind the last of every run, in reading order."""
-    edges = np.diff(np.pad(mask.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    edges = np.diff(mask.astype(np.int8), axis=1, prepend=0, append=0)
     rows, starts = np.nonzero(edges == 1)
     return rows, starts, np.nonzero(edges == -1)[1]
 

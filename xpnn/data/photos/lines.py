@@ -21,7 +21,7 @@ def without_lines(mask: Mask) -> Mask:
 
 def _without_rows(mask: Mask) -> Mask:
     found = mask.copy()
-    edges = np.diff(np.pad((mask.mean(axis=1) > ACROSS).astype(np.int8), 1))
+    edges = np.diff((mask.mean(axis=1) > ACROSS).astype(np.int8), prepend=0, append=0)
     for top, bottom in zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True):
         if bottom - top > max(2, THICK * len(mask)):
             continue

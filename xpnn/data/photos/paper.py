@@ -27,8 +27,8 @@ def is_dark(page: Grey, border: Grey, level: float) -> bool:
         low, high = page.min(), page.max()
     if min(page.shape) < SMALL or np.percentile(np.abs(border - level), 80) < 0.1 * (high - low):
         return bool(level > (low + high) / 2)
-    size = tuple(max(1, round(n * min(1, COARSE / 2 / max(page.shape)))) for n in page.shape[::-1])
-    small = Image.fromarray(page.clip(0, 255).astype(np.uint8)).resize(size, Image.Resampling.BOX)
+    size = tuple(max(1, round(n * COARSE / 2 / max(page.shape))) for n in page.shape[::-1])
+    small = Image.fromarray(page.astype(np.uint8)).resize(size, Image.Resampling.BOX)
     around = small.filter(ImageFilter.MedianFilter(max(3, min(size) // 2 | 1)))
     off = np.asarray(small, dtype=np.float32) - np.asarray(around, dtype=np.float32)
     below, above = np.percentile(off, (1, 99))
@@ -50,8 +50,8 @@ def uneven_paper(page: Grey, dark: bool, bent: bool) -> Grey:
     scale = min(1.0, COARSE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     coarse = np.asarray(Image.fromarray(inverted).resize(size, Image.Resampling.BOX), dtype=np.float32)
-    surface = _surface(coarse) if bent else np.full_like(coarse, 128)
-    level = Image.fromarray((128 * coarse / surface).clip(0, 255).astype(np.uint8))
+    surface = fitted_surface(coarse) if bent else np.full_like(coarse, 128)
+    level = Image.fromarray(np.minimum(128 * coarse / surface, 255).astype(np.uint8))
     square = max(3, round(STROKE * min(size)) | 1)
     closed = level.filter(ImageFilter.MaxFilter(square)).filter(ImageFilter.MinFilter(square))
     closed = closed.filter(ImageFilter.GaussianBlur(BLUR))
@@ -62,8 +62,8 @@ def uneven_paper(page: Grey, dark: bool, bent: bool) -> Grey:
     return strength
 
 
-def _surface(page: Grey) -> Grey:
-    """The quadratic in x and y that fits the page where it is paper: what lies well below it is left out, three times.
+def fitted_surface(page: Grey) -> Grey:
+    """The quadratic in x and y that fits the page where it is paper: what lies well below it is left out, six times.
 
     A closing alone takes the darkest corner of a page for ink: there is nothing lighter beyond it.
     """

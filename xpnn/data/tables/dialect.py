@@ -44,7 +44,8 @@ def csv_query(
         options |= {"skip": 1, "delim": first[4]}
     found = sniff(db, path, options)
     delimiter = separator(first)
-    if rare := next((mark for mark in RARE if mark in first and len(found["types"]) == 1), ""):
+    rare = max(RARE, key=first.count)
+    if rare in first and len(found["types"]) == 1:
         options["delim"] = delimiter = rare
         found = sniff(db, path, options)
         notes.append(f"columns are separated by {rare!r}")

@@ -103,7 +103,6 @@ def relabelled(
     known: TablePreparation, table: AnyTable, labels: Summary, task: str, split: RowSplit
 ) -> TablePreparation:
     """The columns of a preparation with another label."""
-    check_labelled(labels)
     classes = class_names(labels) if task == "classification" else ()
     mean, std = (
         (0.0, 1.0) if classes else spread_of(labels.name, summarize(table, labels.name, split).numbers)

@@ -133,7 +133,7 @@ def pandas_column(name: str, series: Any) -> Values:
     """A Series, whatever its dtype: categories as their values, times in UTC."""
     missing = np.asarray(series.isna(), bool)
     kind = str(series.dtype)
-    if kind.startswith("datetime64[ns,") or (kind.startswith("datetime64") and "," in kind):
+    if kind.startswith("datetime64") and "," in kind:
         series = series.dt.tz_convert("UTC").dt.tz_localize(None)
     if kind.startswith("period["):
         series = series.dt.to_timestamp()
@@ -148,7 +148,7 @@ def pandas_column(name: str, series: Any) -> Values:
 
 
 def from_polars(series: Any) -> Values:
-    """Return a polars Series as one of ours."""
+    """A column of polars."""
     missing = np.asarray(series.is_null().to_numpy(), bool)
     data = None if str(series.dtype).endswith("Int128") else series.to_numpy()  # NumPy has no such numbers
     if data is None or data.dtype.kind not in "biufM":
