@@ -12,6 +12,7 @@ from proof_table import used
 
 import xpnn
 from xpnn.backends import get_backend
+from xpnn.errors import UsageError
 from xpnn.optimizers import (
     EMA,
     LAMB,
@@ -27,6 +28,7 @@ from xpnn.optimizers import (
 from xpnn.optimizers import constraints as module
 from xpnn.optimizers.constraints import Constraint
 from xpnn.optimizers.patterns import fits
+from xpnn.parameters import ParamInfo
 
 NUMPY = get_backend("numpy", None, "float64")
 ALL = [
@@ -188,3 +190,30 @@ def test_a_fault_in_a_constraint_is_caught(name, monkeypatch, record_property):
 def test_infinity_and_nan_stay_for_the_guard_to_see():
     for constraint in ALL:
         assert np.isnan(project(constraint, np.full((2, 2), math.nan))).all()
+
+
+@pytest.mark.parametrize(
+    ("axis", "there"),
+    [
+        (-2, True),
+        (1, True),
+        ((0, 1), True),
+        ((1, -2), True),
+        (2, False),
+        (-3, False),
+        ((0, 2), False),
+        ((0, -2), False),
+        ((1, 1), False),
+        ((), False),
+    ],
+)
+def test_axes_of_a_parameter(axis, there):
+    """Those that it has, each once, one at least."""
+    param = ParamInfo("0.W", 0, 6, (2, 3))
+    if there:
+        MaxNorm("*", axis=axis).check(param)
+        return
+    with pytest.raises(UsageError) as caught:
+        MaxNorm("*", axis=axis).check(param)
+    assert caught.value.what.endswith(f"axis={axis}): parameter 0.W has shape (2, 3)")
+    assert caught.value.fix.startswith("different axes from 0 to 1, or a pattern")

@@ -24,8 +24,9 @@ class CosineRestarts(Schedule):
         length = max(steps_of(self.first, total), 1)
         if self.factor == 1:
             step %= length
-        while step >= length:
-            step, length = step - length, length * self.factor
+        else:
+            while step >= length:
+                step, length = step - length, length * self.factor
         return self.final + (1 - self.final) * (1 + math.cos(math.pi * step / length)) / 2
 
 

@@ -29,7 +29,6 @@ def weigh(class_weight: Any, loss: Loss, y: Any, train: Any, outputs: tuple[int,
             why="it has no classes, or more than one output",
             fix="sample_weight",
         )
-    train = np.asarray(train)
     if loss.kind == "binary":
         p = y.reshape(len(y), *outputs[:-1]).astype(np.float64)
         w = weights_of(class_weight, np.array([(1 - p[train]).sum(), p[train].sum()]))
@@ -41,7 +40,7 @@ def weigh(class_weight: Any, loss: Loss, y: Any, train: Any, outputs: tuple[int,
         kept = np.full(y.shape, fill_value=True) if (i := loss.ignore_index) is None else y != i  # type: ignore[attr-defined]
         counts = np.bincount(y[train][kept[train]], minlength=outputs[-1])
         w = weights_of(class_weight, counts.astype(np.float64))
-        each = np.where(kept, w[np.where(kept, y, 0)], 1.0)  # an ignored one: 1, which counts nothing
+        each = np.where(kept, w[y * kept], 1.0)  # an ignored one: 1, which counts nothing
     return each if weight is None else times(each, np.asarray(weight))
 
 
@@ -61,7 +60,9 @@ def weights_of(class_weight: Any, counts: Host) -> Host:
                 f"class_weight={class_weight!r}", fix="'balanced', {class id: weight}, or a sequence"
             )
         there = counts > 0
-        return np.where(there, counts.sum() / (max(int(there.sum()), 1) * np.where(there, counts, 1)), 1.0)
+        w = np.ones(classes)
+        w[there] = counts.sum() / (there.sum() * counts[there])
+        return w
     if isinstance(class_weight, Mapping):
         missing = [c for c in range(classes) if c not in class_weight and counts[c]]
         unknown = [c for c in class_weight if c not in range(classes)]

@@ -32,19 +32,19 @@ class Source:
                 f"fit was given a {type(given).__name__} and no y",
                 fix="fit(x, y), or fit(batches) with a DataLoader or an iterator of (x, y)",
             )
-        self.given, self.number = given, 0
-        self.steps = length(given) if steps is None else steps
-        if self.steps is None:
+        known = length(given) if steps is None else steps
+        if known is None:
             raise UsageError(
                 f"nothing says how many batches of this {type(given).__name__} are an epoch",
                 why="schedules and the bar need the number of steps",
                 fix="fit(batches, steps_per_epoch=100)",
             )
+        self.given, self.steps = given, known
         self._going = given if hasattr(given, "__next__") else None
 
     def epoch(self, number: int) -> Iterator[tuple[Any, Any, Any]]:
         """The batches of that epoch, counted from 1. Raises DataError where they end early, or are none."""
-        steps, given = int(self.steps or 0), self.given
+        steps, given = self.steps, self.given
         if isinstance(given, Batches):
             batches: Iterator[Any] = given.epochs(number, start=(number, 0))
         else:

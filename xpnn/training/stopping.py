@@ -81,4 +81,3 @@ class StopOnSignal(Callback):
     def _let_go(self) -> None:
         for signum, meaning in self.before.items():
             signal.signal(signum, signal.SIG_DFL if meaning is None else meaning)
-        self.before = {}

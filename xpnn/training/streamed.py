@@ -27,7 +27,7 @@ class StreamedBatches:
 
     def __call__(self, epoch: int) -> float | None:
         """Train for an epoch; return its loss, or None if a callback stopped the run inside it."""
-        run, steps = self.run, int(self.source.steps or 0)
+        run, steps = self.run, self.source.steps
         self.number, self.sizes, run.tally = epoch, [], Tally()
         each_step = [callback for callback in run.callbacks if type(callback).step is not Callback.step]
         for step, given in enumerate(self.source.epoch(epoch), 1):

@@ -167,7 +167,7 @@ class Trainer(Stepper):
         self, source: Source, epochs: int, valid: Any, callbacks: list[Callback], metrics: dict[str, Chosen]
     ) -> History:
         """`fit` on batches that come ready made: an epoch has as many samples as it has steps, as far as bars go."""
-        steps = int(source.steps or 0)
+        steps = source.steps
         self.first, self.total, self.stopped = self.steps, self.steps + epochs * steps, ""
         last = len(self.history) + epochs
         run = Run(self, (None, None, None), range(steps), valid, 1, last, callbacks, save_state, metrics)
