@@ -159,7 +159,7 @@ def is_of_optuna(error: BaseException) -> bool:
 def checked_params(study: Any, path: Path | str) -> None:
     """Raise CheckpointError where a finished trial has other parameters than those that `xpnn tune` draws."""
     with storage_errors(path):
-        trials = study.get_trials(deepcopy=False)
+        trials = study.get_trials()
     for trial in trials:
         try:
             if trial.params and trial.state.is_finished():

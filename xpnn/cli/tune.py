@@ -172,7 +172,7 @@ def importance(study: Any) -> list[tuple[str, float]]:
     """Return how much of the accuracies' variance each setting explains, the largest first; [] from few trials."""
     import optuna
 
-    if len(study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))) < ENOUGH:
+    if len(study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))) < ENOUGH:
         return []
     try:
         evaluator = optuna.importance.PedAnovaImportanceEvaluator()
@@ -185,7 +185,7 @@ def finished(study: Any) -> list[Any]:
     """Return the trials that were completed or pruned."""
     from optuna.trial import TrialState
 
-    found: list[Any] = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    found: list[Any] = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
     return found
 
 
@@ -195,7 +195,7 @@ def finish(study: Any, task: Task, as_json: bool) -> None:
 
     from xpnn.cli.config import toml_line
 
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    complete = study.get_trials(states=(TrialState.COMPLETE,))
     if not complete:
         raise UsageError(
             "no trial was finished", why="the time was too short, or all of them diverged",
