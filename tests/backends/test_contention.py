@@ -67,3 +67,20 @@ def test_the_idle_seconds_of_the_cores_of_this_process(tmp_path, monkeypatch, te
     if text is not None:
         path.write_text(text)
     assert idle_seconds(str(path)) == wanted
+
+
+def test_two_numbers_of_threads_take_turns_twice():
+    """And a smaller number must win once more, against the number of a quiet machine."""
+    work, used = Work({1: 2e-3, 2: 4e-3, 4: 8e-3}), []
+    clock, spent = (lambda: work.now), (lambda: work.used)
+    assert fastest(4, lambda n: (used.append(n), work.use(n)), work, clock, spent) == 1
+    assert used == [4, 2, 4, 2, 2, 1, 2, 1, 4, 1, 4, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("fewer", "cores", "wanted"),
+    [(0.79, 2, 1), (0.81, 2, 2), (1.24, 1, 1), (1.26, 1, 2), (0.81, 1.6, 2), (1.2, 1.4, 1)],
+)
+def test_how_much_faster_fewer_threads_must_be(fewer, cores, wanted):
+    """By a fifth; where they get less than three quarters of their cores they may be slower, by less than a quarter."""
+    assert Work({1: fewer, 2: 1.0}, cores=cores).fastest() == wanted

@@ -124,3 +124,80 @@ def test_dw_of_a_large_image_keeps_its_digits(channels):
         for t in ("f4", "f8")
     )
     assert np.abs(got / exact - 1).max() < 3e-6
+
+
+@pytest.mark.parametrize(
+    ("shape", "window", "groups", "filters", "applies"),
+    [
+        ((2, 9, 9, 4), Window((5, 5)), 1, 8, True),  # a hundred taps times channels
+        ((2, 12, 17, 1), Window((10, 10)), 1, 8, True),
+        ((2, 12, 17, 1), Window((9, 12)), 1, 8, False),
+        ((2, 9, 9, 7), Window((3, 3)), 1, 8, True),
+        ((2, 9, 9, 8), Window((3, 3)), 1, 16, False),  # as many channels as a register holds
+        ((2, 9, 4, 1), Window((1, 1)), 1, 8, True),  # four outputs in a row
+        ((2, 9, 5, 1), Window((1, 3)), 1, 8, False),
+        ((2, 9, 9, 8), Window((9, 5)), 8, 8, True),  # depthwise, of any size
+        ((2, 9, 9, 8), Window((3, 3)), 8, 16, False),
+        ((2, 9, 9, 2), Window((3, 3)), 2, 8, False),
+    ],
+)
+def test_the_limits_of_convolution_tap_by_tap(shape, window, groups, filters, applies):
+    assert direct_convolution.applies(shape, window, groups, filters) is applies
+
+
+LEAST = 1 << 19
+
+
+@pytest.mark.parametrize(
+    ("n", "each", "taps", "cuts"),
+    [
+        (0, 8, 9, [0]),
+        (7, LEAST // 7, 1, [7]),
+        (8, LEAST // 8, 2, [4, 8]),
+        (8, LEAST // 8, 1, [8]),
+        (10, LEAST, 1, [2, 5, 7, 10]),  # four parts at most
+        (3, LEAST, 9, [1, 2, 3]),
+        (5, 3 * LEAST // 5 + 1, 1, [1, 3, 5]),
+    ],
+)
+def test_samples_in_parts_for_threads(n, each, taps, cuts):
+    y = np.broadcast_to(np.float32(0), (n, each))
+    assert direct_convolution.parts_of(y, taps) == [
+        slice(a, b) for a, b in zip([0, *cuts], cuts, strict=False)
+    ]
+
+
+def test_each_channel_alone():
+    x = np.zeros((1, 5, 5, 8))
+    assert direct_convolution.is_depthwise(x, 8, 1)
+    for other in ((x, 16, 1), (x, 8, 8), (x[..., :1], 1, 1)):
+        assert not direct_convolution.is_depthwise(*other)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_padded_image_begins_at_a_line_of_the_cache(dtype):
+    window = Window((3, 2), (2, 1), ((1, 2), (0, 3)), (2, 1))
+    places = direct_convolution.places_of((7, 5, 3), window, False)
+    for _ in range(5):
+        padded = direct_convolution.empty_image(places, np.zeros(1, dtype))
+        assert (padded.size, padded.dtype, padded.ctypes.data % 64) == (10 * 8 * 3, dtype, 0)
+        assert not padded.any()
+
+
+@pytest.mark.parametrize("depthwise", [False, True])
+def test_places_are_those_of_the_windows(depthwise):
+    """A picture copied row by row into a padded one, whose windows are read by offsets and steps."""
+    window, x = Window((3, 2), (2, 3), ((1, 2), (0, 3)), (2, 1)), np.arange(1, 7 * 5 * 3 + 1).reshape(7, 5, 3)
+    size, (rows, width, start, row), offsets, (down, right) = direct_convolution.places_of(
+        x.shape, window, depthwise
+    )
+    padded = np.zeros(size, int)
+    for r in range(rows):
+        padded[start + r * row : start + r * row + width] = x.reshape(-1)[r * width : (r + 1) * width]
+    wanted = np.pad(x, ((1, 2), (0, 3), (0, 0)))
+    assert np.array_equal(padded.reshape(wanted.shape), wanted)
+    for i in range(3):
+        for j in range(3):
+            under = wanted[2 * i : 2 * i + 5 : 2, 3 * j : 3 * j + 2]
+            found = padded[i * down + j * right + offsets]
+            assert found.tolist() == (under[..., 0] if depthwise else under).reshape(-1).tolist()

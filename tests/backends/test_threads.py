@@ -195,3 +195,54 @@ def test_no_trial_without_an_idle_core():
     chosen.use = lambda n: (trials.append(n), machine.use(n))
     machine.run(chosen, 100)
     assert trials == []
+
+
+EIGHT = {1: 1e-3, 2: 1.3e-3, 4: 1.9e-3, 8: 3.0e-3}
+"""Small products, which gain nothing by threads."""
+GAINING = {1: 8e-3, 2: 4.4e-3, 4: 2.5e-3, 8: 1.5e-3}
+HISTORIES = {
+    "quiet: trials that gain nothing, ever further apart": (
+        2, True, [(QUIET, 0, 100)],
+        "2.0 1, 2.2 2, 6.3 1, 6.5 2, 14.6 1, 14.8 2, 30.9 1, 31.1 2, 63.3 1, 63.5 2",
+    ),
+    "busy for a while: down at once, up when cores are idle": (
+        2, True, [(QUIET, 0, 20), (BUSY, 2, 12), (QUIET, 0, 20)],
+        "2.0 1, 2.2 2, 6.3 1, 6.5 2, 14.6 1, 14.8 2, 20.2 1, 32.2 2, 34.4 1, 34.6 2, 38.7 1, 38.9 2, 47.0 1, 47.2 2",
+    ),
+    "the same where nobody says which cores are idle": (
+        2, False, [(QUIET, 0, 20), (BUSY, 2, 30), (QUIET, 0, 50)],
+        "2.0 1, 2.2 2, 6.3 1, 6.5 2, 14.6 1, 14.8 2, 20.2 1, 22.6 2, 22.8 1, 27.0 2, 27.2 1, 35.3 2, 35.6 1, 51.7 2, "
+        "53.9 1, 54.1 2, 58.1 1, 58.3 2, 66.4 1, 66.6 2, 82.8 1, 83.0 2",
+    ),
+    "eight threads that gain nothing": (
+        8, True, [(EIGHT, 0, 60)],
+        "2.0 4, 4.2 8, 4.4 4, 8.5 2, 10.7 4, 10.9 2, 14.9 1, 17.1 2, 17.3 1, 21.3 2, 21.5 1, 29.5 2, 29.7 1, 45.7 2, "
+        "45.9 1",
+    ),
+    "eight that gain, beside seven others": (
+        8, True, [(GAINING, 0, 10), (GAINING, 7, 6), (GAINING, 0, 20)],
+        "2.0 4, 2.2 8, 6.2 4, 6.4 8, 10.3 4, 10.5 8, 12.5 4, 12.7 8, 14.7 4, 14.9 8",
+    ),
+    "steps of half a second, eight to a block": (
+        2, True, [({1: 0.5, 2: 0.3}, 0, 30)],
+        "2.7 1, 6.7 2, 11.5 1, 15.5 2, 25.1 1, 29.1 2",
+    ),
+    "all at once twice as slow: tried every two seconds": (
+        2, True, [({1: 7e-3, 2: 4e-3}, 0, 9), ({1: 14e-3, 2: 8e-3}, 0, 9)],
+        "2.0 1, 2.2 2, 6.3 1, 6.5 2, 9.3 1, 9.5 2, 11.6 1, 11.8 2, 13.9 1, 14.1 2, 16.2 1, 16.4 2",
+    ),
+}  # fmt: skip
+"""{what happens: (cores, whether idle ones are known, (seconds of a step, other processes, how long) one after the
+other, when which number of threads was set)}."""
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_when_which_number_of_threads_is_tried(name):
+    cores, reports, parts, wanted = HISTORIES[name]
+    machine, found = Machine(parts[0][0], cores, reports=reports), []
+    chosen = adaptive(machine)
+    chosen.use = lambda n: (found.append(f"{machine.now:.1f} {n}"), machine.use(n))
+    for seconds, others, duration in parts:
+        machine.seconds, machine.others = seconds, others
+        machine.run(chosen, duration)
+    assert ", ".join(found) == wanted

@@ -1,6 +1,7 @@
 """Data that is no array of numbers: for each kind its own reason and advice; and what is measured beside other work."""
 
 import types
+from pathlib import PurePath
 
 import numpy as np
 import pytest
@@ -288,3 +289,94 @@ def test_devices_of_pytorch_by_name():
         with pytest.raises(UsageError, match=f"backend 'torch' has no device {name!r}") as caught:
             open_torch_device(torch, name, "float32")
         assert "cpu" in caught.value.fix
+
+
+@pytest.mark.parametrize(("rows", "lengths", "words"), [
+    ([[1], [2]], [], ""), ([], [], ""), (["a", "bc"], [], ""), ([1, 2], [], ""), ([(1,), "ab", 3], [-1, 1],
+        "some of its entries are numbers, others are rows"),
+    ([[1], [1, 2]], [1, 2], "its rows have 2 different lengths, from 1 to 2"),
+    ([[1] * 5, [], [1] * 3, []], [0, 3, 5], "its rows have 3 different lengths, from 0 to 5"),
+])  # fmt: skip
+def test_lengths_of_rows(rows, lengths, words):
+    assert advice.ragged(rows) == lengths
+    assert not lengths or advice.ragged_words(lengths) == words
+
+
+def narrow(name):
+    return np.zeros(2, getattr(pytest.importorskip("ml_dtypes"), name))
+
+
+@pytest.mark.parametrize(("make", "why", "fix"), [
+    (lambda: np.array([["1", "2"], ["x", "y"]]), "entry [1, 0] is the word 'x'", "np.unique"),
+    (lambda: np.array(["1", "2.5"]), "its entries are numbers, kept as objects or words", "dtype=float"),
+    (lambda: np.array([b"1", b"y" * 50]), f"entry [1] is the word {str(b'y' * 50)[:40]!r}", "np.unique"),
+    (lambda: objects(2, b"y"), "entry [1] is the word \"b'y'\"", "np.unique"),
+    (lambda: objects(1.5, "<NA>"), "entry [1] is <NA>", "fill or drop such samples"),
+    (lambda: objects(None, None), "entry [0] is None", "fill or drop such samples"),
+    (lambda: np.array([], "U3"), advice.REAL, ""),
+    (lambda: narrow("bfloat16"), "NumPy has no arithmetic for it", "x.astype('float32')"),
+    (lambda: narrow("float8_e4m3fn"), "NumPy has no arithmetic for it", "x.astype('float32')"),
+    (lambda: np.zeros(2, "V3"), advice.REAL, ""),
+    (lambda: np.zeros(1, [(f"field {i:02}", "f4") for i in range(20)]),
+        f"{advice.REAL}; it has fields: {', '.join(f'field {i:02}' for i in range(20))[:80]}", "structured_to"),
+])  # fmt: skip
+def test_reasons_and_advice_to_the_letter(make, why, fix):
+    found = advice.no_numbers(make())
+    assert found.why == why
+    assert fix in found.fix
+    assert bool(found.fix) == bool(fix)
+
+
+@pytest.mark.parametrize(("thing", "shown", "read"), [
+    (PurePath("folder"), "'folder'", True), (PurePath("a.csv"), "'a.csv'", True), ("a.csv", "'a.csv'", True),
+    ("word", "'word'", False), ("w" * 90, repr("w" * 80), False), (b"a.npy", repr(str(b"a.npy")), True),
+])  # fmt: skip
+def test_paths_and_words(thing, shown, read):
+    with pytest.raises(DataError) as caught:
+        advice.refuse_container(thing)
+    assert caught.value.what == f"{shown} is no array"
+    assert bool(caught.value.fix) is read
+
+
+@pytest.mark.parametrize("thing", [
+    object_of("scipy.sparse", "vector", shape=(3,)), object_of("numpy", "csr", nnz=3, shape=(3, 4)),
+    object_of("torch", "Tensor", layout=None), object_of("mine", "Tensor", layout="sparse"),
+    object_of("torch", "Tensor", is_nested=False), object_of("mine", "Tensor", is_nested=True),
+    object_of("polars", "Frame", collect=1), object_of("mine", "Frame", npartitions=2),
+    object_of("tensorflow", "Tensor"), object_of("torch", "Tensor"), object_of("mine", "Dataset"), (1, 2), [],
+])  # fmt: skip
+def test_half_of_what_marks_a_container_marks_none(thing):
+    advice.refuse_container(thing)
+
+
+def test_sparse_arrays_say_what_they_would_take():
+    for module, shape, size in (("sparse", (10, 5, 50_000), "2.0"), ("scipy", (1000, 1_250_000), "5,000.0")):
+        with pytest.raises(DataError) as caught:
+            advice.refuse_container(object_of(module, "coo", nnz=1, shape=shape))
+        assert caught.value.why == f"xpnn computes with dense arrays; this one takes {size} MB as float32"
+
+
+def test_masked_arrays_keep_no_mask():
+    whole = np.ma.masked_array([1.0, 2.0], mask=[False, False])
+    assert type(to_host(whole)) is np.ndarray
+    assert to_host(whole).tolist() == [1, 2]
+    with pytest.raises(DataError) as caught:
+        to_host(np.ma.masked_array([1.0, 2.0], mask=[False, True]))
+    assert "the masked array has masked entries; fill or drop them first" in caught.value.why
+    plain = np.arange(3)
+    assert to_host(plain) is plain
+
+
+def test_columns_without_gaps_or_a_name():
+    pd = pytest.importorskip("pandas")
+    missing.refuse_missing(pd.Series([1.0, np.nan]))  # NaN in plain floats may be allowed
+    missing.refuse_missing(pd.Series(pd.array([1, 2], dtype="Int64")))
+    with pytest.raises(DataError) as caught:
+        missing.refuse_missing(pd.Series(pd.array([1, 2, None], dtype="Int64")))
+    assert caught.value.what == "entry 2 of a pandas.Series of Int64 is missing"
+    assert caught.value.why == "1 of 3 entries are, and no number stands for them"
+    frame = pd.DataFrame({"c" * 50: pd.array([None] * 1200, dtype="Int64")})
+    with pytest.raises(DataError) as caught:
+        missing.refuse_missing(frame)
+    assert caught.value.what == f"entry 0 of a pandas.DataFrame, column {'c' * 40!r}, of Int64 is missing"
+    assert caught.value.why.startswith("1,200 of 1,200 entries")
