@@ -63,17 +63,21 @@ def pytest_runtestloop(session):
     drawn = dict(enumerate(mutants.draw(settings["count"], settings["seed"], settings["files"])))
     functions = live_functions()
     gc.freeze()
-    for file in dict.fromkeys(item.path.name for item in session.items):
-        path = kept / f"reached-{file}.json"
-        if not path.exists() and time.time() < settings["end"]:
-            items = [item for item in session.items if item.path.name == file]
-            fork(lambda path=path, items=items: measure(session, items, drawn, functions, path), 3600)
+    for wait in (False, True):  # first what no other process is at, then what one has left
+        for file in dict.fromkeys(item.path.name for item in session.items):
+            path = kept / f"reached-{file}.json"
+            with mutants.claimed(kept, f"map-{file}", wait) as free:
+                if free and not path.exists() and time.time() < settings["end"]:
+                    items = [item for item in session.items if item.path.name == file]
+                    fork(lambda path=path, items=items: measure(session, items, drawn, functions, path), 3600)
     words = {item.nodeid: words_of(item) for item in session.items}
     frequency = Counter(word for some in words.values() for word in some)
     by_name = {item.nodeid: item for item in session.items}
-    reached, done = mutants.reached_by(kept), mutants.results_in(kept)
+    reached = mutants.reached_by(kept)
     for i, mutant in drawn.items():
-        if i not in done and time.time() < settings["end"]:
+        with mutants.claimed(kept, f"trial-{i}") as free:
+            if not free or i in mutants.results_in(kept) or time.time() > settings["end"]:
+                continue
             found = reached.get(i, {}) if mutant.points else unmapped(mutant, session.items)
             seconds = {test: cost for test, cost in found.items() if test in by_name}
             near = nearest(mutant, [by_name[test] for test in seconds], words, frequency, seconds)
@@ -102,8 +106,9 @@ SECONDS = 30
 
 
 def unmapped(mutant, items):
-    """The tests in the folder of a file whose lines cannot be marked."""
-    return {item.nodeid: 0.0 for item in items if folder_of(item) in mutant.name.split("/")}
+    """The tests in the folder of a file whose lines cannot be marked, since numba compiles them."""
+    near = (item for item in items if folder_of(item) in mutant.name.split("/"))
+    return {item.nodeid: 0.0 for item in near if mode_of(item) in ("fast", None)}
 
 
 def words_of(item):

@@ -10,7 +10,12 @@ array-api-strict and PyTorch too. What survives is tried once more, with the row
 tests that start processes, which CI runs as well. Mutants that change nothing that could be observed are in
 `equivalent_mutants.py`, each with a reason, and count neither way; nor do those in lines that need a GPU.
 
-What was found is kept in `.mutants/`, by seed: the same command goes on where it was stopped.
+What was found is kept in `.mutants/`, by seed: the same command goes on where it was stopped, and started a second time
+it shares the work.
+
+    python tests/mutants.py --every --only xpnn/schedules/decay.py --tests tests/training/test_schedules.py
+
+tries each fault of a file with a few tests alone, while they are being written; of that nothing is kept.
 """
 
 import argparse
@@ -19,6 +24,7 @@ import contextlib
 import copy
 import dataclasses
 import difflib
+import fcntl
 import importlib
 import json
 import os
@@ -47,6 +53,8 @@ SWAPS = {
     ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And,
 }  # fmt: skip
 EITHER_WAY = (
+    "add",
+    "array_equal",
     "max",
     "min",
     "maximum",
@@ -56,9 +64,11 @@ EITHER_WAY = (
     "bitwise_or",
     "gcd",
     "hypot",
+    "launchable",
     "logical_and",
     "logical_or",
     "multiply",
+    "np.add",
     "overlap",
 )
 """What does the same with its arguments swapped."""
@@ -92,18 +102,33 @@ MODES = "numpy fast strict torch"
 GENERATED = [
     "tests/repository/test_defaults.py",
     "tests/repository/test_public.py",
+    "tests/cli/test_every_option.py",
 ]
-"""Tests that look at every definition without running it: they can notice what changes in a signature."""
+"""Tests that look at every definition without running it: they notice what changes in a signature or an option."""
+ROWS_OF_KERNELS = "tests/backends/test_kernels.py::test_override_equals_the_reference"
 ELSEWHERE = {
+    "xpnn/backends/cpu/depthwise_loops.py": ("fast", ROWS_OF_KERNELS),
+    "xpnn/backends/cpu/direct_loops.py": ("fast", f"tests/backends/test_direct.py {ROWS_OF_KERNELS}"),
+    "xpnn/backends/cpu/flat.py": ("fast", f"{ROWS_OF_KERNELS} tests/fusion/test_planned.py "
+                                  "tests/backends/test_workers.py"),
+    "xpnn/backends/cpu/gate_loops.py": ("fast", f"{ROWS_OF_KERNELS} tests/backends/test_fast.py"),
+    "xpnn/backends/cpu/lanes.py": ("fast", "tests/backends/test_direct.py tests/backends/test_winograd.py "
+                                   "tests/fusion/test_single_sample.py"),
+    "xpnn/backends/cpu/loops.py": ("fast", f"{ROWS_OF_KERNELS} tests/backends/test_fast.py"),
+    "xpnn/backends/cpu/one_sample.py": ("fast", "tests/fusion/test_single_sample.py "
+                                        "tests/fusion/test_what_rules_ask_for.py"),
+    "xpnn/backends/cpu/winograd_loops.py": ("fast", f"tests/backends/test_winograd.py {ROWS_OF_KERNELS}"),
     "xpnn/backends/jax.py": ("jax", "tests/backends/test_compiled.py tests/backends/test_step_arrays.py "
-                             "tests/backends/test_devices.py tests/layers/test_normal_cdf.py"),
-    "xpnn/distributed/": ("numpy", "tests/distributed"),
+                             "tests/backends/test_devices.py tests/backends/test_other_libraries.py "
+                             "tests/layers/test_normal_cdf.py"),
+    "xpnn/distributed/": ("numpy", "tests/distributed/test_messages.py tests/distributed"),
     "xpnn/cli/process_group.py": ("numpy", "tests/distributed"),
     "xpnn/cli/ranks.py": ("numpy", "tests/distributed"),
     "xpnn/training/ranks.py": ("numpy", "tests/distributed"),
     "xpnn/training/shared_objective.py": ("numpy", "tests/distributed"),
 }  # fmt: skip
-"""{where: (mode, tests)}, of what cannot run in a fork of the tests' process: JAX's threads, and several processes."""
+"""{where: (mode, tests)}, of what cannot be tried in a fork of the tests' process: JAX's threads, several processes,
+what numba has compiled by then."""
 LATER = {
     "xpnn/cli/": "tests/repository/test_shell_lines.py",
     "xpnn/data/": "tests/repository/test_examples.py",
@@ -117,8 +142,13 @@ WAIT = 600
 """Seconds for each of those, in which their processes run too."""
 OTHER_MODES = "readonly strict torch jax"
 """Ways to run the rows that are tried last."""
-COMPILED = ("loops.py", "cpu/flat.py")
+COMPILED = tuple(name for name in ELSEWHERE if name.startswith("xpnn/backends/cpu/"))
 """Files whose functions numba compiles: their lines cannot be given other code."""
+COMPILED_INTO = {
+    "lanes": ("direct_loops", "one_sample", "winograd_loops"),
+    "winograd_loops": ("direct_loops",),
+}
+"""{module: those whose compiled functions hold its own}."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,8 +216,9 @@ def is_quiet(node):
 
 
 def called(call):
-    """The last part of the name of what is called."""
-    return getattr(call.func, "attr", getattr(call.func, "id", ""))
+    """The last part of the name of what is called; np.add by its whole name, since other things are called `add`."""
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    return f"np.{name}" if ast.unparse(call.func) == "np.add" else name
 
 
 def worked_out(call):
@@ -228,25 +259,34 @@ def change(before, after):
 
 
 def draw(count, seed, files):
-    """Mutants drawn by the seed, files by their length."""
-    rng, seen = random.Random(seed), set()
-    texts = {name: (TOP / name).read_text() for name in files}
-    sizes = [len(text.splitlines()) for text in texts.values()]
-    while len(seen) < count:
-        name = rng.choices(files, sizes)[0]
-        tree = ast.parse(texts[name])
-        options = list(variants(tree))
-        if not options:
-            continue
-        line, kind, edit = rng.choice(options)
+    """Mutants drawn by the seed, files by their length; without a count all of them."""
+    texts, seen = {name: (TOP / name).read_text() for name in files}, set()
+    trees = {name: ast.parse(text) for name, text in texts.items()}
+    faults = {name: found for name in files if (found := list(variants(trees[name])))}
+    sizes = {name: len(texts[name].splitlines()) for name in faults}
+    for name, (line, kind, edit) in every(faults) if count is None else at_random(faults, sizes, seed):
+        if len(seen) == count:
+            break
+        tree = trees[name]
         before, after = ast.unparse(tree), ast.unparse(ast.fix_missing_locations(edit(tree)))
         if before != after and (name, after) not in seen:
             seen.add((name, after))
             at_import, points = points_of(tree, texts[name], line)
-            at_import = at_import or name.endswith(COMPILED)
-            points = () if name.endswith(COMPILED) else tuple(points)
+            at_import = at_import or name in COMPILED
+            points = () if name in COMPILED else tuple(points)
             inside = " ".join(node.name for node in around(tree, line))
             yield Mutant(name, line, kind, change(before, after), after, points, at_import, inside, edit)
+
+
+def every(faults):
+    return ((name, fault) for name, some in faults.items() for fault in some)
+
+
+def at_random(faults, sizes, seed):
+    rng = random.Random(seed)
+    while faults:
+        name = rng.choices(list(faults), list(sizes.values()))[0]
+        yield name, rng.choice(faults[name])
 
 
 def around(tree, line):
@@ -356,10 +396,12 @@ def is_here(path):
 
 
 def write(target, text):
-    """Without what Python compiled from the text before, whose time and length may be the same."""
+    """Without what Python compiled from the text before, whose time and length may be the same; and without what numba
+    compiled of files that use it, for numba looks at the file of a function alone."""
     target.write_text(text)
-    for kept in target.parent.glob(f"__pycache__/{target.stem}.*"):
-        kept.unlink()
+    for stem in (target.stem, *COMPILED_INTO.get(target.stem, ())):
+        for kept in target.parent.glob(f"__pycache__/{stem}.*"):
+            kept.unlink()
 
 
 USAGE = 4
@@ -380,11 +422,11 @@ def killer(mutant, tests, folder):
     """What noticed a mutant in a new process: a test, or how it ended; "" where nothing did."""
     mode, more = elsewhere(mutant.name)
     shares = [
+        (more.split(), mode),
         (GENERATED, ""),
         (tests[:20], ""),
         (tests[20:100], ""),
         (tests[100:250], ""),
-        (more.split(), mode),
     ]
     return next((found for share, modes in shares if (found := killer_in(share, modes, mutant, folder))), "")
 
@@ -497,6 +539,18 @@ def survivors(rows):
     return ["Those that survived:", "\n".join(found)] if found else []
 
 
+@contextlib.contextmanager
+def claimed(kept, name, wait=False):
+    """Whether a part of the work is this process's: no other that shares it is at it, or has ended (`wait`)."""
+    with open(kept / f"{name}.lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
 def note(kept, number, mutant, fate, by):
     row = [number, mutant.name, mutant.line, mutant.kind, mutant.change, fate, by]
     with open(kept / "results.jsonl", "a") as file:
@@ -512,67 +566,74 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=1e6, help="begin no further mutant after this time")
     parser.add_argument("--only", nargs="*", default=[""], help="files whose path contains one of these")
+    parser.add_argument("--every", action="store_true", help="all mutants of the files instead of so many")
+    parser.add_argument("--tests", nargs="*", default=[], help="try these tests alone, and keep nothing")
     parser.add_argument("--docs", action="store_true", help="write the score into docs/coverage.md")
     options = parser.parse_args()
-    end = time.time() + 60 * options.minutes
-    parts = [str(options.seed), *(one.replace("/", "_") for one in options.only if one)]
-    kept = TOP / ".mutants" / "-".join(parts)
-    kept.mkdir(parents=True, exist_ok=True)
     files = [str(path.relative_to(TOP)) for path in sorted((TOP / "xpnn").rglob("*.py"))]
     files = [name for name in files if any(one in name for one in options.only)]
+    count = None if options.every else options.count
     with tempfile.TemporaryDirectory() as parent:
+        kept = Path(parent) if options.tests else kept_in(options)
+        settings = {"count": count, "seed": options.seed, "files": files, "kept": str(kept)}
+        settings["end"] = time.time() + 60 * options.minutes
         folder = Path(parent) / "copy"
-        shutil.copytree(
-            TOP, folder, ignore=shutil.ignore_patterns(".git", ".venv", ".mutants", "__pycache__", "runs")
-        )
-        settings = {
-            "count": options.count,
-            "seed": options.seed,
-            "files": files,
-            "kept": str(kept),
-            "end": end,
-        }
-        outside = [f"--ignore={folder / 'tests' / name}" for name in OUTSIDE]
-        plugins = ["-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin", "-p", "mutant_session"]
-        command = [
-            "-m",
-            "pytest",
-            "-q",
-            *plugins,
-            f"--basetemp={parent}/t",
-            "-m",
-            "not slow",
-            *outside,
-            "tests",
-        ]
-        env = {**QUICK, "XPNN_MUTANTS": json.dumps(settings), "XPNN_TEST_MODES": MODES}
-        env |= {"PYTHONPATH": f"{folder}:{folder}/tests"}
-        subprocess.run([sys.executable, *command], cwd=folder, env=os.environ | env, check=False)
-        done = results_in(kept)
-        drawn = list(draw(options.count, options.seed, files))
-        for i, mutant in enumerate(drawn):
-            if time.time() > end:
-                break
-            if done.get(i, ("", ""))[1] == "import":
-                tests = (kept / f"near-{i}.txt").read_text().splitlines()
-                by = killer(mutant, tests, folder) if not known(mutant) else ""
-                note(kept, i, mutant, known(mutant) or ("killed" if by else unnoticed(mutant, tests)), by)
-        done = {row[0]: row for row in rows_in(kept)}
-        for i, mutant in enumerate(drawn):
-            if time.time() > end:
-                break
-            if i in done and done[i][5:] == ["survived", ""]:
-                near = kept / f"near-{i}.txt"
-                by = last_resort(mutant, near.read_text().splitlines() if near.exists() else [], folder)
-                note(kept, i, mutant, "killed" if by else "survived", by or ALL)
-    rows = [row for row in rows_in(kept) if row[5] in FATES]
+        shutil.copytree(TOP, folder, ignore=shutil.ignore_patterns(*NOT_COPIED))
+        try_in_one_process(settings, folder, options.tests)
+        try_in_processes(settings, folder, last=not options.tests)
+        rows = [row for row in rows_in(kept) if row[5] in FATES]
     text = "\n\n".join([table([(row[1], row[5]) for row in rows]), *survivors(rows)])
     where = f", drawn from {', '.join(options.only)} alone" if options.only != [""] else ""
-    said = f"`ci/mutants --seed {options.seed}`: {len(rows)} of {options.count} mutants were tried{where}."
+    asked = f" of {count}" if count else ""
+    said = f"`ci/mutants --seed {options.seed}`: {len(rows)}{asked} mutants were tried{where}."
     print(f"{said}\n\n{text}")
     if options.docs:
         part = f"## Mutants\n\n{said}\n\n{text}"
         marked_sections.put(TOP / "docs" / "coverage.md", "mutants: ci/mutants --docs", part)
+
+
+NOT_COPIED = (".git", ".venv", ".mutants", "__pycache__", "runs")
+
+
+def kept_in(options):
+    parts = [str(options.seed), *(["every"] if options.every else [])]
+    kept = TOP / ".mutants" / "-".join([*parts, *(one.replace("/", "_") for one in options.only if one)])
+    kept.mkdir(parents=True, exist_ok=True)
+    return kept
+
+
+def try_in_one_process(settings, folder, tests):
+    """By mutant_session.py, inside pytest."""
+    outside = [f"--ignore={folder / 'tests' / name}" for name in OUTSIDE]
+    plugins = ["-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin", "-p", "mutant_session"]
+    places = [f"--basetemp={folder.parent}/t", *outside, *(tests or ["tests"])]
+    env = {**QUICK, "XPNN_MUTANTS": json.dumps(settings), "XPNN_TEST_MODES": MODES}
+    env |= {"PYTHONPATH": f"{folder}:{folder}/tests"}
+    command = [sys.executable, "-m", "pytest", "-q", *plugins, "-m", "not slow", *places]
+    subprocess.run(command, cwd=folder, env=os.environ | env, check=False)
+
+
+def try_in_processes(settings, folder, last):
+    """What runs at import; then, where they are tried at `last`, what has survived."""
+    kept, drawn = Path(settings["kept"]), list(draw(settings["count"], settings["seed"], settings["files"]))
+
+    def left(of):
+        for i, mutant in enumerate(drawn):
+            if time.time() < settings["end"] and i in of():
+                with claimed(kept, f"trial-{i}") as free:
+                    if free and i in of():
+                        near = kept / f"near-{i}.txt"
+                        yield i, mutant, near.read_text().splitlines() if near.exists() else []
+
+    for i, mutant, tests in left(lambda: [row[0] for row in rows_in(kept) if row[5] == "import"]):
+        by = "" if known(mutant) else killer(mutant, tests, folder)
+        note(kept, i, mutant, known(mutant) or ("killed" if by else unnoticed(mutant, tests)), by)
+    if last:
+        for i, mutant, tests in left(
+            lambda: [row[0] for row in rows_in(kept) if row[5:] == ["survived", ""]]
+        ):
+            by = last_resort(mutant, tests, folder)
+            note(kept, i, mutant, "killed" if by else "survived", by or ALL)
 
 
 if __name__ == "__main__":

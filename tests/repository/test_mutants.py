@@ -1,6 +1,8 @@
 """The tool that asks whether the tests are honest: what it draws, and what it leaves out."""
 
 import ast
+import re
+import types
 from pathlib import Path
 
 import mutant_session
@@ -174,3 +176,47 @@ def test_the_survivors_are_listed():
             [1, "xpnn/model.py", 8, "operator", "a * b => a / b", "killed", "test_a"]]  # fmt: skip
     assert mutants.survivors(rows) == ["Those that survived:", "- `xpnn/model.py`: `a + b => a - b`"]
     assert mutants.survivors(rows[1:]) == []
+
+
+def test_every_file_that_numba_compiles_is_tried_in_new_processes():
+    files = (TOP / "xpnn").rglob("*.py")
+    found = {path for path in files if re.search(r"^@(compiled|fused|primitive)\b", path.read_text(), re.M)}
+    assert {str(path.relative_to(TOP)) for path in found} == set(mutants.COMPILED)
+    folder = TOP / "xpnn" / "backends" / "cpu"
+    for module, users in mutants.COMPILED_INTO.items():
+        for user in users:
+            assert f"cpu.{module} import" in (folder / f"{user}.py").read_text()
+
+
+def test_what_was_compiled_of_a_fault_is_gone(tmp_path):
+    kept = tmp_path / "__pycache__"
+    kept.mkdir()
+    for name in ("lanes.py311.pyc", "direct_loops.forward-1.nbi", "one_sample.through.nbc", "flat.adam.nbi"):
+        (kept / name).write_text("")
+    mutants.write(tmp_path / "lanes.py", "new")
+    assert (tmp_path / "lanes.py").read_text() == "new"
+    assert [path.name for path in kept.iterdir()] == ["flat.adam.nbi"]
+
+
+def test_compiled_files_are_tried_by_tests_in_numbas_mode(monkeypatch):
+    """First those of the table, then those of the folder, but not the rows of other backends."""
+    source = "xpnn/backends/cpu/gate_loops.py"
+    mutant = next(mutants.draw(1, 3, [source]))
+    assert (mutant.at_import, mutant.points) == (True, ())
+
+    def item(folder, mode):
+        params = {} if mode is None else {"mode": mode}
+        callspec = types.SimpleNamespace(params=params)
+        return types.SimpleNamespace(
+            nodeid=f"{folder}-{mode}", path=Path(folder, "test_x.py"), callspec=callspec
+        )
+
+    items = [
+        item(folder, mode) for folder in ("backends", "cli") for mode in ("numpy", "fast", "strict", None)
+    ]
+    assert mutant_session.unmapped(mutant, items) == {"backends-fast": 0.0, "backends-None": 0.0}
+    tried = []
+    monkeypatch.setattr(mutants, "killer_in", lambda share, modes, *_: tried.append((share, modes)) or "")
+    assert mutants.killer(mutant, ["near"], Path()) == ""
+    assert tried[0] == ([mutants.ROWS_OF_KERNELS, "tests/backends/test_fast.py"], "fast")
+    assert (["near"], "") in tried
