@@ -327,7 +327,9 @@ CHANNELS = {
 @pytest.mark.parametrize("name", CHANNELS)
 def test_channels_alone_have_loops_of_their_own(monkeypatch, be, name):
     """And the numbers of the reference, whichever way."""
-    numba_windows = pytest.importorskip("xpnn.backends.cpu.numba_windows")
+    pytest.importorskip("numba")
+    from xpnn.backends.cpu import numba_windows
+
     shape, groups, filters, by_loops = CHANNELS[name]
     fast, kernel = open_backend("fast", "float64"), (2,) * (len(shape) - 2)
     window, taken = Window(kernel), []
