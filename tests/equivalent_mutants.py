@@ -326,4 +326,29 @@ EQUIVALENT |= {
         "xpnn/backends/cpu/predictions.py",
         "if self.usable >= setter()[0](): / return work(*args) => pass",
     ): "a limit that is no smaller than the number of threads leaves it as it is",
+    (
+        "xpnn/initializers/truncated.py",
+        "while (outside := (np.abs(w) > self.limit)).any(): =>"
+        " while (outside := (np.abs(w) >= self.limit)).any():",
+    ): "no draw equals the limit to the last digit",
+    (
+        "xpnn/backends/cpu/windows.py",
+        "if min(map(min, pads)) >= 0: => if min(map(min, pads)) > 0:",
+    ): "col2im gives the same numbers as the convolution of dy",
+    (
+        "xpnn/layers/slicing.py",
+        "if step > 1: => if step >= 1:",
+    ): "without steps no zeros are between, and nothing is cut",
+    (
+        "xpnn/interchange/tensor_rows.py",
+        "stop = stop if stop >= 0 else -2 ** 31 => stop = stop if stop >= 0 else -2 ** 32",
+    ): "any number before the first place means the same",
+    (
+        "xpnn/backends/cpu/vectors.py",
+        "if x.ndim == 0 and math.isfinite(x): / continue => pass",
+    ): "a single number is looked at in the same way as a vector, later",
+    (
+        "xpnn/layers/attention.py",
+        "if self.shared_heads == self.heads: / return a => pass",
+    ): "heads of which none are shared are reshaped to the shape that they have",
 }

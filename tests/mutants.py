@@ -432,16 +432,25 @@ def killer(mutant, tests, folder):
 
 
 def last_resort(mutant, tests, folder):
-    """What noticed a survivor after all: a row on another backend, a test marked slow, or one that starts processes."""
+    """What noticed a survivor after all: another test in the files of the nearest or in one of its name, a row on
+    another backend, a test marked slow, or one that starts processes."""
     rows = [test for test in tests if "[numpy-" in test or "[numpy]" in test][:60]
     others = [re.sub(r"\[numpy\b", f"[{mode}", test) for mode in OTHER_MODES.split() for test in rows]
     slow = ["-m", "slow", *sorted({test.split("::")[0] for test in tests})]
     later = [more.split() for start, more in LATER.items() if mutant.name.startswith(start)]
-    shares = [(others, OTHER_MODES), (slow if tests else [], ""), *((share, "") for share in later)]
+    shares = [(files_near(mutant, tests), ""), (others, OTHER_MODES), (slow if tests else [], "")]
+    shares += [(share, "") for share in later]
     limit = WAIT // LONGER
     return next(
         (found for share, modes in shares if (found := killer_in(share, modes, mutant, folder, limit))), ""
     )
+
+
+def files_near(mutant, tests):
+    """The files of the ten nearest tests, and those that have the name of the mutant's file in theirs."""
+    of_tests = [test.split("::")[0] for test in tests[:10]]
+    called = sorted((TOP / "tests").rglob(f"test_*{Path(mutant.name).stem.strip('_')}*.py"))
+    return list(dict.fromkeys([*of_tests, *(str(path.relative_to(TOP)) for path in called)]))
 
 
 def killer_in(share, modes, mutant, folder, limit=120):

@@ -428,3 +428,16 @@ def test_dropout_in_one_go_is_that_of_its_mask(monkeypatch, mode, size, rate):
             back = be.relu_dropout_grad(own, wanted, rate, may_overwrite)
             np.testing.assert_allclose(back, np.where(wanted > 0, given * scale, 0), rtol=1e-15)
             assert np.array_equal(own, given) is not (may_overwrite and own.flags.carray)
+
+
+def test_each_window_of_a_maximum_is_written_by_its_own_sides():
+    """Of 3 x 2: the tap with number 5 is in the third row and the second column."""
+    pytest.importorskip("numba")
+    window, taps = Window((3, 2), (3, 2)), np.arange(6).reshape(1, 2, 3, 1)
+    dy, wanted = np.arange(1.0, 7).reshape(1, 2, 3, 1), np.zeros((1, 6, 6, 1))
+    for tap in range(6):
+        i, j = divmod(tap, 3)
+        wanted[0, 3 * i + tap // 2, 2 * j + tap % 2, 0] = tap + 1
+    for mode in ("fast", "numpy"):
+        kernel = open_backend(mode, "float64").max_pool_grad
+        np.testing.assert_array_equal(kernel(dy, taps, wanted.shape, window), wanted)

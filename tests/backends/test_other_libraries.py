@@ -8,6 +8,7 @@ import pytest
 from test_no_backend import FakeArray, opened
 
 import xpnn
+from xpnn.backends.cuda import matmul
 from xpnn.backends.cuda.capture import Captured
 from xpnn.backends.cuda.recorder import CudaRecorder
 from xpnn.errors import BackendError, UsageError
@@ -246,3 +247,24 @@ def test_devices_and_arrays_of_jax():
         np.testing.assert_allclose(
             be.normal_cdf(be.asarray([-3.0, 0.0], be.dtype)), [0.00134990, 0.5], rtol=1e-5
         )
+
+
+def test_the_only_gpu_is_the_first(monkeypatch):
+    be = opened(monkeypatch)
+    be.cupy.cuda.runtime.getDeviceCount = lambda: 1
+    assert be.open_device("cuda").id == 0
+    with pytest.raises(BackendError, match="no GPU 'cuda:1'"):
+        be.open_device("cuda:1")
+
+
+def test_products_by_cublaslt_where_it_is_found(monkeypatch):
+    for name in ("Products", "CublasLt"):
+        monkeypatch.setattr(matmul, name, lambda *given, name=name: (name, *given))
+    for path, precision, found in (
+        ("lib.so", "tf32", ("Products", "cupy", ("CublasLt", "lib.so"), "tf32")),
+        (None, "fp32", None),
+    ):
+        monkeypatch.setattr(matmul, "find_cublaslt", lambda path=path: path)
+        assert matmul.open_products("cupy", precision) == found
+    with pytest.raises(BackendError, match="'tf32' needs cuBLASLt"):
+        matmul.open_products("cupy", "tf32")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 
+import filelock
 import pytest
 
 from xpnn.cli import run
@@ -238,3 +239,16 @@ def test_a_forked_process_gives_nothing_back(folder):
         Lock(folder)
     lock.release()
     assert not list(folder.iterdir())
+
+
+def test_nobody_waits_for_the_lock_of_another(tmp_path, monkeypatch):
+    asked = []
+
+    class Noted(filelock.FileLock):
+        def __init__(self, *args, **settings):
+            asked.append([settings[name] for name in ("timeout", "thread_local", "fallback_to_soft")])
+            super().__init__(*args, **settings)
+
+    monkeypatch.setattr(filelock, "FileLock", Noted)
+    Lock(tmp_path).release()
+    assert asked == [[0, False, False]]

@@ -1,5 +1,7 @@
 """Attention under masks of the samples, and products, masks and reshapes that only look like a part of it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,8 @@ from test_onnx_loops import varied  # noqa: E402
 from test_onnx_rare_nodes import number  # noqa: E402
 from written_out import linear_over_joined  # noqa: E402
 
-from xpnn.errors import CheckpointError  # noqa: E402
+from xpnn.errors import CheckpointError, FileError  # noqa: E402
+from xpnn.interchange import onnx_attention, onnx_file, torch_tensors  # noqa: E402
 
 pytestmark = pytest.mark.oracle
 FLOAT = onnx.TensorProto.FLOAT
@@ -145,3 +148,21 @@ def test_a_refusal_says_why(name, tmp_path):
     proto, message = REFUSED[name]
     with pytest.raises(CheckpointError, match=message):
         loaded(proto, tmp_path)
+
+
+def test_a_mask_of_fewer_keys_than_there_are():
+    """Those behind its last are not seen: of 2 queries and 5 keys, with a mask of 3."""
+    b = SimpleNamespace(constant=lambda name, what: np.array([[True, False, True], [True, True, True]]))
+    found = onnx_attention.visible(b, "m", (2, 5), 0, {})
+    assert found.tolist() == [[True, False, True, False, False], [True, True, True, False, False]]
+
+
+def test_a_folder_is_no_onnx_file(tmp_path):
+    with pytest.raises(FileError, match="it is not a regular file"):
+        onnx_file.read_model(tmp_path)
+
+
+def test_numbers_of_projections_that_are_not_as_many_as_wanted_are_three_equal_parts():
+    a = np.arange(6)
+    assert [part.tolist() for part in torch_tensors.parts_of(a, (3, 2, 1))] == [[0, 1, 2], [3, 4], [5]]
+    assert [part.tolist() for part in torch_tensors.parts_of(a, (3, 2, 2))] == [[0, 1], [2, 3], [4, 5]]

@@ -43,3 +43,11 @@ def test_a_target_of_another_shape(kind, cut):
     value, slopes = kind()(BE, prediction, target)
     assert value.shape == ()
     assert slopes.shape == prediction.shape
+
+
+def test_targets_of_ctc_that_are_drawn_fit_even_if_all_labels_are_equal():
+    """For 7 frames 4 labels, with a blank between equal ones; no blank is a label, half of the rows are shorter."""
+    ids = losses.CTC(blank=1).random_target(np.random.default_rng(0), (5, 7, 4))
+    assert ids.shape == (5, 4)
+    assert set(np.unique(ids)) == {-1, 0, 2, 3}
+    assert ((ids == -1) == [[row % 2 == 0 and place == 3 for place in range(4)] for row in range(5)]).all()

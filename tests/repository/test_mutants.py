@@ -220,3 +220,12 @@ def test_compiled_files_are_tried_by_tests_in_numbas_mode(monkeypatch):
     assert mutants.killer(mutant, ["near"], Path()) == ""
     assert tried[0] == ([mutants.ROWS_OF_KERNELS, "tests/backends/test_fast.py"], "fast")
     assert (["near"], "") in tried
+
+
+def test_a_survivor_is_tried_by_whole_files_of_its_name_and_of_the_nearest_tests():
+    mutant = mutants.Mutant("xpnn/backends/cpu/threads.py", 1, "", "", "", (), False, "", None)
+    near = [f"tests/cli/test_lock.py::test_{i}[numpy]" for i in range(12)] + ["tests/cli/test_cli.py::last"]
+    found = mutants.files_near(mutant, near)
+    assert found[0] == "tests/cli/test_lock.py"
+    assert "tests/backends/test_threads.py" in found
+    assert "tests/cli/test_cli.py" not in found

@@ -1,6 +1,7 @@
 """What a fit counts, shows and hands to its callbacks, number by number: bars, tables, curves, threads, sources."""
 
 import contextlib
+import io
 import math
 import signal
 import sys
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import rich.console
 
 import xpnn
 from xpnn import losses
@@ -671,3 +673,22 @@ def test_a_schedule_of_bare_steps_and_of_a_fit_after_them():
     asked.clear()
     trainer.step(X, IDS)
     assert asked == [(4, 5)]
+
+
+def test_a_bar_in_a_terminal_in_full():
+    console = rich.console.Console(force_terminal=True, width=100, file=io.StringIO(), color_system=None)
+    bar = lines.Progress(console)
+    bar.start(run_of([row(1)]), 3, 60, 16)
+    bar.progress(2, 30, 0.5)
+    shown = [column.text_format for column in bar.bar.columns if hasattr(column, "text_format")]
+    kinds = [type(column).__name__ for column in bar.bar.columns]
+    bar.bar.stop()
+    assert shown == ["{task.description}", "{task.percentage:3.0f} %", "{task.fields[note]}", "eta"]
+    assert kinds == [
+        "TextColumn",
+        "BarColumn",
+        "TextColumn",
+        "TextColumn",
+        "TextColumn",
+        "TimeRemainingColumn",
+    ]

@@ -17,6 +17,7 @@ from xpnn.web import guard, openapi, pages, predictor
 from xpnn.web.app import App, Served
 from xpnn.web.guard import Guard, RefusedError
 from xpnn.web.predictor import MOST, Predictor
+from xpnn.web.server import listen
 
 pytestmark = pytest.mark.oracle
 NAMES = ("cat", "dog")
@@ -305,3 +306,8 @@ def test_the_pages_lead_to_each_other_and_run_their_own_scripts_alone():
     ]  # fmt: skip
     assert pages.policy("<p></p>").startswith("default-src 'none'; ")
     assert "script-src" not in pages.policy("<style>a</style>")
+
+
+def test_it_listens_where_it_is_asked_to():
+    with listen("127.0.0.1", 0) as found:
+        assert found.getsockname()[0] == "127.0.0.1"

@@ -16,10 +16,13 @@ from xpnn.interchange.onnx_export import onnx_package
 Host = np.ndarray[Any, Any]
 
 LARGEST_FILE = 2**31
+"""Bytes of a file."""
 MOST_NODES = 100_000
+"""Operations of a graph."""
 MOST_NUMBERS = 2**31
 """Elements of one array."""
 MOST_AXES = 8
+"""Axes of one array."""
 
 
 def read_model(path: Path) -> Any:
