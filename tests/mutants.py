@@ -13,7 +13,7 @@ tests that start processes, which CI runs as well. Mutants that change nothing t
 What was found is kept in `.mutants/`, by seed: the same command goes on where it was stopped, and started a second time
 it shares the work.
 
-    python tests/mutants.py --every --only xpnn/schedules/decay.py --tests tests/training/test_schedules.py
+    python tests/mutants.py --every --only xpnn/schedules/decay.py --tests tests/optimizers/test_schedules.py
 
 tries each fault of a file with a few tests alone, while they are being written; of that nothing is kept.
 """
@@ -53,7 +53,6 @@ SWAPS = {
     ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And,
 }  # fmt: skip
 EITHER_WAY = (
-    "add",
     "array_equal",
     "max",
     "min",
@@ -216,9 +215,9 @@ def is_quiet(node):
 
 
 def called(call):
-    """The last part of the name of what is called; np.add by its whole name, since other things are called `add`."""
+    """The last part of the name of what is called; NumPy's `add` as np.add, since other functions have that name."""
     name = getattr(call.func, "attr", getattr(call.func, "id", ""))
-    return f"np.{name}" if ast.unparse(call.func) == "np.add" else name
+    return f"np.{name}" if re.search(r"\b(np|xp)\.add$", ast.unparse(call.func)) else name
 
 
 def worked_out(call):
