@@ -9,14 +9,13 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from onnx_graphs import graph, ints, one, random  # noqa: E402
-from onnx_runs import TOLERANCE, difference, session  # noqa: E402
+from onnx_runs import TOLERANCE, assert_refused, compare, difference, loaded, session  # noqa: E402
 from test_onnx_attention import HEADS_FIRST, LAYER, T, written  # noqa: E402
-from test_onnx_import import compare, loaded  # noqa: E402
 from test_onnx_loops import varied  # noqa: E402
 from test_onnx_rare_nodes import number  # noqa: E402
 from written_out import linear_over_joined  # noqa: E402
 
-from xpnn.errors import CheckpointError, FileError  # noqa: E402
+from xpnn.errors import FileError  # noqa: E402
 from xpnn.interchange import onnx_attention, onnx_file, torch_tensors  # noqa: E402
 
 pytestmark = pytest.mark.oracle
@@ -145,9 +144,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_refusal_says_why(name, tmp_path):
-    proto, message = REFUSED[name]
-    with pytest.raises(CheckpointError, match=message):
-        loaded(proto, tmp_path)
+    assert_refused(*REFUSED[name], tmp_path)
 
 
 def test_a_mask_of_fewer_keys_than_there_are():

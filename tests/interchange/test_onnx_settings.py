@@ -7,9 +7,8 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from onnx_graphs import graph, ints, one, positive, random  # noqa: E402
-from onnx_runs import TOLERANCE, difference, session  # noqa: E402
+from onnx_runs import TOLERANCE, assert_refused, difference, laid, loaded, samples, session  # noqa: E402
 from test_onnx_defaults import truth  # noqa: E402
-from test_onnx_import import laid, loaded, samples  # noqa: E402
 from test_onnx_rare_nodes import flat, number, of_images, resized  # noqa: E402
 
 from xpnn.errors import CheckpointError  # noqa: E402
@@ -301,9 +300,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_refusal_says_why(name, tmp_path):
-    proto, message = REFUSED[name]
-    with pytest.raises(CheckpointError, match=message):
-        loaded(proto, tmp_path)
+    assert_refused(*REFUSED[name], tmp_path)
 
 
 ONE_LAYER = {
