@@ -449,7 +449,7 @@ def of_two_states(place, axis=None):
 
 
 @pytest.mark.parametrize("place", [0, 1, -1, -2, [1]])
-def test_one_of_two_states(place, tmp_path):
+def test_a_first_state_may_be_one_of_two(place, tmp_path):
     proto = of_two_states(place)
     assert compare(proto, tmp_path) <= TOLERANCE
 

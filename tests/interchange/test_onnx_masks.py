@@ -159,7 +159,7 @@ def test_a_folder_is_no_onnx_file(tmp_path):
         onnx_file.read_model(tmp_path)
 
 
-def test_numbers_of_projections_that_are_not_as_many_as_wanted_are_three_equal_parts():
+def test_projections_of_unexpected_length_are_split_into_three_equal_parts():
     a = np.arange(6)
     assert [part.tolist() for part in torch_tensors.parts_of(a, (3, 2, 1))] == [[0, 1, 2], [3, 4], [5]]
     assert [part.tolist() for part in torch_tensors.parts_of(a, (3, 2, 2))] == [[0, 1], [2, 3], [4, 5]]

@@ -373,7 +373,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_layer_says_so(name, tmp_path):
+def test_what_is_no_layer_is_refused(name, tmp_path):
     assert_refused(*REFUSED[name], tmp_path)
 
 

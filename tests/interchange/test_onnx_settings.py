@@ -356,7 +356,7 @@ def test_a_value_gated_by_another(alpha, tmp_path):
     np.testing.assert_allclose(loaded(proto, tmp_path).forward(x), wanted, rtol=1e-5, atol=1e-6)
 
 
-def test_an_array_without_samples_has_its_own_product_too(tmp_path):
+def test_a_gemm_without_an_axis_of_samples(tmp_path):
     proto = one("Gemm", "x W b", (4,), {"W": random(4, 2), "b": random(2)})
     proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 3
     model, x = loaded(proto, tmp_path, batched=False), random(3, 4)
