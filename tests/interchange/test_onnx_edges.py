@@ -7,8 +7,7 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from onnx_graphs import graph, ints, one, positive, random  # noqa: E402
-from onnx_runs import TOLERANCE, difference  # noqa: E402
-from test_onnx_import import compare, laid, loaded, samples  # noqa: E402
+from onnx_runs import TOLERANCE, assert_refused, compare, difference, laid, loaded, samples  # noqa: E402
 from test_onnx_rare_nodes import flat, of_images, resized  # noqa: E402
 
 from xpnn.errors import CheckpointError  # noqa: E402
@@ -376,9 +375,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_refusal_says_why(name, tmp_path):
-    proto, message = REFUSED[name]
-    with pytest.raises(CheckpointError, match=message):
-        loaded(proto, tmp_path)
+    assert_refused(*REFUSED[name], tmp_path)
 
 
 ONE_LAYER = {
@@ -464,7 +461,7 @@ def of_two_states(place, axis=None):
 
 
 @pytest.mark.parametrize("place", [0, 1, -1, -2, [1]])
-def test_one_of_two_states(place, tmp_path):
+def test_a_first_state_may_be_one_of_two(place, tmp_path):
     proto = of_two_states(place)
     assert compare(proto, tmp_path) <= TOLERANCE
 
