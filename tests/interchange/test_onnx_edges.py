@@ -297,6 +297,18 @@ def test_an_old_version_of_an_operation(name, tmp_path):
 SUMMED = [("ReduceSum", "x one", "s", {"keepdims": 0}), ("Add", "x s", "y", {})]
 NO_ROW = ("MatMul", "f M", "d", {})
 REFUSED = {
+    "a constant of more axes, with numbers along one that is added": (
+        one("Add", "x c", (3,), {"c": random(4, 1, 3)}),
+        r"a constant of shape \(4, 1, 3\) beside samples of shape \(1, 3\)",
+    ),
+    "a constant of more axes, with one number along one that is added": (
+        one("Mul", "x c", (3,), {"c": np.full((4, 1, 1), 2, "float32")}),
+        r"a constant of shape \(4, 1, 1\) beside samples of shape \(1, 3\): one axis",
+    ),
+    "steps before the samples, constants of other sizes": (
+        turned(("Concat", "t c", "r", {"axis": 0}), c=random(2, 1, 5)),
+        r"a constant of shape \(2, 1, 5\) beside samples of shape \(3, 4\)",
+    ),
     "Reshape to no size": (
         one("Reshape", "x s", (4,), {"s": ints(0, -1)}, allowzero=1), r"Reshape: a shape of \[0, -1\]",
     ),
