@@ -115,7 +115,7 @@ ELSEWHERE = {
                                    "tests/fusion/test_single_sample.py"),
     "xpnn/backends/cpu/loops.py": ("fast", f"{ROWS_OF_KERNELS} tests/backends/test_fast.py"),
     "xpnn/backends/cpu/one_sample.py": ("fast", "tests/fusion/test_single_sample.py "
-                                        "tests/fusion/test_what_rules_ask_for.py"),
+                                        "tests/fusion/test_rules_and_plans.py"),
     "xpnn/backends/cpu/winograd_loops.py": ("fast", f"tests/backends/test_winograd.py {ROWS_OF_KERNELS}"),
     "xpnn/backends/jax.py": ("jax", "tests/backends/test_compiled.py tests/backends/test_step_arrays.py "
                              "tests/backends/test_devices.py tests/backends/test_other_libraries.py "

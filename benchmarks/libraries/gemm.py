@@ -25,7 +25,6 @@ PIECE = 1 << 20
 
 
 def filled(*shape: int) -> Host:
-    xpnn.keep_memory()  # the same memory as in the steps whose floor this is
     return np.random.default_rng(0).random(shape, dtype=np.float32)
 
 
@@ -49,6 +48,7 @@ def recurrent(batch: int, rows: int, units: int) -> tuple[list[Product], ...]:
 
 def products(cell: Cell) -> tuple[list[Product], list[Product]]:
     """Of the way forward, and of the way back."""
+    xpnn.keep_memory()  # the same memory as in the steps whose floor this is
     forward: list[Product] = []
     backward: list[Product] = []
     for kind, size, shape in walk(cell.net):

@@ -293,7 +293,7 @@ def test_what_is_copied_before_an_update_are_the_vectors(be):
     assert tree["theta"].tolist() == [1, 1, 1]
 
 
-def test_a_loss_that_is_not_to_be_is_nan_of_its_dtype():
+def test_nan_unless_keeps_the_dtype_and_shape():
     for dtype in ("float32", "float64"):
         be = open_backend("numpy", dtype)
         for value in (be.scalar(2.5), be.asarray([1.0, 2.0], be.dtype)):

@@ -372,7 +372,7 @@ def test_the_newest_cuda_of_a_driver(monkeypatch, status, version, wanted, name)
     assert driver.driver_version() == wanted
 
 
-def test_a_library_that_gives_no_version_is_not_the_last_word(monkeypatch):
+def test_the_next_library_is_asked_if_one_gives_no_version(monkeypatch):
     found = {"libcuda.so.1": Driver(1, 13000), "nvcuda.dll": Driver(0, 12020)}
     monkeypatch.setattr(driver.ctypes, "CDLL", found.__getitem__)
     assert driver.driver_version() == (12, 2)

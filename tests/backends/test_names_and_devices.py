@@ -97,7 +97,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_no_backend_takes(name):
+def test_refused_names_devices_and_dtypes(name):
     make, what, fix = REFUSED[name]
     with pytest.raises(UsageError) as caught:
         make()
@@ -105,7 +105,7 @@ def test_what_no_backend_takes(name):
     assert fix in caught.value.fix
 
 
-def test_what_a_backend_takes():
+def test_accepted_names_devices_and_dtypes():
     be = get_backend("numpy", "cpu", "float64", "fp32")
     assert get_backend(be) is get_backend(be, "cpu", "float64", "fp32") is be
     assert get_backend() is get_backend("numpy", None, "float32", "fp32")
@@ -150,7 +150,7 @@ def test_where_loops_are_wanted(monkeypatch, variable, installed, wanted):
         (ImportError("libx.so: no\nmore"), "PyTorch cannot be imported", "ImportError: libx.so: no"),
     ],
 )
-def test_a_library_that_is_not_there_or_broken(error, what, why):
+def test_a_missing_or_broken_library(error, what, why):
     found = missing("torch", "PyTorch", error)
     assert (type(found), found.what, found.why) == (BackendError, what, why)
     assert found.fix == "pip install 'xpnn[torch]'   (or use the CPU: backend='numpy')"

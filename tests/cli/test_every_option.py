@@ -190,7 +190,7 @@ SHARED = """
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_option_of(name):
+def test_every_option_of_a_command(name):
     found = listed(cli.get_command(click.Context(cli), name).params)
     assert name in TABLE
     if name == "train":  # --json stands before the two that say where settings come from
@@ -199,7 +199,7 @@ def test_every_option_of(name):
         assert f"\n{found}\n" == TABLE[name] + SHARED.removeprefix("\n")
 
 
-def test_the_program_itself():
+def test_options_of_the_program_without_a_command():
     assert listed(cli.params) == "\n".join(
         ["--version BoolParamType flag early kept back", *SHARED.split("\n")[2:5]]
     )
@@ -212,7 +212,7 @@ def test_the_program_itself():
     (ending_options, "--early-stopping", "--force-lock"), (transfer_options, "--from", "--replace-head"),
     (resize_option, "--resize", "--resize"),
 ])  # fmt: skip
-def test_options_that_come_together(add, first, last):
+def test_shared_options_keep_their_order(add, first, last):
     """Each adds its options to a command, in the order in which its help shows them."""
     made = add(lambda: None).__click_params__[::-1]
     lines = TABLE["train"].splitlines()
@@ -227,7 +227,7 @@ def named(*names):
     return click.Option(["--way"], type=Name("way", names), help="Which.")
 
 
-def test_long_lists_of_names_stand_in_the_text():
+def test_long_lists_of_choices_are_in_the_help_text():
     """In the help of the option or the command; short ones beside the flag."""
     for more, short in ((0, True), (1, False)):
         names = ("a" * 24, "b" * (LONG - 25 + more))
@@ -245,7 +245,7 @@ def test_long_lists_of_names_stand_in_the_text():
     assert Command("c").examples == ()
 
 
-def test_a_command_whose_options_may_be_set_elsewhere():
+def test_options_have_environment_variables_and_a_configuration_file():
     """Each setting gets a variable, but for --data and those that have one; --config and --show-config come last."""
     given = [click.Option(["--batch-size"]), click.Option(["--data"]), click.Option(["--lr"], envvar="RATE")]
     made = Configured("c", params=given)

@@ -279,7 +279,7 @@ def test_threads_that_were_found_are_written_down(monkeypatch, capsys, found, sa
 # Beginnings and endings of runs
 
 
-def test_when_a_training_ends(monkeypatch):
+def test_settings_that_end_a_training_become_callbacks(monkeypatch):
     given = {"early_stopping": 2, "checkpoint_every": 3, "time_limit": 1.5, "epochs": 4}
     found = resume.Endings.taken_from(given)
     assert (found, given) == (resume.Endings(2, 3, 1.5), {"epochs": 4})

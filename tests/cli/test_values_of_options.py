@@ -78,7 +78,7 @@ def test_how_a_command_ends(monkeypatch, capsys, error, code, said):
     assert (process_group.group, process_group.shared, process_group.preparing) == (None, False, False)
 
 
-def test_a_stop_says_what_is_left(capsys):
+def test_the_message_of_an_interrupted_command_ends_with_its_detail(capsys):
     stop = cli.Stopped(130, "interrupted")
     stop.detail = "saved in \x1b[1mruns"
     assert cli.stopped(stop) == 130
@@ -261,7 +261,7 @@ def test_a_dataset_that_is_not_named(monkeypatch, capsys, source, data, kind, fo
 
 
 @pytest.mark.parametrize("quiet", [False, True])
-def test_who_is_silent_with_quiet(monkeypatch, capsys, quiet):
+def test_quiet_suppresses_all_but_results(monkeypatch, capsys, quiet):
     monkeypatch.setattr(output, "state", lambda: State(quiet=quiet, verbose=True))
     output.echo("a\x1b")
     output.status("b\x1b")

@@ -252,7 +252,7 @@ def test_a_shadow_at_any_side_is_no_frame(level, framed, turned):
     assert without_frame(grey) == (wanted if framed else Box(0, 0, 100, 100))
 
 
-def test_nothing_has_no_regions():
+def test_an_empty_mask_has_no_regions():
     labels = regions(np.zeros((4, 5), bool))
     assert labels.shape == (4, 5)
     assert labels.dtype == np.int32

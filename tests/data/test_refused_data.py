@@ -71,7 +71,8 @@ def test_the_ends_of_what_a_setting_may_be():
         {"background": 255},
         {"channels": 3},
     ):
-        pictures(**given)()
+        made = pictures(**given)()
+        assert {name: getattr(made, name) for name in given} == given
 
 
 def test_a_folder_without_files_of_emnist(tmp_path):

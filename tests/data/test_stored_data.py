@@ -601,7 +601,7 @@ FASHION = sys.modules["xpnn.data.fashion"]
 
 
 @pytest.mark.parametrize(("sizes", "fine"), [([6, 4], True), ([10], True), ([6, 5], False), ([11], False)])
-def test_a_download_is_so_long_at_most(sizes, fine, monkeypatch):
+def test_a_download_has_a_largest_size(sizes, fine, monkeypatch):
     monkeypatch.setattr(FASHION, "LARGEST", 10)
     memory = FASHION.Bounded()
     if fine:
@@ -792,7 +792,7 @@ def test_what_is_generated_as_pictures_is_measured(shape, kind, pictures):
     assert made.preparation == (measure(x[train] + kind(1), made.classes) if pictures else None)
 
 
-def test_a_preparation_of_another_kind_of_data_is_none(tmp_path):
+def test_a_preparation_of_another_kind_of_data_is_ignored(tmp_path):
     """A model of tables that goes on with pictures, or of pictures with a table, takes nothing over."""
     pytest.importorskip("duckdb")
     in_home(tmp_path)
@@ -822,7 +822,7 @@ def test_a_head_of_10_000_bytes_is_read(length, fine, tmp_path):
     assert caught.value.why == "its header is 10,001 bytes long, at most 10,000 are read"
 
 
-def test_what_a_dataset_asks_of_a_network():
+def test_input_shape_and_outputs_of_a_dataset():
     x, y = np.zeros((3, 4, 5)), np.zeros(3)
     known = Dataset("d", x, y, x, y, ("a", "b"), "")
     assert (known.input_shape, known.outputs) == ((4, 5), 2)

@@ -126,7 +126,7 @@ def test_lines_that_are_no_rows(text, what, why, fix, tmp_path):
     assert (error.what, error.why, error.fix) == (f"{tmp_path}/{what}", why, fix)
 
 
-def test_types_that_fit_the_first_rows_alone(tmp_path):
+def test_types_are_read_anew_where_only_the_first_rows_fit(tmp_path):
     """DuckDB looks at 20,480 rows; the word behind them is read, too."""
     pytest.importorskip("duckdb")
     (tmp_path / "t.csv").write_text("a,label\n" + "1,x\n" * 21_000 + "word,y\n")
@@ -305,7 +305,7 @@ def weighed(path, monkeypatch):
     ("t.csv", 17, 16), ("t.csv", 16, 3 * 72), ("t.csv.gz", 1 << 25, 3 * 72), ("t.parquet", 1 << 25, 3 * 72),
     ("t.jsonl", 1 << 25, 48), ("t.jsonl", 0, 3 * 72),
 ])  # fmt: skip
-def test_the_weight_of_a_table(name, small, wanted, tmp_path, monkeypatch):
+def test_the_estimated_size_of_a_table_in_memory(name, small, wanted, tmp_path, monkeypatch):
     """The bytes of a small text; else 8 for a number and 64 for a word of each row. A large table is not in memory."""
     duckdb = pytest.importorskip("duckdb")
     path = tmp_path / name

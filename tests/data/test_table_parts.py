@@ -111,7 +111,7 @@ def test_a_column_without_entries_has_the_kind_of_the_first_piece_that_has_some(
     ("", [0, 2, 1], True), ("column0", [5, 7, 6], True), ("", [0, 1, 1], False), ("", [0.5, 1, 2], False),
     ("n", [0, 1, 2], False), ("", ["a", "b", "c"], False), ("", [0, np.nan, 2], False),
 ])  # fmt: skip
-def test_what_numbers_the_rows(name, entries, index):
+def test_which_columns_are_an_index(name, entries, index):
     found = summarize(make_table("t", {name: as_values(name, entries)}), name)
     assert found.is_index() is index
     assert (fit_column(found) == LeftOut(name, "it numbers the rows")) is index
@@ -367,7 +367,7 @@ def test_an_array_is_a_column(array, kind, data, missing):
     ([b"x", b"y"], "holds bytes"), ([{}, {}], "holds objects"), ([[1], (2,)], "holds lists"),
     ([{1}, None], "holds lists"), (from_list("c", [np.zeros(2), "a"]), "holds lists"),
 ])  # fmt: skip
-def test_what_is_no_plain_column(array, words):
+def test_arrays_that_are_no_column_are_refused(array, words):
     with pytest.raises(DataError, match=words):
         as_values("c", array)
 
@@ -438,7 +438,7 @@ def test_a_library_is_known_by_two_of_its_names(names):
 
 
 @pytest.mark.parametrize("names", [["column_names"], ["column"], ["is_null"], ["to_list"], ["get_column"]])
-def test_what_has_a_part_of_a_library_is_no_table(names):
+def test_an_object_with_half_of_a_table_interface_is_refused(names):
     made = type("Odd", (), dict.fromkeys(names, ()))()
     with pytest.raises(DataError, match="the table is of type Odd"):
         from_memory(made)
@@ -789,7 +789,7 @@ def test_a_column_by_its_rows_to_train_on(entries, keep, wanted):
     assert fit_column(found) == wanted
 
 
-def test_so_many_different_numbers_are_counted(monkeypatch):
+def test_different_numbers_are_counted_up_to_a_limit(monkeypatch):
     monkeypatch.setattr("xpnn.data.tables.summary.MOST_NUMBERS", 3)
     found = Summary("n", different=set())
     for piece, count in (([1.0, 2.0, 1.0], "2"), ([3.0], "over 3"), ([4.0], "over 3"), ([5.0], "over 3")):
@@ -823,7 +823,7 @@ def test_pixels_have_one_scale_and_are_left_out_where_they_never_change(tmp_path
     (["1", "x"], "t.csv, column 'a', row 1: '1'"), (["1", ""], "t.csv, column 'a', row 2: nothing"),
     (["2024-05-31", "2024-05-30"], "t.csv, column 'a', row 1: '2024-05-31"),
 ])  # fmt: skip
-def test_arrays_want_a_number_in_every_entry(cells, words, tmp_path):
+def test_read_csv_requires_a_number_in_every_entry(cells, words, tmp_path):
     pytest.importorskip("duckdb")
     (tmp_path / "t.csv").write_text("a,label\n" + "".join(f"{cell},{i}\n" for i, cell in enumerate(cells)))
     with pytest.raises(DataError) as caught:
@@ -865,7 +865,7 @@ def test_columns_of_polars():
     assert [one.missing.tolist() for one in table.values()] == [[False, True]] * 5
 
 
-def test_samples_want_the_room_that_they_take(monkeypatch):
+def test_samples_need_free_disk_space(monkeypatch):
     monkeypatch.setattr("xpnn.data.tables.samples.temporary_place", lambda: ("FOLDER", 1_500_000_000))
     check_room(1_500_000_000)
     with pytest.raises(FileError) as caught:

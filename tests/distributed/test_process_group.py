@@ -1,4 +1,4 @@
-"""Which process says what at the end of a command, who waits for whom, and what the others of a run leave alone."""
+"""What each rank prints and waits for when a command ends, and what rank 0 alone does."""
 
 import os
 import signal
@@ -184,7 +184,7 @@ def test_processes_of_mpi_meet_before_one_of_them_ends_all(monkeypatch, waits, r
     assert waits == [PATIENCE] * rank + [FORWARDED]
 
 
-def test_how_long_is_waited():
+def test_seconds_that_processes_wait():
     """Rank 0 has a second to say what all have met; one that ends waits a third of a minute for those to come."""
     assert (PATIENCE, MEETING) == (1.0, 20)
 
@@ -210,7 +210,7 @@ def test_the_flags_of_several_processes():
 
 
 @pytest.mark.parametrize(("rank", "size"), [(0, 1), (0, 2), (1, 2)])
-def test_who_falls_silent(monkeypatch, rank, size):
+def test_ranks_above_0_print_nothing(monkeypatch, rank, size):
     calls, here, group = [], State(), Group(rank, size)
     connect = import_module("xpnn.distributed.connect")  # the package's name is the function
     monkeypatch.setattr(connect, "open_group", lambda *args: calls.append(args) or group)
@@ -229,8 +229,9 @@ def test_who_falls_silent(monkeypatch, rank, size):
     assert calls == [("mpi", "local", "", os.environ), group, *["watched"] * (rank == 0)]
     assert (process_group.group, process_group.preparing) == (group, size > 1)
     assert (here.quiet, silent) == (rank > 0, rank > 0)
-    ranks.join("mpi", "local", "bf16") if rank == 0 else None
-    assert rank or calls[-3][:3] == ("mpi", "local", "bf16")
+    if rank == 0:
+        ranks.join("mpi", "local", "bf16")
+        assert calls[-3][:3] == ("mpi", "local", "bf16")
 
 
 @pytest.mark.parametrize("rank", [0, 1])

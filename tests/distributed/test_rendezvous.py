@@ -193,7 +193,7 @@ def test_the_others_tell_rank_0_and_hear_from_it(monkeypatch):
     (0, {1: 99.0, 3: 99.0}, "rank 1, rank 3", 4.5), (0, {2: 99.0}, "rank 2", 4.5), (3, {0: 99.0}, "rank 0", 7.5),
     (12, {0: 99.0}, "rank 0", 14.5), (0, {1: 4.0}, "", 4.0),
 ])  # fmt: skip
-def test_who_is_late_is_named_and_all_end(monkeypatch, rank, late, who, gone):
+def test_late_ranks_are_named_and_all_end(monkeypatch, rank, late, who, gone):
     """After the seconds, and one more for each rank up to ten."""
 
     class GivenUpError(Exception):
@@ -234,7 +234,7 @@ def test_who_is_late_is_named_and_all_end(monkeypatch, rank, late, who, gone):
         ({0: "xpnn a"}, {"PMI_SIZE": "3", "MPI_LOCALNRANKS": "2"}, "processes that this host does not show"),
     ],
 )
-def test_who_does_not_take_part(monkeypatch, here, environment, said):
+def test_processes_that_do_not_take_part_are_counted(monkeypatch, here, environment, said):
     for name in ("PMI_SIZE", "PMI_RANK", "MPI_LOCALNRANKS"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():

@@ -29,6 +29,9 @@ CHAINS = {
         xpnn.Flatten(), xpnn.Dropout(0.3), xpnn.Dropout(1.0), xpnn.Dense(5), xpnn.ReLU(), xpnn.Dense(4),
     ],
     "all dropped": [xpnn.Flatten(), xpnn.Dense(9), xpnn.ReLU(), xpnn.Dropout(1.0), xpnn.Dense(4)],
+    "no word keeps any": [
+        xpnn.Flatten(), xpnn.Dense(9), xpnn.ReLU(), xpnn.Dropout(1 - 2.0**-26), xpnn.Dense(4),
+    ],
     "all dropped at first": [xpnn.Flatten(), xpnn.Dropout(1.0), xpnn.Dense(4)],
     "wide": [
         xpnn.Flatten(), xpnn.Dense(1024), xpnn.ReLU(), xpnn.Dropout(0.3), xpnn.Dense(1024), xpnn.ReLU(), xpnn.Dense(4),

@@ -7,10 +7,7 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from onnx_graphs import graph, ints, random  # noqa: E402
-from onnx_runs import TOLERANCE  # noqa: E402
-from test_onnx_import import compare, loaded  # noqa: E402
-
-from xpnn.errors import CheckpointError  # noqa: E402
+from onnx_runs import TOLERANCE, assert_refused, compare, loaded  # noqa: E402
 
 pytestmark = pytest.mark.oracle
 
@@ -153,9 +150,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_no_layer_does_is_refused(name, tmp_path):
-    proto, message = REFUSED[name]
-    with pytest.raises(CheckpointError, match=message):
-        loaded(proto, tmp_path)
+    assert_refused(*REFUSED[name], tmp_path)
 
 
 @pytest.mark.parametrize("last", [

@@ -7,8 +7,7 @@ onnx = pytest.importorskip("onnx")
 
 from onnx.reference import ReferenceEvaluator  # noqa: E402
 from onnx_graphs import graph, ints, one, positive, random  # noqa: E402
-from onnx_runs import TOLERANCE, difference, session  # noqa: E402
-from test_onnx_import import laid, loaded, samples  # noqa: E402
+from onnx_runs import TOLERANCE, difference, laid, loaded, samples, session  # noqa: E402
 
 pytestmark = pytest.mark.oracle
 

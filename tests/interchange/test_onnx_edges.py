@@ -7,8 +7,7 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from onnx_graphs import graph, ints, one, positive, random  # noqa: E402
-from onnx_runs import TOLERANCE, difference  # noqa: E402
-from test_onnx_import import compare, laid, loaded, samples  # noqa: E402
+from onnx_runs import TOLERANCE, assert_refused, compare, difference, laid, loaded, samples  # noqa: E402
 from test_onnx_rare_nodes import flat, of_images, resized  # noqa: E402
 
 from xpnn.errors import CheckpointError  # noqa: E402
@@ -298,6 +297,18 @@ def test_an_old_version_of_an_operation(name, tmp_path):
 SUMMED = [("ReduceSum", "x one", "s", {"keepdims": 0}), ("Add", "x s", "y", {})]
 NO_ROW = ("MatMul", "f M", "d", {})
 REFUSED = {
+    "a constant of more axes, with numbers along one that is added": (
+        one("Add", "x c", (3,), {"c": random(4, 1, 3)}),
+        r"a constant of shape \(4, 1, 3\) beside samples of shape \(1, 3\)",
+    ),
+    "a constant of more axes, with one number along one that is added": (
+        one("Mul", "x c", (3,), {"c": np.full((4, 1, 1), 2, "float32")}),
+        r"a constant of shape \(4, 1, 1\) beside samples of shape \(1, 3\): one axis",
+    ),
+    "steps before the samples, constants of other sizes": (
+        turned(("Concat", "t c", "r", {"axis": 0}), c=random(2, 1, 5)),
+        r"a constant of shape \(2, 1, 5\) beside samples of shape \(3, 4\)",
+    ),
     "Reshape to no size": (
         one("Reshape", "x s", (4,), {"s": ints(0, -1)}, allowzero=1), r"Reshape: a shape of \[0, -1\]",
     ),
@@ -364,9 +375,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_refusal_says_why(name, tmp_path):
-    proto, message = REFUSED[name]
-    with pytest.raises(CheckpointError, match=message):
-        loaded(proto, tmp_path)
+    assert_refused(*REFUSED[name], tmp_path)
 
 
 ONE_LAYER = {
@@ -452,7 +461,7 @@ def of_two_states(place, axis=None):
 
 
 @pytest.mark.parametrize("place", [0, 1, -1, -2, [1]])
-def test_one_of_two_states(place, tmp_path):
+def test_a_first_state_may_be_one_of_two(place, tmp_path):
     proto = of_two_states(place)
     assert compare(proto, tmp_path) <= TOLERANCE
 

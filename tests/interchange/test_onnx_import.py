@@ -11,10 +11,10 @@ onnx = pytest.importorskip("onnx")
 from cases import LAYERS  # noqa: E402
 from onnx import numpy_helper  # noqa: E402
 from onnx_graphs import GRAPHS, graph, ints, one, random  # noqa: E402
-from onnx_runs import TOLERANCE, difference, fed, model_of, session  # noqa: E402
+from onnx_runs import TOLERANCE, compare, difference, fed, loaded, model_of, session  # noqa: E402
 
 from xpnn.errors import CheckpointError  # noqa: E402
-from xpnn.interchange import load_onnx, onnx_images, onnx_sequences, onnx_values, save_onnx  # noqa: E402
+from xpnn.interchange import onnx_images, onnx_sequences, onnx_values, save_onnx  # noqa: E402
 from xpnn.interchange.onnx_export import serialized  # noqa: E402
 from xpnn.interchange.trace import program_of  # noqa: E402
 from xpnn.layers import (  # noqa: E402
@@ -28,33 +28,6 @@ from xpnn.layers import (  # noqa: E402
 )
 
 pytestmark = pytest.mark.oracle
-
-
-def loaded(proto, folder, **settings):
-    path = folder / "m.onnx"
-    path.write_bytes(proto if isinstance(proto, bytes) else proto.SerializeToString())
-    return load_onnx(path, **settings)
-
-
-def laid(a, shape):
-    """a (N, C, ...) as samples of that shape, channels last where that is what it takes."""
-    return a if tuple(a.shape[1:]) == tuple(shape) else np.ascontiguousarray(np.moveaxis(a, 1, -1))
-
-
-def samples(proto, n=3):
-    entry = proto.graph.input[0].type.tensor_type
-    shape = (n, *(d.dim_value for d in entry.shape.dim[1:]))
-    rng = np.random.default_rng(0)
-    ids = entry.elem_type == onnx.TensorProto.INT64
-    return rng.integers(0, 7, shape) if ids else rng.standard_normal(shape).astype(np.float32)
-
-
-def compare(proto, folder):
-    """The difference between the model and onnxruntime."""
-    model, x = loaded(proto, folder), samples(proto)
-    wanted = session(proto.SerializeToString()).run(None, {"x": x})[0]
-    got = model.forward(laid(x, model.input_shape))
-    return difference(got, laid(wanted, got.shape[1:]))
 
 
 @pytest.mark.parametrize("name", GRAPHS)

@@ -9,14 +9,13 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from onnx_graphs import graph, ints, one, random  # noqa: E402
-from onnx_runs import TOLERANCE, difference, session  # noqa: E402
+from onnx_runs import TOLERANCE, assert_refused, compare, difference, loaded, session  # noqa: E402
 from test_onnx_attention import HEADS_FIRST, LAYER, T, written  # noqa: E402
-from test_onnx_import import compare, loaded  # noqa: E402
 from test_onnx_loops import varied  # noqa: E402
 from test_onnx_rare_nodes import number  # noqa: E402
 from written_out import linear_over_joined  # noqa: E402
 
-from xpnn.errors import CheckpointError, FileError  # noqa: E402
+from xpnn.errors import FileError  # noqa: E402
 from xpnn.interchange import onnx_attention, onnx_file, torch_tensors  # noqa: E402
 
 pytestmark = pytest.mark.oracle
@@ -145,9 +144,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_refusal_says_why(name, tmp_path):
-    proto, message = REFUSED[name]
-    with pytest.raises(CheckpointError, match=message):
-        loaded(proto, tmp_path)
+    assert_refused(*REFUSED[name], tmp_path)
 
 
 def test_a_mask_of_fewer_keys_than_there_are():
@@ -162,7 +159,7 @@ def test_a_folder_is_no_onnx_file(tmp_path):
         onnx_file.read_model(tmp_path)
 
 
-def test_numbers_of_projections_that_are_not_as_many_as_wanted_are_three_equal_parts():
+def test_projections_of_unexpected_length_are_split_into_three_equal_parts():
     a = np.arange(6)
     assert [part.tolist() for part in torch_tensors.parts_of(a, (3, 2, 1))] == [[0, 1, 2], [3, 4], [5]]
     assert [part.tolist() for part in torch_tensors.parts_of(a, (3, 2, 2))] == [[0, 1], [2, 3], [4, 5]]

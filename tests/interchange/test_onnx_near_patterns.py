@@ -8,10 +8,9 @@ pytest.importorskip("onnxruntime")
 
 from onnx import numpy_helper  # noqa: E402
 from onnx_graphs import graph, ints, one, positive, random  # noqa: E402
-from onnx_runs import TOLERANCE, difference, session  # noqa: E402
+from onnx_runs import TOLERANCE, assert_refused, compare, difference, loaded, samples, session  # noqa: E402
 from test_onnx_attention import written  # noqa: E402
 from test_onnx_defaults import truth  # noqa: E402
-from test_onnx_import import compare, loaded, samples  # noqa: E402
 from test_onnx_loops import varied  # noqa: E402
 from test_onnx_rare_nodes import flat, number, of_images  # noqa: E402
 
@@ -374,10 +373,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_layer_says_so(name, tmp_path):
-    proto, message = REFUSED[name]
-    with pytest.raises(CheckpointError, match=message):
-        loaded(proto, tmp_path)
+def test_what_is_no_layer_is_refused(name, tmp_path):
+    assert_refused(*REFUSED[name], tmp_path)
 
 
 def test_a_gate_of_channels(tmp_path):

@@ -7,7 +7,7 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from onnx_graphs import graph, random
-from test_onnx_import import compare, loaded
+from onnx_runs import compare, loaded
 
 from xpnn.errors import CheckpointError
 

@@ -7,8 +7,7 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from onnx_graphs import graph, ints, one, positive, random  # noqa: E402
-from onnx_runs import TOLERANCE, difference, session  # noqa: E402
-from test_onnx_import import compare, loaded  # noqa: E402
+from onnx_runs import TOLERANCE, compare, difference, loaded, session  # noqa: E402
 
 from xpnn.errors import CheckpointError  # noqa: E402
 

@@ -8,11 +8,9 @@ import pytest
 onnx = pytest.importorskip("onnx")
 
 from onnx_graphs import graph, ints, random  # noqa: E402
-from onnx_runs import TOLERANCE, difference  # noqa: E402
-from test_onnx_import import compare, loaded  # noqa: E402
+from onnx_runs import TOLERANCE, assert_refused, compare, difference, loaded  # noqa: E402
 from written_out import BELL, COPIED, ERF, JOINED, WRITTEN_OUT, attention  # noqa: E402
 
-from xpnn.errors import CheckpointError  # noqa: E402
 from xpnn.interchange import (  # noqa: E402
     load_onnx,
     onnx_constants,
@@ -116,9 +114,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_refusals_say_which_node_and_why(name, tmp_path):
-    proto, message = REFUSED[name]
-    with pytest.raises(CheckpointError, match=message):
-        loaded(proto, tmp_path)
+    assert_refused(*REFUSED[name], tmp_path)
 
 
 def test_shared_heads_have_one_head_of_keys(tmp_path):

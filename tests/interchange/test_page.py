@@ -144,7 +144,9 @@ def test_the_page_needs_nothing_else(digits):
 
 def test_all_scripts_of_the_page_parse(node, digits, tmp_path):
     _, page, *_ = digits
-    for script in re.findall(r"<script[^>]*>\n(.*?)</script>", page, re.S):
+    scripts = re.findall(r"<script[^>]*>\n(.*?)</script>", page, re.S)
+    assert scripts
+    for script in scripts:
         assert node(f"new Function({json.dumps(script)}); console.log('true');", tmp_path) is True
 
 

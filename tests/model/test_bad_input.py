@@ -356,6 +356,7 @@ RUNS = [
     (lambda: fit(validation=-1), UsageError, ["cannot hold out -1"]),
     (lambda: fit(validation=6), UsageError, ["cannot hold out 6 of 6"]),
     (lambda: fit(validation=nan), UsageError, ["cannot hold out nan"]),
+    (lambda: fit(validation=1e308), UsageError, ["cannot hold out 1e+308", "a fraction between 0 and 1"]),
     (lambda: fit(validation=True), UsageError, ["validation is a bool", "a pair (x, y)"]),
     (lambda: fit(validation="0.1"), UsageError, ["validation is a str"]),
     (lambda: fit(validation=X), UsageError, ["validation is a ndarray"]),

@@ -148,7 +148,7 @@ def test_a_window_that_just_fits():
 
 
 class Conv:
-    """Somebody's layer."""
+    """A layer of the user's own with the settings of a window."""
 
 
 @pytest.mark.parametrize(("padding", "axes", "words"), [
@@ -245,7 +245,7 @@ def test_what_is_known_of_a_stored_array():
 @pytest.mark.parametrize(
     ("nbytes", "step"), [(0, 1), (WINDOW, 1), (WINDOW + 1, 2), (2 * WINDOW, 2), (2 * WINDOW + 1, 3)]
 )
-def test_so_many_samples_are_looked_at(nbytes, step):
+def test_the_step_between_inspected_samples_by_size(nbytes, step):
     assert StoredArray.some(SimpleNamespace(nbytes=nbytes)) == step
 
 

@@ -172,7 +172,7 @@ def frames_of(units):
     return [(1, xpnn.Model([xpnn.Dense(units)], (2,), seed=0).snapshot())]
 
 
-def test_a_walk_on_a_curve_and_on_a_map():
+def test_paths_of_descent_on_a_curve_and_on_a_contour_map():
     walk = np.array([[-2.0], [1.0], [0.5]])
     figure = plots.animate_descent(lambda x: x * x, walk, (-3.0, 2.0), title="bowl")
     (axes,) = figure.axes

@@ -56,7 +56,8 @@ def stratified_split(
 
 
 def _rounded(fraction: float, n: int) -> int:
-    return round(fraction * n) if math.isfinite(fraction) else 0
+    share = float(fraction) * n  # may be infinite, of a finite fraction
+    return round(share) if math.isfinite(share) else 0
 
 
 def classes_of(y: NDArray[Any]) -> list[Indices]:

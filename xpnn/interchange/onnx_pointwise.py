@@ -132,9 +132,15 @@ def one_axis(x: Value, c: Host, *, old: bool = False) -> int:
     at = (x.layout.order or (0,))[0]
     if len(shape) > x.rank or len(busy) != 1 or busy[0] == at or x.shape[busy[0]] != c.size:
         raise Refusal(
-            f"a constant of shape {c.shape} beside samples of shape {x.shape[1:]}: one axis may have numbers"
+            f"a constant of shape {c.shape} beside samples of shape {sample_shape(x)}: one axis may have numbers"
         )
     return busy[0]
+
+
+def sample_shape(x: Value) -> tuple[int, ...]:
+    """Of one sample, wherever the axis of the samples is: its size is a stand-in that no file has."""
+    at = (x.layout.order or (0,))[0]
+    return (*x.shape[:at], *x.shape[at + 1 :])
 
 
 def along(b: Builder, x: Value, axis: int, c: Host) -> Host:

@@ -11,7 +11,7 @@ from xpnn import layers as L
 from xpnn.interchange.onnx_compare import mask_of
 from xpnn.interchange.onnx_constants import limited
 from xpnn.interchange.onnx_images import global_pool
-from xpnn.interchange.onnx_pointwise import Inputs, Rule, softmax
+from xpnn.interchange.onnx_pointwise import Inputs, Rule, sample_shape, softmax
 from xpnn.interchange.onnx_values import (
     Builder,
     Host,
@@ -229,7 +229,7 @@ def along_several(b: Builder, out: str, x: Value, scale: Host, shift: Host) -> N
     shape = (1,) * (x.rank - scale.ndim) + scale.shape
     fits = all(n in (1, m) for n, m in zip(shape, x.shape, strict=False))
     if len(shape) != x.rank or not fits or shape[order[0]] != 1:
-        raise Refusal(f"a constant of shape {scale.shape} beside samples of shape {x.shape[1:]}")
+        raise Refusal(f"a constant of shape {scale.shape} beside samples of shape {sample_shape(x)}")
     axes = tuple(i for i, at in enumerate(order) if i and shape[at] > 1)
     steps: list[tuple[L.Layer, Host]] = []
     if np.any(scale != 1):
@@ -253,7 +253,7 @@ def beside_constants(b: Builder, out: str, x: Value, ends: Sequence[Sequence[Hos
             if c.ndim != x.rank or any(
                 n != (1 if i == order[0] else x.shape[i]) for i, n in enumerate(c.shape) if i != axis
             ):
-                raise Refusal(f"a constant of shape {c.shape} beside samples of shape {x.shape[1:]}")
+                raise Refusal(f"a constant of shape {c.shape} beside samples of shape {sample_shape(x)}")
         parts.append(found)
         pads.append(sum(c.shape[axis] for c in found))
     limited(math.prod(n for i, n in enumerate(x.shape) if i != order[0]))

@@ -28,11 +28,19 @@ def uniform(be: Backend, key: Key, tick: Array, shape: tuple[int, ...], first: i
 def keep_mask(
     be: Backend, key: Key, tick: Array, shape: tuple[int, ...], rate: float, first: int = 0
 ) -> Array:
-    """The reference's mask, from whole words: their low 8 bits do not change the comparison."""
-    out, threshold = np.empty(math.prod(shape), np.bool_), math.ceil(rate * 2**24) << 8
+    """The reference's mask, from words of 32 bits."""
+    out, threshold = np.empty(math.prod(shape), np.bool_), least_word(rate)
     for start, words in random_words(key, int(tick), out.size, first):
         np.greater_equal(words, threshold, out=out[start : start + words.size])
     return out.reshape(shape)
+
+
+def least_word(rate: float) -> int:
+    """The least word that keeps an element, more than any word where none does.
+
+    The reference compares the first 24 bits of a word: the other 8 do not change the comparison.
+    """
+    return math.ceil(rate * 2**24) << 8
 
 
 def dropout(be: Backend, x: Array, key: Key, tick: Array, rate: float) -> Array:
@@ -53,7 +61,7 @@ def bias_relu_dropout(be: Backend, y: Array, b: Array, key: Key, tick: Array, ra
 
 def drop(x: Array, key: Key, tick: Array, rate: float, out: Array) -> None:
     """out = x / (1 - rate) where the stream keeps it, else 0."""
-    scale, threshold = 1 / (1 - rate), math.ceil(rate * 2**24) << 8
+    scale, threshold = 1 / (1 - rate), least_word(rate)
     given, written = x.reshape(-1), out.reshape(-1)
     for start, words in random_words(key, int(tick), x.size):
         block = slice(start, start + words.size)

@@ -13,6 +13,7 @@ from xpnn.backends.cpu import flat, gate_loops, loops, passes, pointwise, produc
 from xpnn.backends.cpu import rows as numpy_rows
 from xpnn.backends.cpu import vectors as numpy_vectors
 from xpnn.backends.cpu.blocks import is_column_major
+from xpnn.backends.cpu.draws import least_word
 from xpnn.backends.cpu.rows import ROWS
 from xpnn.kernels import Array, Kernels, Rule
 from xpnn.kernels import gates as reference
@@ -72,15 +73,16 @@ def keep_mask(
     step, start = counters(key, int(tick))
     start = (start + first * step) & WORD
     out = np.empty(math.prod(shape), np.bool_)
-    loops.keep(np.uint32(step), np.uint32(start), math.ceil(rate * 2**24) << 8, out)
+    loops.keep(np.uint32(step), np.uint32(start), least_word(rate), out)
     return out.reshape(shape)
 
 
 def dropout(be: Backend, x: Array, key: Key, tick: Array, rate: float) -> Array:
     """One pass: no mask is written."""
-    out, words = np.empty(x.shape, x.dtype), kept_words(x.dtype, key, tick, rate)
+    words = kept_words(x.dtype, key, tick, rate)
     if words is None:
         return Kernels.dropout(be, x, key, tick, rate)
+    out = np.empty(x.shape, x.dtype)
     loops.dropout(x.reshape(-1), *words, out.reshape(-1))
     return out
 
@@ -107,7 +109,7 @@ def kept_words(dtype: Any, key: Key, tick: Array, rate: float) -> tuple[Any, ...
     As words of 32 bits, which are compared twice as fast as longer ones; None where no word keeps any.
     """
     step, start = counters(key, int(tick))
-    least = math.ceil(rate * 2**24) << 8
+    least = least_word(rate)
     if least > WORD:
         return None
     return np.uint32(step), np.uint32(start), np.uint32(least), dtype.type(1 / (1 - rate))

@@ -62,7 +62,8 @@ class PlannedDense:
             np.matmul(x, self.W, out=y)
         if self.dropout:
             key, rate = self.dropout
-            return self.be.bias_relu_dropout(y, self.b, key, tick, rate)
+            self.y = self.be.bias_relu_dropout(y, self.b, key, tick, rate)  # which may be another array
+            return self.y
         if self.relu:
             return self.be.add_bias(y, self.b, True)
         y += self.b

@@ -104,7 +104,7 @@ def test_one_class_is_enough(make):
     ([4, 4, 1], 6, [3, 3, 0]), ([5, 4, 1], 7, [4, 3, 0]), ([3, 3, 3], 6, [2, 2, 2]), ([2, 2], 2, [1, 1]),
     ([10], 9, [9]), ([1, 9], 8, [0, 8]),
 ])  # fmt: skip
-def test_what_each_class_gives(sizes, held, wanted):
+def test_each_class_gives_its_share_to_a_stratified_split(sizes, held, wanted):
     y = np.repeat(np.arange(len(sizes)), sizes)
     train, chosen = stratified_split(y, held, np.random.default_rng(0))
     assert [int((y[chosen] == c).sum()) for c in range(len(sizes))] == wanted

@@ -1,4 +1,4 @@
-"""What rules ask of a backend: which results may be written over, which operands are rounded, what is planned."""
+"""Fused rules and their backend: which results are overwritten, which operands are rounded, what is planned."""
 
 from dataclasses import dataclass
 
@@ -89,7 +89,7 @@ def test_a_relu_writes_over_what_nobody_else_holds(name):
     assert np.array_equal(dy, before)
 
 
-def test_a_caller_may_give_dy_away():
+def test_may_overwrite_lets_the_last_relu_write_into_dy():
     be, dy, before = walked([ReLU()], (5,), may_overwrite=True)
     assert be.overwritten == [((5,), True)]
     assert not np.array_equal(dy, before)
@@ -163,7 +163,7 @@ def test_the_parts_of_a_chain(name):
     assert parts_of(xpnn.Sequential(layers)) == parts
 
 
-def test_what_is_no_chain_has_no_parts():
+def test_only_sequential_layers_have_parts():
     assert parts_of(Dense(5)) == parts_of(xpnn.Residual([Dense(5)])) == ()
 
 
@@ -275,7 +275,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("name", WAYS)
-def test_statistics_are_taken_into_what_is_smaller(name):
+def test_batch_norm_is_folded_into_the_smaller_of_weights_and_outputs(name):
     """Into the weights, or where these are more than the outputs into those."""
     layers, shape, n, wanted = WAYS[name]
     found = []

@@ -1,4 +1,4 @@
-"""What watches a run, counted: who runs where, what is called when, what a divergence says, what is kept."""
+"""Callbacks: on which ranks they run, when they are called, what a divergence says, and which weights are kept."""
 
 import contextlib
 import dataclasses
@@ -86,7 +86,7 @@ CONSTANTS = {
 
 
 @pytest.mark.parametrize("name", CONSTANTS)
-def test_constants_that_no_short_run_shows(name):
+def test_constants_that_short_runs_do_not_reach(name):
     module, constant = name.split()
     assert getattr(import_module(f"xpnn.training.{module}"), constant) == CONSTANTS[name]
 

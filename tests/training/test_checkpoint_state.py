@@ -112,7 +112,7 @@ def test_an_entry_of_the_table(name):
 
 
 @pytest.mark.parametrize("entry", [None, [], {}, {"dtype": "F32", "shape": [2, 3]}])
-def test_an_entry_that_is_none(entry):
+def test_an_entry_without_its_three_keys_is_refused(entry):
     with pytest.raises(CheckpointError, match="has no dtype, shape and offsets"):
         check_entry("0.W", [2, 3], entry)
 
@@ -521,7 +521,7 @@ def test_a_state_that_json_cannot_hold():
             state.entry(Counting(n))
 
 
-def test_what_moved_from_the_trainer_is_nothing_outside_a_fit():
+def test_deprecated_attributes_of_a_trainer_are_empty_outside_a_fit():
     trainer = Trainer(xpnn.Model([Dense(1)], (3,), seed=0), "mse")
     with pytest.warns(DeprecationWarning, match="belongs to one fit"):
         found = [getattr(trainer, name) for name in ("epochs", "began", "seconds", "callbacks", "losses")]

@@ -100,7 +100,7 @@ def test_samples_of_both_parts_in_the_order_of_the_file():
 @pytest.mark.parametrize(("about", "data", "known"), [
     ({}, None, False), ({"dataset": "a"}, None, True), ({}, Path("a"), True),
 ])  # fmt: skip
-def test_something_says_what_to_test_on(about, data, known):
+def test_test_data_must_be_known_from_run_json_or_given(about, data, known):
     saved = SimpleNamespace(weights="w", about=about)
     if known:
         samples.check_known(saved, data, "that")
@@ -230,7 +230,7 @@ def served(monkeypatch):
 
 @pytest.mark.parametrize("as_json", [False, True])
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
-def test_where_is_served(xp, served, as_json, host):
+def test_serve_opens_the_given_host_and_port(xp, served, as_json, host):
     flags = [
         "--host",
         host,
@@ -255,7 +255,7 @@ def test_where_is_served(xp, served, as_json, host):
 # Output by way of mpiexec
 
 
-def test_a_reader_beyond_the_pipe(tmp_path):
+def test_a_closed_reader_behind_the_pipe_raises_broken_pipe_once(tmp_path):
     read, write = os.pipe()
     with open(tmp_path / "out", "wb") as file:
         watched = launcher.WatchedOutput(file.fileno(), write)
@@ -282,7 +282,7 @@ def processes(root, chain):
 @pytest.mark.parametrize(("between", "name", "found"), [
     (0, "mpiexec.hydra", True), (1, "mpirun", True), (5, "mpiexec", True), (6, "mpiexec", False), (1, "bash", False),
 ])  # fmt: skip
-def test_the_launcher_is_looked_for_above(tmp_path, monkeypatch, between, name, found):
+def test_the_launcher_is_found_among_parent_processes(tmp_path, monkeypatch, between, name, found):
     processes(tmp_path, [*((100 + i, "sh") for i in range(between)), (90, name)])
     monkeypatch.setattr(launcher, "Path", lambda path: tmp_path if path == "/proc" else Path(path))
     monkeypatch.setattr(launcher, "open_pipe", lambda path: path)

@@ -23,7 +23,7 @@ IDS = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0.5)
 
 
 class Two(Communicator):
-    """One of two, of which the other has the same numbers."""
+    """The communicator of one rank of two; the other rank has the same numbers."""
 
     size, engine = 2, "two"
 
@@ -79,7 +79,7 @@ def test_all_that_a_run_depends_on_is_compared():
 
 
 @pytest.mark.parametrize(("rank", "factor"), [(0, 1), (1, 0)])
-def test_what_was_accumulated_is_rank_0s(rank, factor):
+def test_accumulated_gradients_are_those_of_rank_0(rank, factor):
     trainer = trainer_of(Two(rank), Accumulate(SGD(0.1), 4))
     trainer._state["sum"] = np.ones_like(trainer._state["sum"])
     run = SimpleNamespace(
@@ -186,7 +186,7 @@ def test_which_optimizers_accumulate():
 
 
 @pytest.mark.parametrize("count", [False, True])
-def test_one_that_has_the_whole_batch_computes_what_one_alone_does(count):
+def test_a_rank_with_the_whole_batch_computes_the_same_as_one_process(count):
     net, tick = model(), BE.scalar(3, np.int64)
     alone = Objective(net.net, SoftmaxCrossEntropy(), net.layout, BE, 0)
     shared = SharedObjective(net.net, SoftmaxCrossEntropy(), net.layout, BE, 0, group=Communicator())
@@ -210,7 +210,7 @@ def test_one_that_has_the_whole_batch_computes_what_one_alone_does(count):
     )
 
 
-def test_what_every_rank_computes_counts_once():
+def test_results_that_every_rank_computes_count_once():
     """A batch that cannot be divided: rank 0 sends it, the others zeros; halves are sent by both."""
     net, tick = model(), BE.scalar(3, np.int64)
     given = (np.asarray(net.theta), np.asarray(net.phi), tick, X[:20], IDS[:20], None, None)

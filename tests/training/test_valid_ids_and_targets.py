@@ -41,7 +41,7 @@ ALLOWED = {
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", ALLOWED)
-def test_each_entry_is_allowed_or_not(name, dtype):
+def test_which_entries_are_allowed(name, dtype):
     one, given, wanted = ALLOWED[name]
     a = np.array(given)
     a = a.astype(dtype) if a.dtype.kind == "f" else a
@@ -66,11 +66,11 @@ def test_each_entry_is_allowed_or_not(name, dtype):
         (Amounts("y", 0, 3), np.array([0, 2]), False),
     ],
 )
-def test_one_look_is_enough_for_ids_of_numpy_alone(one, given, sure):
+def test_the_quick_check_is_for_numpy_ids_alone(one, given, sure):
     assert one.surely_allowed(given) is sure
 
 
-def test_which_arrays_of_a_batch_are_looked_at():
+def test_which_array_of_a_batch_is_checked():
     id_of_sample, rows, several = np.zeros(4), np.zeros((4, 3)), (np.ones(4), np.zeros((4, 2)))
     assert Ids("y", 0, 3).of({"y": id_of_sample}) is id_of_sample
     assert Ids("y", 0, 3).of({"y": rows}) is None
@@ -129,7 +129,7 @@ OF_A_MODEL = {
 
 
 @pytest.mark.parametrize("name", OF_A_MODEL)
-def test_what_a_model_and_its_loss_look_at(name):
+def test_checks_that_a_model_and_its_loss_require(name):
     make, loss, wanted = OF_A_MODEL[name]
     assert ids.ids_of(make(), loss) == wanted
 

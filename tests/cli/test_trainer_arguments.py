@@ -80,7 +80,7 @@ def trained(samples, rank=0, resume=None, saved=()):
     return [type(one).__name__ for one in callbacks], fit_more, written
 
 
-def test_the_trainer_of_a_training(trainers, monkeypatch):
+def test_arguments_of_the_trainer_of_train(trainers, monkeypatch):
     watchers, settings, written = trained(data())
     assert watchers == ["StopOnSignal", "KeepBest", "Log", "Film", "Recorder"]
     assert settings == {"epochs": 3, "batch_size": 4, "validation": 0.25}
@@ -111,7 +111,7 @@ def row(epoch, accuracy, loss):
 @pytest.mark.parametrize(("task", "rows", "value"), [
     (None, [(0.5, 0.9), (0.75, 0.5), (0.25, 0.1)], 0.75), ("regression", [(None, 4.0), (None, 0.25), (None, 1.0)], 0.5),
 ])  # fmt: skip
-def test_the_trainer_of_a_trial(trainers, monkeypatch, task, rows, value):
+def test_arguments_of_the_trainer_of_a_trial(trainers, monkeypatch, task, rows, value):
     """Its best epoch counts; one that diverges is pruned."""
     optuna = pytest.importorskip("optuna")
     from test_trials_in_numbers import TASK

@@ -57,7 +57,7 @@ def test_metrics_that_are_asked_for():
         ({"a": "f2"}, "unknown metric 'f2'", "one of: top_k, "),
     ],
 )
-def test_metrics_that_are_none(given, words, fix):
+def test_unknown_metrics_are_refused(given, words, fix):
     with pytest.raises(UsageError, match=words) as caught:
         by_name.as_metrics(given)
     assert fix in caught.value.fix

@@ -1,4 +1,4 @@
-"""The command `train` from end to end: everything that run.json says, what is refused in time, and who is told."""
+"""The commands `train`, `tune`, `export` and `import` from end to end: run.json, early refusals, options passed on."""
 
 import json
 from importlib import import_module
@@ -32,7 +32,7 @@ def about(name):
     return json.loads(Path("runs", name, "run.json").read_text())
 
 
-def test_all_that_a_training_of_a_table_notes(xp, monkeypatch):
+def test_run_json_of_a_training_on_a_table(xp, monkeypatch):
     table()
     kept = []
     monkeypatch.setattr(train, "keep_memory", lambda: kept.append(1))
@@ -205,7 +205,7 @@ def searched(monkeypatch):
      "1 trial of 1 epoch"), (("--jobs", "2", "--time-limit", "3", "-q"), 20, 3.0, 2, "quiet", None),
     (("--json",), 20, None, 1, "json", None),
 ])  # fmt: skip
-def test_what_a_search_is_asked_for(xp, searched, flags, trials, limit, jobs, how, said):
+def test_options_of_tune_reach_the_search(xp, searched, flags, trials, limit, jobs, how, said):
     code, out, err = xp("tune", "spiral", "--backend", "numpy", *flags)
     ((task, *asked),) = searched
     assert (code, out, asked) == (2, "", [trials, limit, jobs, how])
@@ -281,7 +281,7 @@ PLAIN = {"classes": ["a"], "probabilities": None, "channels": "last", "preproces
      {"examples": ["e"], "preprocessing": False}),
 ])  # fmt: skip
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_what_an_export_is_asked_for(xp, monkeypatch, flags, function, path, more, dtype):
+def test_options_of_export_reach_the_writer(xp, monkeypatch, flags, function, path, more, dtype):
     from xpnn import interchange
     from xpnn.cli import export
 
@@ -315,7 +315,7 @@ def test_flags_of_another_kind_of_file(xp, monkeypatch, flags, what):
      {"batched": False, "classes": (), "mean": 0.5, "std": (1.0, 2.0, 3.0)}),
     (("--classes", "names"), {"batched": True, "classes": ["a", "b"], "mean": None, "std": None}),
 ])  # fmt: skip
-def test_what_an_import_is_asked_for(xp, monkeypatch, flags, given):
+def test_options_of_import_reach_the_reader(xp, monkeypatch, flags, given):
     from xpnn import interchange
 
     def load(file, **more):

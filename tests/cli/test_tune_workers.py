@@ -1,4 +1,4 @@
-"""Workers that share trials, one step at a time: who counts, who is taken for dead, and what each process is given."""
+"""Workers of one search, step by step: which trials count, which workers are taken for dead, what each is given."""
 
 import contextlib
 import itertools
@@ -76,7 +76,7 @@ class Pauses:
         self.ended = True
 
 
-def test_it_does_so_at_each_beat(shared):
+def test_a_worker_reports_at_each_heartbeat(shared):
     worker = Worker(shared, 1, beat=3.0)
     worker.over = Pauses(4)
     with worker.living():
@@ -89,7 +89,7 @@ def test_it_does_so_at_each_beat(shared):
 @pytest.mark.parametrize(("seconds", "sign", "buried"), [
     (40.0, 1, False), (40.001, 1, True), (40.001, 2, False), (1e9, 1, True), (0.0, 1, False),
 ])  # fmt: skip
-def test_who_stands_still_for_four_beats_is_dead(shared, monkeypatch, seconds, sign, buried):
+def test_a_worker_without_four_heartbeats_is_dead(shared, monkeypatch, seconds, sign, buried):
     clock = iter([100.0, 100.0 + seconds])
     monkeypatch.setattr(workers.time, "monotonic", lambda: next(clock))
     trial, here = shared.ask(), Worker(shared, 2)
@@ -318,9 +318,11 @@ def test_a_process_ends_with_the_code_of_its_error(monkeypatch, capsys, error, c
     assert capsys.readouterr().err == said
 
 
-def test_this_process_has_no_parent_to_end_with(monkeypatch):
-    monkeypatch.setattr(search.threading, "Thread", None)
+def test_a_process_without_a_parent_starts_no_thread(monkeypatch):
+    started = []
+    monkeypatch.setattr(search.threading, "Thread", lambda **settings: started.append(settings))
     search.end_with_parent()
+    assert started == []
 
 
 @pytest.mark.parametrize(("trials", "deadline", "made"), [(3, math.inf, 3), (0, math.inf, 0), (3, 0.0, 0)])
@@ -361,7 +363,7 @@ def test_a_trial_of_several_hosts_has_a_sampler_of_its_own(monkeypatch):
 # What a task is called, where it is kept, and what it wrote
 
 
-def test_the_place_and_the_measure_of_a_task():
+def test_storage_score_and_fixed_settings_of_a_task():
     assert (TASK.place, TASK.measure, TASK.spelled(0.12345), TASK.regression) == (
         str(Path("study/study.db")), "valid_accuracy", "12.35 %", False,
     )  # fmt: skip
@@ -534,7 +536,7 @@ STORAGE_ERRORS = [
 
 
 @pytest.mark.parametrize(("error", "kind", "what"), STORAGE_ERRORS, ids=itertools.count())
-def test_whose_error_it_is(error, kind, what):
+def test_errors_of_the_storage_and_of_the_program(error, kind, what):
     with pytest.raises(kind) as found, study.storage_errors("s.db"):
         error() if callable(error) else fail(error)
     assert type(found.value) is kind

@@ -215,12 +215,12 @@ def test_an_error_is_relative_to_the_larger_side():
         assert (directions, note) == (2, "")
 
 
-def test_no_number_lies_in_a_kink():
+def test_inputs_keep_a_distance_from_zero():
     x = np.array([-2.0, -1e-3, -5e-4, -0.0, 0.0, 5e-4, 1e-3, 2.0])
     assert gradcheck.away_from_zero(x).tolist() == [-2.0, -1e-3, -1e-3, 1e-3, 1e-3, 1e-3, 1e-3, 2.0]
 
 
-def test_inputs_are_what_a_layer_takes():
+def test_random_inputs_fit_the_layer():
     rng = np.random.default_rng(0)
     plain = gradcheck.random_inputs(xpnn.Dense(2), (50, 3), 4, rng)
     assert plain["x"].shape == (4, 50, 3)
@@ -341,7 +341,7 @@ def test_a_sweep_in_words():
     assert long._repr_html_() == html_table(head, [[f"{k}"] * 3 for k in range(0, 29, 2)], note=str(long))
 
 
-def test_neighbours_are_weighed_by_a_bell():
+def test_losses_are_smoothed_by_a_normal_curve():
     values = np.array([1.0, 5.0, 2.0, 8.0])
     wanted = []
     for i in range(4):

@@ -105,7 +105,7 @@ def digit(left, top, width, height, level=255):
     ((4, 2, 20, 20), 255, False), ((4, 4, 20, 20), 26, True), ((4, 4, 20, 20), 25, False), ((13, 13, 2, 2), 255, True),
     ((12, 12, 1, 1), 255, False), ((13, 14, 1, 1), 255, True),
 ])  # fmt: skip
-def test_what_is_like_a_digit_of_mnist(place, level, fits):
+def test_which_pictures_look_like_mnist(place, level, fits):
     x = digit(*place, level)
     assert like_mnist(x).tolist() == [fits]
     assert like_mnist(np.concatenate([x, digit(4, 4, 20, 20), 0 * x])).tolist() == [fits, True, False]
@@ -127,7 +127,7 @@ def test_a_set_like_mnist_is_cropped_to_its_ink():
     ("dark on light", 50, True), ("dark on light", 51, False), ("dark on light", 150, False), ("as is", 50, False),
     ("as is", 150, False),
 ])  # fmt: skip
-def test_a_picture_that_is_clearly_the_other_way_is_turned(wanted, level, turned):
+def test_a_picture_of_clearly_opposite_polarity_is_inverted(wanted, level, turned):
     x = bordered(level)[0]
     (seen,) = prepare(
         ImagePreparation(4, 4, 1, ("a", "b"), polarity=wanted), Image.fromarray(x[..., 0]), "it"

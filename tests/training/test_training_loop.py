@@ -275,7 +275,7 @@ def test_how_many_steps_the_threads_are_for(monkeypatch, epochs, done, samples, 
     [([Threads(3)], "numpy", 3), ([Threads(3), Threads(2)], "numpy", 2), ([Threads(3, adapt=True)], "numpy", None),
      ([], "strict", None)],
 )  # fmt: skip
-def test_threads_that_nobody_has_to_look_for(monkeypatch, callbacks, backend, wanted):
+def test_when_the_number_of_threads_is_not_measured(monkeypatch, callbacks, backend, wanted):
     monkeypatch.setattr(threads, "threads_now", None)
     run = SimpleNamespace(
         callbacks=callbacks, model=SimpleNamespace(backend=SimpleNamespace(name=backend)), threads=7
@@ -352,7 +352,7 @@ def test_batches_of_every_epoch():
 
 
 @pytest.mark.parametrize("given", [np.zeros(3), {"x": 1}, "path", 3, None])
-def test_what_holds_no_batches(given):
+def test_objects_without_batches_are_refused(given):
     with pytest.raises(UsageError, match=f"fit was given a {type(given).__name__} and no y"):
         source.Source(given, 3)
 
@@ -447,7 +447,7 @@ def test_samples_of_a_mapped_file_that_are_far(monkeypatch, tmp_path):
 # A step
 
 
-def test_two_batches_of_one_kind():
+def test_which_batches_share_a_compiled_step():
     a, b = np.zeros((2, 3), "f4"), np.zeros(2, int)
     assert (
         stepper.kind_of(a, b)
@@ -563,7 +563,7 @@ def test_labels_are_mixed_with_their_neighbours():
     assert rows.tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 1]]
 
 
-def test_a_stretch_of_an_image():
+def test_which_pixels_cutmix_replaces():
     cx = Ctx(BE, True, (0,))
     found = mixing.stretch(cx, np.array([0.5, 0.0, 1.0, 0.5]), np.array([0.5, 0.5, 1.0, 0.0]), 4)
     assert found.tolist() == [

@@ -1,4 +1,4 @@
-"""What everything stands on: settings and their limits, text, trees, files, parameters, what is said of shapes."""
+"""Settings and their limits, text, trees, files and locks, parameters, and what is said of shapes."""
 
 import errno
 import itertools
@@ -348,7 +348,7 @@ def test_words_of_a_stream():
 # Files, locks, processes
 
 
-def test_files_that_are_no_files(tmp_path, monkeypatch):
+def test_pipes_folders_devices_and_sockets_are_not_opened(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     os.mkfifo("pipe")
     with socket.socket(socket.AF_UNIX) as listener:
@@ -403,7 +403,7 @@ def test_a_file_system_without_locks_of_folders(tmp_path, monkeypatch):
     assert system.lock_folder(tmp_path) is None
 
 
-def test_processes_that_live(monkeypatch):
+def test_which_processes_are_alive(monkeypatch):
     assert system.alive(os.getpid())
     assert not system.alive(2**70)
     for error, lives in ((ProcessLookupError, False), (PermissionError, True)):
@@ -451,7 +451,7 @@ def test_a_pipe_of_another_process(tmp_path):
         os.close(handle)
 
 
-def test_places_that_users_name():
+def test_paths_with_a_tilde_are_expanded():
     assert system.user_path("~/a") == Path.home() / "a"
     assert system.user_path("~nobody-of-that-name/a") == Path("~nobody-of-that-name/a")
     assert system.user_path("a") == Path("a")
@@ -459,7 +459,7 @@ def test_places_that_users_name():
     assert durable.previous(Path("a/b.safetensors")) == Path("a/b.1.safetensors")
 
 
-def test_what_killed_writers_left_is_swept(tmp_path):
+def test_temporary_files_of_killed_writers_are_deleted(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "deep" / "deeper").mkdir(parents=True)
     (tmp_path / "link").symlink_to("deep/deeper")

@@ -136,7 +136,7 @@ def test_a_feature_that_differs_by_rounding_alone_is_constant(steps, constant):
 
 @dataclass(frozen=True)
 class Silent(xpnn.Layer):
-    """It has no gradient for what it is given."""
+    """A layer without a gradient for its input."""
 
     def plan(self, shape):
         return {}, shape

@@ -136,7 +136,7 @@ def answered(monkeypatch, capsys):
 TWO = [part("a.csv", [1, 2]), part("a.csv", [3], start=2)]
 
 
-def test_the_parts_of_a_file_have_one_head(answered):
+def test_parts_of_a_file_share_one_header(answered):
     assert answered({"a.csv": TWO}) == (0, "y\n1\n2\n3\n", "")
     code, out, err = answered({"a.csv": TWO}, Path("o.csv"))
     assert (code, out, err) == (0, "", "a.csv: 3 rows answered\nsaved  o.csv\n")
@@ -148,7 +148,7 @@ def test_the_parts_of_a_file_have_one_head(answered):
     assert (code, err) == (0, "")
 
 
-def test_several_files_name_theirs_and_have_a_new_head_where_it_differs(answered):
+def test_answers_of_several_files_name_their_file_and_repeat_a_changed_header(answered):
     files = {"a.csv": TWO, "b.csv": [part("b.csv", [4])], "c.csv": [part("c.csv", [5], "z", shares=True)]}
     wanted = (
         "file,row,y\na.csv,1,1\na.csv,2,2\na.csv,3,3\nb.csv,1,4\n"
@@ -176,7 +176,7 @@ def test_a_file_that_goes_wrong_in_its_second_part(answered):
         answered({"a.csv": files["a.csv"]})
 
 
-def test_what_the_names_of_files_stand_for():
+def test_patterns_of_file_names_are_expanded():
     for name in ("a.csv", "b.csv"):
         Path(name).touch()
     found = list(predict_rows.every_file(tuple(map(Path, ("-", "x.npy", "*.csv", "missing.csv")))))
@@ -279,7 +279,7 @@ def test_ten_classes_with_verbose(capsys, monkeypatch):
     ((8, 8), (8, 8)), ((7, 8), (8, 8)), ((64, 64), (64, 64)), ((64, 128), (32, 64)), ((128, 64), (64, 32)),
     ((1, 300), (2, 64)), ((66, 10), (64, 10)), ((3, 5), (4, 5)),
 ])  # fmt: skip
-def test_a_sample_is_brought_to_a_terminal(size, small):
+def test_a_sample_is_shrunk_to_fit_a_terminal(size, small):
     assert predict_pictures.small(np.zeros((*size, 1), np.uint8)).shape == small
     assert predict_pictures.small(np.zeros((*size, 3), np.uint8)).shape == small
 
@@ -379,7 +379,7 @@ GREY, COLOUR = np.full((8, 8, 1), 90, np.uint8), np.full((8, 8, 3), (0, 200, 0),
     ((100, 50), 1, (480, 100 + 148 + 8)), ((100, 50), 2, (480, 256)), ((100, 50), 3, (480, 404)),
     ((100, 480), 1, (480, 256)), ((100, 960), 1, (480, 50 + 156)), ((1, 4800), 1, (480, 1 + 156)),
 ])  # fmt: skip
-def test_the_page_has_room_for_all(size, count, shape):
+def test_the_page_grows_with_its_samples(size, count, shape):
     page = seen(size, [(picture(GREY), "a")] * count)
     assert page.shape == (*shape, 3)
     width = shape[1] - 8 - 148 * (1 if count < 3 else 2)
@@ -387,7 +387,7 @@ def test_the_page_has_room_for_all(size, count, shape):
     assert (page[0, width] == 255).all()
 
 
-def test_where_the_samples_stand_on_the_page():
+def test_positions_of_samples_on_the_page():
     page = seen((100, 50), [(picture(GREY), "a"), (picture(COLOUR), "b"), (picture(GREY), "c" * 40)])
     for x, y, colour in ((108, 0, 90), (108, 164, (0, 200, 0)), (256, 0, 90)):
         assert (page[y : y + 140, x : x + 140] == colour).all()
@@ -397,7 +397,7 @@ def test_where_the_samples_stand_on_the_page():
         assert (below[:2] == 255).all()
         assert below.min() < 60  # its class
     text = page[140:164].min(axis=(0, 2)) < 128
-    assert text[256:].nonzero()[0].max() < 256 - 256 + 8 + 6 * 23
+    assert text[256:].nonzero()[0].max() < 8 + 6 * 23
     assert (page[50:, :100] == 255).all()
 
 
