@@ -12,9 +12,9 @@ import os
 import pathlib
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterator, Sequence
 
 from benchmarks.arena import Arena
@@ -51,11 +51,11 @@ def cells(names: Sequence[str]) -> Wanted:
 @contextlib.contextmanager
 def older(revision: str) -> Iterator[str]:
     """A folder with the package as it was in that revision. Raises CalledProcessError where git knows none."""
-    command = ["git", "-C", str(ROOT), "archive", revision, "xpnn"]
+    command = ["git", "-C", str(ROOT), "archive", "--format=zip", revision, "xpnn"]
     packed = subprocess.run(command, check=True, capture_output=True).stdout
     with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            archive.extractall(folder, filter="data")
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            archive.extractall(folder)
         yield folder
 
 
