@@ -38,12 +38,17 @@ def session(data):
 
 
 def difference(got, wanted):
-    """The largest, relative to the largest value where that is above 1; infinite for another shape or dtype."""
+    """The largest, relative to the largest value where that is above 1; infinite for another shape, dtype or NaN."""
     worst = 0.0
     for a, b in zip(as_tuple(got), as_tuple(wanted), strict=True):
         if a.shape != b.shape or a.dtype != b.dtype:
             return np.inf
-        worst = max(worst, float(np.max(np.abs(a - b)) / max(1.0, np.max(np.abs(b)))))
+        same = (a == b) | (np.isnan(a) & np.isnan(b))
+        apart = np.abs(np.subtract(a, b, out=np.zeros_like(b), where=~same))
+        if not np.isfinite(apart).all():  # max() would pass over a NaN
+            return np.inf
+        largest = np.max(np.abs(b), initial=1.0, where=np.isfinite(b))
+        worst = max(worst, float(np.max(apart) / largest))
     return worst
 
 

@@ -185,7 +185,8 @@ def test_it_gives_what_the_standard_says(name, tmp_path):
     proto = WINDOWS.get(name) or NODES[name]
     model, x = loaded(proto, tmp_path), samples(proto)
     got, wanted = model.forward(laid(x, model.input_shape)), truth(proto, x)
-    assert difference(got, laid(wanted, got.shape[1:])) <= TOLERANCE
+    # Twice: both sides add up a product of many terms in float32, each in its own order.
+    assert difference(got, laid(wanted, got.shape[1:])) <= 2 * TOLERANCE
 
 
 def layers(proto, folder):
