@@ -414,6 +414,8 @@ COUNTED = "Expected Number of Columns: 2 Found: 3"
     ("IO Error: " + 300 * "x", "t cannot be read as a table", 200 * "x", "check how the file was written"),
     ("Invalid Input Error: bad unicode in /x/0.csv", "a.csv is not text in UTF-8", "bad unicode in a.csv",
         "save it in UTF-8"),
+    ("Invalid Input Error: Error when sniffing file.\nThe search space used was:\nEncoding: utf-8",
+        "t cannot be read as a table", "Error when sniffing file.", "check how the file was written"),
     ("Error: CSV Error on Line: 7\nCould not: Utf-8", "t, line 7 is not text in UTF-8", "Could not: Utf-8",
         "save it in UTF-8"),
 ])  # fmt: skip

@@ -81,6 +81,7 @@ class TestReadCsv:
             ("a,b\n", {}, r"holds no rows"),
             ("", {}, r"is empty"),
             ("1\n2\n", {}, r"holds one column"),
+            ("x^2\n0.1\n0.4\n", {}, r"holds one column"),
             (b"a,b\n1,\xff\n2,x\n", {}, r"not text in UTF-8"),
             ("a,b\n1,2\n3,4\n", {"label": "c"}, r"no column 'c'"),
             ("1,2\n3,4\n", {"label": "c"}, r"no column 'c'\n.*holds no names"),

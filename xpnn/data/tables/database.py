@@ -81,6 +81,7 @@ def in_words(error: Exception, name: str, files: dict[str, TableFile]) -> DataEr
     fix = "correct that line" if line else "check how the file was written"
     if line and int(line[1]) == 2 and "Number of Columns" in why:
         fix = "give every column a name in the first line"
-    if "unicode" in text or "utf-8" in text.lower():
+    complaint = text.replace("Encoding: utf-8", "")  # which it tried, whatever it complains of
+    if "unicode" in complaint or "utf-8" in complaint.lower():
         return DataError(f"{where} is not text in UTF-8", why=why[:200], fix="save it in UTF-8")
     return DataError(f"{where} cannot be read as a table", why=why[:200], fix=fix)

@@ -1,9 +1,10 @@
 """How a CSV file is written: what DuckDB finds out, and what it would drop or mistake without a word put right."""
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
-from xpnn.data.tables.database import identifier, literal
+from xpnn.data.tables.database import db_error, identifier, literal
 from xpnn.data.tables.table import MISSING
 from xpnn.data.tables.values import is_number
 from xpnn.errors import DataError
@@ -46,9 +47,10 @@ def csv_query(
     delimiter = separator(first)
     rare = max(RARE, key=first.count)
     if rare in first and len(found["types"]) == 1:
-        options["delim"] = delimiter = rare
-        found = sniff(db, path, options)
-        notes.append(f"columns are separated by {rare!r}")
+        with contextlib.suppress(*db_error()):  # where it is a part of the name of a single column
+            found = sniff(db, path, options | {"delim": rare})
+            options["delim"] = delimiter = rare
+            notes.append(f"columns are separated by {rare!r}")
     if "skip" in options:
         notes.append(f"the first line says that columns are separated by {first[4]!r}")
     elif found["skipped"] and comments(path, found["skipped"]):
