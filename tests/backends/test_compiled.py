@@ -43,6 +43,13 @@ def graphs(monkeypatch):
     return made
 
 
+@pytest.fixture
+def small_pieces(monkeypatch):
+    """Parameters of 8 numbers and more are pieces of their own."""
+    pytest.importorskip("torch")
+    monkeypatch.setattr("xpnn.backends.torch_pieces.LEAST", 8)
+
+
 def after(monkeypatch, seconds):
     monkeypatch.setenv("XPNN_COMPILE_AFTER", seconds)
 
@@ -63,16 +70,171 @@ def test_a_traced_step_is_the_step(monkeypatch, graphs, net):
 
 
 @pytest.mark.oracle
-def test_a_traced_step_that_goes_wrong_changes_nothing(monkeypatch, graphs):
+def test_a_traced_step_that_goes_wrong_changes_nothing(monkeypatch, graphs, small_pieces):
     after(monkeypatch, "0")
     traced = trainer(NETS["masks"], "torch")
     losses(traced)
     before, be = traced.model.snapshot(), traced.model.backend
+    state = {name: a.clone() for name, a in traced.state.items()}
     bad = be.asarray(np.full((12, *SHAPE), np.nan))
     assert np.isnan(float(traced.step(bad, be.asarray(Y))))
     assert not bool(traced.state["ok"])
     assert np.array_equal(traced.model.snapshot()["theta"], before["theta"])
+    assert all(np.array_equal(traced.state[name], a) for name, a in state.items() if name != "ok")
     assert len(graphs) == 2  # bytes, and floats
+
+
+RULES = {
+    "Adam": xpnn.Adam(1e-2),
+    "penalties": xpnn.Adam(1e-2, l1=1e-3, l2=1e-3, weight_decay=1e-3),
+    "clipped": xpnn.Adam(1e-2, clip_norm=0.1),
+    "momentum": xpnn.SGD(0.1, momentum=0.9),
+    "Lookahead": xpnn.optimizers.Lookahead(xpnn.Adam(1e-2), 2),
+    "Accumulate": xpnn.optimizers.Accumulate(xpnn.Adam(1e-2), 2),
+    "LAMB": xpnn.optimizers.LAMB(1e-2),
+}
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("optimizer", RULES)
+def test_a_step_in_pieces_is_the_step(monkeypatch, graphs, small_pieces, optimizer):
+    found = []
+    for seconds in ("never", "0"):
+        after(monkeypatch, seconds)
+        trained = trainer(NETS["statistics"], "torch", optimizer=RULES[optimizer])
+        found.append((losses(trained, (12, 12, 5, 12, 12)), trained.model.snapshot(), trained.state))
+    (wanted, vectors, state), (values, others, after_all) = found
+    assert values == wanted
+    for name, vector in vectors.items():
+        assert np.array_equal(others[name], vector), name
+    for name, a in state.items():
+        assert np.array_equal(after_all[name].numpy(), a.numpy()), name
+    assert len(graphs) == 2
+
+
+@pytest.mark.oracle
+def test_no_gradient_is_joined_and_each_piece_is_written_in_place(monkeypatch, graphs, small_pieces):
+    after(monkeypatch, "0")
+    traced = trainer(NETS["masks"], "torch")
+    losses(traced, (12,))
+    nodes = graphs[0].graph.nodes
+    written = [node.args[0] for node in nodes if str(node.target) == "aten.copy_.default"]
+    assert len({node.name for node in written}) == 3 * 4  # of theta, m and v: two W, the first b, the other b
+    assert all(node.op == "placeholder" for node in written)
+    assert not [
+        node for node in nodes if str(node.target) == "aten.cat.default" and node.meta["val"].shape[0] > 300
+    ]
+
+
+@pytest.mark.oracle
+def test_numbers_are_computed_outside_of_loops(monkeypatch, graphs, small_pieces):
+    """Adam's bias corrections would be computed anew in each loop over the weights, were they no results."""
+    after(monkeypatch, "0")
+    losses(trainer(NETS["masks"], "torch"), (12,))
+    nodes = graphs[0].graph.nodes
+    results = next(node for node in nodes if node.op == "output").args[0]
+    needed, calls = set(), [node for node in nodes if node.op == "call_function"]
+    for node in calls:
+        if "val" in node.meta and node.meta["val"].numel() > 1:
+            needed |= {a for a in node.all_input_nodes if a in calls and a.meta["val"].numel() == 1}
+    constants = {node for node in needed if not node.all_input_nodes}
+    assert needed - constants
+    assert needed - constants <= set(results)
+
+
+@pytest.mark.oracle
+def test_a_compiled_step_writes_to_nothing_that_somebody_holds(monkeypatch, graphs, small_pieces):
+    after(monkeypatch, "0")
+    traced = trainer(NETS["masks"], "torch")
+    model = traced.model
+    first = model.theta
+    losses(traced, (12,))
+    theta, _ = model.given_away()
+    assert theta is not first
+    losses(traced, (12,))
+    assert model.given_away()[0] is theta, "its memory is used again"
+    held = [first, model.theta, *model.parameters().values(), *traced.state.values()]
+    values = [a.clone() for a in held]
+    losses(traced)
+    assert all(np.array_equal(a, value) for a, value in zip(held, values, strict=True))
+    assert not np.array_equal(model.theta, held[1])
+    part = model.parameters()["3.W"]  # a view alone
+    value = part.clone()
+    losses(traced)
+    assert np.array_equal(part, value)
+
+
+@pytest.mark.oracle
+def test_each_piece_is_looked_at_for_nan(monkeypatch, graphs, small_pieces):
+    torch = pytest.importorskip("torch")
+    from xpnn.backends.inductor import CompiledOnRequest
+
+    after(monkeypatch, "0")
+    be = xpnn.get_backend("torch")
+    finite = CompiledOnRequest(
+        be, lambda a: be.all_finite(be.concat_flat(None, [a[:8], a[8:10], a[10:]], ()))
+    )
+    assert finite(torch.ones(20))
+    for k in (0, 9, 19):
+        assert not finite(torch.ones(20).index_fill(0, torch.tensor(k), torch.nan))
+
+
+@pytest.mark.oracle
+def test_an_own_array_given_twice_is_two(monkeypatch, graphs, small_pieces):
+    torch = pytest.importorskip("torch")
+    from xpnn.backends.inductor import CompiledOnRequest
+
+    after(monkeypatch, "0")
+    both = CompiledOnRequest(
+        xpnn.get_backend("torch"), lambda t: (0, (t[0] + 1, t[0] + 2 * t[1])), donated=(0,)
+    )
+    _, (a, _) = both((torch.ones(3), torch.ones(3)))
+    _, (a, b) = both((a, a))
+    assert (a.tolist(), b.tolist()) == ([3] * 3, [6] * 3)
+
+
+@pytest.mark.oracle
+def test_results_that_are_old_arrays_keep_their_values(monkeypatch, graphs, small_pieces):
+    """An argument that is written over may be another result, or be given twice."""
+    torch = pytest.importorskip("torch")
+    from xpnn.backends.inductor import CompiledOnRequest
+
+    after(monkeypatch, "0")
+    be = xpnn.get_backend("torch")
+
+    def step(tree):
+        return 0, {"new": tree["new"] * 2 + tree["old"], "old": tree["new"]}
+
+    compiled, a = CompiledOnRequest(be, step, donated=(0,)), torch.ones(3)
+    tree = {"new": a, "old": a}
+    for wanted in ([3, 1], [7, 3], [17, 7]):
+        _, tree = compiled(tree)
+        assert [int(tree[name][0]) for name in ("new", "old")] == wanted
+    assert a.tolist() == [1, 1, 1]
+    assert len(graphs) == 1
+
+
+@pytest.mark.oracle
+def test_slices_of_a_vector_in_pieces(monkeypatch, graphs, small_pieces):
+    """One within a piece reads that piece; any other the whole vector."""
+    torch = pytest.importorskip("torch")
+    from xpnn.backends.inductor import CompiledOnRequest
+
+    after(monkeypatch, "0")
+    be = xpnn.get_backend("torch")
+
+    def step(a, out):
+        g = be.concat_flat(None, [a[:10] * 2, a[10:].reshape(2, -1) * 3], ())
+        parts = [a[2:5], a[10:], a[12:-1], a[8:12], a[12:28:4], a[-3:]]
+        (new,) = be.elementwise(lambda g, a: (g + a,), (g,), (a,))
+        return [part * 1 for part in parts], new
+
+    compiled, a = CompiledOnRequest(be, step, donated=(0,)), torch.arange(30.0)
+    found, new = compiled(a, None)
+    wanted, other = step(a, None)
+    assert [part.tolist() for part in found] == [part.tolist() for part in wanted]
+    assert new.tolist() == other.tolist() == [3 * k if k < 10 else 4 * k for k in range(30)]
+    assert len([node for node in graphs[0].graph.nodes if node.op == "placeholder"]) == 2
 
 
 @pytest.mark.oracle
@@ -119,17 +281,23 @@ def test_without_a_compiler_steps_go_on_and_say_so_once(monkeypatch):
 
 @pytest.mark.oracle
 @pytest.mark.slow
-def test_a_compiled_step_is_the_step(monkeypatch):
+def test_a_compiled_step_is_the_step(monkeypatch, small_pieces):
     pytest.importorskip("torch")
     if not compiler():
         pytest.skip("g++ is not installed")
     after(monkeypatch, "never")
     net = [xpnn.Flatten(), xpnn.Rescale(1 / 255), xpnn.Dropout(0.3), xpnn.Dense(3)]
-    wanted = losses(plain := trainer(net, "torch", "float32", xpnn.SGD(0.1)))
+    optimizer = xpnn.SGD(0.1, momentum=0.9)
+    wanted = losses(plain := trainer(net, "torch", "float32", optimizer))
     after(monkeypatch, "0")
-    found = losses(compiled := trainer(net, "torch", "float32", xpnn.SGD(0.1)))
+    found = losses(compiled := trainer(net, "torch", "float32", optimizer))
     assert_close(found, wanted, "float32")
     assert_close(compiled.model.snapshot()["theta"], plain.model.snapshot()["theta"], "float32")
+    before, be = compiled.model.snapshot()["theta"], compiled.model.backend
+    bad = be.asarray(np.full((12, *SHAPE), np.nan, np.float32))
+    assert np.isnan(float(compiled.step(bad, be.asarray(Y))))
+    assert np.array_equal(compiled.model.snapshot()["theta"], before)
+    assert not bool(compiled.state["ok"])
 
 
 def compiler():

@@ -123,7 +123,7 @@ def test_tensors_that_are_its_own(torch):
 
 
 def test_a_condition_is_read_on_the_cpu_alone(torch):
-    from xpnn.backends.inductor import TRACED
+    from xpnn.backends.torch_pieces import TRACED
 
     be, tree, ran = xpnn.get_backend("torch"), {"a": torch.ones(2)}, []
 

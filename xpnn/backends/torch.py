@@ -3,11 +3,13 @@
 import math
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
+from xpnn.backends import torch_pieces
 from xpnn.backends.base import Backend, missing
-from xpnn.backends.inductor import TRACED, CompiledOnRequest
+from xpnn.backends.inductor import CompiledOnRequest, address
 from xpnn.backends.torch_devices import kinds_here, open_torch_device
 from xpnn.kernels import Array
 
@@ -24,6 +26,8 @@ class TorchBackend(Backend):
         except ImportError as error:
             raise missing("torch", "PyTorch", error) from error
         self.torch = torch
+        self.own: WeakValueDictionary[int, Any] = WeakValueDictionary()
+        """By where its memory begins: an array that compiled steps alone have seen, and may write to."""
         return xp
 
     def check_device(self, device: str) -> None:
@@ -73,7 +77,12 @@ class TorchBackend(Backend):
         static: tuple[int, ...] = (),
     ) -> Callable[..., Any]:
         """Inductor compiles the step, once for each set of shapes, where XPNN_COMPILE_AFTER asks for it."""
-        return CompiledOnRequest(self, step)
+        return CompiledOnRequest(self, step, donated=donated)
+
+    def lend(self, a: Array) -> Array:
+        """Compiled steps write to what is theirs alone: `a` and what it is a view of will be copied before the next."""
+        self.own.pop(address(a), None)
+        return a
 
     def normal_cdf(self, x: Array) -> Array:
         """P(x) = erfc(-x / sqrt 2) / 2: torch.special's ndtr loses the tail in float32."""
@@ -81,7 +90,11 @@ class TorchBackend(Backend):
 
     def cond(self, ok: Array, then: Callable[..., Any], tree: dict[str, Array]) -> dict[str, Array]:
         """On the CPU one branch runs; on a GPU reading `ok` would wait for the device, and a trace cannot read it."""
-        if self.device.type != "cpu" or TRACED.get():
-            return super().cond(ok, then, tree)
+        if self.device.type != "cpu" or torch_pieces.TRACED.get():
+            return torch_pieces.cond(self, ok, then, tree)
         new: dict[str, Array] = then(tree) if ok else tree
         return new
+
+    concat_flat = torch_pieces.concat_flat
+    elementwise = torch_pieces.elementwise
+    all_finite = torch_pieces.all_finite
