@@ -145,8 +145,8 @@ AT_A_TIME = {
         "BLOCK = 1 << 14 => BLOCK = 1 << 15",
     ),
     "xpnn/backends/cpu/draws.py": (
-        "WORDS = 1 << 14 => WORDS = 2 << 14",
-        "WORDS = 1 << 14 => WORDS = 1 << 15",
+        "BLOCK = 1 << 15 => BLOCK = 2 << 15",
+        "BLOCK = 1 << 15 => BLOCK = 1 << 16",
     ),
     "xpnn/backends/cpu/flat.py": (
         "SHARED, PART = (1 << 20, 1 << 17) => SHARED, PART = (2 << 20, 1 << 17)",

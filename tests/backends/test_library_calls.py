@@ -93,6 +93,10 @@ def test_without_glibc_memory_is_not_kept(monkeypatch, error):
 # OpenBLAS's threads
 
 
+def threads(*names):
+    return [types.SimpleNamespace(name=name) for name in names]
+
+
 def openblas_of(monkeypatch, parallel=1, **more):
     """spin_briefly() on a stand-in, in a process of one thread; its calls, with the variable's value at each."""
     library, seen = Library(blas_thread_shutdown_=None, **more), []
@@ -110,7 +114,7 @@ def openblas_of(monkeypatch, parallel=1, **more):
     functions = {"get_parallel": [noted("kind", parallel)], "read_env": [noted("read", more.get("fault"))]}
     monkeypatch.setattr(spinning, "numpy_library", lambda: library)
     monkeypatch.setattr(spinning, "openblas", lambda name: functions[name])
-    monkeypatch.setattr(spinning.threading, "active_count", lambda: 1)
+    monkeypatch.setattr(spinning.threading, "enumerate", lambda: threads("MainThread", "xpnn-work_0"))
     monkeypatch.delenv(spinning.VARIABLE, raising=False)
     monkeypatch.setattr(spinning, "_restart_threads", spinning._restart_threads.__wrapped__)
     return library, functions, seen
@@ -128,9 +132,9 @@ def test_the_threads_are_restarted_with_a_shorter_timeout(monkeypatch):
 
 def test_beside_other_threads_or_a_timeout_of_the_users_nothing_is_done(monkeypatch):
     _, _, seen = openblas_of(monkeypatch)
-    monkeypatch.setattr(spinning.threading, "active_count", lambda: 2)
+    monkeypatch.setattr(spinning.threading, "enumerate", lambda: threads("MainThread", "Thread-1"))
     spinning.spin_briefly()
-    monkeypatch.setattr(spinning.threading, "active_count", lambda: 1)
+    monkeypatch.setattr(spinning.threading, "enumerate", lambda: threads("MainThread"))
     monkeypatch.setenv(spinning.VARIABLE, "24")
     spinning.spin_briefly()
     assert seen == []

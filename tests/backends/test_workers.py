@@ -1,18 +1,22 @@
 """Work shared between threads: the results, what goes wrong in it, and who is there after a fork."""
 
+import importlib
 import os
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 from test_prediction_threads import blas_count
 
 import xpnn
-from xpnn.backends.cpu import passes
+from xpnn.backends.cpu import draws, passes, updates
 from xpnn.backends.cpu.threads import blas_threads
 from xpnn.backends.cpu.workers import each
+from xpnn.backends.numpy import NumpyBackend
+from xpnn.kernels import Kernels
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +40,13 @@ def test_results_come_in_order_and_products_have_one_thread():
     assert {count for _, count, _ in found} == {1}
     assert len({ident for _, _, ident in found}) == 2
     assert blas_count() == 2
+
+
+def test_at_most_one_thread():
+    """Each part leaves others time to begin."""
+    assert set(each(lambda _: time.sleep(0.01) or threading.get_ident(), range(4), 1)) == {
+        threading.get_ident()
+    }
 
 
 def test_what_is_raised_comes_through():
@@ -73,13 +84,17 @@ def test_a_forked_process_has_helpers_of_its_own():
     subprocess.run([sys.executable, "-c", FORK], check=True, timeout=60)
 
 
+@pytest.mark.parametrize("module", ["flat", "updates"])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_threads_that_share_an_update_compute_the_same_bits(monkeypatch, weight_decay):
-    pytest.importorskip("numba")
-    from xpnn.backends.cpu import flat
+def test_threads_that_share_an_update_compute_the_same_bits(monkeypatch, weight_decay, module):
+    if module == "flat":
+        pytest.importorskip("numba")
+        from xpnn.backends.cpu import compiled_plan
 
-    parts = []
-    monkeypatch.setattr(flat, "each", lambda work, starts: [work(s) for s in starts if not parts.append(s)])
+        monkeypatch.setattr(compiled_plan, "MOST_THREADS", 0)
+    monkeypatch.setenv("XPNN_FAST", "1" if module == "flat" else "0")
+    rules = importlib.import_module(f"xpnn.backends.cpu.{module}")
+    parts = noted(monkeypatch, rules)
 
     def trained():
         model = xpnn.Model([xpnn.Dense(7), xpnn.ReLU(), xpnn.Dense(3)], (5,), seed=0, backend="numpy")
@@ -91,11 +106,80 @@ def test_threads_that_share_an_update_compute_the_same_bits(monkeypatch, weight_
 
     whole = trained()
     assert not parts
-    monkeypatch.setattr(flat, "SHARED", 60)
-    monkeypatch.setattr(flat, "PART", 16)
+    monkeypatch.setattr(rules, "SHARED", 60)
+    monkeypatch.setattr(rules, "PART", 16)
     shared = trained()
     assert parts == [0, 16, 32, 48, 64] * 3
     assert all(np.array_equal(a, b) for a, b in zip(whole.values(), shared.values(), strict=True))
+
+
+def test_an_update_whose_threads_all_work_at_once_gives_each_its_own_memory(monkeypatch):
+    """Each waits inside its part until the other one is there."""
+    both, seen = threading.Barrier(2, timeout=10), []
+
+    def rule(theta, g, a, b, lr):
+        seen.append({v.__array_interface__["data"][0] for v in (a, b)})
+        both.wait()
+
+    monkeypatch.setitem(updates.RULES, "momentum", rule)
+    monkeypatch.setattr(updates, "SHARED", 60)
+    monkeypatch.setattr(updates, "PART", 33)
+    theta, grad = np.zeros(66, np.float32), np.ones(66, np.float32)
+    monkeypatch.setitem(updates.LAST, "momentum", lambda t, lr, numbers: (lr,))
+    updates.update("momentum", (theta,), (grad, grad), (0, 0, 0), (1, 0.1, 1.0))
+    assert len(seen) == 2
+    assert not seen[0] & seen[1]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_threads_that_share_a_draw_draw_the_same_numbers(monkeypatch, dtype):
+    be = NumpyBackend("cpu", dtype)
+    parts = noted(monkeypatch, draws)
+    key, tick = (3, 5), np.asarray(2)
+    x = np.linspace(-1, 1, 70).astype(dtype).reshape(10, 7)
+
+    def drawn():
+        numbers = [f(key, tick, (10, 7), *rate, first=9) for f, *rate in drawers]
+        y = be.bias_relu_dropout(x.copy(), x[0], key, tick, 0.3)
+        return *numbers, be.dropout(x, key, tick, 0.3), y
+
+    drawers = [(be.uniform,), (be.normal,), (be.keep_mask, 0.3)]
+    alone = drawn()
+    assert parts == [0] * 5
+    parts.clear()
+    monkeypatch.setattr(draws, "SHARED", 70)
+    monkeypatch.setattr(draws, "PART", 32)
+    shared = drawn()
+    assert parts == [0, 32, 64] * 5
+    reference = Kernels.uniform(be, key, tick, (10, 7), first=9)
+    assert all(np.array_equal(a, b) for a, b in zip((*alone, alone[0]), (*shared, reference), strict=True))
+
+
+def test_each_thread_has_its_own_words(monkeypatch):
+    """Both have drawn theirs before one of them reads."""
+    both, found = threading.Barrier(2, timeout=10), np.empty(64, np.uint32)
+    monkeypatch.setattr(draws, "SHARED", 64)
+    monkeypatch.setattr(draws, "PART", 32)
+
+    def use(block, words):
+        both.wait()
+        found[block] = words
+
+    draws.draw([(3,)], np.asarray(2), 64, use)
+    wanted = Kernels.uniform(NumpyBackend("cpu", "float32"), (3,), np.asarray(2), (64,))
+    assert np.array_equal((found >> 8) * np.float32(2.0**-24), wanted)
+
+
+def noted(monkeypatch, module):
+    """The parts that this module shares between threads from now on, whoever takes them."""
+    parts = []
+
+    def each_noted(work, starts, *most):
+        parts.extend(starts)
+        return each(work, starts, *most)
+
+    monkeypatch.setattr(module, "each", each_noted)
+    return parts
 
 
 @pytest.mark.parametrize("sequences", [False, True])
@@ -104,11 +188,11 @@ def test_threads_that_share_a_sequence_compute_the_same(monkeypatch, cell, seque
     """Each walks the steps of its own samples: of 37 one takes 18, of 31 nobody is given a part."""
     shares = []
 
-    def noted(work, slices):
+    def each_noted(work, slices):
         shares.append(slices)
         return each(work, slices)
 
-    monkeypatch.setattr(passes, "each", noted)
+    monkeypatch.setattr(passes, "each", each_noted)
 
     def trained(n):
         model = xpnn.Model([cell(5, sequences=sequences)], (4, 3), seed=0, backend="numpy")

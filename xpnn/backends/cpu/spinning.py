@@ -9,6 +9,7 @@ import os
 import threading
 
 from xpnn.backends.cpu.blas import numpy_library, openblas
+from xpnn.backends.cpu.workers import NAME
 
 CYCLES = 20
 """They sleep after 2^20 cycles, about 0.4 ms: longer than the pauses between the products of a small step."""
@@ -21,9 +22,10 @@ def spin_briefly() -> None:
     """OpenBLAS's threads sleep after 2^20 cycles without a product, from now on and in the whole process.
 
     Nothing is done where OPENBLAS_THREAD_TIMEOUT is set, where NumPy has another library, or as long as there are
-    other Python threads: one of them could be inside a product.
+    other Python threads: one of them could be inside a product. Our own helpers are in none between two steps.
     """
-    if VARIABLE not in os.environ and threading.active_count() == 1:
+    others = [one for one in threading.enumerate() if not one.name.startswith(NAME)]
+    if VARIABLE not in os.environ and len(others) == 1:
         _restart_threads()
 
 

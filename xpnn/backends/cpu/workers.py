@@ -13,14 +13,17 @@ from xpnn.backends.cpu.predictions import at_most, setter
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
+NAME = "xpnn-work"
+"""What the names of helpers begin with."""
 
 
-def each(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
+def each(work: Callable[[Part], Result], parts: Sequence[Part], most: int | None = None) -> list[Result]:
     """[work(part) for part in parts], each part by whichever thread is free, and its products on one thread.
 
-    What is made of a part does not depend on the thread: the results are the same for any number of threads.
+    What is made of a part does not depend on the thread: the results are the same for any number of threads. most: on
+    no more threads than that.
     """
-    threads = min(setter()[0](), len(parts))
+    threads = min(workers() if most is None else most, len(parts))
     if threads < 2:
         return [work(part) for part in parts]
     left, found = deque(enumerate(parts)), {}
@@ -45,9 +48,14 @@ def each(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
     return [found[i] for i in range(len(parts))]
 
 
+def workers() -> int:
+    """How many threads `each` has work on many parts."""
+    return setter()[0]()
+
+
 def slices(n: int, least: int) -> list[slice]:
     """Slices of n, as many as there are threads, and none shorter than `least`: for `each`."""
-    count = max(1, min(setter()[0](), n // least))
+    count = max(1, min(workers(), n // least))
     ends = [n * k // count for k in range(count + 1)]
     return [slice(*pair) for pair in itertools.pairwise(ends)]
 
@@ -55,7 +63,7 @@ def slices(n: int, least: int) -> list[slice]:
 @functools.cache
 def pool(threads: int) -> ThreadPoolExecutor:
     """The helpers, kept for the next work."""
-    return ThreadPoolExecutor(threads, "xpnn-work")
+    return ThreadPoolExecutor(threads, NAME)
 
 
 if hasattr(os, "register_at_fork"):  # a child process has no threads but the one that forked
