@@ -12,7 +12,9 @@ Host = np.ndarray
 
 @dataclass(frozen=True)
 class Net:
-    """layers: ("dense", units), ("conv", filters) of 3x3, ("lstm", units), ("relu", 0), ("pool", 2), ("flatten", 0)."""
+    """layers: ("dense", units), ("conv", filters) of 3x3, ("lstm", units), ("gru", units), ("relu", 0), ("pool", 2),
+    ("flatten", 0).
+    """
 
     name: str
     shape: Shape
@@ -48,6 +50,9 @@ CNN = Net(
     ),
 )
 LSTM = Net("lstm", (28, 28), (("lstm", 128), ("dense", 10)))
+GRU = Net("gru", (28, 28), (("gru", 128), ("dense", 10)))
+GATES = {"lstm": 4, "gru": 3}
+"""Products of a recurrent layer's states in a step."""
 
 
 def outcome(kind: str, size: int, shape: Shape) -> Shape:
@@ -70,7 +75,7 @@ def walk(net: Net) -> Iterator[tuple[str, int, Shape]]:
 
 
 def weights(net: Net) -> list[tuple[Host, ...]]:
-    """The arrays of each layer that has some: W and b, or W, U and b; the layout is that of xpnn and Keras."""
+    """The arrays of each layer that has some: W and b; W, U and b; of a GRU also c. The layout is xpnn's."""
     rng = np.random.default_rng(1)
 
     def draw(*shape: int) -> Host:
@@ -78,13 +83,15 @@ def weights(net: Net) -> list[tuple[Host, ...]]:
 
     found: list[tuple[Host, ...]] = []
     for kind, size, shape in walk(net):
-        bias = np.zeros(4 * size if kind == "lstm" else size, np.float32)
+        bias = np.zeros(GATES.get(kind, 1) * size, np.float32)
         if kind == "dense":
             found.append((draw(shape[0], size), bias))
         elif kind == "conv":
             found.append((draw(3, 3, shape[2], size), bias))
-        elif kind == "lstm":
-            found.append((draw(shape[1], 4 * size), draw(size, 4 * size), bias))
+        elif kind in GATES:
+            wide = GATES[kind] * size
+            inner = (np.zeros(size, np.float32),) if kind == "gru" else ()
+            found.append((draw(shape[1], wide), draw(size, wide), bias, *inner))
     return found
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 import xpnn
 from benchmarks.libraries import Run
-from benchmarks.nets import Cell, Host, walk
+from benchmarks.nets import GATES, Cell, Host, walk
 
 Product = tuple[int, Host, Host, Host]
 """How often, and a, b and out of a @ b."""
@@ -38,10 +38,11 @@ def linear(rows: int, n_in: int, units: int, first: bool, times: int = 1) -> tup
     return forward, backward
 
 
-def recurrent(batch: int, rows: int, units: int) -> tuple[list[Product], ...]:
+def recurrent(batch: int, rows: int, units: int, gates: int) -> tuple[list[Product], ...]:
     """h U and da U^T of every step but the first, whose state is 0; dU of all steps at once."""
-    h, U, da = filled(batch, units), filled(units, 4 * units), filled(batch, 4 * units)
-    all_h, all_da = filled(batch * rows, units), filled(batch * rows, 4 * units)
+    wide = gates * units
+    h, U, da = filled(batch, units), filled(units, wide), filled(batch, wide)
+    all_h, all_da = filled(batch * rows, units), filled(batch * rows, wide)
     forward = [(rows - 1, h, U, np.empty_like(da))]
     return forward, [(rows - 1, da, U.T, np.empty_like(h)), (1, all_h.T, all_da, np.empty_like(U))]
 
@@ -60,9 +61,10 @@ def products(cell: Cell) -> tuple[list[Product], list[Product]]:
             samples = min(cell.batch, max(1, PIECE // (places * taps)))
             times = math.ceil(cell.batch / samples)
             parts = [linear(samples * places, taps, size, first=not forward, times=times)]
-        elif kind == "lstm":
-            inputs = linear(cell.batch * shape[0], shape[1], 4 * size, first=not forward)
-            parts = [inputs, recurrent(cell.batch, shape[0], size)]
+        elif kind in GATES:
+            gates = GATES[kind]
+            inputs = linear(cell.batch * shape[0], shape[1], gates * size, first=not forward)
+            parts = [inputs, recurrent(cell.batch, shape[0], size, gates)]
         for ahead, back in parts:
             forward += ahead
             backward += back

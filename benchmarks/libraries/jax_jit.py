@@ -24,8 +24,8 @@ def apply(net: Net, params, x):
                 )
                 + b
             )
-        elif kind == "lstm":
-            x = last_state(*next(given), x)
+        elif kind in ("lstm", "gru"):
+            x = (last_state if kind == "lstm" else last_of_gru)(*next(given), x)
         elif kind == "pool":
             x = jax.lax.reduce_window(
                 x, -jnp.inf, jax.lax.max, (1, size, size, 1), (1, size, size, 1), "VALID"
@@ -45,6 +45,18 @@ def last_state(W, U, b, x):
 
     start = jnp.zeros((x.shape[0], U.shape[0]), x.dtype)
     return jax.lax.scan(step, (start, start), jnp.swapaxes(x @ W + b, 0, 1))[0][0]
+
+
+def last_of_gru(W, U, b, c, x):
+    def step(h, a):
+        u = h @ U
+        (r, z, n), (ur, uz, un) = jnp.split(a, 3, axis=-1), jnp.split(u, 3, axis=-1)
+        r, z = jax.nn.sigmoid(r + ur), jax.nn.sigmoid(z + uz)
+        n = jnp.tanh(n + r * (un + c))
+        return (1 - z) * n + z * h, None
+
+    start = jnp.zeros((x.shape[0], U.shape[0]), x.dtype)
+    return jax.lax.scan(step, start, jnp.swapaxes(x @ W + b, 0, 1))[0]
 
 
 def loss_of(net: Net, params, x, y):

@@ -14,7 +14,7 @@ OPTIMIZERS = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
 WORDS = {
     "dense": keras.layers.Dense,
     "conv": lambda filters: keras.layers.Conv2D(filters, 3),
-    "lstm": keras.layers.LSTM,
+    "lstm": keras.layers.LSTM,  # a GRU's gates have another order
     "relu": lambda _: keras.layers.ReLU(),
     "pool": keras.layers.MaxPooling2D,
     "flatten": lambda _: keras.layers.Flatten(),

@@ -15,15 +15,16 @@ def build(net: Net) -> xpnn.Model:
         "dense": xpnn.Dense,
         "conv": lambda filters: xpnn.Conv2D(filters, 3),
         "lstm": xpnn.LSTM,
+        "gru": xpnn.GRU,
         "relu": lambda _: xpnn.ReLU(),
         "pool": xpnn.MaxPool2D,
         "flatten": lambda _: xpnn.Flatten(),
     }
     model = xpnn.Model([words[kind](size) for kind, size in net.layers], net.shape, seed=0)
-    trained = [i for i, (kind, _) in enumerate(net.layers) if kind in ("dense", "conv", "lstm")]
+    trained = [i for i, (kind, _) in enumerate(net.layers) if kind in ("dense", "conv", "lstm", "gru")]
     named = {}
     for i, arrays in zip(trained, weights(net), strict=True):
-        names = "WUb" if len(arrays) == 3 else "Wb"
+        names = "Wb" if len(arrays) == 2 else "WUbc"[: len(arrays)]
         named |= {f"{i}.{name}": a for name, a in zip(names, arrays, strict=True)}
     model.load_parameters(named)
     return model

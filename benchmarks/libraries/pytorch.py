@@ -10,18 +10,19 @@ from benchmarks.libraries import Run
 from benchmarks.nets import RATES, Cell, Net, batch_of, walk, weights
 
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
+RECURRENT = {"lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class LastState(nn.Module):
-    """An LSTM's last state. Its second bias would be the first once more: it stays 0."""
+    """The last state of an LSTM or a GRU. The LSTM's second bias would be the first once more: it stays 0."""
 
-    def __init__(self, n_in: int, units: int) -> None:
+    def __init__(self, layer: nn.LSTM | nn.GRU) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(n_in, units, batch_first=True)
-        nn.init.zeros_(self.lstm.bias_hh_l0).requires_grad_(False)
+        self.layer = layer
+        nn.init.zeros_(layer.bias_hh_l0).requires_grad_(isinstance(layer, nn.GRU))
 
     def forward(self, x):
-        return self.lstm(x)[0][:, -1]
+        return self.layer(x)[0][:, -1]
 
 
 def build(net: Net) -> nn.Sequential:
@@ -37,10 +38,10 @@ def build(net: Net) -> nn.Sequential:
         elif kind == "conv":
             W, b = map(torch.from_numpy, next(arrays))
             layers.append(filled(nn.Conv2d(shape[2], size, 3), weight=W.permute(3, 2, 0, 1), bias=b))
-        elif kind == "lstm":
-            W, U, b = map(torch.from_numpy, next(arrays))
-            layers.append(LastState(shape[1], size))
-            filled(layers[-1].lstm, weight_ih_l0=W.T, weight_hh_l0=U.T, bias_ih_l0=b)
+        elif kind in RECURRENT:
+            W, U, b, *_ = map(torch.from_numpy, next(arrays))  # a GRU's c is 0
+            layer = RECURRENT[kind](shape[1], size, batch_first=True)
+            layers.append(LastState(filled(layer, weight_ih_l0=W.T, weight_hh_l0=U.T, bias_ih_l0=b)))
         elif kind == "flatten":
             image = shape
             layers.append(nn.Flatten())
