@@ -116,6 +116,8 @@ ELSEWHERE = {
     "xpnn/backends/cpu/loops.py": ("fast", f"{ROWS_OF_KERNELS} tests/backends/test_fast.py"),
     "xpnn/backends/cpu/one_sample.py": ("fast", "tests/fusion/test_single_sample.py "
                                         "tests/fusion/test_rules_and_plans.py"),
+    **{f"xpnn/backends/cpu/{name}.py": ("fast", "tests/fusion/test_compiled_plan.py")
+       for name in ("atomics", "gemm", "step_loops", "step_parts", "team")},
     "xpnn/backends/cpu/winograd_loops.py": ("fast", f"tests/backends/test_winograd.py {ROWS_OF_KERNELS}"),
     "xpnn/backends/jax.py": ("jax", "tests/backends/test_compiled.py tests/backends/test_step_arrays.py "
                              "tests/backends/test_devices.py tests/backends/test_other_libraries.py "
@@ -144,10 +146,21 @@ OTHER_MODES = "readonly strict torch jax"
 COMPILED = tuple(name for name in ELSEWHERE if name.startswith("xpnn/backends/cpu/"))
 """Files whose functions numba compiles: their lines cannot be given other code."""
 COMPILED_INTO = {
+    "atomics": ("step_loops", "step_parts", "team"),
+    "flat": ("step_parts",),
+    "gate_loops": ("step_loops",),
+    "gemm": ("step_loops",),
     "lanes": ("direct_loops", "one_sample", "winograd_loops"),
+    "loops": ("step_loops", "step_parts", "team"),
+    "step_loops": ("step_parts",),
     "winograd_loops": ("direct_loops",),
 }
 """{module: those whose compiled functions hold its own}."""
+
+
+def holders(module: str) -> set[str]:
+    """The module, and those whose compiled functions hold some of it."""
+    return {module}.union(*map(holders, COMPILED_INTO.get(module, ())))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -398,7 +411,7 @@ def write(target, text):
     """Without what Python compiled from the text before, whose time and length may be the same; and without what numba
     compiled of files that use it, for numba looks at the file of a function alone."""
     target.write_text(text)
-    for stem in (target.stem, *COMPILED_INTO.get(target.stem, ())):
+    for stem in holders(target.stem):
         for kept in target.parent.glob(f"__pycache__/{stem}.*"):
             kept.unlink()
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import xpnn
-from xpnn.backends.cpu.predictions import Samples, SingleSamples, at_most
+from xpnn.backends.cpu.predictions import Samples, SingleSamples, at_most, usual_threads
 from xpnn.backends.cpu.threads import blas_threads
 
 
@@ -148,3 +148,12 @@ def test_the_smallest_limit_counts_and_never_raises_the_number():
                 assert blas_count() == 1
             assert blas_count() == 2
         assert blas_count() == 2
+
+
+def test_the_usual_number_of_threads_is_that_outside_of_all_limits():
+    """A training step on one Python thread has the number that it had before, while another one wants fewer."""
+    with blas_threads(2):
+        assert usual_threads() == 2
+        with at_most(1):
+            assert (usual_threads(), blas_count()) == (2, 1)
+        assert usual_threads() == 2

@@ -1,5 +1,7 @@
 """A planned step makes the bits of the step that it stands for, and is only made where everything is known."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 from harness import open_backend
@@ -53,6 +55,15 @@ OPTIMIZERS = [
     xpnn.AdamW(1e-2),
 ]
 PLANNING = ["numpy", "fast"]
+
+
+@pytest.fixture(autouse=True)
+def kernel_by_kernel(monkeypatch):
+    """Steps are planned as for many threads, where numba's kernels are called one by one."""
+    if importlib.util.find_spec("numba"):
+        from xpnn.backends.cpu import compiled_plan
+
+        monkeypatch.setattr(compiled_plan, "MOST_THREADS", 0)
 
 
 @pytest.fixture

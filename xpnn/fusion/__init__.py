@@ -16,7 +16,7 @@ from xpnn.fusion.cross_entropy import loss_and_correct, loss_and_gradient, loss_
 from xpnn.fusion.dense_relu import DenseReLU
 from xpnn.fusion.plan import planned
 from xpnn.fusion.relu import ReLUInPlace
-from xpnn.fusion.rescale import gather_rescaled, split_rescale
+from xpnn.fusion.rescale import gather_rescaled, rescaled, split_rescale
 from xpnn.fusion.rounding import RoundedOnce
 from xpnn.fusion.rule import Rule
 from xpnn.fusion.update import fuse_optimizer
@@ -36,6 +36,7 @@ __all__ = [
     "loss_and_gradient",
     "loss_gradient_and_correct",
     "planned",
+    "rescaled",
     "split_rescale",
 ]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from xpnn.backends.base import Backend
 from xpnn.kernels import Array
-from xpnn.layers.base import Layer
+from xpnn.layers.base import Ctx, Layer
 from xpnn.layers.scale import Rescale
 from xpnn.layers.sequential import Sequential
 from xpnn.layers.shape import Flatten, Reshape
@@ -31,3 +31,9 @@ def gather_rescaled(be: Backend, x: Any, rows: Array, rescale: Rescale | None) -
     return (
         gather(be, x, rows) if rescale is None else be.take_rescaled(x, rows, rescale.scale, rescale.offset)
     )
+
+
+def rescaled(be: Backend, x: Array, rescale: Rescale) -> Array:
+    """What the layer makes of a batch."""
+    cx = Ctx(be, train=True)
+    return rescale.forward(cx, {}, x)[0]

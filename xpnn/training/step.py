@@ -134,6 +134,9 @@ class Objective:
         theta, phi and state are given away. fuse: computed by the rules of `xpnn.fusion`; False: layer by layer.
         count: (loss, hits) in place of the loss, see `gradient`.
         """
+        rescale, rest = fusion.split_rescale(self.net) if fuse and self.mixing is None else (None, self.net)
+        if rescale is not None:
+            return rescaling(rescale, self.be, replace(self, net=rest).step(optimizer, count=count))
         be, gradient, divisor = self.be, self.gradient(keep=True, fuse=fuse, count=count), self.divisor()
         optimizer = fusion.fuse_optimizer(optimizer) if fuse else optimizer
         update = updater(optimizer, be)
@@ -181,6 +184,17 @@ class Objective:
         rows = be.rows_at(order, cursor, n)
         x = fusion.gather_rescaled(be, x, rows, rescale)
         return x, gather(be, y, rows), gather(be, weight, rows), (cursor + n, order)
+
+
+def rescaling(rescale: Any, be: Backend, step: Callable[..., Any]) -> Callable[..., Any]:
+    """`step`, of a network without its first layer, on what that layer makes of the samples."""
+
+    def rescaled(
+        theta: Array, phi: Array, state: State, x: Array, y: Array, weight: Array | None = None
+    ) -> Any:
+        return step(theta, phi, state, fusion.rescaled(be, x, rescale), y, weight)
+
+    return rescaled
 
 
 def counted(loss: Loss, be: Backend, out: Any, y: Any, correct: Any = None) -> Array:

@@ -74,6 +74,14 @@ def numpy_library() -> ctypes.CDLL:
     return ctypes.CDLL(np._core._multiarray_umath.__file__)  # type: ignore[attr-defined]
 
 
+def address_of_yield() -> int | None:
+    """Of the C function that offers the core to other threads; None where there is none."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        yields = ctypes.CDLL("kernel32").SwitchToThread if os.name == "nt" else ctypes.CDLL(None).sched_yield
+        return ctypes.cast(yields, ctypes.c_void_p).value
+    return None
+
+
 def count_threads(n: int) -> str:
     """`1 thread`, `2 threads`."""
     return f"{n} thread{'s' * (n != 1)}"

@@ -2,7 +2,7 @@
 
 import numba
 
-from xpnn.backends.cpu import numba_kernels, numba_windows
+from xpnn.backends.cpu import compiled_plan, numba_kernels, numba_windows
 from xpnn.backends.cpu import one_sample as compiled_chain
 from xpnn.backends.numpy import NumpyBackend
 
@@ -15,6 +15,7 @@ class FastNumpyBackend(NumpyBackend):
         return f"{super().hardware()}, numba {numba.__version__}"
 
     one_sample = compiled_chain.one_sample
+    planned = compiled_plan.planned
 
     mask = numba_kernels.mask
     scaled_mask = numba_kernels.scaled_mask

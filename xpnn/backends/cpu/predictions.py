@@ -1,11 +1,10 @@
 """The threads of BLAS in predictions: no more than the quota leaves, and one for a sample that had to wait."""
 
-import contextlib
 import functools
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from xpnn.backends.base import Backend
@@ -103,32 +102,40 @@ def for_samples(be: Backend, f: Callable[..., Any]) -> Callable[..., Any]:
     return functools.partial(Samples(), f)
 
 
-class _Limits:
-    """Who wants at most how many threads at the moment, and how many there were before."""
+class Limit:
+    """BLAS uses no more than n threads within this context. A setting of the process, made in under a microsecond.
+
+    Of several Python threads the smallest number counts; the last to leave sets that of before back.
+    """
 
     lock = threading.Lock()
     wanted: ClassVar[list[int]] = []
     before = 1
 
+    def __init__(self, n: int) -> None:
+        self.n = n
 
-@contextlib.contextmanager
-def at_most(n: int) -> Iterator[None]:
-    """BLAS uses no more than n threads within this context. A setting of the process, made in under a microsecond.
+    def __enter__(self) -> None:
+        read, use = setter()
+        with Limit.lock:
+            if not Limit.wanted:
+                Limit.before = read()
+            Limit.wanted.append(self.n)
+            use(min(*Limit.wanted, Limit.before))
 
-    Of several Python threads the smallest number counts; the last to leave sets that of before back.
-    """
-    read, use = setter()
-    with _Limits.lock:
-        if not _Limits.wanted:
-            _Limits.before = read()
-        _Limits.wanted.append(n)
-        use(min(*_Limits.wanted, _Limits.before))
-    try:
-        yield
-    finally:
-        with _Limits.lock:
-            _Limits.wanted.remove(n)
-            use(min([*_Limits.wanted, _Limits.before]))
+    def __exit__(self, *_: object) -> None:
+        with Limit.lock:
+            Limit.wanted.remove(self.n)
+            setter()[1](min([*Limit.wanted, Limit.before]))
+
+
+at_most = Limit
+
+
+def usual_threads() -> int:
+    """How many threads BLAS has where nobody wants fewer, which another Python thread may do at the moment."""
+    with Limit.lock:
+        return Limit.before if Limit.wanted else setter()[0]()
 
 
 @functools.cache
