@@ -111,7 +111,7 @@ def test_an_update_goes_block_by_block_in_the_memory_of_one(monkeypatch, rule, s
     own = optimizer.l2, optimizer.l1, optimizer.weight_decay, *numbers
     updates.update(rule.partition(",")[0], tuple(vectors), (grad, decay), own, read)
     np.testing.assert_allclose(np.stack(vectors, 1), wanted, rtol=1e-12)
-    assert [a.size for a in updates.SCRATCH.of(np.dtype("float64"))] == [4, 4, 4]
+    assert [a.size for room in updates.SCRATCH.of(np.dtype("float64")) for a in room] == [4, 4, 4]
 
 
 def expected(rule, optimizer, w, g, decay, *slots):
@@ -185,7 +185,7 @@ def test_words_and_probabilities_of_any_size_of_block_are_the_same(monkeypatch, 
     ]
     x = 3 * normal(23)
     cdf = Kernels.normal_cdf(be, x)
-    monkeypatch.setattr(draws, "WORDS", size)
+    monkeypatch.setattr(draws, "BLOCK", size)
     monkeypatch.setattr(distribution, "BLOCK", size)
     found = [
         getattr(be, name)(key, tick, (23,), *more, first=3)
@@ -213,7 +213,8 @@ KEY, TICK = (7, 2), 9
 
 def exact_word():
     """(number, probability) of the first word of the stream that has eight low bits of 0."""
-    found = next(draws.random_words(KEY, TICK, 4000))[1]
+    found = np.empty(4000, np.uint32)
+    draws.draw([KEY], np.int64(TICK), 4000, found.__setitem__)
     at = int(np.flatnonzero(found & 255 == 0)[0])
     return at, float(found[at] >> 8) * 2.0**-24
 
@@ -412,7 +413,7 @@ def test_samples_for_threads(monkeypatch, threads, n, least, cuts):
 @pytest.mark.parametrize("rate", [0.0, 0.5, 1 - 2.0**-24, 1 - 2.0**-30])
 def test_dropout_in_one_go_is_that_of_its_mask(monkeypatch, mode, size, rate):
     """Alone, behind a bias and a ReLU, and back; in place where that may be, and by columns too."""
-    monkeypatch.setattr(draws, "WORDS", size)
+    monkeypatch.setattr(draws, "BLOCK", size)
     be, key, tick = open_backend(mode, "float64"), (7, 2), np.asarray(5)
     x, b, dy = normal(4, 3), normal(3), normal(3, 4).T
     keep, scale = Kernels.keep_mask(be, key, tick, (4, 3), rate), 1 / (1 - rate)

@@ -194,7 +194,7 @@ def test_functions_that_are_methods_of_an_objective():
         once = step.make_step(model.net, loss, optimizer, *about)
     before = np.array(model.theta)
     loss_before, theta, *_ = once(np.array(before), model.phi, dict(state), *arrays)
-    assert loss_before == value
+    assert loss_before == pytest.approx(value)
     np.testing.assert_allclose(theta, before - 0.1 * grad)
     with renamed(r"xpnn\.training\.step\.make_indexed_step", r"Objective\.indexed_step"):
         indexed = step.make_indexed_step(model.net, loss, optimizer, *about)
