@@ -12,7 +12,7 @@ import pytest
 from test_prediction_threads import blas_count
 
 import xpnn
-from xpnn.backends.cpu import draws, passes, updates
+from xpnn.backends.cpu import draws, passes, updates, workers
 from xpnn.backends.cpu.threads import blas_threads
 from xpnn.backends.cpu.workers import each
 from xpnn.backends.numpy import NumpyBackend
@@ -210,3 +210,14 @@ def test_threads_that_share_a_sequence_compute_the_same(monkeypatch, cell, seque
         assert shares == [[slice(0, n)]] * 2
         for a, b in zip(shared, alone, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_without_helpers_a_thread_does_all_by_itself(monkeypatch):
+    """As when the interpreter is about to end: no work can be submitted."""
+
+    def ended(threads):
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    monkeypatch.setattr(workers, "pool", ended)
+    monkeypatch.setattr(workers, "setter", lambda: (lambda: 3, lambda n: None))
+    assert workers.each(lambda part: part * part, range(7)) == [part * part for part in range(7)]

@@ -1,9 +1,11 @@
 """A compiled step is the step that it stands for, whichever threads share it; its loops read what they can read."""
 
+import gc
 import os
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -155,9 +157,8 @@ def test_the_bits_do_not_depend_on_who_computes_a_part(monkeypatch, on_threads, 
 
     shared = trained()
     assert trained() == shared
-    monkeypatch.setattr(team, "pool", lambda threads: type("Nobody", (), {"submit": lambda *_: None}))
-    monkeypatch.setattr(team, "TEAM", nobody := team.Team())
-    monkeypatch.setattr(compiled_plan, "TEAM", nobody)
+    monkeypatch.setattr(team, "submit", lambda *_: None)
+    monkeypatch.setattr(compiled_plan, "TEAM", team.Team())
     assert trained() == shared
 
 
@@ -166,18 +167,17 @@ def test_helpers_sleep_and_are_woken(monkeypatch, on_threads):
     own = team.Team()
     monkeypatch.setattr(compiled_plan, "TEAM", own)
     steps, events = Steps(NETS["ReLU"]), []
-    helping, ended = own.help, threading.Event()
+    helping, ended = own.help, threading.Semaphore(0)
 
-    def help(me):
-        events.append(me)
-        ended.clear()
-        helping(me)
-        ended.set()
+    def help(thread):
+        events.append(thread)
+        helping(thread)
+        ended.release()
 
     own.help = help
     for _ in range(2):
         steps(X[:40], IDS[:40])
-        assert ended.wait(20), "a helper goes to sleep when no step comes"
+        assert ended.acquire(timeout=20), "a helper goes to sleep when no step comes"
         assert not own.awake
     assert events == [1, 1]
 
@@ -249,6 +249,50 @@ def test_a_child_process_has_helpers_of_its_own():
     assert done.returncode == 0, done.stderr
     (_, one), (_, other) = sorted(line.split() for line in done.stdout.splitlines())
     assert one == other
+
+
+ENDS = """
+import threading
+import numpy as np
+import xpnn
+
+def train():
+    trainer.step(np.ones((40, 12), np.float32), np.arange(40) % 4)
+    main.join()  # from now on helpers take no work
+    for _ in range(3):
+        loss = trainer.step(np.ones((40, 12), np.float32), np.arange(40) % 4)
+    print(float(loss) > 0, flush=True)
+
+main = threading.main_thread()
+model = xpnn.Model([xpnn.Dense(40), xpnn.ReLU(), xpnn.Dense(4)], (12,), seed=0, backend="numpy")
+trainer = xpnn.Trainer(model)
+threading.Thread(target=train).start()
+"""
+
+
+def test_a_thread_trains_on_while_the_interpreter_ends():
+    """Without helpers, which cannot be had any more."""
+    settings = {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", ENDS], capture_output=True, text=True, env=os.environ | settings, timeout=120
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+
+def test_a_network_that_is_gone_leaves_no_memory(monkeypatch, on_threads):
+    on_threads(2)
+    own = team.Team()
+    monkeypatch.setattr(compiled_plan, "TEAM", own)
+    steps = Steps(NETS["ReLU"])
+    steps(X[:40], IDS[:40])
+    assert own.arrays() is not None
+    del steps
+    for _ in range(200):  # until its helper sleeps
+        gc.collect()
+        if own.arrays() is None:
+            return
+        time.sleep(0.05)
+    pytest.fail("the arrays are still there")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e200])

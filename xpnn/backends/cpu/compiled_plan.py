@@ -23,7 +23,7 @@ from xpnn.backends.cpu.blas import address_of_yield
 from xpnn.backends.cpu.draws import least_word
 from xpnn.backends.cpu.gemm import address_of_gemm
 from xpnn.backends.cpu.predictions import usual_threads
-from xpnn.backends.cpu.team import LINE, TEAM, words_to_share
+from xpnn.backends.cpu.team import LINE, TEAM, Arrays, words_to_share
 from xpnn.backends.cpu.updates import LAST
 from xpnn.kernels import Array
 from xpnn.kernels.counter import WORD, counters
@@ -39,6 +39,8 @@ FEW = 128
 """Samples up to which it is: for more, products of blocks take longer than that gains."""
 MOST_THREADS = 4
 """For more threads the parts would become too small."""
+APART = 16
+"""Numbers of a line of the cache, or of two in float64."""
 SIZES = 2
 """The plans of so many sizes of batches are kept: the usual one, and that of an epoch's last batch."""
 
@@ -88,16 +90,16 @@ def parts_of(compute: Callable[..., None], layer: int, n: int, count: int, least
     return [Part(compute, layer, *pair) for pair in itertools.pairwise(ends)]
 
 
-class Room:
-    """How much of the room is taken."""
+class WorkspaceLayout:
+    """How much of the workspace is taken. What different threads write lies in different lines of the cache."""
 
     def __init__(self) -> None:
         self.size = 0
 
     def take(self, size: int) -> int:
-        """Where so many numbers begin, at a line of the cache."""
+        """Where so many numbers begin."""
         first = self.size
-        self.size += -(-size // LINE) * LINE
+        self.size += -(-size // APART) * APART
         return first
 
 
@@ -111,25 +113,27 @@ class CompiledPlan:
         self.shapes = [chain.layout.named[f"{stage.i}.W"].shape for stage in stages[1:]]
         self.by_rows = n >= MANY_ROWS * threads
         self.dropouts = [(layer_at(k), stage.key) for k, stage in enumerate(stages) if stage.key is not None]
-        self.work = self.lay_out(be.dtype, self.phases())
+        self.arrays = self.lay_out(be.dtype, self.phases())
 
-    def lay_out(self, dtype: Any, phases: list[list[Part]]) -> tuple[Array, Array]:
-        """-> the plan and the room."""
-        parts, room, count = [part for phase in phases for part in phase], Room(), len(self.stages)
+    def lay_out(self, dtype: Any, phases: list[list[Part]]) -> Arrays:
+        """The plan and the workspace, for these phases."""
+        parts = [part for phase in phases for part in phase]
+        workspace, count = WorkspaceLayout(), len(self.stages)
         at_parts = layer_at(count)
         at_phases = at_parts + loops.PART * len(parts)
         at_sync = -(-(at_phases + len(phases) + 1) // LINE) * LINE
-        room.take(loops.NUMBERS)
+        workspace.take(loops.NUMBERS)
         width = loops.SQUARES + 2 * count
-        sums, scales, ones = (room.take(size) for size in (len(parts) * width, count, self.n))
+        sums, scales, ones = (workspace.take(size) for size in (len(parts) * width, count, self.n))
         self.totals = sums + width * sum(map(len, phases[:-2]))
-        layers, largest = self.layers(room), max(self.gradients(part) for part in phases[-1])
+        layers, largest = self.layers(workspace), max(self.gradient_count(part) for part in phases[-1])
+        scratch = [workspace.take(largest) for _ in range(self.threads)]
         words = {
             loops.SAMPLES: self.n, loops.WEIGHTS: self.layout.size["theta"], loops.LAYER_COUNT: len(self.shapes),
             loops.SUMS: sums, loops.SCALES: scales, loops.ONES: ones, loops.PARTS: at_parts,
             loops.PHASES: at_phases, loops.PHASE_COUNT: len(phases), loops.SYNC: at_sync,
-            loops.GEMM: address_of_gemm(dtype), loops.YIELD: address_of_yield(), loops.SCRATCH: room.size,
-            loops.SCRATCH_SIZE: largest, loops.ROOM: room.size + self.threads * largest, **layers,
+            loops.GEMM: address_of_gemm(dtype), loops.YIELD: address_of_yield(), loops.SCRATCH: scratch[0],
+            loops.SCRATCH_SIZE: workspace.size - scratch[-1], loops.WORKSPACE: workspace.size, **layers,
         }  # fmt: skip
         plan = np.zeros(at_sync + words_to_share(len(phases), len(parts)), np.int64)
         for at, word in words.items():
@@ -137,28 +141,28 @@ class CompiledPlan:
         for at, part in zip(range(at_parts, at_phases, loops.PART), parts, strict=True):
             plan[at : at + loops.PART] = step_parts.address_of(part.compute, dtype), *part[1:]
         plan[at_phases : at_phases + len(phases) + 1] = np.cumsum([0, *map(len, phases)])
-        numbers = np.zeros(plan[loops.ROOM], dtype)
+        numbers = np.zeros(plan[loops.WORKSPACE], dtype)
         numbers[ones : ones + self.n] = 1
         numbers[scales : scales + count] = [1 / (1 - stage.rate) for stage in self.stages]
-        return plan, numbers
+        return Arrays(plan, numbers)
 
-    def layers(self, room: Room) -> dict[int, int]:
-        """What the plan says of each layer, with room for its y and the gradient of that."""
+    def layers(self, workspace: WorkspaceLayout) -> dict[int, int]:
+        """What the plan says of each layer, where its y and the gradient of that are in the workspace included."""
         words = dict[int, int]()
         for k, stage in enumerate(self.stages):
             n_in, units = self.shapes[k - 1] if k else (0, self.shapes[0][0])
             layer = {
                 loops.N_IN: n_in, loops.UNITS: units, loops.RELU: stage.relu, loops.DROPS: stage.key is not None,
                 loops.LEAST: least_word(stage.rate), loops.BY_ROWS: self.by_rows or k in (0, len(self.shapes)),
-                loops.Y: room.take(self.n * units if k or stage.key else 0),
-                loops.DY: room.take(self.n * units if k else 0),
+                loops.Y: workspace.take(self.n * units if k or stage.key else 0),
+                loops.DY: workspace.take(self.n * units if k else 0),
             }  # fmt: skip
             if k:
                 layer[loops.W], layer[loops.B] = (self.layout.slots[f"{stage.i}.{name}"][1] for name in "Wb")
             words |= {layer_at(k) + at: int(word) for at, word in layer.items()}
         return words
 
-    def gradients(self, part: Part) -> int:
+    def gradient_count(self, part: Part) -> int:
         """How many gradients a part that updates weights computes."""
         units = int(self.shapes[part.layer - 1][1])
         return units if part.start == loops.BIAS else (part.stop - part.start) * units
@@ -169,8 +173,8 @@ class CompiledPlan:
         vectors = theta, decay, *self.optimizer.vectors(theta, state)[1:]
         if len(vectors) == len(self.vectors) and all(map(operator.is_, vectors, self.vectors)):
             return True
-        plan, room = self.work
-        size, dtype = plan[loops.WEIGHTS], room.dtype
+        plan = self.arrays.plan
+        size, dtype = plan[loops.WEIGHTS], self.arrays.workspace.dtype
         if not all(a is None or (a.flags.carray and a.size == size and a.dtype == dtype) for a in vectors):
             return False
         self.vectors = vectors  # which keeps them where they are
@@ -183,9 +187,9 @@ class CompiledPlan:
         n, threads, last = self.n, self.threads, len(self.shapes)
         if self.by_rows:
             count = threads * math.ceil(n / threads / MOST_ROWS)
-            found = [parts_of(step_parts.walk_part, 0, n, count)]
+            found = [parts_of(step_parts.rows_part, 0, n, count)]
         else:
-            found = [parts_of(step_parts.read_part, 0, n, threads)]
+            found = [parts_of(step_parts.input_part, 0, n, threads)]
             for k, (_, units) in enumerate(self.shapes[:-1], 1):
                 found.append(parts_of(step_parts.forward_part, k, units, threads, UNITS))
             found.append(parts_of(step_parts.forward_part, last, n, threads))
@@ -200,20 +204,21 @@ class CompiledPlan:
             blocks = math.ceil(n_in * units / BLOCK[self.rule] / self.threads) if self.n <= FEW else 1
             found += parts_of(compute, k, n_in, blocks * self.threads, UNITS)
             found.append(Part(compute, k, loops.BIAS, 0))
-        return sorted(found, key=self.gradients, reverse=True)
+        return sorted(found, key=self.gradient_count, reverse=True)
 
     def step(self, state: dict[str, Any], x: Array, ids: Array) -> tuple[Any, Any] | None:
         """-> the loss and the hits, and weights are updated; None, and nothing is changed, where they must not be."""
-        (plan, room), own, t, lr = self.work, self.optimizer, int(state["t"]), float(state["lr"])
+        plan, workspace = self.arrays.plan, self.arrays.workspace
+        own, t, lr = self.optimizer, int(state["t"]), float(state["lr"])
         for layer, key in self.dropouts:
             plan[layer + loops.STEP], plan[layer + loops.FIRST] = counters(key, t)
         numbers = 1.0, lr * own.weight_decay, own.l2, own.l1, *LAST[self.rule](t + 1, lr, self.settings)
-        room[: len(numbers)] = numbers
-        TEAM.step(self.work, x.reshape(-1), ids, self.threads)
+        workspace[: len(numbers)] = numbers
+        TEAM.step(self.arrays, x.reshape(-1), ids, self.threads)
         if not plan[loops.FINITE]:
             return None
-        total, hits = room[self.totals : self.totals + loops.SQUARES]
-        return np.asarray(total / room.dtype.type(self.n)), np.int64(hits)
+        total, hits = workspace[self.totals : self.totals + loops.SQUARES]
+        return np.asarray(total / workspace.dtype.type(self.n)), np.int64(hits)
 
 
 def planned(be: Backend, step: Callable[..., Any], chain: Chain) -> Callable[..., Any]:

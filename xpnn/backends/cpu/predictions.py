@@ -102,7 +102,7 @@ def for_samples(be: Backend, f: Callable[..., Any]) -> Callable[..., Any]:
     return functools.partial(Samples(), f)
 
 
-class Limit:
+class at_most:  # noqa: N801 - read as a word, like contextlib.suppress
     """BLAS uses no more than n threads within this context. A setting of the process, made in under a microsecond.
 
     Of several Python threads the smallest number counts; the last to leave sets that of before back.
@@ -117,25 +117,22 @@ class Limit:
 
     def __enter__(self) -> None:
         read, use = setter()
-        with Limit.lock:
-            if not Limit.wanted:
-                Limit.before = read()
-            Limit.wanted.append(self.n)
-            use(min(*Limit.wanted, Limit.before))
+        with at_most.lock:
+            if not at_most.wanted:
+                at_most.before = read()
+            at_most.wanted.append(self.n)
+            use(min(*at_most.wanted, at_most.before))
 
     def __exit__(self, *_: object) -> None:
-        with Limit.lock:
-            Limit.wanted.remove(self.n)
-            setter()[1](min([*Limit.wanted, Limit.before]))
-
-
-at_most = Limit
+        with at_most.lock:
+            at_most.wanted.remove(self.n)
+            setter()[1](min([*at_most.wanted, at_most.before]))
 
 
 def usual_threads() -> int:
     """How many threads BLAS has where nobody wants fewer, which another Python thread may do at the moment."""
-    with Limit.lock:
-        return Limit.before if Limit.wanted else setter()[0]()
+    with at_most.lock:
+        return at_most.before if at_most.wanted else setter()[0]()
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""The parts of a compiled training step, as C functions of a plan, a room (see `step_loops`), part and thread."""
+"""The parts of a compiled training step, as C functions of a plan, a workspace (see `step_loops`), part and thread."""
 
 import functools
 from collections.abc import Callable
@@ -19,76 +19,83 @@ from xpnn.backends.cpu.step_loops import (
     LAYER_COUNT,
     PART,
     PARTS,
-    ROOM,
     SQUARES,
     START,
     STOP,
     THETA,
     WEIGHTS,
+    WORKSPACE,
     M,
     V,
     backward,
     forward,
     gradient,
     loss,
-    read,
+    prepare_input,
     sums_of,
 )  # fmt: skip
 
-MOST = 1 << 20
-"""More than a plan has words."""
+MANY_WORDS = 1 << 20
+"""More than a plan has."""
 
 
 @compiled
-def opened(words: Any, numbers: Any) -> tuple[Array, Array]:
-    """The plan and the room, of their addresses."""
-    plan = numba.carray(words, (MOST,))
-    return plan, numba.carray(numbers, (plan[ROOM],))
+def arrays_at(words: Any, numbers: Any) -> tuple[Array, Array]:
+    """The plan and the workspace, of their addresses."""
+    plan = numba.carray(words, (MANY_WORDS,))
+    return plan, numba.carray(numbers, (plan[WORKSPACE],))
 
 
-def walk_part(words: Any, numbers: Any, i: int, me: int) -> None:
+def rows_part(words: Any, numbers: Any, i: int, thread: int) -> None:
     """Some rows, through all layers and back."""
-    plan, room = opened(words, numbers)
-    part, last, sums = plan[PARTS] + PART * i, plan[LAYER_COUNT], sums_of(plan, room, i)
+    plan, workspace = arrays_at(words, numbers)
+    part, last, sums = plan[PARTS] + PART * i, plan[LAYER_COUNT], sums_of(plan, workspace, i)
     start, stop = plan[part + START], plan[part + STOP]
-    read(plan, room, start, stop, sums)
+    prepare_input(plan, workspace, start, stop, sums)
     for k in range(1, last + 1):
-        forward(plan, room, k, start, stop, sums)
-    loss(plan, room, start, stop, sums)
+        forward(plan, workspace, k, start, stop, sums)
+    loss(plan, workspace, start, stop, sums)
     for k in range(last, 1, -1):
-        backward(plan, room, k, start, stop, sums)
+        backward(plan, workspace, k, start, stop, sums)
 
 
-def read_part(words: Any, numbers: Any, i: int, me: int) -> None:
+def input_part(words: Any, numbers: Any, i: int, thread: int) -> None:
     """Some rows of x."""
-    plan, room = opened(words, numbers)
+    plan, workspace = arrays_at(words, numbers)
     part = plan[PARTS] + PART * i
-    read(plan, room, plan[part + START], plan[part + STOP], sums_of(plan, room, i))
+    prepare_input(plan, workspace, plan[part + START], plan[part + STOP], sums_of(plan, workspace, i))
 
 
-def forward_part(words: Any, numbers: Any, i: int, me: int) -> None:
+def forward_part(words: Any, numbers: Any, i: int, thread: int) -> None:
     """Some columns of y; of the last layer some rows, and their loss."""
-    plan, room = opened(words, numbers)
-    part, sums = plan[PARTS] + PART * i, sums_of(plan, room, i)
-    forward(plan, room, plan[part + LAYER], plan[part + START], plan[part + STOP], sums)
+    plan, workspace = arrays_at(words, numbers)
+    part, sums = plan[PARTS] + PART * i, sums_of(plan, workspace, i)
+    forward(plan, workspace, plan[part + LAYER], plan[part + START], plan[part + STOP], sums)
     if plan[part + LAYER] == plan[LAYER_COUNT]:
-        loss(plan, room, plan[part + START], plan[part + STOP], sums)
+        loss(plan, workspace, plan[part + START], plan[part + STOP], sums)
 
 
-def backward_part(words: Any, numbers: Any, i: int, me: int) -> None:
+def backward_part(words: Any, numbers: Any, i: int, thread: int) -> None:
     """Some columns of the gradient of x."""
-    plan, room = opened(words, numbers)
+    plan, workspace = arrays_at(words, numbers)
     part = plan[PARTS] + PART * i
-    backward(plan, room, plan[part + LAYER], plan[part + START], plan[part + STOP], sums_of(plan, room, i))
+    backward(
+        plan,
+        workspace,
+        plan[part + LAYER],
+        plan[part + START],
+        plan[part + STOP],
+        sums_of(plan, workspace, i),
+    )
 
 
-def check_part(words: Any, numbers: Any, i: int, me: int) -> None:
+def check_part(words: Any, numbers: Any, i: int, thread: int) -> None:
     """Whether the loss is finite, and no gradient can overflow: |x^T dy| <= |x| |dy|. The sums of all parts."""
-    plan, room = opened(words, numbers)
-    sums, limit, good = sums_of(plan, room, i), np.sqrt(np.finfo(room.dtype).max), True
+    plan, workspace = arrays_at(words, numbers)
+    sums, limit, good = sums_of(plan, workspace, i), np.sqrt(np.finfo(workspace.dtype).max), True
     sums[:] = 0
     for other in range(i):
-        one = sums_of(plan, room, other)
+        one = sums_of(plan, workspace, other)
         for j in range(sums.size):
             sums[j] += one[j]
     for j in range(sums.size):
@@ -97,46 +104,46 @@ def check_part(words: Any, numbers: Any, i: int, me: int) -> None:
 
 
 @compiled
-def weights(plan: Array, room: Array, which: int, start: int, size: int) -> Array:
+def weights(plan: Array, workspace: Array, which: int, start: int, size: int) -> Array:
     """`size` of theta or of a vector of the rule, from `start` on."""
-    found: Array = vector_at(plan[which], plan[WEIGHTS], room)[start : start + size]
+    found: Array = vector_at(plan[which], plan[WEIGHTS], workspace)[start : start + size]
     return found
 
 
-def descent_part(words: Any, numbers: Any, i: int, me: int) -> None:
+def descent_part(words: Any, numbers: Any, i: int, thread: int) -> None:
     """The gradient of some weights, and SGD."""
-    plan, room = opened(words, numbers)
+    plan, workspace = arrays_at(words, numbers)
     if plan[FINITE]:
-        start, grad = gradient(plan, room, i, me)
-        theta, rest = weights(plan, room, THETA, start, grad.size), to_fixed_tuple(room, 5)
+        start, grad = gradient(plan, workspace, i, thread)
+        theta, rest = weights(plan, workspace, THETA, start, grad.size), to_fixed_tuple(workspace, 5)
         if plan[DECAY]:
-            descent_loop(theta, grad, weights(plan, room, DECAY, start, grad.size), *rest)
+            descent_loop(theta, grad, weights(plan, workspace, DECAY, start, grad.size), *rest)
         else:
             descent_loop(theta, grad, None, *rest)
 
 
-def momentum_part(words: Any, numbers: Any, i: int, me: int) -> None:
+def momentum_part(words: Any, numbers: Any, i: int, thread: int) -> None:
     """The gradient of some weights, and SGD with momentum."""
-    plan, room = opened(words, numbers)
+    plan, workspace = arrays_at(words, numbers)
     if plan[FINITE]:
-        start, grad = gradient(plan, room, i, me)
-        theta, rest = weights(plan, room, THETA, start, grad.size), to_fixed_tuple(room, 7)
-        v = weights(plan, room, M, start, grad.size)
+        start, grad = gradient(plan, workspace, i, thread)
+        theta, rest = weights(plan, workspace, THETA, start, grad.size), to_fixed_tuple(workspace, 7)
+        v = weights(plan, workspace, M, start, grad.size)
         if plan[DECAY]:
-            momentum_loop(theta, v, grad, weights(plan, room, DECAY, start, grad.size), *rest)
+            momentum_loop(theta, v, grad, weights(plan, workspace, DECAY, start, grad.size), *rest)
         else:
             momentum_loop(theta, v, grad, None, *rest)
 
 
-def adam_part(words: Any, numbers: Any, i: int, me: int) -> None:
+def adam_part(words: Any, numbers: Any, i: int, thread: int) -> None:
     """The gradient of some weights, and Adam."""
-    plan, room = opened(words, numbers)
+    plan, workspace = arrays_at(words, numbers)
     if plan[FINITE]:
-        start, grad = gradient(plan, room, i, me)
-        theta, rest = weights(plan, room, THETA, start, grad.size), to_fixed_tuple(room, 10)
-        m, v = weights(plan, room, M, start, grad.size), weights(plan, room, V, start, grad.size)
+        start, grad = gradient(plan, workspace, i, thread)
+        theta, rest = weights(plan, workspace, THETA, start, grad.size), to_fixed_tuple(workspace, 10)
+        m, v = weights(plan, workspace, M, start, grad.size), weights(plan, workspace, V, start, grad.size)
         if plan[DECAY]:
-            adam_loop(theta, m, v, grad, weights(plan, room, DECAY, start, grad.size), *rest)
+            adam_loop(theta, m, v, grad, weights(plan, workspace, DECAY, start, grad.size), *rest)
         else:
             adam_loop(theta, m, v, grad, None, *rest)
 

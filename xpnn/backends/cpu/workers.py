@@ -6,8 +6,8 @@ import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from xpnn.backends.cpu.predictions import at_most, setter
 
@@ -37,7 +37,8 @@ def each(work: Callable[[Part], Result], parts: Sequence[Part], most: int | None
             found[i] = work(part)
 
     with at_most(1):
-        helpers = [pool(threads - 1).submit(contextvars.copy_context().run, take) for _ in range(threads - 1)]
+        asked = [submit(threads - 1, contextvars.copy_context().run, take) for _ in range(threads - 1)]
+        helpers = [helper for helper in asked if helper is not None]
         try:
             take()
         finally:
@@ -46,6 +47,14 @@ def each(work: Callable[[Part], Result], parts: Sequence[Part], most: int | None
                 if not helper.cancel():
                     helper.result()
     return [found[i] for i in range(len(parts))]
+
+
+def submit(threads: int, work: Callable[..., Any], *args: Any) -> Future[Any] | None:
+    """Have one of so many helpers do it; None where there are none any more, as the interpreter is about to end."""
+    try:
+        return pool(threads).submit(work, *args)
+    except RuntimeError:
+        return None
 
 
 def workers() -> int:
